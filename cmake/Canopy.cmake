@@ -1,0 +1,34 @@
+# Every folder of the house is one library: folder = namespace = target = floor.
+
+add_library(canopy_flags INTERFACE)
+target_compile_options(canopy_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+target_include_directories(canopy_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_definitions(canopy_flags INTERFACE CANOPY_VERSION="${PROJECT_VERSION}")
+if(CANOPY_SANITIZE)
+  target_compile_options(canopy_flags INTERFACE
+    -fsanitize=${CANOPY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(canopy_flags INTERFACE -fsanitize=${CANOPY_SANITIZE})
+endif()
+
+# canopy_library(NAME [PUBLIC dep...] [PRIVATE dep...])
+# The library of this folder, from every .cc in it but main.cc.
+function(canopy_library name)
+  cmake_parse_arguments(ARG "" "" "PUBLIC;PRIVATE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
+  if(sources)
+    add_library(canopy_${name} STATIC ${sources})
+    target_link_libraries(canopy_${name}
+      PUBLIC canopy_flags ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+  else()
+    add_library(canopy_${name} INTERFACE)
+    target_link_libraries(canopy_${name} INTERFACE canopy_flags ${ARG_PUBLIC})
+  endif()
+endfunction()
+
+# canopy_program(NAME): canopy-NAME, from this folder's main.cc and its library.
+function(canopy_program name)
+  add_executable(canopy-${name} ${CMAKE_CURRENT_SOURCE_DIR}/main.cc)
+  target_link_libraries(canopy-${name} PRIVATE canopy_${name})
+endfunction()

@@ -1,0 +1,21 @@
+// Every bound that the whole cluster agrees on, by name. Bounds that an operator may move are
+// settings (core/config); these are part of the protocol.
+#pragma once
+
+#include <cstddef>
+
+namespace canopy::base {
+
+inline constexpr std::size_t max_key_bytes = 255;
+// Largest value a client may write.
+inline constexpr std::size_t max_value_bytes = std::size_t{1} << 20;
+// Largest `name=value\n` block of a client's update.
+inline constexpr std::size_t max_properties_bytes = std::size_t{4} << 10;
+// What one message between processes is filled up to; a single larger entry may exceed it.
+inline constexpr std::size_t max_chunk_bytes = std::size_t{256} << 10;
+// Frames larger than this cut a client's connection before they are read into memory.
+inline constexpr std::size_t max_client_frame_bytes = std::size_t{4} << 20;
+// Frames between the cluster's own processes.
+inline constexpr std::size_t max_link_frame_bytes = std::size_t{16} << 20;
+
+}  // namespace canopy::base

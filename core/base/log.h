@@ -1,0 +1,65 @@
+// Logging: one line an event, on stderr: level, time, component, message, key=value (or JSON).
+//
+//   log::warn("upstream", "hole repaired", {{"shard", name}, {"missed", count}});
+//
+// Thread-safe. Values of keys and payloads of users are never logged.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace canopy::base::log {
+
+enum class Level { debug, info, warn, error };
+enum class Format { text, json };
+
+struct Field {
+  template <typename T>
+  requires std::integral<T> || std::floating_point<T> Field(std::string_view field_name, T number)
+      : name(field_name), value(std::to_string(number)) {}
+  Field(std::string_view field_name, std::string_view text)
+      : name(field_name), value(text), quoted(true) {}
+  Field(std::string_view field_name, const char* text)
+      : Field(field_name, std::string_view(text)) {}
+  Field(std::string_view field_name, const std::string& text)
+      : Field(field_name, std::string_view(text)) {}
+
+  std::string_view name;
+  std::string value;
+  bool quoted = false;
+};
+using Fields = std::initializer_list<Field>;
+
+// Call once, before threads start. `program` names the process in every line, such as "proxy/p1".
+void configure(std::string_view program, Level level, Format format);
+
+void write(Level level, std::string_view component, std::string_view message, Fields fields);
+
+inline void debug(std::string_view component, std::string_view message, Fields fields = {}) {
+  write(Level::debug, component, message, fields);
+}
+inline void info(std::string_view component, std::string_view message, Fields fields = {}) {
+  write(Level::info, component, message, fields);
+}
+inline void warn(std::string_view component, std::string_view message, Fields fields = {}) {
+  write(Level::warn, component, message, fields);
+}
+inline void error(std::string_view component, std::string_view message, Fields fields = {}) {
+  write(Level::error, component, message, fields);
+}
+
+// For what the network can provoke at will: lets one line a second through per call site and says
+// how many it swallowed. Not thread-safe: each belongs to one loop.
+class RateLimited {
+ public:
+  void warn(std::string_view component, std::string_view message, Fields fields = {});
+
+ private:
+  std::chrono::steady_clock::time_point next_{};
+  unsigned long suppressed_ = 0;
+};
+
+}  // namespace canopy::base::log

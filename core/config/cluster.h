@@ -1,0 +1,102 @@
+// The one YAML file that describes a cluster; every program reads the same one.
+//
+// deploy/canopy.example.yaml holds every setting with its default. An unknown key, a wrong type, a
+// value out of bounds, overlapping partitions or clashing addresses are errors that name file,
+// line and key; values are refused, never clipped.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+
+namespace canopy::config {
+
+using std::chrono::milliseconds;
+
+enum class Durability { memory, disk };
+enum class Sync { always, interval };
+
+// A ZeroMQ endpoint of one of the cluster's sockets, such as "tcp://127.0.0.1:5550". A port of `*`
+// takes any free one, which the process then announces in the directory.
+using Endpoint = std::string;
+
+// "HOST:PORT" of a process's HTTP side (/metrics, /livez, /readyz); port 0 takes any free one.
+using HttpAddress = std::string;
+
+struct Partition {
+  std::string subtree;  // "" is the root (written `*`)
+  Durability durability = Durability::memory;
+  Sync sync = Sync::always;
+  milliseconds sync_interval{100};      // `sync: interval`: the most that can be lost
+  bool retain = true;                   // false: ordered and fanned out, not kept
+  std::uint64_t log_updates = 100'000;  // update log, for replays
+  std::uint64_t log_bytes = 64ull << 20;
+  std::uint64_t max_state_bytes = 4ull << 30;  // size of the disk store at most
+};
+
+struct Shard {
+  std::string name;
+  std::vector<Partition> partitions;
+  Endpoint requests = "tcp://127.0.0.1:*";  // ROUTER: writes, replays, snapshots
+  Endpoint updates = "tcp://127.0.0.1:*";   // PUB: batches
+  std::string advertise;                    // host that others connect to; empty: as bound
+  HttpAddress http = "127.0.0.1:0";
+  std::uint64_t nofile = 1024;   // descriptors (RLIMIT_NOFILE); 0 leaves the limit alone
+  int updates_hwm = 10'000;      // batches queued per proxy before it misses some
+  int updates_send_buffer = -1;  // kernel buffer per proxy in bytes; -1 kernel default
+};
+
+struct Proxy {
+  std::string name;
+  std::uint64_t max_clients = 300;
+  // First of three consecutive ports: snapshot, updates, collector. Absent: dialect not served.
+  std::optional<Endpoint> kvsimple;
+  std::optional<Endpoint> kvmsg;
+  std::optional<Endpoint> chp;
+  std::string advertise;  // host that clients connect to; empty: as bound
+  HttpAddress http = "127.0.0.1:0";
+  std::uint64_t nofile = 1024;
+  milliseconds max_linger{10};         // longest flush interval; 0 sends every update at once
+  int client_hwm = 100'000;            // updates queued per client before it misses some
+  int link_hwm = 10'000;               // batches queued from a shard before some are missed
+  int link_receive_buffer = -1;        // kernel buffer per shard in bytes; -1 kernel default
+  std::uint64_t upstream_queue = 256;  // write messages (≤ 256 KiB each) waiting per shard
+  std::uint64_t max_snapshots = 64;    // snapshots sent to clients at the same time
+  milliseconds mirror_keep{60'000};    // how long an unused partition stays mirrored
+};
+
+struct Broker {
+  std::string name = "broker";
+  Endpoint listen = "tcp://127.0.0.1:5550";  // ROUTER: the directory
+  HttpAddress http = "127.0.0.1:8550";
+  bool supervise = true;     // start and keep up the processes of this machine
+  milliseconds lease{3000};  // a process silent for longer is dead
+  milliseconds drain{5000};  // what a stopping process gets before it is killed
+};
+
+struct Cluster {
+  std::string file;                          // where it was read from, as given
+  std::string state_dir = "./canopy-state";  // a shard keeps its disk partitions in state_dir/NAME
+  std::string log_level = "info";            // debug, info, warn, error
+  std::string log_format = "text";           // text, json
+  Broker broker;
+  std::vector<Shard> shards;
+  std::vector<Proxy> proxies;
+
+  const Shard* find_shard(const std::string& name) const;
+  const Proxy* find_proxy(const std::string& name) const;
+};
+
+base::Result<Cluster> parse_cluster(const std::string& text, const std::string& file_name);
+base::Result<Cluster> read_cluster(const std::string& path);
+
+// The endpoint `count` ports further: ("tcp://h:5556", 2) -> "tcp://h:5558".
+Endpoint next_port(const Endpoint& endpoint, int count);
+// What others connect to: `bound` with its host replaced by `advertise`, if that is not empty.
+Endpoint advertised(const Endpoint& bound, const std::string& advertise);
+
+}  // namespace canopy::config

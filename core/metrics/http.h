@@ -1,0 +1,47 @@
+// The HTTP port of a process: /metrics, /livez, /readyz and whatever documents it publishes.
+//
+// The loop publishes; civetweb's threads serve what was last published. Thread-safe.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/base/result.h"
+#include "core/metrics/registry.h"
+
+namespace canopy::metrics {
+
+// Name of a check -> empty when it passes, else why it fails.
+using Checks = std::map<std::string, std::string>;
+
+class HttpServer {
+ public:
+  // `address` is HOST:PORT; port 0 takes any free one. `stall` is how long the loop may go without
+  // a beat before /livez answers 503.
+  static base::Result<std::unique_ptr<HttpServer>> start(
+      const std::string& address, Registry& registry,
+      std::chrono::milliseconds stall = std::chrono::seconds(10),
+      std::chrono::milliseconds patience = {});
+  ~HttpServer();
+
+  // HOST:PORT as bound.
+  std::string address() const;
+
+  // Called by the loop, at least once a second: /livez answers 200 while beats arrive.
+  void beat();
+  // /readyz answers 200 with {"ready":true} while every check passes, else 503 with
+  // {"ready":false,"failing":{name: why}}.
+  void set_ready(const Checks& checks);
+  // Serves `body` at `path` until published anew.
+  void publish(const std::string& path, std::string body,
+               const std::string& content_type = "application/json");
+
+ private:
+  HttpServer();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace canopy::metrics

@@ -1,0 +1,45 @@
+// A program's Prometheus series and its HTTP side. The only user of prometheus-cpp and civetweb.
+//
+// Each program declares all of its series once, in its own metrics.h, and resolves the handles at
+// start. Counters and gauges may be set from any one thread while they are scraped.
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <memory>
+#include <string>
+
+namespace canopy::metrics {
+
+using prometheus::Counter;
+using prometheus::Gauge;
+using prometheus::Histogram;
+using Labels = prometheus::Labels;
+
+template <typename T>
+using Family = prometheus::Family<T>;
+
+// Holds the series of one process. Adds by itself, at every scrape: the standard process_* series
+// (CPU seconds, resident and virtual memory, start time, open_fds, max_fds, threads),
+// canopy_open_fds{role,name}, canopy_max_fds{role,name} and canopy_build_info{version,role,name}.
+class Registry {
+ public:
+  Registry(const std::string& role, const std::string& name);
+  ~Registry();
+
+  Family<Counter>& counter(const std::string& name, const std::string& help);
+  Family<Gauge>& gauge(const std::string& name, const std::string& help);
+  Family<Histogram>& histogram(const std::string& name, const std::string& help);
+
+  // The text exposition format. Thread-safe.
+  std::string expose();
+
+ private:
+  std::shared_ptr<prometheus::Registry> registry_;
+  std::unique_ptr<class ProcessCollector> process_;
+};
+
+}  // namespace canopy::metrics

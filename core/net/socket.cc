@@ -1,0 +1,194 @@
+#include "core/net/socket.h"
+
+#include <random>
+#include <thread>
+
+namespace canopy::net {
+namespace {
+
+zmq::socket_type to_zmq(SocketType type) {
+  switch (type) {
+    case SocketType::router: return zmq::socket_type::router;
+    case SocketType::dealer: return zmq::socket_type::dealer;
+    case SocketType::pub: return zmq::socket_type::pub;
+    case SocketType::sub: return zmq::socket_type::sub;
+    case SocketType::xpub: return zmq::socket_type::xpub;
+    case SocketType::xsub: return zmq::socket_type::xsub;
+    case SocketType::push: return zmq::socket_type::push;
+    case SocketType::pull: return zmq::socket_type::pull;
+    case SocketType::pair: return zmq::socket_type::pair;
+  }
+  return zmq::socket_type::dealer;
+}
+
+int jittered(std::chrono::milliseconds base) {
+  static thread_local std::minstd_rand random{std::random_device{}()};
+  const int least = static_cast<int>(base.count());
+  return std::uniform_int_distribution<int>(least, 2 * least)(random);
+}
+
+// libzmq throws for configuration errors that are bugs here, and for EINTR, which is not.
+zmq::send_flags flags_for(bool more) {
+  return more ? zmq::send_flags::dontwait | zmq::send_flags::sndmore : zmq::send_flags::dontwait;
+}
+
+template <typename Send>
+SendResult attempt(Send&& send) {
+  for (;;) {
+    try {
+      return send() ? SendResult::sent : SendResult::would_block;
+    } catch (const zmq::error_t& error) {
+      if (error.num() == EHOSTUNREACH) return SendResult::no_route;
+      if (error.num() != EINTR) throw;
+    }
+  }
+}
+
+// Below this a copy is cheaper than a heap-held owner.
+constexpr std::size_t zero_copy_bytes = 4096;
+
+}  // namespace
+
+Context::Context(int io_threads, int max_sockets) : context_(io_threads, max_sockets) {}
+
+std::span<const std::string_view> Message::views(std::size_t first) {
+  for (std::size_t i = 0; i < count_; ++i) views_[i] = (*this)[i];
+  return std::span<const std::string_view>(views_).subspan(0, count_).subspan(
+      std::min(first, count_));
+}
+
+std::string Message::peer_address() const {
+  if (count_ == 0) return {};
+  const char* address = zmq_msg_gets(const_cast<zmq_msg_t*>(frames_[0].handle()), "Peer-Address");
+  return address == nullptr ? std::string() : std::string(address);
+}
+
+Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
+    : socket_(context.zmq(), to_zmq(type)) {
+  namespace opt = zmq::sockopt;
+  socket_.set(opt::sndhwm, options.send_hwm);
+  socket_.set(opt::rcvhwm, options.receive_hwm);
+  socket_.set(opt::maxmsgsize, options.max_frame_bytes);
+  socket_.set(opt::linger, static_cast<int>(options.linger.count()));
+  socket_.set(opt::handshake_ivl, static_cast<int>(options.handshake.count()));
+  socket_.set(opt::backlog, options.backlog);
+  socket_.set(opt::reconnect_ivl, jittered(options.reconnect));
+  socket_.set(opt::tcp_keepalive, 1);
+  socket_.set(opt::tcp_keepalive_idle, 30);
+  socket_.set(opt::tcp_keepalive_intvl, 10);
+  socket_.set(opt::tcp_keepalive_cnt, 3);
+  if (options.send_buffer >= 0) socket_.set(opt::sndbuf, options.send_buffer);
+  if (options.receive_buffer >= 0) socket_.set(opt::rcvbuf, options.receive_buffer);
+  if (options.immediate) socket_.set(opt::immediate, 1);
+  if (!options.routing_id.empty()) socket_.set(opt::routing_id, options.routing_id);
+  if (type == SocketType::router) {
+    socket_.set(opt::router_mandatory, options.router_mandatory ? 1 : 0);
+    socket_.set(opt::router_handover, options.router_handover ? 1 : 0);
+  }
+  if (type == SocketType::xpub) {
+    socket_.set(opt::xpub_verbose, options.xpub_verbose ? 1 : 0);
+    socket_.set(opt::xpub_nodrop, options.xpub_nodrop ? 1 : 0);
+  }
+}
+
+base::Status Socket::bind(const std::string& endpoint, std::chrono::milliseconds patience) {
+  const auto give_up = std::chrono::steady_clock::now() + patience;
+  for (;;) {
+    try {
+      socket_.bind(endpoint);
+      return {};
+    } catch (const zmq::error_t& error) {
+      if (error.num() != EADDRINUSE || std::chrono::steady_clock::now() >= give_up) {
+        return base::Error{"cannot bind " + endpoint + ": " + error.what()};
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+base::Status Socket::unbind(const std::string& endpoint) {
+  try {
+    socket_.unbind(endpoint);
+    return {};
+  } catch (const zmq::error_t& error) {
+    return base::Error{"cannot unbind " + endpoint + ": " + error.what()};
+  }
+}
+
+base::Status Socket::connect(const std::string& endpoint) {
+  try {
+    socket_.connect(endpoint);
+    return {};
+  } catch (const zmq::error_t& error) {
+    return base::Error{"cannot connect to " + endpoint + ": " + error.what()};
+  }
+}
+
+void Socket::disconnect(const std::string& endpoint) {
+  try {
+    socket_.disconnect(endpoint);
+  } catch (const zmq::error_t&) {
+    // Never connected: nothing to take down.
+  }
+}
+
+std::string Socket::last_endpoint() const { return socket_.get(zmq::sockopt::last_endpoint); }
+
+void Socket::subscribe(std::string_view prefix) {
+  socket_.set(zmq::sockopt::subscribe, zmq::const_buffer(prefix.data(), prefix.size()));
+}
+
+void Socket::unsubscribe(std::string_view prefix) {
+  socket_.set(zmq::sockopt::unsubscribe, zmq::const_buffer(prefix.data(), prefix.size()));
+}
+
+void Socket::set_xpub_nodrop(bool on) { socket_.set(zmq::sockopt::xpub_nodrop, on ? 1 : 0); }
+
+bool Socket::receive(Message& message) {
+  message.count_ = 0;
+  for (std::size_t i = 0;; ++i) {
+    zmq::message_t surplus;
+    zmq::message_t& frame = i < Message::max_frames ? message.frames_[i] : surplus;
+    for (;;) {
+      try {
+        if (!socket_.recv(frame, zmq::recv_flags::dontwait)) return false;
+        break;
+      } catch (const zmq::error_t& error) {
+        if (error.num() != EINTR) throw;
+      }
+    }
+    if (i < Message::max_frames) message.count_ = i + 1;
+    if (!frame.more()) return true;
+  }
+}
+
+SendResult Socket::send(std::span<const std::string_view> frames) {
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const SendResult result = send_frame(frames[i], i + 1 < frames.size());
+    if (result != SendResult::sent) {
+      assert(i == 0);
+      return result;
+    }
+  }
+  return SendResult::sent;
+}
+
+SendResult Socket::send_frame(std::string_view frame, bool more) {
+  zmq::message_t message(frame.data(), frame.size());
+  return attempt([&] { return socket_.send(message, flags_for(more)).has_value(); });
+}
+
+SendResult Socket::send_frame(std::string&& frame, bool more) {
+  if (frame.size() < zero_copy_bytes) return send_frame(std::string_view(frame), more);
+  auto* owner = new std::string(std::move(frame));
+  zmq::message_t message(
+      owner->data(), owner->size(),
+      [](void*, void* hint) { delete static_cast<std::string*>(hint); }, owner);
+  return attempt([&] { return socket_.send(message, flags_for(more)).has_value(); });
+}
+
+int Socket::fd() const { return socket_.get(zmq::sockopt::fd); }
+
+bool Socket::readable() const { return (socket_.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0; }
+
+}  // namespace canopy::net

@@ -1,0 +1,126 @@
+// libzmq sockets with every option set on purpose. With loop.h and monitor.h the only users of
+// libzmq. Not thread-safe: a socket belongs to the loop that uses it.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <zmq.hpp>
+
+#include "core/base/limits.h"
+#include "core/base/result.h"
+
+namespace canopy::net {
+
+// One per process; outlives every socket.
+class Context {
+ public:
+  explicit Context(int io_threads = 1, int max_sockets = 1023);
+  zmq::context_t& zmq() { return context_; }
+
+ private:
+  zmq::context_t context_;
+};
+
+enum class SocketType { router, dealer, pub, sub, xpub, xsub, push, pull, pair };
+
+struct SocketOptions {
+  // Messages queued per peer before a send would block (or a PUB drops). 0 = no limit: only for
+  // SUB and XSUB senders, which lose subscriptions at any other value.
+  int send_hwm = 1000;
+  int receive_hwm = 1000;
+  // A larger frame closes the connection.
+  std::int64_t max_frame_bytes = base::max_client_frame_bytes;
+  // What close() may wait to send; 0 discards.
+  std::chrono::milliseconds linger{0};
+  // Peers that stay silent after connecting hold a descriptor this long.
+  std::chrono::milliseconds handshake{3000};
+  // Kernel buffers in bytes; -1 leaves the kernel's default.
+  int send_buffer = -1;
+  int receive_buffer = -1;
+  int backlog = 1024;
+  // Reconnects are drawn from [reconnect, 2 × reconnect) once per socket, so that clients of a
+  // restarted process do not return as a herd.
+  std::chrono::milliseconds reconnect{100};
+  std::string routing_id{};       // dealer: names the peer to a router; empty = chosen by it
+  bool router_mandatory = false;  // router: a send to an unknown or full peer fails, not drops
+  bool router_handover = false;   // router: a peer that returns under its old name replaces it
+  bool xpub_verbose = false;      // xpub: pass on every subscription, repeated ones too
+  bool xpub_nodrop = false;       // xpub: a send fails when any matching subscriber is full
+  bool immediate = false;         // queue only to completed connections
+};
+
+enum class SendResult {
+  sent,
+  would_block,  // the peer's queue is full
+  no_route,     // router: no such peer
+};
+
+// The frames of one received message. Frames beyond max_frames are read and counted, not kept.
+// Views are valid until the next receive into this Message.
+class Message {
+ public:
+  static constexpr std::size_t max_frames = 16;
+
+  std::size_t size() const { return count_; }
+  std::string_view operator[](std::size_t i) const {
+    return {static_cast<const char*>(frames_[i].data()), frames_[i].size()};
+  }
+  // The frames from `first` on, as views.
+  std::span<const std::string_view> views(std::size_t first = 0);
+  // The peer's IP address as the connection saw it; empty over ipc://.
+  std::string peer_address() const;
+
+ private:
+  friend class Socket;
+  std::array<zmq::message_t, max_frames> frames_;
+  std::array<std::string_view, max_frames> views_;
+  std::size_t count_ = 0;
+};
+
+class Socket {
+ public:
+  Socket(Context& context, SocketType type, const SocketOptions& options);
+
+  // Binds; while the address is still held by a process that is going away, tries again until
+  // `patience` is over. The endpoint may end in `:*` for any free port.
+  base::Status bind(const std::string& endpoint, std::chrono::milliseconds patience = {});
+  base::Status unbind(const std::string& endpoint);
+  base::Status connect(const std::string& endpoint);
+  void disconnect(const std::string& endpoint);
+  // The endpoint that the last bind resolved to.
+  std::string last_endpoint() const;
+
+  void subscribe(std::string_view prefix);
+  void unsubscribe(std::string_view prefix);
+  void set_xpub_nodrop(bool on);
+
+  // False when nothing is waiting.
+  bool receive(Message& message);
+
+  // All frames or none. Frames are copied.
+  SendResult send(std::span<const std::string_view> frames);
+  SendResult send(std::initializer_list<std::string_view> frames) {
+    return send(std::span(frames.begin(), frames.size()));
+  }
+  // One frame of a message whose other frames are sent by further calls; `more` says that some
+  // follow. Once a first frame is sent, the rest cannot block.
+  SendResult send_frame(std::string_view frame, bool more);
+  // One frame, moved, not copied, when it is large.
+  SendResult send_frame(std::string&& frame, bool more);
+
+  // A descriptor that becomes readable when readable() or writable() may have changed
+  // (edge-triggered: drain until receive() says false after each wake-up).
+  int fd() const;
+  bool readable() const;
+
+  zmq::socket_ref ref() { return socket_; }
+
+ private:
+  zmq::socket_t socket_;
+};
+
+}  // namespace canopy::net
