@@ -98,6 +98,15 @@ std::string json_line(Level level, std::string_view component, std::string_view 
 
 }  // namespace
 
+Level to_level(std::string_view name) {
+  if (name == "debug") return Level::debug;
+  if (name == "warn") return Level::warn;
+  if (name == "error") return Level::error;
+  return Level::info;
+}
+
+Format to_format(std::string_view name) { return name == "json" ? Format::json : Format::text; }
+
 void configure(std::string_view program, Level level, Format format) {
   state().program = program;
   state().format = format;

@@ -33,6 +33,10 @@ struct Field {
 };
 using Fields = std::initializer_list<Field>;
 
+// "debug", "info", "warn", "error"; "text", "json". Anything else is info, or text.
+Level to_level(std::string_view name);
+Format to_format(std::string_view name);
+
 // Call once, before threads start. `program` names the process in every line, such as "proxy/p1".
 void configure(std::string_view program, Level level, Format format);
 

@@ -1,0 +1,86 @@
+// An ordered map from key to its last update, whose state at any moment can be held on to.
+//
+// Entries live in sorted pages that are shared with views and copied when written: taking a view
+// costs nothing, holding it costs the pages that change meanwhile, and any number of slow snapshots
+// read their exact cut while updates go on.
+// Not thread-safe; a view may outlive its tree.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "core/keyspace/update.h"
+
+namespace canopy::keyspace {
+
+namespace detail {
+using TreePage = std::vector<UpdatePtr>;
+struct TreeRoot {
+  std::vector<std::shared_ptr<TreePage>> pages;  // none empty
+  std::size_t size = 0;
+  std::size_t bytes = 0;
+};
+}  // namespace detail
+
+class TreeView {
+ public:
+  // Walks entries in key order.
+  class Cursor {
+   public:
+    bool done() const { return page_ >= root_->pages.size(); }
+    const UpdatePtr& operator*() const { return (*root_->pages[page_])[slot_]; }
+    void next() {
+      if (++slot_ < root_->pages[page_]->size()) return;
+      slot_ = 0;
+      ++page_;
+    }
+
+   private:
+    friend class TreeView;
+    std::shared_ptr<const detail::TreeRoot> root_;
+    std::size_t page_ = 0;
+    std::size_t slot_ = 0;
+  };
+
+  // The first entry whose key is not less than `key`.
+  Cursor seek(std::string_view key) const;
+  std::size_t size() const { return root_->size; }
+
+ private:
+  friend class Tree;
+  explicit TreeView(std::shared_ptr<const detail::TreeRoot> root) : root_(std::move(root)) {}
+  std::shared_ptr<const detail::TreeRoot> root_;
+};
+
+class Tree {
+ public:
+  Tree() : root_(std::make_shared<detail::TreeRoot>()) {}
+
+  // Inserts, or replaces the entry of the same key.
+  void put(UpdatePtr update);
+  // False when there was none.
+  bool erase(std::string_view key);
+  // Puts, or erases when the update is a deletion.
+  void apply(const UpdatePtr& update);
+  // Null when absent.
+  UpdatePtr find(std::string_view key) const;
+
+  std::size_t size() const { return root_->size; }
+  // Of keys, values and properties.
+  std::size_t bytes() const { return root_->bytes; }
+  TreeView view() const { return TreeView(root_); }
+
+ private:
+  detail::TreeRoot& own_root();
+  detail::TreePage& own_page(std::size_t index);
+
+  std::shared_ptr<detail::TreeRoot> root_;
+};
+
+// What turns `before` into `after`: the entries of `after` that are new or have another revision,
+// and a deletion at `revision` for each key that is gone.
+std::vector<UpdatePtr> difference(const TreeView& before, const TreeView& after, Revision revision);
+
+}  // namespace canopy::keyspace

@@ -1,0 +1,119 @@
+// What shards and proxies say to each other. Every message is one frame: a MessagePack array that
+// opens with the version of this protocol and the kind of the message.
+//
+//   proxy → shard (DEALER → ROUTER)
+//     writes   [1, 1, [write…]]              write  = [key, value | nil, ttl_ms, properties, uuid]
+//     sync     [1, 2, request, partition, since]
+//     credit   [1, 3, request, chunks]
+//   shard → proxy (ROUTER → DEALER)
+//     chunk    [1, 16, request, partition, kind, revision, last, [update…]]
+//     refused  [1, 17, request, partition, why]
+//   shard → proxies (PUB → SUB), after the topic (subtree and a zero byte, so that no topic is
+//   another's prefix)
+//     batch    [1, 32, after, committed_us, [update…]]
+//
+//   update = [key, value | nil, revision, expires_at_ms, properties, uuid]; nil deletes
+//
+// A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat.
+// A sync is answered by a replay (the contiguous updates after `since`) or, when `since` is too old
+// or of another epoch, by a snapshot (the entries as of `revision`), in chunks under credit: the
+// asker grants `initial_credit` chunks by asking and one more with each chunk it takes.
+//
+// Pure code over bytes; never throws on hostile input.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/result.h"
+#include "core/keyspace/update.h"
+
+namespace canopy::wire {
+
+inline constexpr unsigned link_version = 1;
+inline constexpr unsigned initial_credit = 4;
+// Writes or updates in one message at most; senders split at this and at base::max_chunk_bytes.
+inline constexpr std::size_t max_message_updates = 16'384;
+
+struct Write {
+  std::string key{};
+  std::string value{};
+  bool deletes = false;
+  std::int64_t ttl_ms = 0;  // 0: no expiry
+  std::string properties{};
+  std::string uuid{};
+
+  std::size_t bytes() const { return key.size() + value.size() + properties.size() + uuid.size(); }
+};
+
+struct Writes {
+  std::vector<Write> writes{};
+};
+
+struct Sync {
+  std::uint64_t request = 0;  // of the asker's choosing; a later one replaces an earlier one
+  std::string partition{};
+  keyspace::Revision since{};  // 0: nothing is known, a snapshot is wanted
+};
+
+struct Credit {
+  std::uint64_t request = 0;
+  std::uint32_t chunks = 1;
+};
+
+using ToShard = std::variant<Writes, Sync, Credit>;
+
+struct Chunk {
+  enum class Kind : std::uint8_t { replay = 0, snapshot = 1 };
+
+  std::uint64_t request = 0;
+  std::string partition{};
+  Kind kind = Kind::replay;
+  keyspace::Revision revision{};  // replay: of its last update (or `since`); snapshot: of the cut
+  bool last = false;
+  std::vector<keyspace::UpdatePtr> updates{};
+};
+
+struct Refused {
+  std::uint64_t request = 0;
+  std::string partition{};
+  std::string why{};
+};
+
+using FromShard = std::variant<Chunk, Refused>;
+
+struct Batch {
+  std::string partition{};
+  keyspace::Revision after{};
+  base::TimePoint committed{};
+  std::vector<keyspace::UpdatePtr> updates{};
+
+  keyspace::Revision end() const { return keyspace::Revision(after.value() + updates.size()); }
+};
+
+std::string encode(const Writes& writes);
+std::string encode(const Sync& sync);
+std::string encode(const Credit& credit);
+std::string encode(const Chunk& chunk);
+std::string encode(const Refused& refused);
+// Topic included.
+std::string encode(const Batch& batch);
+
+base::Result<ToShard> decode_to_shard(std::string_view frame);
+base::Result<FromShard> decode_from_shard(std::string_view frame);
+// Topic included.
+base::Result<Batch> decode_batch(std::string_view frame);
+
+// One update alone, as a shard's store keeps it.
+std::string encode(const keyspace::Update& update);
+base::Result<keyspace::UpdatePtr> decode_update(std::string_view bytes);
+
+// What to subscribe to for the batches of `partition`.
+std::string batch_topic(std::string_view partition);
+
+}  // namespace canopy::wire

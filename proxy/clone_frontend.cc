@@ -1,0 +1,262 @@
+#include "proxy/clone_frontend.h"
+
+#include "core/keyspace/key.h"
+
+namespace canopy::proxy {
+namespace {
+
+namespace clone = wire::clone;
+namespace log = base::log;
+using namespace std::chrono_literals;
+
+constexpr int messages_per_turn = 1000;
+// How soon a client whose queue is full is tried again.
+constexpr base::Duration blocked_retry = 2ms;
+constexpr base::Duration gate_poll = 5ms;
+
+const char* label(Role role) {
+  switch (role) {
+    case Role::snapshot: return "snapshot";
+    case Role::updates: return "updates";
+    case Role::collector: return "collector";
+  }
+  return "";
+}
+
+net::SocketType socket_type(clone::Dialect dialect, Role role) {
+  switch (role) {
+    case Role::snapshot: return net::SocketType::router;
+    case Role::updates: return net::SocketType::xpub;
+    case Role::collector:
+      return dialect == clone::Dialect::chp ? net::SocketType::sub : net::SocketType::pull;
+  }
+  return net::SocketType::pull;
+}
+
+net::SocketOptions socket_options(Role role, const config::Proxy& proxy) {
+  net::SocketOptions options;
+  if (role == Role::snapshot) options.router_mandatory = true;
+  if (role == Role::updates) {
+    options.send_hwm = proxy.client_hwm;
+    options.xpub_verbose = true;  // each client's subscription is seen, not the first alone
+    options.xpub_nodrop = true;   // a full subscriber is noticed before it is skipped
+  }
+  if (role == Role::collector) options.send_hwm = 0;
+  return options;
+}
+
+}  // namespace
+
+CloneFrontend::Listener::Listener(net::Context& context, net::SocketType type,
+                                  const net::SocketOptions& options, config::Endpoint listen_at,
+                                  const std::string& monitor_name, metrics::Gauge& connections)
+    : socket(context, type, options),
+      monitor(context, socket, monitor_name),
+      endpoint(std::move(listen_at)),
+      gauge(connections) {}
+
+CloneFrontend::CloneFrontend(clone::Dialect dialect, const config::Endpoint& first,
+                             const config::Proxy& proxy, net::Context& context, net::Loop& loop,
+                             Metrics& metrics, Backend& backend)
+    : dialect_(dialect),
+      loop_(loop),
+      metrics_(metrics),
+      backend_(backend),
+      max_snapshots_(proxy.max_snapshots),
+      writes_received_(
+          metrics.writes_received.Add({{"dialect", std::string(clone::name(dialect))}})),
+      published_(metrics.published.Add({{"dialect", std::string(clone::name(dialect))}})),
+      blocked_(metrics.blocked_sends.Add({{"dialect", std::string(clone::name(dialect))}})),
+      waiting_(metrics.snapshots_waiting.Add({{"dialect", std::string(clone::name(dialect))}})) {
+  const std::string dialect_name(clone::name(dialect));
+  for (const Role role : roles) {
+    const int offset = static_cast<int>(role);
+    listeners_[static_cast<std::size_t>(role)] = std::make_unique<Listener>(
+        context, socket_type(dialect, role), socket_options(role, proxy),
+        config::next_port(first, offset), dialect_name + "-" + label(role),
+        metrics.connections.Add({{"dialect", dialect_name}, {"role", label(role)}}));
+  }
+  if (dialect == clone::Dialect::chp) at(Role::collector).socket.subscribe("");
+  // Subscriptions are read before requests, and both before updates are cut.
+  loop_.on_readable(at(Role::updates).socket, [this] { read_subscriptions(); });
+  loop_.on_readable(at(Role::snapshot).socket, [this] { read_requests(); });
+  loop_.on_readable(at(Role::collector).socket, [this] { read_writes(); });
+  for (const Role role : roles) {
+    Listener& listener = at(role);
+    loop_.on_readable(listener.monitor.socket(), [this, &listener] {
+      if (!listener.monitor.drain()) return;
+      listener.gauge.Set(listener.monitor.connections());
+      backend_.connections_changed();
+    });
+  }
+}
+
+base::Status CloneFrontend::bind(std::chrono::milliseconds patience) {
+  for (const Role role : roles) {
+    Listener& listener = at(role);
+    if (auto status = listener.socket.bind(listener.endpoint, patience); !status) return status;
+    listener.endpoint = listener.socket.last_endpoint();
+    listener.bound = true;
+  }
+  return {};
+}
+
+void CloneFrontend::set_open(Role role, bool open) {
+  Listener& listener = at(role);
+  if (open == listener.bound) return;
+  const auto status =
+      open ? listener.socket.bind(listener.endpoint) : listener.socket.unbind(listener.endpoint);
+  if (status) {
+    listener.bound = open;
+  } else if (!open) {
+    log_.warn("clone", status.error());  // a bind waits for the old listener to be gone
+  }
+}
+
+int CloneFrontend::connections(Role role) const { return at(role).monitor.connections(); }
+
+const config::Endpoint& CloneFrontend::endpoint(Role role) const { return at(role).endpoint; }
+
+void CloneFrontend::read_subscriptions() {
+  net::Socket& socket = at(Role::updates).socket;
+  for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
+    const std::string_view event = message_[0];
+    if (event.empty() || message_.size() != 1) {
+      metrics_.reject("frame_count");
+      continue;
+    }
+    const bool subscribes = event.front() == 1;
+    const std::string_view topic = event.substr(1);
+    if (topic == clone::heartbeat) {
+      heartbeats_wanted_ = subscribes;
+      continue;
+    }
+    if (keyspace::check_prefix(topic) != keyspace::KeyFault::none) continue;  // matches no key
+    if (!subscribes) {
+      if (const auto known = topics_.find(topic); known != topics_.end()) topics_.erase(known);
+      continue;
+    }
+    if (topics_.size() < max_topics) topics_.emplace(topic);
+    gate_.on_subscription(message_.peer_address(), topic, loop_.now());
+    backend_.need(topic);
+  }
+}
+
+void CloneFrontend::read_requests() {
+  net::Socket& socket = at(Role::snapshot).socket;
+  for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
+    const auto request = clone::parse_snapshot_request(message_.views(1));
+    if (const auto* rejection = std::get_if<clone::Rejection>(&request)) {
+      metrics_.reject(rejection->reason);
+      log_.warn("clone", "snapshot request refused",
+                {{"dialect", clone::name(dialect_)}, {"reason", rejection->reason}});
+      continue;
+    }
+    const std::string_view prefix = std::get<std::string_view>(request);
+    if (!gate_.on_request(message_.peer_address(), std::string(message_[0]), std::string(prefix),
+                          loop_.now())) {
+      metrics_.reject("snapshot_queue_full");
+      continue;
+    }
+    backend_.need(prefix);
+  }
+}
+
+void CloneFrontend::read_writes() {
+  net::Socket& socket = at(Role::collector).socket;
+  int count = 0;
+  for (; count < messages_per_turn && socket.receive(message_); ++count) {
+    auto write = clone::parse_write(dialect_, message_.views());
+    if (const auto* rejection = std::get_if<clone::Rejection>(&write)) {
+      metrics_.reject(rejection->reason);
+      log_.warn("clone", "update refused",
+                {{"dialect", clone::name(dialect_)}, {"reason", rejection->reason}});
+      continue;
+    }
+    backend_.write(std::get<wire::Write>(std::move(write)));
+  }
+  writes_received_.Increment(count);
+}
+
+void CloneFrontend::publish(std::span<const Stamped> updates) {
+  if (topics_.empty()) return;
+  for (const Stamped& stamped : updates) {
+    send(clone::update(dialect_, *stamped.update, stamped.stamp).span());
+  }
+  published_.Increment(static_cast<double>(updates.size()));
+}
+
+void CloneFrontend::heartbeat() {
+  if (heartbeats_wanted_ || !topics_.empty()) send(clone::heartbeat_message().span());
+}
+
+// A full subscriber makes the first frame fail: count it, then go on without it for this message.
+void CloneFrontend::send(std::span<const std::string_view> frames) {
+  net::Socket& socket = at(Role::updates).socket;
+  if (socket.send(frames) == net::SendResult::sent) return;
+  blocked_.Increment();
+  socket.set_xpub_nodrop(false);
+  socket.send(frames);
+  socket.set_xpub_nodrop(true);
+}
+
+Delivery CloneFrontend::deliver(const std::string& peer, std::span<const std::string_view> frames) {
+  net::Socket& socket = at(Role::snapshot).socket;
+  switch (socket.send_frame(std::string_view(peer), true)) {
+    case net::SendResult::sent: break;
+    case net::SendResult::would_block: return Delivery::blocked;
+    case net::SendResult::no_route: return Delivery::gone;
+  }
+  socket.send(frames);
+  return Delivery::sent;
+}
+
+void CloneFrontend::finished(const char* result, base::Duration took) {
+  metrics_.snapshot_requests
+      .Add({{"dialect", std::string(clone::name(dialect_))}, {"result", result}})
+      .Increment();
+  metrics_.snapshot_duration.Observe(std::chrono::duration<double>(took).count());
+}
+
+std::optional<base::Duration> CloneFrontend::serve_snapshots() {
+  const base::TimePoint now = loop_.now();
+  if (!gate_.empty()) {
+    for (auto& request : gate_.take_released(now)) released_.push_back(std::move(request));
+  }
+  for (std::size_t left = released_.size(); left > 0 && snapshots_.size() < max_snapshots_;
+       --left) {
+    JoinGate::Request request = std::move(released_.front());
+    released_.pop_front();
+    if (backend_.ready(request.prefix)) {
+      const Cut cut = backend_.cut(request.prefix);
+      snapshots_.open(std::move(request.peer), std::move(request.prefix), cut, now);
+    } else {
+      backend_.need(request.prefix);
+      released_.push_back(std::move(request));
+    }
+  }
+  const Snapshots::Sink sink{
+      .entry =
+          [this](const std::string& peer, const keyspace::Update& entry, std::int64_t stamp) {
+            return deliver(peer, clone::update(dialect_, entry, stamp).span());
+          },
+      .end =
+          [this](const std::string& peer, const std::string& prefix, std::int64_t stamp) {
+            return deliver(peer, clone::end_of_snapshot(dialect_, prefix, stamp).span());
+          },
+      .finished = [this](const char* result, base::Duration took) { finished(result, took); }};
+  if (snapshots_.send(sink, now)) return 0ms;
+  if (snapshots_.size() > 0) return blocked_retry;
+  if (!gate_.empty() || !released_.empty()) return gate_poll;
+  return std::nullopt;
+}
+
+void CloneFrontend::renew_needs() {
+  for (const std::string& topic : topics_) backend_.need(topic);
+}
+
+void CloneFrontend::report() {
+  waiting_.Set(static_cast<double>(gate_.waiting() + released_.size() + snapshots_.size()));
+}
+
+}  // namespace canopy::proxy

@@ -1,0 +1,76 @@
+#include "proxy/metrics.h"
+
+namespace canopy::proxy {
+namespace {
+
+const metrics::Histogram::BucketBoundaries batch_buckets{1,   2,   4,   8,    16,   32,   64,
+                                                         128, 256, 512, 1024, 4096, 16384};
+const metrics::Histogram::BucketBoundaries second_buckets{
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10};
+
+}  // namespace
+
+Metrics::Metrics(const std::string& name)
+    : registry("proxy", name),
+      rejected_(registry.counter("canopy_rejected_total", "Messages refused, by reason.")),
+      clients(registry.gauge("canopy_clients", "Clients connected.").Add({})),
+      max_clients(registry.gauge("canopy_max_clients", "Clients admitted at most.").Add({})),
+      stamped(registry
+                  .counter("canopy_updates_stamped_total",
+                           "Updates given this proxy's sequence, over all partitions.")
+                  .Add({})),
+      flush_updates(registry.histogram("canopy_batch_updates", "Updates sent in one flush.")
+                        .Add({}, batch_buckets)),
+      flush_interval(
+          registry
+              .gauge("canopy_flush_interval_seconds", "Longest time between flushes under load.")
+              .Add({})),
+      delivery_latency(registry
+                           .histogram("canopy_delivery_latency_seconds",
+                                      "Time from an update's commit to its fan-out.")
+                           .Add({}, second_buckets)),
+      snapshot_duration(registry
+                            .histogram("canopy_snapshot_duration_seconds",
+                                       "Time from the cut of a client's snapshot to its end.")
+                            .Add({}, second_buckets)),
+      connections(
+          registry.gauge("canopy_connections", "Connections of clients, by dialect and role.")),
+      writes_received(
+          registry.counter("canopy_writes_received_total", "Updates received from clients.")),
+      published(registry.counter(
+          "canopy_updates_published_total",
+          "Updates handed to the dialect's subscribers; each subscriber that matches gets one.")),
+      blocked_sends(registry.counter("canopy_hwm_blocked_sends_total",
+                                     "Sends that found a subscriber's queue full: a lower bound of "
+                                     "what such subscribers missed.")),
+      snapshot_requests(registry.counter("canopy_snapshot_requests_total",
+                                         "Snapshot requests of clients, by result.")),
+      snapshots_waiting(
+          registry.gauge("canopy_snapshots_waiting",
+                         "Snapshot requests not yet answered, and snapshots being sent.")),
+      received(registry.counter("canopy_updates_received_total",
+                                "Updates received from shards: live in batches, or by repair "
+                                "(replay or snapshot difference).")),
+      hwm_dropped(registry.counter("canopy_hwm_dropped_updates_total",
+                                   "Updates lost to a full queue between two processes, counted "
+                                   "from the hole in their sequence.")),
+      gaps(registry.counter("canopy_gaps_total", "Holes seen in what shards published.")),
+      resyncs(registry.counter("canopy_resyncs_total", "Completed syncs with a shard, by kind.")),
+      forwarded(registry.counter("canopy_writes_forwarded_total", "Updates forwarded to shards.")),
+      upstream_queue(registry.gauge("canopy_upstream_queue_messages",
+                                    "Messages of updates waiting for a shard.")),
+      shard_up(registry.gauge("canopy_shard_up", "1 while the shard is heard.")),
+      keys(registry.gauge("canopy_keys", "Keys mirrored.")),
+      state_bytes(
+          registry.gauge("canopy_state_bytes", "Bytes of keys, values and properties mirrored.")),
+      epoch(registry.gauge("canopy_epoch", "Epoch of the mirrored partition.")),
+      revision(registry.gauge("canopy_revision",
+                              "Counter of the last mirrored revision within the epoch.")),
+      held_updates(registry.gauge("canopy_held_updates",
+                                  "Updates held back while a hole before them is repaired.")) {}
+
+void Metrics::reject(std::string_view reason, double count) {
+  rejected_.Add({{"reason", std::string(reason)}}).Increment(count);
+}
+
+}  // namespace canopy::proxy

@@ -1,0 +1,53 @@
+// Every series of a proxy, declared once.
+#pragma once
+
+#include <string>
+
+#include "core/metrics/registry.h"
+
+namespace canopy::proxy {
+
+class Metrics {
+ public:
+  explicit Metrics(const std::string& name);
+
+  metrics::Registry registry;
+
+ private:
+  metrics::Family<metrics::Counter>& rejected_;
+
+ public:
+  void reject(std::string_view reason, double count = 1);
+
+  metrics::Gauge& clients;
+  metrics::Gauge& max_clients;
+  metrics::Counter& stamped;
+  metrics::Histogram& flush_updates;
+  metrics::Gauge& flush_interval;
+  metrics::Histogram& delivery_latency;
+  metrics::Histogram& snapshot_duration;
+
+  // By dialect, and by dialect and role.
+  metrics::Family<metrics::Gauge>& connections;
+  metrics::Family<metrics::Counter>& writes_received;
+  metrics::Family<metrics::Counter>& published;
+  metrics::Family<metrics::Counter>& blocked_sends;
+  metrics::Family<metrics::Counter>& snapshot_requests;
+  metrics::Family<metrics::Gauge>& snapshots_waiting;
+  // By shard.
+  metrics::Family<metrics::Counter>& received;
+  metrics::Family<metrics::Counter>& hwm_dropped;
+  metrics::Family<metrics::Counter>& gaps;
+  metrics::Family<metrics::Counter>& resyncs;
+  metrics::Family<metrics::Counter>& forwarded;
+  metrics::Family<metrics::Gauge>& upstream_queue;
+  metrics::Family<metrics::Gauge>& shard_up;
+  // By partition.
+  metrics::Family<metrics::Gauge>& keys;
+  metrics::Family<metrics::Gauge>& state_bytes;
+  metrics::Family<metrics::Gauge>& epoch;
+  metrics::Family<metrics::Gauge>& revision;
+  metrics::Family<metrics::Gauge>& held_updates;
+};
+
+}  // namespace canopy::proxy

@@ -1,0 +1,257 @@
+#include "proxy/node.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "core/base/log.h"
+#include "core/coordination/local.h"
+#include "core/coordination/member.h"
+
+namespace canopy::proxy {
+namespace {
+
+namespace log = base::log;
+namespace clone = wire::clone;
+using namespace std::chrono_literals;
+
+constexpr auto bind_patience = 5s;  // a predecessor that is just going away
+constexpr base::Duration tick_period = 50ms;
+// What one flush sends at most; the rest follows in the next turn.
+constexpr std::size_t updates_per_flush = 8192;
+// Descriptors beside those of clients and those open at start: links to shards and broker, scrapes.
+constexpr std::uint64_t reserve = 24;
+
+std::uint64_t open_descriptors() {
+  std::uint64_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    ++count;
+  }
+  return count;
+}
+
+const std::optional<config::Endpoint>& endpoint_of(const config::Proxy& proxy,
+                                                   clone::Dialect dialect) {
+  switch (dialect) {
+    case clone::Dialect::kvsimple: return proxy.kvsimple;
+    case clone::Dialect::kvmsg: return proxy.kvmsg;
+    case clone::Dialect::chp: return proxy.chp;
+  }
+  return proxy.kvsimple;
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
+                                                const config::Proxy& proxy, net::Loop& loop) {
+  std::unique_ptr<Node> node(new Node(cluster, proxy, loop));
+  if (auto status = node->open(); !status) return base::Error{status.error()};
+  return node;
+}
+
+Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop& loop)
+    : config_(proxy),
+      loop_(loop),
+      metrics_(proxy.name),
+      coordinator_(
+          coordination::make_local_coordinator(context_, loop, cluster.broker.listen, proxy.name)),
+      upstream_(cluster, proxy, context_, loop, metrics_,
+                [this](std::span<const keyspace::UpdatePtr> updates, base::TimePoint committed) {
+                  stamp(updates, committed);
+                }),
+      admission_(proxy.max_clients),
+      pacer_(proxy.max_linger),
+      last_stamp_(
+          std::chrono::duration_cast<std::chrono::milliseconds>(loop.now().time_since_epoch())
+              .count()
+          << 20) {
+  for (const clone::Dialect dialect : clone::dialects) {
+    if (const auto& first = endpoint_of(proxy, dialect)) {
+      frontends_.push_back(std::make_unique<CloneFrontend>(dialect, *first, proxy, context_, loop,
+                                                           metrics_, static_cast<Backend&>(*this)));
+    }
+  }
+}
+
+Node::~Node() = default;
+
+base::Status Node::open() {
+  for (auto& frontend : frontends_) {
+    if (auto status = frontend->bind(bind_patience); !status) return status;
+  }
+  auto http = metrics::HttpServer::start(config_.http, metrics_.registry, 10s, bind_patience);
+  if (!http) return base::Error{http.error()};
+  http_ = std::move(*http);
+  if (auto status = check_descriptors(); !status) return status;
+
+  metrics_.max_clients.Set(static_cast<double>(config_.max_clients));
+  metrics_.flush_interval.Set(std::chrono::duration<double>(config_.max_linger).count());
+  coordinator_->watch(coordination::shards_prefix,
+                      [this](const coordination::Event& event) { upstream_.on_directory(event); });
+  loop_.every(tick_period, [this] { tick(); });
+  loop_.every(1s, [this] { second(); });
+  loop_.on_turn_end([this] { end_turn(); });
+  announce();
+  report();
+  return {};
+}
+
+base::Status Node::check_descriptors() const {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  const std::uint64_t needed =
+      open_descriptors() + reserve + connections_per_client * config_.max_clients;
+  if (limit.rlim_cur >= needed) return {};
+  return base::Error{"max_clients " + std::to_string(config_.max_clients) + " needs " +
+                     std::to_string(needed) + " descriptors, but RLIMIT_NOFILE is " +
+                     std::to_string(limit.rlim_cur)};
+}
+
+void Node::write(wire::Write write) { upstream_.forward(std::move(write)); }
+
+void Node::need(std::string_view prefix) { upstream_.need(prefix); }
+
+bool Node::ready(std::string_view prefix) const { return upstream_.ready(prefix); }
+
+Cut Node::cut(std::string_view prefix) const {
+  return {.stamp = last_stamp_, .views = upstream_.views(prefix)};
+}
+
+void Node::stamp(std::span<const keyspace::UpdatePtr> updates, base::TimePoint committed) {
+  for (const keyspace::UpdatePtr& update : updates) {
+    pending_.push_back({++last_stamp_, update, committed});
+  }
+  metrics_.stamped.Increment(static_cast<double>(updates.size()));
+}
+
+void Node::end_turn() {
+  upstream_.flush_writes();
+  const base::TimePoint now = loop_.now();
+  if (!pending_.empty()) {
+    if (const auto wait = pacer_.wait(now); wait.count() == 0) {
+      flush(now);
+      if (!pending_.empty()) wake_in(0ms);
+    } else {
+      wake_in(wait);
+    }
+  }
+  for (auto& frontend : frontends_) {
+    if (const auto wait = frontend->serve_snapshots()) wake_in(*wait);
+  }
+}
+
+void Node::flush(base::TimePoint now) {
+  const std::size_t count = std::min(pending_.size(), updates_per_flush);
+  const std::span<const Stamped> due(pending_.data(), count);
+  for (auto& frontend : frontends_) frontend->publish(due);
+  for (const Stamped& stamped : due) {
+    const std::chrono::duration<double> latency = now - stamped.committed;
+    metrics_.delivery_latency.Observe(std::max(latency.count(), 0.0));
+  }
+  metrics_.flush_updates.Observe(static_cast<double>(count));
+  pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count));
+  // Measured from its end: a flush that takes long is not followed by another at once.
+  if (pending_.empty()) pacer_.flushed(loop_.now());
+}
+
+// One timer, always for the earliest that was asked for; waking up is all it does, for the work is
+// done at the end of every turn.
+void Node::wake_in(base::Duration delay) {
+  const base::TimePoint at = loop_.now() + delay;
+  if (wake_at_ && *wake_at_ <= at) return;
+  if (wake_at_) loop_.cancel(wake_timer_);
+  wake_at_ = at;
+  wake_timer_ = loop_.after(delay, [this] { wake_at_.reset(); });
+}
+
+void Node::connections_changed() { admit(); }
+
+void Node::admit() {
+  const base::TimePoint now = loop_.now();
+  const bool was_full = admission_.full();
+  for (const Role role : roles) {
+    int connections = 0;
+    for (const auto& frontend : frontends_) connections += frontend->connections(role);
+    admission_.set_connections(role, static_cast<std::uint64_t>(std::max(connections, 0)), now);
+  }
+  for (const Role role : roles) {
+    for (auto& frontend : frontends_) frontend->set_open(role, admission_.open(role, now));
+  }
+  if (admission_.full() == was_full) return;
+  log::info("admission", admission_.full() ? "full: further clients wait outside" : "open again",
+            {{"clients", admission_.clients()}, {"max_clients", admission_.max_clients()}});
+  announce();
+  report();
+}
+
+void Node::tick() {
+  admit();
+  upstream_.tick();
+}
+
+void Node::second() {
+  for (auto& frontend : frontends_) {
+    frontend->renew_needs();
+    if (frontend->dialect() == clone::Dialect::chp) frontend->heartbeat();
+  }
+  announce();
+  report();
+}
+
+const char* Node::state() const {
+  if (draining_) return "draining";
+  return admission_.full() ? "full" : "ready";
+}
+
+void Node::announce() {
+  coordination::ProxyMember member{.name = config_.name,
+                                   .pid = getpid(),
+                                   .http = http_->address(),
+                                   .state = state(),
+                                   .clients = admission_.clients(),
+                                   .max_clients = admission_.max_clients(),
+                                   .kvsimple = {},
+                                   .kvmsg = {},
+                                   .chp = {}};
+  for (const auto& frontend : frontends_) {
+    const auto at = [&](Role role) {
+      return config::advertised(frontend->endpoint(role), config_.advertise);
+    };
+    const coordination::Triple triple{at(Role::snapshot), at(Role::updates), at(Role::collector)};
+    switch (frontend->dialect()) {
+      case clone::Dialect::kvsimple: member.kvsimple = triple; break;
+      case clone::Dialect::kvmsg: member.kvmsg = triple; break;
+      case clone::Dialect::chp: member.chp = triple; break;
+    }
+  }
+  std::string json = to_json(member);
+  if (json == announced_) return;
+  announced_ = json;
+  coordinator_->announce(coordination::proxies_prefix + config_.name, json);
+}
+
+void Node::report() {
+  http_->beat();
+  metrics_.clients.Set(static_cast<double>(admission_.clients()));
+  upstream_.report();
+  for (auto& frontend : frontends_) frontend->report();
+  metrics::Checks checks = upstream_.checks();
+  checks["directory"] = coordinator_->connected() ? "" : "broker not reached";
+  checks["clients"] = admission_.full() ? "full: " + std::to_string(admission_.clients()) + " of " +
+                                              std::to_string(admission_.max_clients())
+                                        : "";
+  checks["draining"] = draining_ ? "asked to stop" : "";
+  http_->set_ready(checks);
+}
+
+void Node::drain() {
+  draining_ = true;
+  coordinator_->resign();
+  admission_.close();
+  admit();
+  upstream_.flush_writes();
+  while (!pending_.empty()) flush(loop_.now());
+}
+
+}  // namespace canopy::proxy

@@ -1,0 +1,294 @@
+#include "proxy/upstream.h"
+
+#include <algorithm>
+
+namespace canopy::proxy {
+namespace {
+
+namespace log = base::log;
+using cluster::Mirror;
+
+constexpr int batches_per_turn = 256;
+constexpr base::Duration silence = std::chrono::seconds(3);
+
+std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : subtree; }
+
+}  // namespace
+
+Upstream::Link::Link(const config::Shard& shard, const config::Proxy& proxy, net::Context& context,
+                     Metrics& metrics)
+    : name(shard.name),
+      // Only to a completed connection: what cannot be sent now waits in `queue`, where it is
+      // bounded and seen.
+      requests(context, net::SocketType::dealer,
+               {.send_hwm = 16,
+                .max_frame_bytes = base::max_link_frame_bytes,
+                .linger = std::chrono::milliseconds(500),
+                .immediate = true}),
+      updates(context, net::SocketType::sub,
+              {.send_hwm = 0,
+               .receive_hwm = proxy.link_hwm,
+               .max_frame_bytes = base::max_link_frame_bytes,
+               .receive_buffer = proxy.link_receive_buffer}),
+      received_live(metrics.received.Add({{"shard", name}, {"source", "live"}})),
+      received_repair(metrics.received.Add({{"shard", name}, {"source", "repair"}})),
+      dropped(metrics.hwm_dropped.Add({{"shard", name}, {"hop", "shard_to_proxy"}})),
+      gaps(metrics.gaps.Add({{"shard", name}})),
+      replays(metrics.resyncs.Add({{"shard", name}, {"kind", "replay"}})),
+      snapshots(metrics.resyncs.Add({{"shard", name}, {"kind", "snapshot"}})),
+      forwarded(metrics.forwarded.Add({{"shard", name}})),
+      queue_length(metrics.upstream_queue.Add({{"shard", name}})),
+      up(metrics.shard_up.Add({{"shard", name}})) {}
+
+Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy,
+                   net::Context& context, net::Loop& loop, Metrics& metrics, Applied applied)
+    : config_(proxy), loop_(loop), metrics_(metrics), applied_(std::move(applied)) {
+  for (const config::Shard& shard : cluster.shards) {
+    links_.push_back(std::make_unique<Link>(shard, proxy, context, metrics));
+    Link& link = *links_.back();
+    for (const config::Partition& partition : shard.partitions) {
+      map_.add(partition.subtree);
+      partitions_.push_back({.link = links_.size() - 1});
+    }
+    loop_.on_readable(link.updates, [this, &link] { read_updates(link); });
+    loop_.on_readable(link.requests, [this, &link] { read_answers(link); });
+  }
+}
+
+void Upstream::on_directory(const coordination::Event& event) {
+  if (!event.value) return;  // silent for now: the link finds it again when it is back
+  const auto member = coordination::parse_shard_member(*event.value);
+  if (!member) {
+    log::error("upstream", "directory entry not understood",
+               {{"key", event.key}, {"why", member.error()}});
+    return;
+  }
+  for (auto& link : links_) {
+    if (link->name == member->name) connect(*link, *member);
+  }
+}
+
+void Upstream::connect(Link& link, const coordination::ShardMember& member) {
+  if (link.requests_endpoint == member.requests && link.updates_endpoint == member.updates) return;
+  if (!link.requests_endpoint.empty()) {
+    link.requests.disconnect(link.requests_endpoint);
+    link.updates.disconnect(link.updates_endpoint);
+  }
+  link.requests_endpoint = member.requests;
+  link.updates_endpoint = member.updates;
+  for (auto status :
+       {link.requests.connect(member.requests), link.updates.connect(member.updates)}) {
+    if (!status) log::error("upstream", status.error(), {{"shard", link.name}});
+  }
+  log::info("upstream", "shard found", {{"shard", link.name}, {"requests", member.requests}});
+  // What the old process was asked for it will not answer.
+  for (Partition& partition : partitions_) {
+    if (links_[partition.link].get() != &link || !partition.slot) continue;
+    Mirror::Effects effects;
+    partition.slot->mirror.start(loop_.now(), effects);
+    carry_out(link, effects, loop_.now());
+  }
+}
+
+void Upstream::forward(wire::Write write) {
+  const std::size_t index = map_.owner(write.key);
+  if (index == map_.size()) return metrics_.reject("no_shard");
+  Link& link = *links_[partitions_[index].link];
+  const std::size_t bytes = write.bytes();
+  if (link.gathered_bytes + bytes > base::max_chunk_bytes ||
+      link.gathered.size() == wire::max_message_updates) {
+    enqueue_gathered(link);
+  }
+  link.gathered_bytes += bytes;
+  link.gathered.push_back(std::move(write));
+}
+
+void Upstream::enqueue_gathered(Link& link) {
+  if (link.gathered.empty()) return;
+  const auto count = static_cast<double>(link.gathered.size());
+  drain_queue(link);
+  if (link.queue.size() >= config_.upstream_queue) {
+    metrics_.reject("upstream_queue_full", count);
+    log_.warn("upstream", "writes refused: the shard does not take them",
+              {{"shard", link.name}, {"queue", link.queue.size()}});
+  } else {
+    link.queue.push_back(wire::encode(wire::Writes{std::move(link.gathered)}));
+    link.forwarded.Increment(count);
+  }
+  link.gathered.clear();
+  link.gathered_bytes = 0;
+}
+
+void Upstream::drain_queue(Link& link) {
+  while (!link.queue.empty() && link.requests.send_frame(std::string_view(link.queue.front()),
+                                                         false) == net::SendResult::sent) {
+    link.queue.pop_front();
+  }
+}
+
+void Upstream::flush_writes() {
+  for (auto& link : links_) {
+    enqueue_gathered(*link);
+    drain_queue(*link);
+  }
+}
+
+void Upstream::need(std::string_view prefix) {
+  for (const std::size_t index : map_.covering(prefix)) {
+    Partition& partition = partitions_[index];
+    const bool fresh = !partition.slot;
+    if (fresh) partition.slot.emplace(map_.subtree(index));
+    partition.slot->needed = loop_.now();
+    if (!fresh) continue;
+    Link& link = *links_[partition.link];
+    log::info("upstream", "mirroring", {{"partition", shown(map_.subtree(index))}});
+    link.updates.subscribe(wire::batch_topic(map_.subtree(index)));
+    Mirror::Effects effects;
+    partition.slot->mirror.start(loop_.now(), effects);
+    carry_out(link, effects, loop_.now());
+  }
+}
+
+bool Upstream::ready(std::string_view prefix) const {
+  return std::ranges::all_of(map_.covering(prefix), [this](std::size_t index) {
+    const auto& slot = partitions_[index].slot;
+    return slot && slot->mirror.ready();
+  });
+}
+
+std::vector<keyspace::TreeView> Upstream::views(std::string_view prefix) const {
+  std::vector<keyspace::TreeView> views;
+  for (const std::size_t index : map_.covering(prefix)) {
+    views.push_back(partitions_[index].slot->mirror.tree().view());
+  }
+  return views;
+}
+
+void Upstream::read_updates(Link& link) {
+  for (int i = 0; i < batches_per_turn && link.updates.receive(message_); ++i) {
+    auto batch = wire::decode_batch(message_[0]);
+    if (!batch) {
+      metrics_.reject("malformed");
+      log_.warn("upstream", "batch refused", {{"shard", link.name}, {"why", batch.error()}});
+      continue;
+    }
+    link.heard = loop_.now();
+    const std::size_t index = map_.owner(batch->partition);
+    if (index == map_.size() || map_.subtree(index) != batch->partition) continue;
+    auto& slot = partitions_[index].slot;
+    if (!slot) continue;  // just let go of
+    const base::TimePoint committed = batch->committed;
+    Mirror::Effects effects;
+    slot->mirror.on_batch(std::move(*batch), link.heard, effects);
+    carry_out(link, effects, committed);
+  }
+}
+
+void Upstream::read_answers(Link& link) {
+  while (link.requests.receive(message_)) {
+    auto answer = wire::decode_from_shard(message_[0]);
+    if (!answer) {
+      metrics_.reject("malformed");
+      log_.warn("upstream", "answer refused", {{"shard", link.name}, {"why", answer.error()}});
+      continue;
+    }
+    link.heard = loop_.now();
+    const std::string& subtree = std::visit(
+        [](const auto& message) -> const std::string& { return message.partition; }, *answer);
+    const std::size_t index = map_.owner(subtree);
+    if (index == map_.size() || map_.subtree(index) != subtree) continue;
+    auto& slot = partitions_[index].slot;
+    if (!slot) continue;
+    if (const auto* refused = std::get_if<wire::Refused>(&*answer)) {
+      slot->mirror.on_refused(*refused);
+      log_.warn("upstream", "sync refused",
+                {{"shard", link.name}, {"partition", shown(subtree)}, {"why", refused->why}});
+      continue;
+    }
+    auto& chunk = std::get<wire::Chunk>(*answer);
+    Mirror::Effects effects;
+    slot->mirror.on_chunk(std::move(chunk), link.heard, effects);
+    link.received_repair.Increment(static_cast<double>(effects.applied.size()));
+    carry_out(link, effects, link.heard);
+  }
+}
+
+void Upstream::carry_out(Link& link, Mirror::Effects& effects, base::TimePoint committed) {
+  link.received_live.Increment(static_cast<double>(effects.received));
+  link.dropped.Increment(static_cast<double>(effects.missed));
+  link.gaps.Increment(static_cast<double>(effects.holes));
+  link.replays.Increment(static_cast<double>(effects.replays));
+  link.snapshots.Increment(static_cast<double>(effects.snapshots));
+  if (effects.missed > 0) {
+    log_.warn("upstream", "updates missed, repairing",
+              {{"shard", link.name}, {"missed", effects.missed}});
+  }
+  for (std::string& request : effects.requests) {
+    if (link.unsent.size() < max_unsent) link.unsent.push_back(std::move(request));
+  }
+  if (!link.unsent.empty()) drain_queue(link);
+  if (!effects.applied.empty()) applied_(effects.applied, committed);
+}
+
+void Upstream::tick() {
+  const base::TimePoint now = loop_.now();
+  for (Partition& partition : partitions_) {
+    if (!partition.slot) continue;
+    if (now - partition.slot->needed > config_.mirror_keep) {
+      release(partition);
+      continue;
+    }
+    Mirror::Effects effects;
+    partition.slot->mirror.tick(now, effects);
+    carry_out(*links_[partition.link], effects, now);
+  }
+  flush_writes();
+}
+
+void Upstream::release(Partition& partition) {
+  const std::string subtree = partition.slot->mirror.partition();
+  log::info("upstream", "no longer mirroring", {{"partition", shown(subtree)}});
+  links_[partition.link]->updates.unsubscribe(wire::batch_topic(subtree));
+  partition.slot.reset();
+  for (auto* gauges : {&metrics_.keys, &metrics_.state_bytes, &metrics_.held_updates}) {
+    gauges->Add({{"partition", shown(subtree)}}).Set(0);
+  }
+}
+
+void Upstream::report() {
+  const base::TimePoint now = loop_.now();
+  for (auto& link : links_) {
+    link->queue_length.Set(static_cast<double>(link->queue.size()));
+    link->up.Set(now - link->heard < silence ? 1 : 0);
+  }
+  for (const Partition& partition : partitions_) {
+    if (!partition.slot) continue;
+    const Mirror& mirror = partition.slot->mirror;
+    const metrics::Labels label{{"partition", shown(mirror.partition())}};
+    metrics_.keys.Add(label).Set(static_cast<double>(mirror.tree().size()));
+    metrics_.state_bytes.Add(label).Set(static_cast<double>(mirror.tree().bytes()));
+    metrics_.epoch.Add(label).Set(mirror.revision().epoch());
+    metrics_.revision.Add(label).Set(static_cast<double>(mirror.revision().counter()));
+    metrics_.held_updates.Add(label).Set(static_cast<double>(mirror.held_updates()));
+  }
+}
+
+std::map<std::string, std::string> Upstream::checks() const {
+  std::map<std::string, std::string> result;
+  for (const auto& link : links_) {
+    result["shard " + link->name] = link->requests_endpoint.empty() ? "not in the directory" : "";
+  }
+  for (const Partition& partition : partitions_) {
+    if (!partition.slot) continue;
+    const Link& link = *links_[partition.link];
+    const Mirror& mirror = partition.slot->mirror;
+    if (!mirror.refusal().empty()) {
+      result["partition " + shown(mirror.partition())] = mirror.refusal();
+    } else if (loop_.now() - link.heard >= silence) {
+      result["shard " + link.name] = "not heard";
+    }
+  }
+  return result;
+}
+
+}  // namespace canopy::proxy

@@ -1,0 +1,114 @@
+// A proxy's links to the shards: one a shard, with the mirrors of its partitions and the writes on
+// their way to it. Belongs to the node's loop.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/log.h"
+#include "core/cluster/mirror.h"
+#include "core/config/cluster.h"
+#include "core/coordination/coordinator.h"
+#include "core/coordination/member.h"
+#include "core/keyspace/partition_map.h"
+#include "core/net/loop.h"
+#include "core/net/socket.h"
+#include "proxy/metrics.h"
+
+namespace canopy::proxy {
+
+class Upstream {
+ public:
+  // Updates that a mirror has applied, in order; `committed` is when its leader published them.
+  using Applied =
+      std::function<void(std::span<const keyspace::UpdatePtr> updates, base::TimePoint committed)>;
+
+  Upstream(const config::Cluster& cluster, const config::Proxy& proxy, net::Context& context,
+           net::Loop& loop, Metrics& metrics, Applied applied);
+
+  // The directory says where a shard is.
+  void on_directory(const coordination::Event& event);
+
+  // Queues a client's write for the shard that owns its key; counts it as rejected when it cannot.
+  void forward(wire::Write write);
+  // Sends what forward() has gathered in this turn.
+  void flush_writes();
+
+  // Mirrors every partition that may hold keys under `prefix`, from now on for as long as it is
+  // asked for at least once in every `mirror_keep`.
+  void need(std::string_view prefix);
+  // Whether all of them are mirrored.
+  bool ready(std::string_view prefix) const;
+  // Their state now.
+  std::vector<keyspace::TreeView> views(std::string_view prefix) const;
+
+  // Retries, and lets go of what is no longer needed; a few times a second.
+  void tick();
+  void report();
+  // Shard -> why it is not heard; empty when it is.
+  std::map<std::string, std::string> checks() const;
+
+ private:
+  struct MirrorSlot {
+    explicit MirrorSlot(const std::string& partition) : mirror(partition) {}
+    cluster::Mirror mirror;
+    base::TimePoint needed{};
+  };
+  static constexpr std::size_t max_unsent = 256;
+  struct Link {
+    Link(const config::Shard& shard, const config::Proxy& proxy, net::Context& context,
+         Metrics& metrics);
+
+    std::string name;
+    net::Socket requests;
+    net::Socket updates;
+    std::string requests_endpoint{};  // empty: not yet known
+    std::string updates_endpoint{};
+    base::TimePoint heard{};
+    std::vector<wire::Write> gathered{};  // this turn's
+    std::size_t gathered_bytes = 0;
+    std::deque<std::string> queue{};  // encoded, waiting for the shard
+    // Of mirrors, waiting for the connection. Those beyond max_unsent are asked again by retry.
+    std::deque<std::string> unsent{};
+
+    metrics::Counter& received_live;
+    metrics::Counter& received_repair;
+    metrics::Counter& dropped;
+    metrics::Counter& gaps;
+    metrics::Counter& replays;
+    metrics::Counter& snapshots;
+    metrics::Counter& forwarded;
+    metrics::Gauge& queue_length;
+    metrics::Gauge& up;
+  };
+  struct Partition {
+    std::size_t link;
+    std::optional<MirrorSlot> slot{};
+  };
+
+  void connect(Link& link, const coordination::ShardMember& member);
+  void read_updates(Link& link);
+  void read_answers(Link& link);
+  void carry_out(Link& link, cluster::Mirror::Effects& effects, base::TimePoint committed);
+  void enqueue_gathered(Link& link);
+  void drain_queue(Link& link);
+  void release(Partition& partition);
+
+  const config::Proxy& config_;
+  net::Loop& loop_;
+  Metrics& metrics_;
+  Applied applied_;
+  keyspace::PartitionMap map_;
+  std::vector<std::unique_ptr<Link>> links_;
+  std::vector<Partition> partitions_;  // by the index of map_
+  net::Message message_;
+  base::log::RateLimited log_;
+};
+
+}  // namespace canopy::proxy

@@ -1,0 +1,44 @@
+// canopy-shard: serves partitions of the key tree.
+#include <csignal>
+#include <cstdio>
+
+#include "core/base/log.h"
+#include "core/config/program.h"
+#include "core/net/signals.h"
+#include "shard/node.h"
+
+namespace {
+
+using namespace canopy;
+
+int fail(const std::string& why) {
+  std::fprintf(stderr, "canopy-shard: %s\n", why.c_str());
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto command = config::parse_command_line(config::Role::shard, argc, argv);
+  if (const int* code = std::get_if<int>(&command)) return *code;
+  const auto& [cluster, name] = std::get<config::Start>(command);
+  const config::Shard& shard = *cluster.find_shard(name);
+
+  base::log::configure("shard/" + name, base::log::to_level(cluster.log_level),
+                       base::log::to_format(cluster.log_format));
+  net::Signals signals{SIGTERM, SIGINT, SIGHUP};
+
+  auto tenancies = shard::open_tenancies(shard, cluster.state_dir + "/" + name);
+  if (!tenancies) return fail(tenancies.error());
+
+  const base::SystemClock clock;
+  net::Loop loop(clock);
+  auto node = shard::Node::start(cluster, shard, std::move(tenancies->all), loop);
+  if (!node) return fail(node.error());
+  signals.attach(loop, [&](int signal) {
+    if (signal != SIGHUP) loop.stop();
+  });
+  loop.run();
+  (*node)->drain();
+  return 0;
+}

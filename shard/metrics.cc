@@ -1,0 +1,68 @@
+#include "shard/metrics.h"
+
+namespace canopy::shard {
+namespace {
+
+const metrics::Histogram::BucketBoundaries batch_buckets{1,   2,   4,   8,    16,   32,   64,
+                                                         128, 256, 512, 1024, 4096, 16384};
+const metrics::Histogram::BucketBoundaries second_buckets{
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10};
+
+metrics::Labels partition_label(const std::string& subtree) {
+  return {{"partition", subtree.empty() ? "*" : subtree}};
+}
+
+}  // namespace
+
+Metrics::Metrics(const std::string& name)
+    : registry("shard", name),
+      committed_(
+          registry.counter("canopy_updates_committed_total", "Updates committed and published.")),
+      keys_(registry.gauge("canopy_keys", "Keys held.")),
+      state_bytes_(
+          registry.gauge("canopy_state_bytes", "Bytes of keys, values and properties held.")),
+      epoch_(registry.gauge("canopy_epoch", "Epoch of the partition: grows with each new leader.")),
+      revision_(
+          registry.gauge("canopy_revision", "Counter of the last revision within the epoch.")),
+      leader_(registry.gauge("canopy_partition_leader",
+                             "1 while this shard leads and serves the partition.")),
+      log_updates_(registry.gauge("canopy_log_updates",
+                                  "Updates in the log, from which holes are replayed.")),
+      rejected_(registry.counter("canopy_rejected_total", "Messages refused, by reason.")),
+      snapshot_requests_(
+          registry.counter("canopy_snapshot_requests_total",
+                           "Answers to proxies that asked for what they miss, by result.")),
+      received(registry.counter("canopy_updates_received_total", "Updates received from proxies.")
+                   .Add({})),
+      proxy_links(registry.gauge("canopy_proxy_links", "Proxies connected.").Add({})),
+      sync_sessions(
+          registry.gauge("canopy_sync_sessions", "Snapshots and replays being sent.").Add({})),
+      batch_updates(registry.histogram("canopy_batch_updates", "Updates in a published batch.")
+                        .Add({}, batch_buckets)),
+      commit_latency(registry
+                         .histogram("canopy_commit_latency_seconds",
+                                    "Time to make the updates of one turn durable and commit them.")
+                         .Add({}, second_buckets)),
+      snapshot_duration(
+          registry
+              .histogram("canopy_snapshot_duration_seconds",
+                         "Time from a proxy's request to the last chunk of its snapshot.")
+              .Add({}, second_buckets)),
+      snapshots_sent(snapshot_requests_.Add({{"result", "snapshot"}})),
+      replays_sent(snapshot_requests_.Add({{"result", "replay"}})),
+      syncs_refused(snapshot_requests_.Add({{"result", "refused"}})) {}
+
+void Metrics::reject(const std::string& reason, double count) {
+  rejected_.Add({{"reason", reason}}).Increment(count);
+}
+
+PartitionMetrics::PartitionMetrics(Metrics& all, const std::string& subtree)
+    : committed(all.committed_.Add(partition_label(subtree))),
+      keys(all.keys_.Add(partition_label(subtree))),
+      state_bytes(all.state_bytes_.Add(partition_label(subtree))),
+      epoch(all.epoch_.Add(partition_label(subtree))),
+      revision(all.revision_.Add(partition_label(subtree))),
+      leader(all.leader_.Add(partition_label(subtree))),
+      log_updates(all.log_updates_.Add(partition_label(subtree))) {}
+
+}  // namespace canopy::shard

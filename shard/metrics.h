@@ -1,0 +1,56 @@
+// Every series of a shard, declared once.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "core/metrics/registry.h"
+
+namespace canopy::shard {
+
+struct PartitionMetrics {
+  PartitionMetrics(class Metrics& all, const std::string& subtree);
+
+  metrics::Counter& committed;
+  metrics::Gauge& keys;
+  metrics::Gauge& state_bytes;
+  metrics::Gauge& epoch;
+  metrics::Gauge& revision;
+  metrics::Gauge& leader;
+  metrics::Gauge& log_updates;
+};
+
+class Metrics {
+ public:
+  explicit Metrics(const std::string& name);
+
+  metrics::Registry registry;
+
+ private:
+  // Families come before the series that are made of them.
+  metrics::Family<metrics::Counter>& committed_;
+  metrics::Family<metrics::Gauge>& keys_;
+  metrics::Family<metrics::Gauge>& state_bytes_;
+  metrics::Family<metrics::Gauge>& epoch_;
+  metrics::Family<metrics::Gauge>& revision_;
+  metrics::Family<metrics::Gauge>& leader_;
+  metrics::Family<metrics::Gauge>& log_updates_;
+  metrics::Family<metrics::Counter>& rejected_;
+  metrics::Family<metrics::Counter>& snapshot_requests_;
+  friend struct PartitionMetrics;
+
+ public:
+  void reject(const std::string& reason, double count = 1);
+
+  metrics::Counter& received;
+  metrics::Gauge& proxy_links;
+  metrics::Gauge& sync_sessions;
+  metrics::Histogram& batch_updates;
+  metrics::Histogram& commit_latency;
+  metrics::Histogram& snapshot_duration;
+  metrics::Counter& snapshots_sent;
+  metrics::Counter& replays_sent;
+  metrics::Counter& syncs_refused;
+};
+
+}  // namespace canopy::shard

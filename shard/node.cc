@@ -1,0 +1,341 @@
+#include "shard/node.h"
+
+#include <unistd.h>
+
+#include "core/base/log.h"
+#include "core/coordination/local.h"
+#include "core/coordination/member.h"
+
+namespace canopy::shard {
+namespace {
+
+using namespace std::chrono_literals;
+namespace log = base::log;
+
+constexpr auto bind_patience = 5s;  // a predecessor that is just going away
+constexpr int messages_per_turn = 1000;
+constexpr int chunks_per_turn = 4;
+constexpr base::Duration tick_period = 100ms;
+constexpr base::Duration report_period = 500ms;
+constexpr base::Duration heartbeat_period = 1s;
+
+// Epochs must grow even where nothing remembers the last one (memory partitions, a broker that
+// restarted too): the minutes since 2026 are a floor that has always moved on.
+std::uint32_t least_epoch(const Tenancy& tenancy, base::TimePoint now) {
+  constexpr base::TimePoint origin = std::chrono::sys_days(std::chrono::year(2026) / 1 / 1);
+  const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(now - origin).count();
+  return std::max(tenancy.recovered.epoch + 1,
+                  static_cast<std::uint32_t>(std::max<std::int64_t>(minutes, 1)));
+}
+
+std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : subtree; }
+
+}  // namespace
+
+base::Result<Tenancies> open_tenancies(const config::Shard& shard, const std::string& directory) {
+  Tenancies result;
+  for (const config::Partition& settings : shard.partitions) {
+    Tenancy& tenancy = result.all.emplace_back(Tenancy{.settings = settings});
+    if (settings.durability != config::Durability::disk) continue;
+    if (result.lock == nullptr) {
+      auto lock = DirectoryLock::take(directory, bind_patience);
+      if (!lock) {
+        tenancy.failure = lock.error();
+        continue;
+      }
+      if (*lock == nullptr) return base::Error{directory + ": held by another running shard"};
+      result.lock = std::move(*lock);
+    }
+    auto store = Store::open(
+        {.path = directory + "/" + Store::directory_name(settings.subtree),
+         .max_bytes = settings.max_state_bytes,
+         .sync_interval = settings.sync == config::Sync::interval ? settings.sync_interval : 0ms},
+        tenancy.recovered);
+    if (store) {
+      tenancy.store = std::move(*store);
+    } else {
+      tenancy.failure = store.error();
+    }
+  }
+  return result;
+}
+
+base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
+                                                const config::Shard& shard,
+                                                std::vector<Tenancy> tenancies, net::Loop& loop) {
+  std::unique_ptr<Node> node(new Node(cluster, shard, std::move(tenancies), loop));
+  if (auto status = node->open(cluster); !status) return base::Error{status.error()};
+  return node;
+}
+
+Node::Node(const config::Cluster& cluster, const config::Shard& shard,
+           std::vector<Tenancy> tenancies, net::Loop& loop)
+    : config_(shard),
+      loop_(loop),
+      metrics_(shard.name),
+      requests_(context_, net::SocketType::router,
+                {.max_frame_bytes = base::max_link_frame_bytes, .router_mandatory = true}),
+      requests_monitor_(context_, requests_, "requests"),
+      updates_(context_, net::SocketType::pub,
+               {.send_hwm = shard.updates_hwm,
+                .max_frame_bytes = base::max_link_frame_bytes,
+                .send_buffer = shard.updates_send_buffer}) {
+  served_.reserve(tenancies.size());
+  for (Tenancy& tenancy : tenancies) {
+    map_.add(tenancy.settings.subtree);
+    served_.emplace_back(std::move(tenancy), metrics_);
+  }
+  coordinator_ =
+      coordination::make_local_coordinator(context_, loop_, cluster.broker.listen, shard.name);
+}
+
+Node::~Node() = default;
+
+base::Status Node::open(const config::Cluster&) {
+  if (auto status = requests_.bind(config_.requests, bind_patience); !status) return status;
+  if (auto status = updates_.bind(config_.updates, bind_patience); !status) return status;
+  auto http = metrics::HttpServer::start(config_.http, metrics_.registry, 10s, bind_patience);
+  if (!http) return base::Error{http.error()};
+  http_ = std::move(*http);
+
+  loop_.on_readable(requests_, [this] { read_requests(); });
+  loop_.on_readable(requests_monitor_.socket(), [this] { requests_monitor_.drain(); });
+  loop_.every(tick_period, [this] { tick(); });
+  loop_.every(report_period, [this] { report(); });
+  loop_.on_turn_end([this] { end_turn(); });
+  for (std::size_t i = 0; i < served_.size(); ++i) campaign(i);
+  announce();
+  report();
+  return {};
+}
+
+void Node::campaign(std::size_t index) {
+  Served& served = served_[index];
+  if (!served.tenancy.failure.empty()) {
+    log::error(
+        "shard", "partition not served",
+        {{"partition", shown(served.tenancy.settings.subtree)}, {"why", served.tenancy.failure}});
+    return;
+  }
+  coordinator_->campaign(served.tenancy.settings.subtree, least_epoch(served.tenancy, loop_.now()),
+                         [this, &served](std::optional<std::uint32_t> epoch) {
+                           if (epoch) {
+                             lead(served, *epoch);
+                           } else {
+                             fail(served, "its leadership went to another process of this name");
+                           }
+                         });
+}
+
+void Node::lead(Served& served, std::uint32_t epoch) {
+  Tenancy& tenancy = served.tenancy;
+  if (served.partition && served.partition->revision().epoch() == epoch) return;
+  if (tenancy.store) {
+    if (auto status = tenancy.store->begin_epoch(epoch); !status) {
+      return fail(served, status.error());
+    }
+  }
+  served.partition.emplace(Partition::Settings{.subtree = tenancy.settings.subtree,
+                                               .retain = tenancy.settings.retain,
+                                               .log_updates = tenancy.settings.log_updates,
+                                               .log_bytes = tenancy.settings.log_bytes},
+                           epoch, std::move(tenancy.recovered.tree));
+  served.metrics.leader.Set(1);
+  log::info("shard", "serving",
+            {{"partition", shown(tenancy.settings.subtree)},
+             {"epoch", epoch},
+             {"keys", served.partition->tree().size()}});
+  publish(served, served.partition->heartbeat(loop_.now()));
+  announce();
+  report();
+}
+
+void Node::fail(Served& served, const std::string& why) {
+  served.partition.reset();
+  served.tenancy.failure = why;
+  served.metrics.leader.Set(0);
+  log::error("shard", "partition no longer served",
+             {{"partition", shown(served.tenancy.settings.subtree)}, {"why", why}});
+  announce();
+  report();
+}
+
+void Node::announce() {
+  coordination::ShardMember member{
+      .name = config_.name,
+      .pid = getpid(),
+      .http = http_->address(),
+      .requests = config::advertised(requests_.last_endpoint(), config_.advertise),
+      .updates = config::advertised(updates_.last_endpoint(), config_.advertise),
+      .partitions = {}};
+  for (const Served& served : served_) {
+    const std::string& failure = served.tenancy.failure;
+    member.partitions.push_back(
+        {.subtree = served.tenancy.settings.subtree,
+         .state = !failure.empty()   ? "failed: " + failure
+                  : served.partition ? "serving"
+                                     : "loading",
+         .epoch = served.partition ? served.partition->revision().epoch() : 0});
+  }
+  coordinator_->announce(coordination::shards_prefix + config_.name, to_json(member));
+}
+
+void Node::read_requests() {
+  turn_ = loop_.now();
+  for (int i = 0; i < messages_per_turn && requests_.receive(message_); ++i) {
+    auto decoded =
+        message_.size() == 2 ? wire::decode_to_shard(message_[1]) : base::Error{"wants one frame"};
+    if (!decoded) {
+      metrics_.reject("malformed");
+      malformed_log_.warn("shard", "malformed message refused", {{"why", decoded.error()}});
+      continue;
+    }
+    const std::string peer(message_[0]);
+    std::visit([&](auto& message) { take(peer, std::move(message)); }, *decoded);
+  }
+}
+
+void Node::take(const std::string&, wire::Writes writes) {
+  metrics_.received.Increment(static_cast<double>(writes.writes.size()));
+  for (wire::Write& write : writes.writes) {
+    const std::size_t index = map_.owner(write.key);
+    if (index == map_.size()) {
+      metrics_.reject("wrong_shard");
+    } else if (!served_[index].partition) {
+      metrics_.reject("partition_unavailable");
+    } else {
+      served_[index].partition->stage(std::move(write), turn_);
+    }
+  }
+}
+
+void Node::take(const std::string& peer, const wire::Sync& sync) {
+  const std::size_t index = map_.owner(sync.partition);
+  if (index == map_.size() || map_.subtree(index) != sync.partition) {
+    return refuse(peer, sync, "not a partition of this shard");
+  }
+  const Served& served = served_[index];
+  if (!served.partition) {
+    return refuse(peer, sync, served.tenancy.failure.empty() ? "loading" : served.tenancy.failure);
+  }
+  if (!sessions_.open(peer, sync, *served.partition, turn_)) {
+    refuse(peer, sync, "too many syncs at once");
+  }
+}
+
+void Node::take(const std::string& peer, const wire::Credit& credit) {
+  sessions_.credit(peer, credit);
+}
+
+void Node::refuse(const std::string& peer, const wire::Sync& sync, const std::string& why) {
+  metrics_.syncs_refused.Increment();
+  requests_.send({peer, wire::encode(wire::Refused{
+                            .request = sync.request, .partition = sync.partition, .why = why})});
+}
+
+void Node::end_turn() {
+  for (Served& served : served_) {
+    if (served.partition) commit(served);
+  }
+  serve_syncs();
+}
+
+void Node::commit(Served& served) {
+  Partition& partition = *served.partition;
+  partition.expire(loop_.now());
+  if (partition.staged().empty()) return;
+  const base::TimePoint began = loop_.now();
+  const std::size_t count = partition.staged().size();
+  if (served.tenancy.store && served.tenancy.settings.retain) {
+    if (auto status = served.tenancy.store->write(partition.staged(), began); !status) {
+      return fail(served, status.error());
+    }
+  }
+  const base::TimePoint done = loop_.now();
+  const auto batches = partition.commit(done);
+  metrics_.commit_latency.Observe(std::chrono::duration<double>(done - began).count());
+  served.metrics.committed.Increment(static_cast<double>(count));
+  for (const wire::Batch& batch : batches) publish(served, batch);
+}
+
+void Node::publish(Served& served, const wire::Batch& batch) {
+  if (!batch.updates.empty()) {
+    metrics_.batch_updates.Observe(static_cast<double>(batch.updates.size()));
+  }
+  served.published = batch.committed;
+  updates_.send_frame(wire::encode(batch), false);
+}
+
+void Node::serve_syncs() {
+  const auto find = [this](const std::string& subtree) -> const Partition* {
+    const Served& served = served_[map_.owner(subtree)];
+    return served.partition ? &*served.partition : nullptr;
+  };
+  for (int i = 0; i < chunks_per_turn; ++i) {
+    const auto step = sessions_.next(find, loop_.now());
+    if (!step) return;
+    if (requests_.send({step->peer, wire::encode(step->chunk)}) != net::SendResult::sent) {
+      sessions_.close(step->peer, step->chunk.partition);  // its proxy is gone, or asks again
+      continue;
+    }
+    if (!step->finished) continue;
+    const bool snapshot = step->finished->kind == wire::Chunk::Kind::snapshot;
+    (snapshot ? metrics_.snapshots_sent : metrics_.replays_sent).Increment();
+    if (snapshot) {
+      metrics_.snapshot_duration.Observe(
+          std::chrono::duration<double>(step->finished->took).count());
+    }
+  }
+  if (sessions_.waiting() && !wake_pending_) {
+    wake_pending_ = true;
+    loop_.after(0ms, [this] { wake_pending_ = false; });
+  }
+}
+
+void Node::tick() {
+  const base::TimePoint now = loop_.now();
+  sessions_.drop_idle(now);
+  for (Served& served : served_) {
+    if (!served.partition) continue;
+    if (served.tenancy.store) {
+      if (auto status = served.tenancy.store->sync_if_due(now); !status) {
+        fail(served, status.error());
+        continue;
+      }
+    }
+    if (now - served.published >= heartbeat_period) {
+      publish(served, served.partition->heartbeat(now));
+    }
+  }
+}
+
+void Node::report() {
+  http_->beat();
+  metrics_.proxy_links.Set(requests_monitor_.connections());
+  metrics_.sync_sessions.Set(static_cast<double>(sessions_.size()));
+  metrics::Checks checks{{"directory", coordinator_->connected() ? "" : "broker not reached"}};
+  for (const Served& served : served_) {
+    const std::string name = "partition " + shown(served.tenancy.settings.subtree);
+    checks[name] = served.partition                 ? ""
+                   : served.tenancy.failure.empty() ? "waits for its leadership"
+                                                    : served.tenancy.failure;
+    if (!served.partition) continue;
+    const Partition& partition = *served.partition;
+    served.metrics.keys.Set(static_cast<double>(partition.tree().size()));
+    served.metrics.state_bytes.Set(static_cast<double>(partition.tree().bytes()));
+    served.metrics.epoch.Set(partition.revision().epoch());
+    served.metrics.revision.Set(static_cast<double>(partition.revision().counter()));
+    served.metrics.log_updates.Set(static_cast<double>(partition.log().size()));
+  }
+  http_->set_ready(checks);
+}
+
+void Node::drain() {
+  coordinator_->resign();
+  for (Served& served : served_) {
+    if (!served.tenancy.store || !served.partition) continue;
+    if (auto status = served.tenancy.store->sync(); !status) fail(served, status.error());
+  }
+}
+
+}  // namespace canopy::shard

@@ -1,0 +1,105 @@
+// A shard at work: the one place where messages become calls on partitions and sync sessions, and
+// what they answer becomes sends.
+//
+// One turn of the loop: stage every write that has arrived, make the turn's updates durable, commit
+// them, publish one batch per partition, then send some chunks to proxies that sync.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/log.h"
+#include "core/config/cluster.h"
+#include "core/coordination/coordinator.h"
+#include "core/keyspace/partition_map.h"
+#include "core/metrics/http.h"
+#include "core/net/loop.h"
+#include "core/net/monitor.h"
+#include "shard/metrics.h"
+#include "shard/partition.h"
+#include "shard/store.h"
+#include "shard/sync_sessions.h"
+
+namespace canopy::shard {
+
+// A partition of the configuration and what is open of it.
+struct Tenancy {
+  config::Partition settings{};
+  std::unique_ptr<Store> store{};  // disk partitions
+  Store::Recovered recovered{};
+  std::string failure{};  // why it is not served; empty otherwise
+};
+
+// The partitions of a shard, and the hold on the directory of those on disk.
+struct Tenancies {
+  std::unique_ptr<DirectoryLock> lock{};
+  std::vector<Tenancy> all{};
+};
+
+// Opens the stores of the disk partitions in `directory`; before threads start. A store that fails
+// is reported in its tenancy, the others are served. An error when another shard holds them.
+base::Result<Tenancies> open_tenancies(const config::Shard& shard, const std::string& directory);
+
+class Node {
+ public:
+  // Everything bound and announced, or why not.
+  static base::Result<std::unique_ptr<Node>> start(const config::Cluster& cluster,
+                                                   const config::Shard& shard,
+                                                   std::vector<Tenancy> tenancies, net::Loop& loop);
+  ~Node();
+
+  // Says goodbye to the directory and puts what is gathered on disk.
+  void drain();
+
+ private:
+  struct Served {
+    Served(Tenancy opened, Metrics& all)
+        : tenancy(std::move(opened)), metrics(all, tenancy.settings.subtree) {}
+    Tenancy tenancy;
+    PartitionMetrics metrics;
+    std::optional<Partition> partition{};  // once its leadership is granted
+    base::TimePoint published{};
+  };
+
+  Node(const config::Cluster& cluster, const config::Shard& shard, std::vector<Tenancy> tenancies,
+       net::Loop& loop);
+  base::Status open(const config::Cluster& cluster);
+  void campaign(std::size_t index);
+  void lead(Served& served, std::uint32_t epoch);
+  void fail(Served& served, const std::string& why);
+  void announce();
+
+  void read_requests();
+  void take(const std::string& peer, wire::Writes writes);
+  void take(const std::string& peer, const wire::Sync& sync);
+  void take(const std::string& peer, const wire::Credit& credit);
+  void refuse(const std::string& peer, const wire::Sync& sync, const std::string& why);
+
+  void end_turn();
+  void commit(Served& served);
+  void publish(Served& served, const wire::Batch& batch);
+  void serve_syncs();
+  void tick();
+  void report();
+
+  const config::Shard& config_;
+  net::Loop& loop_;
+  Metrics metrics_;
+  std::unique_ptr<metrics::HttpServer> http_;
+  net::Context context_;
+  net::Socket requests_;
+  net::Monitor requests_monitor_;
+  net::Socket updates_;
+  std::unique_ptr<coordination::Coordinator> coordinator_;
+  keyspace::PartitionMap map_;
+  std::vector<Served> served_;  // by the index of map_
+  SyncSessions sessions_;
+  net::Message message_;
+  base::TimePoint turn_{};  // when this turn's messages were read
+  bool wake_pending_ = false;
+  base::log::RateLimited malformed_log_;
+};
+
+}  // namespace canopy::shard

@@ -1,0 +1,333 @@
+#include "shard/store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/crc.hpp>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+#include "core/wire/link.h"
+
+namespace canopy::shard {
+namespace {
+
+namespace fs = std::filesystem;
+using keyspace::Revision;
+using keyspace::UpdatePtr;
+
+constexpr std::string_view state_key = "state";
+constexpr std::size_t crc_bytes = 4;
+
+MDB_val to_val(std::string_view bytes) {
+  return {bytes.size(), const_cast<char*>(bytes.data())};  // LMDB does not write through keys
+}
+
+std::string_view to_view(const MDB_val& value) {
+  return {static_cast<const char*>(value.mv_data), value.mv_size};
+}
+
+std::array<char, crc_bytes> crc_of(std::string_view bytes) {
+  boost::crc_32_type crc;
+  crc.process_bytes(bytes.data(), bytes.size());
+  std::array<char, crc_bytes> result;
+  for (std::size_t i = 0; i < crc_bytes; ++i) {
+    result[i] = static_cast<char>(crc.checksum() >> (8 * i));
+  }
+  return result;
+}
+
+std::string sealed(std::string bytes) {
+  const auto crc = crc_of(bytes);
+  return bytes.append(crc.data(), crc.size());
+}
+
+// Nothing when the seal is broken.
+std::string_view unsealed(std::string_view bytes) {
+  if (bytes.size() < crc_bytes) return {};
+  const std::string_view content = bytes.substr(0, bytes.size() - crc_bytes);
+  const auto crc = crc_of(content);
+  return bytes.substr(content.size()) == std::string_view(crc.data(), crc.size())
+             ? content
+             : std::string_view();
+}
+
+// A transaction that is undone unless committed.
+class Transaction {
+ public:
+  Transaction() = default;
+  ~Transaction() {
+    if (handle_ != nullptr) mdb_txn_abort(handle_);
+  }
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  int begin(MDB_env* environment, unsigned flags) {
+    return mdb_txn_begin(environment, nullptr, flags, &handle_);
+  }
+  int commit() { return mdb_txn_commit(std::exchange(handle_, nullptr)); }
+  MDB_txn* get() { return handle_; }
+
+ private:
+  MDB_txn* handle_ = nullptr;
+};
+
+int put_state(MDB_txn* transaction, MDB_dbi meta, Revision revision, std::uint64_t count) {
+  const std::string text = "1 " + std::to_string(revision.epoch()) + " " +
+                           std::to_string(revision.counter()) + " " + std::to_string(count);
+  MDB_val key = to_val(state_key);
+  MDB_val value = to_val(text);
+  return mdb_put(transaction, meta, &key, &value, 0);
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<DirectoryLock>> DirectoryLock::take(
+    const std::string& directory, std::chrono::milliseconds patience) {
+  std::error_code fault;
+  fs::create_directories(directory, fault);
+  if (fault) return base::Error{directory + ": cannot be made: " + fault.message()};
+  const std::string path = directory + "/lock";
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) return base::Error{path + ": " + std::strerror(errno)};
+  const auto give_up = std::chrono::steady_clock::now() + patience;
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (std::chrono::steady_clock::now() >= give_up) {
+      ::close(fd);
+      return std::unique_ptr<DirectoryLock>();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return std::unique_ptr<DirectoryLock>(new DirectoryLock(fd));
+}
+
+DirectoryLock::~DirectoryLock() { ::close(fd_); }
+
+std::string Store::directory_name(const std::string& subtree) {
+  if (subtree.empty()) return "root";
+  std::string name;
+  for (const char c : subtree) {
+    if (std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_') {
+      name += c;
+    } else {
+      std::array<char, 4> escaped;
+      std::snprintf(escaped.data(), escaped.size(), "%%%02X", static_cast<unsigned char>(c));
+      name += escaped.data();
+    }
+  }
+  return name;
+}
+
+base::Error Store::failure(const std::string& doing, int code) const {
+  std::string why = mdb_strerror(code);
+  if (code == MDB_MAP_FULL) {
+    why = "full: max_state_bytes is " + std::to_string(settings_.max_bytes);
+  }
+  return {settings_.path + ": " + doing + ": " + why};
+}
+
+base::Result<std::unique_ptr<Store>> Store::open(const Settings& settings, Recovered& recovered) {
+  if (!fs::exists(settings.path)) {
+    if (auto status = create(settings); !status) return base::Error{status.error()};
+  } else if (auto status = probe(settings); !status) {
+    return base::Error{status.error()};
+  }
+  std::unique_ptr<Store> store(new Store(settings));
+  if (auto status = store->open_environment(0); !status) return base::Error{status.error()};
+  if (auto status = store->load(recovered); !status) return base::Error{status.error()};
+  return store;
+}
+
+// Made beside its place and then moved there: whatever stands under the final name is whole.
+base::Status Store::create(const Settings& settings) {
+  Settings fresh = settings;
+  fresh.path += ".new";
+  std::error_code fault;
+  fs::remove_all(fresh.path, fault);
+  fs::create_directories(fresh.path, fault);
+  if (fault) return base::Error{settings.path + ": cannot be made: " + fault.message()};
+  {
+    Store store(fresh);
+    if (auto status = store.open_environment(MDB_CREATE); !status) return status;
+    if (auto status = store.begin_epoch(0); !status) return status;
+  }
+  fs::rename(fresh.path, settings.path, fault);
+  if (fault) return base::Error{settings.path + ": cannot be made: " + fault.message()};
+  return {};
+}
+
+// LMDB trusts its pages: a damaged file can crash whoever walks it. A child walks it first.
+base::Status Store::probe(const Settings& settings) {
+  const pid_t child = fork();
+  if (child < 0) return base::Error{settings.path + ": fork: " + std::strerror(errno)};
+  if (child == 0) {
+    const int null = ::open("/dev/null", O_WRONLY);
+    dup2(null, STDERR_FILENO);
+    Store store(settings);
+    Recovered ignored;
+    _exit(store.open_environment(0).ok() && store.load(ignored).ok() ? 0 : 1);
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(status)) {
+    return base::Error{settings.path + ": data.mdb is damaged: its pages do not hold together"};
+  }
+  return {};  // what an orderly reader finds wrong, it will say again
+}
+
+base::Status Store::open_environment(unsigned create) {
+  const std::string file = settings_.path + "/data.mdb";
+  std::error_code fault;
+  if (create == 0 && fs::file_size(file, fault) == 0) {
+    return base::Error{file + ": is empty, its data are lost"};
+  }
+  if (fault) return base::Error{file + ": " + fault.message()};
+
+  if (const int code = mdb_env_create(&environment_)) return failure("create", code);
+  mdb_env_set_maxdbs(environment_, 2);
+  mdb_env_set_mapsize(environment_, settings_.max_bytes);
+  // Our own lock holds the directory: MDB_NOLOCK spares a file that a killed reader could stain.
+  constexpr unsigned flags = MDB_NOLOCK | MDB_NORDAHEAD;
+  if (const int code = mdb_env_open(environment_, settings_.path.c_str(), flags, 0644)) {
+    return failure(code == MDB_INVALID ? "data.mdb is damaged" : "open", code);
+  }
+  if (auto status = check_size(); !status) return status;
+
+  Transaction transaction;
+  if (const int code = transaction.begin(environment_, 0)) return failure("begin", code);
+  for (const auto& [name, database] : {std::pair{"entries", &entries_}, {"meta", &meta_}}) {
+    if (const int code = mdb_dbi_open(transaction.get(), name, create, database)) {
+      return failure(code == MDB_NOTFOUND ? "data.mdb is not a Canopy store" : "open", code);
+    }
+  }
+  if (const int code = transaction.commit()) return failure("commit", code);
+  return {};
+}
+
+base::Status Store::check_size() const {
+  MDB_envinfo info;
+  MDB_stat stat;
+  mdb_env_info(environment_, &info);
+  mdb_env_stat(environment_, &stat);
+  const std::uint64_t needed = (info.me_last_pgno + 1) * stat.ms_psize;
+  std::error_code fault;
+  const std::uint64_t size = fs::file_size(settings_.path + "/data.mdb", fault);
+  if (fault) return base::Error{settings_.path + ": " + fault.message()};
+  // A fresh file holds its two meta pages alone.
+  if (size < needed && info.me_last_pgno > 1) {
+    return base::Error{settings_.path + ": data.mdb is cut short: " + std::to_string(size) +
+                       " bytes of " + std::to_string(needed)};
+  }
+  return {};
+}
+
+base::Status Store::load(Recovered& recovered) {
+  Transaction transaction;
+  if (const int code = transaction.begin(environment_, MDB_RDONLY)) return failure("begin", code);
+  MDB_val key = to_val(state_key);
+  MDB_val value{};
+  if (const int code = mdb_get(transaction.get(), meta_, &key, &value)) {
+    return failure("data.mdb has no state record", code);
+  }
+  unsigned epoch = 0;
+  unsigned long long counter = 0;
+  unsigned long long entries = 0;
+  if (std::sscanf(std::string(to_view(value)).c_str(), "1 %u %llu %llu", &epoch, &counter,
+                  &entries) != 3 ||
+      epoch > Revision::max_epoch || counter > Revision::max_counter) {
+    return base::Error{settings_.path + ": data.mdb has an unreadable state record"};
+  }
+  revision_ = Revision(epoch, counter);
+
+  MDB_cursor* cursor = nullptr;
+  if (const int code = mdb_cursor_open(transaction.get(), entries_, &cursor)) {
+    return failure("read", code);
+  }
+  const std::unique_ptr<MDB_cursor, void (*)(MDB_cursor*)> closing(cursor, mdb_cursor_close);
+  int code = 0;
+  while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+    auto update = wire::decode_update(unsealed(to_view(value)));
+    if (!update || (*update)->key != to_view(key) || (*update)->revision > revision_) {
+      return base::Error{settings_.path + ": data.mdb has a damaged entry"};
+    }
+    recovered.tree.put(std::move(*update));
+  }
+  if (code != MDB_NOTFOUND) return failure("read", code);
+  if (recovered.tree.size() != entries) {
+    return base::Error{settings_.path + ": data.mdb holds " +
+                       std::to_string(recovered.tree.size()) + " entries of " +
+                       std::to_string(entries)};
+  }
+  count_ = entries;
+  recovered.epoch = epoch;
+  return {};
+}
+
+Store::~Store() {
+  if (environment_ != nullptr) mdb_env_close(environment_);
+}
+
+base::Status Store::begin_epoch(std::uint32_t epoch) {
+  Transaction transaction;
+  if (const int code = transaction.begin(environment_, 0)) return failure("begin", code);
+  if (const int code = put_state(transaction.get(), meta_, Revision(epoch, 0), count_)) {
+    return failure("write", code);
+  }
+  if (const int code = transaction.commit()) return failure("commit", code);
+  revision_ = Revision(epoch, 0);
+  return {};
+}
+
+base::Status Store::write(const std::vector<UpdatePtr>& updates, base::TimePoint now) {
+  if (gathered_.empty()) gathering_since_ = now;
+  for (const UpdatePtr& update : updates) gathered_bytes_ += update->bytes();
+  gathered_.insert(gathered_.end(), updates.begin(), updates.end());
+  return sync_if_due(now);
+}
+
+base::Status Store::sync_if_due(base::TimePoint now) {
+  if (now - gathering_since_ < settings_.sync_interval && gathered_bytes_ < max_gathered_bytes) {
+    return {};
+  }
+  return sync();
+}
+
+base::Status Store::sync() {
+  if (gathered_.empty()) return {};
+  Transaction transaction;
+  if (const int code = transaction.begin(environment_, 0)) return failure("begin", code);
+  for (const UpdatePtr& update : gathered_) {
+    MDB_val key = to_val(update->key);
+    if (update->deleted) {
+      const int code = mdb_del(transaction.get(), entries_, &key, nullptr);
+      if (code != 0 && code != MDB_NOTFOUND) return failure("delete", code);
+    } else {
+      const std::string record = sealed(wire::encode(*update));
+      MDB_val value = to_val(record);
+      if (const int code = mdb_put(transaction.get(), entries_, &key, &value, 0)) {
+        return failure("write", code);
+      }
+    }
+  }
+  MDB_stat stat;
+  if (const int code = mdb_stat(transaction.get(), entries_, &stat)) return failure("stat", code);
+  const Revision revision = gathered_.back()->revision;
+  if (const int code = put_state(transaction.get(), meta_, revision, stat.ms_entries)) {
+    return failure("write", code);
+  }
+  if (const int code = transaction.commit()) return failure("commit", code);
+  revision_ = revision;
+  count_ = stat.ms_entries;
+  gathered_.clear();
+  gathered_bytes_ = 0;
+  return {};
+}
+
+}  // namespace canopy::shard

@@ -1,0 +1,101 @@
+// A partition on disk: LMDB, one environment per partition, written before anything is published.
+// The only user of LMDB. Not thread-safe.
+//
+//   state_dir/SHARD/lock               held by the running shard
+//   state_dir/SHARD/PARTITION/data.mdb PARTITION: the subtree with `/` as %2F; `root`
+//
+//   database "entries"  key → wire::encode(Update), then its CRC-32 (4 bytes, little-endian)
+//   database "meta"     "state" → the text "1 EPOCH COUNTER ENTRIES"; 1 is the version of this
+//   format
+//
+// A store that cannot be read or written says why and stays closed: its partition is then not
+// served, and never silently empty.
+#pragma once
+
+#include <lmdb.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/result.h"
+#include "core/keyspace/tree.h"
+
+namespace canopy::shard {
+
+// Holds `directory` (made when missing) for this process, so that two shards never share a store.
+// A predecessor that is just going away is waited for.
+class DirectoryLock {
+ public:
+  // Null when another process still holds it after `patience`; an error when the directory cannot
+  // be written.
+  static base::Result<std::unique_ptr<DirectoryLock>> take(const std::string& directory,
+                                                           std::chrono::milliseconds patience);
+  ~DirectoryLock();
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  explicit DirectoryLock(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+class Store {
+ public:
+  struct Settings {
+    std::string path{};  // the partition's directory
+    std::uint64_t max_bytes = 4ull << 30;
+    // Zero: each write is on disk before it returns. Else writes are gathered and put on disk
+    // together at least this often: what a crash can lose.
+    base::Duration sync_interval{0};
+  };
+  struct Recovered {
+    std::uint32_t epoch = 0;  // of the last leader; 0: never written
+    keyspace::Tree tree{};
+  };
+
+  // The directory name of a partition.
+  static std::string directory_name(const std::string& subtree);
+
+  // Opens or creates, reads everything and checks it. Damage that would crash a reader is found by
+  // a child process first: call it before threads start.
+  static base::Result<std::unique_ptr<Store>> open(const Settings& settings, Recovered& recovered);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // Records the epoch of a new leader, on disk when it returns.
+  base::Status begin_epoch(std::uint32_t epoch);
+  // In commit order. With a sync interval the updates may only be gathered.
+  base::Status write(const std::vector<keyspace::UpdatePtr>& updates, base::TimePoint now);
+  // Puts on disk what was gathered and is due.
+  base::Status sync_if_due(base::TimePoint now);
+  base::Status sync();
+
+ private:
+  explicit Store(const Settings& settings) : settings_(settings) {}
+  static base::Status create(const Settings& settings);
+  static base::Status probe(const Settings& settings);
+  base::Status open_environment(unsigned create);
+  base::Status check_size() const;
+  base::Status load(Recovered& recovered);
+  base::Error failure(const std::string& doing, int code) const;
+
+  // What a gathering store holds back at most before it writes early.
+  static constexpr std::size_t max_gathered_bytes = std::size_t{16} << 20;
+
+  Settings settings_;
+  MDB_env* environment_ = nullptr;
+  MDB_dbi entries_ = 0;
+  MDB_dbi meta_ = 0;
+  keyspace::Revision revision_;
+  std::uint64_t count_ = 0;
+  std::vector<keyspace::UpdatePtr> gathered_;
+  std::size_t gathered_bytes_ = 0;
+  base::TimePoint gathering_since_{};
+};
+
+}  // namespace canopy::shard

@@ -1,0 +1,69 @@
+// Answers to the syncs of proxies: replays from the log, else snapshots of an exact cut, in chunks
+// under the asker's credit, a few a turn, so that updates never wait for them.
+// Pure: time is an argument. Not thread-safe.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "core/keyspace/tree.h"
+#include "core/wire/link.h"
+#include "shard/partition.h"
+
+namespace canopy::shard {
+
+class SyncSessions {
+ public:
+  static constexpr std::size_t max_sessions = 4096;
+  // A session that takes no chunk for this long is given up: its proxy is gone or asked anew.
+  static constexpr base::Duration patience = std::chrono::seconds(30);
+
+  struct Finished {
+    wire::Chunk::Kind kind;
+    base::Duration took;
+  };
+  struct Step {
+    std::string peer;  // routing id
+    wire::Chunk chunk;
+    std::optional<Finished> finished{};
+  };
+
+  // Begins to answer; replaces what the same peer asked of the same partition before. False when
+  // there are too many sessions.
+  bool open(const std::string& peer, const wire::Sync& sync, const Partition& partition,
+            base::TimePoint now);
+  void credit(const std::string& peer, const wire::Credit& credit);
+  void close(const std::string& peer, const std::string& partition);
+
+  // The next chunk of some session that has credit, in turns; nothing when none has. `find` gives
+  // the partition of a subtree, or null when it is no longer served.
+  std::optional<Step> next(const std::function<const Partition*(const std::string&)>& find,
+                           base::TimePoint now);
+  bool waiting() const;
+  void drop_idle(base::TimePoint now);
+
+  std::size_t size() const { return sessions_.size(); }
+
+ private:
+  using Id = std::pair<std::string, std::string>;  // peer, partition
+  struct Session {
+    std::uint64_t request = 0;
+    std::uint64_t credit = wire::initial_credit;
+    keyspace::Revision position{};                         // replay: the last update sent
+    std::optional<keyspace::TreeView::Cursor> snapshot{};  // else what comes next
+    keyspace::Revision cut{};
+    base::TimePoint began{};
+    base::TimePoint moved{};
+  };
+
+  static void begin_snapshot(Session& session, const Partition& partition);
+  static wire::Chunk fill(Session& session, const Partition& partition);
+
+  std::map<Id, Session> sessions_;
+  Id last_served_;
+};
+
+}  // namespace canopy::shard
