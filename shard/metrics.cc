@@ -34,6 +34,10 @@ Metrics::Metrics(const std::string& name)
                            "Answers to proxies that asked for what they miss, by result.")),
       received(registry.counter("canopy_updates_received_total", "Updates received from proxies.")
                    .Add({})),
+      repeated(registry
+                   .counter("canopy_updates_repeated_total",
+                            "Updates that came again through another proxy, applied once.")
+                   .Add({})),
       proxy_links(registry.gauge("canopy_proxy_links", "Proxies connected.").Add({})),
       sync_sessions(
           registry.gauge("canopy_sync_sessions", "Snapshots and replays being sent.").Add({})),

@@ -43,6 +43,7 @@ class Metrics {
   void reject(const std::string& reason, double count = 1);
 
   metrics::Counter& received;
+  metrics::Counter& repeated;
   metrics::Gauge& proxy_links;
   metrics::Gauge& sync_sessions;
   metrics::Histogram& batch_updates;

@@ -203,8 +203,8 @@ void Node::take(const std::string&, wire::Writes writes) {
       metrics_.reject("wrong_shard");
     } else if (!served_[index].partition) {
       metrics_.reject("partition_unavailable");
-    } else {
-      served_[index].partition->stage(std::move(write), turn_);
+    } else if (!served_[index].partition->stage(std::move(write), turn_)) {
+      metrics_.repeated.Increment();
     }
   }
 }

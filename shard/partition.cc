@@ -26,7 +26,8 @@ Partition::Partition(Settings settings, std::uint32_t epoch, keyspace::Tree reco
   }
 }
 
-void Partition::stage(wire::Write write, base::TimePoint now) {
+bool Partition::stage(wire::Write write, base::TimePoint now) {
+  if (write.once && seen_before(write.uuid)) return false;
   expire(now);
   forget_expiry(write.key);  // from here on the write decides, however long the commit takes
   last_staged_ = last_staged_.next();
@@ -39,6 +40,17 @@ void Partition::stage(wire::Write write, base::TimePoint now) {
                                       .revision = last_staged_,
                                       .expires_at_ms = expires ? to_ms(now) + write.ttl_ms : 0,
                                       .deleted = write.deletes}));
+  return true;
+}
+
+bool Partition::seen_before(const std::string& uuid) {
+  if (!recent_uuids_.insert(uuid).second) return true;
+  recent_order_.push_back(uuid);
+  if (recent_order_.size() > max_recent_uuids) {
+    recent_uuids_.erase(recent_order_.front());
+    recent_order_.pop_front();
+  }
+  return false;
 }
 
 void Partition::expire(base::TimePoint now) {

@@ -5,8 +5,10 @@
 // show in the tree and the log, and only then is it published.
 #pragma once
 
+#include <deque>
 #include <set>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,9 @@ namespace canopy::shard {
 
 class Partition {
  public:
+  // How many `once` writes back a repeated one is recognised.
+  static constexpr std::size_t max_recent_uuids = 65'536;
+
   struct Settings {
     std::string subtree{};
     bool retain = true;
@@ -28,8 +33,9 @@ class Partition {
   // Starts a new epoch over the recovered entries.
   Partition(Settings settings, std::uint32_t epoch, keyspace::Tree recovered);
 
-  // Gives the write the next revision. What expired before `now` is deleted first.
-  void stage(wire::Write write, base::TimePoint now);
+  // Gives the write the next revision. What expired before `now` is deleted first. False when it
+  // was applied before, by its uuid.
+  bool stage(wire::Write write, base::TimePoint now);
   // Stages the deletion of every entry whose time is over.
   void expire(base::TimePoint now);
 
@@ -51,6 +57,7 @@ class Partition {
 
   void apply(const keyspace::UpdatePtr& update);
   void forget_expiry(const std::string& key);
+  bool seen_before(const std::string& uuid);
 
   Settings settings_;
   keyspace::Tree tree_;
@@ -58,6 +65,9 @@ class Partition {
   Expiries expiries_;
   std::vector<keyspace::UpdatePtr> staged_;
   keyspace::Revision last_staged_;
+  // The uuids of the last `once` writes, in the order they came.
+  std::unordered_set<std::string> recent_uuids_;
+  std::deque<std::string> recent_order_;
 };
 
 }  // namespace canopy::shard

@@ -63,6 +63,8 @@ std::variant<Write, Rejection> parse_write(Dialect dialect,
   write.ttl_ms = ttl * 1000;
   write.uuid = uuid;
   write.properties = properties;
+  // A chp client publishes to its primary and its backup at once.
+  write.once = dialect == Dialect::chp && !uuid.empty();
   return write;
 }
 

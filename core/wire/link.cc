@@ -173,13 +173,14 @@ std::vector<UpdatePtr> read_updates(std::span<const msgpack::object> objects) {
 }
 
 Write read_write(const msgpack::object& object) {
-  Reader fields(object, "write", 5);
+  Reader fields(object, "write", 6);
   Write write;
   write.key = fields.key();
   write.deletes = !fields.value(write.value);
   write.ttl_ms = fields.signed_number();
   write.properties = fields.bytes(base::max_properties_bytes);
   write.uuid = fields.bytes(16);
+  write.once = fields.boolean();
   return write;
 }
 
@@ -309,12 +310,13 @@ std::string encode(const Writes& message) {
   open(packer, Kind::writes, 1);
   packer.pack_array(static_cast<std::uint32_t>(message.writes.size()));
   for (const Write& write : message.writes) {
-    packer.pack_array(5);
+    packer.pack_array(6);
     pack_text(packer, write.key);
     pack_value(packer, write.deletes, write.value);
     packer.pack(write.ttl_ms);
     pack_bytes(packer, write.properties);
     pack_bytes(packer, write.uuid);
+    packer.pack(write.once);
   }
   return out;
 }

@@ -2,7 +2,7 @@
 // opens with the version of this protocol and the kind of the message.
 //
 //   proxy → shard (DEALER → ROUTER)
-//     writes   [1, 1, [write…]]              write  = [key, value | nil, ttl_ms, properties, uuid]
+//     writes   [1, 1, [write…]]
 //     sync     [1, 2, request, partition, since]
 //     credit   [1, 3, request, chunks]
 //   shard → proxy (ROUTER → DEALER)
@@ -12,6 +12,7 @@
 //   another's prefix)
 //     batch    [1, 32, after, committed_us, [update…]]
 //
+//   write  = [key, value | nil, ttl_ms, properties, uuid, once]; nil deletes
 //   update = [key, value | nil, revision, expires_at_ms, properties, uuid]; nil deletes
 //
 // A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat.
@@ -47,6 +48,8 @@ struct Write {
   std::int64_t ttl_ms = 0;  // 0: no expiry
   std::string properties{};
   std::string uuid{};
+  // The client sends it through several proxies: applied the first time its uuid is seen.
+  bool once = false;
 
   std::size_t bytes() const { return key.size() + value.size() + properties.size() + uuid.size(); }
 };

@@ -1,0 +1,175 @@
+#include <gtest/gtest.h>
+
+#include "proxy/admission.h"
+#include "proxy/flush_pacer.h"
+#include "proxy/join_gate.h"
+#include "proxy/snapshots.h"
+
+namespace canopy::proxy {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr base::TimePoint start{1h};
+
+TEST(Admission, EveryRoleAdmitsAtMostMaxClients) {
+  Admission admission(2);
+  for (const Role role : roles) EXPECT_TRUE(admission.open(role, start));
+  admission.set_connections(Role::snapshot, 2, start);
+  EXPECT_TRUE(admission.full());
+  EXPECT_FALSE(admission.open(Role::snapshot, start));
+  // Those already half in complete their three connections.
+  EXPECT_TRUE(admission.open(Role::updates, start));
+  admission.set_connections(Role::updates, 2, start + 1ms);
+  admission.set_connections(Role::collector, 2, start + 1ms);
+  for (const Role role : roles) EXPECT_FALSE(admission.open(role, start + 1ms));
+  EXPECT_EQ(admission.clients(), 2u);
+}
+
+TEST(Admission, ClosesWhatNobodyCompletes) {
+  Admission admission(2);
+  admission.set_connections(Role::updates, 2, start);
+  EXPECT_TRUE(admission.open(Role::snapshot, start + Admission::catch_up - 1ms));
+  EXPECT_FALSE(admission.open(Role::snapshot, start + Admission::catch_up));
+}
+
+TEST(Admission, OpensAgainWhenSomebodyLeaves) {
+  Admission admission(2);
+  admission.set_connections(Role::snapshot, 2, start);
+  admission.set_connections(Role::snapshot, 1, start + 1s);
+  EXPECT_FALSE(admission.full());
+  for (const Role role : roles) EXPECT_TRUE(admission.open(role, start + 10s));
+  admission.close();
+  for (const Role role : roles) EXPECT_FALSE(admission.open(role, start + 10s));
+}
+
+TEST(FlushPacer, SendsAtOnceAfterAPauseAndElseOncePerLinger) {
+  FlushPacer pacer(10ms);
+  EXPECT_EQ(pacer.wait(start), 0ms);
+  pacer.flushed(start);
+  EXPECT_EQ(pacer.wait(start + 3ms), 7ms);
+  EXPECT_EQ(pacer.wait(start + 10ms), 0ms);
+  EXPECT_EQ(pacer.wait(start + 1s), 0ms);
+}
+
+TEST(JoinGate, WaitsForTheSubscription) {
+  JoinGate gate;
+  gate.on_request("10.0.0.1", "peer", "/a/", start);
+  EXPECT_TRUE(gate.take_released(start + 100ms).empty());
+  gate.on_subscription("10.0.0.2", "/a/", start + 100ms);
+  gate.on_subscription("10.0.0.1", "/b/", start + 100ms);
+  EXPECT_TRUE(gate.take_released(start + 100ms).empty());
+  gate.on_subscription("10.0.0.1", "/a/", start + 101ms);
+  const auto released = gate.take_released(start + 101ms);
+  ASSERT_EQ(released.size(), 1u);
+  EXPECT_EQ(released[0].peer, "peer");
+  EXPECT_TRUE(gate.empty());
+}
+
+TEST(JoinGate, ASubscriptionThatCameFirstServesOneRequest) {
+  JoinGate gate;
+  gate.on_subscription("a", "", start);
+  gate.on_request("a", "one", "/a/", start);
+  gate.on_request("a", "two", "/a/", start);
+  EXPECT_TRUE(gate.take_released(start).empty()) << "the settling time";
+  const auto released = gate.take_released(start + JoinGate::settle);
+  ASSERT_EQ(released.size(), 1u);
+  EXPECT_EQ(released[0].peer, "one");
+  EXPECT_EQ(gate.take_released(start + JoinGate::grace).size(), 1u);
+}
+
+TEST(JoinGate, ForgetsSubscriptionsThatNoRequestUses) {
+  JoinGate gate;
+  gate.on_subscription("a", "", start);
+  gate.take_released(start + JoinGate::keep + 1ms);
+  gate.on_request("a", "peer", "", start + JoinGate::keep + 1ms);
+  EXPECT_TRUE(gate.take_released(start + JoinGate::keep + JoinGate::settle + 2ms).empty());
+}
+
+TEST(JoinGate, APeerWaitsOnceAndTheWaitingAreBounded) {
+  JoinGate gate;
+  gate.on_request("a", "peer", "/old/", start);
+  gate.on_request("a", "peer", "/new/", start);
+  EXPECT_EQ(gate.waiting(), 1u);
+  for (std::size_t i = 1; i < JoinGate::max_requests; ++i) {
+    ASSERT_TRUE(gate.on_request("a", std::to_string(i), "", start));
+  }
+  EXPECT_FALSE(gate.on_request("a", "one more", "", start));
+}
+
+class SnapshotsTest : public testing::Test {
+ protected:
+  void put(keyspace::Tree& tree, const std::string& key) {
+    tree.put(std::make_shared<keyspace::Update>(keyspace::Update{.key = key, .value = "v"}));
+  }
+
+  keyspace::Tree tree_;
+  Snapshots snapshots_;
+  std::vector<std::string> sent_;
+  std::vector<std::string> results_;
+  Delivery answer_ = Delivery::sent;
+  Snapshots::Sink sink_{
+      .entry =
+          [this](const std::string& peer, const keyspace::Update& entry, std::int64_t) {
+            if (answer_ == Delivery::sent) sent_.push_back(peer + " " + entry.key);
+            return answer_;
+          },
+      .end =
+          [this](const std::string& peer, const std::string& prefix, std::int64_t stamp) {
+            if (answer_ == Delivery::sent) {
+              sent_.push_back(peer + " end " + prefix + " " + std::to_string(stamp));
+            }
+            return answer_;
+          },
+      .finished = [this](const char* result, base::Duration) { results_.push_back(result); }};
+};
+
+TEST_F(SnapshotsTest, SendsThePrefixOfEveryPartitionAsItWasCut) {
+  keyspace::Tree other;
+  for (const char* key : {"/a/1", "/b/1", "/b/2", "/c/1"}) put(tree_, key);
+  put(other, "/b/x/1");
+  snapshots_.open("peer", "/b/", {.stamp = 7, .views = {tree_.view(), other.view()}}, start);
+  put(tree_, "/b/3");
+  tree_.erase("/b/1");
+  EXPECT_FALSE(snapshots_.send(sink_, start));
+  EXPECT_EQ(sent_,
+            (std::vector<std::string>{"peer /b/1", "peer /b/2", "peer /b/x/1", "peer end /b/ 7"}));
+  EXPECT_EQ(results_, std::vector<std::string>{"sent"});
+}
+
+TEST_F(SnapshotsTest, ResumesWhereAClientBlocked) {
+  put(tree_, "/1");
+  put(tree_, "/2");
+  snapshots_.open("peer", "", {.stamp = 1, .views = {tree_.view()}}, start);
+  answer_ = Delivery::blocked;
+  EXPECT_FALSE(snapshots_.send(sink_, start));
+  answer_ = Delivery::sent;
+  EXPECT_FALSE(snapshots_.send(sink_, start + 1s));
+  EXPECT_EQ(sent_.size(), 3u);
+}
+
+TEST_F(SnapshotsTest, GivesUpOnTheGoneAndTheStuck) {
+  put(tree_, "/1");
+  snapshots_.open("gone", "", {.stamp = 1, .views = {tree_.view()}}, start);
+  answer_ = Delivery::gone;
+  snapshots_.send(sink_, start);
+  snapshots_.open("stuck", "", {.stamp = 1, .views = {tree_.view()}}, start);
+  answer_ = Delivery::blocked;
+  snapshots_.send(sink_, start + Snapshots::patience);
+  EXPECT_EQ(snapshots_.size(), 1u);
+  snapshots_.send(sink_, start + Snapshots::patience + 1s);
+  EXPECT_EQ(snapshots_.size(), 0u);
+  EXPECT_EQ(results_, (std::vector<std::string>{"client_gone", "timeout"}));
+}
+
+TEST_F(SnapshotsTest, SharesATurnBetweenClients) {
+  for (int i = 0; i < 5000; ++i) put(tree_, "/" + std::to_string(i));
+  snapshots_.open("a", "", {.stamp = 1, .views = {tree_.view()}}, start);
+  snapshots_.open("b", "", {.stamp = 1, .views = {tree_.view()}}, start);
+  EXPECT_TRUE(snapshots_.send(sink_, start));
+  EXPECT_EQ(sent_.size(), Snapshots::entries_per_turn);
+  EXPECT_EQ(std::ranges::count_if(sent_, [](const auto& line) { return line.front() == 'a'; }),
+            static_cast<std::ptrdiff_t>(Snapshots::entries_per_turn / 2));
+}
+
+}  // namespace
+}  // namespace canopy::proxy
