@@ -120,9 +120,10 @@ void Upstream::enqueue_gathered(Link& link) {
 }
 
 void Upstream::drain_queue(Link& link) {
-  while (!link.queue.empty() && link.requests.send_frame(std::string_view(link.queue.front()),
-                                                         false) == net::SendResult::sent) {
-    link.queue.pop_front();
+  for (auto* waiting : {&link.unsent, &link.queue}) {
+    while (!waiting->empty() && link.requests.send({waiting->front()}) == net::SendResult::sent) {
+      waiting->pop_front();
+    }
   }
 }
 

@@ -28,7 +28,7 @@ using Endpoint = std::string;
 using HttpAddress = std::string;
 
 struct Partition {
-  std::string subtree;  // "" is the root (written `*`)
+  std::string subtree = {};  // "" is the root (written `*`)
   Durability durability = Durability::memory;
   Sync sync = Sync::always;
   milliseconds sync_interval{100};      // `sync: interval`: the most that can be lost
@@ -36,28 +36,32 @@ struct Partition {
   std::uint64_t log_updates = 100'000;  // update log, for replays
   std::uint64_t log_bytes = 64ull << 20;
   std::uint64_t max_state_bytes = 4ull << 30;  // size of the disk store at most
+
+  bool operator==(const Partition&) const = default;
 };
 
 struct Shard {
-  std::string name;
-  std::vector<Partition> partitions;
+  std::string name = {};
+  std::vector<Partition> partitions = {};
   Endpoint requests = "tcp://127.0.0.1:*";  // ROUTER: writes, replays, snapshots
   Endpoint updates = "tcp://127.0.0.1:*";   // PUB: batches
-  std::string advertise;                    // host that others connect to; empty: as bound
+  std::string advertise = {};               // host that others connect to; empty: as bound
   HttpAddress http = "127.0.0.1:0";
   std::uint64_t nofile = 1024;   // descriptors (RLIMIT_NOFILE); 0 leaves the limit alone
   int updates_hwm = 10'000;      // batches queued per proxy before it misses some
   int updates_send_buffer = -1;  // kernel buffer per proxy in bytes; -1 kernel default
+
+  bool operator==(const Shard&) const = default;
 };
 
 struct Proxy {
-  std::string name;
+  std::string name = {};
   std::uint64_t max_clients = 300;
   // First of three consecutive ports: snapshot, updates, collector. Absent: dialect not served.
-  std::optional<Endpoint> kvsimple;
-  std::optional<Endpoint> kvmsg;
-  std::optional<Endpoint> chp;
-  std::string advertise;  // host that clients connect to; empty: as bound
+  std::optional<Endpoint> kvsimple = {};
+  std::optional<Endpoint> kvmsg = {};
+  std::optional<Endpoint> chp = {};
+  std::string advertise = {};  // host that clients connect to; empty: as bound
   HttpAddress http = "127.0.0.1:0";
   std::uint64_t nofile = 1024;
   milliseconds max_linger{10};         // longest flush interval; 0 sends every update at once
@@ -67,6 +71,8 @@ struct Proxy {
   std::uint64_t upstream_queue = 256;  // write messages (≤ 256 KiB each) waiting per shard
   std::uint64_t max_snapshots = 64;    // snapshots sent to clients at the same time
   milliseconds mirror_keep{60'000};    // how long an unused partition stays mirrored
+
+  bool operator==(const Proxy&) const = default;
 };
 
 struct Broker {
@@ -76,16 +82,18 @@ struct Broker {
   bool supervise = true;     // start and keep up the processes of this machine
   milliseconds lease{3000};  // a process silent for longer is dead
   milliseconds drain{5000};  // what a stopping process gets before it is killed
+
+  bool operator==(const Broker&) const = default;
 };
 
 struct Cluster {
-  std::string file;                          // where it was read from, as given
+  std::string file = {};                     // where it was read from, as given
   std::string state_dir = "./canopy-state";  // a shard keeps its disk partitions in state_dir/NAME
   std::string log_level = "info";            // debug, info, warn, error
   std::string log_format = "text";           // text, json
-  Broker broker;
-  std::vector<Shard> shards;
-  std::vector<Proxy> proxies;
+  Broker broker = {};
+  std::vector<Shard> shards = {};
+  std::vector<Proxy> proxies = {};
 
   const Shard* find_shard(const std::string& name) const;
   const Proxy* find_proxy(const std::string& name) const;

@@ -1,5 +1,14 @@
 // The coordinator that the broker serves from memory (DESIGN: "local"), as seen by a shard or
 // proxy: a DEALER to the broker's ROUTER.
+//
+// It pings each second, or each third of a shorter lease. Whatever is lost on the way, a broker
+// that restarted included, is noticed within about a second and everything is said again:
+// - leaderships are kept with their epochs, unless a higher epoch was granted meanwhile;
+// - keys that a watcher knows and a restarted broker does not (yet) are reported as deleted only
+//   when a lease has passed without them coming back;
+// - a compare_and_set that was not answered is repeated, and applied once.
+// While the broker is away nothing is lost and nobody is told: leaderships stand, for nobody else
+// can be elected; connected() says so. A candidate that lost a leadership stays in line for it.
 #pragma once
 
 #include <memory>
@@ -12,7 +21,11 @@
 namespace canopy::coordination {
 
 // `candidate` is the process's name in the cluster; a newer session of the same name supersedes an
-// older one at once, so that a restarted process need not wait for its predecessor's lease.
+// older one at once, so that a restarted process need not wait for its predecessor's lease. The
+// older one loses its leaderships and is let in again only when the newer is gone.
+//
+// Callbacks run from the loop, never from within a call; they may call the coordinator, and must
+// not destroy it.
 std::unique_ptr<Coordinator> make_local_coordinator(net::Context& context, net::Loop& loop,
                                                     const std::string& broker_endpoint,
                                                     const std::string& candidate);

@@ -1,6 +1,8 @@
 // The HTTP port of a process: /metrics, /livez, /readyz and whatever documents it publishes.
 //
-// The loop publishes; civetweb's threads serve what was last published. Thread-safe.
+// The loop publishes; civetweb's few threads serve what was last published. Thread-safe. Only GET
+// and HEAD; `/` lists the paths, and so does the 404 of an unknown one. A peer that sends no
+// request is dropped after a second, so that silent ones cannot keep the threads.
 #pragma once
 
 #include <chrono>
@@ -19,7 +21,8 @@ using Checks = std::map<std::string, std::string>;
 class HttpServer {
  public:
   // `address` is HOST:PORT; port 0 takes any free one. `stall` is how long the loop may go without
-  // a beat before /livez answers 503.
+  // a beat before /livez answers 503. An address in use is tried again for `patience`: a process
+  // that has just died may still hold it.
   static base::Result<std::unique_ptr<HttpServer>> start(
       const std::string& address, Registry& registry,
       std::chrono::milliseconds stall = std::chrono::seconds(10),

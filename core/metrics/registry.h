@@ -11,6 +11,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace canopy::metrics {
 
@@ -21,6 +22,12 @@ using Labels = prometheus::Labels;
 
 template <typename T>
 using Family = prometheus::Family<T>;
+
+// Upper bounds of a histogram's buckets, ascending:
+//   registry.histogram(name, help).Add({}, latency_buckets()).Observe(seconds);
+using Buckets = std::vector<double>;
+const Buckets& latency_buckets();  // seconds, 100 µs to 10 s
+const Buckets& count_buckets();    // sizes of batches, 1 to 10,000
 
 // Holds the series of one process. Adds by itself, at every scrape: the standard process_* series
 // (CPU seconds, resident and virtual memory, start time, open_fds, max_fds, threads),

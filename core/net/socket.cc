@@ -57,9 +57,11 @@ std::span<const std::string_view> Message::views(std::size_t first) {
       std::min(first, count_));
 }
 
+// Asked of the last frame: the routing id that a ROUTER puts before the others carries no metadata.
 std::string Message::peer_address() const {
   if (count_ == 0) return {};
-  const char* address = zmq_msg_gets(const_cast<zmq_msg_t*>(frames_[0].handle()), "Peer-Address");
+  const char* address =
+      zmq_msg_gets(const_cast<zmq_msg_t*>(frames_[count_ - 1].handle()), "Peer-Address");
   return address == nullptr ? std::string() : std::string(address);
 }
 

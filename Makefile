@@ -1,0 +1,62 @@
+# What people type. Each target does its own set-up: Debian packages, configuration, build.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+JOBS ?= $(shell nproc)
+ARGS ?=
+STATE_DIR ?= ./canopy-state
+# Debian's own, which has the packages that the tests need.
+PYTHON := /usr/bin/python3
+
+PROGRAMS := canopy-broker canopy-shard canopy-proxy canopy-loadtest
+SOURCES := $(wildcard core broker shard proxy client loadtest)
+CXX_FILES = $(shell find $(SOURCES) tests -name '*.h' -o -name '*.cc')
+
+.PHONY: help build run test loadtest check format asan tsan clean build-all configure
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+build: configure ## builds the programs into build/bin
+	@cmake --build build -j $(JOBS) --target $(PROGRAMS)
+
+run: build ## runs the cluster of deploy/local.yaml until Ctrl-C (STATE_DIR=…, ARGS=…)
+	@exec build/bin/canopy-broker --config deploy/local.yaml --state-dir $(STATE_DIR) $(ARGS)
+
+test: build-all ## runs the unit tests, then the integration tests (ARGS='-k proxy')
+	@deploy/setup.sh --test
+	@ctest --test-dir build --output-on-failure -j $(JOBS)
+	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m pytest tests/integration -n 4 -q $(ARGS)
+
+loadtest: build ## compares the cluster with one process at up to 1,000 clients (ARGS=…)
+	@build/bin/canopy-loadtest --compare $(ARGS)
+
+check: configure ## checks format, include floors and clang-tidy
+	@deploy/setup.sh --check
+	@clang-format --dry-run -Werror $(CXX_FILES)
+	@$(PYTHON) tests/lint/floors.py
+	@run-clang-tidy -quiet -p build -j $(JOBS) '^$(CURDIR)/($(subst $() ,|,$(SOURCES)))/' >build/tidy.log 2>&1 \
+	  || { sed -i 's/\x1b\[[0-9;]*m//g' build/tidy.log; grep -A 3 -E ' (warning|error): ' build/tidy.log; exit 1; }
+
+format: ## formats the C++ files
+	@deploy/setup.sh --check
+	@clang-format -i $(CXX_FILES)
+
+asan: ## runs every test under AddressSanitizer and UBSan
+	@deploy/setup.sh --build --test
+	@tests/sanitize.sh asan $(ARGS)
+
+tsan: ## runs every test under ThreadSanitizer
+	@deploy/setup.sh --build --test
+	@tests/sanitize.sh tsan $(ARGS)
+
+clean: ## removes what was built
+	@rm -rf build
+
+configure:
+	@deploy/setup.sh --build
+	@cmake --preset dev --log-level=WARNING
+
+build-all: configure
+	@cmake --build build -j $(JOBS)

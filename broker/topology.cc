@@ -1,0 +1,247 @@
+#include "broker/topology.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "core/coordination/coordinator.h"
+
+namespace canopy::broker {
+namespace {
+
+using coordination::PartitionState;
+using coordination::ProxyMember;
+using coordination::ShardMember;
+using json = nlohmann::ordered_json;
+
+constexpr const char* down = "down";
+
+template <typename Value>
+const Value* find(const std::map<std::string, Value>& all, const std::string& name) {
+  const auto found = all.find(name);
+  return found == all.end() ? nullptr : &found->second;
+}
+
+// The names of the file in its order, then those that only the directory has.
+template <typename Configured, typename Member>
+std::vector<std::string> all_names(const std::vector<Configured>& configured,
+                                   const std::map<std::string, Member>& members) {
+  std::vector<std::string> names;
+  for (const Configured& each : configured) names.push_back(each.name);
+  for (const auto& [name, member] : members) {
+    if (std::ranges::find(configured, name, &Configured::name) == configured.end()) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+// A state that others may have made up holds details after a colon, or none at all.
+std::string first_word(const std::string& state) {
+  return state.empty() ? "unknown" : state.substr(0, state.find(':'));
+}
+
+json partition_entry(const std::string& subtree, const config::Shard* configured,
+                     const PartitionState* announced) {
+  json entry = {{"subtree", subtree.empty() ? "*" : subtree},
+                {"state", announced ? announced->state : down}};
+  if (announced != nullptr) entry["epoch"] = announced->epoch;
+  if (configured == nullptr) return entry;
+  for (const config::Partition& partition : configured->partitions) {
+    if (partition.subtree != subtree) continue;
+    entry["durability"] = partition.durability == config::Durability::disk ? "disk" : "memory";
+  }
+  return entry;
+}
+
+json partition_entries(const config::Shard* configured, const ShardMember* member) {
+  json entries = json::array();
+  std::set<std::string> told;
+  if (member != nullptr) {
+    for (const PartitionState& partition : member->partitions) {
+      entries.push_back(partition_entry(partition.subtree, configured, &partition));
+      told.insert(partition.subtree);
+    }
+  }
+  if (configured != nullptr) {
+    for (const config::Partition& partition : configured->partitions) {
+      if (told.contains(partition.subtree)) continue;
+      entries.push_back(partition_entry(partition.subtree, configured, nullptr));
+    }
+  }
+  return entries;
+}
+
+json shard_entry(const std::string& name, const config::Shard* configured,
+                 const ShardMember* member) {
+  json entry = {{"name", name},
+                {"state", state_of(member)},
+                {"partitions", partition_entries(configured, member)}};
+  if (configured != nullptr) entry["nofile"] = configured->nofile;
+  if (member == nullptr) return entry;
+  entry["pid"] = member->pid;
+  entry["requests"] = member->requests;
+  entry["updates"] = member->updates;
+  entry["http"] = member->http;
+  return entry;
+}
+
+json triple_entry(const coordination::Triple& triple) {
+  return {
+      {"snapshot", triple.snapshot}, {"updates", triple.updates}, {"collector", triple.collector}};
+}
+
+json proxy_entry(const std::string& name, const config::Proxy* configured,
+                 const ProxyMember* member) {
+  json entry = {{"name", name}, {"state", state_of(member)}};
+  if (configured != nullptr) {
+    entry["max_clients"] = configured->max_clients;
+    entry["nofile"] = configured->nofile;
+  }
+  if (member == nullptr) return entry;
+  entry["pid"] = member->pid;
+  entry["clients"] = member->clients;
+  entry["max_clients"] = member->max_clients;
+  entry["http"] = member->http;
+  if (member->kvsimple) entry["kvsimple"] = triple_entry(*member->kvsimple);
+  if (member->kvmsg) entry["kvmsg"] = triple_entry(*member->kvmsg);
+  if (member->chp) entry["chp"] = triple_entry(*member->chp);
+  return entry;
+}
+
+std::string dump(const json& document) {
+  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+// An address that others can reach, when the process is bound to every interface.
+std::string reachable(const std::string& address, const std::string& host) {
+  for (const std::string any : {"0.0.0.0:", "[::]:", "*:"}) {
+    if (address.starts_with(any)) return host + ":" + address.substr(any.size());
+  }
+  return address;
+}
+
+class Targets {
+ public:
+  explicit Targets(const std::string& host) : host_(host) {}
+
+  // `announced` may be empty, and `configured` leave the port open.
+  void add(const char* role, const std::string& name, const std::string& announced,
+           const std::string& configured, const std::string& advertise) {
+    const std::string& address = announced.empty() ? configured : announced;
+    if (address.empty() || address.ends_with(":0")) return;
+    list_.push_back({{"targets", {reachable(address, advertise.empty() ? host_ : advertise)}},
+                     {"labels", {{"role", role}, {"name", name}}}});
+  }
+  const json& list() const { return list_; }
+
+ private:
+  const std::string& host_;
+  json list_ = json::array();
+};
+
+}  // namespace
+
+base::Status Members::apply(const cluster::KeyChanged& change) {
+  const auto take = [&](auto& members, const char* prefix, auto parse) -> base::Status {
+    const std::string name = change.key.substr(std::string_view(prefix).size());
+    members.erase(name);
+    if (!change.value) return {};
+    auto member = parse(*change.value);
+    if (!member) return base::Error{change.key + ": " + member.error()};
+    if (member->name != name) return base::Error{change.key + ": 'name' is " + member->name};
+    members.emplace(name, std::move(*member));
+    return {};
+  };
+  if (change.key.starts_with(coordination::shards_prefix)) {
+    return take(shards, coordination::shards_prefix, coordination::parse_shard_member);
+  }
+  if (change.key.starts_with(coordination::proxies_prefix)) {
+    return take(proxies, coordination::proxies_prefix, coordination::parse_proxy_member);
+  }
+  return {};
+}
+
+std::string state_of(const ShardMember* shard) {
+  if (shard == nullptr) return down;
+  std::string state = "ready";
+  for (const PartitionState& partition : shard->partitions) {
+    if (partition.state.starts_with("failed")) return "failed";
+    if (partition.state != "serving") state = "loading";
+  }
+  return state;
+}
+
+std::string state_of(const ProxyMember* proxy) { return proxy ? first_word(proxy->state) : down; }
+
+std::string topology_json(const config::Cluster& cluster, const Members& members,
+                          const Self& self) {
+  json shards = json::array();
+  for (const std::string& name : all_names(cluster.shards, members.shards)) {
+    shards.push_back(shard_entry(name, cluster.find_shard(name), find(members.shards, name)));
+  }
+  json proxies = json::array();
+  for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
+    proxies.push_back(proxy_entry(name, cluster.find_proxy(name), find(members.proxies, name)));
+  }
+  return dump({{"broker",
+                {{"name", cluster.broker.name},
+                 {"pid", self.pid},
+                 {"http", self.http},
+                 {"directory", self.directory}}},
+               {"shards", std::move(shards)},
+               {"proxies", std::move(proxies)}});
+}
+
+std::string targets_json(const config::Cluster& cluster, const Members& members, const Self& self) {
+  Targets targets(self.host);
+  targets.add("broker", cluster.broker.name, self.http, {}, {});
+  const auto add = [&](const char* role, const auto& name, const auto* configured,
+                       const auto* member) {
+    targets.add(role, name, member ? member->http : std::string(),
+                configured ? configured->http : std::string(),
+                configured ? configured->advertise : std::string());
+  };
+  for (const std::string& name : all_names(cluster.shards, members.shards)) {
+    add("shard", name, cluster.find_shard(name), find(members.shards, name));
+  }
+  for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
+    add("proxy", name, cluster.find_proxy(name), find(members.proxies, name));
+  }
+  return dump(targets.list());
+}
+
+std::map<std::string, std::string> readiness(const config::Cluster& cluster,
+                                             const Members& members) {
+  std::map<std::string, std::string> checks;
+  for (const config::Shard& shard : cluster.shards) {
+    const ShardMember* member = find(members.shards, shard.name);
+    std::string& why = checks["shard/" + shard.name];
+    if (member == nullptr) why = down;
+    if (member == nullptr) continue;
+    for (const PartitionState& partition : member->partitions) {
+      if (partition.state == "serving") continue;
+      why += (why.empty() ? "partition " : "; partition ") +
+             (partition.subtree.empty() ? "*" : partition.subtree) + " " + partition.state;
+    }
+  }
+  for (const config::Proxy& proxy : cluster.proxies) {
+    const std::string state = state_of(find(members.proxies, proxy.name));
+    checks["proxy/" + proxy.name] = state == down || state == "starting" ? state : "";
+  }
+  return checks;
+}
+
+std::map<std::pair<std::string, std::string>, int> count_states(const config::Cluster& cluster,
+                                                                const Members& members) {
+  std::map<std::pair<std::string, std::string>, int> counts;
+  for (const std::string& name : all_names(cluster.shards, members.shards)) {
+    ++counts[{"shard", state_of(find(members.shards, name))}];
+  }
+  for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
+    ++counts[{"proxy", state_of(find(members.proxies, name))}];
+  }
+  return counts;
+}
+
+}  // namespace canopy::broker

@@ -1,0 +1,59 @@
+// The cluster as the broker sees it: the processes of the file beside those of the directory, told
+// as JSON, as Prometheus targets, as readiness and as a page for people. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "core/base/result.h"
+#include "core/cluster/registry.h"
+#include "core/config/cluster.h"
+#include "core/coordination/member.h"
+
+namespace canopy::broker {
+
+// Who announced themselves, by name.
+struct Members {
+  std::map<std::string, coordination::ShardMember> shards{};
+  std::map<std::string, coordination::ProxyMember> proxies{};
+
+  // Takes a change of the directory; those of other keys pass. A value that is no member is an
+  // error, and counts as absent.
+  base::Status apply(const cluster::KeyChanged& change);
+};
+
+// The broker itself.
+struct Self {
+  std::int64_t pid = 0;
+  std::string http{};       // as bound
+  std::string directory{};  // endpoint
+  std::string host{};       // this machine, for addresses bound to every interface
+};
+
+// "ready", "loading", "failed"; of a proxy, what it says of itself. "down" when not announced.
+std::string state_of(const coordination::ShardMember* shard);
+std::string state_of(const coordination::ProxyMember* proxy);
+
+// Every process of the file, down or not, and those that came by themselves:
+//   {"broker": {…}, "shards": […], "proxies": […]}
+std::string topology_json(const config::Cluster& cluster, const Members& members, const Self& self);
+
+// Prometheus HTTP service discovery: [{"targets": ["host:port"], "labels": {"role", "name"}}].
+// A process that is down stays a target, so that its absence is seen.
+std::string targets_json(const config::Cluster& cluster, const Members& members, const Self& self);
+
+// What keeps the cluster from being ready, by process: "proxy/p1" -> "down". Every process of the
+// file is a check; one that passes is empty.
+std::map<std::string, std::string> readiness(const config::Cluster& cluster,
+                                             const Members& members);
+
+// How many members there are of each (role, state).
+std::map<std::pair<std::string, std::string>, int> count_states(const config::Cluster& cluster,
+                                                                const Members& members);
+
+// Where to connect and where to look, for whoever started the cluster.
+std::string welcome_text(const config::Cluster& cluster, const Members& members, const Self& self);
+
+}  // namespace canopy::broker

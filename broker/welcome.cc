@@ -1,0 +1,87 @@
+#include <algorithm>
+#include <vector>
+
+#include "broker/topology.h"
+
+namespace canopy::broker {
+namespace {
+
+// Columns as wide as their widest cell, two blanks apart, indented by two.
+class Table {
+ public:
+  void row(std::vector<std::string> cells) {
+    widths_.resize(std::max(widths_.size(), cells.size()));
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      widths_[i] = std::max(widths_[i], cells[i].size());
+    }
+    rows_.push_back(std::move(cells));
+  }
+
+  std::string text() const {
+    std::string text;
+    for (const auto& cells : rows_) {
+      std::string line;
+      for (std::size_t i = 0; i < cells.size(); ++i) {
+        line += "  " + cells[i] + std::string(widths_[i] - cells[i].size(), ' ');
+      }
+      text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+    }
+    return text;
+  }
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+  std::vector<std::size_t> widths_;
+};
+
+std::string ports(const std::optional<coordination::Triple>& triple) {
+  if (!triple) return "-";
+  const std::string& last = triple->collector;
+  return triple->snapshot + "-" + last.substr(last.rfind(':') + 1);
+}
+
+std::string shard_lines(const config::Cluster& cluster, const Members& members) {
+  Table table;
+  table.row({"SHARD", "SUBTREES"});
+  for (const auto& [name, shard] : members.shards) {
+    std::string subtrees;
+    const config::Shard* configured = cluster.find_shard(name);
+    for (const auto& partition : shard.partitions) {
+      subtrees += (subtrees.empty() ? "" : ", ") +
+                  (partition.subtree.empty() ? std::string("*") : partition.subtree);
+      if (configured == nullptr) continue;
+      const auto same =
+          std::ranges::find(configured->partitions, partition.subtree, &config::Partition::subtree);
+      if (same == configured->partitions.end()) continue;
+      subtrees += same->durability == config::Durability::disk ? " (disk)" : " (memory)";
+    }
+    table.row({name, subtrees});
+  }
+  return table.text();
+}
+
+std::string proxy_lines(const Members& members) {
+  Table table;
+  table.row({"PROXY", "CLIENTS", "KVSIMPLE (models 1-4)", "KVMSG (model 5)", "CHP (model 6)"});
+  for (const auto& [name, proxy] : members.proxies) {
+    table.row({name, std::to_string(proxy.max_clients), ports(proxy.kvsimple), ports(proxy.kvmsg),
+               ports(proxy.chp)});
+  }
+  return table.text();
+}
+
+}  // namespace
+
+std::string welcome_text(const config::Cluster& cluster, const Members& members, const Self& self) {
+  Table links;
+  const std::string http = "http://" + self.http;
+  links.row({"cluster", http + "/api/v1/topology"});
+  links.row({"metrics", http + "/metrics"});
+  links.row({"targets", http + "/api/v1/sd", "(Prometheus HTTP service discovery)"});
+  return "Canopy is up.\n\nClients of the Clone pattern connect to any proxy:\n" +
+         proxy_lines(members) + "\nKeys are kept by:\n" + shard_lines(cluster, members) +
+         "\nLook at:\n" + links.text() + "\n" +
+         (cluster.broker.supervise ? "Ctrl-C stops the cluster.\n\n" : "");
+}
+
+}  // namespace canopy::broker

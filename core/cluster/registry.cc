@@ -1,0 +1,351 @@
+#include "core/cluster/registry.h"
+
+#include <algorithm>
+#include <cassert>
+#include <tuple>
+#include <utility>
+
+#include "core/keyspace/key.h"
+#include "core/keyspace/revision.h"
+
+namespace canopy::cluster {
+namespace {
+
+void fail(Effects& effects, const SessionId& to, Fault fault, const std::string& subject) {
+  effects.letters.push_back({to, Failed{fault, subject}});
+}
+
+// Names end up in logs and labels: printable ASCII.
+bool is_name(const std::string& name) {
+  const auto printable = [](char c) { return c > ' ' && c < 0x7f; };
+  return !name.empty() && name.size() <= max_name_bytes && std::ranges::all_of(name, printable);
+}
+
+}  // namespace
+
+std::string_view to_text(Fault fault) {
+  switch (fault) {
+    case Fault::malformed: return "malformed message";
+    case Fault::unknown_session: return "unknown session";
+    case Fault::superseded: return "superseded by a newer process of this name";
+    case Fault::too_many_sessions: return "too many sessions";
+    case Fault::bad_name: return "not a process name";
+    case Fault::bad_key: return "not a directory key";
+    case Fault::value_too_long: return "value too long";
+    case Fault::too_many_keys: return "too many directory keys";
+    case Fault::key_taken: return "key is held by another";
+    case Fault::too_many_watches: return "too many watches";
+    case Fault::bad_partition: return "not a partition";
+    case Fault::too_many_partitions: return "too many partitions";
+    case Fault::too_many_candidates: return "too many candidates";
+    case Fault::epoch_out_of_range: return "epoch out of range";
+  }
+  return "unknown fault";
+}
+
+Effects Registry::hello(const SessionId& session, const std::string& name, std::uint64_t started,
+                        base::TimePoint now) {
+  Effects effects;
+  if (!is_name(name)) {
+    fail(effects, session, Fault::bad_name, {});
+    return effects;
+  }
+  if (const auto present = sessions_.find(session); present != sessions_.end()) {
+    if (present->second.name == name) {
+      present->second.watches.clear();
+      present->second.deadline = now + lease_;
+      return effects;
+    }
+    end(session, SessionEnded::Why::superseded, effects);
+  }
+  if (const auto other = names_.find(name); other != names_.end()) {
+    const SessionId rival = other->second;
+    if (std::tie(sessions_.at(rival).started, rival) > std::tie(started, session)) {
+      fail(effects, session, Fault::superseded, name);
+      return effects;
+    }
+    end(rival, SessionEnded::Why::superseded, effects);
+  }
+  if (sessions_.size() >= max_sessions) {
+    fail(effects, session, Fault::too_many_sessions, name);
+    return effects;
+  }
+  sessions_.emplace(session, Session{name, started, now + lease_, {}, false});
+  names_.emplace(name, session);
+  return effects;
+}
+
+// The session, its lease renewed; null, and told so, when there is none.
+Registry::Session* Registry::find(const SessionId& session, base::TimePoint now, Effects& effects) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end()) {
+    fail(effects, session, Fault::unknown_session, {});
+    return nullptr;
+  }
+  found->second.deadline = now + lease_;
+  return &found->second;
+}
+
+Effects Registry::ping(const SessionId& session, base::TimePoint now) {
+  Effects effects;
+  find(session, now, effects);
+  return effects;
+}
+
+bool Registry::room_for(const SessionId& session, const std::string& key, const std::string& value,
+                        Effects& effects) const {
+  if (keyspace::check_key(key) != keyspace::KeyFault::none) {
+    fail(effects, session, Fault::bad_key, {});
+  } else if (value.size() > max_directory_value_bytes) {
+    fail(effects, session, Fault::value_too_long, key);
+  } else if (!entries_.contains(key) && entries_.size() >= max_directory_keys) {
+    fail(effects, session, Fault::too_many_keys, key);
+  } else {
+    return true;
+  }
+  return false;
+}
+
+Effects Registry::announce(const SessionId& session, const std::string& key,
+                           const std::string& value, base::TimePoint now) {
+  Effects effects;
+  Session* speaker = find(session, now, effects);
+  if (speaker == nullptr || !room_for(session, key, value, effects)) return effects;
+  speaker->resigned = false;
+  if (const auto present = entries_.find(key); present != entries_.end()) {
+    if (!present->second.leased || present->second.session != session) {
+      fail(effects, session, Fault::key_taken, key);
+      return effects;
+    }
+    if (present->second.value == value) return effects;
+  }
+  set(key, {.value = value, .version = 0, .session = session, .request = 0, .leased = true},
+      effects);
+  return effects;
+}
+
+Effects Registry::compare_and_set(const SessionId& session, std::uint64_t request,
+                                  const std::string& key, const std::string& value,
+                                  std::uint64_t expected, base::TimePoint now) {
+  Effects effects;
+  if (find(session, now, effects) == nullptr) return effects;
+  bool swapped = false;
+  if (room_for(session, key, value, effects)) {
+    const auto present = entries_.find(key);
+    const bool absent = present == entries_.end();
+    if (!absent && present->second.leased) {
+      fail(effects, session, Fault::key_taken, key);
+    } else if (!absent && present->second.session == session &&
+               present->second.request == request) {
+      swapped = true;  // the answer to it was lost on the way
+    } else if ((absent ? 0 : present->second.version) == expected) {
+      set(key,
+          {.value = value, .version = 0, .session = session, .request = request, .leased = false},
+          effects);
+      swapped = true;
+    }
+  }
+  effects.letters.push_back({session, Swapped{request, swapped}});
+  return effects;
+}
+
+Effects Registry::watch(const SessionId& session, const std::string& prefix, base::TimePoint now) {
+  Effects effects;
+  Session* watcher = find(session, now, effects);
+  if (watcher == nullptr) return effects;
+  if (keyspace::check_prefix(prefix) != keyspace::KeyFault::none) {
+    fail(effects, session, Fault::bad_key, {});
+    return effects;
+  }
+  if (!watcher->watches.contains(prefix) && watcher->watches.size() >= max_watches_per_session) {
+    fail(effects, session, Fault::too_many_watches, prefix);
+    return effects;
+  }
+  watcher->watches.insert(prefix);
+  for (auto it = entries_.lower_bound(prefix);
+       it != entries_.end() && it->first.starts_with(prefix); ++it) {
+    effects.letters.push_back(
+        {session, KeyChanged{it->first, it->second.value, it->second.version}});
+  }
+  effects.letters.push_back({session, Watched{prefix}});
+  return effects;
+}
+
+Effects Registry::resign(const SessionId& session, base::TimePoint now) {
+  Effects effects;
+  Session* resigning = find(session, now, effects);
+  if (resigning == nullptr) return effects;
+  withdraw(session, effects);
+  resigning->resigned = true;
+  return effects;
+}
+
+Effects Registry::drop(const SessionId& session) {
+  Effects effects;
+  if (knows(session)) end(session, SessionEnded::Why::dropped, effects);
+  return effects;
+}
+
+Effects Registry::expire(base::TimePoint now) {
+  Effects effects;
+  std::vector<std::pair<SessionId, SessionEnded::Why>> silent;
+  for (const auto& [id, session] : sessions_) {
+    using enum SessionEnded::Why;
+    if (session.deadline <= now) silent.emplace_back(id, session.resigned ? left : expired);
+  }
+  for (const auto& [id, why] : silent) end(id, why, effects);
+  return effects;
+}
+
+void Registry::renew_leases(base::TimePoint now) {
+  for (auto& [id, session] : sessions_) session.deadline = now + lease_;
+}
+
+void Registry::set(const std::string& key, Entry entry, Effects& effects) {
+  entry.version = ++version_;
+  const KeyChanged change{key, entry.value, entry.version};
+  entries_.insert_or_assign(key, std::move(entry));
+  tell(change, effects);
+}
+
+void Registry::erase(const std::string& key, Effects& effects) {
+  entries_.erase(key);
+  tell({key, std::nullopt, ++version_}, effects);
+}
+
+// One letter a session, however many of its watches match.
+void Registry::tell(const KeyChanged& change, Effects& effects) const {
+  for (const auto& [id, session] : sessions_) {
+    const bool watches = std::ranges::any_of(
+        session.watches, [&](const std::string& prefix) { return change.key.starts_with(prefix); });
+    if (watches) effects.letters.push_back({id, change});
+  }
+  effects.changes.emplace_back(change);
+}
+
+bool Registry::may_campaign(const SessionId& session, const std::string& partition,
+                            std::uint32_t least_epoch, std::uint32_t held_epoch,
+                            Effects& effects) const {
+  const auto present = partitions_.find(partition);
+  const auto full = [&](const Partition& other) {
+    return other.waiting.size() + (other.leader ? 1 : 0) >= max_candidates &&
+           !other.led_by(session) &&
+           std::ranges::find(other.waiting, session, &Candidate::session) == other.waiting.end();
+  };
+  if (keyspace::check_prefix(partition) != keyspace::KeyFault::none) {
+    fail(effects, session, Fault::bad_partition, {});
+  } else if (std::max(least_epoch, held_epoch) > keyspace::Revision::max_epoch) {
+    fail(effects, session, Fault::epoch_out_of_range, partition);
+  } else if (present == partitions_.end() && partitions_.size() >= max_led_partitions) {
+    fail(effects, session, Fault::too_many_partitions, partition);
+  } else if (present != partitions_.end() && full(present->second)) {
+    fail(effects, session, Fault::too_many_candidates, partition);
+  } else {
+    return true;
+  }
+  return false;
+}
+
+Effects Registry::campaign(const SessionId& session, const std::string& name,
+                           std::uint32_t least_epoch, std::uint32_t held_epoch,
+                           base::TimePoint now) {
+  Effects effects;
+  Session* candidate = find(session, now, effects);
+  if (candidate == nullptr) return effects;
+  if (!may_campaign(session, name, least_epoch, held_epoch, effects)) return effects;
+  candidate->resigned = false;
+  Partition& partition = partitions_[name];
+  if (partition.led_by(session)) {
+    if (least_epoch <= partition.epoch) {
+      effects.letters.push_back({session, Granted{name, partition.epoch}});
+    } else {  // it wants a higher one
+      depose(name, partition, effects);
+      partition.waiting.insert(partition.waiting.begin(), {session, least_epoch});
+      elect(name, partition, effects);
+    }
+    return effects;
+  }
+  const auto in_line = std::ranges::find(partition.waiting, session, &Candidate::session);
+  const bool keeps = held_epoch != 0 && held_epoch >= least_epoch &&
+                     held_epoch >= partition.epoch + (partition.leader ? 1 : 0);
+  if (held_epoch != 0 && !keeps) effects.letters.push_back({session, Lost{name}});
+  if (keeps) {
+    if (in_line != partition.waiting.end()) partition.waiting.erase(in_line);
+    if (partition.leader) {
+      partition.waiting.push_back(*partition.leader);
+      depose(name, partition, effects);
+    }
+    lead(name, partition, {session, least_epoch}, held_epoch, effects);
+  } else if (in_line != partition.waiting.end()) {
+    in_line->least_epoch = least_epoch;
+  } else {
+    partition.waiting.push_back({session, least_epoch});
+    elect(name, partition, effects);
+  }
+  return effects;
+}
+
+void Registry::lead(const std::string& name, Partition& partition, Candidate candidate,
+                    std::uint32_t epoch, Effects& effects) {
+  assert(!partition.leader);
+  const SessionId id = candidate.session;
+  partition.leader = std::move(candidate);
+  partition.epoch = epoch;
+  effects.letters.push_back({id, Granted{name, epoch}});
+  effects.changes.emplace_back(LeaderChanged{name, sessions_.at(id).name, epoch});
+}
+
+void Registry::depose(const std::string& name, Partition& partition, Effects& effects) {
+  assert(partition.leader);
+  effects.letters.push_back({partition.leader->session, Lost{name}});
+  effects.changes.emplace_back(LeaderChanged{name, std::nullopt, partition.epoch});
+  partition.leader.reset();
+}
+
+// The first in line leads, unless there is no epoch left for it.
+void Registry::elect(const std::string& name, Partition& partition, Effects& effects) {
+  while (!partition.leader && !partition.waiting.empty()) {
+    Candidate first = std::move(partition.waiting.front());
+    partition.waiting.erase(partition.waiting.begin());
+    const std::uint32_t epoch = std::max(first.least_epoch, partition.epoch + 1);
+    if (epoch > keyspace::Revision::max_epoch) {
+      fail(effects, first.session, Fault::epoch_out_of_range, name);
+    } else {
+      lead(name, partition, std::move(first), epoch, effects);
+    }
+  }
+}
+
+void Registry::withdraw(const SessionId& session, Effects& effects) {
+  std::vector<std::string> keys;
+  for (const auto& [key, entry] : entries_) {
+    if (entry.leased && entry.session == session) keys.push_back(key);
+  }
+  for (const std::string& key : keys) erase(key, effects);
+  for (auto& [name, partition] : partitions_) {
+    std::erase_if(partition.waiting,
+                  [&](const Candidate& candidate) { return candidate.session == session; });
+    if (partition.led_by(session)) {
+      depose(name, partition, effects);
+      elect(name, partition, effects);
+    }
+  }
+}
+
+void Registry::end(const SessionId& session, SessionEnded::Why why, Effects& effects) {
+  const SessionId id = session;  // the argument may live in what is erased here
+  const std::string name = sessions_.at(id).name;
+  names_.erase(name);
+  sessions_.erase(id);
+  withdraw(id, effects);
+  if (why == SessionEnded::Why::superseded) fail(effects, id, Fault::superseded, name);
+  effects.changes.emplace_back(SessionEnded{id, name, why});
+}
+
+std::optional<Registry::Leader> Registry::leader(const std::string& partition) const {
+  const auto found = partitions_.find(partition);
+  if (found == partitions_.end() || !found->second.leader) return std::nullopt;
+  return Leader{sessions_.at(found->second.leader->session).name, found->second.epoch};
+}
+
+}  // namespace canopy::cluster

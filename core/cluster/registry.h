@@ -1,0 +1,214 @@
+// The directory of a cluster as a state machine: who is there (sessions with leases), what they say
+// of themselves (leased keys), what they agreed on (keys set by comparison), who leads what
+// (campaigns), and who wants to know (watches).
+//
+// Pure: time is an argument, and each call returns its effects: letters to sessions and changes for
+// whoever serves the directory. A session is named by the routing id of its connection, opaque
+// here. Whatever a session says keeps its lease alive. Every collection is bounded; what exceeds a
+// bound, or is malformed, is answered with a numbered fault and changes nothing. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/base/clock.h"
+
+namespace canopy::cluster {
+
+inline constexpr std::size_t max_sessions = 1024;
+inline constexpr std::size_t max_name_bytes = 64;
+inline constexpr std::size_t max_directory_keys = 4096;
+inline constexpr std::size_t max_directory_value_bytes = std::size_t{64} << 10;
+inline constexpr std::size_t max_watches_per_session = 64;
+inline constexpr std::size_t max_led_partitions = 4096;
+inline constexpr std::size_t max_candidates = 16;  // per partition, its leader included
+
+using SessionId = std::string;
+
+// Why something was refused; the numbers are part of the protocol.
+enum class Fault : std::uint8_t {
+  malformed = 1,
+  unknown_session = 2,  // say hello, and everything, again
+  superseded = 3,       // a newer process bears this name
+  too_many_sessions = 4,
+  bad_name = 5,
+  bad_key = 6,
+  value_too_long = 7,
+  too_many_keys = 8,
+  key_taken = 9,  // held by another session, or of the other kind
+  too_many_watches = 10,
+  bad_partition = 11,
+  too_many_partitions = 12,
+  too_many_candidates = 13,
+  epoch_out_of_range = 14,
+};
+std::string_view to_text(Fault fault);
+
+// What a session is told.
+struct KeyChanged {
+  std::string key{};
+  std::optional<std::string> value{};  // absent: deleted
+  std::uint64_t version = 0;           // of the directory, after this change
+};
+struct Watched {  // the present values under `prefix` have all been told
+  std::string prefix{};
+};
+struct Granted {
+  std::string partition{};
+  std::uint32_t epoch = 0;
+};
+struct Lost {
+  std::string partition{};
+};
+struct Swapped {
+  std::uint64_t request = 0;
+  bool swapped = false;
+};
+struct Failed {
+  Fault fault = Fault::malformed;
+  std::string subject{};  // the name, key, prefix or partition in question
+};
+using Answer = std::variant<KeyChanged, Watched, Granted, Lost, Swapped, Failed>;
+
+struct Letter {
+  SessionId to{};
+  Answer answer{};
+};
+
+// What whoever serves the directory may want to know.
+struct LeaderChanged {
+  std::string partition{};
+  std::optional<std::string> leader{};  // name of the session
+  std::uint32_t epoch = 0;
+};
+struct SessionEnded {
+  enum class Why {
+    expired,     // silent for a lease
+    left,        // likewise, after it resigned
+    superseded,  // by a newer process of its name
+    dropped,     // could not be talked to
+  };
+  SessionId session{};
+  std::string name{};
+  Why why = Why::expired;
+};
+using Change = std::variant<KeyChanged, LeaderChanged, SessionEnded>;
+
+struct Effects {
+  std::vector<Letter> letters{};  // to be sent in this order
+  std::vector<Change> changes{};
+};
+
+class Registry {
+ public:
+  // The first change makes version `first_version` + 1. Versions that start from the wall clock
+  // keep growing across restarts of the service.
+  explicit Registry(base::Duration lease, std::uint64_t first_version = 0)
+      : lease_(lease), version_(first_version) {}
+
+  // Opens a session. The process called `name` that `started` last is the one that counts: it takes
+  // over from an older one at once, whose keys and leaderships go. Said by a session that is open,
+  // it only forgets the session's watches, which are to be said again.
+  Effects hello(const SessionId& session, const std::string& name, std::uint64_t started,
+                base::TimePoint now);
+
+  Effects ping(const SessionId& session, base::TimePoint now);
+
+  // `key` = `value` while the session lives.
+  Effects announce(const SessionId& session, const std::string& key, const std::string& value,
+                   base::TimePoint now);
+
+  // Sets a key that nobody's lease holds, if its version still is `expected` (0: absent). A
+  // `request` repeated by the session that made the last change answers as it did then.
+  Effects compare_and_set(const SessionId& session, std::uint64_t request, const std::string& key,
+                          const std::string& value, std::uint64_t expected, base::TimePoint now);
+
+  // One candidate leads, the others wait in order. The epoch granted is at least `least_epoch` and
+  // above all epochs granted before. `held_epoch`, if not 0, is one that the session was granted
+  // earlier, perhaps by a service that has forgotten it since: it keeps that epoch unless that or a
+  // higher one leads meanwhile, and takes over from a leader with a lower one.
+  Effects campaign(const SessionId& session, const std::string& partition,
+                   std::uint32_t least_epoch, std::uint32_t held_epoch, base::TimePoint now);
+
+  // The present values under `prefix`, then Watched, then each change.
+  Effects watch(const SessionId& session, const std::string& prefix, base::TimePoint now);
+
+  // The session's keys and candidacies go; the session stays.
+  Effects resign(const SessionId& session, base::TimePoint now);
+
+  // Ends a session that cannot be talked to.
+  Effects drop(const SessionId& session);
+
+  // Ends the sessions that have been silent for a lease.
+  Effects expire(base::TimePoint now);
+  // Starts every lease anew: for a service that was itself asleep, and so heard nobody.
+  void renew_leases(base::TimePoint now);
+
+  struct Entry {
+    std::string value{};
+    std::uint64_t version = 0;
+    SessionId session{};        // holder of the lease, or the last to set an unleased key
+    std::uint64_t request = 0;  // of the last change, for an unleased key
+    bool leased = true;
+  };
+  struct Leader {
+    std::string name{};
+    std::uint32_t epoch = 0;
+  };
+
+  base::Duration lease() const { return lease_; }
+  bool knows(const SessionId& session) const { return sessions_.contains(session); }
+  std::size_t session_count() const { return sessions_.size(); }
+  const std::map<std::string, Entry>& entries() const { return entries_; }
+  std::optional<Leader> leader(const std::string& partition) const;
+
+ private:
+  struct Session {
+    std::string name{};
+    std::uint64_t started = 0;
+    base::TimePoint deadline{};
+    std::set<std::string> watches;
+    bool resigned = false;  // and has held nothing since
+  };
+  struct Candidate {
+    SessionId session{};
+    std::uint32_t least_epoch = 0;
+  };
+  struct Partition {
+    std::uint32_t epoch = 0;  // last granted
+    std::optional<Candidate> leader;
+    std::vector<Candidate> waiting;
+
+    bool led_by(const SessionId& session) const { return leader && leader->session == session; }
+  };
+
+  Session* find(const SessionId& session, base::TimePoint now, Effects& effects);
+  void set(const std::string& key, Entry entry, Effects& effects);
+  void erase(const std::string& key, Effects& effects);
+  void tell(const KeyChanged& change, Effects& effects) const;
+  bool room_for(const SessionId& session, const std::string& key, const std::string& value,
+                Effects& effects) const;
+  bool may_campaign(const SessionId& session, const std::string& partition,
+                    std::uint32_t least_epoch, std::uint32_t held_epoch, Effects& effects) const;
+  void lead(const std::string& name, Partition& partition, Candidate candidate, std::uint32_t epoch,
+            Effects& effects);
+  void depose(const std::string& name, Partition& partition, Effects& effects);
+  void elect(const std::string& name, Partition& partition, Effects& effects);
+  void withdraw(const SessionId& session, Effects& effects);
+  void end(const SessionId& session, SessionEnded::Why why, Effects& effects);
+
+  base::Duration lease_;
+  std::uint64_t version_;
+  std::map<SessionId, Session> sessions_;
+  std::map<std::string, SessionId> names_;
+  std::map<std::string, Entry> entries_;
+  std::map<std::string, Partition> partitions_;
+};
+
+}  // namespace canopy::cluster

@@ -1,0 +1,66 @@
+#include "core/config/claims.h"
+
+#include <algorithm>
+
+namespace canopy::config {
+namespace {
+
+// The clash of two values, reported where the later of them stands.
+base::Error clash_error(const std::string& text, const Place& place, const std::string& other_text,
+                        const Place& other) {
+  if (other.line > place.line) return clash_error(other_text, other, text, place);
+  const std::string where = other.line == 0 ? other.key + ", its default"
+                                            : other.key + " on line " + std::to_string(other.line);
+  return place.error(text + " clashes with " + other_text + " of " + where);
+}
+
+std::string show_ports(const std::string& text, const Address& address, int count) {
+  if (count == 1 || !address.port) return text;
+  return text + " (ports " + std::to_string(*address.port) + " to " +
+         std::to_string(*address.port + count - 1) + ")";
+}
+
+}  // namespace
+
+base::Error Place::error(const std::string& what) const {
+  std::string where = file;
+  if (!where.empty()) where += ":" + std::to_string(std::max(line, 1)) + ": ";
+  if (!key.empty()) where += key + ": ";
+  return base::Error{where + what};
+}
+
+base::Status Claims::claim(std::vector<Claim>& taken, const Claim& wanted) {
+  const auto other = std::ranges::find(taken, wanted.value, &Claim::value);
+  if (other != taken.end()) {
+    return clash_error(wanted.text, wanted.place, other->text, other->place);
+  }
+  taken.push_back(wanted);
+  return {};
+}
+
+base::Status Claims::name(const std::string& name, const Place& place) {
+  return claim(names_, {name, "the name '" + name + "'", place});
+}
+
+base::Status Claims::subtree(const std::string& subtree, const std::string& text,
+                             const Place& place) {
+  return claim(subtrees_, {subtree, "the subtree '" + text + "'", place});
+}
+
+base::Status Claims::address(const std::string& text, const Address& address, int count,
+                             const Place& place) {
+  const std::string shown = show_ports(text, address, count);
+  for (const Listener& other : listeners_) {
+    if (clash(address, count, other.address, other.count)) {
+      return clash_error(shown, place, other.text, other.place);
+    }
+  }
+  listeners_.push_back({address, count, shown, place});
+  return {};
+}
+
+bool Claims::root_is_owned() const {
+  return std::ranges::find(subtrees_, "", &Claim::value) != subtrees_.end();
+}
+
+}  // namespace canopy::config

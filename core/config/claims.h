@@ -1,0 +1,52 @@
+// What a cluster can have only once: names, owned subtrees, listening ports.
+//
+// Every section claims what it uses, defaults included; a second claim of the same thing is an
+// error that shows both values and both places.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/config/endpoint.h"
+
+namespace canopy::config {
+
+// Where a value was read, for messages.
+struct Place {
+  std::string file;
+  int line = 0;  // 1 is the first; 0: the value is a default that the file does not mention
+  std::string key;
+
+  base::Error error(const std::string& what) const;
+};
+
+class Claims {
+ public:
+  base::Status name(const std::string& name, const Place& place);
+  // `text` as written, the subtree as meant: "*" and "".
+  base::Status subtree(const std::string& subtree, const std::string& text, const Place& place);
+  // `count` consecutive ports from `address` on.
+  base::Status address(const std::string& text, const Address& address, int count,
+                       const Place& place);
+  bool root_is_owned() const;
+
+ private:
+  struct Claim {
+    std::string value;  // what may stand only once
+    std::string text;   // as shown
+    Place place;
+  };
+  struct Listener {
+    Address address;
+    int count = 1;
+    std::string text;
+    Place place;
+  };
+  static base::Status claim(std::vector<Claim>& taken, const Claim& wanted);
+
+  std::vector<Claim> names_, subtrees_;
+  std::vector<Listener> listeners_;
+};
+
+}  // namespace canopy::config

@@ -1,0 +1,152 @@
+#include "core/config/endpoint.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/config/cluster.h"
+
+namespace canopy::config {
+namespace {
+
+constexpr std::string_view tcp_scheme = "tcp://";
+constexpr std::string_view ipc_scheme = "ipc://";
+constexpr std::size_t max_ipc_path = 107;  // sun_path, less its terminator
+constexpr int max_port = 65535;
+
+base::Error refused(std::string_view text, const std::string& why) {
+  return base::Error{"'" + std::string(text) + "' " + why};
+}
+
+std::optional<int> parse_port(std::string_view text) {
+  int port = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (fault != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  if (port < 0 || port > max_port) return std::nullopt;
+  return port;
+}
+
+// Names, IPv4, interfaces, [IPv6] and `*`; anything that a URL could hide in is refused.
+bool is_host(std::string_view host) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == '_';
+  };
+  if (host == "*") return true;
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    return std::ranges::all_of(host.substr(1, host.size() - 2),
+                               [&](char c) { return plain(c) || c == ':' || c == '%'; });
+  }
+  return !host.empty() && std::ranges::all_of(host, plain);
+}
+
+bool is_any_host(std::string_view host) {
+  return host == "*" || host == "0.0.0.0" || host == "[::]";
+}
+
+std::string_view canonical(std::string_view host) {
+  return host == "localhost" ? std::string_view("127.0.0.1") : host;
+}
+
+// Where the port of HOST:PORT begins, or npos; the colons of a bare IPv6 address are no help.
+std::size_t port_start(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  return colon == std::string_view::npos ? colon : colon + 1;
+}
+
+}  // namespace
+
+base::Result<Address> parse_endpoint(std::string_view text) {
+  Address address;
+  if (text.starts_with(ipc_scheme)) {
+    address.ipc = true;
+    address.path = text.substr(ipc_scheme.size());
+    if (address.path.empty()) return refused(text, "lacks a path");
+    if (address.path.size() > max_ipc_path) {
+      return refused(text,
+                     "has a path longer than " + std::to_string(max_ipc_path) + " characters");
+    }
+    return address;
+  }
+  if (!text.starts_with(tcp_scheme)) {
+    return refused(text, "is no endpoint: tcp://HOST:PORT or ipc://PATH");
+  }
+  const std::string_view rest = text.substr(tcp_scheme.size());
+  const std::size_t start = port_start(rest);
+  if (start == std::string_view::npos) return refused(text, "lacks a port: tcp://HOST:PORT");
+  address.host = rest.substr(0, start - 1);
+  if (!is_host(address.host)) return refused(text, "lacks a valid host: tcp://HOST:PORT");
+  if (rest.substr(start) == "*") return address;
+  const std::optional<int> port = parse_port(rest.substr(start));
+  if (!port || *port == 0) return refused(text, "needs a port of 1 to 65535, or * for a free one");
+  address.port = static_cast<std::uint16_t>(*port);
+  return address;
+}
+
+base::Result<Address> parse_http_address(std::string_view text) {
+  const std::size_t start = port_start(text);
+  if (start == std::string_view::npos) return refused(text, "is not HOST:PORT");
+  Address address;
+  address.host = text.substr(0, start - 1);
+  if (!is_host(address.host)) return refused(text, "lacks a valid host: HOST:PORT");
+  const std::optional<int> port = parse_port(text.substr(start));
+  if (!port) return refused(text, "needs a port of 1 to 65535, or 0 for a free one");
+  if (*port != 0) address.port = static_cast<std::uint16_t>(*port);
+  return address;
+}
+
+base::Status check_endpoint(const std::string& text) {
+  const auto address = parse_endpoint(text);
+  return address ? base::Status{} : base::Error{address.error()};
+}
+
+base::Status check_fixed_endpoint(const std::string& text) {
+  const auto address = parse_endpoint(text);
+  if (!address) return base::Error{address.error()};
+  if (address->ipc ? address->path == "*" : !address->port) {
+    return refused(text, "must be fixed: the other processes read it here");
+  }
+  return {};
+}
+
+base::Status check_triple_endpoint(const std::string& text) {
+  const auto address = parse_endpoint(text);
+  if (!address) return base::Error{address.error()};
+  if (address->ipc) return refused(text, "must be tcp: clients take three consecutive ports");
+  if (!address->port) return refused(text, "needs a port number: clients take the next two ports");
+  if (*address->port > max_port - 2) return refused(text, "leaves no room for the next two ports");
+  return {};
+}
+
+base::Status check_http_address(const std::string& text) {
+  const auto address = parse_http_address(text);
+  return address ? base::Status{} : base::Error{address.error()};
+}
+
+base::Status check_advertise(const std::string& text) {
+  if (!text.empty() && (!is_host(text) || is_any_host(text))) {
+    return refused(text, "is no host that others could connect to (no scheme, no port)");
+  }
+  return {};
+}
+
+bool clash(const Address& a, int a_count, const Address& b, int b_count) {
+  if (a.ipc || b.ipc) return a.ipc && b.ipc && a.path != "*" && a.path == b.path;
+  if (!a.port || !b.port) return false;
+  if (*a.port + a_count <= *b.port || *b.port + b_count <= *a.port) return false;
+  return is_any_host(a.host) || is_any_host(b.host) || canonical(a.host) == canonical(b.host);
+}
+
+Endpoint next_port(const Endpoint& endpoint, int count) {
+  const std::size_t start = port_start(endpoint);
+  if (start == std::string::npos) return endpoint;
+  const std::optional<int> port = parse_port(std::string_view(endpoint).substr(start));
+  return port ? endpoint.substr(0, start) + std::to_string(*port + count) : endpoint;
+}
+
+Endpoint advertised(const Endpoint& bound, const std::string& advertise) {
+  if (advertise.empty() || !bound.starts_with(tcp_scheme)) return bound;
+  const std::size_t start = port_start(bound);
+  return std::string(tcp_scheme) + advertise + ":" + bound.substr(start);
+}
+
+}  // namespace canopy::config

@@ -1,0 +1,196 @@
+#include "core/config/program.h"
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <iostream>
+#include <map>
+#include <string_view>
+
+#include "core/config/reader.h"
+
+namespace canopy::config {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr int wrong_usage = 2;
+
+struct Program {
+  std::string name;
+  std::string summary;
+};
+
+Program program_of(Role role) {
+  switch (role) {
+    case Role::broker:
+      return {"canopy-broker",
+              "Keeps the directory of a Canopy cluster, starts and keeps up the shards and proxies "
+              "of this\nmachine, and shows the cluster's state over HTTP."};
+    case Role::shard:
+      return {"canopy-shard",
+              "Serves the partitions of one shard of a Canopy cluster: keeps their keys, orders "
+              "their\nupdates and publishes them to the proxies."};
+    case Role::proxy:
+      return {"canopy-proxy",
+              "Takes the clients of a Canopy cluster: answers their snapshots, fans updates out to "
+              "them and\nforwards what they write to the shards."};
+  }
+  return {};
+}
+
+po::options_description options() {
+  po::options_description all("Options", 100);
+  const auto text = [](const char* placeholder) {
+    return po::value<std::string>()->value_name(placeholder);
+  };
+  all.add_options()                                                                           //
+      ("config,c", text("FILE"), "the YAML file that describes the cluster (CANOPY_CONFIG)")  //
+      ("name,n", text("NAME"), "which process of the file this one is (CANOPY_NAME)")         //
+      ("state-dir", text("DIR"), "overrides state_dir of the file (CANOPY_STATE_DIR)")        //
+      ("log-level", text("LEVEL"), "debug, info, warn or error (CANOPY_LOG_LEVEL)")           //
+      ("log-format", text("FORMAT"), "text or json (CANOPY_LOG_FORMAT)")                      //
+      ("check-config,t", "check the file, say what is wrong with it, and exit")               //
+      ("version", "print the version and exit")                                               //
+      ("help,h", "print this text and exit");
+  return all;
+}
+
+const std::map<std::string, std::string>& variables() {
+  static const std::map<std::string, std::string> names = {{"CANOPY_CONFIG", "config"},
+                                                           {"CANOPY_NAME", "name"},
+                                                           {"CANOPY_STATE_DIR", "state-dir"},
+                                                           {"CANOPY_LOG_LEVEL", "log-level"},
+                                                           {"CANOPY_LOG_FORMAT", "log-format"}};
+  return names;
+}
+
+// The values given, and where each came from: its flag or its variable.
+struct Given {
+  po::variables_map values;
+  std::map<std::string, std::string> sources;
+
+  bool has(const std::string& option) const { return values.count(option) != 0; }
+  std::string text(const std::string& option) const {
+    return has(option) ? values[option].as<std::string>() : std::string();
+  }
+};
+
+// Throws po::error for a wrong command line.
+Given read_arguments(int argc, const char* const* argv, const po::options_description& known) {
+  using Style = po::command_line_style::style_t;
+  const int style = Style::default_style & ~Style::allow_guessing;
+  Given given;
+  po::store(po::command_line_parser(argc, argv)
+                .options(known)
+                .positional(po::positional_options_description())
+                .style(style)
+                .run(),
+            given.values);
+  for (const auto& [option, value] : given.values) given.sources[option] = "--" + option;
+
+  const auto option_of = [](const std::string& variable) {
+    const auto found = variables().find(variable);
+    return found == variables().end() ? std::string() : found->second;
+  };
+  po::parsed_options environment = po::parse_environment(known, option_of);
+  std::erase_if(environment.options,
+                [](const po::option& option) { return option.value.front().empty(); });
+  po::store(environment, given.values);
+  for (const auto& [variable, option] : variables()) given.sources.try_emplace(option, variable);
+  po::notify(given.values);
+  return given;
+}
+
+void print_help(const Program& program, const po::options_description& known) {
+  std::cout << program.summary << "\n\nUsage: " << program.name
+            << " --config FILE [--name NAME] [options]\n\n"
+            << known
+            << "\nA flag goes before its environment variable (in brackets), and both before the "
+               "file.\nSignals: TERM and INT stop the program cleanly.\n";
+}
+
+template <typename Named>
+std::string list_names(const std::vector<Named>& all) {
+  std::string names;
+  for (const Named& each : all) names += (names.empty() ? "" : ", ") + each.name;
+  return names.empty() ? "none" : names;
+}
+
+// This process's name, checked against the file.
+base::Result<std::string> resolve_name(Role role, const Cluster& cluster, const std::string& name) {
+  if (role == Role::broker) {
+    if (name.empty() || name == cluster.broker.name) return cluster.broker.name;
+    return base::Error{"--name: the broker of " + cluster.file + " is '" + cluster.broker.name +
+                       "', not '" + name + "'"};
+  }
+  const bool shard = role == Role::shard;
+  if (shard ? cluster.find_shard(name) != nullptr : cluster.find_proxy(name) != nullptr) {
+    return name;
+  }
+  const std::string what =
+      name.empty() ? "is missing" : "'" + name + "' is not a " + (shard ? "shard" : "proxy");
+  return base::Error{"--name: " + what + "; the " + (shard ? "shards" : "proxies") + " of " +
+                     cluster.file + ": " +
+                     (shard ? list_names(cluster.shards) : list_names(cluster.proxies))};
+}
+
+std::string count(std::size_t number, const std::string& one, const std::string& many) {
+  return std::to_string(number) + " " + (number == 1 ? one : many);
+}
+
+base::Result<Start> make_start(Role role, const Given& given) {
+  if (!given.has("config")) return base::Error{"--config FILE is missing (see --help)"};
+  auto cluster = read_cluster(given.text("config"));
+  if (!cluster) return base::Error{cluster.error()};
+  for (const auto& [option, key] : {std::pair("state-dir", "state_dir"),
+                                    {"log-level", "log_level"},
+                                    {"log-format", "log_format"}}) {
+    if (!given.has(option)) continue;
+    const auto status =
+        override_setting(*cluster, key, given.text(option), given.sources.at(option));
+    if (!status) return base::Error{status.error()};
+  }
+  const bool nameless = given.has("check-config") && !given.has("name");
+  if (nameless) return Start{*cluster, ""};
+  const auto name = resolve_name(role, *cluster, given.text("name"));
+  if (!name) return base::Error{name.error()};
+  return Start{*cluster, *name};
+}
+
+int refuse(const Program& program, const std::string& why) {
+  std::cerr << program.name << ": " << why << "\n";
+  return wrong_usage;
+}
+
+}  // namespace
+
+CommandLine parse_command_line(Role role, int argc, char** argv) {
+  const Program program = program_of(role);
+  const po::options_description known = options();
+  Given given;
+  try {
+    given = read_arguments(argc, argv, known);
+  } catch (const po::error& fault) {
+    return refuse(program, std::string(fault.what()) + " (see --help)");
+  }
+  if (given.has("help")) {
+    print_help(program, known);
+    return 0;
+  }
+  if (given.has("version")) {
+    std::cout << program.name << " " << CANOPY_VERSION << "\n";
+    return 0;
+  }
+  const auto start = make_start(role, given);
+  if (!start) return refuse(program, start.error());
+  if (given.has("check-config")) {
+    const Cluster& cluster = start->cluster;
+    std::cout << cluster.file << ": ok (1 broker, "
+              << count(cluster.shards.size(), "shard", "shards") << ", "
+              << count(cluster.proxies.size(), "proxy", "proxies") << ")\n";
+    return 0;
+  }
+  return *start;
+}
+
+}  // namespace canopy::config

@@ -1,0 +1,110 @@
+#include "core/config/reader.h"
+
+#include <yaml-cpp/eventhandler.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "core/config/tables.h"
+
+namespace canopy::config {
+namespace {
+
+// yaml-cpp speaks of its own parts; say what the user can do about the usual ones.
+std::string explain(const YAML::Exception& fault) {
+  if (fault.msg == YAML::ErrorMsg::ALIAS_NOT_FOUND || fault.msg == YAML::ErrorMsg::CHAR_IN_ALIAS) {
+    return "a bare * is not valid YAML here: write \"*\", in quotes";
+  }
+  return "not valid YAML: " + fault.msg;
+}
+
+// Counts documents. YAML::Load passes over all but the first in silence, and YAML::LoadAll never
+// ends on some broken text.
+class DocumentCounter final : public YAML::EventHandler {
+ public:
+  int count = 0;
+  int last_line = 0;
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    ++count;
+    last_line = mark.line + 1;
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+base::Result<Cluster> read_document(const std::string& text, const Place& top) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentCounter documents;
+  parser.HandleNextDocument(documents);
+  parser.HandleNextDocument(documents);
+  if (documents.count > 1) {
+    return Place{top.file, documents.last_line, ""}.error("a second YAML document begins here");
+  }
+  Cluster cluster;
+  cluster.file = top.file;
+  Claims claims;
+  const base::Status status = read_section(YAML::Load(text), top, cluster_table(), cluster, claims);
+  if (!status) return base::Error{status.error()};
+  return cluster;
+}
+
+template <typename Named>
+const Named* find_named(const std::vector<Named>& all, const std::string& name) {
+  const auto found = std::ranges::find(all, name, &Named::name);
+  return found == all.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+base::Result<Cluster> parse_cluster(const std::string& text, const std::string& file_name) {
+  try {
+    return read_document(text, {file_name, 1, ""});
+  } catch (const YAML::Exception& fault) {
+    return Place{file_name, fault.mark.line + 1, ""}.error(explain(fault));
+  }
+}
+
+base::Result<Cluster> read_cluster(const std::string& path) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (errno != 0) return base::Error{path + ": cannot be read: " + std::strerror(errno)};
+  return parse_cluster(text.str(), path);
+}
+
+std::vector<std::string> setting_keys() { return keys_of(cluster_table()); }
+
+base::Status override_setting(Cluster& cluster, const std::string& key, const std::string& value,
+                              const std::string& source) {
+  const auto& table = cluster_table();
+  const auto setting = std::ranges::find(table, key, &Setting<Cluster>::key);
+  assert(setting != table.end());
+  Claims none;
+  return setting->read(YAML::Node(value), {"", 0, source}, cluster, none);
+}
+
+const Shard* Cluster::find_shard(const std::string& wanted) const {
+  return find_named(shards, wanted);
+}
+
+const Proxy* Cluster::find_proxy(const std::string& wanted) const {
+  return find_named(proxies, wanted);
+}
+
+}  // namespace canopy::config

@@ -1,0 +1,87 @@
+#include "core/config/settings.h"
+
+#include <charconv>
+
+namespace canopy::config {
+namespace {
+
+std::string describe(const YAML::Node& node) {
+  switch (node.Type()) {
+    case YAML::NodeType::Scalar: return "'" + node.Scalar() + "'";
+    case YAML::NodeType::Sequence: return "a list";
+    case YAML::NodeType::Map: return "a mapping";
+    case YAML::NodeType::Null:
+    case YAML::NodeType::Undefined: break;
+  }
+  return "nothing";
+}
+
+base::Error wrong_type(const YAML::Node& node, const std::string& wanted) {
+  return base::Error{describe(node) + " is not " + wanted};
+}
+
+// A quoted scalar is a text, whatever it looks like.
+bool is_plain(const YAML::Node& node) { return node.IsScalar() && node.Tag() != "!"; }
+
+int line_of(const YAML::Node& node) { return node.Mark().line + 1; }
+
+}  // namespace
+
+base::Result<std::string> as_text(const YAML::Node& node) {
+  if (!node.IsScalar()) return wrong_type(node, "a text");
+  return node.Scalar();
+}
+
+base::Result<std::int64_t> as_integer(const YAML::Node& node, std::int64_t least,
+                                      std::int64_t most) {
+  if (!is_plain(node)) return wrong_type(node, "a whole number");
+  const std::string& text = node.Scalar();
+  std::int64_t value = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = end == text.data() + text.size() && fault != std::errc::invalid_argument;
+  if (!whole) return wrong_type(node, "a whole number");
+  if (fault == std::errc::result_out_of_range || value < least || value > most) {
+    return base::Error{text + " is out of bounds: " + std::to_string(least) + " to " +
+                       std::to_string(most)};
+  }
+  return value;
+}
+
+base::Result<bool> as_flag(const YAML::Node& node) {
+  if (is_plain(node) && node.Scalar() == "true") return true;
+  if (is_plain(node) && node.Scalar() == "false") return false;
+  return wrong_type(node, "true or false");
+}
+
+Place inner(const Place& place, const std::string& key, int line) {
+  return {place.file, line, place.key.empty() ? key : place.key + "." + key};
+}
+
+base::Result<std::vector<Entry>> section_entries(const YAML::Node& node, const Place& place) {
+  std::vector<Entry> entries;
+  if (node.IsNull()) return entries;
+  if (!node.IsMap()) return place.error(describe(node) + " is not a section of `key: value` lines");
+  for (const auto& pair : node) {
+    const auto key = as_text(pair.first);
+    if (!key) return inner(place, "?", line_of(pair.first)).error("a key must be a word");
+    const Place where = inner(place, *key, line_of(pair.first));
+    const auto twin = std::ranges::find(entries, *key, &Entry::key);
+    if (twin != entries.end()) {
+      return where.error("is given twice, also on line " + std::to_string(twin->place.line));
+    }
+    entries.push_back({*key, pair.second, where});
+  }
+  return entries;
+}
+
+base::Result<std::vector<Entry>> list_entries(const YAML::Node& node, const Place& place) {
+  std::vector<Entry> entries;
+  if (node.IsNull()) return entries;
+  if (!node.IsSequence()) return place.error(describe(node) + " is not a list of `- …` items");
+  for (const auto& item : node) {
+    entries.push_back({"", item, {place.file, line_of(item), place.key}});
+  }
+  return entries;
+}
+
+}  // namespace canopy::config

@@ -1,0 +1,212 @@
+#include "core/config/tables.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/keyspace/key.h"
+
+namespace canopy::config {
+namespace {
+
+constexpr std::int64_t one_day_ms = std::int64_t{24} * 60 * 60 * 1000;
+constexpr std::int64_t max_nofile = 1 << 20;
+constexpr std::int64_t max_hwm = 100'000'000;
+constexpr std::int64_t max_buffer = std::numeric_limits<int>::max();
+constexpr std::int64_t mebibyte = 1 << 20;
+
+base::Status check_name(const std::string& text) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  };
+  if (!text.empty() && text.size() <= 63 && std::ranges::all_of(text, allowed)) return {};
+  return base::Error{"'" + text + "' is not 1 to 63 characters of a-z, 0-9 and -"};
+}
+
+base::Status check_path(const std::string& text) {
+  return text.empty() ? base::Error{"'' is not a path"} : base::Status{};
+}
+
+base::Status check_subtree(const std::string& text) {
+  if (text == "*" || (!text.empty() && keyspace::is_subtree(text))) return {};
+  return base::Error{"'" + text + "' is not a subtree: it must end with '/', or be \"*\""};
+}
+
+template <typename Section>
+Setting<Section> name(const std::string& help) {
+  return claiming(text("name", &Section::name, check_name, help),
+                  [](const Section& section, const Place& place, Claims& claims) {
+                    return claims.name(section.name, place);
+                  });
+}
+
+template <typename Section>
+Setting<Section> http() {
+  return claiming(
+      text("http", &Section::http, check_http_address, "HOST:PORT of /metrics, /livez, /readyz"),
+      [](const Section& section, const Place& place, Claims& claims) {
+        return claims.address(section.http, *parse_http_address(section.http), 1, place);
+      });
+}
+
+template <typename Section>
+Setting<Section> endpoint(const std::string& key, Endpoint Section::*member,
+                          base::Status (*check)(const std::string&), const std::string& help) {
+  return claiming(text(key, member, check, help),
+                  [member](const Section& section, const Place& place, Claims& claims) {
+                    const Endpoint& value = section.*member;
+                    return claims.address(value, *parse_endpoint(value), 1, place);
+                  });
+}
+
+Setting<Proxy> dialect(const std::string& key, std::optional<Endpoint> Proxy::*member) {
+  return claiming(
+      text(key, member, check_triple_endpoint, "first of the three ports of the dialect"),
+      [member](const Proxy& proxy, const Place& place, Claims& claims) -> base::Status {
+        const std::optional<Endpoint>& value = proxy.*member;
+        if (!value) return {};
+        return claims.address(*value, *parse_endpoint(*value), 3, place);
+      });
+}
+
+template <typename Section>
+Setting<Section> advertise() {
+  return text("advertise", &Section::advertise, check_advertise,
+              "host that others connect to, when it is not the one bound");
+}
+
+template <typename Section>
+Setting<Section> nofile() {
+  return number("nofile", &Section::nofile, 0, max_nofile,
+                "limit of open files; 0 leaves it alone");
+}
+
+Setting<Partition> subtree() {
+  Setting<Partition> setting = scalar<Partition>(
+      "subtree", "the keys that the partition owns",
+      [](const YAML::Node& node) -> base::Result<std::string> {
+        auto value = as_text(node);
+        if (!value) return base::Error{value.error() + "; the root is written \"*\""};
+        if (const auto status = check_subtree(*value); !status) return base::Error{status.error()};
+        return value;
+      },
+      [](Partition& partition, const std::string& value) {
+        partition.subtree = value == "*" ? "" : value;
+      });
+  return required(claiming(std::move(setting),
+                           [](const Partition& partition, const Place& place, Claims& claims) {
+                             const std::string& owned = partition.subtree;
+                             return claims.subtree(owned, owned.empty() ? "*" : owned, place);
+                           }));
+}
+
+Setting<Shard> partitions() {
+  return claiming(required(sections("partitions", &Shard::partitions, partition_table(),
+                                    "the subtrees that the shard serves")),
+                  [](const Shard& shard, const Place& place, Claims&) -> base::Status {
+                    if (!shard.partitions.empty()) return {};
+                    return place.error("a shard needs at least one partition");
+                  });
+}
+
+Setting<Cluster> shards() {
+  return claiming(
+      required(
+          sections("shards", &Cluster::shards, shard_table(), "the processes that keep state")),
+      [](const Cluster&, const Place& place, Claims& claims) -> base::Status {
+        if (claims.root_is_owned()) return {};
+        return place.error("the root must be owned: a partition with subtree \"*\" is missing");
+      });
+}
+
+}  // namespace
+
+const Table<Partition>& partition_table() {
+  static const Table<Partition> table = {
+      subtree(),
+      choice("durability", &Partition::durability,
+             Choices<Durability>{{"memory", Durability::memory}, {"disk", Durability::disk}},
+             "what survives a restart: nothing, or all that was published"),
+      choice("sync", &Partition::sync,
+             Choices<Sync>{{"always", Sync::always}, {"interval", Sync::interval}},
+             "when the disk is made to keep what was written"),
+      duration("sync_interval_ms", &Partition::sync_interval, 1, 60'000,
+               "with sync: interval, the most that a crash of the machine can lose"),
+      flag("retain", &Partition::retain, "false: updates are passed on and not kept"),
+      number("log_updates", &Partition::log_updates, 1, max_hwm, "updates kept for replays"),
+      number("log_bytes", &Partition::log_bytes, 1, std::int64_t{1} << 40,
+             "bytes of the updates kept for replays"),
+      number("max_state_bytes", &Partition::max_state_bytes, mebibyte, std::int64_t{1} << 44,
+             "size of the disk store at most, in bytes"),
+  };
+  return table;
+}
+
+const Table<Shard>& shard_table() {
+  static const Table<Shard> table = {
+      required(name<Shard>("name of the shard")),
+      partitions(),
+      endpoint("requests", &Shard::requests, check_endpoint, "where proxies send requests"),
+      endpoint("updates", &Shard::updates, check_endpoint, "where proxies subscribe"),
+      advertise<Shard>(),
+      http<Shard>(),
+      nofile<Shard>(),
+      number("updates_hwm", &Shard::updates_hwm, 1, max_hwm, "batches queued per proxy"),
+      number("updates_send_buffer", &Shard::updates_send_buffer, -1, max_buffer,
+             "kernel buffer per proxy in bytes; -1 is the kernel's default"),
+  };
+  return table;
+}
+
+const Table<Proxy>& proxy_table() {
+  static const Table<Proxy> table = {
+      required(name<Proxy>("name of the proxy")),
+      number("max_clients", &Proxy::max_clients, 1, max_nofile, "clients connected at once"),
+      dialect("kvsimple", &Proxy::kvsimple),
+      dialect("kvmsg", &Proxy::kvmsg),
+      dialect("chp", &Proxy::chp),
+      advertise<Proxy>(),
+      http<Proxy>(),
+      nofile<Proxy>(),
+      duration("max_linger_ms", &Proxy::max_linger, 0, 10'000,
+               "longest time that updates are gathered; 0 sends each at once"),
+      number("client_hwm", &Proxy::client_hwm, 1, max_hwm, "updates queued per client"),
+      number("link_hwm", &Proxy::link_hwm, 1, max_hwm, "batches queued from a shard"),
+      number("link_receive_buffer", &Proxy::link_receive_buffer, -1, max_buffer,
+             "kernel buffer per shard in bytes; -1 is the kernel's default"),
+      number("upstream_queue", &Proxy::upstream_queue, 1, 1'000'000,
+             "write messages waiting per shard"),
+      number("max_snapshots", &Proxy::max_snapshots, 1, max_nofile,
+             "snapshots sent to clients at the same time"),
+      duration("mirror_keep_ms", &Proxy::mirror_keep, 0, one_day_ms,
+               "how long an unused partition stays mirrored"),
+  };
+  return table;
+}
+
+const Table<Broker>& broker_table() {
+  static const Table<Broker> table = {
+      name<Broker>("name of the broker"),
+      endpoint("listen", &Broker::listen, check_fixed_endpoint, "where processes find each other"),
+      http<Broker>(),
+      flag("supervise", &Broker::supervise, "start and keep up the processes of the file"),
+      duration("lease_ms", &Broker::lease, 100, 600'000, "a process silent for longer is dead"),
+      duration("drain_ms", &Broker::drain, 0, 600'000,
+               "what a stopping process gets before it is killed"),
+  };
+  return table;
+}
+
+const Table<Cluster>& cluster_table() {
+  static const Table<Cluster> table = {
+      text("state_dir", &Cluster::state_dir, check_path, "folder of what shards keep on disk"),
+      word("log_level", &Cluster::log_level, {"debug", "info", "warn", "error"}, "what is logged"),
+      word("log_format", &Cluster::log_format, {"text", "json"}, "how it is logged"),
+      section("broker", &Cluster::broker, broker_table(), "the control plane"),
+      shards(),
+      sections("proxies", &Cluster::proxies, proxy_table(),
+               "the processes that clients connect to"),
+  };
+  return table;
+}
+
+}  // namespace canopy::config

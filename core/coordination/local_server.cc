@@ -1,0 +1,138 @@
+#include "core/coordination/local_server.h"
+
+#include <utility>
+
+namespace canopy::coordination {
+namespace {
+
+constexpr base::Duration tick_period = std::chrono::milliseconds(100);
+// A tick this late means that this process slept, not that its sessions were silent.
+constexpr base::Duration stall = std::chrono::milliseconds(500);
+constexpr int messages_per_turn = 1024;
+
+template <typename... Handlers>
+struct Overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+
+std::uint64_t microseconds(base::TimePoint time) {
+  return static_cast<std::uint64_t>(time.time_since_epoch().count());
+}
+
+}  // namespace
+
+LocalServer::LocalServer(net::Context& context, net::Loop& loop, base::Duration lease)
+    : loop_(loop),
+      registry_(lease, microseconds(loop.now())),
+      // The queue of a peer holds a whole directory, as a new watch of everything asks for.
+      socket_(context, net::SocketType::router,
+              {.send_hwm = 2 * static_cast<int>(cluster::max_directory_keys),
+               .max_frame_bytes = max_message_bytes,
+               .router_mandatory = true,
+               .router_handover = true}),
+      last_tick_(loop.now()) {
+  loop_.on_readable(socket_, [this] { receive(); });
+  timer_ = loop_.every(tick_period, [this] { tick(); });
+}
+
+LocalServer::~LocalServer() {
+  loop_.cancel(timer_);
+  loop_.remove(socket_);
+}
+
+base::Status LocalServer::bind(const std::string& endpoint, std::chrono::milliseconds patience) {
+  return socket_.bind(endpoint, patience);
+}
+
+void LocalServer::receive() {
+  for (int i = 0; i < messages_per_turn && socket_.receive(message_); ++i) {
+    const cluster::SessionId from(message_[0]);
+    if (message_.size() != 2) {
+      reject(from, "frame_count", "not one frame");
+      continue;
+    }
+    const auto request = decode_request(message_[1]);
+    if (request) {
+      handle(from, *request);
+    } else {
+      reject(from, "malformed", request.error());
+    }
+  }
+}
+
+void LocalServer::reject(const cluster::SessionId& from, std::string_view reason,
+                         const std::string& why) {
+  strange_.warn("directory", "message refused", {{"reason", reason}, {"why", why}});
+  if (rejected_) rejected_(reason);
+  carry_out({.letters = {{from, cluster::Failed{cluster::Fault::malformed, why}}}, .changes = {}});
+}
+
+void LocalServer::tick() {
+  const base::TimePoint now = loop_.now();
+  if (now - std::exchange(last_tick_, now) > stall) registry_.renew_leases(now);
+  carry_out(registry_.expire(now));
+}
+
+void LocalServer::handle(const cluster::SessionId& from, const Numbered<Request>& request) {
+  if (const auto* hello = std::get_if<Hello>(&request.body)) {
+    carry_out(registry_.hello(from, hello->name, hello->started, loop_.now()));
+    if (!registry_.knows(from)) return;
+    links_[from] = {.received = 1, .sent = 0};
+    send(from, Welcome{hello->attempt, static_cast<std::uint64_t>(registry_.lease().count())});
+    return;
+  }
+  // A hole in the count is answered like a lost session: either way, all is to be said again.
+  const auto link = links_.find(from);
+  if (link != links_.end() && request.number != ++link->second.received) {
+    link->second.received = 0;  // nothing counts before the next hello
+    carry_out(
+        {.letters = {{from, cluster::Failed{cluster::Fault::unknown_session, {}}}}, .changes = {}});
+    return;
+  }
+  carry_out(apply(from, request.body));
+  if (std::holds_alternative<Ping>(request.body) && registry_.knows(from)) send(from, Pong{});
+}
+
+cluster::Effects LocalServer::apply(const cluster::SessionId& from, const Request& request) {
+  const base::TimePoint now = loop_.now();
+  return std::visit(
+      Overloaded{
+          [&](const Hello&) { return cluster::Effects{}; },  // handled before
+          [&](const Ping&) { return registry_.ping(from, now); },
+          [&](const Announce& m) { return registry_.announce(from, m.key, m.value, now); },
+          [&](const Campaign& m) {
+            return registry_.campaign(from, m.partition, m.least_epoch, m.held_epoch, now);
+          },
+          [&](const CompareAndSet& m) {
+            return registry_.compare_and_set(from, m.request, m.key, m.value, m.expected, now);
+          },
+          [&](const Watch& m) { return registry_.watch(from, m.prefix, now); },
+          [&](const Resign&) { return registry_.resign(from, now); },
+      },
+      request);
+}
+
+// Sends what is to be sent, which may end sessions, which may have effects in turn.
+void LocalServer::carry_out(cluster::Effects effects) {
+  std::vector<cluster::SessionId> deaf;
+  for (const cluster::Letter& letter : effects.letters) {
+    const Reply reply =
+        std::visit([](const auto& answer) -> Reply { return answer; }, letter.answer);
+    if (send(letter.to, reply) == net::SendResult::would_block) deaf.push_back(letter.to);
+  }
+  for (const cluster::Change& change : effects.changes) {
+    if (const auto* ended = std::get_if<cluster::SessionEnded>(&change)) {
+      links_.erase(ended->session);
+    }
+    if (observer_) observer_(change);
+  }
+  for (const cluster::SessionId& session : deaf) carry_out(registry_.drop(session));
+}
+
+net::SendResult LocalServer::send(const cluster::SessionId& to, const Reply& reply) {
+  const auto link = links_.find(to);
+  const std::uint64_t number = link == links_.end() ? 0 : ++link->second.sent;
+  return socket_.send({to, encode(reply, number)});
+}
+
+}  // namespace canopy::coordination

@@ -1,0 +1,69 @@
+// The broker's side of the local coordinator: a ROUTER that drives the directory.
+//
+// Belongs to its loop. A peer that does not read what it is told loses its session; one whose
+// connection is away keeps it until its lease ends. Malformed messages are counted and answered.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "core/base/log.h"
+#include "core/cluster/registry.h"
+#include "core/coordination/messages.h"
+#include "core/net/loop.h"
+#include "core/net/socket.h"
+
+namespace canopy::coordination {
+
+class LocalServer {
+ public:
+  using Observer = std::function<void(const cluster::Change&)>;
+  using Rejected = std::function<void(std::string_view reason)>;
+
+  LocalServer(net::Context& context, net::Loop& loop, base::Duration lease);
+  ~LocalServer();
+  LocalServer(const LocalServer&) = delete;
+  LocalServer& operator=(const LocalServer&) = delete;
+
+  // While a predecessor is still going away, tries for `patience`.
+  base::Status bind(const std::string& endpoint, std::chrono::milliseconds patience = {});
+  std::string endpoint() const { return socket_.last_endpoint(); }
+
+  // Called with every change of the directory, in order, after it happened.
+  void observe(Observer observer) { observer_ = std::move(observer); }
+  // Called for every message that is refused unread: "frame_count" or "malformed".
+  void on_rejected(Rejected rejected) { rejected_ = std::move(rejected); }
+
+  const cluster::Registry& directory() const { return registry_; }
+
+ private:
+  // How many messages have been counted in each direction.
+  struct Link {
+    std::uint64_t received = 0;
+    std::uint64_t sent = 0;
+  };
+
+  void receive();
+  void tick();
+  void reject(const cluster::SessionId& from, std::string_view reason, const std::string& why);
+  void handle(const cluster::SessionId& from, const Numbered<Request>& request);
+  cluster::Effects apply(const cluster::SessionId& from, const Request& request);
+  void carry_out(cluster::Effects effects);
+  net::SendResult send(const cluster::SessionId& to, const Reply& reply);
+
+  net::Loop& loop_;
+  cluster::Registry registry_;
+  net::Socket socket_;
+  net::Message message_;
+  net::Loop::TimerId timer_ = 0;
+  base::TimePoint last_tick_;
+  std::map<cluster::SessionId, Link> links_;
+  Observer observer_;
+  Rejected rejected_;
+  base::log::RateLimited strange_;
+};
+
+}  // namespace canopy::coordination

@@ -1,0 +1,152 @@
+#include "core/coordination/member.h"
+
+#include <nlohmann/json.hpp>
+
+namespace canopy::coordination {
+namespace {
+
+using nlohmann::json;
+
+// What a stranger's bytes may hold is replaced rather than thrown at.
+std::string dump(const json& document) {
+  return document.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+json to_document(const Triple& triple) {
+  return {
+      {"snapshot", triple.snapshot}, {"updates", triple.updates}, {"collector", triple.collector}};
+}
+
+// Takes the fields of one object; unknown ones are left alone, absent ones keep their defaults.
+class Fields {
+ public:
+  Fields(const json& object, std::string path, base::Status& status)
+      : object_(object), path_(std::move(path)), status_(status) {
+    if (!object_.is_object()) fail(path_.empty() ? "member" : path_, "an object");
+  }
+
+  void take(const char* field, std::string& text) {
+    const json* value = find(field);
+    if (value == nullptr) return;
+    if (!value->is_string()) return fail(name(field), "a string");
+    text = value->get<std::string>();
+  }
+
+  template <typename Integer>
+  void take(const char* field, Integer& number) {
+    const json* value = find(field);
+    if (value == nullptr) return;
+    if (!value->is_number_integer()) return fail(name(field), "an integer");
+    const bool fits = value->is_number_unsigned()
+                          ? std::in_range<Integer>(value->get<std::uint64_t>())
+                          : std::in_range<Integer>(value->get<std::int64_t>());
+    if (!fits) return fail(name(field), "an integer in range");
+    number = value->get<Integer>();
+  }
+
+  void take(const char* field, std::optional<Triple>& triple) {
+    const json* value = find(field);
+    if (value == nullptr) return;
+    Fields fields(*value, name(field), status_);
+    Triple& taken = triple.emplace();
+    fields.take("snapshot", taken.snapshot);
+    fields.take("updates", taken.updates);
+    fields.take("collector", taken.collector);
+  }
+
+  void take(const char* field, std::vector<PartitionState>& partitions) {
+    const json* value = find(field);
+    if (value == nullptr) return;
+    if (!value->is_array()) return fail(name(field), "an array");
+    for (const json& each : *value) {
+      Fields fields(each, name(field) + "[" + std::to_string(partitions.size()) + "]", status_);
+      PartitionState& partition = partitions.emplace_back();
+      fields.take("subtree", partition.subtree);
+      fields.take("state", partition.state);
+      fields.take("epoch", partition.epoch);
+    }
+  }
+
+ private:
+  const json* find(const char* field) const {
+    if (!object_.is_object()) return nullptr;
+    const auto found = object_.find(field);
+    return found == object_.end() || found->is_null() ? nullptr : &*found;
+  }
+  std::string name(const char* field) const {
+    return path_.empty() ? std::string(field) : path_ + "." + field;
+  }
+  void fail(const std::string& field, const std::string& expected) {
+    if (status_) status_ = base::Error{"'" + field + "' is not " + expected};
+  }
+
+  const json& object_;
+  std::string path_;
+  base::Status& status_;
+};
+
+template <typename Member, typename Take>
+base::Result<Member> parse(const std::string& text, Take take) {
+  const json document = json::parse(text, nullptr, false);
+  if (document.is_discarded()) return base::Error{"not JSON"};
+  base::Status status;
+  Member member;
+  Fields fields(document, "", status);
+  take(fields, member);
+  if (!status) return base::Error{status.error()};
+  if (member.name.empty()) return base::Error{"'name' is missing"};
+  return member;
+}
+
+}  // namespace
+
+std::string to_json(const ShardMember& member) {
+  json partitions = json::array();
+  for (const PartitionState& partition : member.partitions) {
+    partitions.push_back(
+        {{"subtree", partition.subtree}, {"state", partition.state}, {"epoch", partition.epoch}});
+  }
+  return dump({{"name", member.name},
+               {"pid", member.pid},
+               {"http", member.http},
+               {"requests", member.requests},
+               {"updates", member.updates},
+               {"partitions", std::move(partitions)}});
+}
+
+std::string to_json(const ProxyMember& member) {
+  json document = {{"name", member.name},       {"pid", member.pid},
+                   {"http", member.http},       {"state", member.state},
+                   {"clients", member.clients}, {"max_clients", member.max_clients}};
+  if (member.kvsimple) document["kvsimple"] = to_document(*member.kvsimple);
+  if (member.kvmsg) document["kvmsg"] = to_document(*member.kvmsg);
+  if (member.chp) document["chp"] = to_document(*member.chp);
+  return dump(document);
+}
+
+base::Result<ShardMember> parse_shard_member(const std::string& text) {
+  return parse<ShardMember>(text, [](Fields& fields, ShardMember& member) {
+    fields.take("name", member.name);
+    fields.take("pid", member.pid);
+    fields.take("http", member.http);
+    fields.take("requests", member.requests);
+    fields.take("updates", member.updates);
+    fields.take("partitions", member.partitions);
+  });
+}
+
+base::Result<ProxyMember> parse_proxy_member(const std::string& text) {
+  return parse<ProxyMember>(text, [](Fields& fields, ProxyMember& member) {
+    fields.take("name", member.name);
+    fields.take("pid", member.pid);
+    fields.take("http", member.http);
+    fields.take("state", member.state);
+    fields.take("clients", member.clients);
+    fields.take("max_clients", member.max_clients);
+    fields.take("kvsimple", member.kvsimple);
+    fields.take("kvmsg", member.kvmsg);
+    fields.take("chp", member.chp);
+  });
+}
+
+}  // namespace canopy::coordination

@@ -1,0 +1,248 @@
+#include "core/coordination/messages.h"
+
+#include <limits>
+#include <msgpack.hpp>
+#include <optional>
+
+namespace canopy::coordination {
+namespace {
+
+constexpr char version = 1;
+constexpr std::uint64_t first_reply = 65;
+constexpr std::size_t max_fields = 8;
+
+struct Buffer {
+  std::string bytes{version};
+  void write(const char* data, std::size_t size) { bytes.append(data, size); }
+};
+
+// A field that is binary on the wire.
+struct Binary {
+  std::string_view bytes;
+};
+
+class Writer {
+ public:
+  // Appends one message: Writer(type, number).fields(…).
+  Writer(std::uint64_t type, std::uint64_t number) : type_(type), number_(number) {}
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  template <typename... Fields>
+  std::string fields(const Fields&... fields) {
+    packer_.pack_array(static_cast<std::uint32_t>(2 + sizeof...(fields)));
+    put(type_);
+    put(number_);
+    (put(fields), ...);
+    return std::move(buffer_.bytes);
+  }
+
+ private:
+  void put(std::uint64_t number) { packer_.pack_uint64(number); }
+  void put(std::uint32_t number) { packer_.pack_uint32(number); }
+  void put(bool flag) { flag ? packer_.pack_true() : packer_.pack_false(); }
+  void put(const std::string& text) {
+    packer_.pack_str(static_cast<std::uint32_t>(text.size()));
+    packer_.pack_str_body(text.data(), static_cast<std::uint32_t>(text.size()));
+  }
+  void put(const Binary& binary) {
+    packer_.pack_bin(static_cast<std::uint32_t>(binary.bytes.size()));
+    packer_.pack_bin_body(binary.bytes.data(), static_cast<std::uint32_t>(binary.bytes.size()));
+  }
+  void put(const std::optional<std::string>& value) {
+    if (value) {
+      put(Binary{*value});
+    } else {
+      packer_.pack_nil();
+    }
+  }
+
+  std::uint64_t type_;
+  std::uint64_t number_;
+  Buffer buffer_;
+  msgpack::packer<Buffer> packer_{buffer_};
+};
+
+// The fields of a message one after another; remembers whether any was not as expected.
+class Reader {
+ public:
+  explicit Reader(const msgpack::object_array& array) : array_(array) {}
+
+  template <typename Number>
+  void take(Number& number) {
+    const msgpack::object* field = next(msgpack::type::POSITIVE_INTEGER);
+    if (field == nullptr) return;
+    if (field->via.u64 > std::numeric_limits<Number>::max()) return fail();
+    number = static_cast<Number>(field->via.u64);
+  }
+  void take(bool& flag) {
+    if (const auto* field = next(msgpack::type::BOOLEAN)) flag = field->via.boolean;
+  }
+  void take(std::string& text) {
+    if (const auto* field = next(msgpack::type::STR))
+      text.assign(field->via.str.ptr, field->via.str.size);
+  }
+  void take_value(std::string& value) {
+    if (const auto* field = next(msgpack::type::BIN))
+      value.assign(field->via.bin.ptr, field->via.bin.size);
+  }
+  void take(std::optional<std::string>& value) {
+    if (at_ < array_.size && array_.ptr[at_].type == msgpack::type::NIL) {
+      ++at_;
+      value.reset();
+    } else {
+      take_value(value.emplace());
+    }
+  }
+  void take(cluster::Fault& fault) {
+    std::uint8_t number = 0;
+    take(number);
+    fault = static_cast<cluster::Fault>(number);
+  }
+
+  // Every field was taken, and each was as expected.
+  bool complete() const { return good_ && at_ == array_.size; }
+
+ private:
+  const msgpack::object* next(msgpack::type::object_type type) {
+    if (at_ >= array_.size || array_.ptr[at_].type != type) {
+      fail();
+      return nullptr;
+    }
+    return &array_.ptr[at_++];
+  }
+  void fail() { good_ = false; }
+
+  const msgpack::object_array& array_;
+  std::uint32_t at_ = 0;
+  bool good_ = true;
+};
+
+template <typename... Fields>
+void take_all(Reader& in, Fields&... fields) {
+  (in.take(fields), ...);
+}
+
+void read(Reader& in, Hello& m) { take_all(in, m.attempt, m.name, m.started); }
+void read(Reader&, Ping&) {}
+void read(Reader& in, Announce& m) {
+  in.take(m.key);
+  in.take_value(m.value);
+}
+void read(Reader& in, Campaign& m) { take_all(in, m.partition, m.least_epoch, m.held_epoch); }
+void read(Reader& in, CompareAndSet& m) {
+  take_all(in, m.request, m.key);
+  in.take_value(m.value);
+  in.take(m.expected);
+}
+void read(Reader& in, Watch& m) { in.take(m.prefix); }
+void read(Reader&, Resign&) {}
+void read(Reader& in, Welcome& m) { take_all(in, m.attempt, m.lease_us); }
+void read(Reader&, Pong&) {}
+void read(Reader& in, cluster::KeyChanged& m) { take_all(in, m.key, m.value, m.version); }
+void read(Reader& in, cluster::Watched& m) { in.take(m.prefix); }
+void read(Reader& in, cluster::Granted& m) { take_all(in, m.partition, m.epoch); }
+void read(Reader& in, cluster::Lost& m) { in.take(m.partition); }
+void read(Reader& in, cluster::Swapped& m) { take_all(in, m.request, m.swapped); }
+void read(Reader& in, cluster::Failed& m) { take_all(in, m.fault, m.subject); }
+
+std::string write(Writer out, const Hello& m) { return out.fields(m.attempt, m.name, m.started); }
+std::string write(Writer out, const Ping&) { return out.fields(); }
+std::string write(Writer out, const Announce& m) { return out.fields(m.key, Binary{m.value}); }
+std::string write(Writer out, const Campaign& m) {
+  return out.fields(m.partition, m.least_epoch, m.held_epoch);
+}
+std::string write(Writer out, const CompareAndSet& m) {
+  return out.fields(m.request, m.key, Binary{m.value}, m.expected);
+}
+std::string write(Writer out, const Watch& m) { return out.fields(m.prefix); }
+std::string write(Writer out, const Resign&) { return out.fields(); }
+std::string write(Writer out, const Welcome& m) { return out.fields(m.attempt, m.lease_us); }
+std::string write(Writer out, const Pong&) { return out.fields(); }
+std::string write(Writer out, const cluster::KeyChanged& m) {
+  return out.fields(m.key, m.value, m.version);
+}
+std::string write(Writer out, const cluster::Watched& m) { return out.fields(m.prefix); }
+std::string write(Writer out, const cluster::Granted& m) {
+  return out.fields(m.partition, m.epoch);
+}
+std::string write(Writer out, const cluster::Lost& m) { return out.fields(m.partition); }
+std::string write(Writer out, const cluster::Swapped& m) {
+  return out.fields(m.request, m.swapped);
+}
+std::string write(Writer out, const cluster::Failed& m) {
+  return out.fields(static_cast<std::uint64_t>(m.fault), m.subject);
+}
+
+// The alternative of `Body` that `index` names, default-made; its index is its type on the wire.
+template <typename Body, std::size_t I = 0>
+std::optional<Body> alternative(std::uint64_t index) {
+  if constexpr (I < std::variant_size_v<Body>) {
+    if (index == I) return Body(std::in_place_index<I>);
+    return alternative<Body, I + 1>(index);
+  } else {
+    return std::nullopt;
+  }
+}
+
+template <typename Body>
+base::Result<Numbered<Body>> parse(const msgpack::object& object, std::uint64_t first_type) {
+  if (object.type != msgpack::type::ARRAY) return base::Error{"not a MessagePack array"};
+  Reader in(object.via.array);
+  std::uint64_t type = 0;
+  Numbered<Body> message;
+  take_all(in, type, message.number);
+  auto body = type < first_type ? std::nullopt : alternative<Body>(type - first_type);
+  if (!body) return base::Error{"unknown message type " + std::to_string(type)};
+  std::visit([&](auto& fields) { read(in, fields); }, *body);
+  if (!in.complete()) {
+    return base::Error{"wrong fields in a message of type " + std::to_string(type)};
+  }
+  message.body = std::move(*body);
+  return message;
+}
+
+template <typename Body>
+base::Result<Numbered<Body>> decode(std::string_view frame, std::uint64_t first_type) {
+  if (frame.empty()) return base::Error{"empty message"};
+  if (frame.front() != version) {
+    return base::Error{"protocol version " +
+                       std::to_string(static_cast<unsigned char>(frame.front())) + ", expected 1"};
+  }
+  if (frame.size() > max_message_bytes) return base::Error{"message too long"};
+  frame.remove_prefix(1);
+  const msgpack::unpack_limit limit(max_fields, 0, max_message_bytes, max_message_bytes, 0, 1);
+  try {
+    std::size_t end = 0;
+    bool referenced = false;
+    const auto by_reference = [](msgpack::type::object_type, std::size_t, void*) { return true; };
+    const auto handle =
+        msgpack::unpack(frame.data(), frame.size(), end, referenced, by_reference, nullptr, limit);
+    if (end != frame.size()) return base::Error{"bytes after the message"};
+    return parse<Body>(handle.get(), first_type);
+  } catch (const std::exception& error) {  // MessagePack's own, for bytes that are not it
+    return base::Error{std::string("not MessagePack: ") + error.what()};
+  }
+}
+
+}  // namespace
+
+std::string encode(const Request& request, std::uint64_t number) {
+  return std::visit([&](const auto& m) { return write(Writer(1 + request.index(), number), m); },
+                    request);
+}
+
+std::string encode(const Reply& reply, std::uint64_t number) {
+  return std::visit(
+      [&](const auto& m) { return write(Writer(first_reply + reply.index(), number), m); }, reply);
+}
+
+base::Result<Numbered<Request>> decode_request(std::string_view frame) {
+  return decode<Request>(frame, 1);
+}
+
+base::Result<Numbered<Reply>> decode_reply(std::string_view frame) {
+  return decode<Reply>(frame, first_reply);
+}
+
+}  // namespace canopy::coordination

@@ -1,0 +1,90 @@
+// The messages between a local coordinator and the broker, as bytes. Pure.
+//
+// One message is one frame:
+//   byte 0     version of the protocol (1)
+//   then       one MessagePack array: [type, number, fields…]
+//
+//   type  message          fields
+//      1  Hello            attempt, name, started
+//      2  Ping
+//      3  Announce         key, value
+//      4  Campaign         partition, least_epoch, held_epoch
+//      5  CompareAndSet    request, key, value, expected
+//      6  Watch            prefix
+//      7  Resign
+//     65  Welcome          attempt, lease_us
+//     66  Pong
+//     67  KeyChanged       key, value or nil, version
+//     68  Watched          prefix
+//     69  Granted          partition, epoch
+//     70  Lost             partition
+//     71  Swapped          request, swapped
+//     72  Failed           fault, subject
+//
+// Names, keys, prefixes, partitions and subjects are strings; values are binary. The number counts
+// the messages of one direction from 1, anew with each Hello and Welcome: a hole shows that a
+// message was lost, and all is said again. Number 0 is out of the count.
+//
+// Decoding never throws: whatever is not exactly a message is an Error.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "core/base/result.h"
+#include "core/cluster/registry.h"
+
+namespace canopy::coordination {
+
+inline constexpr std::size_t max_message_bytes =
+    cluster::max_directory_value_bytes + (std::size_t{1} << 10);
+
+struct Hello {
+  std::uint32_t attempt = 0;  // echoed by the Welcome that belongs to it
+  std::string name{};
+  std::uint64_t started = 0;  // when the process began, in µs since the Unix epoch
+};
+struct Ping {};
+struct Announce {
+  std::string key{};
+  std::string value{};
+};
+struct Campaign {
+  std::string partition{};
+  std::uint32_t least_epoch = 0;
+  std::uint32_t held_epoch = 0;  // 0: none
+};
+struct CompareAndSet {
+  std::uint64_t request = 0;
+  std::string key{};
+  std::string value{};
+  std::uint64_t expected = 0;
+};
+struct Watch {
+  std::string prefix{};
+};
+struct Resign {};
+using Request = std::variant<Hello, Ping, Announce, Campaign, CompareAndSet, Watch, Resign>;
+
+struct Welcome {
+  std::uint32_t attempt = 0;
+  std::uint64_t lease_us = 0;
+};
+struct Pong {};
+using Reply = std::variant<Welcome, Pong, cluster::KeyChanged, cluster::Watched, cluster::Granted,
+                           cluster::Lost, cluster::Swapped, cluster::Failed>;
+
+template <typename Body>
+struct Numbered {
+  std::uint64_t number = 0;
+  Body body;
+};
+
+std::string encode(const Request& request, std::uint64_t number);
+std::string encode(const Reply& reply, std::uint64_t number);
+base::Result<Numbered<Request>> decode_request(std::string_view frame);
+base::Result<Numbered<Reply>> decode_reply(std::string_view frame);
+
+}  // namespace canopy::coordination

@@ -1,0 +1,214 @@
+#include "core/metrics/http.h"
+
+#include <CivetServer.h>
+
+#include <array>
+#include <atomic>
+#include <future>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace canopy::metrics {
+namespace {
+
+using json = nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds retry_pause{50};
+constexpr milliseconds knock_pause{5};
+constexpr const char* json_type = "application/json";
+constexpr const char* metrics_type = "text/plain; version=0.0.4; charset=utf-8";
+
+struct Response {
+  int status = 200;
+  std::string content_type = json_type;
+  std::string body = {};
+};
+
+const char* status_text(int status) {
+  switch (status) {
+    case 200: return "OK";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    default: return "Service Unavailable";
+  }
+}
+
+int send(mg_connection* connection, const Response& response, bool with_body) {
+  std::string message = "HTTP/1.1 " + std::to_string(response.status) + " " +
+                        status_text(response.status) +
+                        "\r\nContent-Type: " + response.content_type +
+                        "\r\nContent-Length: " + std::to_string(response.body.size()) +
+                        "\r\nCache-Control: no-store\r\nConnection: close\r\n";
+  if (response.status == 405) message += "Allow: GET, HEAD\r\n";
+  message += "\r\n";
+  if (with_body) message += response.body;
+  mg_write(connection, message.data(), message.size());
+  return response.status;
+}
+
+// What civetweb said on this thread: a failed start says why in its log alone.
+thread_local std::string complaints;
+
+int keep_complaint(const mg_connection*, const char* message) {
+  complaints += (complaints.empty() ? "" : "; ") + std::string(message);
+  return 1;
+}
+
+// civetweb knows no `*`.
+std::string listening_address(const std::string& address) {
+  return address.starts_with("*:") ? "0.0.0.0" + address.substr(1) : address;
+}
+
+std::string reachable_host(const std::string& address) {
+  const std::string host = address.substr(0, address.rfind(':'));
+  return host == "*" || host == "0.0.0.0" ? "127.0.0.1" : host;
+}
+
+}  // namespace
+
+struct HttpServer::Impl {
+  Impl(Registry& its_registry, milliseconds its_stall) : registry(its_registry), stall(its_stall) {}
+  ~Impl();
+
+  static int serve(mg_connection* connection);
+  Response respond(const std::string& path);
+  Response livez() const;
+  Response readyz();
+  Response not_found(const std::string& path);
+  json paths();
+
+  Registry& registry;
+  const milliseconds stall;
+  std::atomic<steady_clock::time_point> last_beat = steady_clock::now();
+  std::mutex mutex;  // guards what follows
+  Checks checks = {{"start", "no check has run yet"}};
+  std::map<std::string, Response> documents;
+  std::string address;
+  std::unique_ptr<CivetServer> server;  // last: its threads use all of the above
+};
+
+// civetweb looks up from its listener every two seconds, or when someone knocks.
+HttpServer::Impl::~Impl() {
+  if (!server) return;
+  const std::string host = reachable_host(address);
+  const int port = server->getListeningPorts().at(0);
+  const auto closed = std::async(std::launch::async, [this] { server->close(); });
+  while (closed.wait_for(knock_pause) != std::future_status::ready) {
+    std::array<char, 128> ignored{};
+    mg_connection* knock = mg_connect_client(host.c_str(), port, 0, ignored.data(), ignored.size());
+    if (knock != nullptr) mg_close_connection(knock);
+  }
+}
+
+int HttpServer::Impl::serve(mg_connection* connection) {
+  const auto* server =
+      static_cast<const CivetServer*>(mg_get_user_data(mg_get_context(connection)));
+  auto* self = static_cast<Impl*>(const_cast<void*>(server->getUserContext()));
+  const mg_request_info* request = mg_get_request_info(connection);
+  const std::string method = request->request_method;
+  if (method != "GET" && method != "HEAD") {
+    return send(connection, {405, json_type, R"({"error":"only GET and HEAD"})"}, true);
+  }
+  return send(connection, self->respond(request->local_uri), method == "GET");
+}
+
+Response HttpServer::Impl::respond(const std::string& path) {
+  if (path == "/metrics") return {200, metrics_type, registry.expose()};
+  if (path == "/livez") return livez();
+  if (path == "/readyz") return readyz();
+  {
+    const std::lock_guard lock(mutex);
+    const auto document = documents.find(path);
+    if (document != documents.end()) return document->second;
+  }
+  if (path == "/") return {200, json_type, json{{"paths", paths()}}.dump()};
+  return not_found(path);
+}
+
+Response HttpServer::Impl::livez() const {
+  const auto silent =
+      std::chrono::duration_cast<milliseconds>(steady_clock::now() - last_beat.load());
+  if (silent <= stall) return {200, json_type, R"({"live":true})"};
+  return {503, json_type, json{{"live", false}, {"silent_ms", silent.count()}}.dump()};
+}
+
+Response HttpServer::Impl::readyz() {
+  json failing = json::object();
+  {
+    const std::lock_guard lock(mutex);
+    for (const auto& [name, why] : checks) {
+      if (!why.empty()) failing[name] = why;
+    }
+  }
+  if (failing.empty()) return {200, json_type, R"({"ready":true})"};
+  return {503, json_type, json{{"ready", false}, {"failing", std::move(failing)}}.dump()};
+}
+
+Response HttpServer::Impl::not_found(const std::string& path) {
+  const json body = {{"error", "nothing at " + path}, {"paths", paths()}};
+  return {404, json_type, body.dump(-1, ' ', false, json::error_handler_t::replace)};
+}
+
+json HttpServer::Impl::paths() {
+  const std::lock_guard lock(mutex);
+  json all = {"/livez", "/metrics", "/readyz"};
+  for (const auto& [path, document] : documents) all.push_back(path);
+  return all;
+}
+
+HttpServer::HttpServer() = default;
+HttpServer::~HttpServer() = default;
+
+base::Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& address,
+                                                            Registry& registry, milliseconds stall,
+                                                            milliseconds patience) {
+  std::unique_ptr<HttpServer> self(new HttpServer);
+  self->impl_ = std::make_unique<Impl>(registry, stall);
+  // A thread waits for one peer at a time; four of them outlast a crowd of silent ones.
+  const std::vector<std::string> options = {"listening_ports",    listening_address(address),
+                                            "num_threads",        "4",
+                                            "request_timeout_ms", "1000",
+                                            "enable_keep_alive",  "no"};
+  CivetCallbacks callbacks;
+  callbacks.begin_request = &Impl::serve;
+  callbacks.log_message = keep_complaint;
+  const auto deadline = steady_clock::now() + patience;
+  while (!self->impl_->server) {
+    complaints.clear();
+    try {
+      self->impl_->server = std::make_unique<CivetServer>(options, &callbacks, self->impl_.get());
+    } catch (const CivetException& fault) {
+      const std::string why = complaints.empty() ? fault.what() : complaints;
+      const bool in_use = why.find("Address already in use") != std::string::npos;
+      if (!in_use || steady_clock::now() >= deadline) {
+        return base::Error{"http " + address + ": " + (in_use ? "address already in use" : why)};
+      }
+      std::this_thread::sleep_for(retry_pause);
+    }
+  }
+  const int port = self->impl_->server->getListeningPorts().at(0);
+  self->impl_->address = address.substr(0, address.rfind(':') + 1) + std::to_string(port);
+  return self;
+}
+
+std::string HttpServer::address() const { return impl_->address; }
+
+void HttpServer::beat() { impl_->last_beat = steady_clock::now(); }
+
+void HttpServer::set_ready(const Checks& checks) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->checks = checks;
+}
+
+void HttpServer::publish(const std::string& path, std::string body,
+                         const std::string& content_type) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->documents[path] = {200, content_type, std::move(body)};
+}
+
+}  // namespace canopy::metrics

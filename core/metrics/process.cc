@@ -1,0 +1,123 @@
+#include "core/metrics/process.h"
+
+#include <dirent.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <fstream>
+#include <limits>
+#include <memory>
+#include <sstream>
+
+namespace canopy::metrics {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using MetricLabels = std::vector<ClientMetric::Label>;
+
+double max_fds() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur == RLIM_INFINITY ? std::numeric_limits<double>::infinity()
+                                         : static_cast<double>(limit.rlim_cur);
+}
+
+// Descriptors open now, without the one that counting takes.
+double open_fds() {
+  const auto close_folder = [](DIR* folder) { ::closedir(folder); };
+  const std::unique_ptr<DIR, decltype(close_folder)> folder(::opendir("/proc/self/fd"),
+                                                            close_folder);
+  if (!folder) return errno == EMFILE ? max_fds() : 0;
+  int entries = 0;
+  while (::readdir(folder.get()) != nullptr) ++entries;
+  return entries - 3;  // ".", ".." and the folder itself
+}
+
+double read_boot_time() {
+  std::ifstream file("/proc/stat");
+  for (std::string word; file >> word;) {
+    double seconds = 0;
+    if (word == "btime" && file >> seconds) return seconds;
+  }
+  return 0;
+}
+
+struct Usage {
+  double cpu_seconds = 0;
+  double threads = 0;
+  double start_seconds = 0;  // after the boot
+  double virtual_bytes = 0;
+  double resident_bytes = 0;
+};
+
+// Numbered as in proc(5), from the state, which is the third: the name before it, in brackets, may
+// hold anything.
+Usage read_usage() {
+  std::ifstream file("/proc/self/stat");
+  std::string line;
+  std::getline(file, line);
+  const std::size_t name_end = line.rfind(')');
+  if (name_end == std::string::npos) return {};
+  std::istringstream rest(line.substr(name_end + 1));
+  std::array<double, 25> field{};
+  char state = 0;
+  rest >> state;
+  for (std::size_t i = 4; i < field.size(); ++i) rest >> field[i];
+  const auto ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
+  const auto page = static_cast<double>(::sysconf(_SC_PAGESIZE));
+  return {.cpu_seconds = (field[14] + field[15]) / ticks,
+          .threads = field[20],
+          .start_seconds = field[22] / ticks,
+          .virtual_bytes = field[23],
+          .resident_bytes = field[24] * page};
+}
+
+MetricFamily gauge(const char* name, const char* help, double value, MetricLabels labels = {}) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  metric.gauge.value = value;
+  return {name, help, MetricType::Gauge, {std::move(metric)}};
+}
+
+MetricFamily counter(const char* name, const char* help, double value) {
+  ClientMetric metric;
+  metric.counter.value = value;
+  return {name, help, MetricType::Counter, {std::move(metric)}};
+}
+
+}  // namespace
+
+ProcessCollector::ProcessCollector(const std::string& role, const std::string& name)
+    : process_labels_{{"role", role}, {"name", name}},
+      build_labels_{{"version", CANOPY_VERSION}, {"role", role}, {"name", name}},
+      boot_time_seconds_(read_boot_time()) {}
+
+std::vector<MetricFamily> ProcessCollector::Collect() const {
+  const Usage usage = read_usage();
+  const double open = open_fds();
+  const double most = max_fds();
+  return {
+      counter("process_cpu_seconds_total", "User and system CPU time spent in seconds.",
+              usage.cpu_seconds),
+      gauge("process_resident_memory_bytes", "Resident memory size in bytes.",
+            usage.resident_bytes),
+      gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.", usage.virtual_bytes),
+      gauge("process_start_time_seconds", "Start time of the process since the epoch in seconds.",
+            boot_time_seconds_ + usage.start_seconds),
+      gauge("process_threads", "Threads of the process.", usage.threads),
+      gauge("process_open_fds", "Open file descriptors.", open),
+      gauge("process_max_fds", "Limit of open file descriptors.", most),
+      gauge("canopy_open_fds", "Open file descriptors of this shard, proxy or broker.", open,
+            process_labels_),
+      gauge("canopy_max_fds", "Limit of open file descriptors of this shard, proxy or broker.",
+            most, process_labels_),
+      gauge("canopy_build_info", "Always 1; the labels name the program and its version.", 1,
+            build_labels_),
+  };
+}
+
+}  // namespace canopy::metrics

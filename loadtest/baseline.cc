@@ -1,0 +1,144 @@
+#include "loadtest/baseline.h"
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <unordered_map>
+
+#include "core/base/clock.h"
+#include "core/net/loop.h"
+#include "core/net/socket.h"
+#include "core/wire/clone.h"
+#include "loadtest/channel.h"
+#include "loadtest/machine.h"
+
+namespace canopy::loadtest {
+namespace {
+
+namespace clone = wire::clone;
+using clone::Dialect;
+
+// libzmq's defaults, as in 2015.
+net::SocketOptions untouched() {
+  net::SocketOptions options;
+  options.max_frame_bytes = -1;
+  options.handshake = std::chrono::seconds(30);
+  options.backlog = 100;
+  return options;
+}
+
+class Server {
+ public:
+  Server()
+      : snapshot_(context_, net::SocketType::router, untouched()),
+        updates_(context_, net::SocketType::pub, untouched()),
+        collector_(context_, net::SocketType::pull, untouched()),
+        loop_(clock_) {}
+
+  base::Result<coordination::Triple> bind() {
+    coordination::Triple triple;
+    for (const auto& [socket, endpoint] :
+         {std::pair(&snapshot_, &triple.snapshot), std::pair(&updates_, &triple.updates),
+          std::pair(&collector_, &triple.collector)}) {
+      if (auto bound = socket->bind("tcp://127.0.0.1:*"); !bound) return base::Error{bound.error()};
+      *endpoint = socket->last_endpoint();
+    }
+    return triple;
+  }
+
+  void run() {
+    loop_.on_readable(collector_, [this] { on_update(); });
+    loop_.on_readable(snapshot_, [this] { on_snapshot_request(); });
+    loop_.run();
+  }
+
+ private:
+  // One message a turn, as the guide's servers read.
+  void on_update() {
+    if (!collector_.receive(message_) || message_.size() != 3) return;
+    const std::string_view key = message_[0], body = message_[2];
+    updates_.send(clone::Frames(Dialect::kvsimple, key, ++sequence_, {}, {}, body).span());
+    if (body.empty()) {
+      map_.erase(std::string(key));
+    } else {
+      map_[std::string(key)] = {sequence_, std::string(body)};
+    }
+  }
+
+  void on_snapshot_request() {
+    if (!snapshot_.receive(message_) || message_.size() != 3) return;
+    const std::string client(message_[0]), subtree(message_[2]);
+    for (const auto& [key, entry] : map_) {
+      if (!key.starts_with(subtree)) continue;
+      reply(client, clone::Frames(Dialect::kvsimple, key, entry.sequence, {}, {}, entry.body));
+    }
+    reply(client, clone::end_of_snapshot(Dialect::kvsimple, subtree, sequence_));
+  }
+
+  void reply(const std::string& client, const clone::Frames& frames) {
+    const auto parts = frames.span();
+    snapshot_.send({client, parts[0], parts[1], parts[2]});
+  }
+
+  struct Entry {
+    std::int64_t sequence = 0;
+    std::string body{};
+  };
+
+  net::Context context_;
+  net::Socket snapshot_, updates_, collector_;
+  base::SystemClock clock_;
+  net::Loop loop_;
+  net::Message message_;
+  std::unordered_map<std::string, Entry> map_;
+  std::int64_t sequence_ = 0;
+};
+
+int serve(int nofile, Channel parent) {
+  if (auto limited = set_descriptor_limit(static_cast<std::uint64_t>(nofile)); !limited) {
+    parent.send({{"error", limited.error()}});
+    return 1;
+  }
+  Server server;
+  const auto triple = server.bind();
+  if (!triple) {
+    parent.send({{"error", triple.error()}});
+    return 1;
+  }
+  parent.send({{"snapshot", triple->snapshot},
+               {"updates", triple->updates},
+               {"collector", triple->collector}});
+  server.run();
+  return 0;
+}
+
+}  // namespace
+
+base::Result<Baseline> start_baseline(int nofile) {
+  auto [ours, theirs] = Channel::make();
+  Baseline baseline;
+  auto child = Child::fork("clone-2015",
+                           [nofile, &theirs = theirs] { return serve(nofile, std::move(theirs)); });
+  if (!child) return base::Error{child.error()};
+  baseline.process = std::move(*child);
+  const std::int64_t give_up = now_us() + 5'000'000;
+  while (now_us() < give_up && baseline.process.running()) {
+    const auto answer = ours.receive();
+    if (!answer) {
+      usleep(10'000);
+      continue;
+    }
+    if (answer->contains("error")) return base::Error{"baseline: " + answer->value("error", "")};
+    baseline.target = {
+        .name = "baseline",
+        .triples = {{.snapshot = answer->value("snapshot", ""),
+                     .updates = answer->value("updates", ""),
+                     .collector = answer->value("collector", "")}},
+        .processes = {{.role = "baseline", .name = "clone-2015", .pid = baseline.process.pid()}}};
+    return baseline;
+  }
+  return base::Error{"baseline: the server did not start"};
+}
+
+}  // namespace canopy::loadtest

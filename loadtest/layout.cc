@@ -1,0 +1,59 @@
+#include "loadtest/layout.h"
+
+#include <algorithm>
+
+#include "core/keyspace/key.h"
+
+namespace canopy::loadtest {
+namespace {
+
+std::string replaced(std::string text, std::string_view what, const std::string& by) {
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size())) {
+    text.replace(at, what.size(), by);
+  }
+  return text;
+}
+
+}  // namespace
+
+base::Result<Layout> Layout::make(const Options& options, std::uint32_t clients) {
+  Layout layout;
+  const auto parts = static_cast<std::uint32_t>(options.subtrees);
+  for (std::uint32_t part = 0; part < parts; ++part) {
+    layout.prefixes_.push_back(parts == 1 ? options.subtree
+                                          : options.subtree + "g" + std::to_string(part) + "/");
+  }
+  for (std::uint32_t client = 0; client < clients; ++client) {
+    const std::uint32_t part = client % parts;
+    const std::string pattern = options.keys.empty() ? layout.prefixes_[part] + "%i"
+                                                     : options.keys[client % options.keys.size()];
+    auto key = replaced(pattern, "%g", std::to_string(part));
+    key = replaced(std::move(key), "%i", std::to_string(client));
+    if (const auto fault = keyspace::check_key(key); fault != keyspace::KeyFault::none) {
+      return base::Error{"--keys: '" + key + "' is not a key (" +
+                         std::string(keyspace::to_reason(fault)) + ")"};
+    }
+    if (!layout.owners_.emplace(key, client).second) {
+      return base::Error{"--keys: two clients would write '" + key + "'"};
+    }
+    layout.keys_.push_back(std::move(key));
+  }
+  for (std::uint32_t part = 0; part < std::min(parts, clients); ++part) {
+    std::vector<bool> visible;
+    for (const auto& key : layout.keys_) visible.push_back(key.starts_with(layout.prefixes_[part]));
+    if (std::find(visible.begin(), visible.end(), true) == visible.end()) {
+      return base::Error{"--keys: no client writes below '" + layout.prefixes_[part] +
+                         "', which some would watch"};
+    }
+    layout.visible_.push_back(std::move(visible));
+  }
+  return layout;
+}
+
+std::optional<std::uint32_t> Layout::owner(std::string_view key) const {
+  const auto found = owners_.find(std::string(key));
+  if (found == owners_.end()) return {};
+  return found->second;
+}
+
+}  // namespace canopy::loadtest

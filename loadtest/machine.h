@@ -1,0 +1,18 @@
+// What the harness asks of the machine it runs on: the clock its processes share, descriptors.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/result.h"
+
+namespace canopy::loadtest {
+
+// CLOCK_MONOTONIC in µs: the same for every process of this machine.
+std::int64_t now_us();
+
+// Raises this process's soft limit of descriptors to the hard one; returns it.
+std::uint64_t raise_descriptor_limit();
+// Lowers (or raises, up to the hard limit) the soft limit.
+base::Status set_descriptor_limit(std::uint64_t limit);
+
+}  // namespace canopy::loadtest

@@ -1,0 +1,219 @@
+#include "loadtest/options.h"
+
+#include <boost/program_options.hpp>
+#include <limits>
+#include <sstream>
+
+#include "core/base/limits.h"
+#include "core/keyspace/key.h"
+#include "loadtest/payload.h"
+
+namespace canopy::loadtest {
+namespace {
+
+namespace po = boost::program_options;
+
+// What the command line says before it is checked.
+struct Raw {
+  std::string steps, phase = "spread", dialect = "kvsimple";
+};
+
+po::options_description describe(Options& o, Raw& raw) {
+  const auto text = [](std::string& target) {
+    return po::value(&target)->value_name("TEXT")->default_value(target);
+  };
+  const auto number = [](auto& target) {
+    return po::value(&target)->value_name("N")->default_value(target);
+  };
+  po::options_description load("Load");
+  load.add_options()("clients,c", number(o.clients), "clients")(
+      "steps", po::value(&raw.steps)->value_name("N,N,..."),
+      "several client counts, in this order")(
+      "rate,R", po::value(&o.rate)->value_name("N")->default_value(o.rate, "200"),
+      "clients that join per second")("period,i", number(o.period_ms),
+                                      "ms between two updates of a client")(
+      "payload", number(o.payload_bytes), "bytes of an update's value")(
+      "phase", text(raw.phase), "spread: evenly over the period; together: all at once")(
+      "duration", number(o.duration_s), "seconds measured, once all have joined")(
+      "churn", number(o.churn), "clients that leave and join again each churn period")(
+      "churn-period", number(o.churn_period_s), "seconds");
+
+  po::options_description keys("Keys");
+  keys.add_options()("subtree",
+                     po::value(&o.subtree)->value_name("PREFIX")->default_value(o.subtree),
+                     "what the clients watch; * is the root")(
+      "subtrees", number(o.subtrees), "split the clients over N parts (g0/, g1/, ...) below it")(
+      "keys", po::value(&o.keys)->value_name("TEMPLATE"),
+      "key of client %i, of part g%g; repeatable, the clients take turns");
+
+  po::options_description target("Target");
+  target.add_options()("broker", text(o.broker), "HTTP address, asked for the proxies")(
+      "proxy", po::value(&o.proxies)->value_name("ENDPOINT"),
+      "snapshot endpoint tcp://HOST:PORT, used instead of the broker; repeatable")(
+      "dialect", text(raw.dialect), "kvsimple, kvmsg or chp")(
+      "baseline", po::bool_switch(&o.baseline), "run on a one-process Clone server started here")(
+      "nofile", number(o.nofile), "descriptor limit of that server")(
+      "compare", po::bool_switch(&o.compare), "both, in one table")(
+      "config", text(o.config), "cluster that --compare starts when none answers");
+
+  po::options_description harness("Harness");
+  harness.add_options()("workers", number(o.workers), "processes; 0: one per core, at most two")(
+      "io-threads", number(o.io_threads), "libzmq I/O threads of each")(
+      "hwm", number(o.hwm), "high-water mark of the clients' sockets")(
+      "join-timeout", number(o.join_timeout_s), "seconds a client waits for its snapshot")(
+      "settle", number(o.settle_s), "seconds the last updates get to arrive")(
+      "json", po::value(&o.json)->value_name("FILE"), "write the result as JSON; - is stdout")(
+      "csv", po::value(&o.csv)->value_name("FILE"), "write the result as CSV; - is stdout")(
+      "version", po::bool_switch(&o.version), "print the version")(
+      "help,h", po::bool_switch(&o.help), "print this");
+
+  po::options_description all;
+  all.add(load).add(keys).add(target).add(harness);
+  return all;
+}
+
+base::Status parse_steps(const std::string& text, std::vector<int>& steps) {
+  std::istringstream in(text);
+  for (std::string item; std::getline(in, item, ',');) {
+    std::size_t used = 0;
+    int count = 0;
+    try {
+      count = std::stoi(item, &used);
+    } catch (const std::exception&) {
+      used = std::string::npos;
+    }
+    if (used != item.size()) {
+      return base::Error{"--steps: '" + item + "' is not a number of clients"};
+    }
+    steps.push_back(count);
+  }
+  if (!text.empty() && steps.empty()) return base::Error{"--steps: no number of clients"};
+  return {};
+}
+
+base::Status apply(const Raw& raw, Options& o) {
+  if (auto parsed = parse_steps(raw.steps, o.steps); !parsed) return parsed;
+
+  if (raw.phase == "spread") {
+    o.phase = Phase::spread;
+  } else if (raw.phase == "together") {
+    o.phase = Phase::together;
+  } else {
+    return base::Error{"--phase: spread or together, not '" + raw.phase + "'"};
+  }
+
+  bool known = false;
+  for (const auto dialect : wire::clone::dialects) {
+    if (raw.dialect != wire::clone::name(dialect)) continue;
+    o.dialect = dialect;
+    known = true;
+  }
+  if (!known) return base::Error{"--dialect: kvsimple, kvmsg or chp, not '" + raw.dialect + "'"};
+
+  if (o.subtree == "*") o.subtree.clear();
+  return {};
+}
+
+base::Status check_bounds(const Options& o) {
+  struct Bound {
+    const char* name;
+    double value, least, most;
+  };
+  constexpr double any = std::numeric_limits<int>::max();
+  std::vector<Bound> bounds{
+      {"clients", double(o.clients), 1, 1'000'000},
+      {"rate", o.rate, 0.1, any},
+      {"period", double(o.period_ms), 1, 3'600'000},
+      {"payload", double(o.payload_bytes), double(payload::header_bytes),
+       double(base::max_value_bytes)},
+      {"duration", double(o.duration_s), 1, 86'400},
+      {"subtrees", double(o.subtrees), 1, 10'000},
+      {"hwm", double(o.hwm), 0, any},
+      {"churn", double(o.churn), 0, any},
+      {"churn-period", double(o.churn_period_s), 1, 86'400},
+      {"join-timeout", double(o.join_timeout_s), 1, 3'600},
+      {"settle", double(o.settle_s), 1, 3'600},
+      {"nofile", double(o.nofile), 32, 1'048'576},
+      {"workers", double(o.workers), 0, 256},
+      {"io-threads", double(o.io_threads), 1, 64},
+  };
+  for (const int clients : o.steps) bounds.push_back({"steps", double(clients), 1, 1'000'000});
+  for (const auto& [name, value, least, most] : bounds) {
+    if (value >= least && value <= most) continue;
+    std::ostringstream why;
+    why.precision(10);
+    why << "--" << name << ": " << value << " is not between " << least << " and " << most;
+    return base::Error{why.str()};
+  }
+  return {};
+}
+
+base::Status check_rules(const Options& o) {
+  if (keyspace::check_prefix(o.subtree) != keyspace::KeyFault::none) {
+    return base::Error{"--subtree: not a prefix of keys"};
+  }
+  for (const auto& key : o.keys) {
+    if (key.find("%i") == std::string::npos) {
+      return base::Error{"--keys: '" + key + "' has no %i: each client needs a key of its own"};
+    }
+  }
+  for (const auto& proxy : o.proxies) {
+    const auto colon = proxy.rfind(':');
+    if (!proxy.starts_with("tcp://") || colon < 7 ||
+        proxy.find_first_not_of("0123456789", colon + 1) != std::string::npos ||
+        colon + 1 == proxy.size() || proxy.size() - colon > 6) {
+      return base::Error{"--proxy: tcp://HOST:PORT, not '" + proxy + "'"};
+    }
+  }
+  if ((o.baseline || o.compare) && o.dialect != wire::clone::Dialect::kvsimple) {
+    return base::Error{"--dialect: the baseline server speaks kvsimple alone"};
+  }
+  if (o.baseline && !o.proxies.empty()) {
+    return base::Error{"--baseline and --proxy exclude each other"};
+  }
+  if (o.compare && (o.baseline || !o.proxies.empty() || !o.steps.empty())) {
+    return base::Error{"--compare excludes --baseline, --proxy and --steps"};
+  }
+  if (o.json == "-" && o.csv == "-") return base::Error{"--json and --csv cannot both use stdout"};
+  return {};
+}
+
+}  // namespace
+
+base::Result<Options> parse_options(int argc, const char* const* argv) {
+  Options options;
+  Raw raw;
+  const auto description = describe(options, raw);
+  try {
+    po::variables_map values;
+    po::store(
+        po::command_line_parser(argc, argv)
+            .options(description)
+            .positional(po::positional_options_description())
+            .style(po::command_line_style::unix_style ^ po::command_line_style::allow_guessing)
+            .run(),
+        values);
+    po::notify(values);
+  } catch (const po::error& error) {
+    return base::Error{error.what()};
+  }
+  if (options.help || options.version) return options;
+  for (const auto& status : {apply(raw, options), check_bounds(options), check_rules(options)}) {
+    if (!status) return base::Error{status.error()};
+  }
+  return options;
+}
+
+std::string help_text() {
+  Options options;
+  Raw raw;
+  std::ostringstream out;
+  out << "canopy-loadtest: Clone clients by the thousand, each delivery accounted for.\n"
+         "Each client takes a snapshot, subscribes, and publishes one update every period.\n"
+         "Exit status: 0 pass, 1 fail (anything lost, repeated, out of order or not converged, or\n"
+         "a process short of descriptors), 2 wrong usage.\n"
+      << describe(options, raw);
+  return out.str();
+}
+
+}  // namespace canopy::loadtest

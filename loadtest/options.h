@@ -1,0 +1,55 @@
+// The command line of canopy-loadtest. Pure: reads argv, asks nothing of the machine.
+//
+// Values are refused, never clipped; an error names the option.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/wire/clone.h"
+
+namespace canopy::loadtest {
+
+enum class Phase { spread, together };
+
+struct Options {
+  int clients = 100;
+  std::vector<int> steps{};  // client counts, run one after another; empty: `clients` alone
+  double rate = 200;         // clients that join per second
+  int period_ms = 2000;      // between two updates of one client
+  int payload_bytes = 100;
+  std::string subtree = "/results/";  // what the clients watch; "" is the root
+  int subtrees = 1;                   // how many parts below `subtree` the clients are split over
+  std::vector<std::string> keys{};  // client i writes keys[i % size]; empty: below what it watches
+  Phase phase = Phase::spread;
+  int duration_s = 15;
+  wire::clone::Dialect dialect = wire::clone::Dialect::kvsimple;
+  int hwm = 1000;  // of each client's sockets: libzmq's default, as the guide's clients have
+  int churn = 0;   // clients that leave and join again in each churn period
+  int churn_period_s = 10;
+  int join_timeout_s = 10;
+  int settle_s = 10;  // what the last updates get to arrive
+
+  std::string broker = "127.0.0.1:8550";  // HTTP address
+  std::vector<std::string> proxies{};     // snapshot endpoints, used instead of the topology
+
+  bool baseline = false;
+  int nofile = 1024;  // descriptors of the baseline server
+  bool compare = false;
+  std::string config = "deploy/local.yaml";  // cluster that `compare` starts when none answers
+
+  int workers = 0;  // 0: one per core, at most two
+  int io_threads = 1;
+  std::string json{};  // files; "-" is stdout
+  std::string csv{};
+
+  bool help = false;
+  bool version = false;
+};
+
+base::Result<Options> parse_options(int argc, const char* const* argv);
+std::string help_text();
+
+}  // namespace canopy::loadtest

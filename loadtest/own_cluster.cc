@@ -1,0 +1,93 @@
+#include "loadtest/own_cluster.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <fstream>
+#include <thread>
+#include <utility>
+
+#include "loadtest/crew.h"
+#include "loadtest/http_get.h"
+#include "loadtest/machine.h"
+
+namespace canopy::loadtest {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t start_us = 30'000'000;
+constexpr std::chrono::seconds stop_grace(15);
+
+}  // namespace
+
+base::Result<Topology> wait_until_ready(const std::string& broker, Child* process) {
+  std::string last = "not ready";
+  for (const std::int64_t give_up = now_us() + start_us; now_us() < give_up;) {
+    if (interrupted()) return base::Error{"interrupted"};
+    if (process != nullptr && !process->running()) return base::Error{"the broker has stopped"};
+    const auto ready = http_get(broker, "/readyz");
+    if (ready && ready->status == 200) {
+      auto topology = fetch_topology(broker);
+      if (topology && topology->ready()) return topology;
+      last = topology ? "not all proxies are ready" : topology.error();
+    } else if (!ready && process == nullptr) {
+      return base::Error{ready.error()};
+    } else {
+      last = ready ? "/readyz answers " + ready->body : ready.error();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+  return base::Error{"the cluster at " + broker + " does not get ready: " + last};
+}
+
+OwnCluster::OwnCluster(OwnCluster&& other) noexcept { *this = std::move(other); }
+
+OwnCluster& OwnCluster::operator=(OwnCluster&& other) noexcept {
+  std::swap(directory_, other.directory_);
+  std::swap(broker_, other.broker_);
+  return *this;
+}
+
+OwnCluster::~OwnCluster() {
+  broker_.stop(stop_grace);
+  std::error_code ignored;
+  if (!directory_.empty()) fs::remove_all(directory_, ignored);
+}
+
+base::Result<OwnCluster> OwnCluster::start(const std::string& config, const std::string& http) {
+  std::error_code failed;
+  const fs::path program =
+      fs::read_symlink("/proc/self/exe", failed).parent_path() / "canopy-broker";
+  if (!fs::exists(program, failed)) return base::Error{"there is no " + program.string()};
+
+  std::string directory = (fs::temp_directory_path(failed) / "canopy-loadtest-XXXXXX").string();
+  if (mkdtemp(directory.data()) == nullptr) {
+    return base::Error{"cannot create " + directory + ": " + std::strerror(errno)};
+  }
+  OwnCluster cluster;
+  cluster.directory_ = directory;
+  auto broker = Child::start({program.string(), "--config", config, "--state-dir",
+                              (cluster.directory_ / "state").string()},
+                             (cluster.directory_ / "log").string());
+  if (!broker) return base::Error{broker.error()};
+  cluster.broker_ = std::move(*broker);
+  const auto ready = wait_until_ready(http, &cluster.broker_);
+  if (!ready) return base::Error{ready.error() + cluster.last_words()};
+  return cluster;
+}
+
+std::string OwnCluster::last_words() const {
+  std::ifstream log(directory_ / "log");
+  std::deque<std::string> lines;
+  for (std::string line; std::getline(log, line);) {
+    lines.push_back(line);
+    if (lines.size() > 10) lines.pop_front();
+  }
+  std::string text;
+  for (const auto& line : lines) text += "\n  " + line;
+  return text;
+}
+
+}  // namespace canopy::loadtest

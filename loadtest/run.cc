@@ -1,0 +1,189 @@
+#include "loadtest/run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "loadtest/baseline.h"
+#include "loadtest/crew.h"
+#include "loadtest/http_get.h"
+#include "loadtest/machine.h"
+#include "loadtest/own_cluster.h"
+#include "loadtest/report.h"
+#include "loadtest/step.h"
+
+namespace canopy::loadtest {
+namespace {
+
+// What --compare runs.
+const std::vector<int> baseline_steps{300, 340, 400};
+const std::vector<int> cluster_steps{100, 400, 1000};
+
+class Run {
+ public:
+  explicit Run(const Options& options)
+      : options_(options), text_(options.json == "-" || options.csv == "-" ? stderr : stdout) {}
+
+  base::Status all();
+  // Whether any step has come to its end.
+  bool started() const { return !results_.empty(); }
+  // Writes the files, and the verdict on the steps there are; `failure` is why there are no more.
+  // The exit status.
+  int conclude(const base::Status& failure);
+
+ private:
+  base::Status steps();
+  base::Status compare();
+  base::Status compare_steps();
+  base::Status step(int clients, const Target& target);
+  base::Status baseline_step(int clients);
+  base::Status cluster_step(int clients);
+  base::Result<Target> find_target() const;
+  void say(const std::string& line) const {
+    fmt::print(text_, "{}\n", line);
+    std::fflush(text_);
+  }
+  void show(const StepResult& result) const {
+    say(table_row(result));
+    fmt::print(text_, "{}", table_details(result));
+    std::fflush(text_);
+  }
+  std::vector<int> all_steps() const;
+
+  const Options& options_;
+  std::FILE* text_;
+  Progress progress_;
+  std::vector<StepResult> results_;
+};
+
+std::vector<int> Run::all_steps() const {
+  if (options_.compare) {
+    std::vector<int> all = baseline_steps;
+    all.insert(all.end(), cluster_steps.begin(), cluster_steps.end());
+    return all;
+  }
+  return options_.steps.empty() ? std::vector<int>{options_.clients} : options_.steps;
+}
+
+base::Status Run::all() {
+  const std::uint64_t limit = raise_descriptor_limit();
+  for (const int clients : all_steps()) {
+    if (auto fits = check_descriptors(clients, worker_count(options_), limit); !fits) return fits;
+  }
+  say(fmt::format("canopy-loadtest {}: {}", CANOPY_VERSION, describe_load(options_)));
+  return options_.compare ? compare() : steps();
+}
+
+base::Status Run::steps() {
+  bool first = true;
+  for (const int clients : all_steps()) {
+    auto done = options_.baseline ? baseline_step(clients) : cluster_step(clients);
+    if (!done) return done;
+    if (std::exchange(first, false)) say(table_header());
+    show(results_.back());
+  }
+  return {};
+}
+
+base::Status Run::compare() {
+  std::optional<OwnCluster> own;
+  if (http_get(options_.broker, "/livez")) {
+    say("using the cluster that runs at " + options_.broker);
+  } else {
+    say("starting a cluster: " + options_.config);
+    auto started = OwnCluster::start(options_.config, options_.broker);
+    if (!started) return base::Error{started.error()};
+    own = std::move(*started);
+  }
+  const auto done = compare_steps();
+  say("\n" + table_header());
+  for (const auto& result : results_) show(result);
+  return done;
+}
+
+base::Status Run::compare_steps() {
+  const auto run_all = [&](const std::vector<int>& counts, auto one) -> base::Status {
+    for (const int clients : counts) {
+      if (auto done = (this->*one)(clients); !done) return done;
+      const auto& result = results_.back();
+      say(fmt::format("{}, {} clients: {} served, {} lost", result.target, clients, result.served,
+                      result.totals.faults.lost));
+    }
+    return {};
+  };
+  if (auto done = run_all(baseline_steps, &Run::baseline_step); !done) return done;
+  return run_all(cluster_steps, &Run::cluster_step);
+}
+
+base::Status Run::step(int clients, const Target& target) {
+  auto result = run_step(options_, clients, target, progress_);
+  if (!result) {
+    return base::Error{fmt::format("{} at {} clients: {}", target.name, clients, result.error())};
+  }
+  results_.push_back(std::move(*result));
+  return {};
+}
+
+base::Status Run::baseline_step(int clients) {
+  auto baseline = start_baseline(options_.nofile);
+  if (!baseline) return base::Error{baseline.error()};
+  return step(clients, baseline->target);
+}
+
+base::Status Run::cluster_step(int clients) {
+  const auto target = find_target();
+  if (!target) return base::Error{target.error()};
+  return step(clients, *target);
+}
+
+base::Result<Target> Run::find_target() const {
+  if (!options_.proxies.empty()) return given_target(options_.proxies);
+  const auto topology = wait_until_ready(options_.broker);
+  if (!topology) return base::Error{topology.error()};
+  return cluster_target(*topology, options_.dialect);
+}
+
+base::Status write_to(const std::string& path, const std::string& text) {
+  std::FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "w");
+  if (file == nullptr) return base::Error{"cannot write " + path};
+  bool written = std::fputs(text.c_str(), file) >= 0;
+  written = (file == stdout ? std::fflush(file) : std::fclose(file)) == 0 && written;
+  return written ? base::Status() : base::Error{"cannot write " + path};
+}
+
+int Run::conclude(const base::Status& failure) {
+  std::vector<StepResult> judged = results_;
+  if (options_.compare) {
+    std::erase_if(judged, [](const StepResult& result) { return result.target == "baseline"; });
+    say("The baseline's rows are shown as they are; the cluster's are judged.");
+  }
+  Verdict verdict = judge(judged);
+  if (!failure) verdict.reasons.push_back(failure.error());
+  base::Status written;
+  if (!options_.json.empty()) {
+    written = write_to(options_.json, to_json(options_, results_, verdict).dump(2) + "\n");
+  }
+  if (written && !options_.csv.empty()) written = write_to(options_.csv, to_csv(results_));
+  say(verdict_line(verdict));
+  if (!written) {
+    fmt::print(stderr, "canopy-loadtest: {}\n", written.error());
+    return 2;
+  }
+  return verdict.pass() ? 0 : 1;
+}
+
+}  // namespace
+
+int run(const Options& options) {
+  catch_interrupts();
+  Run run(options);
+  const auto done = run.all();
+  if (done || run.started()) return run.conclude(done);
+  fmt::print(stderr, "canopy-loadtest: {}\n", done.error());
+  return 2;
+}
+
+}  // namespace canopy::loadtest

@@ -1,0 +1,174 @@
+#include "loadtest/step.h"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
+
+#include "loadtest/crew.h"
+#include "loadtest/machine.h"
+
+namespace canopy::loadtest {
+namespace {
+
+constexpr std::int64_t second_us = 1'000'000;
+// What a worker gets to answer, deep in a backlog as it may be.
+constexpr std::int64_t answer_us = 30 * second_us;
+
+std::uint64_t random_run() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32) | device();
+}
+
+// The part of a step that follows the start of its workers.
+class Step {
+ public:
+  Step(const Options& options, int clients, const Target& target, Crew& crew, Progress& progress)
+      : options_(options),
+        clients_(static_cast<std::uint64_t>(clients)),
+        crew_(crew),
+        progress_(progress),
+        probe_(target.processes, crew.pids()) {}
+
+  base::Status run() {
+    for (const auto part : {&Step::join, &Step::measure, &Step::settle, &Step::collect}) {
+      if (auto done = (this->*part)(); !done) return done;
+    }
+    return {};
+  }
+
+  ClusterProbe& probe() { return probe_; }
+  const std::vector<std::uint32_t>& expected() const { return expected_; }
+
+ private:
+  base::Status join() {
+    const double patience_s =
+        static_cast<double>(clients_) / options_.rate + options_.join_timeout_s + 10;
+    return crew_.wait(static_cast<std::int64_t>(patience_s * 1e6), [&] {
+      const auto count = crew_.progress();
+      progress_.show("joining", count.joined + count.failed, clients_);
+      return count.joined + count.failed >= clients_;
+    });
+  }
+
+  base::Status measure() {
+    probe_.begin();
+    crew_.send({{"type", "measure"}});
+    const std::int64_t start = now_us();
+    const std::int64_t length = options_.duration_s * second_us;
+    std::int64_t next_look = start + second_us;
+    auto measured = crew_.wait(length, [&] {
+      const std::int64_t now = now_us();
+      if (now >= next_look) {
+        probe_.observe();
+        next_look += second_us;
+      }
+      progress_.show("measuring", static_cast<std::uint64_t>((now - start) / 1000),
+                     static_cast<std::uint64_t>(length / 1000));
+      return false;
+    });
+    probe_.end();
+    return measured;
+  }
+
+  base::Status settle() {
+    crew_.send({{"type", "stop"}});
+    auto answered = crew_.wait(answer_us, [&] { return crew_.all_counted(); });
+    if (!answered) return answered;
+    if (!crew_.all_counted()) return base::Error{"a worker does not answer"};
+    expected_.assign(clients_, 0);
+    crew_.add_counters(expected_);
+    crew_.send({{"type", "expected"}, {"counters", expected_}});
+    auto settled = crew_.wait(options_.settle_s * second_us, [&] {
+      const auto count = crew_.progress();
+      progress_.show("settling", count.converged, clients_);
+      return count.failed < clients_ && count.converged >= clients_ - count.failed;
+    });
+    if (!settled) return settled;
+    // What comes once too often comes late.
+    return crew_.wait(second_us / 2, [] { return false; });
+  }
+
+  base::Status collect() {
+    crew_.send({{"type", "finish"}});
+    auto answered = crew_.wait(answer_us, [&] { return crew_.all_reported(); });
+    if (!answered) return answered;
+    if (!crew_.all_reported()) return base::Error{"a worker does not report"};
+    return {};
+  }
+
+  const Options& options_;
+  const std::uint64_t clients_;
+  Crew& crew_;
+  Progress& progress_;
+  ClusterProbe probe_;
+  std::vector<std::uint32_t> expected_;
+};
+
+}  // namespace
+
+double StepResult::updates_per_s() const {
+  return totals.window_s > 0 ? static_cast<double>(totals.window_sent) / totals.window_s : 0;
+}
+
+double StepResult::deliveries_per_s() const {
+  return totals.window_s > 0 ? static_cast<double>(totals.window_delivered) / totals.window_s : 0;
+}
+
+std::uint64_t StepResult::not_converged() const {
+  return static_cast<std::uint64_t>(clients) - totals.converged;
+}
+
+int worker_count(const Options& options) {
+  if (options.workers > 0) return options.workers;
+  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 2u));
+}
+
+base::Status check_descriptors(int clients, int workers, std::uint64_t limit) {
+  // Three sockets and three connections each; the context, epoll and the rest.
+  const auto share = static_cast<std::uint64_t>((clients + workers - 1) / workers);
+  const std::uint64_t needed = 6 * share + 64;
+  if (needed > limit) {
+    return base::Error{std::to_string(clients) + " clients need " + std::to_string(needed) +
+                       " descriptors in each of " + std::to_string(workers) +
+                       " workers, the limit is " + std::to_string(limit)};
+  }
+  constexpr std::uint64_t most_sockets = 65'535;  // of one libzmq context
+  if (6 * share + 16 > most_sockets) {
+    return base::Error{std::to_string(clients) + " clients need " + std::to_string(6 * share + 16) +
+                       " sockets in each of " + std::to_string(workers) + " workers, libzmq has " +
+                       std::to_string(most_sockets)};
+  }
+  return {};
+}
+
+base::Result<StepResult> run_step(const Options& options, int clients, const Target& target,
+                                  Progress& progress) {
+  const auto layout = Layout::make(options, static_cast<std::uint32_t>(clients));
+  if (!layout) return base::Error{layout.error()};
+  // A little ahead, so that every worker is there when the first client joins.
+  WorkerPlan plan{.options = options,
+                  .layout = *layout,
+                  .targets = target.triples,
+                  .run = random_run(),
+                  .start_us = now_us() + second_us / 5,
+                  .workers = static_cast<std::uint32_t>(worker_count(options))};
+  auto crew = Crew::start(plan);
+  if (!crew) return base::Error{crew.error()};
+
+  progress.begin(target.name + ", " + std::to_string(clients) + " clients");
+  Step step(options, clients, target, *crew, progress);
+  const auto done = step.run();
+  progress.end();
+  if (!done) return base::Error{done.error()};
+
+  StepResult result{.target = target.name, .clients = clients};
+  result.totals = crew->merged_report();
+  result.served = count_served(result.totals, step.expected());
+  result.processes = step.probe().processes();
+  result.harness = step.probe().harness();
+  return result;
+}
+
+}  // namespace canopy::loadtest

@@ -1,0 +1,50 @@
+// One step: so many clients on one target, from the first join to the last update's arrival.
+//
+//   harness                          each worker
+//   (start)                          progress, five times a second, to the end
+//   … all have joined, or given up
+//   measure                          latencies and rates count from here
+//   … the duration
+//   stop                             publishes no more; answers counters: what each client sent
+//   expected (everybody's counters)  progress tells how many clients have the exact map
+//   … all have, or the settling time is over
+//   finish                           answers report, and exits
+//
+// Every wait is bounded.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+#include "loadtest/cluster_probe.h"
+#include "loadtest/options.h"
+#include "loadtest/progress.h"
+#include "loadtest/topology.h"
+#include "loadtest/worker_report.h"
+
+namespace canopy::loadtest {
+
+struct StepResult {
+  std::string target{};
+  int clients = 0;
+  std::uint64_t served = 0;  // clients that joined, hear the others, and are heard
+  WorkerReport totals{};
+  std::vector<ProcessUsage> processes{};
+  HarnessUsage harness{};
+
+  double updates_per_s() const;
+  double deliveries_per_s() const;
+  std::uint64_t not_converged() const;
+  bool harness_saturated() const { return harness.busiest_thread_percent > 90; }
+};
+
+// Worker processes for these options.
+int worker_count(const Options& options);
+// Whether each worker's share of `clients` fits this many descriptors; the error has both numbers.
+base::Status check_descriptors(int clients, int workers, std::uint64_t limit);
+
+base::Result<StepResult> run_step(const Options& options, int clients, const Target& target,
+                                  Progress& progress);
+
+}  // namespace canopy::loadtest

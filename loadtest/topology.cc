@@ -1,0 +1,87 @@
+#include "loadtest/topology.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/config/cluster.h"
+#include "loadtest/http_get.h"
+
+namespace canopy::loadtest {
+namespace {
+
+const std::optional<coordination::Triple>& triple_of(const coordination::ProxyMember& proxy,
+                                                     wire::clone::Dialect dialect) {
+  switch (dialect) {
+    case wire::clone::Dialect::kvsimple: return proxy.kvsimple;
+    case wire::clone::Dialect::kvmsg: return proxy.kvmsg;
+    case wire::clone::Dialect::chp: break;
+  }
+  return proxy.chp;
+}
+
+ProcessId process_of(const char* role, const nlohmann::json& member) {
+  return {.role = role, .name = member.value("name", ""), .pid = member.value("pid", 0L)};
+}
+
+}  // namespace
+
+bool Topology::ready() const {
+  return !proxies.empty() && std::all_of(proxies.begin(), proxies.end(),
+                                         [](const auto& proxy) { return proxy.state == "ready"; });
+}
+
+base::Result<Topology> parse_topology(const std::string& text) {
+  try {
+    const auto document = nlohmann::json::parse(text);
+    Topology topology;
+    if (document.contains("broker") && document["broker"].is_object()) {
+      topology.processes.push_back(process_of("broker", document["broker"]));
+    }
+    for (const auto& shard : document.at("shards")) {
+      topology.processes.push_back(process_of("shard", shard));
+    }
+    for (const auto& member : document.at("proxies")) {
+      topology.processes.push_back(process_of("proxy", member));
+      auto proxy = coordination::parse_proxy_member(member.dump());
+      if (!proxy) return base::Error{"topology: proxy: " + proxy.error()};
+      topology.proxies.push_back(std::move(*proxy));
+    }
+    return topology;
+  } catch (const nlohmann::json::exception& error) {
+    return base::Error{std::string("topology: ") + error.what()};
+  }
+}
+
+base::Result<Topology> fetch_topology(const std::string& broker) {
+  const auto response = http_get(broker, "/api/v1/topology");
+  if (!response) return base::Error{response.error()};
+  if (response->status != 200) {
+    return base::Error{broker + "/api/v1/topology answers " + std::to_string(response->status)};
+  }
+  return parse_topology(response->body);
+}
+
+base::Result<Target> cluster_target(const Topology& topology, wire::clone::Dialect dialect) {
+  Target target{.name = "cluster", .processes = topology.processes};
+  std::string states;
+  for (const auto& proxy : topology.proxies) {
+    const auto& triple = triple_of(proxy, dialect);
+    if (triple && proxy.state == "ready") target.triples.push_back(*triple);
+    states += " " + proxy.name + "=" + proxy.state + (triple ? "" : "(no such dialect)");
+  }
+  if (!target.triples.empty()) return target;
+  return base::Error{"no ready proxy speaks " + std::string(wire::clone::name(dialect)) + ":" +
+                     (states.empty() ? " there are none" : states)};
+}
+
+Target given_target(const std::vector<std::string>& snapshot_endpoints) {
+  Target target{.name = "given"};
+  for (const auto& endpoint : snapshot_endpoints) {
+    target.triples.push_back({.snapshot = endpoint,
+                              .updates = config::next_port(endpoint, 1),
+                              .collector = config::next_port(endpoint, 2)});
+  }
+  return target;
+}
+
+}  // namespace canopy::loadtest

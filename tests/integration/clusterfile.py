@@ -1,0 +1,63 @@
+"""The YAML file of a cluster under test, from short descriptions of its shards and proxies."""
+
+import yaml
+
+DIALECTS = ("kvsimple", "kvmsg", "chp")
+HOST = "127.0.0.1"
+
+
+def partition(subtree, **settings):
+    return {"subtree": subtree, **settings}
+
+
+def shard(name, *partitions, **settings):
+    """`partitions` are subtrees ("*" is the root), or what partition() returns."""
+    listed = [part if isinstance(part, dict) else partition(part) for part in partitions]
+    return {"name": name, "partitions": listed, **settings}
+
+
+def proxy(name, dialects=DIALECTS, **settings):
+    """The ports of its dialects are filled in by Layout."""
+    return {"name": name, "dialects": tuple(dialects), **settings}
+
+
+def triple_at(port):
+    """The endpoints of a Clone server whose first port is `port`."""
+    return tuple(f"tcp://{HOST}:{port + i}" for i in range(3))
+
+
+class Layout:
+    """A description with every port decided."""
+
+    def __init__(self, ports, shards, proxies, broker=None, **top):
+        first = ports.take(2)
+        self.broker_http = f"{HOST}:{first + 1}"
+        self.broker = {
+            "listen": f"tcp://{HOST}:{first}",
+            "http": self.broker_http,
+            **(broker or {}),
+        }
+        self.top = top
+        self.shards = shards
+        self.proxies = []
+        self.first_port = {}  # (proxy, dialect) -> port of its snapshot socket
+        for described in proxies:
+            settings = dict(described)
+            for dialect in settings.pop("dialects"):
+                port = ports.take(3)
+                self.first_port[settings["name"], dialect] = port
+                settings[dialect] = f"tcp://{HOST}:{port}"
+            self.proxies.append(settings)
+
+    def triple(self, proxy_name, dialect):
+        return triple_at(self.first_port[proxy_name, dialect])
+
+    def text(self, **top):
+        document = {
+            **self.top,
+            **top,
+            "broker": self.broker,
+            "shards": self.shards,
+            "proxies": self.proxies,
+        }
+        return yaml.safe_dump(document, sort_keys=False)

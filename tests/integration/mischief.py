@@ -1,0 +1,102 @@
+"""Ways to trouble a server: malformed messages of each dialect, and raw bytes over TCP."""
+
+import socket
+import struct
+import time
+
+MAX_KEY, MAX_VALUE, MAX_PROPERTIES = 255, 1 << 20, 4 << 10
+NUMBER = bytes(8)
+UUID = bytes(range(16))
+
+
+def updates(dialect):
+    """(what, frames, reason) for each way in which an update can be wrong; the reason is the one
+    that canopy_rejected_total is to name."""
+    full = dialect != "kvsimple"
+
+    def message(key=b"/bad/k", number=NUMBER, uuid=UUID, properties=b"", value=b"v"):
+        return [key, number, uuid, properties, value] if full else [key, number, value]
+
+    good = message()
+    yield "one frame", good[:1], "frame_count"
+    yield "two frames", good[:2], "frame_count"
+    yield "four frames", (good * 2)[:4], "frame_count"
+    yield "a frame too many", good + [b""], "frame_count"
+    yield "the other dialect", good[:3] if full else good + [b"", b""], "frame_count"
+    yield "twenty frames", good[:1] * 20, "frame_count"
+    yield "one empty frame", [b""], "frame_count"
+    for size in (0, 1, 7, 9, 16):
+        yield f"a sequence of {size} bytes", message(number=bytes(size)), "sequence_length"
+    yield "no key", message(key=b""), "key_empty"
+    yield "a key of 256 bytes", message(key=b"/" + b"k" * MAX_KEY), "key_too_long"
+    yield "a key of 100,000 bytes", message(key=b"k" * 100_000), "key_too_long"
+    for byte in (0, 1, 9, 10, 13, 27, 31, 127):
+        yield f"byte {byte} in a key", message(key=b"/bad/%c" % byte), "key_control_character"
+    for word in (b"HUGZ", b"KTHXBAI", b"ICANHAZ?"):
+        yield f"{word} as a key", message(key=word), "key_reserved"
+    yield "a value over the limit", message(value=b"v" * (MAX_VALUE + 1)), "value_too_long"
+    if full:
+        for size in (1, 15, 17, 255):
+            yield f"a uuid of {size} bytes", message(uuid=bytes(size)), "uuid_length"
+        long = b"p" * (MAX_PROPERTIES + 1)
+        yield "properties over the limit", message(properties=long), "properties_too_long"
+
+
+def requests():
+    """(what, frames) for the snapshot socket."""
+    yield "an empty frame", [b""]
+    yield "another word", [b"GIVEMEALL", b""]
+    yield "the word in small letters", [b"icanhaz?", b""]
+    yield "three frames", [b"ICANHAZ?", b"/a/", b"/b/"]
+    yield "twenty frames", [b"ICANHAZ?"] * 20
+    yield "an envelope as of a REQ", [b"", b"ICANHAZ?", b""]
+    yield "a subtree of 256 bytes", [b"ICANHAZ?", b"/" * 256]
+    yield "control characters", [b"ICANHAZ?", b"/a\n/"]
+    yield "binary noise", [bytes(range(256)), bytes(range(255, -1, -1))]
+
+
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\x00" + bytes(31)
+
+
+def command(body):
+    return b"\x04" + struct.pack(">B", len(body)) + body
+
+
+READY = command(b"\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00")
+
+
+def garbage(random):
+    """(what, bytes) to throw at any TCP port."""
+    yield "nothing", b""
+    yield "zeros", bytes(10_000)
+    yield "0xff", b"\xff" * 10_000
+    yield "noise", random.randbytes(50_000)
+    yield "an HTTP request", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    yield "an endless header", b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 200_000
+    yield "a bad method", b"\x00\x01\x02 / HTTP/9.9\r\n\r\n"
+    yield "a bad length", b"POST /metrics HTTP/1.1\r\nContent-Length: -5\r\n\r\nhello"
+    yield "a path outside", b"GET /../../../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n"
+    yield "half a greeting", GREETING[:20]
+    yield "a greeting", GREETING
+    yield "a greeting and noise", GREETING + random.randbytes(5_000)
+    yield "an unknown mechanism", GREETING[:12] + b"ROT13" + GREETING[17:]
+    yield "an empty command", GREETING + b"\x04\x00"
+    yield "READY cut short", GREETING + READY[:-5]
+    yield "READY and noise", GREETING + READY + random.randbytes(5_000)
+    yield "READY and a frame of 2^63 bytes", GREETING + READY + b"\x02\x7f" + b"\xff" * 7
+    yield "READY and a frame of 1 GiB", GREETING + READY + b"\x02" + struct.pack(">Q", 1 << 30)
+    yield "READY and half a message", GREETING + READY + b"\x01\x05hel"
+    yield "READY and empty frames", GREETING + READY + b"\x01\x00" * 2_000 + b"\x00\x00"
+
+
+def throw(port, data, linger=0.02):
+    """Sends raw bytes to a port, reads a bit of what comes back, and closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+        try:
+            peer.sendall(data)
+            peer.settimeout(linger)
+            deadline = time.monotonic() + linger
+            while time.monotonic() < deadline and peer.recv(65_536):
+                pass
+        except OSError:
+            pass  # cut off, as it should be

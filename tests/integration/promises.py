@@ -1,0 +1,111 @@
+"""What every Clone client is promised, one check per promise, and writers whose updates make the
+promises checkable: counters, each key written by one writer as 1, 2, 3, …"""
+
+import threading
+import time
+
+
+def value_of(counter, padding=0):
+    return b"%d" % counter + b" " * padding
+
+
+def counter_of(value):
+    return int(value) if value else 0
+
+
+def check_protocol(*clients):
+    """Well-formed messages, and strictly increasing sequences on the wire."""
+    for client in clients:
+        assert not client.faults, f"{len(client.faults)} breaches: {client.faults[:5]}"
+        sequences = [update.sequence for update in client.live]
+        assert all(a < b for a, b in zip(sequences, sequences[1:])), "sequences do not increase"
+
+
+def check_filtered(prefix, *clients):
+    """Nothing from outside the subtree."""
+    for client in clients:
+        strays = {update.key for update in client.history if not update.key.startswith(prefix)}
+        assert not strays, f"keys from outside {prefix}: {sorted(strays)[:5]}"
+
+
+def check_unbroken(*clients):
+    """Snapshot and updates join exactly: each key counts up by one, with no gap and no repeat."""
+    for client in clients:
+        check_protocol(client)
+        counters = {}
+        for update in client.history:
+            last, new = counters.get(update.key, 0), counter_of(update.value)
+            assert not update.live or new == last + 1, (
+                f"{update.key}: {new} after {last} (update {update.sequence}; the snapshot held "
+                f"{sum(not u.live for u in client.history)} entries)"
+            )
+            counters[update.key] = new
+
+
+def check_never_back(*clients):
+    """No key returns to an earlier value, though values may be skipped."""
+    for client in clients:
+        counters = {}
+        for update in client.history:
+            last, new = counters.get(update.key, 0), counter_of(update.value)
+            assert new > last, f"{update.key}: {new} after {last} (update {update.sequence})"
+            counters[update.key] = new
+
+
+class Hammer(threading.Thread):
+    """Writes counters to its keys in turn, `rate` updates a second, until stopped.
+
+    Not so fast that a queue of the cluster could be the reason for a loss.
+    """
+
+    def __init__(self, writer, keys, rate=300, padding=0):
+        super().__init__(name="hammer", daemon=True)
+        self.counters = dict.fromkeys(keys, 0)
+        self._writer, self._rate, self._padding = writer, rate, padding
+        self._stopping = threading.Event()
+        self._failure = None
+
+    def run(self):
+        start, written = time.monotonic(), 0
+        try:
+            while not self._stopping.is_set():
+                for key in self.counters:
+                    self.counters[key] += 1
+                    self._writer.put(key, value_of(self.counters[key], self._padding))
+                    written += 1
+                    ahead = start + written / self._rate - time.monotonic()
+                    if ahead > 0:
+                        time.sleep(ahead)
+        except Exception as error:  # told by stop()
+            self._failure = error
+
+    def stop(self):
+        self._stopping.set()
+        self.join()
+        if self._failure:
+            raise self._failure
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    @property
+    def map(self):
+        """What everybody must hold once it has stopped."""
+        written = {key: count for key, count in self.counters.items() if count}
+        return {key: value_of(count, self._padding) for key, count in written.items()}
+
+
+def fill(flock, writer, observer, entries, window=2000):
+    """Writes `entries` (pairs), never more than `window` ahead of what the observer has seen."""
+    base = len(observer.history)
+    for count, (key, value) in enumerate(entries, 1):
+        writer.put(key, value)
+        if count % 500 == 0:
+            flock.run(
+                lambda: len(observer.history) - base >= count - window, f"{count} entries seen", 30
+            )
+    flock.run(lambda: len(observer.history) - base >= count, f"all {count} entries seen", 30)

@@ -1,0 +1,128 @@
+"""12/CHP and model 6: HUGZ, the SUB collector, and two proxies as primary and backup server."""
+
+import signal
+
+import pytest
+import zmq
+
+from clone import ChpClient
+from clusterfile import proxy, shard
+from promises import Hammer, check_never_back, check_unbroken
+from waiting import SLOW, seconds
+
+
+@pytest.fixture(scope="module")
+def cluster(start_shared_cluster):
+    return start_shared_cluster(
+        [shard("results", "/results/"), shard("rest", "*")],
+        [proxy("p1", ["chp"]), proxy("p2", ["chp", "kvmsg"])],
+    )
+
+
+@pytest.fixture
+def pair(cluster):
+    return [cluster.triple("p1", "chp"), cluster.triple("p2", "chp")]
+
+
+def join_pair(flock, context, pair, subtree=b"", **options):
+    client = flock.add(ChpClient(context, pair, subtree, **options))
+    flock.run(lambda: client.active, "a chp client of two servers gets its snapshot")
+    client.writer.wait_live()
+    return client
+
+
+def test_hugz_every_second_idle_or_not(cluster, flock, pair):
+    busy = flock.join("chp", pair[0], b"/hugz/")
+    idle = flock.join("chp", pair[0], b"/nothing-here/")
+    with Hammer(busy.writer, [b"/hugz/k"], rate=200):
+        flock.run_for(5.5)
+    for client in (busy, idle):
+        assert 4 <= len(client.hugz) <= 7, f"{len(client.hugz)} HUGZ in 5.5 s"
+        gaps = [b - a for a, b in zip(client.hugz, client.hugz[1:])]
+        assert max(gaps) < seconds(1.6), f"HUGZ came {gaps} s apart"
+        assert not client.faults, client.faults
+        assert client.failovers == 0
+
+
+def test_a_plain_pub_reaches_the_collector(cluster, flock, context, pair):
+    client = flock.add(ChpClient(context, pair[:1], b"/pub/", writer_kind=zmq.PUB))
+    flock.run(lambda: client.active, "a chp client gets its snapshot")
+
+    def put_until_seen():
+        # A PUB cannot tell when the collector has subscribed to it.
+        client.put(b"/pub/k", b"v")
+        return client.map
+
+    flock.run(put_until_seen, "an update arrives")
+    assert client.map == {b"/pub/k": b"v"}
+
+
+def test_an_update_sent_to_both_servers_is_applied_once(cluster, flock, context, pair):
+    """Model 6 publishes each update to primary and backup, under one uuid."""
+    client = join_pair(flock, context, pair, b"/results/both/")
+    others = [flock.join("chp", each, b"/results/both/") for each in pair]
+    others.append(flock.join("kvmsg", cluster.triple("p2", "kvmsg"), b"/results/both/"))
+    with Hammer(client.writer, [b"/results/both/%d" % i for i in range(10)], rate=500) as hammer:
+        flock.run_for(3)
+    flock.agree(hammer.map)
+    flock.run_for(0.5)
+    check_never_back(client, *others)
+    check_unbroken(client, *others)
+
+
+def test_fails_over_from_a_killed_primary(start_cluster, flock, context):
+    """Unsupervised, so that the killed proxy stays away until it is started again."""
+    cluster = start_cluster(
+        [shard("results", "/results/"), shard("rest", "*")],
+        [proxy("p1", ["chp"]), proxy("p2", ["chp", "kvmsg"])],
+        broker={"supervise": False},
+    )
+    place = b"/results/failover/"
+    pair = [cluster.triple(name, "chp") for name in ("p1", "p2")]
+    client = join_pair(flock, context, pair, place, patience=2 * SLOW)
+    other = flock.join("kvmsg", cluster.triple("p2", "kvmsg"), place)
+    expected = {place + b"%d" % i: b"first %d" % i for i in range(20)}
+    for key, value in expected.items():
+        client.put(key, value)
+    flock.agree(expected)
+
+    before = cluster.kill("p1")
+    other.put(place + b"0", b"while failing over")
+    expected[place + b"0"] = b"while failing over"
+    flock.run(lambda: client.failovers == 1 and client.active, "over to the backup", 20)
+    flock.agree(expected)
+    client.put(place + b"1", b"second")
+    expected[place + b"1"] = b"second"
+    flock.agree(expected)
+    assert client.failovers == 1 and not client.faults
+
+    cluster.launch_member("p1")
+    flock.run(lambda: cluster.restarted("p1", before), "the primary is back")
+    client.put(place + b"2", b"third")
+    expected[place + b"2"] = b"third"
+    flock.join("chp", pair[0], place)
+    flock.agree(expected)
+
+
+def test_fails_over_from_silent_servers_and_back(start_cluster, flock, context):
+    """A stopped proxy is still connected: only the missing HUGZ tells."""
+    cluster = start_cluster(
+        [shard("s1", "*")],
+        [proxy("p1", ["chp"]), proxy("p2", ["chp"])],
+        broker={"lease_ms": 60_000},  # nobody replaces the stopped proxy meanwhile
+    )
+    pair = [cluster.triple(name, "chp") for name in ("p1", "p2")]
+    client = join_pair(flock, context, pair, patience=2 * SLOW)
+    client.put(b"/k", b"1")
+    flock.agree({b"/k": b"1"})
+    for number, name in enumerate(["p1", "p2"], 1):
+        stopped = cluster.signal(name, signal.SIGSTOP)
+        flock.run(lambda: client.failovers == number and client.active, f"away from {name}", 30)
+        for i in range(5):
+            client.put(b"/k", b"server %d silent, %d" % (number, i))
+        flock.agree({b"/k": b"server %d silent, 4" % number})
+        # It now passes on its copies of what the other one has long published.
+        stopped.signal(signal.SIGCONT)
+        flock.run_for(1)
+        flock.agree({b"/k": b"server %d silent, 4" % number})
+    assert not client.faults

@@ -1,0 +1,108 @@
+"""Descriptors: a proxy refuses what its limit cannot carry, and admits no more than max_clients."""
+
+import re
+import resource
+import time
+
+import pytest
+
+from clusterfile import Layout, proxy, shard
+from cluster import run_program
+from procfs import cpu_share, open_fds
+from scrape import get
+from waiting import SLOW, remains
+
+
+@pytest.mark.parametrize("nofile,max_clients", [(128, 1000), (1024, 1020), (100, 40)])
+def test_more_clients_than_descriptors_is_refused(tmp_path, ports, nofile, max_clients):
+    layout = Layout(
+        ports, [shard("s1", "*")], [proxy("p1", nofile=nofile, max_clients=max_clients)]
+    )
+    file = tmp_path / "cluster.yaml"
+    file.write_text(layout.text(state_dir=str(tmp_path)))
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
+
+    done = run_program("canopy-proxy", "--config", file, "--name", "p1", preexec_fn=limited)
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if str(max_clients) in line]
+    assert len(lines) == 1, done.stderr
+    assert re.search(rf"\b{nofile}\b", lines[0]), f"both numbers are told: {lines[0]}"
+
+
+@pytest.mark.parametrize("dialect", ["kvsimple", "kvmsg", "chp"])
+def test_at_max_clients_the_others_wait_outside(start_cluster, flock, dialect):
+    cluster = start_cluster([shard("s1", "*")], [proxy("p1", [dialect], max_clients=5)])
+    triple = cluster.triple("p1", dialect)
+    pid = cluster.process("p1").pid
+    http = cluster.http("p1")
+    options = {"patience": 3600.0} if dialect == "chp" else {}
+
+    def state():
+        return cluster.member("p1")["state"]
+
+    def ready():
+        return get(http, "/readyz")[0] == 200
+
+    admitted = [flock.join(dialect, triple, **options) for _ in range(5)]
+    flock.run(lambda: state() == "full" and not ready(), "the proxy says that it is full")
+    assert cluster.member("p1")["clients"] == 5
+    for number, client in enumerate(admitted):
+        client.put(b"/by-client-%d" % number, b"1")
+    expected = {b"/by-client-%d" % number: b"1" for number in range(5)}
+    flock.agree(expected, admitted)  # the last one in has all of its connections, too
+
+    waiting = [flock.join(dialect, triple, wait=False, **options) for _ in range(20)]
+    remains(
+        lambda: not any(each.active for each in waiting), "further clients wait", 2, flock.turn
+    )
+    with flock.background():
+        assert cpu_share(pid) < 0.5 * SLOW
+    fds = open_fds(pid)
+    assert state() == "full"
+    metrics = cluster.metrics("p1")
+    assert metrics.sum("canopy_clients") == 5 == metrics.sum("canopy_max_clients")
+    admitted[0].put(b"/while-full", b"1")
+    expected[b"/while-full"] = b"1"
+    flock.agree(expected, admitted)
+
+    for client in admitted[:3]:
+        flock.leave(client)
+    flock.run(lambda: sum(each.active for each in waiting) == 3, "three others get in", 20)
+    inside = admitted[3:] + [each for each in waiting if each.active]
+    inside[-1].put(b"/after", b"1")
+    expected[b"/after"] = b"1"
+    flock.agree(expected, inside)
+    remains(
+        lambda: sum(each.active for each in waiting) == 3, "and no more than three", 1, flock.turn
+    )
+    assert open_fds(pid) <= fds + 3 * 6
+    for client in list(flock.clients):
+        flock.leave(client)
+    flock.run(lambda: state() == "ready" and ready(), "empty again, it says ready", 20)
+    assert cluster.member("p1")["clients"] == 0
+
+
+def test_a_crowd_at_the_door(start_cluster, flock):
+    """Sixty clients at once on a proxy that takes twenty: some overshoot is settled, nobody is
+    half-served, and all get their turn as others leave."""
+    cluster = start_cluster(
+        [shard("s1", "*")], [proxy("p1", ["kvsimple"], max_clients=20, nofile=256)]
+    )
+    triple = cluster.triple("p1", "kvsimple")
+    pid = cluster.process("p1").pid
+    outside = [flock.join("kvsimple", triple, wait=False) for _ in range(60)]
+    seen, deadline = 0, time.monotonic() + 60 * SLOW
+    while outside and time.monotonic() < deadline:
+        flock.turn()
+        for client in [each for each in outside if each.active]:
+            key = b"/crowd/%d" % seen
+            client.put(key, b"1")
+            flock.run(lambda: client.map.get(key) == b"1", "an admitted client is served", 20)
+            outside.remove(client)
+            flock.leave(client)
+            seen += 1
+    assert seen == 60, f"{seen} of 60 were served"
+    assert cluster.process("p1").pid == pid
+    assert open_fds(pid) <= 0.9 * 256

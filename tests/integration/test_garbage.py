@@ -1,0 +1,133 @@
+"""Raw garbage and silent peers on every TCP port, and nonsense to the cluster's own sockets."""
+
+import itertools
+import random
+import re
+import socket
+
+import pytest
+import zmq
+
+import mischief
+import procfs
+import scrape
+from clone import make_socket
+from clusterfile import DIALECTS, proxy, shard
+from promises import Hammer, check_unbroken
+from waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def cluster(start_shared_cluster):
+    return start_shared_cluster(
+        [shard("s1", "/results/"), shard("rest", "*")], [proxy("p1"), proxy("p2")]
+    )
+
+
+numbers = itertools.count()
+
+
+def port_of(address):
+    return int(re.search(r":(\d+)$", address)[1])
+
+
+def every_port(cluster):
+    """what -> port, of all that any process listens on."""
+    found = {"broker": port_of(cluster.layout.broker["listen"])}
+    for name in cluster.names + ["broker"]:
+        found[f"http of {name}"] = port_of(cluster.http(name))
+    for name in ("s1", "rest"):
+        member = cluster.member(name)
+        found[f"requests of {name}"] = port_of(member["requests"])
+        found[f"updates of {name}"] = port_of(member["updates"])
+    for dialect in DIALECTS:
+        for i, endpoint in enumerate(cluster.triple("p1", dialect)):
+            found[f"{dialect} +{i}"] = port_of(endpoint)
+    return found
+
+
+@pytest.fixture
+def bystander(cluster, flock):
+    before = {name: cluster.process(name) for name in cluster.names + ["broker"]}
+    writer = flock.writer("kvmsg", cluster.triple("p2", "kvmsg"))
+    key = b"/results/bystander/%d" % next(numbers)
+    client = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), key)
+    with flock.background(), Hammer(writer, [key], rate=100) as hammer:
+        yield client
+    flock.agree(hammer.map, [client])
+    check_unbroken(client)
+    assert {name: cluster.process(name) for name in before} == before, "a process was replaced"
+
+
+def test_garbage_on_every_port(cluster, bystander):
+    noise = random.Random(2015)
+    for what, port in every_port(cluster).items():
+        for kind, data in mischief.garbage(noise):
+            try:
+                mischief.throw(port, data)
+            except OSError as error:
+                raise AssertionError(f"{what} no longer accepts, before {kind}: {error}") from None
+    for name in cluster.names + ["broker"]:
+        assert scrape.get(cluster.http(name), "/livez")[0] == 200
+        assert scrape.get(cluster.http(name), "/nothing-here")[0] == 404
+        assert scrape.get(cluster.http(name), "/../../etc/passwd")[0] in (400, 404)
+
+
+def test_silent_peers_are_let_go(cluster, bystander):
+    """They hold descriptors for the handshake's time only, and crowd nobody out."""
+    ports = every_port(cluster)
+    for what in ("kvmsg +0", "kvmsg +1", "kvmsg +2", "broker", "requests of s1"):
+        owner = {"broker": "broker", "requests of s1": "s1"}.get(what, "p1")
+        pid = cluster.process(owner).pid
+        usual = procfs.open_fds(pid)
+        silent = [socket.create_connection(("127.0.0.1", ports[what])) for _ in range(100)]
+        scrape.get(cluster.http(owner), "/livez")
+        greet_a_newcomer(cluster)
+        eventually(
+            lambda: procfs.open_fds(pid) <= usual + 20, f"{what}: silent peers are dropped", 15
+        )
+        for each in silent:
+            each.close()
+
+
+def greet_a_newcomer(cluster):
+    """A newcomer, on sockets of its own, gets its snapshot."""
+    context = zmq.Context()
+    try:
+        dealer = make_socket(context, zmq.DEALER, cluster.triple("p1", "kvmsg")[0])
+        dealer.send_multipart([b"ICANHAZ?", b"/results/none/"])
+        assert dealer.poll(10_000), "newcomers are served"
+        assert dealer.recv_multipart()[0] == b"KTHXBAI"
+    finally:
+        context.destroy(linger=0)
+
+
+def test_nonsense_to_the_clusters_own_sockets(cluster, context, bystander):
+    """The directory, and a shard's requests and updates: any client could reach them."""
+    noise = random.Random(12)
+    member = cluster.member("s1")
+    words = [b"announce", b"register", b"watch", b"campaign", b"put", b"snapshot", b"replay"]
+    shapes = [b"", b"\x00", b"{}", b"[]", b"null", b'{"key":', b"\xc1", b"\x90"]
+    shapes += [kind + b"\x7f\xff\xff\xff" for kind in (b"\xdf", b"\xdd", b"\xc6", b"\xdb")]
+    shapes += [b"\x91" * 100_000, b"[" * 100_000]
+    for endpoint in (cluster.layout.broker["listen"], member["requests"]):
+        for kind in (zmq.DEALER, zmq.REQ, zmq.ROUTER):
+            dealer = make_socket(context, kind, endpoint, sndtimeo=2000)
+            if kind == zmq.ROUTER:
+                continue  # it may connect; it has nobody to name
+            for shape in shapes + words:
+                if kind == zmq.REQ:
+                    dealer.send(shape)
+                    break
+                for count in (1, 2, 3, 5, 20):
+                    dealer.send_multipart([shape] * count)
+            for _ in range(300 if kind == zmq.DEALER else 0):
+                count = noise.randint(1, 6)
+                dealer.send_multipart([noise.randbytes(noise.randint(0, 60)) for _ in range(count)])
+    xsub = make_socket(context, zmq.XSUB, member["updates"])
+    for frames in ([b""], [b"\x02x"], [b"hello", b"x"], [b"\x01" + b"t" * 100_000]):
+        xsub.send_multipart(frames)
+    greet_a_newcomer(cluster)
+    for name in cluster.names + ["broker"]:
+        assert scrape.get(cluster.http(name), "/livez")[0] == 200
+        assert scrape.get(cluster.http(name), "/readyz")[0] == 200

@@ -1,0 +1,115 @@
+"""One subtree over several partitions, nested and on different shards: sequences strictly increase,
+and snapshot and updates join exactly while writers write."""
+
+import os
+import time
+
+import pytest
+
+from clusterfile import DIALECTS, partition, proxy, shard
+from promises import Hammer, check_filtered, check_protocol, check_unbroken
+from waiting import SLOW
+
+DURATION = float(os.environ.get("CANOPY_TEST_JOIN_SECONDS", "6"))
+
+SUBTREES = [b"", b"/results/", b"/results/eu/", b"/results/e", b"/other/"]
+
+
+@pytest.fixture(scope="module")
+def cluster(start_shared_cluster):
+    return start_shared_cluster(
+        [
+            shard("results", "/results/"),
+            shard("eu", "/results/eu/", partition("/results/us/", durability="disk")),
+            shard("rest", "*"),
+        ],
+        [proxy("p1"), proxy("p2")],
+    )
+
+
+def keys_of(name):
+    """Some in each partition, bare ones too."""
+    places = [b"/results/", b"/results/eu/", b"/results/us/", b"/other/", b""]
+    return [place + name + b"-%d" % i for place in places for i in range(4)]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_snapshot_and_updates_join_exactly(cluster, flock, dialect):
+    triples = [cluster.triple(name, dialect) for name in ("p1", "p2")]
+    hammers = [
+        Hammer(flock.writer(dialect, triple), keys_of(b"%s-%d" % (dialect.encode(), i)), rate=400)
+        for i, triple in enumerate(triples)
+    ]
+    permanent = [flock.join(dialect, triple) for triple in triples]
+    for hammer in hammers:
+        hammer.start()
+    joiners, rounds = [], 0
+    deadline = time.monotonic() + DURATION * SLOW
+    while time.monotonic() < deadline:
+        # In the guide's order: connect, subscribe, ask at once. Several at a time, then let them
+        # see some updates; a few stay to the end.
+        fresh = [
+            flock.join(dialect, triples[(rounds + i) % 2], subtree, wait=False)
+            for i, subtree in enumerate(SUBTREES)
+        ]
+        flock.run(lambda: all(each.active for each in fresh), "joiners get their snapshots", 20)
+        flock.run(lambda: all(len(each.live) >= 20 for each in fresh), "and then updates", 20)
+        for each in fresh:
+            check_unbroken(each)
+            check_filtered(each.prefix, each)
+        joiners.extend(fresh)
+        for each in joiners[:-20]:
+            flock.leave(each)
+        joiners = joiners[-20:]
+        rounds += 1
+    for hammer in hammers:
+        hammer.stop()
+    print(f"{rounds} rounds of {len(SUBTREES)} joiners")
+    final = {**hammers[0].map, **hammers[1].map}
+    mine = {key.rpartition(b"/")[0] + b"/" for key in final} | {b""}
+    assert len(mine) > 1
+    for each in permanent + joiners:
+        expected = {key: value for key, value in final.items() if key.startswith(each.prefix)}
+        flock.run(
+            lambda: {k: v for k, v in each.map.items() if k in final} == expected,
+            "everybody ends with the exact map",
+            20,
+        )
+    check_unbroken(*permanent, *joiners)
+
+
+def test_one_writer_sees_the_order_it_wrote_across_dialects(cluster, flock):
+    """Per partition, all clients see the same updates in the same order."""
+    writer = flock.writer("kvmsg", cluster.triple("p1", "kvmsg"))
+    place = b"/results/eu/order/"
+    clients = [
+        flock.join(dialect, cluster.triple(name, dialect), place)
+        for dialect in DIALECTS
+        for name in ("p1", "p2")
+    ]
+    for i in range(1, 1001):
+        writer.put(place + b"%d" % (i % 7), b"%d" % i)
+    flock.run(lambda: all(len(each.live) == 1000 for each in clients), "all updates arrive")
+    for each in clients:
+        assert [int(update.value) for update in each.live] == list(range(1, 1001))
+    check_protocol(*clients)
+
+
+def test_two_subscriptions_deliver_an_update_once(cluster, flock):
+    """A client that subscribes to overlapping prefixes still gets each update once."""
+    client = flock.join("kvsimple", cluster.triple("p1", "kvsimple"), b"/results/twice/")
+    client.subscriber.subscribe(b"/results/")
+    client.subscriber.subscribe(b"")
+    writer = flock.writer("kvsimple", cluster.triple("p2", "kvsimple"))
+    with Hammer(writer, [b"/results/twice/k"], rate=200) as hammer:
+        flock.run(lambda: len(client.live) > 100, "updates arrive")
+    flock.run(lambda: client.map == hammer.map, "all updates arrive")
+    check_unbroken(client)
+
+
+def test_many_subtrees_nobody_wrote_to(cluster, flock):
+    """An empty subtree has an empty snapshot, in any partition."""
+    for dialect in DIALECTS:
+        for subtree in (b"/results/empty/", b"/results/eu/empty/", b"/nowhere/", b"nothing"):
+            client = flock.join(dialect, cluster.triple("p1", dialect), subtree)
+            assert client.map == {} and not client.faults

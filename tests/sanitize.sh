@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Builds with the preset `asan` or `tsan` and runs the unit and integration tests under it.
+#
+#   tests/sanitize.sh asan|tsan [--unit] [pytest arguments]
+#
+# Every process, also those that tests start and stop, writes what its sanitizer finds into a report; any report fails
+# the run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+preset=${1:?usage: $0 asan|tsan [--unit] [pytest arguments]}
+shift
+jobs=$(nproc)
+cmake --preset "$preset" --log-level=WARNING
+cmake --build --preset "$preset" -j "$jobs"
+
+reports=$PWD/build/$preset/reports
+rm -rf "$reports"
+mkdir -p "$reports"
+common="log_path=$reports/report:exitcode=66"
+export ASAN_OPTIONS=$common:detect_stack_use_after_return=1
+export UBSAN_OPTIONS=$common:print_stacktrace=1
+export TSAN_OPTIONS=$common:suppressions=$PWD/tests/tsan.supp
+export CANOPY_BIN=$PWD/build/$preset/bin
+
+failed=0
+ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" || failed=1
+if [ "${1:-}" != --unit ]; then
+  /usr/bin/python3 -m pytest tests/integration -n "$jobs" -q "$@" || failed=1
+fi
+if compgen -G "$reports/*" >/dev/null; then
+  failed=1
+  head -n 60 "$reports"/*
+fi
+exit $failed

@@ -1,0 +1,155 @@
+// A whole broker on free ports, with coordinators in place of the cluster's processes.
+#include "broker/node.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/coordination/local.h"
+
+namespace canopy::broker {
+namespace {
+
+using coordination::ProxyMember;
+using coordination::ShardMember;
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+
+class NodeTest : public ::testing::Test {
+ protected:
+  NodeTest() {
+    cluster_.broker.listen = "tcp://127.0.0.1:*";
+    cluster_.broker.http = "127.0.0.1:0";
+    cluster_.broker.supervise = false;
+    cluster_.broker.lease = milliseconds(500);
+    cluster_.shards = {{.name = "rest", .partitions = {{.subtree = ""}}}};
+    cluster_.proxies = {{.name = "p1"}};
+    auto node =
+        Node::start(cluster_, "/nowhere", loop_, [this](const auto& text) { said_ += text; });
+    EXPECT_TRUE(node) << node.error();
+    node_ = std::move(*node);
+  }
+
+  std::unique_ptr<coordination::Coordinator> process(const std::string& name) {
+    return coordination::make_local_coordinator(context_, loop_, node_->self().directory, name);
+  }
+  template <typename Done>
+  bool until(Done done, milliseconds patience = seconds(10)) {
+    const auto give_up = loop_.now() + patience;
+    bool is_done = false;
+    const auto poll = loop_.every(milliseconds(20), [&] {
+      is_done = done();
+      if (is_done || loop_.now() >= give_up) loop_.stop();
+    });
+    loop_.run();
+    loop_.cancel(poll);
+    return is_done;
+  }
+
+  // Header and body of GET `path`.
+  std::string get(const std::string& path) {
+    const std::string& http = node_->self().http;
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port =
+        htons(static_cast<std::uint16_t>(std::stoi(http.substr(http.find(':') + 1))));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    std::string answer;
+    if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
+      const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
+      (void)send(fd, request.data(), request.size(), 0);
+      char buffer[4096];
+      for (ssize_t count; (count = recv(fd, buffer, sizeof buffer, 0)) > 0;) {
+        answer.append(buffer, static_cast<std::size_t>(count));
+      }
+    }
+    close(fd);
+    return answer;
+  }
+  json get_json(const std::string& path) {
+    const std::string answer = get(path);
+    return json::parse(answer.substr(answer.find("\r\n\r\n") + 4), nullptr, false);
+  }
+
+  base::SystemClock clock_;
+  net::Context context_;
+  net::Loop loop_{clock_};
+  config::Cluster cluster_{.file = "/nowhere/cluster.yaml"};
+  std::string said_;
+  std::unique_ptr<Node> node_;
+};
+
+TEST_F(NodeTest, ShowsWhoComesLeadsAndGoes) {
+  EXPECT_THAT(get("/readyz"), HasSubstr("503"));
+  EXPECT_EQ(get_json("/api/v1/topology")["proxies"][0]["state"], "down");
+
+  auto shard = process("rest");
+  auto proxy = process("p1");
+  shard->announce(
+      "shards/rest",
+      to_json(ShardMember{.name = "rest", .pid = 1, .partitions = {{"", "serving", 1}}}));
+  shard->campaign("", 1, [](auto) {});
+  proxy->announce("proxies/p1",
+                  to_json(ProxyMember{.name = "p1", .http = "h:1", .state = "ready"}));
+  EXPECT_TRUE(until([&] { return !said_.empty(); }));
+  EXPECT_THAT(said_, HasSubstr("Canopy is up"));
+  EXPECT_THAT(get("/readyz"), HasSubstr("200 OK"));
+  EXPECT_THAT(get("/livez"), HasSubstr("200 OK"));
+  EXPECT_EQ(get_json("/api/v1/topology")["proxies"][0]["state"], "ready");
+  EXPECT_THAT(get("/api/v1/sd"), HasSubstr("Content-Type: application/json"));
+  EXPECT_EQ(get_json("/api/v1/sd").size(), 2U);
+  std::string metrics = get("/metrics");
+  EXPECT_THAT(metrics, HasSubstr(R"(canopy_partition_leader{partition="*",shard="rest"} 1)"));
+  EXPECT_THAT(metrics, HasSubstr(R"(canopy_members{role="proxy",state="ready"} 1)"));
+  EXPECT_THAT(metrics, HasSubstr("canopy_lease_expirations_total 0"));
+
+  shard->announce("shards/rest", "no member");
+  EXPECT_TRUE(until([&] {
+    return get("/metrics").find(R"(canopy_rejected_total{reason="member"} 1)") != std::string::npos;
+  }));
+  shard.reset();
+  EXPECT_TRUE(until([&] {
+    return get("/metrics").find("canopy_lease_expirations_total 1") != std::string::npos;
+  }));
+  metrics = get("/metrics");
+  EXPECT_THAT(metrics, ::testing::Not(HasSubstr("canopy_partition_leader{")));
+  EXPECT_THAT(get("/readyz"), HasSubstr("shard/rest"));
+}
+
+TEST_F(NodeTest, AProcessThatSaysGoodbyeIsNoExpiration) {
+  auto proxy = process("p1");
+  proxy->announce("proxies/p1", to_json(ProxyMember{.name = "p1", .state = "ready"}));
+  const auto state = [&] { return get_json("/api/v1/topology")["proxies"][0]["state"]; };
+  EXPECT_TRUE(until([&] { return state() == "ready"; }));
+  proxy->resign();
+  EXPECT_TRUE(until([&] { return state() == "down"; }));
+  proxy.reset();
+  EXPECT_TRUE(
+      until([&] { return get("/metrics").find("canopy_sessions 0") != std::string::npos; }));
+  EXPECT_THAT(get("/metrics"), HasSubstr("canopy_lease_expirations_total 0"));
+}
+
+TEST_F(NodeTest, ReloadsAndStopsOnSignals) {
+  node_->on_signal(SIGHUP);  // the file does not exist: an error line, nothing more
+  node_->on_signal(SIGTERM);
+  EXPECT_THAT(get("/readyz"), HasSubstr("stopping"));
+}
+
+TEST_F(NodeTest, ASecondBrokerOnTheSameAddressIsRefused) {
+  config::Cluster second = cluster_;
+  second.broker.listen = node_->self().directory;
+  const auto node = Node::start(second, "/nowhere", loop_, [](const auto&) {});
+  ASSERT_FALSE(node);
+  EXPECT_THAT(node.error(), HasSubstr("is another broker running?"));
+}
+
+}  // namespace
+}  // namespace canopy::broker

@@ -1,0 +1,184 @@
+#include "broker/topology.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace canopy::broker {
+namespace {
+
+using coordination::ProxyMember;
+using coordination::ShardMember;
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+class TopologyTest : public ::testing::Test {
+ protected:
+  TopologyTest() {
+    cluster_.shards = {
+        {.name = "results",
+         .partitions = {{.subtree = "/results/", .durability = config::Durability::disk}},
+         .http = "127.0.0.1:8551"},
+        {.name = "rest", .partitions = {{.subtree = ""}}}};
+    cluster_.proxies = {{.name = "p1", .max_clients = 300, .http = "0.0.0.0:8561"},
+                        {.name = "p2", .max_clients = 200}};
+  }
+
+  void announce(const ShardMember& shard) {
+    const auto status = members_.apply({"shards/" + shard.name, to_json(shard), 1});
+    EXPECT_TRUE(status) << status.error();
+  }
+  void announce(const ProxyMember& proxy) {
+    const auto status = members_.apply({"proxies/" + proxy.name, to_json(proxy), 1});
+    EXPECT_TRUE(status) << status.error();
+  }
+  void announce_all() {
+    announce(ShardMember{.name = "results",
+                         .pid = 11,
+                         .http = "127.0.0.1:8551",
+                         .requests = "tcp://127.0.0.1:1",
+                         .updates = "tcp://127.0.0.1:2",
+                         .partitions = {{"/results/", "serving", 3}}});
+    announce(
+        ShardMember{.name = "rest", .pid = 12, .http = "h:1", .partitions = {{"", "serving", 1}}});
+    announce(ProxyMember{
+        .name = "p1",
+        .pid = 13,
+        .http = "0.0.0.0:8561",
+        .state = "ready",
+        .clients = 7,
+        .max_clients = 300,
+        .kvsimple = coordination::Triple{"tcp://h:5556", "tcp://h:5557", "tcp://h:5558"}});
+    announce(ProxyMember{.name = "p2", .pid = 14, .http = "h:2", .state = "full"});
+  }
+  json topology() { return json::parse(topology_json(cluster_, members_, self_)); }
+  std::map<std::string, std::string> failing() {
+    auto checks = readiness(cluster_, members_);
+    std::erase_if(checks, [](const auto& check) { return check.second.empty(); });
+    return checks;
+  }
+
+  config::Cluster cluster_;
+  Members members_;
+  Self self_{.pid = 10, .http = "0.0.0.0:8550", .directory = "tcp://127.0.0.1:5550", .host = "box"};
+};
+
+TEST_F(TopologyTest, ListsWhatIsConfiguredEvenWhenDown) {
+  const json document = topology();
+  EXPECT_EQ(document["broker"], json::parse(R"({"name":"broker","pid":10,"http":"0.0.0.0:8550",
+                            "directory":"tcp://127.0.0.1:5550"})"));
+  EXPECT_EQ(document["shards"],
+            json::parse(R"([{"name":"results","state":"down","nofile":1024,"partitions":[
+                              {"subtree":"/results/","durability":"disk","state":"down"}]},
+                            {"name":"rest","state":"down","nofile":1024,"partitions":[
+                              {"subtree":"*","durability":"memory","state":"down"}]}])"));
+  EXPECT_EQ(document["proxies"],
+            json::parse(R"([{"name":"p1","state":"down","max_clients":300,"nofile":1024},
+                            {"name":"p2","state":"down","max_clients":200,"nofile":1024}])"));
+}
+
+TEST_F(TopologyTest, TellsWhatWasAnnounced) {
+  announce_all();
+  const json document = topology();
+  EXPECT_EQ(document["shards"][0],
+            json::parse(R"({"name":"results","state":"ready","pid":11,"nofile":1024,
+                            "requests":"tcp://127.0.0.1:1","updates":"tcp://127.0.0.1:2",
+                            "http":"127.0.0.1:8551","partitions":[{"subtree":"/results/",
+                            "durability":"disk","epoch":3,"state":"serving"}]})"));
+  EXPECT_EQ(document["proxies"][0],
+            json::parse(R"({"name":"p1","state":"ready","pid":13,"nofile":1024,"clients":7,
+                            "max_clients":300,"http":"0.0.0.0:8561","kvsimple":{
+                            "snapshot":"tcp://h:5556","updates":"tcp://h:5557",
+                            "collector":"tcp://h:5558"}})"));
+  EXPECT_EQ(document["proxies"][1]["state"], "full");
+}
+
+TEST_F(TopologyTest, ListsWhoCameByItself) {
+  announce(ProxyMember{.name = "p9", .pid = 99, .http = "other:1", .state = "ready"});
+  announce(ShardMember{.name = "extra", .http = "other:2", .partitions = {{"/x/", "loading", 1}}});
+  const json document = topology();
+  ASSERT_EQ(document["proxies"].size(), 3U);
+  EXPECT_EQ(document["proxies"][2]["name"], "p9");
+  EXPECT_FALSE(document["proxies"][2].contains("nofile"));
+  ASSERT_EQ(document["shards"].size(), 3U);
+  EXPECT_EQ(document["shards"][2]["state"], "loading");
+  EXPECT_FALSE(document["shards"][2]["partitions"][0].contains("durability"));
+}
+
+TEST_F(TopologyTest, WhoIsGoneIsDown) {
+  announce_all();
+  EXPECT_TRUE(members_.apply({"proxies/p1", std::nullopt, 2}));
+  EXPECT_EQ(topology()["proxies"][0]["state"], "down");
+}
+
+TEST_F(TopologyTest, WhatIsNoMemberCountsAsAbsent) {
+  announce_all();
+  const auto error = [&](const char* key, const char* value) {
+    return members_.apply({key, value, 2}).error();
+  };
+  EXPECT_EQ(error("proxies/p1", "{"), "proxies/p1: not JSON");
+  EXPECT_EQ(error("shards/rest", R"({"name":"other"})"), "shards/rest: 'name' is other");
+  EXPECT_EQ(error("elsewhere", "{"), "");
+  EXPECT_EQ(topology()["proxies"][0]["state"], "down");
+  EXPECT_EQ(topology()["shards"][1]["state"], "down");
+}
+
+TEST_F(TopologyTest, TargetsAreReachableAndStayWhenDown) {
+  const auto targets = [&] { return json::parse(targets_json(cluster_, members_, self_)); };
+  EXPECT_EQ(targets(), json::parse(R"([
+    {"targets":["box:8550"],"labels":{"role":"broker","name":"broker"}},
+    {"targets":["127.0.0.1:8551"],"labels":{"role":"shard","name":"results"}},
+    {"targets":["box:8561"],"labels":{"role":"proxy","name":"p1"}}])"))
+      << "a free port is known only once it is announced";
+  announce_all();
+  cluster_.proxies[0].advertise = "edge";
+  EXPECT_EQ(targets(), json::parse(R"([
+    {"targets":["box:8550"],"labels":{"role":"broker","name":"broker"}},
+    {"targets":["127.0.0.1:8551"],"labels":{"role":"shard","name":"results"}},
+    {"targets":["h:1"],"labels":{"role":"shard","name":"rest"}},
+    {"targets":["edge:8561"],"labels":{"role":"proxy","name":"p1"}},
+    {"targets":["h:2"],"labels":{"role":"proxy","name":"p2"}}])"));
+}
+
+TEST_F(TopologyTest, ReadinessNamesWhatIsMissing) {
+  EXPECT_EQ(failing().size(), 4U);
+  announce_all();
+  EXPECT_THAT(failing(), ::testing::IsEmpty()) << "a full proxy serves";
+  announce(ShardMember{.name = "rest", .partitions = {{"", "failed: disk full", 1}}});
+  announce(ProxyMember{.name = "p1", .state = "starting"});
+  EXPECT_THAT(failing(), ::testing::ElementsAre(
+                             ::testing::Pair("proxy/p1", "starting"),
+                             ::testing::Pair("shard/rest", "partition * failed: disk full")));
+  EXPECT_EQ(topology()["shards"][1]["state"], "failed");
+}
+
+TEST_F(TopologyTest, CountsMembersByState) {
+  announce(ProxyMember{.name = "p1", .state = "ready"});
+  announce(ProxyMember{.name = "p9", .state = "ready"});
+  const auto counts = count_states(cluster_, members_);
+  EXPECT_EQ(counts.at({"proxy", "ready"}), 2);
+  EXPECT_EQ(counts.at({"proxy", "down"}), 1);
+  EXPECT_EQ(counts.at({"shard", "down"}), 2);
+}
+
+TEST_F(TopologyTest, StrangeBytesStayValidJson) {
+  const std::string odd = "p\xff";
+  EXPECT_TRUE(members_.apply({"proxies/ok", to_json(ProxyMember{.name = "ok", .state = ""}), 1}));
+  members_.proxies.emplace(odd, ProxyMember{.name = odd, .state = "\xfe"});
+  EXPECT_TRUE(json::accept(topology_json(cluster_, members_, self_)));
+  EXPECT_TRUE(json::accept(targets_json(cluster_, members_, self_)));
+}
+
+TEST_F(TopologyTest, TheWelcomeTellsWhereToGo) {
+  announce_all();
+  const std::string text = welcome_text(cluster_, members_, self_);
+  EXPECT_THAT(text, HasSubstr("p1     300      tcp://h:5556-5558"));
+  EXPECT_THAT(text, HasSubstr("results  /results/ (disk)"));
+  EXPECT_THAT(text, HasSubstr("rest     * (memory)"));
+  EXPECT_THAT(text, HasSubstr("http://0.0.0.0:8550/api/v1/topology"));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr(" \n")));
+}
+
+}  // namespace
+}  // namespace canopy::broker

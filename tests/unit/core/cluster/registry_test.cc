@@ -1,0 +1,345 @@
+#include "core/cluster/registry.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/keyspace/revision.h"
+
+namespace canopy::cluster {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+// Answers as short lines, so that a scenario reads as one.
+std::string line(const Letter& letter) {
+  struct Visitor {
+    std::string operator()(const KeyChanged& m) const {
+      return m.key + "=" + m.value.value_or("(gone)");
+    }
+    std::string operator()(const Watched& m) const { return "watched " + m.prefix; }
+    std::string operator()(const Granted& m) const {
+      return "granted " + m.partition + " " + std::to_string(m.epoch);
+    }
+    std::string operator()(const Lost& m) const { return "lost " + m.partition; }
+    std::string operator()(const Swapped& m) const { return m.swapped ? "swapped" : "refused"; }
+    std::string operator()(const Failed& m) const { return std::string(to_text(m.fault)); }
+  };
+  return letter.to + ": " + std::visit(Visitor{}, letter.answer);
+}
+
+std::vector<std::string> lines(const Effects& effects) {
+  std::vector<std::string> result;
+  for (const Letter& letter : effects.letters) result.push_back(line(letter));
+  return result;
+}
+
+std::vector<SessionEnded::Why> endings(const Effects& effects) {
+  std::vector<SessionEnded::Why> result;
+  for (const Change& change : effects.changes) {
+    if (const auto* ended = std::get_if<SessionEnded>(&change)) result.push_back(ended->why);
+  }
+  return result;
+}
+
+class RegistryTest : public ::testing::Test {
+ protected:
+  // Session "A" belongs to process "a", and so on.
+  void open(const SessionId& session, std::uint64_t started = 1) {
+    std::string name = session;
+    name[0] = static_cast<char>(name[0] - 'A' + 'a');
+    EXPECT_THAT(lines(registry_.hello(session, name, started, now_)), IsEmpty());
+  }
+  std::uint64_t version(const std::string& key) { return registry_.entries().at(key).version; }
+
+  base::TimePoint now_{seconds(1000)};
+  Registry registry_{seconds(3)};
+};
+
+TEST_F(RegistryTest, WatchTellsWhatIsThereAndThenEachChange) {
+  open("A");
+  open("B");
+  (void)registry_.announce("A", "shards/a", "1", now_);
+  (void)registry_.announce("A", "other", "x", now_);
+  EXPECT_THAT(lines(registry_.watch("B", "shards/", now_)),
+              ElementsAre("B: shards/a=1", "B: watched shards/"));
+  EXPECT_THAT(lines(registry_.announce("A", "shards/a", "2", now_)), ElementsAre("B: shards/a=2"));
+  EXPECT_THAT(lines(registry_.announce("A", "shards/a", "2", now_)), IsEmpty()) << "no change";
+  EXPECT_THAT(lines(registry_.announce("A", "other", "y", now_)), IsEmpty());
+  EXPECT_THAT(lines(registry_.resign("A", now_)), ElementsAre("B: shards/a=(gone)"));
+  EXPECT_TRUE(registry_.knows("A"));
+}
+
+TEST_F(RegistryTest, OverlappingWatchesTellOnce) {
+  open("A");
+  (void)registry_.watch("A", "", now_);
+  (void)registry_.watch("A", "shards/", now_);
+  EXPECT_THAT(lines(registry_.announce("A", "shards/a", "1", now_)), ElementsAre("A: shards/a=1"));
+}
+
+TEST_F(RegistryTest, VersionsGrowWithEachChange) {
+  Registry registry(seconds(3), 100);
+  (void)registry.hello("A", "a", 1, now_);
+  (void)registry.announce("A", "k", "1", now_);
+  EXPECT_EQ(registry.entries().at("k").version, 101U);
+  (void)registry.resign("A", now_);
+  (void)registry.announce("A", "k", "1", now_);
+  EXPECT_EQ(registry.entries().at("k").version, 103U);
+}
+
+TEST_F(RegistryTest, SilenceEndsASession) {
+  open("A");
+  open("B");
+  (void)registry_.announce("A", "shards/a", "1", now_);
+  (void)registry_.watch("B", "shards/", now_);
+  now_ += milliseconds(2999);
+  EXPECT_THAT(lines(registry_.expire(now_)), IsEmpty());
+  EXPECT_THAT(lines(registry_.ping("B", now_)), IsEmpty());
+  now_ += milliseconds(1);
+  const Effects effects = registry_.expire(now_);
+  EXPECT_THAT(lines(effects), ElementsAre("B: shards/a=(gone)"));
+  EXPECT_THAT(endings(effects), ElementsAre(SessionEnded::Why::expired));
+  EXPECT_THAT(lines(registry_.ping("A", now_)), ElementsAre("A: unknown session"));
+  EXPECT_THAT(lines(registry_.announce("A", "shards/a", "1", now_)),
+              ElementsAre("A: unknown session"));
+}
+
+TEST_F(RegistryTest, AnythingSaidKeepsTheLease) {
+  open("A");
+  for (int i = 0; i < 10; ++i) {
+    now_ += seconds(2);
+    (void)registry_.announce("A", "k", std::to_string(i), now_);
+    EXPECT_THAT(lines(registry_.expire(now_)), IsEmpty());
+  }
+  EXPECT_TRUE(registry_.knows("A"));
+}
+
+TEST_F(RegistryTest, AServiceThatSleptBlamesNobody) {
+  open("A");
+  now_ += seconds(60);
+  registry_.renew_leases(now_);
+  EXPECT_THAT(endings(registry_.expire(now_)), IsEmpty());
+  EXPECT_THAT(endings(registry_.expire(now_ + seconds(3))),
+              ElementsAre(SessionEnded::Why::expired));
+}
+
+TEST_F(RegistryTest, WhoResignedLeavesQuietly) {
+  open("A");
+  (void)registry_.resign("A", now_);
+  EXPECT_THAT(endings(registry_.expire(now_ + seconds(3))), ElementsAre(SessionEnded::Why::left));
+}
+
+TEST_F(RegistryTest, ANewerProcessSupersedesAtOnce) {
+  (void)registry_.hello("old", "a", 1, now_);
+  open("W");
+  (void)registry_.announce("old", "shards/a", "1", now_);
+  (void)registry_.campaign("old", "/p/", 1, 0, now_);
+  (void)registry_.watch("W", "", now_);
+  const Effects effects = registry_.hello("new", "a", 2, now_);
+  EXPECT_THAT(lines(effects), ElementsAre("W: shards/a=(gone)", "old: lost /p/",
+                                          "old: superseded by a newer process of this name"));
+  EXPECT_THAT(endings(effects), ElementsAre(SessionEnded::Why::superseded));
+  EXPECT_THAT(lines(registry_.campaign("new", "/p/", 1, 0, now_)),
+              ElementsAre("new: granted /p/ 2"));
+
+  // The old process may live on: it does not get its name back while the newer one is there.
+  EXPECT_THAT(lines(registry_.ping("old", now_)), ElementsAre("old: unknown session"));
+  EXPECT_THAT(lines(registry_.hello("old", "a", 1, now_)),
+              ElementsAre("old: superseded by a newer process of this name"));
+  (void)registry_.drop("new");
+  EXPECT_THAT(lines(registry_.hello("old", "a", 1, now_)), IsEmpty());
+}
+
+TEST_F(RegistryTest, HelloOfAnOpenSessionOnlyForgetsItsWatches) {
+  open("A");
+  open("B");
+  (void)registry_.watch("A", "", now_);
+  (void)registry_.announce("A", "k", "1", now_);
+  (void)registry_.campaign("A", "/p/", 1, 0, now_);
+  open("A");
+  EXPECT_THAT(lines(registry_.announce("B", "l", "1", now_)), IsEmpty());
+  EXPECT_EQ(registry_.leader("/p/")->name, "a");
+  EXPECT_TRUE(registry_.entries().contains("k"));
+}
+
+TEST_F(RegistryTest, CompareAndSet) {
+  open("A");
+  open("B");
+  (void)registry_.watch("B", "", now_);
+  EXPECT_THAT(lines(registry_.compare_and_set("A", 1, "k", "1", 7, now_)),
+              ElementsAre("A: refused"));
+  EXPECT_THAT(lines(registry_.compare_and_set("A", 2, "k", "1", 0, now_)),
+              ElementsAre("B: k=1", "A: swapped"));
+  EXPECT_THAT(lines(registry_.compare_and_set("A", 2, "k", "1", 0, now_)),
+              ElementsAre("A: swapped"))
+      << "repeated, as after a lost answer";
+  const std::uint64_t first = version("k");
+  EXPECT_THAT(lines(registry_.compare_and_set("B", 1, "k", "2", 0, now_)),
+              ElementsAre("B: refused"));
+  EXPECT_THAT(lines(registry_.compare_and_set("B", 2, "k", "2", first, now_)),
+              ElementsAre("B: k=2", "B: swapped"));
+  EXPECT_THAT(lines(registry_.compare_and_set("A", 3, "k", "3", first, now_)),
+              ElementsAre("A: refused"));
+  (void)registry_.drop("B");
+  EXPECT_EQ(registry_.entries().at("k").value, "2") << "no lease holds it";
+}
+
+TEST_F(RegistryTest, KeysAreOfOneKindAndOfOneHolder) {
+  open("A");
+  open("B");
+  (void)registry_.announce("A", "leased", "1", now_);
+  (void)registry_.compare_and_set("A", 1, "agreed", "1", 0, now_);
+  EXPECT_THAT(lines(registry_.announce("B", "leased", "2", now_)),
+              ElementsAre("B: key is held by another"));
+  EXPECT_THAT(lines(registry_.announce("B", "agreed", "2", now_)),
+              ElementsAre("B: key is held by another"));
+  EXPECT_THAT(lines(registry_.compare_and_set("B", 1, "leased", "2", 0, now_)),
+              ElementsAre("B: key is held by another", "B: refused"));
+}
+
+TEST_F(RegistryTest, CandidatesLeadInTurnWithGrowingEpochs) {
+  open("A");
+  open("B");
+  open("C");
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 5, 0, now_)), ElementsAre("A: granted /p/ 5"));
+  EXPECT_THAT(lines(registry_.campaign("B", "/p/", 1, 0, now_)), IsEmpty());
+  EXPECT_THAT(lines(registry_.campaign("C", "/p/", 20, 0, now_)), IsEmpty());
+  EXPECT_THAT(lines(registry_.campaign("B", "/p/", 2, 0, now_)), IsEmpty()) << "keeps its place";
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 5, 0, now_)), ElementsAre("A: granted /p/ 5"));
+  EXPECT_THAT(lines(registry_.resign("A", now_)), ElementsAre("A: lost /p/", "B: granted /p/ 6"));
+  EXPECT_THAT(lines(registry_.drop("B")), ElementsAre("B: lost /p/", "C: granted /p/ 20"));
+  EXPECT_THAT(lines(registry_.drop("C")), ElementsAre("C: lost /p/"));
+  EXPECT_FALSE(registry_.leader("/p/"));
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 0, now_)), ElementsAre("A: granted /p/ 21"));
+}
+
+TEST_F(RegistryTest, PartitionsAreIndependent) {
+  open("A");
+  (void)registry_.campaign("A", "/p/", 5, 0, now_);
+  EXPECT_THAT(lines(registry_.campaign("A", "", 1, 0, now_)), ElementsAre("A: granted  1"));
+}
+
+TEST_F(RegistryTest, ALeaderMayAskForAHigherEpoch) {
+  open("A");
+  open("B");
+  (void)registry_.campaign("A", "/p/", 1, 0, now_);
+  (void)registry_.campaign("B", "/p/", 1, 0, now_);
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 9, 0, now_)),
+              ElementsAre("A: lost /p/", "A: granted /p/ 9"));
+}
+
+TEST_F(RegistryTest, AHeldEpochIsKeptByAServiceThatForgotIt) {
+  open("A");
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 7, now_)), ElementsAre("A: granted /p/ 7"));
+  EXPECT_EQ(registry_.leader("/p/")->epoch, 7U);
+}
+
+TEST_F(RegistryTest, AHeldEpochTakesOverFromALowerOne) {
+  open("A");
+  open("B");
+  (void)registry_.campaign("B", "/p/", 3, 0, now_);
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 7, now_)),
+              ElementsAre("B: lost /p/", "A: granted /p/ 7"));
+  EXPECT_THAT(lines(registry_.drop("A")), ElementsAre("A: lost /p/", "B: granted /p/ 8"));
+}
+
+TEST_F(RegistryTest, AHeldEpochIsLostToAHigherOne) {
+  open("A");
+  open("B");
+  (void)registry_.campaign("B", "/p/", 9, 0, now_);
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 7, now_)), ElementsAre("A: lost /p/"));
+  EXPECT_THAT(lines(registry_.drop("B")), ElementsAre("B: lost /p/", "A: granted /p/ 10"));
+}
+
+TEST_F(RegistryTest, AHeldEpochSurvivesALeaseThatNobodyTookOver) {
+  open("A");
+  (void)registry_.campaign("A", "/p/", 1, 0, now_);
+  now_ += seconds(10);
+  EXPECT_THAT(lines(registry_.expire(now_)), ElementsAre("A: lost /p/"));
+  open("A");
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 1, now_)), ElementsAre("A: granted /p/ 1"));
+}
+
+TEST_F(RegistryTest, AHeldEpochBelowTheFloorIsGivenUp) {
+  open("A");
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 9, 7, now_)),
+              ElementsAre("A: lost /p/", "A: granted /p/ 9"));
+}
+
+TEST_F(RegistryTest, EpochsEnd) {
+  constexpr std::uint32_t last = keyspace::Revision::max_epoch;
+  open("A");
+  open("B");
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", last + 1, 0, now_)),
+              ElementsAre("A: epoch out of range"));
+  (void)registry_.campaign("A", "/p/", last, 0, now_);
+  (void)registry_.campaign("B", "/p/", 1, 0, now_);
+  EXPECT_THAT(lines(registry_.drop("A")), ElementsAre("A: lost /p/", "B: epoch out of range"));
+  EXPECT_FALSE(registry_.leader("/p/"));
+}
+
+TEST_F(RegistryTest, BadWordsAreRefused) {
+  open("A");
+  const std::string too_long(256, 'k');
+  EXPECT_THAT(lines(registry_.hello("B", "", 1, now_)), ElementsAre("B: not a process name"));
+  EXPECT_THAT(lines(registry_.hello("B", "a\nb", 1, now_)), ElementsAre("B: not a process name"));
+  EXPECT_THAT(lines(registry_.hello("B", std::string(65, 'n'), 1, now_)),
+              ElementsAre("B: not a process name"));
+  EXPECT_THAT(lines(registry_.announce("A", "", "1", now_)), ElementsAre("A: not a directory key"));
+  EXPECT_THAT(lines(registry_.announce("A", too_long, "1", now_)),
+              ElementsAre("A: not a directory key"));
+  EXPECT_THAT(lines(registry_.watch("A", too_long, now_)), ElementsAre("A: not a directory key"));
+  EXPECT_THAT(lines(registry_.campaign("A", too_long, 1, 0, now_)),
+              ElementsAre("A: not a partition"));
+  const std::string big(max_directory_value_bytes + 1, 'v');
+  EXPECT_THAT(lines(registry_.announce("A", "k", big, now_)), ElementsAre("A: value too long"));
+  EXPECT_THAT(registry_.entries(), IsEmpty());
+}
+
+TEST_F(RegistryTest, SessionsAreBounded) {
+  for (std::size_t i = 0; i < max_sessions; ++i) {
+    const std::string number = std::to_string(i);
+    EXPECT_THAT(lines(registry_.hello("S" + number, "n" + number, 1, now_)), IsEmpty());
+  }
+  EXPECT_THAT(lines(registry_.hello("T", "t", 1, now_)), ElementsAre("T: too many sessions"));
+  EXPECT_EQ(registry_.session_count(), max_sessions);
+  (void)registry_.hello("T", "n0", 2, now_);
+  EXPECT_TRUE(registry_.knows("T")) << "a successor needs no room";
+}
+
+TEST_F(RegistryTest, KeysWatchesAndCandidatesAreBounded) {
+  open("A");
+  for (std::size_t i = 0; i < max_directory_keys; ++i) {
+    (void)registry_.announce("A", std::to_string(i), "1", now_);
+  }
+  EXPECT_THAT(lines(registry_.announce("A", "one more", "1", now_)),
+              ElementsAre("A: too many directory keys"));
+  EXPECT_THAT(lines(registry_.announce("A", "0", "2", now_)), IsEmpty())
+      << "a known key may change";
+
+  for (std::size_t i = 0; i < max_watches_per_session; ++i) {
+    (void)registry_.watch("A", "w" + std::to_string(i), now_);
+  }
+  EXPECT_THAT(lines(registry_.watch("A", "one more", now_)), ElementsAre("A: too many watches"));
+  EXPECT_THAT(lines(registry_.watch("A", "w0", now_)), ElementsAre("A: watched w0"));
+
+  for (std::size_t i = 0; i < max_candidates; ++i) {
+    const std::string session = "B" + std::to_string(i);
+    open(session);
+    (void)registry_.campaign(session, "/p/", 1, 0, now_);
+  }
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 0, now_)),
+              ElementsAre("A: too many candidates"));
+  EXPECT_THAT(lines(registry_.campaign("B15", "/p/", 1, 0, now_)), IsEmpty()) << "in line already";
+
+  for (std::size_t i = 1; i < max_led_partitions; ++i) {
+    (void)registry_.campaign("A", "/p/" + std::to_string(i), 1, 0, now_);
+  }
+  EXPECT_THAT(lines(registry_.campaign("A", "/one/more/", 1, 0, now_)),
+              ElementsAre("A: too many partitions"));
+}
+
+}  // namespace
+}  // namespace canopy::cluster

@@ -1,0 +1,183 @@
+#include "core/config/cluster.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "core/config/reader.h"
+
+namespace canopy::config {
+namespace {
+
+using namespace std::chrono_literals;
+
+const std::string root_shard = R"(
+shards:
+  - name: rest
+    partitions: [{subtree: "*"}]
+)";
+
+std::filesystem::path deploy_folder() {
+  return std::filesystem::path(__FILE__).parent_path() / "../../../../deploy";
+}
+
+Cluster parse_good(const std::string& text) {
+  auto cluster = parse_cluster(text, "c.yaml");
+  EXPECT_TRUE(cluster.ok()) << cluster.error();
+  return cluster ? *cluster : Cluster{};
+}
+
+TEST(Cluster, ReadsEverySection) {
+  const Cluster cluster = parse_good(R"(
+state_dir: /var/lib/canopy
+log_level: debug
+log_format: json
+broker: {listen: "ipc:///run/canopy", http: "[::1]:0", supervise: false, lease_ms: 100, drain_ms: 0}
+shards:
+  - name: results
+    http: 127.0.0.1:8551
+    nofile: 0
+    requests: tcp://127.0.0.1:*
+    updates: ipc://updates
+    advertise: shard.example.com
+    updates_hwm: 1
+    updates_send_buffer: 4096
+    partitions:
+      - {subtree: /results/, durability: disk, sync: interval, sync_interval_ms: 7, retain: false,
+         log_updates: 5, log_bytes: 6, max_state_bytes: 1048576}
+      - subtree: "*"
+proxies:
+  - {name: p1, max_clients: 7, http: 127.0.0.1:8561, kvsimple: tcp://127.0.0.1:5556, chp: "tcp://*:5576",
+     max_linger_ms: 0, client_hwm: 2, link_hwm: 3, link_receive_buffer: 0, upstream_queue: 4, max_snapshots: 5,
+     mirror_keep_ms: 6}
+)");
+  EXPECT_EQ(cluster.file, "c.yaml");
+  EXPECT_EQ(cluster.state_dir, "/var/lib/canopy");
+  EXPECT_EQ(cluster.log_level, "debug");
+  EXPECT_EQ(cluster.log_format, "json");
+  EXPECT_EQ(cluster.broker, (Broker{.listen = "ipc:///run/canopy",
+                                    .http = "[::1]:0",
+                                    .supervise = false,
+                                    .lease = 100ms,
+                                    .drain = 0ms}));
+  ASSERT_EQ(cluster.shards.size(), 1u);
+  const Partition results{.subtree = "/results/",
+                          .durability = Durability::disk,
+                          .sync = Sync::interval,
+                          .sync_interval = 7ms,
+                          .retain = false,
+                          .log_updates = 5,
+                          .log_bytes = 6,
+                          .max_state_bytes = 1048576};
+  EXPECT_EQ(cluster.shards[0], (Shard{.name = "results",
+                                      .partitions = {results, Partition{}},
+                                      .requests = "tcp://127.0.0.1:*",
+                                      .updates = "ipc://updates",
+                                      .advertise = "shard.example.com",
+                                      .http = "127.0.0.1:8551",
+                                      .nofile = 0,
+                                      .updates_hwm = 1,
+                                      .updates_send_buffer = 4096}));
+  ASSERT_EQ(cluster.proxies.size(), 1u);
+  EXPECT_EQ(cluster.proxies[0], (Proxy{.name = "p1",
+                                       .max_clients = 7,
+                                       .kvsimple = "tcp://127.0.0.1:5556",
+                                       .kvmsg = {},
+                                       .chp = "tcp://*:5576",
+                                       .advertise = "",
+                                       .http = "127.0.0.1:8561",
+                                       .nofile = 1024,
+                                       .max_linger = 0ms,
+                                       .client_hwm = 2,
+                                       .link_hwm = 3,
+                                       .link_receive_buffer = 0,
+                                       .upstream_queue = 4,
+                                       .max_snapshots = 5,
+                                       .mirror_keep = 6ms}));
+  EXPECT_EQ(cluster.find_shard("results"), &cluster.shards[0]);
+  EXPECT_EQ(cluster.find_shard("p1"), nullptr);
+  EXPECT_EQ(cluster.find_proxy("p1"), &cluster.proxies[0]);
+}
+
+TEST(Cluster, WhatIsLeftOutKeepsItsDefault) {
+  const Cluster cluster = parse_good(root_shard);
+  EXPECT_EQ(cluster.broker, Broker{});
+  EXPECT_EQ(cluster.shards.at(0), (Shard{.name = "rest", .partitions = {Partition{}}}));
+  EXPECT_TRUE(cluster.proxies.empty());
+  EXPECT_EQ(parse_good("broker:\nproxies:\n" + root_shard).broker, Broker{});
+}
+
+TEST(Cluster, NestedPartitionsAreNoOverlap) {
+  const Cluster cluster = parse_good(R"(
+shards:
+  - {name: a, partitions: [{subtree: /results/}, {subtree: /results/eu/}]}
+  - {name: b, partitions: [{subtree: "*"}, {subtree: bare/}]}
+)");
+  EXPECT_EQ(cluster.shards.at(1).partitions.at(0).subtree, "");
+}
+
+TEST(Cluster, TheSamePortOfOtherHostsAndFreePortsDoNotClash) {
+  parse_good(root_shard + R"(
+proxies:
+  - {name: p1, kvsimple: tcp://127.0.0.1:5556, kvmsg: tcp://127.0.0.2:5556, http: 127.0.0.1:0}
+  - {name: p2, kvsimple: tcp://127.0.0.1:5559, kvmsg: tcp://127.0.0.2:5559, http: 127.0.0.1:0}
+)");
+}
+
+TEST(Cluster, TheExampleHoldsEverySettingWithItsDefault) {
+  const std::string path = deploy_folder() / "canopy.example.yaml";
+  const auto cluster = read_cluster(path);
+  ASSERT_TRUE(cluster.ok()) << cluster.error();
+  EXPECT_EQ(cluster->state_dir, Cluster{}.state_dir);
+  EXPECT_EQ(cluster->log_level, Cluster{}.log_level);
+  EXPECT_EQ(cluster->log_format, Cluster{}.log_format);
+  EXPECT_EQ(cluster->broker, Broker{});
+  EXPECT_EQ(cluster->shards.at(0), (Shard{.name = "rest", .partitions = {Partition{}}}));
+  Proxy proxy = cluster->proxies.at(0);
+  proxy.kvsimple.reset();
+  proxy.kvmsg.reset();
+  proxy.chp.reset();
+  EXPECT_EQ(proxy, Proxy{.name = "p1"});
+
+  // The keys as written: the sections are told apart by their indentation.
+  std::string written = "\n";
+  std::ifstream file(path);
+  std::string section;
+  std::string list;
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t start = line.find_first_not_of(" -");
+    const std::size_t colon = line.find(':');
+    if (start == std::string::npos || line[start] == '#' || colon == std::string::npos) continue;
+    const std::string key = line.substr(start, colon - start);
+    if (start == 0) section.clear();
+    if (start <= 4) list.clear();
+    written += section + list + key + "\n";
+    if (start == 0 && line.back() == ':') section = key + ".";
+    if (start == 4 && line.back() == ':') list = key + ".";
+  }
+  for (const std::string& key : setting_keys()) {
+    EXPECT_NE(written.find("\n" + key + "\n"), std::string::npos) << key << " in" << written;
+  }
+}
+
+TEST(Cluster, NamesAFileThatCannotBeRead) {
+  EXPECT_EQ(read_cluster("/no/such.yaml").error(),
+            "/no/such.yaml: cannot be read: No such file or directory");
+  EXPECT_EQ(read_cluster("/tmp").error(), "/tmp: cannot be read: Is a directory");
+}
+
+TEST(Endpoint, NextPort) {
+  EXPECT_EQ(next_port("tcp://127.0.0.1:5556", 2), "tcp://127.0.0.1:5558");
+  EXPECT_EQ(next_port("tcp://[::1]:5556", 1), "tcp://[::1]:5557");
+}
+
+TEST(Endpoint, AdvertisedReplacesTheHostAlone) {
+  EXPECT_EQ(advertised("tcp://0.0.0.0:5556", "db.example.com"), "tcp://db.example.com:5556");
+  EXPECT_EQ(advertised("tcp://0.0.0.0:5556", ""), "tcp://0.0.0.0:5556");
+  EXPECT_EQ(advertised("ipc:///run/x", "db.example.com"), "ipc:///run/x");
+}
+
+}  // namespace
+}  // namespace canopy::config

@@ -1,0 +1,188 @@
+// Every kind of mistake in a file, with the line and key that its error names.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/config/cluster.h"
+
+namespace canopy::config {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+struct Mistake {
+  std::string label;
+  std::string text;
+  std::string start;  // FILE:LINE: KEY:
+  std::string why;
+};
+
+std::string error_of(const std::string& text) {
+  const auto cluster = parse_cluster(text, "c.yaml");
+  return cluster ? "no error" : cluster.error();
+}
+
+const std::string shard = "shards: [{name: a, partitions: [{subtree: \"*\"}]}]\n";
+
+std::string proxy(const std::string& settings) {
+  return shard + "proxies:\n  - name: p\n    " + settings + "\n";
+}
+std::string partition(const std::string& settings) {
+  return "shards:\n  - name: a\n    partitions:\n      - " + settings + "\n";
+}
+
+const std::vector<Mistake>& mistakes() {
+  static const std::vector<Mistake> all = {
+      // Unknown, missing, twice.
+      {"unknown_top", shard + "brokers: {}\n", "c.yaml:2: brokers: ", "unknown key"},
+      {"unknown_known", proxy("max_client: 3"), "c.yaml:4: proxies.max_client: ", "max_clients"},
+      {"unknown_nested", partition("subtree: \"*\"\n        durable: true"),
+       "c.yaml:5: shards.partitions.durable: ", "unknown key"},
+      {"missing_shards", "log_level: info\n", "c.yaml:1: shards: ", "is missing"},
+      {"empty_file", "", "c.yaml:1: shards: ", "is missing"},
+      {"missing_name", shard + "proxies:\n  - max_clients: 3\n",
+       "c.yaml:3: proxies.name: ", "is missing"},
+      {"missing_partitions", "shards:\n  - name: a\n",
+       "c.yaml:2: shards.partitions: ", "is missing"},
+      {"empty_partitions", "shards:\n  - name: a\n    partitions: []\n",
+       "c.yaml:3: shards.partitions: ", "at least one partition"},
+      {"missing_subtree", partition("durability: disk"),
+       "c.yaml:4: shards.partitions.subtree: ", "is missing"},
+      {"key_twice", "log_level: info\n" + shard + "log_level: warn\n",
+       "c.yaml:3: log_level: ", "also on line 1"},
+      // Wrong types.
+      {"number_text", proxy("max_clients: many"),
+       "c.yaml:4: proxies.max_clients: ", "'many' is not a whole number"},
+      {"number_quoted", proxy("max_clients: \"3\""),
+       "c.yaml:4: proxies.max_clients: ", "not a whole number"},
+      {"number_fraction", proxy("max_clients: 3.5"),
+       "c.yaml:4: proxies.max_clients: ", "not a whole number"},
+      {"number_unit", proxy("max_linger_ms: 3s"),
+       "c.yaml:4: proxies.max_linger_ms: ", "not a whole number"},
+      {"number_empty", proxy("max_clients:"),
+       "c.yaml:4: proxies.max_clients: ", "nothing is not a whole number"},
+      {"flag", "broker:\n  supervise: 1\n" + shard,
+       "c.yaml:2: broker.supervise: ", "'1' is not true or false"},
+      {"text_list", "state_dir: [a]\n" + shard, "c.yaml:1: state_dir: ", "a list is not a text"},
+      {"text_empty", "state_dir: \"\"\n" + shard, "c.yaml:1: state_dir: ", "not a path"},
+      {"section_text", "broker: yes\n" + shard, "c.yaml:1: broker: ", "'yes' is not a section"},
+      {"list_map", shard + "proxies: {name: p}\n", "c.yaml:2: proxies: ", "not a list"},
+      {"item_text", shard + "proxies:\n  - p\n", "c.yaml:3: proxies: ", "'p' is not a section"},
+      {"top_list", "- a\n", "c.yaml:1: ", "a list is not a section"},
+      {"key_list", shard + "[a]: b\n", "c.yaml:2: ?: ", "a key must be a word"},
+      // Out of bounds: refused, never clipped.
+      {"bounds_low", proxy("max_clients: 0"), "c.yaml:4: proxies.max_clients: ",
+       "0 is out of bounds: 1 to 1048576 (clients connected at once)"},
+      {"bounds_high", proxy("max_linger_ms: 10001"),
+       "c.yaml:4: proxies.max_linger_ms: ", "10001 is out of bounds: 0 to 10000"},
+      {"bounds_negative", proxy("nofile: -1"), "c.yaml:4: proxies.nofile: ", "out of bounds"},
+      {"bounds_huge", proxy("nofile: 99999999999999999999"),
+       "c.yaml:4: proxies.nofile: ", "99999999999999999999 is out of bounds"},
+      {"choice", partition("subtree: \"*\"\n        durability: ssd"),
+       "c.yaml:5: shards.partitions.durability: ", "'ssd' is none of memory, disk"},
+      {"log_level", "log_level: loud\n" + shard,
+       "c.yaml:1: log_level: ", "'loud' is none of debug, info, warn, error"},
+      // Names.
+      {"name_upper", "shards:\n  - name: A\n", "c.yaml:2: shards.name: ", "'A' is not 1 to 63"},
+      {"name_long", "shards:\n  - name: " + std::string(64, 'a') + "\n",
+       "c.yaml:2: shards.name: ", "is not 1 to 63"},
+      {"name_path", "shards:\n  - name: ../x\n", "c.yaml:2: shards.name: ", "'../x' is not"},
+      {"name_twice", shard + "proxies:\n  - name: a\n", "c.yaml:3: proxies.name: ",
+       "the name 'a' clashes with the name 'a' of shards.name on line 1"},
+      {"name_broker", shard + "proxies:\n  - name: broker\n",
+       "c.yaml:3: proxies.name: ", "of broker.name, its default"},
+      // Partitions.
+      {"no_root", partition("subtree: /results/"), "c.yaml:1: shards: ", "the root must be owned"},
+      {"subtree_slash", partition("subtree: /results"), "c.yaml:4: shards.partitions.subtree: ",
+       "'/results' is not a subtree: it must end with '/'"},
+      {"subtree_empty", partition("subtree: \"\""),
+       "c.yaml:4: shards.partitions.subtree: ", "\"*\""},
+      {"subtree_nothing", partition("subtree:"), "c.yaml:4: shards.partitions.subtree: ", "\"*\""},
+      {"subtree_long", partition("subtree: /" + std::string(255, 'x') + "/"),
+       "c.yaml:4: shards.partitions.subtree: ", "not a subtree"},
+      {"subtree_twice", partition("subtree: /a/\n      - subtree: \"*\"\n      - subtree: /a/"),
+       "c.yaml:6: shards.partitions.subtree: ",
+       "the subtree '/a/' clashes with the subtree '/a/' of shards.partitions.subtree on line 4"},
+      {"root_twice",
+       shard.substr(0, shard.size() - 2) + ",\n  {name: b, partitions: [{subtree: \"*\"}]}]\n",
+       "c.yaml:2: shards.partitions.subtree: ", "the subtree '*' clashes"},
+      // Endpoints.
+      {"endpoint_scheme", "broker:\n  listen: udp://127.0.0.1:1\n" + shard,
+       "c.yaml:2: broker.listen: ", "tcp://HOST:PORT or ipc://PATH"},
+      {"endpoint_port", "broker:\n  listen: tcp://127.0.0.1\n" + shard,
+       "c.yaml:2: broker.listen: ", "'tcp://127.0.0.1'"},
+      {"endpoint_port_high", "broker:\n  listen: tcp://127.0.0.1:65536\n" + shard,
+       "c.yaml:2: broker.listen: ", "1 to 65535"},
+      {"endpoint_host", "broker:\n  listen: tcp://:5550\n" + shard,
+       "c.yaml:2: broker.listen: ", "valid host"},
+      {"listen_free_port", "broker:\n  listen: tcp://127.0.0.1:*\n" + shard,
+       "c.yaml:2: broker.listen: ", "must be fixed"},
+      {"ipc_empty", "broker:\n  listen: ipc://\n" + shard,
+       "c.yaml:2: broker.listen: ", "lacks a path"},
+      {"ipc_long", "broker:\n  listen: ipc://" + std::string(108, 'x') + "\n" + shard,
+       "c.yaml:2: broker.listen: ", "longer than 107"},
+      {"triple_ipc", proxy("kvmsg: ipc:///run/p"), "c.yaml:4: proxies.kvmsg: ", "must be tcp"},
+      {"triple_free_port", proxy("chp: tcp://127.0.0.1:*"),
+       "c.yaml:4: proxies.chp: ", "needs a port number"},
+      {"triple_last_port", proxy("kvsimple: tcp://127.0.0.1:65534"),
+       "c.yaml:4: proxies.kvsimple: ", "no room"},
+      {"http_scheme", proxy("http: http://127.0.0.1:80"), "c.yaml:4: proxies.http: ", "HOST:PORT"},
+      {"http_port", proxy("http: 127.0.0.1"), "c.yaml:4: proxies.http: ", "is not HOST:PORT"},
+      {"advertise_port", proxy("advertise: example.com:80"),
+       "c.yaml:4: proxies.advertise: ", "no host"},
+      {"advertise_any", proxy("advertise: 0.0.0.0"), "c.yaml:4: proxies.advertise: ", "no host"},
+      // Ports.
+      {"triple_overlap", proxy("kvsimple: tcp://127.0.0.1:5556\n    kvmsg: tcp://127.0.0.1:5558"),
+       "c.yaml:5: proxies.kvmsg: ",
+       "tcp://127.0.0.1:5558 (ports 5558 to 5560) clashes with tcp://127.0.0.1:5556 (ports 5556 to "
+       "5558) of proxies.kvsimple on line 4"},
+      {"http_in_triple", proxy("kvsimple: tcp://127.0.0.1:5556\n    http: 127.0.0.1:5557"),
+       "c.yaml:5: proxies.http: ", "127.0.0.1:5557 clashes with tcp://127.0.0.1:5556"},
+      {"default_clash", proxy("http: 127.0.0.1:8550"),
+       "c.yaml:4: proxies.http: ", "clashes with 127.0.0.1:8550 of broker.http, its default"},
+      {"any_host", proxy("http: 0.0.0.0:5550"),
+       "c.yaml:4: proxies.http: ", "clashes with tcp://127.0.0.1:5550"},
+      {"star_host", proxy("chp: tcp://*:5549"),
+       "c.yaml:4: proxies.chp: ", "clashes with tcp://127.0.0.1:5550"},
+      {"localhost", proxy("http: localhost:5550"), "c.yaml:4: proxies.http: ", "clashes"},
+      {"later_line",
+       "proxies: [{name: p, http: \"127.0.0.1:81\"}]\n" + shard + "broker:\n  http: 127.0.0.1:81\n",
+       "c.yaml:4: broker.http: ", "of proxies.http on line 1"},
+      {"ipc_twice",
+       "broker:\n  listen: ipc://a\nshards:\n  - name: a\n    updates: ipc://a\n"
+       "    partitions: [{subtree: \"*\"}]\n",
+       "c.yaml:5: shards.updates: ", "ipc://a clashes with ipc://a of broker.listen on line 2"},
+      // Not YAML.
+      {"yaml_flow", "log_level: info\nbroker: {listen: a\n", "c.yaml:3: ", "not valid YAML"},
+      {"yaml_tab", "broker:\n\tname: a\n", "c.yaml:2: ", "not valid YAML"},
+      {"yaml_star", partition("subtree: *"), "c.yaml:4: ", "write \"*\", in quotes"},
+      {"yaml_two", shard + "---\n" + shard, "c.yaml:2: ", "second YAML document"},
+      {"yaml_rest", "{log_level: info}\nbroker: {}\n", "c.yaml:2: ", "second YAML document"},
+  };
+  return all;
+}
+
+class Mistakes : public ::testing::TestWithParam<Mistake> {};
+
+TEST_P(Mistakes, AreNamedByLineAndKey) {
+  const std::string error = error_of(GetParam().text);
+  EXPECT_THAT(error, StartsWith(GetParam().start)) << GetParam().text;
+  EXPECT_THAT(error, HasSubstr(GetParam().why)) << GetParam().text;
+  EXPECT_EQ(error.find('\n'), std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Mistakes, ::testing::ValuesIn(mistakes()),
+                         [](const auto& mistake) { return mistake.param.label; });
+
+// Whatever a file holds, reading it ends with a cluster or an error.
+TEST(Noise, NoCutOfAGoodFileCrashes) {
+  const std::string good = partition("{subtree: \"*\", durability: disk}") +
+                           "proxies:\n  - {name: p, kvsimple: \"tcp://127.0.0.1:5556\"}\n";
+  for (std::size_t length = 0; length <= good.size(); ++length) {
+    error_of(good.substr(0, length));
+    error_of(good.substr(length));
+  }
+}
+
+}  // namespace
+}  // namespace canopy::config

@@ -1,0 +1,329 @@
+// The local coordinator and its server over real sockets, on one loop.
+#include "core/coordination/local.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/coordination/local_server.h"
+
+namespace canopy::coordination {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+
+constexpr auto lease = milliseconds(600);
+using Leadership = std::vector<std::optional<std::uint32_t>>;
+
+class LocalTest : public ::testing::Test {
+ protected:
+  void SetUp() override { start_server(); }
+
+  void start_server() {
+    server_ = std::make_unique<LocalServer>(context_, loop_, lease);
+    server_->on_rejected([this](std::string_view reason) { ++rejected_[std::string(reason)]; });
+    server_->observe([this](const cluster::Change& change) {
+      if (const auto* ended = std::get_if<cluster::SessionEnded>(&change)) {
+        ended_.push_back(ended->why);
+      }
+    });
+    const auto status = server_->bind(endpoint_, seconds(5));
+    ASSERT_TRUE(status) << status.error();
+    endpoint_ = server_->endpoint();
+  }
+
+  std::unique_ptr<Coordinator> client(const std::string& name) {
+    return make_local_coordinator(context_, loop_, endpoint_, name);
+  }
+
+  // Runs the loop until `done`; false when that takes too long.
+  template <typename Done>
+  bool until(Done done, milliseconds patience = seconds(10)) {
+    const auto give_up = loop_.now() + patience;
+    bool is_done = false;
+    const auto poll = loop_.every(milliseconds(5), [&] {
+      is_done = done();
+      if (is_done || loop_.now() >= give_up) loop_.stop();
+    });
+    loop_.run();
+    loop_.cancel(poll);
+    return is_done;
+  }
+  void pass(milliseconds time) {
+    (void)until([] { return false; }, time);
+  }
+
+  void watch(Coordinator& coordinator, const std::string& prefix = "") {
+    coordinator.watch(prefix, [this](const Event& event) {
+      events_.push_back(event.key + "=" + event.value.value_or("(gone)"));
+      seen_.erase(event.key);
+      if (event.value) seen_[event.key] = *event.value;
+    });
+  }
+  static auto record(Leadership& into) {
+    return [&into](std::optional<std::uint32_t> epoch) { into.push_back(epoch); };
+  }
+
+  base::SystemClock clock_;
+  net::Context context_;
+  net::Loop loop_{clock_};
+  std::string endpoint_ = "tcp://127.0.0.1:*";
+  std::unique_ptr<LocalServer> server_;
+  std::map<std::string, int> rejected_;
+  std::vector<cluster::SessionEnded::Why> ended_;
+  std::map<std::string, std::string> seen_;
+  std::vector<std::string> events_;
+};
+
+TEST_F(LocalTest, AnnouncesAreWatched) {
+  const auto a = client("a");
+  const auto b = client("b");
+  EXPECT_FALSE(a->connected());
+  a->announce("shards/a", "1");
+  a->announce("other", "x");
+  watch(*b, "shards/");
+  EXPECT_TRUE(until([&] { return seen_.size() == 1; }));
+  EXPECT_TRUE(a->connected());
+  a->announce("shards/a", "2");
+  EXPECT_TRUE(until([&] { return seen_["shards/a"] == "2"; }));
+  a->resign();
+  EXPECT_TRUE(until([&] { return seen_.empty(); }));
+  EXPECT_THAT(events_, ElementsAre("shards/a=1", "shards/a=2", "shards/a=(gone)"));
+}
+
+TEST_F(LocalTest, ASecondWatchOfAKeyTellsEachWatcherOnce) {
+  const auto a = client("a");
+  watch(*a);
+  a->announce("k", "1");
+  EXPECT_TRUE(until([&] { return events_.size() == 1; }));
+  watch(*a, "k");
+  EXPECT_TRUE(until([&] { return events_.size() == 2; }));
+  pass(milliseconds(50));
+  EXPECT_THAT(events_, ElementsAre("k=1", "k=1"));
+}
+
+TEST_F(LocalTest, LeadersFollowEachOther) {
+  const auto a = client("a");
+  const auto b = client("b");
+  Leadership of_a, of_b;
+  a->campaign("/p/", 5, record(of_a));
+  EXPECT_TRUE(until([&] { return !of_a.empty(); }));
+  b->campaign("/p/", 1, record(of_b));
+  pass(milliseconds(100));
+  EXPECT_THAT(of_b, IsEmpty());
+  a->resign();
+  EXPECT_TRUE(until([&] { return !of_b.empty(); }));
+  EXPECT_THAT(of_a, ElementsAre(5)) << "who resigned is not told that it lost";
+  EXPECT_THAT(of_b, ElementsAre(6));
+}
+
+TEST_F(LocalTest, ANewerProcessSupersedesAndTheOlderIsTold) {
+  const auto old_process = client("a");
+  Leadership of_old, of_new;
+  old_process->announce("shards/a", "old");
+  old_process->campaign("/p/", 1, record(of_old));
+  ASSERT_TRUE(until([&] { return !of_old.empty(); }));
+  auto new_process = client("a");
+  watch(*new_process);
+  new_process->announce("shards/a", "new");
+  new_process->campaign("/p/", 1, record(of_new));
+  EXPECT_TRUE(until([&] { return of_old.size() == 2 && !of_new.empty(); }));
+  EXPECT_THAT(of_old, ElementsAre(1, std::nullopt));
+  EXPECT_THAT(of_new, ElementsAre(2));
+
+  pass(seconds(2));
+  EXPECT_EQ(seen_["shards/a"], "new") << "the older one does not come back";
+  EXPECT_EQ(of_old.size(), 2U);
+  EXPECT_FALSE(old_process->connected());
+  new_process.reset();
+  EXPECT_TRUE(until([&] { return of_old.size() == 3; })) << "until the newer one is gone";
+  EXPECT_EQ(of_old.back(), 3U);
+}
+
+TEST_F(LocalTest, CompareAndSetAnswers) {
+  const auto a = client("a");
+  std::vector<bool> answers;
+  const auto record_answer = [&](bool swapped) { answers.push_back(swapped); };
+  std::uint64_t version = 0;
+  a->watch("k", [&](const Event& event) { version = event.version; });
+  a->compare_and_set("k", "1", 0, record_answer);
+  a->compare_and_set("k", "2", 0, record_answer);
+  EXPECT_TRUE(until([&] { return answers.size() == 2; }));
+  a->compare_and_set("k", "3", version, record_answer);
+  EXPECT_TRUE(until([&] { return answers.size() == 3; }));
+  EXPECT_THAT(answers, ElementsAre(true, false, true));
+}
+
+TEST_F(LocalTest, EverythingIsSaidAgainToARestartedBroker) {
+  const auto a = client("a");
+  const auto b = client("b");
+  Leadership of_a, of_b;
+  a->announce("shards/a", "1");
+  a->campaign("/p/", 7, record(of_a));
+  watch(*b);
+  ASSERT_TRUE(until([&] { return !seen_.empty() && !of_a.empty(); }));
+  b->campaign("/p/", 3, record(of_b));
+  pass(milliseconds(100));
+
+  server_.reset();
+  EXPECT_TRUE(until([&] { return !a->connected() && !b->connected(); }));
+  EXPECT_THAT(of_a, ElementsAre(7)) << "a leader stays one while nobody can elect another";
+  b->announce("proxies/b", "said while it was away");
+  start_server();
+  EXPECT_TRUE(until([&] {
+    const auto leader = server_->directory().leader("/p/");
+    return a->connected() && b->connected() && leader && leader->name == "a";
+  }));
+  EXPECT_EQ(server_->directory().leader("/p/")->epoch, 7U);
+  EXPECT_THAT(of_a, ElementsAre(7)) << "the epoch is kept, the leader undisturbed";
+  EXPECT_TRUE(until([&] { return seen_.size() == 2; }));
+  pass(2 * lease);
+  EXPECT_THAT(seen_,
+              ElementsAre(Pair("proxies/b", "said while it was away"), Pair("shards/a", "1")));
+  EXPECT_THAT(events_, ::testing::Not(::testing::Contains("shards/a=(gone)")));
+}
+
+TEST_F(LocalTest, WhoDoesNotComeBackAfterARestartIsGoneAfterALease) {
+  auto a = client("a");
+  const auto b = client("b");
+  a->announce("shards/a", "1");
+  watch(*b);
+  ASSERT_TRUE(until([&] { return !seen_.empty(); }));
+  server_.reset();
+  a.reset();
+  pass(milliseconds(50));
+  start_server();
+  ASSERT_TRUE(until([&] { return server_->directory().session_count() == 1; }));
+  EXPECT_EQ(seen_.size(), 1U);
+  EXPECT_TRUE(until([&] { return seen_.empty(); }));
+  EXPECT_THAT(events_, ElementsAre("shards/a=1", "shards/a=(gone)"));
+}
+
+TEST_F(LocalTest, ASwapThatWasNotAnsweredIsRepeated) {
+  const auto a = client("a");
+  ASSERT_TRUE(until([&] { return a->connected(); }));
+  server_.reset();
+  std::vector<bool> answers;
+  a->compare_and_set("k", "1", 0, [&](bool swapped) { answers.push_back(swapped); });
+  pass(milliseconds(50));
+  start_server();
+  EXPECT_TRUE(until([&] { return answers.size() == 1; }));
+  EXPECT_THAT(answers, ElementsAre(true));
+}
+
+TEST_F(LocalTest, CallbacksMayCallTheCoordinator) {
+  const auto a = client("a");
+  Leadership second;
+  a->watch("start", [&](const Event&) {
+    watch(*a);
+    a->campaign("/p/", 1, [&](std::optional<std::uint32_t>) {
+      a->campaign("/p/", 1, record(second));
+      a->announce("led", "yes");
+    });
+  });
+  a->announce("start", "1");
+  EXPECT_TRUE(until([&] { return seen_.contains("led") && !second.empty(); }));
+  EXPECT_THAT(second, ElementsAre(1)) << "a repeated campaign answers with the same epoch";
+}
+
+// A peer that speaks the protocol by hand.
+class Peer {
+ public:
+  Peer(net::Context& context, const std::string& endpoint, const net::SocketOptions& options = {})
+      : socket_(context, net::SocketType::dealer, options) {
+    EXPECT_TRUE(socket_.connect(endpoint));
+  }
+  void say(const Request& request) { say(request, ++sent_); }
+  void say(const Request& request, std::uint64_t number) { raw(encode(request, number)); }
+  void raw(std::string_view frame) { (void)socket_.send_frame(frame, false); }
+  net::Socket& socket() { return socket_; }
+
+  // Whether an answer of this kind has come.
+  template <typename Body>
+  bool heard(Body* body = nullptr) {
+    net::Message message;
+    while (socket_.receive(message)) {
+      const auto reply = decode_reply(message[0]);
+      if (!reply || !std::holds_alternative<Body>(reply->body)) continue;
+      if (body != nullptr) *body = std::get<Body>(reply->body);
+      return true;
+    }
+    return false;
+  }
+
+ private:
+  net::Socket socket_;
+  std::uint64_t sent_ = 0;
+};
+
+TEST_F(LocalTest, ASilentProcessIsGoneAfterItsLease) {
+  const auto b = client("b");
+  watch(*b);
+  Peer peer(context_, endpoint_);
+  peer.say(Hello{1, "a", 1});
+  peer.say(Announce{"shards/a", "1"});
+  EXPECT_TRUE(until([&] { return seen_.size() == 1; }));
+  EXPECT_TRUE(until([&] { return seen_.empty(); }));
+  EXPECT_THAT(ended_, ElementsAre(cluster::SessionEnded::Why::expired));
+  peer.say(Ping{});
+  cluster::Failed failed;
+  EXPECT_TRUE(until([&] { return peer.heard(&failed); }));
+  EXPECT_EQ(failed.fault, cluster::Fault::unknown_session);
+}
+
+TEST_F(LocalTest, ALostMessageIsNoticed) {
+  Peer peer(context_, endpoint_);
+  peer.say(Hello{1, "a", 1}, 1);
+  EXPECT_TRUE(until([&] { return peer.heard<Welcome>(); }));
+  peer.say(Ping{}, 2);
+  EXPECT_TRUE(until([&] { return peer.heard<Pong>(); }));
+  peer.say(Ping{}, 4);
+  cluster::Failed failed;
+  EXPECT_TRUE(until([&] { return peer.heard(&failed); }));
+  EXPECT_EQ(failed.fault, cluster::Fault::unknown_session);
+  peer.say(Hello{2, "a", 1}, 1);
+  peer.say(Ping{}, 2);
+  EXPECT_TRUE(until([&] { return peer.heard<Pong>(); }));
+  EXPECT_THAT(ended_, IsEmpty());
+}
+
+TEST_F(LocalTest, NoiseIsCountedAnsweredAndHarmsNobody) {
+  const auto b = client("b");
+  watch(*b);
+  Peer peer(context_, endpoint_);
+  peer.raw("");
+  peer.raw("\x07");
+  peer.raw(std::string(5000, '\xff'));
+  (void)peer.socket().send({"one", "two"});
+  cluster::Failed failed;
+  EXPECT_TRUE(until([&] { return peer.heard(&failed); }));
+  EXPECT_EQ(failed.fault, cluster::Fault::malformed);
+  EXPECT_TRUE(until([&] { return rejected_["malformed"] == 3 && rejected_["frame_count"] == 1; }));
+  b->announce("k", "1");
+  EXPECT_TRUE(until([&] { return seen_.size() == 1; }));
+}
+
+TEST_F(LocalTest, APeerThatDoesNotReadLosesItsSession) {
+  Peer deaf(context_, endpoint_, {.receive_hwm = 1, .receive_buffer = 4096});
+  deaf.say(Hello{1, "deaf", 1});
+  deaf.say(Watch{""});
+  const auto a = client("a");
+  watch(*a);
+  int count = 0;
+  const auto announce = loop_.every(milliseconds(1), [&] {
+    for (int i = 0; i < 100; ++i)
+      a->announce("k", std::to_string(++count) + std::string(1000, 'v'));
+    if (count % 1000 == 0) deaf.say(Ping{});
+  });
+  EXPECT_TRUE(until([&] { return !ended_.empty(); }, seconds(30)));
+  loop_.cancel(announce);
+  EXPECT_THAT(ended_, ElementsAre(cluster::SessionEnded::Why::dropped));
+  const std::string last = std::to_string(count) + std::string(1000, 'v');
+  EXPECT_TRUE(until([&] { return seen_["k"] == last; })) << "the others are served";
+}
+
+}  // namespace
+}  // namespace canopy::coordination

@@ -1,0 +1,78 @@
+#include "core/coordination/member.h"
+
+#include <gtest/gtest.h>
+
+namespace canopy::coordination {
+namespace {
+
+TEST(MemberTest, AShardComesBackWhole) {
+  const ShardMember shard{.name = "results",
+                          .pid = 42,
+                          .http = "127.0.0.1:8551",
+                          .requests = "tcp://127.0.0.1:1",
+                          .updates = "tcp://127.0.0.1:2",
+                          .partitions = {{"/results/", "serving", 3}, {"", "failed: disk", 0}}};
+  const auto parsed = parse_shard_member(to_json(shard));
+  ASSERT_TRUE(parsed) << parsed.error();
+  EXPECT_EQ(to_json(*parsed), to_json(shard));
+  EXPECT_EQ(parsed->pid, 42);
+  ASSERT_EQ(parsed->partitions.size(), 2U);
+  EXPECT_EQ(parsed->partitions[0].epoch, 3U);
+  EXPECT_EQ(parsed->partitions[1].subtree, "");
+  EXPECT_EQ(parsed->partitions[1].state, "failed: disk");
+}
+
+TEST(MemberTest, AProxyComesBackWhole) {
+  const ProxyMember proxy{.name = "p1",
+                          .pid = 43,
+                          .http = "127.0.0.1:8561",
+                          .state = "ready",
+                          .clients = 7,
+                          .max_clients = 300,
+                          .kvsimple = Triple{"tcp://a:1", "tcp://a:2", "tcp://a:3"},
+                          .kvmsg = std::nullopt,
+                          .chp = Triple{"tcp://a:7", "tcp://a:8", "tcp://a:9"}};
+  const auto parsed = parse_proxy_member(to_json(proxy));
+  ASSERT_TRUE(parsed) << parsed.error();
+  EXPECT_EQ(to_json(*parsed), to_json(proxy));
+  EXPECT_EQ(parsed->kvsimple->collector, "tcp://a:3");
+  EXPECT_FALSE(parsed->kvmsg);
+  EXPECT_EQ(parsed->clients, 7U);
+}
+
+TEST(MemberTest, UnknownFieldsAreLeftAlone) {
+  const auto parsed = parse_proxy_member(R"({"name":"p1","colour":"blue","native":{"a":[1]}})");
+  ASSERT_TRUE(parsed) << parsed.error();
+  EXPECT_EQ(parsed->name, "p1");
+  EXPECT_EQ(parsed->max_clients, 0U);
+}
+
+TEST(MemberTest, ErrorsNameTheField) {
+  const auto shard = [](const char* json) { return parse_shard_member(json).error(); };
+  const auto proxy = [](const char* json) { return parse_proxy_member(json).error(); };
+  EXPECT_EQ(shard("{"), "not JSON");
+  EXPECT_EQ(shard(""), "not JSON");
+  EXPECT_EQ(shard("[]"), "'member' is not an object");
+  EXPECT_EQ(shard("{}"), "'name' is missing");
+  EXPECT_EQ(shard(R"({"name":7})"), "'name' is not a string");
+  EXPECT_EQ(shard(R"({"name":"a","pid":"x"})"), "'pid' is not an integer");
+  EXPECT_EQ(shard(R"({"name":"a","partitions":{}})"), "'partitions' is not an array");
+  EXPECT_EQ(shard(R"({"name":"a","partitions":[{},7]})"), "'partitions[1]' is not an object");
+  EXPECT_EQ(shard(R"({"name":"a","partitions":[{"epoch":-1}]})"),
+            "'partitions[0].epoch' is not an integer in range");
+  EXPECT_EQ(shard(R"({"name":"a","partitions":[{"epoch":4294967296}]})"),
+            "'partitions[0].epoch' is not an integer in range");
+  EXPECT_EQ(proxy(R"({"name":"a","clients":1.5})"), "'clients' is not an integer");
+  EXPECT_EQ(proxy(R"({"name":"a","kvmsg":[]})"), "'kvmsg' is not an object");
+  EXPECT_EQ(proxy(R"({"name":"a","kvmsg":{"updates":1}})"), "'kvmsg.updates' is not a string");
+}
+
+TEST(MemberTest, StrangeBytesNeverHarm) {
+  EXPECT_FALSE(parse_shard_member(std::string(60'000, '[')));
+  EXPECT_FALSE(parse_shard_member(std::string("{\"name\":\"\xff\xfe\"}")));
+  const ShardMember odd{.name = "\xff\xfe"};
+  EXPECT_TRUE(parse_shard_member(to_json(odd)));
+}
+
+}  // namespace
+}  // namespace canopy::coordination

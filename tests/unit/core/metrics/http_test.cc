@@ -1,0 +1,218 @@
+#include "core/metrics/http.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <future>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
+
+namespace canopy::metrics {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+// A TCP connection to HOST:PORT on the loopback.
+class Peer {
+ public:
+  explicit Peer(const std::string& address) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port =
+        htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.find(':') + 1))));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected_ = ::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
+    const timeval patience{.tv_sec = 20, .tv_usec = 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  }
+  ~Peer() { ::close(fd_); }
+  Peer(const Peer&) = delete;
+  Peer& operator=(const Peer&) = delete;
+
+  bool connected() const { return connected_; }
+  void send(const std::string& text) const {
+    EXPECT_EQ(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
+  }
+  std::string read_to_end() const {
+    std::string all;
+    char piece[4096];
+    for (ssize_t n = 0; (n = ::recv(fd_, piece, sizeof piece, 0)) > 0;) {
+      all.append(piece, static_cast<std::size_t>(n));
+    }
+    return all;
+  }
+
+ private:
+  int fd_;
+  bool connected_ = false;
+};
+
+class Http : public ::testing::Test {
+ protected:
+  std::unique_ptr<HttpServer> start(std::chrono::milliseconds stall = 10s) {
+    auto server = HttpServer::start("127.0.0.1:0", registry_, stall);
+    EXPECT_TRUE(server.ok());
+    return std::move(*server);
+  }
+  static std::string request(const HttpServer& server, const std::string& line) {
+    const Peer peer(server.address());
+    peer.send(line + " HTTP/1.1\r\nHost: test\r\n\r\n");
+    return peer.read_to_end();
+  }
+  static std::string body(const std::string& response) {
+    return response.substr(response.find("\r\n\r\n") + 4);
+  }
+
+  Registry registry_{"proxy", "p1"};
+};
+
+TEST_F(Http, TellsTheAddressItIsBoundTo) {
+  const auto server = start();
+  EXPECT_THAT(server->address(), StartsWith("127.0.0.1:"));
+  EXPECT_NE(server->address(), "127.0.0.1:0");
+}
+
+TEST_F(Http, ServesMetrics) {
+  registry_.counter("canopy_things_total", "Things.").Add({}).Increment(3);
+  const auto server = start();
+  const std::string response = request(*server, "GET /metrics?x=1");
+  EXPECT_THAT(response, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(response, HasSubstr("Content-Type: text/plain; version=0.0.4"));
+  EXPECT_THAT(response, HasSubstr("\ncanopy_things_total 3\n"));
+}
+
+TEST_F(Http, LivezFollowsTheBeats) {
+  const auto server = start(300ms);
+  EXPECT_THAT(request(*server, "GET /livez"), StartsWith("HTTP/1.1 200"));
+  std::this_thread::sleep_for(400ms);
+  const std::string silent = request(*server, "GET /livez");
+  EXPECT_THAT(silent, StartsWith("HTTP/1.1 503"));
+  EXPECT_EQ(json::parse(body(silent))["live"], false);
+  server->beat();
+  EXPECT_EQ(body(request(*server, "GET /livez")), R"({"live":true})");
+}
+
+TEST_F(Http, ReadyzNamesWhatFails) {
+  const auto server = start();
+  EXPECT_THAT(request(*server, "GET /readyz"), StartsWith("HTTP/1.1 503"));
+  server->set_ready({{"shards", ""}, {"clients", "full"}});
+  EXPECT_EQ(json::parse(body(request(*server, "GET /readyz"))),
+            json::parse(R"({"ready":false,"failing":{"clients":"full"}})"));
+  server->set_ready({{"shards", ""}});
+  const std::string ready = request(*server, "GET /readyz");
+  EXPECT_THAT(ready, StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(body(ready), R"({"ready":true})");
+}
+
+TEST_F(Http, ServesWhatWasLastPublished) {
+  const auto server = start();
+  EXPECT_THAT(request(*server, "GET /api/v1/topology"), StartsWith("HTTP/1.1 404"));
+  server->publish("/api/v1/topology", "{}");
+  server->publish("/api/v1/topology", R"({"proxies":[]})");
+  server->publish("/page", "<html>", "text/html");
+  EXPECT_EQ(body(request(*server, "GET /api/v1/topology")), R"({"proxies":[]})");
+  EXPECT_THAT(request(*server, "GET /page"), HasSubstr("Content-Type: text/html\r\n"));
+}
+
+TEST_F(Http, ListsItsPaths) {
+  const auto server = start();
+  server->publish("/page", "");
+  const json paths = {"/livez", "/metrics", "/readyz", "/page"};
+  EXPECT_EQ(json::parse(body(request(*server, "GET /")))["paths"], paths);
+  const std::string missing = request(*server, "GET /nope");
+  EXPECT_THAT(missing, StartsWith("HTTP/1.1 404 Not Found"));
+  EXPECT_EQ(json::parse(body(missing))["paths"], paths);
+  EXPECT_THAT(request(*server, "GET /%ff%fe%00"), StartsWith("HTTP/1.1 4"));
+  EXPECT_THAT(request(*server, "GET /../../etc/passwd"), StartsWith("HTTP/1.1 404"));
+}
+
+TEST_F(Http, AnswersHeadWithoutBodyAndRefusesTheRest) {
+  const auto server = start();
+  const std::string head = request(*server, "HEAD /livez");
+  EXPECT_THAT(head, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(head, HasSubstr("Content-Length: 13\r\n"));
+  EXPECT_EQ(body(head), "");
+  for (const std::string method : {"POST", "PUT", "DELETE", "OPTIONS"}) {
+    const std::string refused = request(*server, method + " /livez");
+    EXPECT_THAT(refused, StartsWith("HTTP/1.1 405")) << method;
+    EXPECT_THAT(refused, HasSubstr("Allow: GET, HEAD\r\n")) << method;
+  }
+}
+
+TEST_F(Http, ServesALargeDocumentWhole) {
+  const auto server = start();
+  const std::string large(3 << 20, 'x');
+  server->publish("/large", large);
+  EXPECT_EQ(body(request(*server, "GET /large")).size(), large.size());
+}
+
+TEST_F(Http, AnAddressInUseIsAClearError) {
+  const auto first = start();
+  const auto second = HttpServer::start(first->address(), registry_);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error(), "http " + first->address() + ": address already in use");
+}
+
+TEST_F(Http, WaitsForAnAddressThatIsBeingReleased) {
+  auto first = start();
+  const std::string address = first->address();
+  auto second = std::async(std::launch::async,
+                           [&] { return HttpServer::start(address, registry_, 10s, 10s).ok(); });
+  std::this_thread::sleep_for(200ms);
+  first.reset();
+  EXPECT_TRUE(second.get());
+}
+
+TEST_F(Http, AnUnusableAddressIsAClearError) {
+  for (const std::string address : {"192.0.2.1:0", "nonsense", "127.0.0.1:99999"}) {
+    const auto server = HttpServer::start(address, registry_, 10s, 10s);
+    ASSERT_FALSE(server.ok()) << address;
+    EXPECT_THAT(server.error(), StartsWith("http " + address + ": "));
+    EXPECT_EQ(server.error().find('\n'), std::string::npos);
+  }
+}
+
+TEST_F(Http, SilentAndBrokenPeersDoNotStopIt) {
+  const auto server = start();
+  std::vector<std::unique_ptr<Peer>> silent;
+  for (int i = 0; i < 8; ++i) {
+    silent.push_back(std::make_unique<Peer>(server->address()));
+    EXPECT_TRUE(silent.back()->connected());
+    if (i % 2 == 0) silent.back()->send("GET /met");
+  }
+  for (const std::string& garbage : {std::string(100'000, '\xff'), std::string("\0\0\r\n\r\n", 6),
+                                     std::string("GET\r\n\r\n"), std::string("\r\n\r\n")}) {
+    Peer(server->address()).send(garbage);
+  }
+  EXPECT_THAT(request(*server, "GET /livez"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(Http, ScrapesWhileTheLoopPublishes) {
+  auto& counter = registry_.counter("canopy_things_total", "Things.").Add({});
+  const auto server = start();
+  std::jthread loop([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      counter.Increment();
+      server->beat();
+      server->set_ready({{"a", ""}});
+      server->publish("/page", "page");
+      std::this_thread::sleep_for(100us);
+    }
+  });
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_THAT(request(*server, "GET /metrics"), StartsWith("HTTP/1.1 200"));
+    request(*server, "GET /readyz");
+    request(*server, "GET /page");
+  }
+}
+
+}  // namespace
+}  // namespace canopy::metrics

@@ -1,0 +1,153 @@
+#include "loadtest/ledger.h"
+
+#include <gtest/gtest.h>
+
+namespace canopy::loadtest {
+namespace {
+
+const std::vector<bool> all_visible{true, true, true};
+
+// A client that has taken a snapshot with publisher 0 at 3 and publisher 1 at 1, cut at 100.
+Ledger joined() {
+  Ledger ledger(3);
+  ledger.start();
+  ledger.floor(0, 3);
+  ledger.floor(1, 1);
+  ledger.cut(100);
+  return ledger;
+}
+
+void receive(Ledger& ledger, std::int64_t sequence, std::uint32_t publisher,
+             std::uint32_t counter) {
+  if (ledger.accept(sequence)) ledger.apply(publisher, counter);
+}
+
+TEST(Ledger, FloorsAndUpdatesJoinWithoutFault) {
+  auto ledger = joined();
+  receive(ledger, 101, 0, 4);
+  receive(ledger, 102, 1, 2);
+  receive(ledger, 110, 2, 1);
+  ledger.finish({4, 2, 1}, all_visible);
+  EXPECT_EQ(ledger.faults(), Faults{});
+  EXPECT_TRUE(ledger.converged({4, 2, 1}, all_visible));
+  EXPECT_EQ(ledger.applied(), 3u);
+}
+
+TEST(Ledger, UpdatesAtOrBelowTheCutAreInTheSnapshotAlready) {
+  auto ledger = joined();
+  receive(ledger, 99, 0, 2);
+  receive(ledger, 100, 0, 3);
+  receive(ledger, 101, 0, 4);
+  EXPECT_EQ(ledger.faults(), Faults{});
+  EXPECT_EQ(ledger.applied(), 1u);
+}
+
+TEST(Ledger, AGapIsLost) {
+  auto ledger = joined();
+  receive(ledger, 101, 0, 4);
+  receive(ledger, 105, 0, 8);
+  EXPECT_EQ(ledger.faults(), (Faults{.lost = 3}));
+}
+
+TEST(Ledger, AGapBehindTheSnapshotIsLostAtJoin) {
+  auto ledger = joined();
+  receive(ledger, 105, 0, 6);  // 4 and 5 fell between snapshot and subscription
+  receive(ledger, 106, 2, 2);  // 1 is neither in the snapshot nor came
+  EXPECT_EQ(ledger.faults(), (Faults{.lost = 3, .lost_at_join = 3}));
+}
+
+TEST(Ledger, ATruncatedSnapshotShows) {
+  Ledger ledger(3);
+  ledger.start();
+  ledger.cut(100);
+  receive(ledger, 101, 0, 4);
+  ledger.finish({4, 1, 0}, all_visible);
+  EXPECT_EQ(ledger.faults(), (Faults{.lost = 4, .lost_at_join = 3}));
+}
+
+TEST(Ledger, WhatIsMissingAtTheEndIsLost) {
+  auto ledger = joined();
+  receive(ledger, 101, 0, 4);
+  EXPECT_FALSE(ledger.converged({6, 1, 0}, all_visible));
+  ledger.finish({6, 1, 0}, all_visible);
+  EXPECT_EQ(ledger.faults(), (Faults{.lost = 2}));
+}
+
+TEST(Ledger, TheSameMessageTwiceIsRepeated) {
+  auto ledger = joined();
+  receive(ledger, 101, 0, 4);
+  receive(ledger, 101, 0, 4);
+  EXPECT_EQ(ledger.faults(), (Faults{.repeated = 1}));
+}
+
+TEST(Ledger, AnOldUpdateUnderANewSequenceIsRepeated) {
+  auto ledger = joined();
+  receive(ledger, 101, 0, 4);
+  receive(ledger, 102, 0, 4);
+  receive(ledger, 103, 0, 2);
+  EXPECT_EQ(ledger.faults(), (Faults{.repeated = 2}));
+  EXPECT_TRUE(ledger.converged({4, 1, 0}, all_visible));
+}
+
+TEST(Ledger, AnEntryTwiceInASnapshotIsRepeated) {
+  Ledger ledger(3);
+  ledger.start();
+  ledger.floor(0, 3);
+  ledger.floor(0, 3);
+  EXPECT_EQ(ledger.faults(), (Faults{.repeated = 1}));
+}
+
+TEST(Ledger, AFallingSequenceIsOutOfOrderAndNotApplied) {
+  auto ledger = joined();
+  receive(ledger, 103, 0, 4);
+  receive(ledger, 102, 1, 2);
+  EXPECT_EQ(ledger.faults(), (Faults{.out_of_order = 1}));
+  EXPECT_EQ(ledger.counter_of(1), 1u);
+}
+
+TEST(Ledger, FallingSequencesBelowTheCutAreOutOfOrderToo) {
+  auto ledger = joined();
+  receive(ledger, 99, 0, 3);
+  receive(ledger, 98, 0, 2);
+  EXPECT_EQ(ledger.faults(), (Faults{.out_of_order = 1}));
+}
+
+TEST(Ledger, ANewLifeStartsFromItsOwnSnapshot) {
+  auto ledger = joined();
+  receive(ledger, 101, 0, 4);
+  receive(ledger, 103, 0, 6);
+  ledger.start();
+  ledger.floor(0, 20);
+  ledger.floor(1, 9);
+  ledger.cut(50);  // another proxy stamps otherwise
+  receive(ledger, 51, 0, 21);
+  receive(ledger, 52, 2, 1);
+  ledger.finish({21, 9, 1}, all_visible);
+  EXPECT_EQ(ledger.faults(), (Faults{.lost = 1}));  // of the first life
+  EXPECT_TRUE(ledger.converged({21, 9, 1}, all_visible));
+}
+
+TEST(Ledger, WhatIsNotWatchedIsNotExpected) {
+  auto ledger = joined();
+  const std::vector<bool> visible{true, true, false};
+  ledger.finish({3, 1, 70}, visible);
+  EXPECT_EQ(ledger.faults(), Faults{});
+  EXPECT_TRUE(ledger.converged({3, 1, 70}, visible));
+}
+
+TEST(Ledger, WhatIsNotWatchedMustNotCome) {
+  auto ledger = joined();
+  receive(ledger, 101, 2, 1);
+  EXPECT_FALSE(ledger.converged({3, 1, 1}, {true, true, false}));
+}
+
+TEST(Ledger, AForeignPublisherIsCorruption) {
+  auto ledger = joined();
+  receive(ledger, 101, 3, 1);
+  ledger.floor(3, 1);
+  EXPECT_EQ(ledger.faults(), (Faults{.corrupted = 2}));
+  EXPECT_FALSE(ledger.converged({3, 1, 0}, all_visible));
+}
+
+}  // namespace
+}  // namespace canopy::loadtest

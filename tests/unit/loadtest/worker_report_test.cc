@@ -1,0 +1,60 @@
+#include "loadtest/worker_report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace canopy::loadtest {
+namespace {
+
+using testing::ElementsAre;
+
+WorkerReport one() {
+  WorkerReport report{.sent = 1,
+                      .blocked_sends = 2,
+                      .delivered = 3,
+                      .window_s = 4,
+                      .window_sent = 5,
+                      .window_delivered = 6,
+                      .joins = 7,
+                      .rejoins = 8,
+                      .converged = 9};
+  report.faults = {
+      .lost = 10, .lost_at_join = 11, .repeated = 12, .out_of_order = 13, .corrupted = 14};
+  report.latency.record(100);
+  report.join.record(200);
+  report.hearing = {0, 2};
+  report.heard = {0, 1};
+  return report;
+}
+
+TEST(WorkerReport, SurvivesJson) {
+  EXPECT_EQ(to_json(parse_worker_report(to_json(one()))), to_json(one()));
+}
+
+TEST(WorkerReport, MergesIntoTheAccountOfAll) {
+  auto merged = one();
+  auto other = one();
+  other.window_s = 3;
+  other.hearing = {1, 3};
+  other.heard = {1, 3};
+  merged.merge(other);
+  EXPECT_EQ(merged.sent, 2u);
+  EXPECT_EQ(merged.window_s, 4);
+  EXPECT_EQ(merged.faults.corrupted, 28u);
+  EXPECT_EQ(merged.latency.count(), 2u);
+  EXPECT_THAT(merged.hearing, ElementsAre(0, 1, 2, 3));
+  EXPECT_THAT(merged.heard, ElementsAre(0, 1, 3));
+}
+
+TEST(WorkerReport, ServedMeansHearingAndHeard) {
+  WorkerReport report;
+  report.hearing = {0, 1, 2};
+  report.heard = {0, 3};
+  // 1 sent nothing yet; 2 was not heard; 3 does not hear.
+  EXPECT_EQ(count_served(report, {4, 0, 4, 4}), 2u);
+}
+
+}  // namespace
+}  // namespace canopy::loadtest
