@@ -54,9 +54,10 @@ tsan: ## runs every test under ThreadSanitizer
 clean: ## removes what was built
 	@rm -rf build
 
+# Once; from then on the build itself notices what needs configuring anew.
 configure:
 	@deploy/setup.sh --build
-	@cmake --preset dev --log-level=WARNING
+	@[ -f build/build.ninja ] || cmake --preset dev --log-level=WARNING
 
 build-all: configure
 	@cmake --build build -j $(JOBS)

@@ -106,7 +106,7 @@ bool Client::read_updates(Recorder& recorder) {
   return true;
 }
 
-void Client::on_update(const net::Message& message, std::int64_t now, Recorder& recorder) {
+void Client::on_update(const net::Message& message, std::int64_t& now, Recorder& recorder) {
   const std::size_t size = message.size();
   if (size != frame_count(settings_.dialect)) {
     ledger_.corrupted();
@@ -132,7 +132,9 @@ void Client::on_update(const net::Message& message, std::int64_t now, Recorder& 
   }
   ledger_.apply(stamp->publisher, stamp->counter);
   ++recorder.delivered;
-  if (recorder.measuring) recorder.latency.record(now - stamp->sent_us);
+  if (!recorder.measuring) return;
+  if (now < stamp->sent_us) now = now_us();  // sent since the last look at the clock
+  recorder.latency.record(now - stamp->sent_us);
 }
 
 // Others may use the cluster at the same time, but not the keys of this run.

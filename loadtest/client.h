@@ -67,7 +67,8 @@ class Client {
   const Ledger& ledger() const { return ledger_; }
 
  private:
-  void on_update(const net::Message& message, std::int64_t now_us, Recorder& recorder);
+  // `now_us` is the time of the last look at the clock.
+  void on_update(const net::Message& message, std::int64_t& now_us, Recorder& recorder);
   void on_foreign(std::string_view key);
 
   const std::uint32_t id_;

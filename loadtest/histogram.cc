@@ -1,7 +1,7 @@
 #include "loadtest/histogram.h"
 
 #include <algorithm>
-#include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 namespace canopy::loadtest {
@@ -9,6 +9,9 @@ namespace {
 
 constexpr double least_us = 1, most_us = 1e9;
 constexpr unsigned bins = 1047;  // 1e9 ^ (1 / 1047) = 1.02
+
+// The count of a bin; -1 holds what lies below the scale and comes first.
+auto& cell(auto& counts, int bin) { return *(counts.begin() + bin + 1); }
 
 }  // namespace
 
@@ -25,7 +28,9 @@ void Histogram::record(std::int64_t us) {
 
 void Histogram::merge(const Histogram& other) {
   if (other.count_ == 0) return;
-  counts_ += other.counts_;
+  // The axes are the same: bin by bin.
+  std::transform(counts_.begin(), counts_.end(), other.counts_.begin(), counts_.begin(),
+                 std::plus<>());
   min_us_ = count_ == 0 ? other.min_us_ : std::min(min_us_, other.min_us_);
   max_us_ = std::max(max_us_, other.max_us_);
   sum_us_ += other.sum_us_;
@@ -39,7 +44,7 @@ double Histogram::percentile(double share) const {
   double below = 0;
   double us = static_cast<double>(max_us_);
   for (int bin = -1; bin <= axis.size(); ++bin) {
-    const auto here = static_cast<double>(counts_.at(bin));
+    const auto here = static_cast<double>(cell(counts_, bin));
     if (here == 0 || below + here < rank) {
       below += here;
       continue;
@@ -65,7 +70,7 @@ LatencySummary Histogram::summary() const {
 nlohmann::json Histogram::to_json() const {
   auto filled = nlohmann::json::array();
   for (int bin = -1; bin <= counts_.axis(0).size(); ++bin) {
-    if (counts_.at(bin) != 0) filled.push_back({bin, counts_.at(bin)});
+    if (cell(counts_, bin) != 0) filled.push_back({bin, cell(counts_, bin)});
   }
   return {{"bins", filled},
           {"count", count_},
@@ -77,7 +82,7 @@ nlohmann::json Histogram::to_json() const {
 Histogram Histogram::from_json(const nlohmann::json& json) {
   Histogram histogram;
   for (const auto& bin : json.at("bins")) {
-    histogram.counts_.at(bin.at(0).get<int>()) = bin.at(1).get<std::uint64_t>();
+    cell(histogram.counts_, bin.at(0).get<int>()) = bin.at(1).get<std::uint64_t>();
   }
   json.at("count").get_to(histogram.count_);
   json.at("sum_us").get_to(histogram.sum_us_);

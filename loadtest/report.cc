@@ -167,8 +167,9 @@ std::string table_details(const StepResult& step) {
     joins += fmt::format("; {} of clients that had left", step.totals.rejoins);
   say(joins);
   const auto& faults = step.totals.faults;
-  if (faults.lost_at_join > 0) {
-    say(fmt::format("{} of the lost between snapshot and first update", faults.lost_at_join));
+  if (faults.lost > 0) {
+    say(fmt::format("lost by {} clients; {} of them between snapshot and first update",
+                    step.totals.losing, faults.lost_at_join));
   }
   if (faults.corrupted > 0) say(fmt::format("{} corrupted", faults.corrupted));
   if (step.totals.blocked_sends > 0) {
@@ -221,6 +222,7 @@ nlohmann::json to_json(const StepResult& step) {
           {"blocked_sends", totals.blocked_sends},
           {"delivered", totals.delivered},
           {"lost", totals.faults.lost},
+          {"clients_losing", totals.losing},
           {"lost_at_join", totals.faults.lost_at_join},
           {"repeated", totals.faults.repeated},
           {"out_of_order", totals.faults.out_of_order},

@@ -99,7 +99,7 @@ base::Status Run::compare() {
     own = std::move(*started);
   }
   const auto done = compare_steps();
-  say("\n" + table_header());
+  if (started()) say("\n" + table_header());
   for (const auto& result : results_) show(result);
   return done;
 }

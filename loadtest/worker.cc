@@ -325,6 +325,7 @@ void Worker::send_report() {
       ledger.finish(expected_, visible);
     }
     report_.faults += ledger.faults();
+    if (ledger.faults().lost > 0) ++report_.losing;
   }
   for (std::uint32_t i = 0; i < heard.size(); ++i) {
     if (heard[i]) report_.heard.push_back(i);

@@ -24,6 +24,7 @@ void WorkerReport::merge(const WorkerReport& other) {
   joins += other.joins;
   rejoins += other.rejoins;
   converged += other.converged;
+  losing += other.losing;
   faults += other.faults;
   latency.merge(other.latency);
   join.merge(other.join);
@@ -41,6 +42,7 @@ nlohmann::json to_json(const WorkerReport& r) {
           {"joins", r.joins},
           {"rejoins", r.rejoins},
           {"converged", r.converged},
+          {"losing", r.losing},
           {"lost", r.faults.lost},
           {"lost_at_join", r.faults.lost_at_join},
           {"repeated", r.faults.repeated},
@@ -63,6 +65,7 @@ WorkerReport parse_worker_report(const nlohmann::json& json) {
   json.at("joins").get_to(r.joins);
   json.at("rejoins").get_to(r.rejoins);
   json.at("converged").get_to(r.converged);
+  json.at("losing").get_to(r.losing);
   json.at("lost").get_to(r.faults.lost);
   json.at("lost_at_join").get_to(r.faults.lost_at_join);
   json.at("repeated").get_to(r.faults.repeated);

@@ -20,6 +20,7 @@ struct WorkerReport {
   std::uint64_t joins = 0;      // snapshots completed
   std::uint64_t rejoins = 0;    // of these: of clients that had left
   std::uint64_t converged = 0;  // clients that ended with the exact map
+  std::uint64_t losing = 0;     // clients that lost anything
   Faults faults{};
   Histogram latency{};
   Histogram join{};

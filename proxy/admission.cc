@@ -13,11 +13,11 @@ void Admission::set_connections(Role role, std::uint64_t count, base::TimePoint 
   }
 }
 
-bool Admission::open(Role role, base::TimePoint now) const {
-  if (closed_) return false;
-  if (!full_since_) return true;
-  return connections_[static_cast<std::size_t>(role)] < max_clients_ &&
-         now - *full_since_ < catch_up;
+std::uint64_t Admission::room(Role role, base::TimePoint now) const {
+  const std::uint64_t count = connections_[static_cast<std::size_t>(role)];
+  if (closed_ || count >= max_clients_) return 0;
+  if (full_since_ && now - *full_since_ >= catch_up) return 0;
+  return max_clients_ - count;
 }
 
 std::uint64_t Admission::clients() const { return *std::ranges::max_element(connections_); }

@@ -28,8 +28,8 @@ class Admission {
   // Nobody new comes in any more.
   void close() { closed_ = true; }
 
-  // Whether listeners of this role should be bound.
-  bool open(Role role, base::TimePoint now) const;
+  // How many more connections of this role may come in.
+  std::uint64_t room(Role role, base::TimePoint now) const;
   bool full() const { return full_since_.has_value(); }
   // Clients connected: the connections of the role that has most.
   std::uint64_t clients() const;

@@ -38,7 +38,7 @@ net::SocketOptions socket_options(Role role, const config::Proxy& proxy) {
   if (role == Role::snapshot) options.router_mandatory = true;
   if (role == Role::updates) {
     options.send_hwm = proxy.client_hwm;
-    options.xpub_verbose = true;  // each client's subscription is seen, not the first alone
+    options.xpub_verbose = true;  // each client's coming and going is seen, not the first and last
     options.xpub_nodrop = true;   // a full subscriber is noticed before it is skipped
   }
   if (role == Role::collector) options.send_hwm = 0;
@@ -65,7 +65,9 @@ CloneFrontend::CloneFrontend(clone::Dialect dialect, const config::Endpoint& fir
       max_snapshots_(proxy.max_snapshots),
       writes_received_(
           metrics.writes_received.Add({{"dialect", std::string(clone::name(dialect))}})),
-      published_(metrics.published.Add({{"dialect", std::string(clone::name(dialect))}})),
+      delivered_(metrics.delivered.Add({{"dialect", std::string(clone::name(dialect))}})),
+      delivered_bytes_(
+          metrics.delivered_bytes.Add({{"dialect", std::string(clone::name(dialect))}})),
       blocked_(metrics.blocked_sends.Add({{"dialect", std::string(clone::name(dialect))}})),
       waiting_(metrics.snapshots_waiting.Add({{"dialect", std::string(clone::name(dialect))}})) {
   const std::string dialect_name(clone::name(dialect));
@@ -96,22 +98,11 @@ base::Status CloneFrontend::bind(std::chrono::milliseconds patience) {
     Listener& listener = at(role);
     if (auto status = listener.socket.bind(listener.endpoint, patience); !status) return status;
     listener.endpoint = listener.socket.last_endpoint();
-    listener.bound = true;
   }
   return {};
 }
 
-void CloneFrontend::set_open(Role role, bool open) {
-  Listener& listener = at(role);
-  if (open == listener.bound) return;
-  const auto status =
-      open ? listener.socket.bind(listener.endpoint) : listener.socket.unbind(listener.endpoint);
-  if (status) {
-    listener.bound = open;
-  } else if (!open) {
-    log_.warn("clone", status.error());  // a bind waits for the old listener to be gone
-  }
-}
+void CloneFrontend::arm(Role role, bool open) { at(role).monitor.arm(open); }
 
 int CloneFrontend::connections(Role role) const { return at(role).monitor.connections(); }
 
@@ -127,16 +118,13 @@ void CloneFrontend::read_subscriptions() {
     }
     const bool subscribes = event.front() == 1;
     const std::string_view topic = event.substr(1);
-    if (topic == clone::heartbeat) {
-      heartbeats_wanted_ = subscribes;
-      continue;
-    }
+    if (topic == clone::heartbeat) continue;  // sent to whoever wants it
     if (keyspace::check_prefix(topic) != keyspace::KeyFault::none) continue;  // matches no key
     if (!subscribes) {
-      if (const auto known = topics_.find(topic); known != topics_.end()) topics_.erase(known);
+      subscriptions_.remove(topic);
       continue;
     }
-    if (topics_.size() < max_topics) topics_.emplace(topic);
+    subscriptions_.add(topic);
     gate_.on_subscription(message_.peer_address(), topic, loop_.now());
     backend_.need(topic);
   }
@@ -179,16 +167,20 @@ void CloneFrontend::read_writes() {
 }
 
 void CloneFrontend::publish(std::span<const Stamped> updates) {
-  if (topics_.empty()) return;
+  if (subscriptions_.empty()) return;
+  std::size_t delivered = 0;
+  std::size_t bytes = 0;
   for (const Stamped& stamped : updates) {
     send(clone::update(dialect_, *stamped.update, stamped.stamp).span());
+    const std::size_t subscribers = subscriptions_.matching(stamped.update->key);
+    delivered += subscribers;
+    bytes += subscribers * stamped.update->bytes();
   }
-  published_.Increment(static_cast<double>(updates.size()));
+  delivered_.Increment(static_cast<double>(delivered));
+  delivered_bytes_.Increment(static_cast<double>(bytes));
 }
 
-void CloneFrontend::heartbeat() {
-  if (heartbeats_wanted_ || !topics_.empty()) send(clone::heartbeat_message().span());
-}
+void CloneFrontend::heartbeat() { send(clone::heartbeat_message().span()); }
 
 // A full subscriber makes the first frame fail: count it, then go on without it for this message.
 void CloneFrontend::send(std::span<const std::string_view> frames) {
@@ -218,10 +210,12 @@ void CloneFrontend::finished(const char* result, base::Duration took) {
   metrics_.snapshot_duration.Observe(std::chrono::duration<double>(took).count());
 }
 
-std::optional<base::Duration> CloneFrontend::serve_snapshots() {
+std::optional<base::Duration> CloneFrontend::serve_snapshots(bool full) {
   const base::TimePoint now = loop_.now();
   if (!gate_.empty()) {
-    for (auto& request : gate_.take_released(now)) released_.push_back(std::move(request));
+    for (auto& request :
+         gate_.take_released(now, full ? JoinGate::grace_when_full : JoinGate::grace))
+      released_.push_back(std::move(request));
   }
   for (std::size_t left = released_.size(); left > 0 && snapshots_.size() < max_snapshots_;
        --left) {
@@ -252,7 +246,8 @@ std::optional<base::Duration> CloneFrontend::serve_snapshots() {
 }
 
 void CloneFrontend::renew_needs() {
-  for (const std::string& topic : topics_) backend_.need(topic);
+  if (subscriptions_.overflowed()) return backend_.need("");
+  for (const auto& [topic, subscribers] : subscriptions_.topics()) backend_.need(topic);
 }
 
 void CloneFrontend::report() {

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <memory>
-#include <set>
 #include <span>
 #include <string>
 
@@ -18,6 +17,7 @@
 #include "proxy/metrics.h"
 #include "proxy/snapshots.h"
 #include "proxy/stamped.h"
+#include "proxy/subscriptions.h"
 
 namespace canopy::proxy {
 
@@ -39,8 +39,8 @@ class CloneFrontend {
                 Metrics& metrics, Backend& backend);
 
   base::Status bind(std::chrono::milliseconds patience);
-  // Binds or unbinds the listener of a role; tries again at the next call when it cannot yet.
-  void set_open(Role role, bool open);
+  // Lets the next connection of a role in, or nobody; clients that are in stay.
+  void arm(Role role, bool open);
   int connections(Role role) const;
   const config::Endpoint& endpoint(Role role) const;
   wire::clone::Dialect dialect() const { return dialect_; }
@@ -51,7 +51,7 @@ class CloneFrontend {
   void heartbeat();
   // Answers the snapshot requests whose time has come and sends what clients can take. How long
   // until this wants to be called again; nothing while no snapshot is under way.
-  std::optional<base::Duration> serve_snapshots();
+  std::optional<base::Duration> serve_snapshots(bool full);
   // Keeps the mirrors of what clients subscribe to.
   void renew_needs();
   void report();
@@ -64,7 +64,6 @@ class CloneFrontend {
     net::Monitor monitor;
     config::Endpoint endpoint;
     metrics::Gauge& gauge;
-    bool bound = false;
   };
 
   Listener& at(Role role) { return *listeners_[static_cast<std::size_t>(role)]; }
@@ -76,23 +75,20 @@ class CloneFrontend {
   Delivery deliver(const std::string& peer, std::span<const std::string_view> frames);
   void finished(const char* result, base::Duration took);
 
-  // Distinct subscriptions beyond this are served, but their partitions stay mirrored for good.
-  static constexpr std::size_t max_topics = 100'000;
-
   wire::clone::Dialect dialect_;
   net::Loop& loop_;
   Metrics& metrics_;
   Backend& backend_;
   std::array<std::unique_ptr<Listener>, roles.size()> listeners_;
   net::Message message_;
-  std::set<std::string, std::less<>> topics_;  // subscribed to at the moment
-  bool heartbeats_wanted_ = false;
+  Subscriptions subscriptions_;
   JoinGate gate_;
   std::deque<JoinGate::Request> released_;  // wait for a mirror or for a free place
   std::size_t max_snapshots_;
   Snapshots snapshots_;
   metrics::Counter& writes_received_;
-  metrics::Counter& published_;
+  metrics::Counter& delivered_;
+  metrics::Counter& delivered_bytes_;
   metrics::Counter& blocked_;
   metrics::Gauge& waiting_;
   base::log::RateLimited log_;

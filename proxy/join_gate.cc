@@ -37,12 +37,13 @@ void JoinGate::pair(Waiting& waiting) {
   waiting.subscribed = true;
 }
 
-std::vector<JoinGate::Request> JoinGate::take_released(base::TimePoint now) {
+std::vector<JoinGate::Request> JoinGate::take_released(base::TimePoint now,
+                                                       base::Duration unsubscribed_wait) {
   forget_old(now);
   std::vector<Request> released;
   std::deque<Waiting> still_waiting;
   for (Waiting& waiting : waiting_) {
-    if (now - waiting.request.since >= (waiting.subscribed ? settle : grace)) {
+    if (now - waiting.request.since >= (waiting.subscribed ? settle : unsubscribed_wait)) {
       released.push_back(std::move(waiting.request));
     } else {
       still_waiting.push_back(std::move(waiting));

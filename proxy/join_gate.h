@@ -21,6 +21,8 @@ class JoinGate {
  public:
   static constexpr base::Duration settle = std::chrono::milliseconds(10);
   static constexpr base::Duration grace = std::chrono::milliseconds(500);
+  // At a full proxy a client may be half in: its subscription still knocks.
+  static constexpr base::Duration grace_when_full = std::chrono::seconds(10);
   // A subscription that no request used in this time belongs to a client that wants no snapshot.
   static constexpr base::Duration keep = std::chrono::seconds(10);
   static constexpr std::size_t max_subscriptions = 4096;  // remembered per address
@@ -38,7 +40,7 @@ class JoinGate {
   bool on_request(const std::string& address, std::string peer, std::string prefix,
                   base::TimePoint now);
   // The requests that may be answered now, oldest first.
-  std::vector<Request> take_released(base::TimePoint now);
+  std::vector<Request> take_released(base::TimePoint now, base::Duration unsubscribed_wait = grace);
 
   bool empty() const { return waiting_.empty(); }
   std::size_t waiting() const { return waiting_.size(); }

@@ -37,9 +37,12 @@ Metrics::Metrics(const std::string& name)
           registry.gauge("canopy_connections", "Connections of clients, by dialect and role.")),
       writes_received(
           registry.counter("canopy_writes_received_total", "Updates received from clients.")),
-      published(registry.counter(
-          "canopy_updates_published_total",
-          "Updates handed to the dialect's subscribers; each subscriber that matches gets one.")),
+      delivered(registry.counter(
+          "canopy_updates_delivered_total",
+          "Updates handed to the queues of subscribed clients, one for each that matches.")),
+      delivered_bytes(registry.counter(
+          "canopy_delivered_bytes_total",
+          "Bytes of keys, values and properties handed to the queues of subscribed clients.")),
       blocked_sends(registry.counter("canopy_hwm_blocked_sends_total",
                                      "Sends that found a subscriber's queue full: a lower bound of "
                                      "what such subscribers missed.")),

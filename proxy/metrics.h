@@ -30,7 +30,8 @@ class Metrics {
   // By dialect, and by dialect and role.
   metrics::Family<metrics::Gauge>& connections;
   metrics::Family<metrics::Counter>& writes_received;
-  metrics::Family<metrics::Counter>& published;
+  metrics::Family<metrics::Counter>& delivered;
+  metrics::Family<metrics::Counter>& delivered_bytes;
   metrics::Family<metrics::Counter>& blocked_sends;
   metrics::Family<metrics::Counter>& snapshot_requests;
   metrics::Family<metrics::Gauge>& snapshots_waiting;

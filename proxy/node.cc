@@ -137,7 +137,7 @@ void Node::end_turn() {
     }
   }
   for (auto& frontend : frontends_) {
-    if (const auto wait = frontend->serve_snapshots()) wake_in(*wait);
+    if (const auto wait = frontend->serve_snapshots(admission_.full())) wake_in(*wait);
   }
 }
 
@@ -167,6 +167,8 @@ void Node::wake_in(base::Duration delay) {
 
 void Node::connections_changed() { admit(); }
 
+// Doors let one connection in at a time: with several dialects the last places are dealt out among
+// as many doors as there are places.
 void Node::admit() {
   const base::TimePoint now = loop_.now();
   const bool was_full = admission_.full();
@@ -175,8 +177,13 @@ void Node::admit() {
     for (const auto& frontend : frontends_) connections += frontend->connections(role);
     admission_.set_connections(role, static_cast<std::uint64_t>(std::max(connections, 0)), now);
   }
+  ++door_turn_;
   for (const Role role : roles) {
-    for (auto& frontend : frontends_) frontend->set_open(role, admission_.open(role, now));
+    std::uint64_t room = admission_.room(role, now);
+    for (std::size_t i = 0; i < frontends_.size(); ++i) {
+      frontends_[(i + door_turn_) % frontends_.size()]->arm(role, room > 0);
+      if (room > 0) --room;
+    }
   }
   if (admission_.full() == was_full) return;
   log::info("admission", admission_.full() ? "full: further clients wait outside" : "open again",

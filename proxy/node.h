@@ -30,7 +30,7 @@ class Node final : private Backend {
                                                    const config::Proxy& proxy, net::Loop& loop);
   ~Node() override;
 
-  // Out of the directory, listeners unbound, writes passed on.
+  // Out of the directory, doors closed, writes passed on.
   void drain();
 
  private:
@@ -64,6 +64,7 @@ class Node final : private Backend {
   Upstream upstream_;
   std::vector<std::unique_ptr<CloneFrontend>> frontends_;
   Admission admission_;
+  std::size_t door_turn_ = 0;
   FlushPacer pacer_;
   std::int64_t last_stamp_;
   std::vector<Stamped> pending_;

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 preset=${1:?usage: $0 asan|tsan [--unit] [pytest arguments]}
 shift
 jobs=$(nproc)
-cmake --preset "$preset" --log-level=WARNING
+[ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" --log-level=WARNING
 cmake --build --preset "$preset" -j "$jobs"
 
 reports=$PWD/build/$preset/reports

@@ -333,13 +333,14 @@ void Registry::withdraw(const SessionId& session, Effects& effects) {
 }
 
 void Registry::end(const SessionId& session, SessionEnded::Why why, Effects& effects) {
-  const SessionId id = session;  // the argument may live in what is erased here
-  const std::string name = sessions_.at(id).name;
-  names_.erase(name);
-  sessions_.erase(id);
-  withdraw(id, effects);
-  if (why == SessionEnded::Why::superseded) fail(effects, id, Fault::superseded, name);
-  effects.changes.emplace_back(SessionEnded{id, name, why});
+  const SessionEnded ended{session, sessions_.at(session).name, why};
+  names_.erase(ended.name);
+  sessions_.erase(ended.session);
+  withdraw(ended.session, effects);
+  if (why == SessionEnded::Why::superseded) {
+    fail(effects, ended.session, Fault::superseded, ended.name);
+  }
+  effects.changes.emplace_back(ended);
 }
 
 std::optional<Registry::Leader> Registry::leader(const std::string& partition) const {

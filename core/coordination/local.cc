@@ -23,7 +23,7 @@ constexpr base::Duration connect_period = std::chrono::milliseconds(50);
 // After a refusal that may pass, such as a full directory.
 constexpr base::Duration retry_period = std::chrono::seconds(5);
 constexpr std::size_t max_pending_swaps = 256;
-constexpr int messages_per_turn = 256;
+constexpr int messages_per_turn = 1024;
 
 std::string random_session() {
   std::random_device random;
@@ -154,7 +154,7 @@ class LocalCoordinator final : public Coordinator {
     } else {
       say_again_.reset();
       sent_ = 0;
-      const bool sent = send(Hello{++attempt_, name_, started_});
+      const bool sent = send(Hello{name_, started_});
       wake_at(now + (sent ? hello_period : connect_period));
     }
   }
@@ -174,7 +174,9 @@ class LocalCoordinator final : public Coordinator {
 
   void heard_from(const Numbered<Reply>& reply) {
     if (const auto* welcome = std::get_if<Welcome>(&reply.body)) {
-      if (welcome->attempt == attempt_ && !live_) on(*welcome);
+      received_ =
+          reply.number;  // the first, if hello was said twice: both sides count anew each time
+      if (!live_) on(*welcome);
       return;
     }
     if (!live_) {  // all but a refusal is of the session before, and will be told again
@@ -193,7 +195,6 @@ class LocalCoordinator final : public Coordinator {
         base::Duration(static_cast<std::int64_t>(std::min(welcome.lease_us, longest_lease_us)));
     ping_period_ = std::clamp(lease_ / 3, shortest_ping_period, longest_ping_period);
     wake_at(loop_.now() + ping_period_);
-    received_ = 1;
     for (const auto& [key, value] : announced_) say(Announce{key, value});
     for (const auto& [partition, candidacy] : candidacies_) {
       say(Campaign{partition, candidacy.least_epoch, candidacy.held});
@@ -209,8 +210,9 @@ class LocalCoordinator final : public Coordinator {
   void on(const Pong&) {}
 
   void on(const cluster::KeyChanged& change) {
-    for (std::size_t i = 0; i < watches_.size(); ++i) {  // watchers may add watches
-      Watched& watch = watches_[i];
+    const std::size_t count = watches_.size();
+    for (std::size_t i = 0; i < count; ++i) {  // by index: watchers may add watches
+      Watched& watch = watches_.at(i);
       if (!change.key.starts_with(watch.prefix)) continue;
       const auto known = watch.known.find(change.key);
       if (!change.value) {
@@ -296,7 +298,6 @@ class LocalCoordinator final : public Coordinator {
   net::Loop::TimerId timer_ = 0;
 
   bool live_ = false;  // welcomed, and nothing lost since
-  std::uint32_t attempt_ = 0;
   std::uint64_t sent_ = 0;
   std::uint64_t received_ = 0;
   std::optional<base::TimePoint> say_again_;  // after a refusal

@@ -14,6 +14,8 @@ template <typename... Handlers>
 struct Overloaded : Handlers... {
   using Handlers::operator()...;
 };
+template <typename... Handlers>
+Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
 std::uint64_t microseconds(base::TimePoint time) {
   return static_cast<std::uint64_t>(time.time_since_epoch().count());
@@ -21,12 +23,11 @@ std::uint64_t microseconds(base::TimePoint time) {
 
 }  // namespace
 
-LocalServer::LocalServer(net::Context& context, net::Loop& loop, base::Duration lease)
+LocalServer::LocalServer(net::Context& context, net::Loop& loop, base::Duration lease, int queue)
     : loop_(loop),
       registry_(lease, microseconds(loop.now())),
-      // The queue of a peer holds a whole directory, as a new watch of everything asks for.
       socket_(context, net::SocketType::router,
-              {.send_hwm = 2 * static_cast<int>(cluster::max_directory_keys),
+              {.send_hwm = queue,
                .max_frame_bytes = max_message_bytes,
                .router_mandatory = true,
                .router_handover = true}),
@@ -78,7 +79,7 @@ void LocalServer::handle(const cluster::SessionId& from, const Numbered<Request>
     carry_out(registry_.hello(from, hello->name, hello->started, loop_.now()));
     if (!registry_.knows(from)) return;
     links_[from] = {.received = 1, .sent = 0};
-    send(from, Welcome{hello->attempt, static_cast<std::uint64_t>(registry_.lease().count())});
+    send(from, Welcome{static_cast<std::uint64_t>(registry_.lease().count())});
     return;
   }
   // A hole in the count is answered like a lost session: either way, all is to be said again.
@@ -113,7 +114,7 @@ cluster::Effects LocalServer::apply(const cluster::SessionId& from, const Reques
 }
 
 // Sends what is to be sent, which may end sessions, which may have effects in turn.
-void LocalServer::carry_out(cluster::Effects effects) {
+void LocalServer::carry_out(const cluster::Effects& effects) {
   std::vector<cluster::SessionId> deaf;
   for (const cluster::Letter& letter : effects.letters) {
     const Reply reply =

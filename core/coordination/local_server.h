@@ -23,7 +23,12 @@ class LocalServer {
   using Observer = std::function<void(const cluster::Change&)>;
   using Rejected = std::function<void(std::string_view reason)>;
 
-  LocalServer(net::Context& context, net::Loop& loop, base::Duration lease);
+  // Room in the queue of each peer for a whole directory, as a watch of everything asks for.
+  static constexpr int usual_queue = 2 * static_cast<int>(cluster::max_directory_keys);
+
+  // `queue`: messages that wait for a peer before it is given up.
+  LocalServer(net::Context& context, net::Loop& loop, base::Duration lease,
+              int queue = usual_queue);
   ~LocalServer();
   LocalServer(const LocalServer&) = delete;
   LocalServer& operator=(const LocalServer&) = delete;
@@ -51,7 +56,7 @@ class LocalServer {
   void reject(const cluster::SessionId& from, std::string_view reason, const std::string& why);
   void handle(const cluster::SessionId& from, const Numbered<Request>& request);
   cluster::Effects apply(const cluster::SessionId& from, const Request& request);
-  void carry_out(cluster::Effects effects);
+  void carry_out(const cluster::Effects& effects);
   net::SendResult send(const cluster::SessionId& to, const Reply& reply);
 
   net::Loop& loop_;

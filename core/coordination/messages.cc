@@ -123,7 +123,7 @@ void take_all(Reader& in, Fields&... fields) {
   (in.take(fields), ...);
 }
 
-void read(Reader& in, Hello& m) { take_all(in, m.attempt, m.name, m.started); }
+void read(Reader& in, Hello& m) { take_all(in, m.name, m.started); }
 void read(Reader&, Ping&) {}
 void read(Reader& in, Announce& m) {
   in.take(m.key);
@@ -137,7 +137,7 @@ void read(Reader& in, CompareAndSet& m) {
 }
 void read(Reader& in, Watch& m) { in.take(m.prefix); }
 void read(Reader&, Resign&) {}
-void read(Reader& in, Welcome& m) { take_all(in, m.attempt, m.lease_us); }
+void read(Reader& in, Welcome& m) { in.take(m.lease_us); }
 void read(Reader&, Pong&) {}
 void read(Reader& in, cluster::KeyChanged& m) { take_all(in, m.key, m.value, m.version); }
 void read(Reader& in, cluster::Watched& m) { in.take(m.prefix); }
@@ -146,7 +146,7 @@ void read(Reader& in, cluster::Lost& m) { in.take(m.partition); }
 void read(Reader& in, cluster::Swapped& m) { take_all(in, m.request, m.swapped); }
 void read(Reader& in, cluster::Failed& m) { take_all(in, m.fault, m.subject); }
 
-std::string write(Writer out, const Hello& m) { return out.fields(m.attempt, m.name, m.started); }
+std::string write(Writer out, const Hello& m) { return out.fields(m.name, m.started); }
 std::string write(Writer out, const Ping&) { return out.fields(); }
 std::string write(Writer out, const Announce& m) { return out.fields(m.key, Binary{m.value}); }
 std::string write(Writer out, const Campaign& m) {
@@ -157,7 +157,7 @@ std::string write(Writer out, const CompareAndSet& m) {
 }
 std::string write(Writer out, const Watch& m) { return out.fields(m.prefix); }
 std::string write(Writer out, const Resign&) { return out.fields(); }
-std::string write(Writer out, const Welcome& m) { return out.fields(m.attempt, m.lease_us); }
+std::string write(Writer out, const Welcome& m) { return out.fields(m.lease_us); }
 std::string write(Writer out, const Pong&) { return out.fields(); }
 std::string write(Writer out, const cluster::KeyChanged& m) {
   return out.fields(m.key, m.value, m.version);

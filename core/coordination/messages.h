@@ -5,14 +5,14 @@
 //   then       one MessagePack array: [type, number, fields…]
 //
 //   type  message          fields
-//      1  Hello            attempt, name, started
+//      1  Hello            name, started
 //      2  Ping
 //      3  Announce         key, value
 //      4  Campaign         partition, least_epoch, held_epoch
 //      5  CompareAndSet    request, key, value, expected
 //      6  Watch            prefix
 //      7  Resign
-//     65  Welcome          attempt, lease_us
+//     65  Welcome          lease_us
 //     66  Pong
 //     67  KeyChanged       key, value or nil, version
 //     68  Watched          prefix
@@ -42,7 +42,6 @@ inline constexpr std::size_t max_message_bytes =
     cluster::max_directory_value_bytes + (std::size_t{1} << 10);
 
 struct Hello {
-  std::uint32_t attempt = 0;  // echoed by the Welcome that belongs to it
   std::string name{};
   std::uint64_t started = 0;  // when the process began, in µs since the Unix epoch
 };
@@ -69,7 +68,6 @@ struct Resign {};
 using Request = std::variant<Hello, Ping, Announce, Campaign, CompareAndSet, Watch, Resign>;
 
 struct Welcome {
-  std::uint32_t attempt = 0;
   std::uint64_t lease_us = 0;
 };
 struct Pong {};

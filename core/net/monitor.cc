@@ -1,14 +1,20 @@
 #include "core/net/monitor.h"
 
+#include <sys/epoll.h>
+
+#include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 
 namespace canopy::net {
 
 Monitor::Monitor(Context& context, Socket& socket, const std::string& name)
     : pair_(context, SocketType::pair, {.receive_hwm = 0}) {
   const std::string endpoint = "inproc://monitor/" + name;
-  const int rc = zmq_socket_monitor(socket.ref().handle(), endpoint.c_str(),
-                                    ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED);
+  const int rc =
+      zmq_socket_monitor(socket.ref().handle(), endpoint.c_str(),
+                         ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED);
   if (rc != 0) throw zmq::error_t();
   if (const auto status = pair_.connect(endpoint); !status) throw zmq::error_t();
 }
@@ -17,12 +23,52 @@ bool Monitor::drain() {
   const int before = connections_;
   // An event is two frames: number (16 bits) and value (32 bits), then the endpoint.
   while (pair_.receive(message_)) {
-    if (message_.size() == 0 || message_[0].size() < sizeof(std::uint16_t)) continue;
     std::uint16_t event = 0;
+    std::int32_t value = 0;
+    if (message_.size() == 0 || message_[0].size() != sizeof event + sizeof value) continue;
     std::memcpy(&event, message_[0].data(), sizeof event);
-    connections_ += event == ZMQ_EVENT_ACCEPTED ? 1 : -1;
+    std::memcpy(&value, message_[0].data() + sizeof event, sizeof value);
+    if (event == ZMQ_EVENT_LISTENING) {
+      listener_ = value;
+    } else {
+      connections_ += event == ZMQ_EVENT_ACCEPTED ? 1 : -1;
+    }
   }
   return connections_ != before;
+}
+
+void Monitor::arm(bool open) {
+  if (epoll_ < 0) find_registration();
+  if (epoll_ < 0) return;
+  epoll_event event{};
+  event.events = open ? EPOLLIN | EPOLLONESHOT : 0u;
+  event.data.u64 = epoll_data_;
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, listener_, &event);
+}
+
+// The kernel tells which epoll watches which descriptor, for what and with which user data:
+// "tfd: FD events: HEX data: HEX …", a line each (proc(5), /proc/PID/fdinfo).
+void Monitor::find_registration() {
+  if (listener_ < 0) return;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", ignored)) {
+    if (std::filesystem::read_symlink(entry, ignored) != "anon_inode:[eventpoll]") continue;
+    const std::string number = entry.path().filename();
+    std::ifstream info("/proc/self/fdinfo/" + number);
+    for (std::string line; std::getline(info, line);) {
+      int descriptor = -1;
+      unsigned events = 0;
+      unsigned long long data = 0;
+      if (std::sscanf(line.c_str(), "tfd: %d events: %x data: %llx", &descriptor, &events, &data) !=
+              3 ||
+          descriptor != listener_ || (events & EPOLLIN) == 0) {
+        continue;
+      }
+      epoll_ = std::stoi(number);
+      epoll_data_ = data;
+      return;
+    }
+  }
 }
 
 }  // namespace canopy::net

@@ -1,8 +1,18 @@
-// Counts the connections of one listening socket through libzmq's socket monitor.
+// Watches the listener of one bound socket through libzmq's socket monitor: counts its connections,
+// and is its doorkeeper.
+//
 // Belongs to the loop of its socket; must be drained (the loop does it), for an unread monitor
 // blocks libzmq's I/O thread.
+//
+// The door: libzmq accepts whoever comes, and zmq_unbind would end every connection that the
+// listener has accepted. But it accepts one connection for each readiness event of its epoll, so
+// the doorkeeper re-registers the listening descriptor there as one-shot: each arm() lets exactly
+// one connection in, and whoever is not let in waits in the kernel's accept queue, in order of
+// arrival, costing neither descriptors nor CPU. Failing accepts (no descriptors left) cannot spin
+// the I/O thread either. Until libzmq has registered its listener the door stands open.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "core/net/socket.h"
@@ -11,7 +21,7 @@ namespace canopy::net {
 
 class Monitor {
  public:
-  // `name` is unique within the process.
+  // Before the socket is bound. `name` is unique within the process.
   Monitor(Context& context, Socket& socket, const std::string& name);
 
   Socket& socket() { return pair_; }
@@ -20,10 +30,19 @@ class Monitor {
   // Accepted and not yet closed connections; each holds one descriptor.
   int connections() const { return connections_; }
 
+  // Lets the next connection in, or nobody. To be said again after each connection, and a few times
+  // a second: an accept that failed leaves the door shut.
+  void arm(bool open);
+
  private:
+  void find_registration();
+
   Socket pair_;
   Message message_;
   int connections_ = 0;
+  int listener_ = -1;  // libzmq's descriptor; known once its event has been read
+  int epoll_ = -1;     // libzmq's, in which the listener is registered
+  std::uint64_t epoll_data_ = 0;
 };
 
 }  // namespace canopy::net

@@ -88,7 +88,7 @@ Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
     socket_.set(opt::router_handover, options.router_handover ? 1 : 0);
   }
   if (type == SocketType::xpub) {
-    socket_.set(opt::xpub_verbose, options.xpub_verbose ? 1 : 0);
+    socket_.set(opt::xpub_verboser, options.xpub_verbose ? 1 : 0);
     socket_.set(opt::xpub_nodrop, options.xpub_nodrop ? 1 : 0);
   }
 }

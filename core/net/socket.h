@@ -48,7 +48,7 @@ struct SocketOptions {
   std::string routing_id{};       // dealer: names the peer to a router; empty = chosen by it
   bool router_mandatory = false;  // router: a send to an unknown or full peer fails, not drops
   bool router_handover = false;   // router: a peer that returns under its old name replaces it
-  bool xpub_verbose = false;      // xpub: pass on every subscription, repeated ones too
+  bool xpub_verbose = false;      // xpub: pass on every subscription and its end, repeated or not
   bool xpub_nodrop = false;       // xpub: a send fails when any matching subscriber is full
   bool immediate = false;         // queue only to completed connections
 };

@@ -246,11 +246,11 @@ class Cluster:
         return json.loads(body)
 
     def member(self, name):
-        """What the topology says of a shard or proxy, or None."""
+        """What the topology says of a shard or proxy, or None while it is down."""
         topology = self.topology()
         for member in topology["shards"] + topology["proxies"]:
             if member["name"] == name:
-                return member
+                return member if member["state"] != "down" else None
         return None
 
     def partition(self, shard_name, subtree):

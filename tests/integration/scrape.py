@@ -38,16 +38,16 @@ class Metrics:
                 labels = dict(LABEL.findall(match[2] or ""))
                 self.samples.append((match[1], labels, float(match[3])))
 
-    def select(self, name, **labels):
+    def select(self, series, /, **labels):
         return [
             (its, value)
             for found, its, value in self.samples
-            if found == name and labels.items() <= its.items()
+            if found == series and labels.items() <= its.items()
         ]
 
-    def has(self, name, **labels):
-        return bool(self.select(name, **labels))
+    def has(self, series, /, **labels):
+        return bool(self.select(series, **labels))
 
-    def sum(self, name, **labels):
+    def sum(self, series, /, **labels):
         """The sum over all series that carry these labels; 0 if there is none."""
-        return sum(value for _, value in self.select(name, **labels))
+        return sum(value for _, value in self.select(series, **labels))

@@ -148,6 +148,6 @@ def test_a_flood_of_requests_is_bounded(cluster, flock, context, bystanders):
         except zmq.Again:
             break
     flock.run_for(1)
-    fair = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/bad/")
+    fair = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/bad/fair/")
     assert fair.map == {}
     greedy.close()

@@ -9,8 +9,8 @@ from clusterfile import DIALECTS, proxy, shard
 from promises import check_never_back, check_unbroken, value_of
 from waiting import eventually
 
-BURSTS, BURST = 400, 10
-PADDING = 600
+BURSTS, BURST = 150, 5
+PADDING = 400
 
 
 def committed(cluster):
@@ -37,14 +37,17 @@ def settled(read):
 
 
 def test_drops_are_counted_and_repaired(start_cluster, flock):
-    link = {"link_hwm": 2, "link_receive_buffer": 4096}
     cluster = start_cluster(
-        [shard("s1", "*", updates_hwm=2, updates_send_buffer=4096)],
-        [proxy("p1", **link), proxy("p2", **link)],
+        [shard("s1", "*", updates_hwm=5, updates_send_buffer=4096)],
+        [proxy("p1", link_hwm=2, link_receive_buffer=4096), proxy("p2")],
         broker={"lease_ms": 60_000},
     )
-    stopped_side = [flock.join(each, cluster.triple("p1", each)) for each in DIALECTS]
-    other_side = [flock.join(each, cluster.triple("p2", each)) for each in DIALECTS]
+    # The chp clients have no other server to go to: they wait for the stopped one.
+    options = {"chp": {"patience": 3600.0}}
+    stopped_side, other_side = (
+        [flock.join(each, cluster.triple(name, each), **options.get(each, {})) for each in DIALECTS]
+        for name in ("p1", "p2")
+    )
     observer = other_side[0]
     writer = flock.writer("kvsimple", cluster.triple("p2", "kvsimple"))
     keys = [b"/k/%d" % i for i in range(50)]

@@ -100,8 +100,8 @@ def test_everything_is_there_with_help(cluster, used, name):
 
 
 def test_the_numbers_are_right(cluster, used, flock):
-    def proxy_metric(name, **labels):
-        return cluster.metrics("p1").sum(name, **labels)
+    def proxy_metric(series, **labels):
+        return cluster.metrics("p1").sum(series, **labels)
 
     pid = cluster.process("p1").pid
     eventually(lambda: proxy_metric("canopy_clients") == len(DIALECTS), "clients are counted")

@@ -19,7 +19,8 @@ WorkerReport one() {
                       .window_delivered = 6,
                       .joins = 7,
                       .rejoins = 8,
-                      .converged = 9};
+                      .converged = 9,
+                      .losing = 15};
   report.faults = {
       .lost = 10, .lost_at_join = 11, .repeated = 12, .out_of_order = 13, .corrupted = 14};
   report.latency.record(100);

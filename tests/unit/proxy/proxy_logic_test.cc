@@ -4,6 +4,7 @@
 #include "proxy/flush_pacer.h"
 #include "proxy/join_gate.h"
 #include "proxy/snapshots.h"
+#include "proxy/subscriptions.h"
 
 namespace canopy::proxy {
 namespace {
@@ -13,23 +14,24 @@ constexpr base::TimePoint start{1h};
 
 TEST(Admission, EveryRoleAdmitsAtMostMaxClients) {
   Admission admission(2);
-  for (const Role role : roles) EXPECT_TRUE(admission.open(role, start));
+  for (const Role role : roles) EXPECT_EQ(admission.room(role, start), 2u);
   admission.set_connections(Role::snapshot, 2, start);
   EXPECT_TRUE(admission.full());
-  EXPECT_FALSE(admission.open(Role::snapshot, start));
+  EXPECT_EQ(admission.room(Role::snapshot, start), 0u);
   // Those already half in complete their three connections.
-  EXPECT_TRUE(admission.open(Role::updates, start));
+  EXPECT_EQ(admission.room(Role::updates, start), 2u);
   admission.set_connections(Role::updates, 2, start + 1ms);
-  admission.set_connections(Role::collector, 2, start + 1ms);
-  for (const Role role : roles) EXPECT_FALSE(admission.open(role, start + 1ms));
+  admission.set_connections(Role::collector, 1, start + 1ms);
+  EXPECT_EQ(admission.room(Role::updates, start + 1ms), 0u);
+  EXPECT_EQ(admission.room(Role::collector, start + 1ms), 1u);
   EXPECT_EQ(admission.clients(), 2u);
 }
 
 TEST(Admission, ClosesWhatNobodyCompletes) {
   Admission admission(2);
   admission.set_connections(Role::updates, 2, start);
-  EXPECT_TRUE(admission.open(Role::snapshot, start + Admission::catch_up - 1ms));
-  EXPECT_FALSE(admission.open(Role::snapshot, start + Admission::catch_up));
+  EXPECT_EQ(admission.room(Role::snapshot, start + Admission::catch_up - 1ms), 2u);
+  EXPECT_EQ(admission.room(Role::snapshot, start + Admission::catch_up), 0u);
 }
 
 TEST(Admission, OpensAgainWhenSomebodyLeaves) {
@@ -37,9 +39,9 @@ TEST(Admission, OpensAgainWhenSomebodyLeaves) {
   admission.set_connections(Role::snapshot, 2, start);
   admission.set_connections(Role::snapshot, 1, start + 1s);
   EXPECT_FALSE(admission.full());
-  for (const Role role : roles) EXPECT_TRUE(admission.open(role, start + 10s));
+  for (const Role role : roles) EXPECT_GT(admission.room(role, start + 10s), 0u);
   admission.close();
-  for (const Role role : roles) EXPECT_FALSE(admission.open(role, start + 10s));
+  for (const Role role : roles) EXPECT_EQ(admission.room(role, start + 10s), 0u);
 }
 
 TEST(FlushPacer, SendsAtOnceAfterAPauseAndElseOncePerLinger) {
@@ -63,6 +65,13 @@ TEST(JoinGate, WaitsForTheSubscription) {
   ASSERT_EQ(released.size(), 1u);
   EXPECT_EQ(released[0].peer, "peer");
   EXPECT_TRUE(gate.empty());
+}
+
+TEST(JoinGate, AHalfConnectedClientWaitsLongerAtAFullProxy) {
+  JoinGate gate;
+  gate.on_request("a", "peer", "", start);
+  EXPECT_TRUE(gate.take_released(start + 1s, JoinGate::grace_when_full).empty());
+  EXPECT_EQ(gate.take_released(start + 10s, JoinGate::grace_when_full).size(), 1u);
 }
 
 TEST(JoinGate, ASubscriptionThatCameFirstServesOneRequest) {
@@ -94,6 +103,25 @@ TEST(JoinGate, APeerWaitsOnceAndTheWaitingAreBounded) {
     ASSERT_TRUE(gate.on_request("a", std::to_string(i), "", start));
   }
   EXPECT_FALSE(gate.on_request("a", "one more", "", start));
+}
+
+TEST(Subscriptions, CountsWhatMatchesAKey) {
+  Subscriptions subscriptions;
+  EXPECT_TRUE(subscriptions.empty());
+  for (const char* topic : {"", "/a/", "/a/", "/a/b", "/c/"}) subscriptions.add(topic);
+  EXPECT_EQ(subscriptions.matching("/a/b/1"), 4u);
+  EXPECT_EQ(subscriptions.matching("/a/x"), 3u);
+  EXPECT_EQ(subscriptions.matching("/"), 1u);
+  subscriptions.remove("/a/");
+  subscriptions.remove("");
+  subscriptions.remove("never added");
+  EXPECT_EQ(subscriptions.matching("/a/b/1"), 2u);
+  EXPECT_EQ(subscriptions.matching("/x"), 0u);
+  for (std::size_t i = 0; i <= Subscriptions::max_topics; ++i) {
+    subscriptions.add("/many/" + std::to_string(i));
+  }
+  EXPECT_TRUE(subscriptions.overflowed());
+  EXPECT_LE(subscriptions.topics().size(), Subscriptions::max_topics);
 }
 
 class SnapshotsTest : public testing::Test {

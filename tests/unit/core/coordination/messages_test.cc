@@ -13,7 +13,7 @@ namespace {
 const std::string binary("\x00\xff{}\n", 5);
 
 std::vector<Request> requests() {
-  return {Hello{7, "p1", 1'700'000'000'000'000},
+  return {Hello{"p1", 1'700'000'000'000'000},
           Ping{},
           Announce{"proxies/p1", binary},
           Campaign{"/results/", 3, 16'777'215},
@@ -23,7 +23,7 @@ std::vector<Request> requests() {
 }
 
 std::vector<Reply> replies() {
-  return {Welcome{7, 3'000'000},
+  return {Welcome{3'000'000},
           Pong{},
           cluster::KeyChanged{"k", binary, 12},
           cluster::KeyChanged{"k", std::nullopt, 13},
@@ -60,10 +60,9 @@ TEST(MessagesTest, EveryMessageComesBackWhole) {
 }
 
 TEST(MessagesTest, FieldsArriveInTheirPlaces) {
-  const auto hello = decode_request(encode(Request(Hello{1, "p1", 2}), 3));
+  const auto hello = decode_request(encode(Request(Hello{"p1", 2}), 3));
   ASSERT_TRUE(hello);
   EXPECT_EQ(hello->number, 3U);
-  EXPECT_EQ(std::get<Hello>(hello->body).attempt, 1U);
   EXPECT_EQ(std::get<Hello>(hello->body).name, "p1");
   EXPECT_EQ(std::get<Hello>(hello->body).started, 2U);
   const auto campaign = decode_request(encode(Request(Campaign{"/p/", 4, 5}), 6));

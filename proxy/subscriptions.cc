@@ -1,0 +1,36 @@
+#include "proxy/subscriptions.h"
+
+namespace canopy::proxy {
+
+void Subscriptions::add(std::string_view topic) {
+  if (const auto known = topics_.find(topic); known != topics_.end()) {
+    ++known->second;
+  } else if (topics_.size() < max_topics) {
+    topics_.emplace(topic, 1);
+    ++lengths_[topic.size()];
+  } else {
+    overflowed_ = true;
+  }
+}
+
+void Subscriptions::remove(std::string_view topic) {
+  const auto known = topics_.find(topic);
+  if (known == topics_.end() || --known->second > 0) return;
+  topics_.erase(known);
+  const auto length = lengths_.find(topic.size());
+  if (--length->second == 0) lengths_.erase(length);
+}
+
+// One look-up per distinct length: clients of one kind subscribe to prefixes of few lengths.
+std::size_t Subscriptions::matching(std::string_view key) const {
+  std::size_t count = 0;
+  for (const auto& [length, topics] : lengths_) {
+    if (length > key.size()) break;
+    if (const auto topic = topics_.find(key.substr(0, length)); topic != topics_.end()) {
+      count += topic->second;
+    }
+  }
+  return count;
+}
+
+}  // namespace canopy::proxy

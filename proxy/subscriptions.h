@@ -1,0 +1,36 @@
+// The prefixes that the clients of one dialect subscribe to, with how many subscribe to each.
+// Pure; not thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace canopy::proxy {
+
+class Subscriptions {
+ public:
+  // Distinct prefixes counted at most. Further ones are served by libzmq all the same, but not
+  // counted, and overflowed() says so from then on.
+  static constexpr std::size_t max_topics = 100'000;
+
+  void add(std::string_view topic);
+  void remove(std::string_view topic);
+
+  // How many subscriptions match `key`; a client that subscribed to two matching prefixes counts
+  // twice.
+  std::size_t matching(std::string_view key) const;
+
+  bool empty() const { return topics_.empty() && !overflowed_; }
+  bool overflowed() const { return overflowed_; }
+  // Prefix -> subscribers.
+  const std::map<std::string, std::size_t, std::less<>>& topics() const { return topics_; }
+
+ private:
+  std::map<std::string, std::size_t, std::less<>> topics_;
+  std::map<std::size_t, std::size_t> lengths_;  // length -> topics of that length
+  bool overflowed_ = false;
+};
+
+}  // namespace canopy::proxy
