@@ -12,7 +12,7 @@ namespace canopy::broker {
 
 class Backoff {
  public:
-  static constexpr base::Duration healthy = std::chrono::seconds(5);
+  static constexpr base::Duration healthy = std::chrono::seconds(1);
   static constexpr base::Duration first = std::chrono::milliseconds(100);
   static constexpr base::Duration longest = std::chrono::seconds(10);
 

@@ -92,10 +92,7 @@ def test_a_crowd_at_the_door(start_cluster, flock):
     )
     triple = cluster.triple("p1", "kvsimple")
     pid = cluster.process("p1").pid
-    outside = []
-    for _ in range(60):
-        outside.append(flock.join("kvsimple", triple, wait=False))
-        flock.run_for(0.03)
+    outside = [flock.join("kvsimple", triple, wait=False) for _ in range(60)]
     seen, deadline = 0, time.monotonic() + 60 * SLOW
     while outside and time.monotonic() < deadline:
         flock.turn()

@@ -17,8 +17,8 @@ TEST(BackoffTest, WhoDiesYoungWaitsLongerEachTime) {
 
 TEST(BackoffTest, WhoHadLivedStartsAtOnceAndAnew) {
   Backoff backoff;
-  EXPECT_EQ(backoff.next(seconds(5)), milliseconds(0));
-  EXPECT_EQ(backoff.next(milliseconds(4999)), milliseconds(100));
+  EXPECT_EQ(backoff.next(Backoff::healthy), milliseconds(0));
+  EXPECT_EQ(backoff.next(milliseconds(999)), milliseconds(100));
   EXPECT_EQ(backoff.next(milliseconds(0)), milliseconds(200));
   EXPECT_EQ(backoff.next(seconds(60)), milliseconds(0));
   EXPECT_EQ(backoff.next(milliseconds(0)), milliseconds(100));
