@@ -76,6 +76,7 @@ base::Status Crew::read(Worker& worker) {
     if (type == "progress") {
       worker.count.joined = message->at("joined").get<std::uint64_t>();
       worker.count.failed = message->at("failed").get<std::uint64_t>();
+      worker.count.delivered = message->at("delivered").get<std::uint64_t>();
       worker.count.converged = message->at("converged").get<std::uint64_t>();
     } else if (type == "counters") {
       worker.counters.emplace();
@@ -98,6 +99,7 @@ Crew::Count Crew::progress() const {
   for (const auto& worker : workers_) {
     sum.joined += worker.count.joined;
     sum.failed += worker.count.failed;
+    sum.delivered += worker.count.delivered;
     sum.converged += worker.count.converged;
   }
   return sum;

@@ -20,7 +20,7 @@ namespace canopy::loadtest {
 class Crew {
  public:
   struct Count {
-    std::uint64_t joined = 0, failed = 0, converged = 0;
+    std::uint64_t joined = 0, failed = 0, delivered = 0, converged = 0;
   };
 
   // Forks plan.workers of them.

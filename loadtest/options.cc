@@ -61,7 +61,7 @@ po::options_description describe(Options& o, Raw& raw) {
       "io-threads", number(o.io_threads), "libzmq I/O threads of each")(
       "hwm", number(o.hwm), "high-water mark of the clients' sockets")(
       "join-timeout", number(o.join_timeout_s), "seconds a client waits for its snapshot")(
-      "settle", number(o.settle_s), "seconds the last updates get to arrive")(
+      "settle", number(o.settle_s), "seconds without a delivery, until what is missing is lost")(
       "json", po::value(&o.json)->value_name("FILE"), "write the result as JSON; - is stdout")(
       "csv", po::value(&o.csv)->value_name("FILE"), "write the result as CSV; - is stdout")(
       "version", po::bool_switch(&o.version), "print the version")(

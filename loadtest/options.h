@@ -30,7 +30,7 @@ struct Options {
   int churn = 0;   // clients that leave and join again in each churn period
   int churn_period_s = 10;
   int join_timeout_s = 10;
-  int settle_s = 10;  // what the last updates get to arrive
+  int settle_s = 10;  // without a delivery, until what is missing counts as lost
 
   std::string broker = "127.0.0.1:8550";  // HTTP address
   std::vector<std::string> proxies{};     // snapshot endpoints, used instead of the topology

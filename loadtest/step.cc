@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "loadtest/crew.h"
 #include "loadtest/machine.h"
@@ -20,6 +21,9 @@ std::uint64_t random_run() {
   std::random_device device;
   return (std::uint64_t{device()} << 32) | device();
 }
+
+// However slowly the last updates trickle in: this many times the settling time.
+constexpr std::int64_t most_settling = 6;
 
 // The part of a step that follows the start of its workers.
 class Step {
@@ -80,9 +84,15 @@ class Step {
     expected_.assign(clients_, 0);
     crew_.add_counters(expected_);
     crew_.send({{"type", "expected"}, {"counters", expected_}});
-    auto settled = crew_.wait(options_.settle_s * second_us, [&] {
+    // Late is not lost: the time counts from the last delivery.
+    const std::int64_t patience = options_.settle_s * second_us;
+    std::uint64_t delivered = 0;
+    std::int64_t last_delivery = now_us();
+    auto settled = crew_.wait(most_settling * patience, [&] {
       const auto count = crew_.progress();
       progress_.show("settling", count.converged, clients_);
+      if (std::exchange(delivered, count.delivered) != count.delivered) last_delivery = now_us();
+      if (now_us() - last_delivery > patience) return true;
       return count.failed < clients_ && count.converged >= clients_ - count.failed;
     });
     if (!settled) return settled;

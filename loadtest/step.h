@@ -7,7 +7,7 @@
 //   … the duration
 //   stop                             publishes no more; answers counters: what each client sent
 //   expected (everybody's counters)  progress tells how many clients have the exact map
-//   … all have, or the settling time is over
+//   … all have, or nothing has arrived for the settling time
 //   finish                           answers report, and exits
 //
 // Every wait is bounded.

@@ -1,5 +1,7 @@
 #include "proxy/clone_frontend.h"
 
+#include <algorithm>
+
 #include "core/keyspace/key.h"
 
 namespace canopy::proxy {
@@ -84,12 +86,7 @@ CloneFrontend::CloneFrontend(clone::Dialect dialect, const config::Endpoint& fir
   loop_.on_readable(at(Role::snapshot).socket, [this] { read_requests(); });
   loop_.on_readable(at(Role::collector).socket, [this] { read_writes(); });
   for (const Role role : roles) {
-    Listener& listener = at(role);
-    loop_.on_readable(listener.monitor.socket(), [this, &listener] {
-      if (!listener.monitor.drain()) return;
-      listener.gauge.Set(listener.monitor.connections());
-      backend_.connections_changed();
-    });
+    loop_.on_readable(at(role).monitor.socket(), [this, role] { read_monitor(role); });
   }
 }
 
@@ -104,11 +101,21 @@ base::Status CloneFrontend::bind(std::chrono::milliseconds patience) {
 
 void CloneFrontend::arm(Role role, bool open) { at(role).monitor.arm(open); }
 
-int CloneFrontend::connections(Role role) const { return at(role).monitor.connections(); }
+std::size_t CloneFrontend::connections(Role role) const {
+  return at(role).monitor.connections().size();
+}
 
 const config::Endpoint& CloneFrontend::endpoint(Role role) const { return at(role).endpoint; }
 
+void CloneFrontend::read_monitor(Role role) {
+  Listener& listener = at(role);
+  if (!listener.monitor.drain(loop_.now())) return;
+  listener.gauge.Set(static_cast<double>(listener.monitor.connections().size()));
+  backend_.connections_changed();
+}
+
 void CloneFrontend::read_subscriptions() {
+  read_monitor(Role::updates);  // a connection is known before what it says
   net::Socket& socket = at(Role::updates).socket;
   for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
     const std::string_view event = message_[0];
@@ -125,6 +132,7 @@ void CloneFrontend::read_subscriptions() {
       continue;
     }
     subscriptions_.add(topic);
+    at(Role::updates).monitor.mark_spoken(message_.source_fd());
     gate_.on_subscription(message_.peer_address(), topic, loop_.now());
     backend_.need(topic);
   }
@@ -213,8 +221,8 @@ void CloneFrontend::finished(const char* result, base::Duration took) {
 std::optional<base::Duration> CloneFrontend::serve_snapshots(bool full) {
   const base::TimePoint now = loop_.now();
   if (!gate_.empty()) {
-    for (auto& request :
-         gate_.take_released(now, full ? JoinGate::grace_when_full : JoinGate::grace))
+    for (auto& request : gate_.take_released(
+             now, {.subscriptions_pending = subscriptions_pending(now), .full = full}))
       released_.push_back(std::move(request));
   }
   for (std::size_t left = released_.size(); left > 0 && snapshots_.size() < max_snapshots_;
@@ -243,6 +251,21 @@ std::optional<base::Duration> CloneFrontend::serve_snapshots(bool full) {
   if (snapshots_.size() > 0) return blocked_retry;
   if (!gate_.empty() || !released_.empty()) return gate_poll;
   return std::nullopt;
+}
+
+// Whether some client that is just joining may not have its subscription here yet: its updates
+// connection is accepted but silent, or not even accepted while its snapshot connection is.
+bool CloneFrontend::subscriptions_pending(base::TimePoint now) const {
+  const auto joining = [now](const net::Monitor::Connection& connection) {
+    return now - connection.since < JoinGate::joining;
+  };
+  const auto& updates = at(Role::updates).monitor.connections();
+  const auto& snapshots = at(Role::snapshot).monitor.connections();
+  const auto silent = [&](const auto& connection) {
+    return !connection.spoke && joining(connection);
+  };
+  return std::ranges::any_of(updates, silent) ||
+         std::ranges::count_if(snapshots, joining) > std::ranges::count_if(updates, joining);
 }
 
 void CloneFrontend::renew_needs() {

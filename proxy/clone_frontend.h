@@ -41,7 +41,7 @@ class CloneFrontend {
   base::Status bind(std::chrono::milliseconds patience);
   // Lets the next connection of a role in, or nobody; clients that are in stay.
   void arm(Role role, bool open);
-  int connections(Role role) const;
+  std::size_t connections(Role role) const;
   const config::Endpoint& endpoint(Role role) const;
   wire::clone::Dialect dialect() const { return dialect_; }
 
@@ -68,9 +68,11 @@ class CloneFrontend {
 
   Listener& at(Role role) { return *listeners_[static_cast<std::size_t>(role)]; }
   const Listener& at(Role role) const { return *listeners_[static_cast<std::size_t>(role)]; }
+  void read_monitor(Role role);
   void read_subscriptions();
   void read_requests();
   void read_writes();
+  bool subscriptions_pending(base::TimePoint now) const;
   void send(std::span<const std::string_view> frames);
   Delivery deliver(const std::string& peer, std::span<const std::string_view> frames);
   void finished(const char* result, base::Duration took);

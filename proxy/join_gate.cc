@@ -38,12 +38,17 @@ void JoinGate::pair(Waiting& waiting) {
 }
 
 std::vector<JoinGate::Request> JoinGate::take_released(base::TimePoint now,
-                                                       base::Duration unsubscribed_wait) {
+                                                       Surroundings surroundings) {
   forget_old(now);
+  const auto wait_of = [&](const Waiting& waiting) {
+    if (surroundings.subscriptions_pending) return hold;
+    if (waiting.subscribed) return settle;
+    return surroundings.full ? hold : grace;
+  };
   std::vector<Request> released;
   std::deque<Waiting> still_waiting;
   for (Waiting& waiting : waiting_) {
-    if (now - waiting.request.since >= (waiting.subscribed ? settle : unsubscribed_wait)) {
+    if (now - waiting.request.since >= wait_of(waiting)) {
       released.push_back(std::move(waiting.request));
     } else {
       still_waiting.push_back(std::move(waiting));

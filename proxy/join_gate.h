@@ -3,9 +3,10 @@
 //
 // The request and the subscription come over two connections that nothing ties together but the
 // peer's address, and either may win the race. A request is therefore answered once a covering
-// subscription from its address has arrived that no earlier request has used, and a moment (settle)
-// has passed; a client that subscribes to nothing new (it asks again, or only wants a snapshot) is
-// answered after `grace`.
+// subscription from its address has arrived that no earlier request has used, a moment (settle) has
+// passed, and no client that is just joining still lacks its subscription, for many clients may
+// share an address. One that subscribes to nothing new (it asks again, or only wants a snapshot) is
+// answered after `grace`; whatever happens, each is answered after `hold`.
 #pragma once
 
 #include <deque>
@@ -21,8 +22,11 @@ class JoinGate {
  public:
   static constexpr base::Duration settle = std::chrono::milliseconds(10);
   static constexpr base::Duration grace = std::chrono::milliseconds(500);
-  // At a full proxy a client may be half in: its subscription still knocks.
-  static constexpr base::Duration grace_when_full = std::chrono::seconds(10);
+  // How long a connection counts as just joining.
+  static constexpr base::Duration joining = std::chrono::seconds(2);
+  // Also what a client waits that is half in at a full proxy: its subscription is still at the
+  // door.
+  static constexpr base::Duration hold = std::chrono::seconds(10);
   // A subscription that no request used in this time belongs to a client that wants no snapshot.
   static constexpr base::Duration keep = std::chrono::seconds(10);
   static constexpr std::size_t max_subscriptions = 4096;  // remembered per address
@@ -35,12 +39,18 @@ class JoinGate {
     base::TimePoint since{};
   };
 
+  // What else is known of the clients that are joining.
+  struct Surroundings {
+    bool subscriptions_pending = false;
+    bool full = false;
+  };
+
   void on_subscription(const std::string& address, std::string_view topic, base::TimePoint now);
   // A later request of the same peer replaces one that still waits. False when too many wait.
   bool on_request(const std::string& address, std::string peer, std::string prefix,
                   base::TimePoint now);
   // The requests that may be answered now, oldest first.
-  std::vector<Request> take_released(base::TimePoint now, base::Duration unsubscribed_wait = grace);
+  std::vector<Request> take_released(base::TimePoint now, Surroundings surroundings);
 
   bool empty() const { return waiting_.empty(); }
   std::size_t waiting() const { return waiting_.size(); }

@@ -1,14 +1,6 @@
 #include "proxy/metrics.h"
 
 namespace canopy::proxy {
-namespace {
-
-const metrics::Histogram::BucketBoundaries batch_buckets{1,   2,   4,   8,    16,   32,   64,
-                                                         128, 256, 512, 1024, 4096, 16384};
-const metrics::Histogram::BucketBoundaries second_buckets{
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10};
-
-}  // namespace
 
 Metrics::Metrics(const std::string& name)
     : registry("proxy", name),
@@ -20,7 +12,7 @@ Metrics::Metrics(const std::string& name)
                            "Updates given this proxy's sequence, over all partitions.")
                   .Add({})),
       flush_updates(registry.histogram("canopy_batch_updates", "Updates sent in one flush.")
-                        .Add({}, batch_buckets)),
+                        .Add({}, metrics::count_buckets())),
       flush_interval(
           registry
               .gauge("canopy_flush_interval_seconds", "Longest time between flushes under load.")
@@ -28,11 +20,11 @@ Metrics::Metrics(const std::string& name)
       delivery_latency(registry
                            .histogram("canopy_delivery_latency_seconds",
                                       "Time from an update's commit to its fan-out.")
-                           .Add({}, second_buckets)),
+                           .Add({}, metrics::latency_buckets())),
       snapshot_duration(registry
                             .histogram("canopy_snapshot_duration_seconds",
                                        "Time from the cut of a client's snapshot to its end.")
-                            .Add({}, second_buckets)),
+                            .Add({}, metrics::latency_buckets())),
       connections(
           registry.gauge("canopy_connections", "Connections of clients, by dialect and role.")),
       writes_received(

@@ -173,9 +173,9 @@ void Node::admit() {
   const base::TimePoint now = loop_.now();
   const bool was_full = admission_.full();
   for (const Role role : roles) {
-    int connections = 0;
+    std::uint64_t connections = 0;
     for (const auto& frontend : frontends_) connections += frontend->connections(role);
-    admission_.set_connections(role, static_cast<std::uint64_t>(std::max(connections, 0)), now);
+    admission_.set_connections(role, connections, now);
   }
   ++door_turn_;
   for (const Role role : roles) {

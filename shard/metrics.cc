@@ -3,11 +3,6 @@
 namespace canopy::shard {
 namespace {
 
-const metrics::Histogram::BucketBoundaries batch_buckets{1,   2,   4,   8,    16,   32,   64,
-                                                         128, 256, 512, 1024, 4096, 16384};
-const metrics::Histogram::BucketBoundaries second_buckets{
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10};
-
 metrics::Labels partition_label(const std::string& subtree) {
   return {{"partition", subtree.empty() ? "*" : subtree}};
 }
@@ -42,16 +37,16 @@ Metrics::Metrics(const std::string& name)
       sync_sessions(
           registry.gauge("canopy_sync_sessions", "Snapshots and replays being sent.").Add({})),
       batch_updates(registry.histogram("canopy_batch_updates", "Updates in a published batch.")
-                        .Add({}, batch_buckets)),
+                        .Add({}, metrics::count_buckets())),
       commit_latency(registry
                          .histogram("canopy_commit_latency_seconds",
                                     "Time to make the updates of one turn durable and commit them.")
-                         .Add({}, second_buckets)),
+                         .Add({}, metrics::latency_buckets())),
       snapshot_duration(
           registry
               .histogram("canopy_snapshot_duration_seconds",
                          "Time from a proxy's request to the last chunk of its snapshot.")
-              .Add({}, second_buckets)),
+              .Add({}, metrics::latency_buckets())),
       snapshots_sent(snapshot_requests_.Add({{"result", "snapshot"}})),
       replays_sent(snapshot_requests_.Add({{"result", "replay"}})),
       syncs_refused(snapshot_requests_.Add({{"result", "refused"}})) {}

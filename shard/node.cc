@@ -99,7 +99,7 @@ base::Status Node::open(const config::Cluster&) {
   http_ = std::move(*http);
 
   loop_.on_readable(requests_, [this] { read_requests(); });
-  loop_.on_readable(requests_monitor_.socket(), [this] { requests_monitor_.drain(); });
+  loop_.on_readable(requests_monitor_.socket(), [this] { requests_monitor_.drain(loop_.now()); });
   loop_.every(tick_period, [this] { tick(); });
   loop_.every(report_period, [this] { report(); });
   loop_.on_turn_end([this] { end_turn(); });
@@ -311,7 +311,7 @@ void Node::tick() {
 
 void Node::report() {
   http_->beat();
-  metrics_.proxy_links.Set(requests_monitor_.connections());
+  metrics_.proxy_links.Set(static_cast<double>(requests_monitor_.connections().size()));
   metrics_.sync_sessions.Set(static_cast<double>(sessions_.size()));
   metrics::Checks checks{{"directory", coordinator_->connected() ? "" : "broker not reached"}};
   for (const Served& served : served_) {

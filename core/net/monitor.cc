@@ -19,8 +19,8 @@ Monitor::Monitor(Context& context, Socket& socket, const std::string& name)
   if (const auto status = pair_.connect(endpoint); !status) throw zmq::error_t();
 }
 
-bool Monitor::drain() {
-  const int before = connections_;
+bool Monitor::drain(base::TimePoint now) {
+  bool changed = false;
   // An event is two frames: number (16 bits) and value (32 bits), then the endpoint.
   while (pair_.receive(message_)) {
     std::uint16_t event = 0;
@@ -30,11 +30,21 @@ bool Monitor::drain() {
     std::memcpy(&value, message_[0].data() + sizeof event, sizeof value);
     if (event == ZMQ_EVENT_LISTENING) {
       listener_ = value;
+    } else if (event == ZMQ_EVENT_ACCEPTED) {
+      connections_.push_back({.fd = value, .since = now});
+      changed = true;
     } else {
-      connections_ += event == ZMQ_EVENT_ACCEPTED ? 1 : -1;
+      std::erase_if(connections_, [value](const Connection& each) { return each.fd == value; });
+      changed = true;
     }
   }
-  return connections_ != before;
+  return changed;
+}
+
+void Monitor::mark_spoken(int fd) {
+  for (Connection& connection : connections_) {
+    if (connection.fd == fd) connection.spoke = true;
+  }
 }
 
 void Monitor::arm(bool open) {

@@ -14,21 +14,30 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "core/base/clock.h"
 #include "core/net/socket.h"
 
 namespace canopy::net {
 
 class Monitor {
  public:
+  struct Connection {
+    int fd;  // libzmq's: to compare with Message::source_fd(), for nothing else
+    base::TimePoint since;
+    bool spoke = false;  // as said with mark_spoken()
+  };
+
   // Before the socket is bound. `name` is unique within the process.
   Monitor(Context& context, Socket& socket, const std::string& name);
 
   Socket& socket() { return pair_; }
-  // Reads the waiting events; true when the number of connections changed.
-  bool drain();
-  // Accepted and not yet closed connections; each holds one descriptor.
-  int connections() const { return connections_; }
+  // Reads the waiting events; true when connections came or went.
+  bool drain(base::TimePoint now);
+  // Accepted and not yet closed, oldest first; each holds one descriptor.
+  const std::vector<Connection>& connections() const { return connections_; }
+  void mark_spoken(int fd);
 
   // Lets the next connection in, or nobody. To be said again after each connection, and a few times
   // a second: an accept that failed leaves the door shut.
@@ -39,7 +48,7 @@ class Monitor {
 
   Socket pair_;
   Message message_;
-  int connections_ = 0;
+  std::vector<Connection> connections_;
   int listener_ = -1;  // libzmq's descriptor; known once its event has been read
   int epoll_ = -1;     // libzmq's, in which the listener is registered
   std::uint64_t epoll_data_ = 0;

@@ -65,6 +65,10 @@ std::string Message::peer_address() const {
   return address == nullptr ? std::string() : std::string(address);
 }
 
+int Message::source_fd() const {
+  return count_ == 0 ? -1 : zmq_msg_get(frames_[count_ - 1].handle(), ZMQ_SRCFD);
+}
+
 Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
     : socket_(context.zmq(), to_zmq(type)) {
   namespace opt = zmq::sockopt;

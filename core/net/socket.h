@@ -73,6 +73,8 @@ class Message {
   std::span<const std::string_view> views(std::size_t first = 0);
   // The peer's IP address as the connection saw it; empty over ipc://.
   std::string peer_address() const;
+  // The descriptor of the connection it came over, which may be gone by now; -1 when unknown.
+  int source_fd() const;
 
  private:
   friend class Socket;

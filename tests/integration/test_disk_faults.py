@@ -64,7 +64,9 @@ def check_failed_alone(cluster, flock):
     assert status == 503 and "/bad/" in body, body
     assert cluster.readyz("broker")[0] == 503
     for subtree in ("/good/", "/mem/"):
-        assert cluster.partition("s1", subtree)["state"] == "serving"
+        eventually(
+            lambda: cluster.partition("s1", subtree)["state"] == "serving", f"{subtree} is served"
+        )
 
     triple = cluster.triple("p1", "kvmsg")
     good = flock.join("kvmsg", triple, b"/good/")

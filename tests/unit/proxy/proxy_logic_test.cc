@@ -56,12 +56,12 @@ TEST(FlushPacer, SendsAtOnceAfterAPauseAndElseOncePerLinger) {
 TEST(JoinGate, WaitsForTheSubscription) {
   JoinGate gate;
   gate.on_request("10.0.0.1", "peer", "/a/", start);
-  EXPECT_TRUE(gate.take_released(start + 100ms).empty());
+  EXPECT_TRUE(gate.take_released(start + 100ms, {}).empty());
   gate.on_subscription("10.0.0.2", "/a/", start + 100ms);
   gate.on_subscription("10.0.0.1", "/b/", start + 100ms);
-  EXPECT_TRUE(gate.take_released(start + 100ms).empty());
+  EXPECT_TRUE(gate.take_released(start + 100ms, {}).empty());
   gate.on_subscription("10.0.0.1", "/a/", start + 101ms);
-  const auto released = gate.take_released(start + 101ms);
+  const auto released = gate.take_released(start + 101ms, {});
   ASSERT_EQ(released.size(), 1u);
   EXPECT_EQ(released[0].peer, "peer");
   EXPECT_TRUE(gate.empty());
@@ -70,8 +70,18 @@ TEST(JoinGate, WaitsForTheSubscription) {
 TEST(JoinGate, AHalfConnectedClientWaitsLongerAtAFullProxy) {
   JoinGate gate;
   gate.on_request("a", "peer", "", start);
-  EXPECT_TRUE(gate.take_released(start + 1s, JoinGate::grace_when_full).empty());
-  EXPECT_EQ(gate.take_released(start + 10s, JoinGate::grace_when_full).size(), 1u);
+  EXPECT_TRUE(gate.take_released(start + 1s, {.full = true}).empty());
+  EXPECT_EQ(gate.take_released(start + 10s, {.full = true}).size(), 1u);
+}
+
+TEST(JoinGate, WaitsWhileAnotherJoinerLacksItsSubscription) {
+  JoinGate gate;
+  gate.on_subscription("a", "", start);
+  gate.on_request("a", "peer", "", start);
+  EXPECT_TRUE(gate.take_released(start + 1s, {.subscriptions_pending = true}).empty());
+  EXPECT_EQ(gate.take_released(start + 1s, {}).size(), 1u);
+  gate.on_request("a", "other", "", start);
+  EXPECT_EQ(gate.take_released(start + JoinGate::hold, {.subscriptions_pending = true}).size(), 1u);
 }
 
 TEST(JoinGate, ASubscriptionThatCameFirstServesOneRequest) {
@@ -79,19 +89,19 @@ TEST(JoinGate, ASubscriptionThatCameFirstServesOneRequest) {
   gate.on_subscription("a", "", start);
   gate.on_request("a", "one", "/a/", start);
   gate.on_request("a", "two", "/a/", start);
-  EXPECT_TRUE(gate.take_released(start).empty()) << "the settling time";
-  const auto released = gate.take_released(start + JoinGate::settle);
+  EXPECT_TRUE(gate.take_released(start, {}).empty()) << "the settling time";
+  const auto released = gate.take_released(start + JoinGate::settle, {});
   ASSERT_EQ(released.size(), 1u);
   EXPECT_EQ(released[0].peer, "one");
-  EXPECT_EQ(gate.take_released(start + JoinGate::grace).size(), 1u);
+  EXPECT_EQ(gate.take_released(start + JoinGate::grace, {}).size(), 1u);
 }
 
 TEST(JoinGate, ForgetsSubscriptionsThatNoRequestUses) {
   JoinGate gate;
   gate.on_subscription("a", "", start);
-  gate.take_released(start + JoinGate::keep + 1ms);
+  gate.take_released(start + JoinGate::keep + 1ms, {});
   gate.on_request("a", "peer", "", start + JoinGate::keep + 1ms);
-  EXPECT_TRUE(gate.take_released(start + JoinGate::keep + JoinGate::settle + 2ms).empty());
+  EXPECT_TRUE(gate.take_released(start + JoinGate::keep + JoinGate::settle + 2ms, {}).empty());
 }
 
 TEST(JoinGate, APeerWaitsOnceAndTheWaitingAreBounded) {

@@ -1,10 +1,9 @@
-#include "core/wire/link.h"
-
-#include <initializer_list>
 #include <msgpack.hpp>
 
 #include "core/base/limits.h"
 #include "core/keyspace/key.h"
+#include "core/wire/link.h"
+#include "core/wire/link_kind.h"
 
 namespace canopy::wire {
 namespace {
@@ -12,63 +11,6 @@ namespace {
 using keyspace::Revision;
 using keyspace::Update;
 using keyspace::UpdatePtr;
-
-enum Kind : unsigned { writes = 1, sync = 2, credit = 3, chunk = 16, refused = 17, batch = 32 };
-
-// --- encoding ---
-
-struct StringSink {
-  std::string& out;
-  void write(const char* data, std::size_t size) { out.append(data, size); }
-};
-using Packer = msgpack::packer<StringSink>;
-
-void pack_text(Packer& packer, std::string_view text) {
-  packer.pack_str(static_cast<std::uint32_t>(text.size()));
-  packer.pack_str_body(text.data(), static_cast<std::uint32_t>(text.size()));
-}
-
-void pack_bytes(Packer& packer, std::string_view bytes) {
-  packer.pack_bin(static_cast<std::uint32_t>(bytes.size()));
-  packer.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
-}
-
-void pack_value(Packer& packer, bool deleted, std::string_view value) {
-  if (deleted) {
-    packer.pack_nil();
-  } else {
-    pack_bytes(packer, value);
-  }
-}
-
-void open(Packer& packer, Kind kind, std::uint32_t fields) {
-  packer.pack_array(fields + 2);
-  packer.pack(link_version);
-  packer.pack(static_cast<unsigned>(kind));
-}
-
-void pack_update(Packer& packer, const Update& update) {
-  packer.pack_array(6);
-  pack_text(packer, update.key);
-  pack_value(packer, update.deleted, update.value);
-  packer.pack(update.revision.value());
-  packer.pack(update.expires_at_ms);
-  pack_bytes(packer, update.properties);
-  pack_bytes(packer, update.uuid);
-}
-
-void pack_updates(Packer& packer, const std::vector<UpdatePtr>& updates) {
-  packer.pack_array(static_cast<std::uint32_t>(updates.size()));
-  for (const UpdatePtr& update : updates) pack_update(packer, *update);
-}
-
-std::size_t size_hint(const std::vector<UpdatePtr>& updates) {
-  std::size_t total = 64;
-  for (const UpdatePtr& update : updates) total += update->bytes() + 48;
-  return total;
-}
-
-// --- decoding ---
 
 // Thrown by the readers below, caught by decode(): never leaves this file.
 struct Malformed {
@@ -185,7 +127,7 @@ Write read_write(const msgpack::object& object) {
 }
 
 // The kind of a message, its version checked.
-unsigned read_kind(const msgpack::object& message) {
+Kind read_kind(const msgpack::object& message) {
   if (message.type != msgpack::type::ARRAY || message.via.array.size < 2) {
     throw Malformed{"message: wants [version, kind, …]"};
   }
@@ -195,7 +137,7 @@ unsigned read_kind(const msgpack::object& message) {
     throw Malformed{"message: unknown version"};
   }
   if (kind.type != msgpack::type::POSITIVE_INTEGER) throw Malformed{"message: unknown kind"};
-  return static_cast<unsigned>(kind.via.u64);
+  return static_cast<Kind>(kind.via.u64);
 }
 
 Reader open(const msgpack::object& message, const char* what, std::uint32_t fields) {
@@ -300,95 +242,6 @@ auto decode(std::string_view frame, Read&& read)
 
 }  // namespace
 
-std::string encode(const Writes& message) {
-  std::size_t hint = 16;
-  for (const Write& write : message.writes) hint += write.bytes() + 32;
-  std::string out;
-  out.reserve(hint);
-  StringSink sink{out};
-  Packer packer(sink);
-  open(packer, Kind::writes, 1);
-  packer.pack_array(static_cast<std::uint32_t>(message.writes.size()));
-  for (const Write& write : message.writes) {
-    packer.pack_array(6);
-    pack_text(packer, write.key);
-    pack_value(packer, write.deletes, write.value);
-    packer.pack(write.ttl_ms);
-    pack_bytes(packer, write.properties);
-    pack_bytes(packer, write.uuid);
-    packer.pack(write.once);
-  }
-  return out;
-}
-
-std::string encode(const Sync& message) {
-  std::string out;
-  StringSink sink{out};
-  Packer packer(sink);
-  open(packer, Kind::sync, 3);
-  packer.pack(message.request);
-  pack_text(packer, message.partition);
-  packer.pack(message.since.value());
-  return out;
-}
-
-std::string encode(const Credit& message) {
-  std::string out;
-  StringSink sink{out};
-  Packer packer(sink);
-  open(packer, Kind::credit, 2);
-  packer.pack(message.request);
-  packer.pack(message.chunks);
-  return out;
-}
-
-std::string encode(const Chunk& message) {
-  std::string out;
-  out.reserve(size_hint(message.updates) + message.partition.size());
-  StringSink sink{out};
-  Packer packer(sink);
-  open(packer, Kind::chunk, 6);
-  packer.pack(message.request);
-  pack_text(packer, message.partition);
-  packer.pack(static_cast<unsigned>(message.kind));
-  packer.pack(message.revision.value());
-  packer.pack(message.last);
-  pack_updates(packer, message.updates);
-  return out;
-}
-
-std::string encode(const Refused& message) {
-  std::string out;
-  StringSink sink{out};
-  Packer packer(sink);
-  open(packer, Kind::refused, 3);
-  packer.pack(message.request);
-  pack_text(packer, message.partition);
-  pack_text(packer, message.why);
-  return out;
-}
-
-std::string encode(const Batch& message) {
-  std::string out = batch_topic(message.partition);
-  out.reserve(out.size() + size_hint(message.updates));
-  StringSink sink{out};
-  Packer packer(sink);
-  open(packer, Kind::batch, 3);
-  packer.pack(message.after.value());
-  packer.pack(message.committed.time_since_epoch().count());
-  pack_updates(packer, message.updates);
-  return out;
-}
-
-std::string encode(const Update& update) {
-  std::string out;
-  out.reserve(update.bytes() + 48);
-  StringSink sink{out};
-  Packer packer(sink);
-  pack_update(packer, update);
-  return out;
-}
-
 base::Result<UpdatePtr> decode_update(std::string_view bytes) { return decode(bytes, read_update); }
 
 base::Result<ToShard> decode_to_shard(std::string_view frame) {
@@ -407,12 +260,6 @@ base::Result<Batch> decode_batch(std::string_view frame) {
   auto batch = decode(frame.substr(end + 1), read_batch);
   if (batch) batch->partition = partition;
   return batch;
-}
-
-std::string batch_topic(std::string_view partition) {
-  std::string topic(partition);
-  topic += '\0';
-  return topic;
 }
 
 }  // namespace canopy::wire
