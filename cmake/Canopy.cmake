@@ -7,7 +7,8 @@ target_include_directories(canopy_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(canopy_flags INTERFACE CANOPY_VERSION="${PROJECT_VERSION}")
 if(CANOPY_SANITIZE)
   target_compile_options(canopy_flags INTERFACE
-    -fsanitize=${CANOPY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    -fsanitize=${CANOPY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all
+    -Wno-maybe-uninitialized) # g++ 12 sees them in Boost under sanitizers
   target_link_options(canopy_flags INTERFACE -fsanitize=${CANOPY_SANITIZE})
 endif()
 

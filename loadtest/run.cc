@@ -105,7 +105,7 @@ base::Status Run::compare() {
 }
 
 base::Status Run::compare_steps() {
-  const auto run_all = [&](const std::vector<int>& counts, auto one) -> base::Status {
+  const auto run_all = [&](const std::vector<int>& counts, const auto& one) -> base::Status {
     for (const int clients : counts) {
       if (auto done = (this->*one)(clients); !done) return done;
       const auto& result = results_.back();

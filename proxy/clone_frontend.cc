@@ -99,7 +99,7 @@ base::Status CloneFrontend::bind(std::chrono::milliseconds patience) {
   return {};
 }
 
-void CloneFrontend::arm(Role role, bool open) { at(role).monitor.arm(open); }
+void CloneFrontend::arm(Role role, bool open) { at(role).monitor.arm(open, loop_.now()); }
 
 std::size_t CloneFrontend::connections(Role role) const {
   return at(role).monitor.connections().size();

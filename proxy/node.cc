@@ -21,7 +21,7 @@ constexpr base::Duration tick_period = 50ms;
 // What one flush sends at most; the rest follows in the next turn.
 constexpr std::size_t updates_per_flush = 8192;
 // Descriptors beside those of clients and those open at start: links to shards and broker, scrapes.
-constexpr std::uint64_t reserve = 24;
+constexpr std::uint64_t reserve = 40;
 
 std::uint64_t open_descriptors() {
   std::uint64_t count = 0;
@@ -167,8 +167,6 @@ void Node::wake_in(base::Duration delay) {
 
 void Node::connections_changed() { admit(); }
 
-// Doors let one connection in at a time: with several dialects the last places are dealt out among
-// as many doors as there are places.
 void Node::admit() {
   const base::TimePoint now = loop_.now();
   const bool was_full = admission_.full();
@@ -177,14 +175,7 @@ void Node::admit() {
     for (const auto& frontend : frontends_) connections += frontend->connections(role);
     admission_.set_connections(role, connections, now);
   }
-  ++door_turn_;
-  for (const Role role : roles) {
-    std::uint64_t room = admission_.room(role, now);
-    for (std::size_t i = 0; i < frontends_.size(); ++i) {
-      frontends_[(i + door_turn_) % frontends_.size()]->arm(role, room > 0);
-      if (room > 0) --room;
-    }
-  }
+  for (const Role role : roles) arm_doors(role, admission_.room(role, now));
   if (admission_.full() == was_full) return;
   log::info("admission", admission_.full() ? "full: further clients wait outside" : "open again",
             {{"clients", admission_.clients()}, {"max_clients", admission_.max_clients()}});
@@ -192,7 +183,19 @@ void Node::admit() {
   report();
 }
 
+// Each door lets one connection in. With fewer places than dialects the doors take turns, a tick
+// each, and between two turns all are shut for a tick: nobody is on his way in at two doors.
+void Node::arm_doors(Role role, std::uint64_t room) {
+  const std::size_t doors = frontends_.size();
+  const bool pause = room < doors && door_turn_ % 2 == 1;
+  for (std::size_t i = 0; i < doors; ++i) {
+    const bool open = !pause && i < room;
+    frontends_[(i + door_turn_ / 2) % doors]->arm(role, open);
+  }
+}
+
 void Node::tick() {
+  ++door_turn_;
   admit();
   upstream_.tick();
 }

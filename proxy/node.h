@@ -49,6 +49,7 @@ class Node final : private Backend {
   void flush(base::TimePoint now);
   void wake_in(base::Duration delay);
   void admit();
+  void arm_doors(Role role, std::uint64_t room);
   void tick();
   void second();
   void announce();

@@ -76,7 +76,7 @@ void Upstream::connect(Link& link, const coordination::ShardMember& member) {
   }
   link.requests_endpoint = member.requests;
   link.updates_endpoint = member.updates;
-  for (auto status :
+  for (const auto& status :
        {link.requests.connect(member.requests), link.updates.connect(member.updates)}) {
     if (!status) log::error("upstream", status.error(), {{"shard", link.name}});
   }
@@ -206,9 +206,8 @@ void Upstream::read_answers(Link& link) {
                 {{"shard", link.name}, {"partition", shown(subtree)}, {"why", refused->why}});
       continue;
     }
-    auto& chunk = std::get<wire::Chunk>(*answer);
     Mirror::Effects effects;
-    slot->mirror.on_chunk(std::move(chunk), link.heard, effects);
+    slot->mirror.on_chunk(std::get<wire::Chunk>(*answer), link.heard, effects);
     link.received_repair.Increment(static_cast<double>(effects.applied.size()));
     carry_out(link, effects, link.heard);
   }

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <boost/crc.hpp>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -167,6 +168,7 @@ base::Status Store::probe(const Settings& settings) {
   const pid_t child = fork();
   if (child < 0) return base::Error{settings.path + ": fork: " + std::strerror(errno)};
   if (child == 0) {
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGABRT}) signal(fault, SIG_DFL);
     const int null = ::open("/dev/null", O_WRONLY);
     dup2(null, STDERR_FILENO);
     Store store(settings);
@@ -176,7 +178,7 @@ base::Status Store::probe(const Settings& settings) {
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  if (!WIFEXITED(status)) {
+  if (!WIFEXITED(status) || WEXITSTATUS(status) > 1) {
     return base::Error{settings.path + ": data.mdb is damaged: its pages do not hold together"};
   }
   return {};  // what an orderly reader finds wrong, it will say again

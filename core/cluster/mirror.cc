@@ -74,7 +74,7 @@ void Mirror::apply(const UpdatePtr& update, Effects& out) {
   out.applied.push_back(update);
 }
 
-void Mirror::on_chunk(wire::Chunk chunk, base::TimePoint now, Effects& out) {
+void Mirror::on_chunk(const wire::Chunk& chunk, base::TimePoint now, Effects& out) {
   if (state_ != State::syncing || chunk.request != request_) return;
   if (chunk.revision < revision_) return;
   progress_ = now;

@@ -47,7 +47,7 @@ class Mirror {
   // Asks for what is missing; called once the way to the leader exists, and again when it changed.
   void start(base::TimePoint now, Effects& out);
   void on_batch(wire::Batch batch, base::TimePoint now, Effects& out);
-  void on_chunk(wire::Chunk chunk, base::TimePoint now, Effects& out);
+  void on_chunk(const wire::Chunk& chunk, base::TimePoint now, Effects& out);
   void on_refused(const wire::Refused& refused);
   // At least a few times a second.
   void tick(base::TimePoint now, Effects& out);

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <sstream>
 
 namespace canopy::metrics {
@@ -46,34 +47,44 @@ double read_boot_time() {
   return 0;
 }
 
-struct Usage {
-  double cpu_seconds = 0;
+struct Stat {
   double threads = 0;
   double start_seconds = 0;  // after the boot
   double virtual_bytes = 0;
   double resident_bytes = 0;
 };
 
-// Numbered as in proc(5), from the state, which is the third: the name before it, in brackets, may
-// hold anything.
-Usage read_usage() {
+// /proc/self/stat, its fields numbered as in proc(5) from the state, which is the third: the name
+// before it, in brackets, may hold anything. Nothing when no descriptor is left to read it with.
+std::optional<Stat> read_stat() {
   std::ifstream file("/proc/self/stat");
   std::string line;
   std::getline(file, line);
   const std::size_t name_end = line.rfind(')');
-  if (name_end == std::string::npos) return {};
+  if (name_end == std::string::npos) return std::nullopt;
   std::istringstream rest(line.substr(name_end + 1));
   std::array<double, 25> field{};
   char state = 0;
   rest >> state;
   for (std::size_t i = 4; i < field.size(); ++i) rest >> field[i];
-  const auto ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
-  const auto page = static_cast<double>(::sysconf(_SC_PAGESIZE));
-  return {.cpu_seconds = (field[14] + field[15]) / ticks,
-          .threads = field[20],
-          .start_seconds = field[22] / ticks,
-          .virtual_bytes = field[23],
-          .resident_bytes = field[24] * page};
+  return Stat{.threads = field[20],
+              .start_seconds = field[22] / static_cast<double>(::sysconf(_SC_CLK_TCK)),
+              .virtual_bytes = field[23],
+              .resident_bytes = field[24] * static_cast<double>(::sysconf(_SC_PAGESIZE))};
+}
+
+double read_start_time() {
+  const std::optional<Stat> stat = read_stat();
+  return stat ? read_boot_time() + stat->start_seconds : 0;
+}
+
+double cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 MetricFamily gauge(const char* name, const char* help, double value, MetricLabels labels = {}) {
@@ -94,21 +105,16 @@ MetricFamily counter(const char* name, const char* help, double value) {
 ProcessCollector::ProcessCollector(const std::string& role, const std::string& name)
     : process_labels_{{"role", role}, {"name", name}},
       build_labels_{{"version", CANOPY_VERSION}, {"role", role}, {"name", name}},
-      boot_time_seconds_(read_boot_time()) {}
+      start_time_seconds_(read_start_time()) {}
 
 std::vector<MetricFamily> ProcessCollector::Collect() const {
-  const Usage usage = read_usage();
   const double open = open_fds();
   const double most = max_fds();
-  return {
+  std::vector<MetricFamily> families = {
       counter("process_cpu_seconds_total", "User and system CPU time spent in seconds.",
-              usage.cpu_seconds),
-      gauge("process_resident_memory_bytes", "Resident memory size in bytes.",
-            usage.resident_bytes),
-      gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.", usage.virtual_bytes),
+              cpu_seconds()),
       gauge("process_start_time_seconds", "Start time of the process since the epoch in seconds.",
-            boot_time_seconds_ + usage.start_seconds),
-      gauge("process_threads", "Threads of the process.", usage.threads),
+            start_time_seconds_),
       gauge("process_open_fds", "Open file descriptors.", open),
       gauge("process_max_fds", "Limit of open file descriptors.", most),
       gauge("canopy_open_fds", "Open file descriptors of this shard, proxy or broker.", open,
@@ -118,6 +124,14 @@ std::vector<MetricFamily> ProcessCollector::Collect() const {
       gauge("canopy_build_info", "Always 1; the labels name the program and its version.", 1,
             build_labels_),
   };
+  if (const std::optional<Stat> stat = read_stat()) {
+    families.push_back(gauge("process_resident_memory_bytes", "Resident memory size in bytes.",
+                             stat->resident_bytes));
+    families.push_back(gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.",
+                             stat->virtual_bytes));
+    families.push_back(gauge("process_threads", "Threads of the process.", stat->threads));
+  }
+  return families;
 }
 
 }  // namespace canopy::metrics

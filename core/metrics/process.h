@@ -19,7 +19,7 @@ class ProcessCollector final : public prometheus::Collectable {
  private:
   std::vector<prometheus::ClientMetric::Label> process_labels_;  // role, name
   std::vector<prometheus::ClientMetric::Label> build_labels_;    // version, role, name
-  double boot_time_seconds_;
+  double start_time_seconds_;
 };
 
 }  // namespace canopy::metrics

@@ -32,6 +32,7 @@ bool Monitor::drain(base::TimePoint now) {
       listener_ = value;
     } else if (event == ZMQ_EVENT_ACCEPTED) {
       connections_.push_back({.fd = value, .since = now});
+      if (door_ == Door::armed) door_ = Door::shut;  // one-shot
       changed = true;
     } else {
       std::erase_if(connections_, [value](const Connection& each) { return each.fd == value; });
@@ -47,9 +48,13 @@ void Monitor::mark_spoken(int fd) {
   }
 }
 
-void Monitor::arm(bool open) {
+void Monitor::arm(bool open, base::TimePoint now) {
   if (epoll_ < 0) find_registration();
   if (epoll_ < 0) return;
+  if (open && door_ == Door::armed && now - armed_at_ < accept_patience) return;
+  if (!open && door_ == Door::shut) return;
+  door_ = open ? Door::armed : Door::shut;
+  armed_at_ = now;
   epoll_event event{};
   event.events = open ? EPOLLIN | EPOLLONESHOT : 0u;
   event.data.u64 = epoll_data_;

@@ -40,10 +40,14 @@ class Monitor {
   void mark_spoken(int fd);
 
   // Lets the next connection in, or nobody. To be said again after each connection, and a few times
-  // a second: an accept that failed leaves the door shut.
-  void arm(bool open);
+  // a second, for an accept that failed leaves the door shut. A door that was armed and has not yet
+  // let anybody in is left as it is: a connection may be between libzmq's accept and its event.
+  void arm(bool open, base::TimePoint now);
 
  private:
+  // After this long without a connection an armed door is armed again.
+  static constexpr base::Duration accept_patience = std::chrono::seconds(1);
+
   void find_registration();
 
   Socket pair_;
@@ -52,6 +56,8 @@ class Monitor {
   int listener_ = -1;  // libzmq's descriptor; known once its event has been read
   int epoll_ = -1;     // libzmq's, in which the listener is registered
   std::uint64_t epoll_data_ = 0;
+  enum class Door { as_libzmq_made_it, armed, shut } door_ = Door::as_libzmq_made_it;
+  base::TimePoint armed_at_{};
 };
 
 }  // namespace canopy::net

@@ -79,8 +79,10 @@ def test_malformed_updates(cluster, flock, context, bystanders, dialect):
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_malformed_requests(cluster, flock, context, bystanders, dialect):
     wrong = []
+    snapshot, updates, _ = cluster.triple("p1", dialect)
     for what, frames in mischief.requests():
-        socket = make_socket(context, zmq.DEALER, cluster.triple("p1", dialect)[0])
+        socket = make_socket(context, zmq.DEALER, snapshot)
+        subscriber = make_socket(context, zmq.SUB, updates, subscribe=b"/bad/empty/")
         before = rejected(cluster)
         socket.send_multipart(frames)
         try:
@@ -95,6 +97,7 @@ def test_malformed_requests(cluster, flock, context, bystanders, dialect):
         if answer[0] != b"KTHXBAI":
             wrong.append(f"{what}: then {answer!r:.100}")
         socket.close()
+        subscriber.close()
     assert not wrong, "\n".join(wrong)
 
 

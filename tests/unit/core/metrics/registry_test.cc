@@ -80,6 +80,7 @@ TEST(Registry, SaysSoWhenEveryDescriptorIsTaken) {
   ::getrlimit(RLIMIT_NOFILE, &limit);
   const rlimit tight{.rlim_cur = 40, .rlim_max = limit.rlim_max};
   Registry registry("proxy", "p1");
+  registry.expose();  // a sanitizer that meets a type for the first time needs a descriptor
   std::vector<int> taken;
   ::setrlimit(RLIMIT_NOFILE, &tight);
   for (int fd = 0; (fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) taken.push_back(fd);
@@ -87,6 +88,8 @@ TEST(Registry, SaysSoWhenEveryDescriptorIsTaken) {
   for (const int fd : taken) ::close(fd);
   ::setrlimit(RLIMIT_NOFILE, &limit);
   EXPECT_EQ(value_of(exposed, "process_open_fds"), 40);
+  EXPECT_GT(value_of(exposed, "process_cpu_seconds_total"), 0);
+  EXPECT_GT(value_of(exposed, "process_start_time_seconds"), 0);
 }
 
 TEST(Registry, PassesPromtool) {
