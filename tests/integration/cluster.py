@@ -242,7 +242,8 @@ class Cluster:
 
     def topology(self):
         status, body = scrape.get(self.layout.broker_http, "/api/v1/topology")
-        assert status == 200, f"/api/v1/topology answered {status}: {body}"
+        if status != 200:
+            raise ConnectionError(f"/api/v1/topology answered {status}: {body}")
         return json.loads(body)
 
     def member(self, name):
