@@ -98,7 +98,7 @@ base::Status Run::compare() {
     if (!started) return base::Error{started.error()};
     own = std::move(*started);
   }
-  const auto done = compare_steps();
+  auto done = compare_steps();
   if (started()) say("\n" + table_header());
   for (const auto& result : results_) show(result);
   return done;
