@@ -2,6 +2,8 @@
 
 import yaml
 
+from waiting import SLOW
+
 DIALECTS = ("kvsimple", "kvmsg", "chp")
 HOST = "127.0.0.1"
 
@@ -35,6 +37,7 @@ class Layout:
         self.broker = {
             "listen": f"tcp://{HOST}:{first}",
             "http": self.broker_http,
+            "lease_ms": int(3000 * SLOW),
             **(broker or {}),
         }
         self.top = top

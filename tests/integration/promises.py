@@ -4,6 +4,8 @@ promises checkable: counters, each key written by one writer as 1, 2, 3, …"""
 import threading
 import time
 
+from waiting import SLOW
+
 
 def value_of(counter, padding=0):
     return b"%d" % counter + b" " * padding
@@ -55,13 +57,13 @@ def check_never_back(*clients):
 class Hammer(threading.Thread):
     """Writes counters to its keys in turn, `rate` updates a second, until stopped.
 
-    Not so fast that a queue of the cluster could be the reason for a loss.
+    Not so fast that a queue of the cluster could be the reason for a loss; slower in slow builds.
     """
 
     def __init__(self, writer, keys, rate=300, padding=0):
         super().__init__(name="hammer", daemon=True)
         self.counters = dict.fromkeys(keys, 0)
-        self._writer, self._rate, self._padding = writer, rate, padding
+        self._writer, self._rate, self._padding = writer, rate / SLOW, padding
         self._stopping = threading.Event()
         self._failure = None
 

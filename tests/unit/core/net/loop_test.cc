@@ -1,0 +1,89 @@
+#include "core/net/loop.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <vector>
+
+#include "core/net/signals.h"
+
+namespace canopy::net {
+namespace {
+
+using namespace std::chrono_literals;
+
+class LoopTest : public testing::Test {
+ protected:
+  base::SystemClock clock_;
+  Loop loop_{clock_};
+  Context context_;
+};
+
+TEST_F(LoopTest, TimersRunInOrderAndOncePerPeriod) {
+  std::vector<int> ran;
+  loop_.after(20ms, [&] { ran.push_back(2); });
+  loop_.after(5ms, [&] { ran.push_back(1); });
+  const auto cancelled = loop_.after(1ms, [&] { ran.push_back(0); });
+  loop_.cancel(cancelled);
+  int beats = 0;
+  loop_.every(10ms, [&] {
+    if (++beats == 3) loop_.stop();
+  });
+  loop_.run();
+  EXPECT_EQ(ran, (std::vector<int>{1, 2}));
+  EXPECT_EQ(beats, 3);
+}
+
+TEST_F(LoopTest, ReadsSocketsAndEndsEachTurn) {
+  Socket server(context_, SocketType::router, {});
+  ASSERT_TRUE(server.bind("inproc://loop"));
+  Socket client(context_, SocketType::dealer, {});
+  ASSERT_TRUE(client.connect("inproc://loop"));
+  int received = 0;
+  int turns_with_mail = 0;
+  bool mail = false;
+  loop_.on_readable(server, [&] {
+    Message message;
+    while (server.receive(message)) ++received;
+    mail = true;
+  });
+  loop_.on_turn_end([&] {
+    turns_with_mail += mail ? 1 : 0;
+    mail = false;
+    if (received == 3) loop_.stop();
+  });
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(client.send({"x"}), SendResult::sent);
+  loop_.run();
+  EXPECT_GE(turns_with_mail, 1);
+}
+
+TEST_F(LoopTest, AHandlerMayRemoveItselfAndOthers) {
+  Socket server(context_, SocketType::router, {});
+  ASSERT_TRUE(server.bind("inproc://removal"));
+  Socket client(context_, SocketType::dealer, {});
+  ASSERT_TRUE(client.connect("inproc://removal"));
+  ASSERT_EQ(client.send({"x"}), SendResult::sent);
+  int calls = 0;
+  loop_.on_readable(server, [&] {
+    ++calls;
+    loop_.remove(server);
+  });
+  loop_.after(30ms, [&] { loop_.stop(); });
+  loop_.run();
+  EXPECT_EQ(calls, 1) << "the message is still unread, but nobody is asked any more";
+}
+
+TEST_F(LoopTest, SignalsAreEvents) {
+  Signals signals{SIGUSR1};
+  int seen = 0;
+  signals.attach(loop_, [&](int signal) {
+    seen = signal;
+    loop_.stop();
+  });
+  raise(SIGUSR1);
+  loop_.run();
+  EXPECT_EQ(seen, SIGUSR1);
+}
+
+}  // namespace
+}  // namespace canopy::net
