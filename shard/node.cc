@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <utility>
+
 #include "core/base/log.h"
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
@@ -122,24 +124,32 @@ void Node::campaign(std::size_t index) {
                            if (epoch) {
                              lead(served, *epoch);
                            } else {
-                             fail(served, "its leadership went to another process of this name");
+                             suspend(served);
                            }
                          });
 }
 
 void Node::lead(Served& served, std::uint32_t epoch) {
   Tenancy& tenancy = served.tenancy;
+  if (served.broken) return;
   if (served.partition && served.partition->revision().epoch() == epoch) return;
   if (tenancy.store) {
     if (auto status = tenancy.store->begin_epoch(epoch); !status) {
       return fail(served, status.error());
     }
   }
-  served.partition.emplace(Partition::Settings{.subtree = tenancy.settings.subtree,
-                                               .retain = tenancy.settings.retain,
-                                               .log_updates = tenancy.settings.log_updates,
-                                               .log_bytes = tenancy.settings.log_bytes},
-                           epoch, std::move(tenancy.recovered.tree));
+  if (served.partition) served.suspended = std::exchange(served.partition, std::nullopt);
+  if (served.suspended) {
+    served.partition = std::exchange(served.suspended, std::nullopt);
+    served.partition->begin_epoch(epoch);
+  } else {
+    served.partition.emplace(Partition::Settings{.subtree = tenancy.settings.subtree,
+                                                 .retain = tenancy.settings.retain,
+                                                 .log_updates = tenancy.settings.log_updates,
+                                                 .log_bytes = tenancy.settings.log_bytes},
+                             epoch, std::move(tenancy.recovered.tree));
+  }
+  tenancy.failure.clear();
   served.metrics.leader.Set(1);
   log::info("shard", "serving",
             {{"partition", shown(tenancy.settings.subtree)},
@@ -150,8 +160,22 @@ void Node::lead(Served& served, std::uint32_t epoch) {
   report();
 }
 
+// Its lease ran out, as when the process was stopped for a while. Nothing is answered until the
+// leadership is granted anew, which nobody else can have held: it goes on with what it has.
+void Node::suspend(Served& served) {
+  if (!served.partition) return;
+  served.suspended = std::exchange(served.partition, std::nullopt);
+  stop_serving(served, "its leadership was lost");
+}
+
 void Node::fail(Served& served, const std::string& why) {
+  served.broken = true;
   served.partition.reset();
+  served.suspended.reset();
+  stop_serving(served, why);
+}
+
+void Node::stop_serving(Served& served, const std::string& why) {
   served.tenancy.failure = why;
   served.metrics.leader.Set(0);
   log::error("shard", "partition no longer served",
@@ -333,7 +357,7 @@ void Node::report() {
 void Node::drain() {
   coordinator_->resign();
   for (Served& served : served_) {
-    if (!served.tenancy.store || !served.partition) continue;
+    if (!served.tenancy.store || served.broken) continue;
     if (auto status = served.tenancy.store->sync(); !status) fail(served, status.error());
   }
 }

@@ -59,7 +59,9 @@ class Node {
         : tenancy(std::move(opened)), metrics(all, tenancy.settings.subtree) {}
     Tenancy tenancy;
     PartitionMetrics metrics;
-    std::optional<Partition> partition{};  // once its leadership is granted
+    std::optional<Partition> partition{};  // while this process leads it
+    std::optional<Partition> suspended{};  // what it led before its lease ran out
+    bool broken = false;                   // its store failed: not served until a restart
     base::TimePoint published{};
   };
 
@@ -68,7 +70,9 @@ class Node {
   base::Status open(const config::Cluster& cluster);
   void campaign(std::size_t index);
   void lead(Served& served, std::uint32_t epoch);
+  void suspend(Served& served);
   void fail(Served& served, const std::string& why);
+  void stop_serving(Served& served, const std::string& why);
   void announce();
 
   void read_requests();

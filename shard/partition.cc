@@ -20,10 +20,22 @@ Partition::Partition(Settings settings, std::uint32_t epoch, keyspace::Tree reco
       tree_(std::move(recovered)),
       log_(Revision(epoch, 0), settings_.log_updates, settings_.log_bytes),
       last_staged_(log_.last()) {
+  index_expiries();
+}
+
+void Partition::index_expiries() {
+  expiries_.clear();
   for (auto entry = tree_.view().seek(""); !entry.done(); entry.next()) {
     const Update& update = **entry;
     if (update.expires_at_ms != 0) expiries_.emplace(update.expires_at_ms, update.key);
   }
+}
+
+void Partition::begin_epoch(std::uint32_t epoch) {
+  staged_.clear();
+  log_ = keyspace::UpdateLog(Revision(epoch, 0), settings_.log_updates, settings_.log_bytes);
+  last_staged_ = log_.last();
+  index_expiries();
 }
 
 bool Partition::stage(wire::Write write, base::TimePoint now) {

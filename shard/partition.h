@@ -33,6 +33,9 @@ class Partition {
   // Starts a new epoch over the recovered entries.
   Partition(Settings settings, std::uint32_t epoch, keyspace::Tree recovered);
 
+  // Starts a new epoch over the entries held; what is staged, nobody has seen, is forgotten.
+  void begin_epoch(std::uint32_t epoch);
+
   // Gives the write the next revision. What expired before `now` is deleted first. False when it
   // was applied before, by its uuid.
   bool stage(wire::Write write, base::TimePoint now);
@@ -56,6 +59,7 @@ class Partition {
   using Expiries = std::set<std::pair<std::int64_t, std::string>>;
 
   void apply(const keyspace::UpdatePtr& update);
+  void index_expiries();
   void forget_expiry(const std::string& key);
   bool seen_before(const std::string& uuid);
 

@@ -277,6 +277,7 @@ Store::~Store() {
 }
 
 base::Status Store::begin_epoch(std::uint32_t epoch) {
+  if (auto status = sync(); !status) return status;
   Transaction transaction;
   if (const int code = transaction.begin(environment_, 0)) return failure("begin", code);
   if (const int code = put_state(transaction.get(), meta_, Revision(epoch, 0), count_)) {

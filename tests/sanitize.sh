@@ -20,7 +20,8 @@ mkdir -p "$reports"
 common="log_path=$reports/report:exitcode=66"
 export ASAN_OPTIONS=$common:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=$common:print_stacktrace=1
-export TSAN_OPTIONS=$common:suppressions=$PWD/tests/tsan.supp
+# The longest history: without it the stacks that the suppressions name cannot be restored.
+export TSAN_OPTIONS=$common:history_size=7:suppressions=$PWD/tests/tsan.supp
 export CANOPY_BIN=$PWD/build/$preset/bin
 
 failed=0

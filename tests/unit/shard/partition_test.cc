@@ -116,6 +116,20 @@ TEST_F(PartitionTest, WhatComesThroughTwoProxiesIsAppliedOnce) {
   EXPECT_TRUE(partition_.stage(write, now_)) << "the table of uuids is bounded";
 }
 
+TEST_F(PartitionTest, ANewEpochGoesOnWithWhatIsCommitted) {
+  put("/p/a", "1", 1000);
+  partition_.commit(now_);
+  put("/p/b", "2");
+  partition_.expire(now_ + 2s);
+  partition_.begin_epoch(9);
+  EXPECT_TRUE(partition_.staged().empty());
+  EXPECT_EQ(partition_.revision(), Revision(9, 0));
+  EXPECT_EQ(partition_.tree().size(), 1u);
+  partition_.expire(now_ + 2s);
+  ASSERT_EQ(partition_.staged().size(), 1u) << "what was about to expire still does";
+  EXPECT_EQ(partition_.staged()[0]->revision, Revision(9, 1));
+}
+
 TEST_F(PartitionTest, SplitsWhatOneMessageCannotHold) {
   const std::string value(base::max_chunk_bytes / 3, 'v');
   for (int i = 0; i < 7; ++i) put("/p/" + std::to_string(i), value);
