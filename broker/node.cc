@@ -63,6 +63,9 @@ base::Status Node::open(const std::string& directory) {
            .host = host_name()};
   directory_.observe([this](const cluster::Change& change) { on_change(change); });
   directory_.on_rejected([this](std::string_view reason) { metrics_.reject(reason); });
+  directory_.on_drain([this](const std::string& name) {
+    return supervisor_ != nullptr && !stopping_ && supervisor_->drain(name);
+  });
   publish();
   timer_ = loop_.every(tick_period, [this] { tick(); });
 
@@ -79,13 +82,17 @@ base::Status Node::open(const std::string& directory) {
 }
 
 void Node::on_change(const cluster::Change& change) {
-  dirty_ = true;
   if (const auto* key = std::get_if<cluster::KeyChanged>(&change)) {
+    if (key->key.starts_with(coordination::vitals_prefix)) return;  // each second, of everybody
+    dirty_ = true;
     const auto status = members_.apply(*key);
     if (status) return;
     metrics_.reject("member");
     strange_.warn("node", "announcement refused", {{"why", status.error()}});
-  } else if (const auto* leader = std::get_if<cluster::LeaderChanged>(&change)) {
+    return;
+  }
+  dirty_ = true;
+  if (const auto* leader = std::get_if<cluster::LeaderChanged>(&change)) {
     metrics_.set_leader(*leader);
     log::info("node", leader->leader ? "partition led" : "partition not led",
               {{"partition", leader->partition.empty() ? "*" : leader->partition},

@@ -9,6 +9,7 @@
 #include "broker/supervisor.h"
 #include "broker/topology.h"
 #include "core/base/log.h"
+#include "core/coordination/coordinator.h"
 #include "core/coordination/local_server.h"
 #include "core/metrics/http.h"
 

@@ -66,7 +66,7 @@ void Supervisor::reap() {
 void Supervisor::ended(Child& child, const std::string& how) {
   const Program& program = child.program;
   const base::Duration lived = loop_.now() - child.started;
-  if (stopped_) {
+  if (stopped_ || child.drained) {
     log::info("supervisor", "process ended",
               {{"role", program.role}, {"name", program.name}, {"how", how}});
     return;
@@ -83,6 +83,17 @@ void Supervisor::ended(Child& child, const std::string& how) {
     if (restarted_) restarted_(child.program);
     start(child);
   });
+}
+
+bool Supervisor::drain(const std::string& proxy) {
+  for (Child& child : children_) {
+    if (child.pid == 0 || child.program.role != "proxy" || child.program.name != proxy) continue;
+    child.drained = true;
+    log::info("supervisor", "draining", {{"name", proxy}, {"pid", child.pid}});
+    kill(child.pid, SIGTERM);
+    return true;
+  }
+  return false;
 }
 
 void Supervisor::stop(std::function<void()> stopped) {

@@ -37,6 +37,10 @@ class Supervisor {
   // Called again, it kills at once.
   void stop(std::function<void()> stopped);
 
+  // TERM to a proxy, which is not started again by this supervisor. False when none of this name
+  // runs.
+  bool drain(const std::string& proxy);
+
   // 0 when it does not run.
   pid_t pid(const std::string& role, const std::string& name) const;
 
@@ -45,6 +49,7 @@ class Supervisor {
     Program program;
     Backoff backoff{};
     pid_t pid = 0;
+    bool drained = false;
     base::TimePoint started{};
     net::Loop::TimerId restart = 0;
   };

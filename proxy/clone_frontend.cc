@@ -49,14 +49,6 @@ net::SocketOptions socket_options(Role role, const config::Proxy& proxy) {
 
 }  // namespace
 
-CloneFrontend::Listener::Listener(net::Context& context, net::SocketType type,
-                                  const net::SocketOptions& options, config::Endpoint listen_at,
-                                  const std::string& monitor_name, metrics::Gauge& connections)
-    : socket(context, type, options),
-      monitor(context, socket, monitor_name),
-      endpoint(std::move(listen_at)),
-      gauge(connections) {}
-
 CloneFrontend::CloneFrontend(clone::Dialect dialect, const config::Endpoint& first,
                              const config::Proxy& proxy, net::Context& context, net::Loop& loop,
                              Metrics& metrics, Backend& backend)
@@ -90,28 +82,8 @@ CloneFrontend::CloneFrontend(clone::Dialect dialect, const config::Endpoint& fir
   }
 }
 
-base::Status CloneFrontend::bind(std::chrono::milliseconds patience) {
-  for (const Role role : roles) {
-    Listener& listener = at(role);
-    if (auto status = listener.socket.bind(listener.endpoint, patience); !status) return status;
-    listener.endpoint = listener.socket.last_endpoint();
-  }
-  return {};
-}
-
-void CloneFrontend::arm(Role role, bool open) { at(role).monitor.arm(open, loop_.now()); }
-
-std::size_t CloneFrontend::connections(Role role) const {
-  return at(role).monitor.connections().size();
-}
-
-const config::Endpoint& CloneFrontend::endpoint(Role role) const { return at(role).endpoint; }
-
 void CloneFrontend::read_monitor(Role role) {
-  Listener& listener = at(role);
-  if (!listener.monitor.drain(loop_.now())) return;
-  listener.gauge.Set(static_cast<double>(listener.monitor.connections().size()));
-  backend_.connections_changed();
+  if (count_connections(role, loop_.now())) backend_.connections_changed();
 }
 
 void CloneFrontend::read_subscriptions() {
@@ -169,7 +141,9 @@ void CloneFrontend::read_writes() {
                 {{"dialect", clone::name(dialect_)}, {"reason", rejection->reason}});
       continue;
     }
-    backend_.write(std::get<wire::Write>(std::move(write)));
+    wire::RoutedRequest request;  // nobody waits for an answer
+    request.request.writes.push_back(std::get<wire::Write>(std::move(write)));
+    backend_.write(std::move(request));
   }
   writes_received_.Increment(count);
 }
@@ -187,8 +161,6 @@ void CloneFrontend::publish(std::span<const Stamped> updates) {
   delivered_.Increment(static_cast<double>(delivered));
   delivered_bytes_.Increment(static_cast<double>(bytes));
 }
-
-void CloneFrontend::heartbeat() { send(clone::heartbeat_message().span()); }
 
 // A full subscriber makes the first frame fail: count it, then go on without it for this message.
 void CloneFrontend::send(std::span<const std::string_view> frames) {
@@ -218,7 +190,7 @@ void CloneFrontend::finished(const char* result, base::Duration took) {
   metrics_.snapshot_duration.Observe(std::chrono::duration<double>(took).count());
 }
 
-std::optional<base::Duration> CloneFrontend::serve_snapshots(bool full) {
+std::optional<base::Duration> CloneFrontend::serve(bool full) {
   const base::TimePoint now = loop_.now();
   if (!gate_.empty()) {
     for (auto& request : gate_.take_released(
@@ -268,9 +240,22 @@ bool CloneFrontend::subscriptions_pending(base::TimePoint now) const {
          std::ranges::count_if(snapshots, joining) > std::ranges::count_if(updates, joining);
 }
 
-void CloneFrontend::renew_needs() {
+void CloneFrontend::second() {
+  if (dialect_ == clone::Dialect::chp) send(clone::heartbeat_message().span());
   if (subscriptions_.overflowed()) return backend_.need("");
   for (const auto& [topic, subscribers] : subscriptions_.topics()) backend_.need(topic);
+}
+
+void CloneFrontend::announce(coordination::ProxyMember& member,
+                             const std::string& advertise) const {
+  const coordination::Triple triple{advertised(Role::snapshot, advertise),
+                                    advertised(Role::updates, advertise),
+                                    advertised(Role::collector, advertise)};
+  switch (dialect_) {
+    case clone::Dialect::kvsimple: member.kvsimple = triple; break;
+    case clone::Dialect::kvmsg: member.kvmsg = triple; break;
+    case clone::Dialect::chp: member.chp = triple; break;
+  }
 }
 
 void CloneFrontend::report() {

@@ -2,21 +2,19 @@
 // collector (PULL; SUB for chp), on three consecutive ports. Belongs to the node's loop.
 #pragma once
 
-#include <array>
-#include <memory>
+#include <deque>
 #include <span>
 #include <string>
 
 #include "core/base/log.h"
 #include "core/config/cluster.h"
 #include "core/net/loop.h"
-#include "core/net/monitor.h"
 #include "core/wire/clone.h"
-#include "proxy/admission.h"
+#include "core/wire/link.h"
+#include "proxy/frontend.h"
 #include "proxy/join_gate.h"
 #include "proxy/metrics.h"
 #include "proxy/snapshots.h"
-#include "proxy/stamped.h"
 #include "proxy/subscriptions.h"
 
 namespace canopy::proxy {
@@ -25,49 +23,26 @@ namespace canopy::proxy {
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual void write(wire::Write write) = 0;
+  virtual wire::Fault write(wire::RoutedRequest request) = 0;
   virtual void need(std::string_view prefix) = 0;
   virtual bool ready(std::string_view prefix) const = 0;
   virtual Cut cut(std::string_view prefix) const = 0;
   virtual void connections_changed() = 0;
 };
 
-class CloneFrontend {
+class CloneFrontend final : public Frontend {
  public:
   CloneFrontend(wire::clone::Dialect dialect, const config::Endpoint& first,
                 const config::Proxy& proxy, net::Context& context, net::Loop& loop,
                 Metrics& metrics, Backend& backend);
 
-  base::Status bind(std::chrono::milliseconds patience);
-  // Lets the next connection of a role in, or nobody; clients that are in stay.
-  void arm(Role role, bool open);
-  std::size_t connections(Role role) const;
-  const config::Endpoint& endpoint(Role role) const;
-  wire::clone::Dialect dialect() const { return dialect_; }
-
-  // Fans out, in order.
-  void publish(std::span<const Stamped> updates);
-  // chp: says that this server lives; each second.
-  void heartbeat();
-  // Answers the snapshot requests whose time has come and sends what clients can take. How long
-  // until this wants to be called again; nothing while no snapshot is under way.
-  std::optional<base::Duration> serve_snapshots(bool full);
-  // Keeps the mirrors of what clients subscribe to.
-  void renew_needs();
-  void report();
+  void publish(std::span<const Stamped> updates) override;
+  std::optional<base::Duration> serve(bool full) override;
+  void second() override;
+  void announce(coordination::ProxyMember& member, const std::string& advertise) const override;
+  void report() override;
 
  private:
-  struct Listener {
-    Listener(net::Context& context, net::SocketType type, const net::SocketOptions& options,
-             config::Endpoint at, const std::string& monitor_name, metrics::Gauge& gauge);
-    net::Socket socket;
-    net::Monitor monitor;
-    config::Endpoint endpoint;
-    metrics::Gauge& gauge;
-  };
-
-  Listener& at(Role role) { return *listeners_[static_cast<std::size_t>(role)]; }
-  const Listener& at(Role role) const { return *listeners_[static_cast<std::size_t>(role)]; }
   void read_monitor(Role role);
   void read_subscriptions();
   void read_requests();
@@ -81,7 +56,6 @@ class CloneFrontend {
   net::Loop& loop_;
   Metrics& metrics_;
   Backend& backend_;
-  std::array<std::unique_ptr<Listener>, roles.size()> listeners_;
   net::Message message_;
   Subscriptions subscriptions_;
   JoinGate gate_;

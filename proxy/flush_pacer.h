@@ -1,5 +1,9 @@
-// When to send what has gathered: at once after a pause, else at most once per linger interval.
-// Pure: time is an argument.
+// When to send what has gathered: at once after a pause, else as often as it can be afforded.
+// Pure: time and the CPU time used are arguments. Not thread-safe.
+//
+// A flush costs one wake-up and one send for every subscriber, however much it carries. The
+// interval between flushes follows that cost, so that flushing stays near a share of a core: sparse
+// traffic and few subscribers keep their latency, dense traffic is packed.
 #pragma once
 
 #include <algorithm>
@@ -10,17 +14,41 @@ namespace canopy::proxy {
 
 class FlushPacer {
  public:
-  explicit FlushPacer(base::Duration linger) : linger_(linger) {}
+  // `share` of one core, above 0, at most 1.
+  FlushPacer(base::Duration longest, double share) : longest_(longest), share_(share) {}
 
   // How long what is waiting now should still wait; zero: send.
   base::Duration wait(base::TimePoint now) const {
-    return std::max(base::Duration{0}, last_ + linger_ - now);
+    return std::max(base::Duration{0}, last_ + interval_ - now);
   }
-  void flushed(base::TimePoint now) { last_ = now; }
+  void flushed(base::TimePoint now) {
+    last_ = now;
+    ++flushes_;
+  }
+  // `cpu` is what the process has used since it began; called some times a second.
+  void measure(base::Duration cpu) {
+    if (flushes_ == 0) {
+      measured_ = cpu;
+      return;
+    }
+    const double cost = static_cast<double>((cpu - measured_).count()) / flushes_;
+    cost_us_ = cost_us_ == 0 ? cost : cost_us_ + (cost - cost_us_) / 4;
+    measured_ = cpu;
+    flushes_ = 0;
+    const auto affordable = base::Duration(static_cast<base::Duration::rep>(cost_us_ / share_));
+    interval_ = std::clamp(affordable, base::Duration{0}, longest_);
+  }
+
+  base::Duration interval() const { return interval_; }
 
  private:
-  base::Duration linger_;
+  base::Duration longest_;
+  double share_;
   base::TimePoint last_{};
+  base::Duration interval_{};
+  base::Duration measured_{};
+  double cost_us_ = 0;
+  int flushes_ = 0;
 };
 
 }  // namespace canopy::proxy

@@ -25,9 +25,9 @@ int main(int argc, char** argv) {
     return 1;
   }
   signals.attach(loop, [&](int signal) {
-    if (signal != SIGHUP) loop.stop();
+    if (signal != SIGHUP) (*node)->drain([&loop] { loop.stop(); });
   });
   loop.run();
-  (*node)->drain();
+  (*node)->finish();
   return 0;
 }

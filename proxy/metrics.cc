@@ -25,6 +25,21 @@ Metrics::Metrics(const std::string& name)
                             .histogram("canopy_snapshot_duration_seconds",
                                        "Time from the cut of a client's snapshot to its end.")
                             .Add({}, metrics::latency_buckets())),
+      streams(
+          registry.gauge("canopy_streams", "Distinct subscriptions of native clients.").Add({})),
+      conflated(registry
+                    .counter("canopy_conflated_updates_total",
+                             "Updates that `latest` streams left out for a later one of their key.")
+                    .Add({})),
+      client_gaps(registry
+                      .counter("canopy_client_gaps_total",
+                               "Holes that native clients saw in their streams and told of.")
+                      .Add({})),
+      lost_answers(registry
+                       .counter("canopy_answers_lost_total",
+                                "Answers that a native client was gone or too slow for; it asks "
+                                "again.")
+                       .Add({})),
       connections(
           registry.gauge("canopy_connections", "Connections of clients, by dialect and role.")),
       writes_received(
@@ -43,6 +58,12 @@ Metrics::Metrics(const std::string& name)
       snapshots_waiting(
           registry.gauge("canopy_snapshots_waiting",
                          "Snapshot requests not yet answered, and snapshots being sent.")),
+      frames(registry.counter("canopy_stream_frames_total",
+                              "Frames published on streams, by encoding.")),
+      client_resyncs(registry.counter(
+          "canopy_client_resyncs_total",
+          "Fetches of native clients that knew a state before: answered with what changed since "
+          "(changes), or with all of it (full).")),
       received(registry.counter("canopy_updates_received_total",
                                 "Updates received from shards: live in batches, or by repair "
                                 "(replay or snapshot difference).")),

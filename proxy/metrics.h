@@ -26,6 +26,10 @@ class Metrics {
   metrics::Gauge& flush_interval;
   metrics::Histogram& delivery_latency;
   metrics::Histogram& snapshot_duration;
+  metrics::Gauge& streams;
+  metrics::Counter& conflated;
+  metrics::Counter& client_gaps;
+  metrics::Counter& lost_answers;
 
   // By dialect, and by dialect and role.
   metrics::Family<metrics::Gauge>& connections;
@@ -35,6 +39,9 @@ class Metrics {
   metrics::Family<metrics::Counter>& blocked_sends;
   metrics::Family<metrics::Counter>& snapshot_requests;
   metrics::Family<metrics::Gauge>& snapshots_waiting;
+  // Of the native protocol, by encoding, and by kind.
+  metrics::Family<metrics::Counter>& frames;
+  metrics::Family<metrics::Counter>& client_resyncs;
   // By shard.
   metrics::Family<metrics::Counter>& received;
   metrics::Family<metrics::Counter>& hwm_dropped;

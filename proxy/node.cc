@@ -3,11 +3,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <filesystem>
+#include <ctime>
 
 #include "core/base/log.h"
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
+#include "core/metrics/descriptors.h"
 
 namespace canopy::proxy {
 namespace {
@@ -22,13 +23,16 @@ constexpr base::Duration tick_period = 50ms;
 constexpr std::size_t updates_per_flush = 8192;
 // Descriptors beside those of clients and those open at start: links to shards and broker, scrapes.
 constexpr std::uint64_t reserve = 40;
+// Gathered beyond this, updates leave at once.
+constexpr std::size_t most_gathered_bytes = std::size_t{1} << 20;
+constexpr base::Duration measure_period = 200ms;
 
-std::uint64_t open_descriptors() {
-  std::uint64_t count = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    ++count;
-  }
-  return count;
+// CPU time of the whole process, libzmq's threads included.
+base::Duration cpu_used() {
+  timespec used{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return std::chrono::duration_cast<base::Duration>(std::chrono::seconds(used.tv_sec) +
+                                                    std::chrono::nanoseconds(used.tv_nsec));
 }
 
 const std::optional<config::Endpoint>& endpoint_of(const config::Proxy& proxy,
@@ -56,20 +60,31 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
       metrics_(proxy.name),
       coordinator_(
           coordination::make_local_coordinator(context_, loop, cluster.broker.listen, proxy.name)),
-      upstream_(cluster, proxy, context_, loop, metrics_,
-                [this](std::span<const keyspace::UpdatePtr> updates, base::TimePoint committed) {
-                  stamp(updates, committed);
-                }),
+      upstream_(
+          cluster, proxy, context_, loop, metrics_,
+          [this](std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
+                 base::TimePoint committed) { take(updates, shard, committed); },
+          [this](const wire::Answer& answer) {
+            if (native_ != nullptr) native_->answer(answer);
+          }),
       admission_(proxy.max_clients),
-      pacer_(proxy.max_linger),
+      pacer_(proxy.max_linger, proxy.publish_share / 100.0),
       last_stamp_(
           std::chrono::duration_cast<std::chrono::milliseconds>(loop.now().time_since_epoch())
               .count()
-          << 20) {
+          << 20),
+      drain_patience_(cluster.broker.drain * 2 / 5) {
+  auto& backend = static_cast<Backend&>(*this);
+  if (proxy.native) {
+    auto native = std::make_unique<NativeFrontend>(*proxy.native, proxy, context_, loop, metrics_,
+                                                   upstream_, backend);
+    native_ = native.get();
+    frontends_.push_back(std::move(native));
+  }
   for (const clone::Dialect dialect : clone::dialects) {
     if (const auto& first = endpoint_of(proxy, dialect)) {
       frontends_.push_back(std::make_unique<CloneFrontend>(dialect, *first, proxy, context_, loop,
-                                                           metrics_, static_cast<Backend&>(*this)));
+                                                           metrics_, backend));
     }
   }
 }
@@ -86,11 +101,11 @@ base::Status Node::open() {
   if (auto status = check_descriptors(); !status) return status;
 
   metrics_.max_clients.Set(static_cast<double>(config_.max_clients));
-  metrics_.flush_interval.Set(std::chrono::duration<double>(config_.max_linger).count());
   coordinator_->watch(coordination::shards_prefix,
                       [this](const coordination::Event& event) { upstream_.on_directory(event); });
   loop_.every(tick_period, [this] { tick(); });
   loop_.every(1s, [this] { second(); });
+  loop_.every(measure_period, [this] { pacer_.measure(cpu_used()); });
   loop_.on_turn_end([this] { end_turn(); });
   announce();
   report();
@@ -101,14 +116,16 @@ base::Status Node::check_descriptors() const {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   const std::uint64_t needed =
-      open_descriptors() + reserve + connections_per_client * config_.max_clients;
+      metrics::open_fds() + reserve + connections_per_client * config_.max_clients;
   if (limit.rlim_cur >= needed) return {};
   return base::Error{"max_clients " + std::to_string(config_.max_clients) + " needs " +
                      std::to_string(needed) + " descriptors, but RLIMIT_NOFILE is " +
                      std::to_string(limit.rlim_cur)};
 }
 
-void Node::write(wire::Write write) { upstream_.forward(std::move(write)); }
+wire::Fault Node::write(wire::RoutedRequest request) {
+  return upstream_.forward(std::move(request));
+}
 
 void Node::need(std::string_view prefix) { upstream_.need(prefix); }
 
@@ -118,8 +135,10 @@ Cut Node::cut(std::string_view prefix) const {
   return {.stamp = last_stamp_, .views = upstream_.views(prefix)};
 }
 
-void Node::stamp(std::span<const keyspace::UpdatePtr> updates, base::TimePoint committed) {
+void Node::take(std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
+                base::TimePoint committed) {
   for (const keyspace::UpdatePtr& update : updates) {
+    if (native_ != nullptr) native_->append(update, shard);
     pending_.push_back({++last_stamp_, update, committed});
   }
   metrics_.stamped.Increment(static_cast<double>(updates.size()));
@@ -128,8 +147,10 @@ void Node::stamp(std::span<const keyspace::UpdatePtr> updates, base::TimePoint c
 void Node::end_turn() {
   upstream_.flush_writes();
   const base::TimePoint now = loop_.now();
-  if (!pending_.empty()) {
-    if (const auto wait = pacer_.wait(now); wait.count() == 0) {
+  if (!pending_.empty() || (native_ != nullptr && native_->pending())) {
+    const bool much = native_ != nullptr && native_->pending_bytes() > most_gathered_bytes;
+    const auto wait = much ? base::Duration{0} : pacer_.wait(now);
+    if (wait.count() == 0) {
       flush(now);
       if (!pending_.empty()) wake_in(0ms);
     } else {
@@ -137,7 +158,7 @@ void Node::end_turn() {
     }
   }
   for (auto& frontend : frontends_) {
-    if (const auto wait = frontend->serve_snapshots(admission_.full())) wake_in(*wait);
+    if (const auto wait = frontend->serve(admission_.full())) wake_in(*wait);
   }
 }
 
@@ -149,7 +170,7 @@ void Node::flush(base::TimePoint now) {
     const std::chrono::duration<double> latency = now - stamped.committed;
     metrics_.delivery_latency.Observe(std::max(latency.count(), 0.0));
   }
-  metrics_.flush_updates.Observe(static_cast<double>(count));
+  if (count > 0) metrics_.flush_updates.Observe(static_cast<double>(count));
   pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count));
   // Measured from its end: a flush that takes long is not followed by another at once.
   if (pending_.empty()) pacer_.flushed(loop_.now());
@@ -190,7 +211,7 @@ void Node::arm_doors(Role role, std::uint64_t room) {
   const bool pause = room < doors && door_turn_ % 2 == 1;
   for (std::size_t i = 0; i < doors; ++i) {
     const bool open = !pause && i < room;
-    frontends_[(i + door_turn_ / 2) % doors]->arm(role, open);
+    frontends_[(i + door_turn_ / 2) % doors]->arm(role, open, loop_.now());
   }
 }
 
@@ -198,51 +219,56 @@ void Node::tick() {
   ++door_turn_;
   admit();
   upstream_.tick();
+  if (drained_) check_drained();
 }
 
 void Node::second() {
-  for (auto& frontend : frontends_) {
-    frontend->renew_needs();
-    if (frontend->dialect() == clone::Dialect::chp) frontend->heartbeat();
-  }
+  for (auto& frontend : frontends_) frontend->second();
   announce();
+  announce_vitals();
   report();
 }
 
 const char* Node::state() const {
-  if (draining_) return "draining";
+  if (drained_) return "draining";
   return admission_.full() ? "full" : "ready";
 }
 
 void Node::announce() {
+  if (drained_) return;
   coordination::ProxyMember member{.name = config_.name,
                                    .pid = getpid(),
                                    .http = http_->address(),
                                    .state = state(),
                                    .clients = admission_.clients(),
                                    .max_clients = admission_.max_clients(),
+                                   .native = {},
                                    .kvsimple = {},
                                    .kvmsg = {},
                                    .chp = {}};
-  for (const auto& frontend : frontends_) {
-    const auto at = [&](Role role) {
-      return config::advertised(frontend->endpoint(role), config_.advertise);
-    };
-    const coordination::Triple triple{at(Role::snapshot), at(Role::updates), at(Role::collector)};
-    switch (frontend->dialect()) {
-      case clone::Dialect::kvsimple: member.kvsimple = triple; break;
-      case clone::Dialect::kvmsg: member.kvmsg = triple; break;
-      case clone::Dialect::chp: member.chp = triple; break;
-    }
-  }
+  for (const auto& frontend : frontends_) frontend->announce(member, config_.advertise);
   std::string json = to_json(member);
   if (json == announced_) return;
   announced_ = json;
   coordinator_->announce(coordination::proxies_prefix + config_.name, json);
 }
 
+void Node::announce_vitals() {
+  if (drained_) return;
+  coordinator_->announce(
+      coordination::vitals_prefix + config_.name,
+      to_json(coordination::Vitals{
+          .name = config_.name,
+          .fds = metrics::open_fds(),
+          .max_fds = metrics::max_fds(),
+          .clients = admission_.clients(),
+          .drops = upstream_.dropped() + (native_ != nullptr ? native_->missed() : 0),
+          .revisions = upstream_.revisions()}));
+}
+
 void Node::report() {
   http_->beat();
+  metrics_.flush_interval.Set(std::chrono::duration<double>(pacer_.interval()).count());
   metrics_.clients.Set(static_cast<double>(admission_.clients()));
   upstream_.report();
   for (auto& frontend : frontends_) frontend->report();
@@ -251,15 +277,28 @@ void Node::report() {
   checks["clients"] = admission_.full() ? "full: " + std::to_string(admission_.clients()) + " of " +
                                               std::to_string(admission_.max_clients())
                                         : "";
-  checks["draining"] = draining_ ? "asked to stop" : "";
+  checks["draining"] = drained_ ? "asked to stop" : "";
   http_->set_ready(checks);
 }
 
-void Node::drain() {
-  draining_ = true;
+void Node::drain(std::function<void()> drained) {
+  if (drained_) return drained();  // asked twice: at once
+  drained_ = std::move(drained);
+  drain_until_ = loop_.now() + drain_patience_;
   coordinator_->resign();
   admission_.close();
   admit();
+  if (native_ != nullptr) native_->drain(drain_patience_ / 2);
+  report();
+  check_drained();
+}
+
+void Node::check_drained() {
+  if (native_ != nullptr && native_->clients() > 0 && loop_.now() < drain_until_) return;
+  drained_();
+}
+
+void Node::finish() {
   upstream_.flush_writes();
   while (!pending_.empty()) flush(loop_.now());
 }

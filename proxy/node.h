@@ -1,11 +1,12 @@
 // A proxy at work: the one place where what shards and clients send becomes calls, and what these
 // answer becomes sends.
 //
-// The way of one update: shard → Upstream (mirror) → stamp() → pending_ → flush() → each
-// CloneFrontend. The way of one write: CloneFrontend → write() → Upstream → shard.
+// The way of one update: shard → Upstream (mirror) → take() → pending_ and the streams → flush() →
+// each Frontend. The way of one write: Frontend → write() → Upstream → shard, and for a native
+// client its answer back: Upstream → NativeFrontend.
 #pragma once
 
-#include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@
 #include "proxy/clone_frontend.h"
 #include "proxy/flush_pacer.h"
 #include "proxy/metrics.h"
+#include "proxy/native_frontend.h"
 #include "proxy/upstream.h"
 
 namespace canopy::proxy {
@@ -30,21 +32,25 @@ class Node final : private Backend {
                                                    const config::Proxy& proxy, net::Loop& loop);
   ~Node() override;
 
-  // Out of the directory, doors closed, writes passed on.
-  void drain();
+  // Out of the directory, doors closed; native clients are told to move. Calls back once they have,
+  // or had the time to.
+  void drain(std::function<void()> drained);
+  // Passes on what was taken; the last thing before the end.
+  void finish();
 
  private:
   Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop& loop);
   base::Status open();
   base::Status check_descriptors() const;
 
-  void write(wire::Write write) override;
+  wire::Fault write(wire::RoutedRequest request) override;
   void need(std::string_view prefix) override;
   bool ready(std::string_view prefix) const override;
   Cut cut(std::string_view prefix) const override;
   void connections_changed() override;
 
-  void stamp(std::span<const keyspace::UpdatePtr> updates, base::TimePoint committed);
+  void take(std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
+            base::TimePoint committed);
   void end_turn();
   void flush(base::TimePoint now);
   void wake_in(base::Duration delay);
@@ -52,7 +58,9 @@ class Node final : private Backend {
   void arm_doors(Role role, std::uint64_t room);
   void tick();
   void second();
+  void check_drained();
   void announce();
+  void announce_vitals();
   const char* state() const;
   void report();
 
@@ -63,7 +71,8 @@ class Node final : private Backend {
   net::Context context_;
   std::unique_ptr<coordination::Coordinator> coordinator_;
   Upstream upstream_;
-  std::vector<std::unique_ptr<CloneFrontend>> frontends_;
+  std::vector<std::unique_ptr<Frontend>> frontends_;
+  NativeFrontend* native_ = nullptr;  // one of them
   Admission admission_;
   std::size_t door_turn_ = 0;
   FlushPacer pacer_;
@@ -71,7 +80,9 @@ class Node final : private Backend {
   std::vector<Stamped> pending_;
   std::optional<base::TimePoint> wake_at_;
   net::Loop::TimerId wake_timer_ = 0;
-  bool draining_ = false;
+  base::Duration drain_patience_;
+  std::function<void()> drained_{};  // set while draining
+  base::TimePoint drain_until_{};
   std::string announced_;
 };
 

@@ -15,9 +15,10 @@ std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : s
 
 }  // namespace
 
-Upstream::Link::Link(const config::Shard& shard, const config::Proxy& proxy, net::Context& context,
-                     Metrics& metrics)
-    : name(shard.name),
+Upstream::Link::Link(std::size_t position, const config::Shard& shard, const config::Proxy& proxy,
+                     net::Context& context, Metrics& metrics)
+    : index(position),
+      name(shard.name),
       // Only to a completed connection: what cannot be sent now waits in `queue`, where it is
       // bounded and seen.
       requests(context, net::SocketType::dealer,
@@ -41,14 +42,19 @@ Upstream::Link::Link(const config::Shard& shard, const config::Proxy& proxy, net
       up(metrics.shard_up.Add({{"shard", name}})) {}
 
 Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy,
-                   net::Context& context, net::Loop& loop, Metrics& metrics, Applied applied)
-    : config_(proxy), loop_(loop), metrics_(metrics), applied_(std::move(applied)) {
+                   net::Context& context, net::Loop& loop, Metrics& metrics, Applied applied,
+                   Answered answered)
+    : config_(proxy),
+      loop_(loop),
+      metrics_(metrics),
+      applied_(std::move(applied)),
+      answered_(std::move(answered)) {
   for (const config::Shard& shard : cluster.shards) {
-    links_.push_back(std::make_unique<Link>(shard, proxy, context, metrics));
+    links_.push_back(std::make_unique<Link>(links_.size(), shard, proxy, context, metrics));
     Link& link = *links_.back();
     for (const config::Partition& partition : shard.partitions) {
       map_.add(partition.subtree);
-      partitions_.push_back({.link = links_.size() - 1});
+      partitions_.push_back({.link = links_.size() - 1, .retain = partition.retain});
     }
     loop_.on_readable(link.updates, [this, &link] { read_updates(link); });
     loop_.on_readable(link.requests, [this, &link] { read_answers(link); });
@@ -90,33 +96,41 @@ void Upstream::connect(Link& link, const coordination::ShardMember& member) {
   }
 }
 
-void Upstream::forward(wire::Write write) {
-  const std::size_t index = map_.owner(write.key);
-  if (index == map_.size()) return metrics_.reject("no_shard");
+wire::Fault Upstream::forward(wire::RoutedRequest request) {
+  const std::size_t index = map_.owner(request.request.writes.front().key);
+  for (const wire::Write& write : request.request.writes) {
+    if (map_.owner(write.key) == index) continue;
+    metrics_.reject("several_partitions");
+    return wire::Fault::several_partitions;
+  }
+  if (index == map_.size()) {
+    metrics_.reject("no_partition");
+    return wire::Fault::no_partition;
+  }
   Link& link = *links_[partitions_[index].link];
-  const std::size_t bytes = write.bytes();
+  const std::size_t bytes = request.request.bytes();
   if (link.gathered_bytes + bytes > base::max_chunk_bytes ||
       link.gathered.size() == wire::max_message_updates) {
     enqueue_gathered(link);
   }
-  link.gathered_bytes += bytes;
-  link.gathered.push_back(std::move(write));
-}
-
-void Upstream::enqueue_gathered(Link& link) {
-  if (link.gathered.empty()) return;
-  const auto count = static_cast<double>(link.gathered.size());
-  drain_queue(link);
   if (link.queue.size() >= config_.upstream_queue) {
-    metrics_.reject("upstream_queue_full", count);
+    metrics_.reject("busy");
     log_.warn("upstream", "writes refused: the shard does not take them",
               {{"shard", link.name}, {"queue", link.queue.size()}});
-  } else {
-    link.queue.push_back(wire::encode(wire::Writes{std::move(link.gathered)}));
-    link.forwarded.Increment(count);
+    return wire::Fault::busy;
   }
-  link.gathered.clear();
+  link.gathered_bytes += bytes;
+  link.gathered.push_back(std::move(request));
+  return wire::Fault::none;
+}
+
+// Those gathered were let in while the queue had room for the message that they make.
+void Upstream::enqueue_gathered(Link& link) {
+  if (link.gathered.empty()) return;
+  link.forwarded.Increment(static_cast<double>(link.gathered.size()));
+  link.queue.push_back(wire::encode(wire::Writes{std::exchange(link.gathered, {})}));
   link.gathered_bytes = 0;
+  drain_queue(link);
 }
 
 void Upstream::drain_queue(Link& link) {
@@ -138,7 +152,7 @@ void Upstream::need(std::string_view prefix) {
   for (const std::size_t index : map_.covering(prefix)) {
     Partition& partition = partitions_[index];
     const bool fresh = !partition.slot;
-    if (fresh) partition.slot.emplace(map_.subtree(index));
+    if (fresh) partition.slot.emplace(map_.subtree(index), partition.retain);
     partition.slot->needed = loop_.now();
     if (!fresh) continue;
     Link& link = *links_[partition.link];
@@ -148,6 +162,37 @@ void Upstream::need(std::string_view prefix) {
     partition.slot->mirror.start(loop_.now(), effects);
     carry_out(link, effects, loop_.now());
   }
+}
+
+std::vector<std::size_t> Upstream::covering(std::string_view prefix) const {
+  return map_.covering(prefix);
+}
+
+const std::string& Upstream::subtree(std::size_t partition) const {
+  return map_.subtree(partition);
+}
+
+std::size_t Upstream::shard(std::size_t partition) const { return partitions_[partition].link; }
+
+const cluster::Mirror* Upstream::mirror(std::size_t partition) const {
+  const auto& slot = partitions_[partition].slot;
+  return slot ? &slot->mirror : nullptr;
+}
+
+std::uint64_t Upstream::dropped() const {
+  double total = 0;
+  for (const auto& link : links_) total += link->dropped.Value();
+  return static_cast<std::uint64_t>(total);
+}
+
+std::map<std::string, std::uint64_t> Upstream::revisions() const {
+  std::map<std::string, std::uint64_t> result;
+  for (const Partition& partition : partitions_) {
+    if (!partition.slot) continue;
+    const Mirror& mirror = partition.slot->mirror;
+    result[shown(mirror.partition())] = mirror.revision().value();
+  }
+  return result;
 }
 
 bool Upstream::ready(std::string_view prefix) const {
@@ -174,43 +219,54 @@ void Upstream::read_updates(Link& link) {
       continue;
     }
     link.heard = loop_.now();
-    const std::size_t index = map_.owner(batch->partition);
-    if (index == map_.size() || map_.subtree(index) != batch->partition) continue;
-    auto& slot = partitions_[index].slot;
-    if (!slot) continue;  // just let go of
+    Mirror* mirror = find_mirror(batch->partition);
+    if (mirror == nullptr) continue;  // just let go of
     const base::TimePoint committed = batch->committed;
     Mirror::Effects effects;
-    slot->mirror.on_batch(std::move(*batch), link.heard, effects);
+    mirror->on_batch(std::move(*batch), link.heard, effects);
     carry_out(link, effects, committed);
   }
 }
 
 void Upstream::read_answers(Link& link) {
   while (link.requests.receive(message_)) {
-    auto answer = wire::decode_from_shard(message_[0]);
+    const auto answer = wire::decode_from_shard(message_[0]);
     if (!answer) {
       metrics_.reject("malformed");
       log_.warn("upstream", "answer refused", {{"shard", link.name}, {"why", answer.error()}});
       continue;
     }
     link.heard = loop_.now();
-    const std::string& subtree = std::visit(
-        [](const auto& message) -> const std::string& { return message.partition; }, *answer);
-    const std::size_t index = map_.owner(subtree);
-    if (index == map_.size() || map_.subtree(index) != subtree) continue;
-    auto& slot = partitions_[index].slot;
-    if (!slot) continue;
-    if (const auto* refused = std::get_if<wire::Refused>(&*answer)) {
-      slot->mirror.on_refused(*refused);
-      log_.warn("upstream", "sync refused",
-                {{"shard", link.name}, {"partition", shown(subtree)}, {"why", refused->why}});
-      continue;
-    }
-    Mirror::Effects effects;
-    slot->mirror.on_chunk(std::get<wire::Chunk>(*answer), link.heard, effects);
-    link.received_repair.Increment(static_cast<double>(effects.applied.size()));
-    carry_out(link, effects, link.heard);
+    std::visit([&](const auto& message) { on_answer(link, message); }, *answer);
   }
+}
+
+cluster::Mirror* Upstream::find_mirror(const std::string& subtree) {
+  const std::size_t index = map_.owner(subtree);
+  if (index == map_.size() || map_.subtree(index) != subtree) return nullptr;
+  auto& slot = partitions_[index].slot;
+  return slot ? &slot->mirror : nullptr;
+}
+
+void Upstream::on_answer(Link& link, const wire::Refused& refused) {
+  Mirror* mirror = find_mirror(refused.partition);
+  if (mirror == nullptr) return;
+  mirror->on_refused(refused);
+  log_.warn("upstream", "sync refused",
+            {{"shard", link.name}, {"partition", shown(refused.partition)}, {"why", refused.why}});
+}
+
+void Upstream::on_answer(Link& link, const wire::Chunk& chunk) {
+  Mirror* mirror = find_mirror(chunk.partition);
+  if (mirror == nullptr) return;
+  Mirror::Effects effects;
+  mirror->on_chunk(chunk, link.heard, effects);
+  link.received_repair.Increment(static_cast<double>(effects.applied.size()));
+  carry_out(link, effects, link.heard);
+}
+
+void Upstream::on_answer(Link&, const wire::Answers& answers) {
+  for (const wire::Answer& answer : answers.answers) answered_(answer);
 }
 
 void Upstream::carry_out(Link& link, Mirror::Effects& effects, base::TimePoint committed) {
@@ -227,7 +283,7 @@ void Upstream::carry_out(Link& link, Mirror::Effects& effects, base::TimePoint c
     if (link.unsent.size() < max_unsent) link.unsent.push_back(std::move(request));
   }
   if (!link.unsent.empty()) drain_queue(link);
-  if (!effects.applied.empty()) applied_(effects.applied, committed);
+  if (!effects.applied.empty()) applied_(effects.applied, link.index, committed);
 }
 
 void Upstream::tick() {

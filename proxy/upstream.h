@@ -20,29 +20,42 @@
 #include "core/net/loop.h"
 #include "core/net/socket.h"
 #include "proxy/metrics.h"
+#include "proxy/partitions.h"
 
 namespace canopy::proxy {
 
-class Upstream {
+class Upstream final : public Partitions {
  public:
-  // Updates that a mirror has applied, in order; `committed` is when its leader published them.
-  using Applied =
-      std::function<void(std::span<const keyspace::UpdatePtr> updates, base::TimePoint committed)>;
+  // Updates of a shard that a mirror has applied, in order; `committed` is when its leader
+  // published them.
+  using Applied = std::function<void(std::span<const keyspace::UpdatePtr> updates,
+                                     std::size_t shard, base::TimePoint committed)>;
+  using Answered = std::function<void(const wire::Answer& answer)>;
 
   Upstream(const config::Cluster& cluster, const config::Proxy& proxy, net::Context& context,
-           net::Loop& loop, Metrics& metrics, Applied applied);
+           net::Loop& loop, Metrics& metrics, Applied applied, Answered answered);
 
   // The directory says where a shard is.
   void on_directory(const coordination::Event& event);
 
-  // Queues a client's write for the shard that owns its key; counts it as rejected when it cannot.
-  void forward(wire::Write write);
+  // Queues a client's request for the shard that owns its keys. What cannot be queued is counted as
+  // rejected, and its fault told.
+  wire::Fault forward(wire::RoutedRequest request);
   // Sends what forward() has gathered in this turn.
   void flush_writes();
 
   // Mirrors every partition that may hold keys under `prefix`, from now on for as long as it is
   // asked for at least once in every `mirror_keep`.
   void need(std::string_view prefix);
+  std::vector<std::size_t> covering(std::string_view prefix) const override;
+  const std::string& subtree(std::size_t partition) const override;
+  std::size_t shard(std::size_t partition) const override;
+  const cluster::Mirror* mirror(std::size_t partition) const override;
+  const std::string& shard_name(std::size_t shard) const { return links_[shard]->name; }
+  // The counters of the mirrored partitions, by subtree ("*" is the root).
+  std::map<std::string, std::uint64_t> revisions() const;
+  // Updates lost on the way from the shards, so far.
+  std::uint64_t dropped() const;
   // Whether all of them are mirrored.
   bool ready(std::string_view prefix) const;
   // Their state now.
@@ -56,22 +69,23 @@ class Upstream {
 
  private:
   struct MirrorSlot {
-    explicit MirrorSlot(const std::string& partition) : mirror(partition) {}
+    MirrorSlot(const std::string& partition, bool retain) : mirror(partition, {.retain = retain}) {}
     cluster::Mirror mirror;
     base::TimePoint needed{};
   };
   static constexpr std::size_t max_unsent = 256;
   struct Link {
-    Link(const config::Shard& shard, const config::Proxy& proxy, net::Context& context,
-         Metrics& metrics);
+    Link(std::size_t position, const config::Shard& shard, const config::Proxy& proxy,
+         net::Context& context, Metrics& metrics);
 
+    std::size_t index;
     std::string name;
     net::Socket requests;
     net::Socket updates;
     std::string requests_endpoint{};  // empty: not yet known
     std::string updates_endpoint{};
     base::TimePoint heard{};
-    std::vector<wire::Write> gathered{};  // this turn's
+    std::vector<wire::RoutedRequest> gathered{};  // this turn's
     std::size_t gathered_bytes = 0;
     std::deque<std::string> queue{};  // encoded, waiting for the shard
     // Of mirrors, waiting for the connection. Those beyond max_unsent are asked again by retry.
@@ -89,12 +103,17 @@ class Upstream {
   };
   struct Partition {
     std::size_t link;
+    bool retain = true;
     std::optional<MirrorSlot> slot{};
   };
 
   void connect(Link& link, const coordination::ShardMember& member);
   void read_updates(Link& link);
   void read_answers(Link& link);
+  void on_answer(Link& link, const wire::Refused& refused);
+  void on_answer(Link& link, const wire::Chunk& chunk);
+  void on_answer(Link& link, const wire::Answers& answers);
+  cluster::Mirror* find_mirror(const std::string& subtree);
   void carry_out(Link& link, cluster::Mirror::Effects& effects, base::TimePoint committed);
   void enqueue_gathered(Link& link);
   void drain_queue(Link& link);
@@ -104,6 +123,7 @@ class Upstream {
   net::Loop& loop_;
   Metrics& metrics_;
   Applied applied_;
+  Answered answered_;
   keyspace::PartitionMap map_;
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<Partition> partitions_;  // by the index of map_

@@ -23,7 +23,8 @@ Metrics::Metrics(const std::string& name)
                              "1 while this shard leads and serves the partition.")),
       log_updates_(registry.gauge("canopy_log_updates",
                                   "Updates in the log, from which holes are replayed.")),
-      rejected_(registry.counter("canopy_rejected_total", "Messages refused, by reason.")),
+      rejected_(
+          registry.counter("canopy_rejected_total", "Messages and requests refused, by reason.")),
       snapshot_requests_(
           registry.counter("canopy_snapshot_requests_total",
                            "Answers to proxies that asked for what they miss, by result.")),
@@ -31,8 +32,12 @@ Metrics::Metrics(const std::string& name)
                    .Add({})),
       repeated(registry
                    .counter("canopy_updates_repeated_total",
-                            "Updates that came again through another proxy, applied once.")
+                            "Updates that came again and were not applied again.")
                    .Add({})),
+      answers_dropped(registry
+                          .counter("canopy_answers_dropped_total",
+                                   "Answers to writes that their proxy did not take.")
+                          .Add({})),
       proxy_links(registry.gauge("canopy_proxy_links", "Proxies connected.").Add({})),
       sync_sessions(
           registry.gauge("canopy_sync_sessions", "Snapshots and replays being sent.").Add({})),

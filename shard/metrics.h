@@ -44,6 +44,7 @@ class Metrics {
 
   metrics::Counter& received;
   metrics::Counter& repeated;
+  metrics::Counter& answers_dropped;
   metrics::Gauge& proxy_links;
   metrics::Gauge& sync_sessions;
   metrics::Histogram& batch_updates;

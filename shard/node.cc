@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/log.h"
@@ -13,6 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 namespace log = base::log;
+using wire::Fault;
 
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
 constexpr int messages_per_turn = 1000;
@@ -147,7 +149,8 @@ void Node::lead(Served& served, std::uint32_t epoch) {
                                                  .retain = tenancy.settings.retain,
                                                  .log_updates = tenancy.settings.log_updates,
                                                  .log_bytes = tenancy.settings.log_bytes},
-                             epoch, std::move(tenancy.recovered.tree));
+                             epoch, std::move(tenancy.recovered.tree),
+                             std::exchange(tenancy.recovered.requests, {}));
   }
   tenancy.failure.clear();
   served.metrics.leader.Set(1);
@@ -219,18 +222,34 @@ void Node::read_requests() {
   }
 }
 
-void Node::take(const std::string&, wire::Writes writes) {
-  metrics_.received.Increment(static_cast<double>(writes.writes.size()));
-  for (wire::Write& write : writes.writes) {
-    const std::size_t index = map_.owner(write.key);
-    if (index == map_.size()) {
-      metrics_.reject("wrong_shard");
-    } else if (!served_[index].partition) {
-      metrics_.reject("partition_unavailable");
-    } else if (!served_[index].partition->stage(std::move(write), turn_)) {
-      metrics_.repeated.Increment();
-    }
+void Node::take(const std::string& peer, wire::Writes writes) {
+  for (wire::RoutedRequest& routed : writes.requests) take(peer, std::move(routed));
+}
+
+void Node::take(const std::string& peer, wire::RoutedRequest routed) {
+  const std::vector<wire::Write>& writes = routed.request.writes;
+  const auto count = static_cast<double>(writes.size());
+  metrics_.received.Increment(count);
+  if (writes.empty()) return refuse(peer, routed, Fault::malformed);
+  const std::size_t index = map_.owner(writes.front().key);
+  const auto elsewhere = [&](const wire::Write& write) { return map_.owner(write.key) != index; };
+  if (std::ranges::any_of(writes, elsewhere)) {
+    return refuse(peer, routed, Fault::several_partitions);
   }
+  if (index == map_.size()) return refuse(peer, routed, Fault::no_partition);
+  auto& partition = served_[index].partition;
+  if (!partition) return refuse(peer, routed, Fault::partition_unavailable);
+  const auto staged = partition->stage(peer, std::move(routed), turn_);
+  if (staged.repeated) {
+    metrics_.repeated.Increment(count);
+  } else if (staged.fault != Fault::none) {
+    metrics_.reject(std::string(wire::name(staged.fault)));
+  }
+}
+
+void Node::refuse(const std::string& peer, wire::RoutedRequest& routed, Fault fault) {
+  metrics_.reject(std::string(wire::name(fault)));
+  replies_.add(Reply::to(peer, routed, {fault}));
 }
 
 void Node::take(const std::string& peer, const wire::Sync& sync) {
@@ -261,25 +280,38 @@ void Node::end_turn() {
   for (Served& served : served_) {
     if (served.partition) commit(served);
   }
+  send_replies();
   serve_syncs();
 }
 
 void Node::commit(Served& served) {
   Partition& partition = *served.partition;
   partition.expire(loop_.now());
-  if (partition.staged().empty()) return;
+  if (!partition.pending()) return;
   const base::TimePoint began = loop_.now();
   const std::size_t count = partition.staged().size();
-  if (served.tenancy.store && served.tenancy.settings.retain) {
-    if (auto status = served.tenancy.store->write(partition.staged(), began); !status) {
-      return fail(served, status.error());
-    }
+  if (count > 0 && served.tenancy.store && served.tenancy.settings.retain) {
+    const auto status =
+        served.tenancy.store->write(partition.staged(), partition.staged_requests(), began);
+    if (!status) return fail(served, status.error());
   }
   const base::TimePoint done = loop_.now();
-  const auto batches = partition.commit(done);
-  metrics_.commit_latency.Observe(std::chrono::duration<double>(done - began).count());
-  served.metrics.committed.Increment(static_cast<double>(count));
-  for (const wire::Batch& batch : batches) publish(served, batch);
+  auto committed = partition.commit(done);
+  if (count > 0) {
+    metrics_.commit_latency.Observe(std::chrono::duration<double>(done - began).count());
+    served.metrics.committed.Increment(static_cast<double>(count));
+  }
+  for (const wire::Batch& batch : committed.batches) publish(served, batch);
+  for (Reply& reply : committed.replies) replies_.add(std::move(reply));
+}
+
+// What a proxy cannot take is gone, as when it dies: its clients ask again.
+void Node::send_replies() {
+  for (const Replies::Message& message : replies_.take()) {
+    if (requests_.send({message.proxy, wire::encode(message.answers)}) != net::SendResult::sent) {
+      metrics_.answers_dropped.Increment(static_cast<double>(message.answers.answers.size()));
+    }
+  }
 }
 
 void Node::publish(Served& served, const wire::Batch& batch) {

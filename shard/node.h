@@ -1,8 +1,8 @@
 // A shard at work: the one place where messages become calls on partitions and sync sessions, and
 // what they answer becomes sends.
 //
-// One turn of the loop: stage every write that has arrived, make the turn's updates durable, commit
-// them, publish one batch per partition, then send some chunks to proxies that sync.
+// One turn of the loop: stage every request that has arrived, make the turn's updates durable,
+// commit them, publish one batch per partition, answer, then send some chunks to proxies that sync.
 #pragma once
 
 #include <memory>
@@ -17,8 +17,10 @@
 #include "core/metrics/http.h"
 #include "core/net/loop.h"
 #include "core/net/monitor.h"
+#include "shard/directory_lock.h"
 #include "shard/metrics.h"
 #include "shard/partition.h"
+#include "shard/replies.h"
 #include "shard/store.h"
 #include "shard/sync_sessions.h"
 
@@ -77,13 +79,16 @@ class Node {
 
   void read_requests();
   void take(const std::string& peer, wire::Writes writes);
+  void take(const std::string& peer, wire::RoutedRequest routed);
   void take(const std::string& peer, const wire::Sync& sync);
   void take(const std::string& peer, const wire::Credit& credit);
+  void refuse(const std::string& peer, wire::RoutedRequest& routed, wire::Fault fault);
   void refuse(const std::string& peer, const wire::Sync& sync, const std::string& why);
 
   void end_turn();
   void commit(Served& served);
   void publish(Served& served, const wire::Batch& batch);
+  void send_replies();
   void serve_syncs();
   void tick();
   void report();
@@ -100,6 +105,7 @@ class Node {
   keyspace::PartitionMap map_;
   std::vector<Served> served_;  // by the index of map_
   SyncSessions sessions_;
+  Replies replies_;  // this turn's
   net::Message message_;
   base::TimePoint turn_{};  // when this turn's messages were read
   bool wake_pending_ = false;

@@ -1,6 +1,9 @@
 #include "shard/partition.h"
 
+#include <algorithm>
+
 #include "core/base/limits.h"
+#include "core/wire/native.h"
 
 namespace canopy::shard {
 namespace {
@@ -8,6 +11,7 @@ namespace {
 using keyspace::Revision;
 using keyspace::Update;
 using keyspace::UpdatePtr;
+using wire::Fault;
 
 std::int64_t to_ms(base::TimePoint time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
@@ -15,15 +19,25 @@ std::int64_t to_ms(base::TimePoint time) {
 
 }  // namespace
 
-Partition::Partition(Settings settings, std::uint32_t epoch, keyspace::Tree recovered)
+Partition::Partition(Settings settings, std::uint32_t epoch, keyspace::Tree recovered,
+                     const std::vector<AppliedRequest>& applied)
     : settings_(std::move(settings)),
       tree_(std::move(recovered)),
-      log_(Revision(epoch, 0), settings_.log_updates, settings_.log_bytes),
-      last_staged_(log_.last()) {
-  index_expiries();
+      log_(Revision(epoch, 0), settings_.log_updates, settings_.log_bytes) {
+  for (const AppliedRequest& request : applied) {
+    const auto known = clients_.look_up(request.client, request.number, request.settled);
+    if (known.fault != Fault::none || known.entry != nullptr) continue;
+    clients_.remember(request.client, request.number, request.settled,
+                      {Fault::none, request.revision});
+  }
+  clients_.confirm();
+  start_epoch(epoch);
 }
 
-void Partition::index_expiries() {
+void Partition::start_epoch(std::uint32_t epoch) {
+  last_staged_ = Revision(epoch, 0);
+  log_ = keyspace::UpdateLog(last_staged_, settings_.log_updates, settings_.log_bytes);
+  tombstones_.reset(last_staged_);
   expiries_.clear();
   for (auto entry = tree_.view().seek(""); !entry.done(); entry.next()) {
     const Update& update = **entry;
@@ -32,46 +46,158 @@ void Partition::index_expiries() {
 }
 
 void Partition::begin_epoch(std::uint32_t epoch) {
+  for (; !staged_.empty(); staged_.pop_back()) forget_uuid(staged_.back()->uuid);
+  clear_staged();
+  clients_.forget_unconfirmed();
+  start_epoch(epoch);
+}
+
+void Partition::clear_staged() {
+  staged_index_.clear();
+  indexed_ = 0;
   staged_.clear();
-  log_ = keyspace::UpdateLog(Revision(epoch, 0), settings_.log_updates, settings_.log_bytes);
-  last_staged_ = log_.last();
-  index_expiries();
+  staged_requests_.clear();
+  replies_.clear();
 }
 
-bool Partition::stage(wire::Write write, base::TimePoint now) {
-  if (write.once && seen_before(write.uuid)) return false;
+Partition::Staged Partition::stage(const std::string& proxy, wire::RoutedRequest routed,
+                                   base::TimePoint now) {
+  wire::WriteRequest& request = routed.request;
+  const bool remembered = !request.client.empty();
+  if (remembered) {
+    const auto known = clients_.look_up(request.client, request.number, request.settled);
+    if (known.entry != nullptr) return repeat(proxy, routed, *known.entry);
+    if (known.fault != Fault::none) {
+      reply(proxy, routed, {known.fault});
+      return {known.fault};
+    }
+  } else if (seen_before(request)) {
+    reply(proxy, routed, {});
+    return {.repeated = true};
+  }
+  const Result result = decide(request, now);
+  const std::size_t at = reply(proxy, routed, result);
+  if (remembered) {
+    clients_.remember(request.client, request.number, request.settled, result, at);
+    if (result.fault == Fault::none) {
+      staged_requests_.push_back(
+          {std::move(request.client), request.number, request.settled, result.revision});
+    }
+  }
+  return {result.fault};
+}
+
+// One that is decided in this turn is answered once, the way that the latest has come.
+Partition::Staged Partition::repeat(const std::string& proxy, wire::RoutedRequest& routed,
+                                    ClientTable::Entry& entry) {
+  const Fault fault = entry.result.fault;
+  if (!clients_.unconfirmed(entry) || entry.reply == ClientTable::no_reply) {
+    entry.reply = reply(proxy, routed, entry.result);
+  } else if (!routed.reply_to.empty()) {
+    replies_[entry.reply].proxy = proxy;
+    replies_[entry.reply].answer.reply_to = std::move(routed.reply_to);
+  }
+  return {.fault = fault, .repeated = true};
+}
+
+// Where the reply stands among those of this turn.
+std::size_t Partition::reply(const std::string& proxy, wire::RoutedRequest& routed, Result result) {
+  if (routed.reply_to.empty()) return ClientTable::no_reply;
+  replies_.push_back(Reply::to(proxy, routed, result));
+  return replies_.size() - 1;
+}
+
+Result Partition::decide(wire::WriteRequest& request, base::TimePoint now) {
   expire(now);
-  forget_expiry(write.key);  // from here on the write decides, however long the commit takes
-  last_staged_ = last_staged_.next();
-  const bool expires = write.ttl_ms > 0 && !write.deletes;
-  staged_.push_back(
-      std::make_shared<Update>(Update{.key = std::move(write.key),
-                                      .value = std::move(write.value),
-                                      .properties = std::move(write.properties),
-                                      .uuid = std::move(write.uuid),
-                                      .revision = last_staged_,
-                                      .expires_at_ms = expires ? to_ms(now) + write.ttl_ms : 0,
-                                      .deleted = write.deletes}));
-  return true;
+  if (Result refusal = check(request); refusal.fault != Fault::none) return refusal;
+  for (wire::Write& write : request.writes) stage(write, now);
+  return {.revision = last_staged_};
 }
 
-bool Partition::seen_before(const std::string& uuid) {
-  if (!recent_uuids_.insert(uuid).second) return true;
+// Whether the conditions of the writes hold, each after the writes before it.
+Result Partition::check(const wire::WriteRequest& request) {
+  const auto conditional = [](const wire::Write& write) { return write.if_revision.has_value(); };
+  if (request.writes.empty()) return {Fault::malformed};
+  if (std::ranges::any_of(request.writes, [](const wire::Write& write) {
+        return write.ttl_ms < 0 || write.ttl_ms > wire::native::max_ttl_ms;
+      })) {
+    return {Fault::bad_field};
+  }
+  if (std::ranges::none_of(request.writes, conditional)) return {};
+  if (!settings_.retain) return {Fault::not_kept};
+  std::unordered_map<std::string_view, Revision> own;  // what the earlier ones leave
+  Revision last = last_staged_;
+  for (const wire::Write& write : request.writes) {
+    if (write.if_revision) {
+      const auto earlier = own.find(write.key);
+      const Revision before = earlier != own.end() ? earlier->second : current(write.key);
+      if (before != *write.if_revision) return {Fault::revision_mismatch, current(write.key)};
+    }
+    last = last.next();
+    own[write.key] = write.deletes ? Revision() : last;
+  }
+  return {};
+}
+
+// The revision of the key's entry once all that is staged is committed; 0: none.
+Revision Partition::current(const std::string& key) {
+  for (; indexed_ < staged_.size(); ++indexed_) {
+    const Update& update = *staged_[indexed_];
+    staged_index_[update.key] = update.deleted ? Revision() : update.revision;
+  }
+  if (const auto staged = staged_index_.find(key); staged != staged_index_.end()) {
+    return staged->second;
+  }
+  const UpdatePtr entry = tree_.find(key);
+  return entry == nullptr ? Revision() : entry->revision;
+}
+
+void Partition::stage(wire::Write& write, base::TimePoint now) {
+  if (write.once) remember_uuid(write.uuid);
+  forget_expiry(write.key);  // from here on the write decides, however long the commit takes
+  const bool expires = write.ttl_ms > 0 && !write.deletes;
+  append({.key = std::move(write.key),
+          .value = std::move(write.value),
+          .properties = std::move(write.properties),
+          .uuid = std::move(write.uuid),
+          .expires_at_ms = expires ? to_ms(now) + write.ttl_ms : 0,
+          .deleted = write.deletes});
+}
+
+void Partition::append(Update update) {
+  last_staged_ = last_staged_.next();
+  update.revision = last_staged_;
+  staged_.push_back(std::make_shared<Update>(std::move(update)));
+}
+
+// A Clone client sends the same update through several proxies, one to a request.
+bool Partition::seen_before(const wire::WriteRequest& request) const {
+  return std::ranges::any_of(request.writes, [this](const wire::Write& write) {
+    return write.once && recent_uuids_.contains(write.uuid);
+  });
+}
+
+void Partition::remember_uuid(const std::string& uuid) {
+  if (!recent_uuids_.insert(uuid).second) return;
   recent_order_.push_back(uuid);
   if (recent_order_.size() > max_recent_uuids) {
     recent_uuids_.erase(recent_order_.front());
     recent_order_.pop_front();
   }
-  return false;
+}
+
+// The one remembered last, if it is that.
+void Partition::forget_uuid(const std::string& uuid) {
+  if (recent_order_.empty() || recent_order_.back() != uuid) return;
+  recent_uuids_.erase(uuid);
+  recent_order_.pop_back();
 }
 
 void Partition::expire(base::TimePoint now) {
   const std::int64_t now_ms = to_ms(now);
   while (!expiries_.empty() && expiries_.begin()->first <= now_ms) {
     auto node = expiries_.extract(expiries_.begin());
-    last_staged_ = last_staged_.next();
-    staged_.push_back(std::make_shared<Update>(
-        Update{.key = std::move(node.value().second), .revision = last_staged_, .deleted = true}));
+    append({.key = std::move(node.value().second), .deleted = true});
   }
 }
 
@@ -83,14 +209,16 @@ void Partition::forget_expiry(const std::string& key) {
 
 void Partition::apply(const UpdatePtr& update) {
   log_.append(update);
-  if (!settings_.retain) return;
+  if (!settings_.retain) return tombstones_.reset(update->revision);
+  if (update->deleted) tombstones_.add(update);
   forget_expiry(update->key);
   tree_.apply(update);
   if (update->expires_at_ms != 0) expiries_.emplace(update->expires_at_ms, update->key);
 }
 
-std::vector<wire::Batch> Partition::commit(base::TimePoint now) {
-  std::vector<wire::Batch> batches;
+Partition::Committed Partition::commit(base::TimePoint now) {
+  Committed result;
+  std::vector<wire::Batch>& batches = result.batches;
   std::size_t bytes = 0;
   for (UpdatePtr& update : staged_) {
     bytes += update->bytes();
@@ -102,8 +230,10 @@ std::vector<wire::Batch> Partition::commit(base::TimePoint now) {
     apply(update);
     batches.back().updates.push_back(std::move(update));
   }
-  staged_.clear();
-  return batches;
+  result.replies = std::move(replies_);
+  clear_staged();
+  clients_.confirm();
+  return result;
 }
 
 wire::Batch Partition::heartbeat(base::TimePoint now) const {

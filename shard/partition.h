@@ -2,19 +2,25 @@
 // Pure: time is an argument. Not thread-safe.
 //
 // A turn of the shard stages what came in, makes it durable, then commits it: only then does it
-// show in the tree and the log, and only then is it published.
+// show in the tree and the log, and only then is it published and answered.
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <set>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "core/keyspace/tombstones.h"
 #include "core/keyspace/tree.h"
 #include "core/keyspace/update_log.h"
 #include "core/wire/link.h"
+#include "shard/client_table.h"
+#include "shard/replies.h"
 
 namespace canopy::shard {
 
@@ -30,22 +36,36 @@ class Partition {
     std::size_t log_bytes = std::size_t{64} << 20;
   };
 
-  // Starts a new epoch over the recovered entries.
-  Partition(Settings settings, std::uint32_t epoch, keyspace::Tree recovered);
+  // What became of a request.
+  struct Staged {
+    wire::Fault fault = wire::Fault::none;
+    bool repeated = false;  // decided before: its client gets that answer, nothing is staged
+  };
+  struct Committed {
+    std::vector<wire::Batch> batches{};  // to publish, each within the bounds of a message
+    std::vector<Reply> replies{};        // to send after that
+  };
+
+  // Starts a new epoch over the recovered entries and the requests that had made them.
+  Partition(Settings settings, std::uint32_t epoch, keyspace::Tree recovered,
+            const std::vector<AppliedRequest>& applied = {});
 
   // Starts a new epoch over the entries held; what is staged, nobody has seen, is forgotten.
   void begin_epoch(std::uint32_t epoch);
 
-  // Gives the write the next revision. What expired before `now` is deleted first. False when it
-  // was applied before, by its uuid.
-  bool stage(wire::Write write, base::TimePoint now);
+  // Gives the writes the next revisions, all or none. What expired before `now` is deleted first,
+  // and conditions see what is staged already. The answer comes with the commit, to `proxy`.
+  Staged stage(const std::string& proxy, wire::RoutedRequest routed, base::TimePoint now);
   // Stages the deletion of every entry whose time is over.
   void expire(base::TimePoint now);
 
-  // Waiting to be made durable, in order.
+  // Waiting to be made durable, in order: the updates, and the requests of clients among them.
   const std::vector<keyspace::UpdatePtr>& staged() const { return staged_; }
-  // Commits what is staged: the batches to publish, each within the bounds of a message.
-  std::vector<wire::Batch> commit(base::TimePoint now);
+  const std::vector<AppliedRequest>& staged_requests() const { return staged_requests_; }
+  // Whether a commit has anything to do.
+  bool pending() const { return !staged_.empty() || !replies_.empty(); }
+  // Commits what is staged.
+  Committed commit(base::TimePoint now);
   // An empty batch: says where the partition stands.
   wire::Batch heartbeat(base::TimePoint now) const;
 
@@ -53,22 +73,42 @@ class Partition {
   keyspace::Revision revision() const { return log_.last(); }
   const keyspace::Tree& tree() const { return tree_; }
   const keyspace::UpdateLog& log() const { return log_; }
+  const keyspace::Tombstones& tombstones() const { return tombstones_; }
 
  private:
   // (when, key); an entry with an expiry is in here exactly until it is overwritten or expires.
   using Expiries = std::set<std::pair<std::int64_t, std::string>>;
 
+  Result decide(wire::WriteRequest& request, base::TimePoint now);
+  Result check(const wire::WriteRequest& request);
+  keyspace::Revision current(const std::string& key);
+  void stage(wire::Write& write, base::TimePoint now);
+  void append(keyspace::Update update);
+  std::size_t reply(const std::string& proxy, wire::RoutedRequest& routed, Result result);
+  Staged repeat(const std::string& proxy, wire::RoutedRequest& routed, ClientTable::Entry& entry);
+  void start_epoch(std::uint32_t epoch);
+  void clear_staged();
   void apply(const keyspace::UpdatePtr& update);
-  void index_expiries();
   void forget_expiry(const std::string& key);
-  bool seen_before(const std::string& uuid);
+  bool seen_before(const wire::WriteRequest& request) const;
+  void remember_uuid(const std::string& uuid);
+  void forget_uuid(const std::string& uuid);
 
   Settings settings_;
   keyspace::Tree tree_;
   keyspace::UpdateLog log_;
+  keyspace::Tombstones tombstones_;
   Expiries expiries_;
+  ClientTable clients_;
+
   std::vector<keyspace::UpdatePtr> staged_;
+  std::vector<AppliedRequest> staged_requests_;
+  std::vector<Reply> replies_;
   keyspace::Revision last_staged_;
+  // What the first `indexed_` of the staged updates make of their keys; 0: deleted. Conditions look
+  // here, so without them it stays empty.
+  std::unordered_map<std::string_view, keyspace::Revision> staged_index_;
+  std::size_t indexed_ = 0;
   // The uuids of the last `once` writes, in the order they came.
   std::unordered_set<std::string> recent_uuids_;
   std::deque<std::string> recent_order_;

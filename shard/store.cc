@@ -1,7 +1,6 @@
 #include "shard/store.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,7 +11,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <thread>
+#include <tuple>
 
 #include "core/wire/link.h"
 
@@ -25,6 +24,7 @@ using keyspace::UpdatePtr;
 
 constexpr std::string_view state_key = "state";
 constexpr std::size_t crc_bytes = 4;
+constexpr std::size_t number_bytes = 8;
 
 MDB_val to_val(std::string_view bytes) {
   return {bytes.size(), const_cast<char*>(bytes.data())};  // LMDB does not write through keys
@@ -79,6 +79,43 @@ class Transaction {
   MDB_txn* handle_ = nullptr;
 };
 
+// Closed before its transaction ends.
+class Cursor {
+ public:
+  Cursor() = default;
+  ~Cursor() {
+    if (handle_ != nullptr) mdb_cursor_close(handle_);
+  }
+  Cursor(const Cursor&) = delete;
+  Cursor& operator=(const Cursor&) = delete;
+
+  int open(MDB_txn* transaction, MDB_dbi database) {
+    return mdb_cursor_open(transaction, database, &handle_);
+  }
+  MDB_cursor* get() { return handle_; }
+
+ private:
+  MDB_cursor* handle_ = nullptr;
+};
+
+// Big-endian, so that keys sort as numbers.
+std::string to_bytes(std::uint64_t number) {
+  std::string bytes(number_bytes, '\0');
+  for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte, number >>= 8) {
+    *byte = static_cast<char>(number);
+  }
+  return bytes;
+}
+
+// Of the first eight bytes.
+std::uint64_t to_number(std::string_view bytes) {
+  std::uint64_t number = 0;
+  for (const char byte : bytes.substr(0, number_bytes)) {
+    number = number << 8 | static_cast<unsigned char>(byte);
+  }
+  return number;
+}
+
 int put_state(MDB_txn* transaction, MDB_dbi meta, Revision revision, std::uint64_t count) {
   const std::string text = "1 " + std::to_string(revision.epoch()) + " " +
                            std::to_string(revision.counter()) + " " + std::to_string(count);
@@ -88,27 +125,6 @@ int put_state(MDB_txn* transaction, MDB_dbi meta, Revision revision, std::uint64
 }
 
 }  // namespace
-
-base::Result<std::unique_ptr<DirectoryLock>> DirectoryLock::take(
-    const std::string& directory, std::chrono::milliseconds patience) {
-  std::error_code fault;
-  fs::create_directories(directory, fault);
-  if (fault) return base::Error{directory + ": cannot be made: " + fault.message()};
-  const std::string path = directory + "/lock";
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return base::Error{path + ": " + std::strerror(errno)};
-  const auto give_up = std::chrono::steady_clock::now() + patience;
-  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    if (std::chrono::steady_clock::now() >= give_up) {
-      ::close(fd);
-      return std::unique_ptr<DirectoryLock>();
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  return std::unique_ptr<DirectoryLock>(new DirectoryLock(fd));
-}
-
-DirectoryLock::~DirectoryLock() { ::close(fd_); }
 
 std::string Store::directory_name(const std::string& subtree) {
   if (subtree.empty()) return "root";
@@ -193,19 +209,22 @@ base::Status Store::open_environment(unsigned create) {
   if (fault) return base::Error{file + ": " + fault.message()};
 
   if (const int code = mdb_env_create(&environment_)) return failure("create", code);
-  mdb_env_set_maxdbs(environment_, 2);
+  mdb_env_set_maxdbs(environment_, 3);
   mdb_env_set_mapsize(environment_, settings_.max_bytes);
   // Our own lock holds the directory: MDB_NOLOCK spares a file that a killed reader could stain.
-  constexpr unsigned flags = MDB_NOLOCK | MDB_NORDAHEAD;
-  if (const int code = mdb_env_open(environment_, settings_.path.c_str(), flags, 0644)) {
+  constexpr unsigned options = MDB_NOLOCK | MDB_NORDAHEAD;
+  if (const int code = mdb_env_open(environment_, settings_.path.c_str(), options, 0644)) {
     return failure(code == MDB_INVALID ? "data.mdb is damaged" : "open", code);
   }
   if (auto status = check_size(); !status) return status;
 
   Transaction transaction;
   if (const int code = transaction.begin(environment_, 0)) return failure("begin", code);
-  for (const auto& [name, database] : {std::pair{"entries", &entries_}, {"meta", &meta_}}) {
-    if (const int code = mdb_dbi_open(transaction.get(), name, create, database)) {
+  // A store without requests gains them.
+  for (const auto& [name, database, flags] : {std::tuple{"entries", &entries_, create},
+                                              {"requests", &requests_, unsigned{MDB_CREATE}},
+                                              {"meta", &meta_, create}}) {
+    if (const int code = mdb_dbi_open(transaction.get(), name, flags, database)) {
       return failure(code == MDB_NOTFOUND ? "data.mdb is not a Canopy store" : "open", code);
     }
   }
@@ -247,14 +266,19 @@ base::Status Store::load(Recovered& recovered) {
     return base::Error{settings_.path + ": data.mdb has an unreadable state record"};
   }
   revision_ = Revision(epoch, counter);
+  count_ = entries;
+  recovered.epoch = epoch;
+  if (auto status = load_entries(transaction.get(), recovered); !status) return status;
+  return load_requests(transaction.get(), recovered);
+}
 
-  MDB_cursor* cursor = nullptr;
-  if (const int code = mdb_cursor_open(transaction.get(), entries_, &cursor)) {
-    return failure("read", code);
-  }
-  const std::unique_ptr<MDB_cursor, void (*)(MDB_cursor*)> closing(cursor, mdb_cursor_close);
+base::Status Store::load_entries(MDB_txn* transaction, Recovered& recovered) {
+  Cursor cursor;
+  if (const int code = cursor.open(transaction, entries_)) return failure("read", code);
+  MDB_val key{};
+  MDB_val value{};
   int code = 0;
-  while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+  while ((code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) == 0) {
     auto update = wire::decode_update(unsealed(to_view(value)));
     if (!update || (*update)->key != to_view(key) || (*update)->revision > revision_) {
       return base::Error{settings_.path + ": data.mdb has a damaged entry"};
@@ -262,14 +286,31 @@ base::Status Store::load(Recovered& recovered) {
     recovered.tree.put(std::move(*update));
   }
   if (code != MDB_NOTFOUND) return failure("read", code);
-  if (recovered.tree.size() != entries) {
+  if (recovered.tree.size() != count_) {
     return base::Error{settings_.path + ": data.mdb holds " +
                        std::to_string(recovered.tree.size()) + " entries of " +
-                       std::to_string(entries)};
+                       std::to_string(count_)};
   }
-  count_ = entries;
-  recovered.epoch = epoch;
   return {};
+}
+
+base::Status Store::load_requests(MDB_txn* transaction, Recovered& recovered) {
+  Cursor cursor;
+  if (const int code = cursor.open(transaction, requests_)) return failure("read", code);
+  MDB_val key{};
+  MDB_val value{};
+  int code = 0;
+  while ((code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) == 0) {
+    const std::string_view record = unsealed(to_view(value));
+    if (record.size() < 3 * number_bytes || record.substr(0, number_bytes) != to_view(key)) {
+      return base::Error{settings_.path + ": data.mdb has a damaged request"};
+    }
+    recovered.requests.push_back({.client = std::string(record.substr(3 * number_bytes)),
+                                  .number = to_number(record.substr(2 * number_bytes)),
+                                  .settled = to_number(record.substr(number_bytes)),
+                                  .revision = Revision(to_number(record))});
+  }
+  return code == MDB_NOTFOUND ? base::Status() : failure("read", code);
 }
 
 Store::~Store() {
@@ -288,10 +329,12 @@ base::Status Store::begin_epoch(std::uint32_t epoch) {
   return {};
 }
 
-base::Status Store::write(const std::vector<UpdatePtr>& updates, base::TimePoint now) {
+base::Status Store::write(const std::vector<UpdatePtr>& updates,
+                          const std::vector<AppliedRequest>& requests, base::TimePoint now) {
   if (gathered_.empty()) gathering_since_ = now;
   for (const UpdatePtr& update : updates) gathered_bytes_ += update->bytes();
   gathered_.insert(gathered_.end(), updates.begin(), updates.end());
+  gathered_requests_.insert(gathered_requests_.end(), requests.begin(), requests.end());
   return sync_if_due(now);
 }
 
@@ -306,19 +349,8 @@ base::Status Store::sync() {
   if (gathered_.empty()) return {};
   Transaction transaction;
   if (const int code = transaction.begin(environment_, 0)) return failure("begin", code);
-  for (const UpdatePtr& update : gathered_) {
-    MDB_val key = to_val(update->key);
-    if (update->deleted) {
-      const int code = mdb_del(transaction.get(), entries_, &key, nullptr);
-      if (code != 0 && code != MDB_NOTFOUND) return failure("delete", code);
-    } else {
-      const std::string record = sealed(wire::encode(*update));
-      MDB_val value = to_val(record);
-      if (const int code = mdb_put(transaction.get(), entries_, &key, &value, 0)) {
-        return failure("write", code);
-      }
-    }
-  }
+  if (auto status = put_entries(transaction.get()); !status) return status;
+  if (auto status = put_requests(transaction.get()); !status) return status;
   MDB_stat stat;
   if (const int code = mdb_stat(transaction.get(), entries_, &stat)) return failure("stat", code);
   const Revision revision = gathered_.back()->revision;
@@ -329,7 +361,51 @@ base::Status Store::sync() {
   revision_ = revision;
   count_ = stat.ms_entries;
   gathered_.clear();
+  gathered_requests_.clear();
   gathered_bytes_ = 0;
+  return {};
+}
+
+base::Status Store::put_entries(MDB_txn* transaction) {
+  for (const UpdatePtr& update : gathered_) {
+    MDB_val key = to_val(update->key);
+    if (update->deleted) {
+      const int code = mdb_del(transaction, entries_, &key, nullptr);
+      if (code != 0 && code != MDB_NOTFOUND) return failure("delete", code);
+    } else {
+      const std::string record = sealed(wire::encode(*update));
+      MDB_val value = to_val(record);
+      if (const int code = mdb_put(transaction, entries_, &key, &value, 0)) {
+        return failure("write", code);
+      }
+    }
+  }
+  return {};
+}
+
+// Revisions only grow, so each is appended; the oldest make room.
+base::Status Store::put_requests(MDB_txn* transaction) {
+  for (const AppliedRequest& request : gathered_requests_) {
+    const std::string revision = to_bytes(request.revision.value());
+    const std::string record =
+        sealed(revision + to_bytes(request.settled) + to_bytes(request.number) + request.client);
+    MDB_val key = to_val(revision);
+    MDB_val value = to_val(record);
+    if (const int code = mdb_put(transaction, requests_, &key, &value, MDB_APPEND)) {
+      return failure("write", code);
+    }
+  }
+  MDB_stat stat;
+  if (const int code = mdb_stat(transaction, requests_, &stat)) return failure("stat", code);
+  Cursor cursor;
+  if (const int code = cursor.open(transaction, requests_)) return failure("write", code);
+  for (; stat.ms_entries > max_requests; --stat.ms_entries) {
+    MDB_val key{};
+    MDB_val value{};
+    int code = mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST);
+    if (code == 0) code = mdb_cursor_del(cursor.get(), 0);
+    if (code != 0) return failure("delete", code);
+  }
   return {};
 }
 

@@ -5,6 +5,8 @@
 //   state_dir/SHARD/PARTITION/data.mdb PARTITION: the subtree with `/` as %2F; `root`
 //
 //   database "entries"  key → wire::encode(Update), then its CRC-32 (4 bytes, little-endian)
+//   database "requests" revision → the client's request that made it: the last `max_requests`;
+//                       revision, settled, number (8 bytes each, big-endian), client, CRC
 //   database "meta"     "state" → the text "1 EPOCH COUNTER ENTRIES"; 1 is the version of this
 //   format
 //
@@ -23,28 +25,15 @@
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/keyspace/tree.h"
+#include "shard/client_table.h"
 
 namespace canopy::shard {
 
-// Holds `directory` (made when missing) for this process, so that two shards never share a store.
-// A predecessor that is just going away is waited for.
-class DirectoryLock {
- public:
-  // Null when another process still holds it after `patience`; an error when the directory cannot
-  // be written.
-  static base::Result<std::unique_ptr<DirectoryLock>> take(const std::string& directory,
-                                                           std::chrono::milliseconds patience);
-  ~DirectoryLock();
-  DirectoryLock(const DirectoryLock&) = delete;
-  DirectoryLock& operator=(const DirectoryLock&) = delete;
-
- private:
-  explicit DirectoryLock(int fd) : fd_(fd) {}
-  int fd_;
-};
-
 class Store {
  public:
+  // How many requests back a repeated one is recognised after a restart.
+  static constexpr std::size_t max_requests = 65'536;
+
   struct Settings {
     std::string path{};  // the partition's directory
     std::uint64_t max_bytes = 4ull << 30;
@@ -55,6 +44,7 @@ class Store {
   struct Recovered {
     std::uint32_t epoch = 0;  // of the last leader; 0: never written
     keyspace::Tree tree{};
+    std::vector<AppliedRequest> requests{};  // of clients, in the order they were applied
   };
 
   // The directory name of a partition.
@@ -69,8 +59,10 @@ class Store {
 
   // Records the epoch of a new leader, on disk when it returns.
   base::Status begin_epoch(std::uint32_t epoch);
-  // In commit order. With a sync interval the updates may only be gathered.
-  base::Status write(const std::vector<keyspace::UpdatePtr>& updates, base::TimePoint now);
+  // In commit order, with the requests that made the updates. With a sync interval they may only
+  // be gathered.
+  base::Status write(const std::vector<keyspace::UpdatePtr>& updates,
+                     const std::vector<AppliedRequest>& requests, base::TimePoint now);
   // Puts on disk what was gathered and is due.
   base::Status sync_if_due(base::TimePoint now);
   base::Status sync();
@@ -82,6 +74,10 @@ class Store {
   base::Status open_environment(unsigned create);
   base::Status check_size() const;
   base::Status load(Recovered& recovered);
+  base::Status load_entries(MDB_txn* transaction, Recovered& recovered);
+  base::Status load_requests(MDB_txn* transaction, Recovered& recovered);
+  base::Status put_entries(MDB_txn* transaction);
+  base::Status put_requests(MDB_txn* transaction);
   base::Error failure(const std::string& doing, int code) const;
 
   // What a gathering store holds back at most before it writes early.
@@ -90,10 +86,12 @@ class Store {
   Settings settings_;
   MDB_env* environment_ = nullptr;
   MDB_dbi entries_ = 0;
+  MDB_dbi requests_ = 0;
   MDB_dbi meta_ = 0;
   keyspace::Revision revision_;
   std::uint64_t count_ = 0;
   std::vector<keyspace::UpdatePtr> gathered_;
+  std::vector<AppliedRequest> gathered_requests_;
   std::size_t gathered_bytes_ = 0;
   base::TimePoint gathering_since_{};
 };

@@ -6,7 +6,33 @@
 
 namespace canopy::shard {
 
+using keyspace::Revision;
 using keyspace::UpdatePtr;
+
+namespace {
+
+// Fills a chunk within the bounds of a message.
+class Room {
+ public:
+  explicit Room(wire::Chunk& chunk) : chunk_(chunk) {}
+  // False when it has to wait for the next chunk.
+  bool add(const UpdatePtr& update) {
+    const std::size_t bytes = bytes_ + update->bytes();
+    const std::size_t count = chunk_.updates.size();
+    if (count > 0 && (bytes > base::max_chunk_bytes || count == wire::max_message_updates)) {
+      return false;
+    }
+    bytes_ = bytes;
+    chunk_.updates.push_back(update);
+    return true;
+  }
+
+ private:
+  wire::Chunk& chunk_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace
 
 bool SyncSessions::open(const std::string& peer, const wire::Sync& sync, const Partition& partition,
                         base::TimePoint now) {
@@ -19,8 +45,11 @@ bool SyncSessions::open(const std::string& peer, const wire::Sync& sync, const P
 }
 
 void SyncSessions::begin_snapshot(Session& session, const Partition& partition) {
-  session.cut = partition.revision();
-  session.snapshot = partition.tree().view().seek("");
+  const auto view = partition.tree().view();
+  const Revision floor = partition.tombstones().floor();
+  session.position = floor;
+  session.snapshot.emplace(
+      Snapshot{.cut = partition.revision(), .floor = floor, .view = view, .next = view.seek("")});
 }
 
 void SyncSessions::credit(const std::string& peer, const wire::Credit& credit) {
@@ -47,33 +76,54 @@ void SyncSessions::drop_idle(base::TimePoint now) {
 
 wire::Chunk SyncSessions::fill(Session& session, const Partition& partition) {
   wire::Chunk chunk{.request = session.request, .partition = partition.subtree()};
-  std::size_t bytes = 0;
-  const auto room_for = [&](const UpdatePtr& update) {
-    bytes += update->bytes();
-    return chunk.updates.empty() ||
-           (bytes <= base::max_chunk_bytes && chunk.updates.size() < wire::max_message_updates);
-  };
   // The log may have moved past a slow replay: what is left of it becomes a snapshot.
   if (!session.snapshot && !partition.log().covers(session.position)) {
     begin_snapshot(session, partition);
   }
   if (session.snapshot) {
-    auto& cursor = *session.snapshot;
-    for (; !cursor.done() && room_for(*cursor); cursor.next()) chunk.updates.push_back(*cursor);
-    chunk.kind = wire::Chunk::Kind::snapshot;
-    chunk.revision = session.cut;
-    chunk.last = cursor.done();
-    return chunk;
+    fill_snapshot(session, partition, chunk);
+  } else {
+    fill_replay(session, partition, chunk);
   }
+  return chunk;
+}
+
+void SyncSessions::fill_snapshot(Session& session, const Partition& partition, wire::Chunk& chunk) {
+  Snapshot& snapshot = *session.snapshot;
+  Room room(chunk);
+  // Those that were forgotten before they could be sent raise the floor.
+  const keyspace::Tombstones& tombstones = partition.tombstones();
+  if (session.position < snapshot.cut && session.position < tombstones.floor()) {
+    session.position = snapshot.floor = std::min(tombstones.floor(), snapshot.cut);
+  }
+  std::size_t looked_at = 0;
+  bool told = true;
+  for (const UpdatePtr& deletion : tombstones.after(session.position)) {
+    if (deletion->revision > snapshot.cut) break;
+    const bool gone = !snapshot.view.contains(deletion->key);
+    told = ++looked_at <= wire::max_message_updates && (!gone || room.add(deletion));
+    if (!told) break;
+    session.position = deletion->revision;
+  }
+  if (told) {
+    session.position = snapshot.cut;
+    while (!snapshot.next.done() && room.add(*snapshot.next)) snapshot.next.next();
+  }
+  chunk.kind = wire::Chunk::Kind::snapshot;
+  chunk.revision = snapshot.cut;
+  chunk.floor = snapshot.floor;
+  chunk.last = told && snapshot.next.done();
+}
+
+void SyncSessions::fill_replay(Session& session, const Partition& partition, wire::Chunk& chunk) {
+  Room room(chunk);
   const auto& log = partition.log();
-  while (session.position < log.last() && room_for(log.after(session.position))) {
-    chunk.updates.push_back(log.after(session.position));
+  while (session.position < log.last() && room.add(log.after(session.position))) {
     session.position = session.position.next();
   }
   chunk.kind = wire::Chunk::Kind::replay;
   chunk.revision = session.position;
   chunk.last = session.position == log.last();
-  return chunk;
 }
 
 std::optional<SyncSessions::Step> SyncSessions::next(

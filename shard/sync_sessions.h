@@ -1,5 +1,6 @@
 // Answers to the syncs of proxies: replays from the log, else snapshots of an exact cut, in chunks
-// under the asker's credit, a few a turn, so that updates never wait for them.
+// under the asker's credit, a few a turn, so that updates never wait for them. A snapshot opens
+// with the deletions that are still known.
 // Pure: time is an argument. Not thread-safe.
 #pragma once
 
@@ -49,18 +50,26 @@ class SyncSessions {
 
  private:
   using Id = std::pair<std::string, std::string>;  // peer, partition
+  struct Snapshot {
+    keyspace::Revision cut{};
+    keyspace::Revision floor{};  // of the deletions told
+    keyspace::TreeView view;
+    keyspace::TreeView::Cursor next;
+  };
   struct Session {
     std::uint64_t request = 0;
     std::uint64_t credit = wire::initial_credit;
-    keyspace::Revision position{};                         // replay: the last update sent
-    std::optional<keyspace::TreeView::Cursor> snapshot{};  // else what comes next
-    keyspace::Revision cut{};
+    // The last update that was sent or, of a snapshot, the last deletion that was looked at.
+    keyspace::Revision position{};
+    std::optional<Snapshot> snapshot{};
     base::TimePoint began{};
     base::TimePoint moved{};
   };
 
   static void begin_snapshot(Session& session, const Partition& partition);
   static wire::Chunk fill(Session& session, const Partition& partition);
+  static void fill_snapshot(Session& session, const Partition& partition, wire::Chunk& chunk);
+  static void fill_replay(Session& session, const Partition& partition, wire::Chunk& chunk);
 
   std::map<Id, Session> sessions_;
   Id last_served_;

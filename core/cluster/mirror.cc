@@ -17,8 +17,8 @@ std::size_t bytes_of(const wire::Batch& batch) {
 
 }  // namespace
 
-Mirror::Mirror(std::string partition, MirrorLimits limits)
-    : partition_(std::move(partition)), limits_(limits) {}
+Mirror::Mirror(std::string partition, MirrorSettings settings)
+    : partition_(std::move(partition)), settings_(settings) {}
 
 void Mirror::start(base::TimePoint now, Effects& out) { begin_sync(now, out); }
 
@@ -53,8 +53,8 @@ void Mirror::on_batch(wire::Batch batch, base::TimePoint now, Effects& out) {
 
 void Mirror::hold(wire::Batch batch) {
   const std::size_t bytes = bytes_of(batch);
-  if (held_updates_ + batch.updates.size() > limits_.held_updates ||
-      held_bytes_ + bytes > limits_.held_bytes) {
+  if (held_updates_ + batch.updates.size() > settings_.held_updates ||
+      held_bytes_ + bytes > settings_.held_bytes) {
     return;
   }
   held_updates_ += batch.updates.size();
@@ -69,9 +69,11 @@ void Mirror::apply_tail(wire::Batch& batch, Effects& out) {
 }
 
 void Mirror::apply(const UpdatePtr& update, Effects& out) {
-  tree_.apply(update);
   revision_ = update->revision;
   out.applied.push_back(update);
+  if (!settings_.retain) return tombstones_.reset(revision_);
+  tree_.apply(update);
+  if (update->deleted) tombstones_.add(update);
 }
 
 void Mirror::on_chunk(const wire::Chunk& chunk, base::TimePoint now, Effects& out) {
@@ -84,16 +86,15 @@ void Mirror::on_chunk(const wire::Chunk& chunk, base::TimePoint now, Effects& ou
       if (update->revision != revision_.next()) return begin_sync(now, out);
       apply(update, out);
     }
-  } else {
-    if (!staging_) staging_.emplace();
-    for (const UpdatePtr& update : chunk.updates) staging_->apply(update);
+  } else if (!stage(chunk)) {
+    return begin_sync(now, out);
   }
   if (!chunk.last) {
     out.requests.push_back(wire::encode(wire::Credit{.request = request_, .chunks = 1}));
     return;
   }
   if (chunk.kind == wire::Chunk::Kind::snapshot) {
-    take_snapshot(chunk.revision, out);
+    take_snapshot(chunk, out);
     ++out.snapshots;
   } else {
     ++out.replays;
@@ -101,15 +102,45 @@ void Mirror::on_chunk(const wire::Chunk& chunk, base::TimePoint now, Effects& ou
   finish_sync(now, out);
 }
 
-void Mirror::take_snapshot(Revision cut, Effects& out) {
+// False when the chunk does not fit the others of its snapshot.
+bool Mirror::stage(const wire::Chunk& chunk) {
+  if (!staging_) staging_.emplace(Staging{.cut = chunk.revision});
+  if (chunk.revision != staging_->cut || chunk.floor > chunk.revision) return false;
+  for (const UpdatePtr& update : chunk.updates) {
+    if (!update->deleted) {
+      if (settings_.retain) staging_->tree.put(update);
+      continue;
+    }
+    auto& deletions = staging_->deletions;
+    if (update->revision > chunk.revision ||
+        (!deletions.empty() && update->revision <= deletions.back()->revision)) {
+      return false;
+    }
+    deletions.push_back(update);
+  }
+  return true;
+}
+
+void Mirror::take_snapshot(const wire::Chunk& last, Effects& out) {
   if (ready_) {
-    auto changes = keyspace::difference(tree_.view(), staging_->view(), cut);
+    auto changes = keyspace::difference(tree_.view(), staging_->tree.view(), last.revision);
     out.applied.insert(out.applied.end(), std::make_move_iterator(changes.begin()),
                        std::make_move_iterator(changes.end()));
   }
-  tree_ = std::move(*staging_);
+  // What the leader tells goes on from what is known here, or takes its place. The difference will
+  // not do: it lacks keys that came and went while nothing was heard, which others may know.
+  Revision known = revision_;
+  if (!ready_ || last.floor > known || last.revision.epoch() != known.epoch()) {
+    known = last.floor;
+    tombstones_.reset(known);
+  }
+  for (const UpdatePtr& deletion : staging_->deletions) {
+    if (deletion->revision > known) tombstones_.add(deletion);
+  }
+  if (!settings_.retain) tombstones_.reset(last.revision);
+  tree_ = std::move(staging_->tree);
   staging_.reset();
-  revision_ = cut;
+  revision_ = last.revision;
 }
 
 void Mirror::finish_sync(base::TimePoint now, Effects& out) {
@@ -135,7 +166,7 @@ void Mirror::on_refused(const wire::Refused& refused) {
 }
 
 void Mirror::tick(base::TimePoint now, Effects& out) {
-  if (state_ == State::syncing && now - progress_ >= limits_.retry) begin_sync(now, out);
+  if (state_ == State::syncing && now - progress_ >= settings_.retry) begin_sync(now, out);
 }
 
 }  // namespace canopy::cluster

@@ -9,6 +9,9 @@
 // repaired by a replay (or, when the log no longer reaches back, by a snapshot, of which only what
 // differs is passed on) before anything later is passed on. Batches that arrive meanwhile are held,
 // within bounds; what is beyond them is simply one more hole.
+//
+// Of a partition that keeps no state nothing is kept here either: updates pass through, and what a
+// replay cannot bring back is lost.
 #pragma once
 
 #include <deque>
@@ -16,12 +19,14 @@
 #include <string>
 #include <vector>
 
+#include "core/keyspace/tombstones.h"
 #include "core/keyspace/tree.h"
 #include "core/wire/link.h"
 
 namespace canopy::cluster {
 
-struct MirrorLimits {
+struct MirrorSettings {
+  bool retain = true;  // as the partition
   std::size_t held_updates = 200'000;
   std::size_t held_bytes = std::size_t{64} << 20;
   base::Duration retry = std::chrono::seconds(1);  // a sync without progress is asked again
@@ -42,7 +47,7 @@ class Mirror {
     std::uint64_t snapshots = 0;
   };
 
-  explicit Mirror(std::string partition, MirrorLimits limits = {});
+  explicit Mirror(std::string partition, MirrorSettings settings = {});
 
   // Asks for what is missing; called once the way to the leader exists, and again when it changed.
   void start(base::TimePoint now, Effects& out);
@@ -58,6 +63,8 @@ class Mirror {
   bool ready() const { return ready_; }
   keyspace::Revision revision() const { return revision_; }
   const keyspace::Tree& tree() const { return tree_; }
+  // By which, with the tree, one can tell what changed since any revision from its floor on.
+  const keyspace::Tombstones& tombstones() const { return tombstones_; }
   const std::string& partition() const { return partition_; }
   // Why the leader does not serve the partition; empty when it does.
   const std::string& refusal() const { return refusal_; }
@@ -69,21 +76,28 @@ class Mirror {
   void hold(wire::Batch batch);
   void apply_tail(wire::Batch& batch, Effects& out);
   void apply(const keyspace::UpdatePtr& update, Effects& out);
-  void take_snapshot(keyspace::Revision cut, Effects& out);
+  bool stage(const wire::Chunk& chunk);
+  void take_snapshot(const wire::Chunk& last, Effects& out);
   void finish_sync(base::TimePoint now, Effects& out);
 
   std::string partition_;
-  MirrorLimits limits_;
+  MirrorSettings settings_;
   State state_ = State::unknown;
   bool ready_ = false;
   keyspace::Tree tree_;
+  keyspace::Tombstones tombstones_;
   keyspace::Revision revision_;
   // The end of the last batch that arrived, whatever became of it: what a hole is measured from.
   keyspace::Revision seen_;
 
   std::uint64_t request_ = 0;  // the sync under way
   base::TimePoint progress_{};
-  std::optional<keyspace::Tree> staging_;  // a snapshot that is arriving
+  struct Staging {
+    keyspace::Revision cut{};
+    keyspace::Tree tree{};
+    std::vector<keyspace::UpdatePtr> deletions{};  // in ascending order of revisions
+  };
+  std::optional<Staging> staging_;  // a snapshot that is arriving
   std::deque<wire::Batch> held_;
   std::size_t held_updates_ = 0;
   std::size_t held_bytes_ = 0;

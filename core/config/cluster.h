@@ -57,6 +57,8 @@ struct Shard {
 struct Proxy {
   std::string name = {};
   std::uint64_t max_clients = 300;
+  // First of two consecutive ports: requests, streams. Absent: not served.
+  std::optional<Endpoint> native = {};
   // First of three consecutive ports: snapshot, updates, collector. Absent: dialect not served.
   std::optional<Endpoint> kvsimple = {};
   std::optional<Endpoint> kvmsg = {};
@@ -64,8 +66,11 @@ struct Proxy {
   std::string advertise = {};  // host that clients connect to; empty: as bound
   HttpAddress http = "127.0.0.1:0";
   std::uint64_t nofile = 1024;
-  milliseconds max_linger{10};         // longest flush interval; 0 sends every update at once
-  int client_hwm = 100'000;            // updates queued per client before it misses some
+  milliseconds max_linger{20};         // longest flush interval; 0 sends every update at once
+  int publish_share = 5;               // percent of a core that the flush interval aims at
+  int client_hwm = 100'000;            // updates queued per Clone client before it misses some
+  int stream_hwm = 1'000;              // batches queued per native client before it misses some
+  int stream_send_buffer = -1;         // kernel buffer per native client; -1 kernel default
   int link_hwm = 10'000;               // batches queued from a shard before some are missed
   int link_receive_buffer = -1;        // kernel buffer per shard in bytes; -1 kernel default
   std::uint64_t upstream_queue = 256;  // write messages (≤ 256 KiB each) waiting per shard

@@ -68,6 +68,15 @@ Setting<Proxy> dialect(const std::string& key, std::optional<Endpoint> Proxy::*m
       });
 }
 
+Setting<Proxy> native() {
+  return claiming(text("native", &Proxy::native, check_pair_endpoint,
+                       "first of the two ports of the native protocol"),
+                  [](const Proxy& proxy, const Place& place, Claims& claims) -> base::Status {
+                    if (!proxy.native) return {};
+                    return claims.address(*proxy.native, *parse_endpoint(*proxy.native), 2, place);
+                  });
+}
+
 template <typename Section>
 Setting<Section> advertise() {
   return text("advertise", &Section::advertise, check_advertise,
@@ -161,6 +170,7 @@ const Table<Proxy>& proxy_table() {
   static const Table<Proxy> table = {
       required(name<Proxy>("name of the proxy")),
       number("max_clients", &Proxy::max_clients, 1, max_nofile, "clients connected at once"),
+      native(),
       dialect("kvsimple", &Proxy::kvsimple),
       dialect("kvmsg", &Proxy::kvmsg),
       dialect("chp", &Proxy::chp),
@@ -169,7 +179,12 @@ const Table<Proxy>& proxy_table() {
       nofile<Proxy>(),
       duration("max_linger_ms", &Proxy::max_linger, 0, 10'000,
                "longest time that updates are gathered; 0 sends each at once"),
-      number("client_hwm", &Proxy::client_hwm, 1, max_hwm, "updates queued per client"),
+      number("publish_share", &Proxy::publish_share, 1, 100,
+             "percent of a core that publishing aims at: the flush interval follows"),
+      number("client_hwm", &Proxy::client_hwm, 1, max_hwm, "updates queued per Clone client"),
+      number("stream_hwm", &Proxy::stream_hwm, 1, max_hwm, "batches queued per native client"),
+      number("stream_send_buffer", &Proxy::stream_send_buffer, -1, max_buffer,
+             "kernel buffer per native client in bytes; -1 is the kernel's default"),
       number("link_hwm", &Proxy::link_hwm, 1, max_hwm, "batches queued from a shard"),
       number("link_receive_buffer", &Proxy::link_receive_buffer, -1, max_buffer,
              "kernel buffer per shard in bytes; -1 is the kernel's default"),

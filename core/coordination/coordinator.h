@@ -12,9 +12,11 @@
 
 namespace canopy::coordination {
 
-// Directory keys: "shards/NAME" and "proxies/NAME", with the JSON of member.h as values.
+// Directory keys: "shards/NAME", "proxies/NAME" and "vitals/NAME", with the JSON of member.h as
+// values.
 inline constexpr const char* shards_prefix = "shards/";
 inline constexpr const char* proxies_prefix = "proxies/";
+inline constexpr const char* vitals_prefix = "vitals/";
 
 struct Event {
   std::string key;

@@ -52,6 +52,10 @@ void LocalServer::receive() {
       reject(from, "frame_count", "not one frame");
       continue;
     }
+    if (wire::native::is_native(message_[1])) {
+      serve_client(from, message_[1]);
+      continue;
+    }
     const auto request = decode_request(message_[1]);
     if (request) {
       handle(from, *request);
@@ -59,6 +63,42 @@ void LocalServer::receive() {
       reject(from, "malformed", request.error());
     }
   }
+}
+
+// A client has no session: whatever it asks is answered at once, and forgotten.
+void LocalServer::serve_client(const std::string& peer, std::string_view frame) {
+  namespace native = wire::native;
+  auto decoded = native::decode_to_broker(frame);
+  native::FromBroker reply = native::Refusal{};
+  if (auto* refusal = std::get_if<native::Refusal>(&decoded)) {
+    reply = std::move(*refusal);
+  } else {
+    reply = std::visit([this](const auto& request) { return answer(request); },
+                       std::get<native::ToBroker>(decoded));
+  }
+  if (const auto* refusal = std::get_if<native::Refusal>(&reply); refusal && rejected_) {
+    rejected_(wire::name(refusal->fault));
+  }
+  std::visit([&](const auto& message) { socket_.send({peer, native::encode(message)}); }, reply);
+}
+
+wire::native::FromBroker LocalServer::answer(const wire::native::Directory& request) const {
+  wire::native::Members members{.request = request.request};
+  const auto& entries = registry_.entries();
+  for (auto at = entries.lower_bound(request.prefix);
+       at != entries.end() && at->first.starts_with(request.prefix); ++at) {
+    members.members.emplace_back(at->first, at->second.value);
+  }
+  return members;
+}
+
+wire::native::FromBroker LocalServer::answer(const wire::native::Drain& request) const {
+  if (drainer_ && drainer_(request.name)) {
+    return wire::native::Drained{.request = request.request};
+  }
+  return wire::native::Refusal{.request = request.request,
+                               .fault = wire::Fault::not_found,
+                               .text = "no running proxy of this broker is called " + request.name};
 }
 
 void LocalServer::reject(const cluster::SessionId& from, std::string_view reason,

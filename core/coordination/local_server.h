@@ -1,4 +1,5 @@
-// The broker's side of the local coordinator: a ROUTER that drives the directory.
+// The broker's side of the local coordinator: a ROUTER that drives the directory. On the same
+// endpoint it tells native clients (core/wire/native.h) who is in the directory.
 //
 // Belongs to its loop. A peer that does not read what it is told loses its session; one whose
 // connection is away keeps it until its lease ends. Malformed messages are counted and answered.
@@ -15,6 +16,7 @@
 #include "core/coordination/messages.h"
 #include "core/net/loop.h"
 #include "core/net/socket.h"
+#include "core/wire/native.h"
 
 namespace canopy::coordination {
 
@@ -22,6 +24,7 @@ class LocalServer {
  public:
   using Observer = std::function<void(const cluster::Change&)>;
   using Rejected = std::function<void(std::string_view reason)>;
+  using Drainer = std::function<bool(const std::string& name)>;
 
   // Room in the queue of each peer for a whole directory, as a watch of everything asks for.
   static constexpr int usual_queue = 2 * static_cast<int>(cluster::max_directory_keys);
@@ -42,6 +45,9 @@ class LocalServer {
   // Called for every message that is refused unread: "frame_count" or "malformed".
   void on_rejected(Rejected rejected) { rejected_ = std::move(rejected); }
 
+  // Called when a client asks for a process to be drained; says whether there is one to drain.
+  void on_drain(Drainer drainer) { drainer_ = std::move(drainer); }
+
   const cluster::Registry& directory() const { return registry_; }
 
  private:
@@ -52,6 +58,9 @@ class LocalServer {
   };
 
   void receive();
+  void serve_client(const std::string& peer, std::string_view frame);
+  wire::native::FromBroker answer(const wire::native::Directory& request) const;
+  wire::native::FromBroker answer(const wire::native::Drain& request) const;
   void tick();
   void reject(const cluster::SessionId& from, std::string_view reason, const std::string& why);
   void handle(const cluster::SessionId& from, const Numbered<Request>& request);
@@ -68,6 +77,7 @@ class LocalServer {
   std::map<cluster::SessionId, Link> links_;
   Observer observer_;
   Rejected rejected_;
+  Drainer drainer_;
   base::log::RateLimited strange_;
 };
 

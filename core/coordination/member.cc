@@ -54,6 +54,23 @@ class Fields {
     fields.take("collector", taken.collector);
   }
 
+  void take(const char* field, std::optional<Pair>& pair) {
+    const json* value = find(field);
+    if (value == nullptr) return;
+    Fields fields(*value, name(field), status_);
+    Pair& taken = pair.emplace();
+    fields.take("requests", taken.requests);
+    fields.take("streams", taken.streams);
+  }
+
+  void take(const char* field, std::map<std::string, std::uint64_t>& numbers) {
+    const json* value = find(field);
+    if (value == nullptr) return;
+    if (!value->is_object()) return fail(name(field), "an object");
+    Fields fields(*value, name(field), status_);
+    for (const auto& [key, number] : value->items()) fields.take(key.c_str(), numbers[key]);
+  }
+
   void take(const char* field, std::vector<PartitionState>& partitions) {
     const json* value = find(field);
     if (value == nullptr) return;
@@ -118,10 +135,23 @@ std::string to_json(const ProxyMember& member) {
   json document = {{"name", member.name},       {"pid", member.pid},
                    {"http", member.http},       {"state", member.state},
                    {"clients", member.clients}, {"max_clients", member.max_clients}};
+  if (member.native) {
+    document["native"] = {{"requests", member.native->requests},
+                          {"streams", member.native->streams}};
+  }
   if (member.kvsimple) document["kvsimple"] = to_document(*member.kvsimple);
   if (member.kvmsg) document["kvmsg"] = to_document(*member.kvmsg);
   if (member.chp) document["chp"] = to_document(*member.chp);
   return dump(document);
+}
+
+std::string to_json(const Vitals& vitals) {
+  return dump({{"name", vitals.name},
+               {"fds", vitals.fds},
+               {"max_fds", vitals.max_fds},
+               {"clients", vitals.clients},
+               {"drops", vitals.drops},
+               {"revisions", vitals.revisions}});
 }
 
 base::Result<ShardMember> parse_shard_member(const std::string& text) {
@@ -143,9 +173,21 @@ base::Result<ProxyMember> parse_proxy_member(const std::string& text) {
     fields.take("state", member.state);
     fields.take("clients", member.clients);
     fields.take("max_clients", member.max_clients);
+    fields.take("native", member.native);
     fields.take("kvsimple", member.kvsimple);
     fields.take("kvmsg", member.kvmsg);
     fields.take("chp", member.chp);
+  });
+}
+
+base::Result<Vitals> parse_vitals(const std::string& text) {
+  return parse<Vitals>(text, [](Fields& fields, Vitals& vitals) {
+    fields.take("name", vitals.name);
+    fields.take("fds", vitals.fds);
+    fields.take("max_fds", vitals.max_fds);
+    fields.take("clients", vitals.clients);
+    fields.take("drops", vitals.drops);
+    fields.take("revisions", vitals.revisions);
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,21 @@ struct Triple {
   std::string snapshot{}, updates{}, collector{};
 };
 
+// The endpoints of the native protocol.
+struct Pair {
+  std::string requests{}, streams{};
+};
+
+// How a process is doing, for `canopy status`; said anew each second.
+struct Vitals {
+  std::string name{};
+  std::uint64_t fds = 0;
+  std::uint64_t max_fds = 0;
+  std::uint64_t clients = 0;  // of a shard: its proxies
+  std::uint64_t drops = 0;    // updates dropped at high-water marks that it knows of
+  std::map<std::string, std::uint64_t> revisions{};  // by subtree ("*" is the root)
+};
+
 struct ProxyMember {
   std::string name{};
   std::int64_t pid = 0;
@@ -37,12 +53,15 @@ struct ProxyMember {
   std::string state{};  // "ready", "full", "draining", "starting"
   std::uint64_t clients = 0;
   std::uint64_t max_clients = 0;
+  std::optional<Pair> native{};
   std::optional<Triple> kvsimple{}, kvmsg{}, chp{};
 };
 
 std::string to_json(const ShardMember& member);
 std::string to_json(const ProxyMember& member);
+std::string to_json(const Vitals& vitals);
 base::Result<ShardMember> parse_shard_member(const std::string& json);
 base::Result<ProxyMember> parse_proxy_member(const std::string& json);
+base::Result<Vitals> parse_vitals(const std::string& json);
 
 }  // namespace canopy::coordination

@@ -43,6 +43,11 @@ TreeView::Cursor TreeView::seek(std::string_view key) const {
   return cursor;
 }
 
+bool TreeView::contains(std::string_view key) const {
+  const Cursor cursor = seek(key);
+  return !cursor.done() && (*cursor)->key == key;
+}
+
 TreeRoot& Tree::own_root() {
   if (root_.use_count() > 1) root_ = std::make_shared<TreeRoot>(*root_);
   return *root_;

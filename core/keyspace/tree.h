@@ -46,6 +46,7 @@ class TreeView {
 
   // The first entry whose key is not less than `key`.
   Cursor seek(std::string_view key) const;
+  bool contains(std::string_view key) const;
   std::size_t size() const { return root_->size; }
 
  private:

@@ -1,16 +1,15 @@
 #include "core/metrics/process.h"
 
-#include <dirent.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <fstream>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <sstream>
+
+#include "core/metrics/descriptors.h"
 
 namespace canopy::metrics {
 namespace {
@@ -19,24 +18,6 @@ using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 using MetricLabels = std::vector<ClientMetric::Label>;
-
-double max_fds() {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  return limit.rlim_cur == RLIM_INFINITY ? std::numeric_limits<double>::infinity()
-                                         : static_cast<double>(limit.rlim_cur);
-}
-
-// Descriptors open now, without the one that counting takes.
-double open_fds() {
-  const auto close_folder = [](DIR* folder) { ::closedir(folder); };
-  const std::unique_ptr<DIR, decltype(close_folder)> folder(::opendir("/proc/self/fd"),
-                                                            close_folder);
-  if (!folder) return errno == EMFILE ? max_fds() : 0;
-  int entries = 0;
-  while (::readdir(folder.get()) != nullptr) ++entries;
-  return entries - 3;  // ".", ".." and the folder itself
-}
 
 double read_boot_time() {
   std::ifstream file("/proc/stat");
@@ -108,8 +89,10 @@ ProcessCollector::ProcessCollector(const std::string& role, const std::string& n
       start_time_seconds_(read_start_time()) {}
 
 std::vector<MetricFamily> ProcessCollector::Collect() const {
-  const double open = open_fds();
-  const double most = max_fds();
+  const auto open = static_cast<double>(open_fds());
+  const double most = max_fds() == std::numeric_limits<std::uint64_t>::max()
+                          ? std::numeric_limits<double>::infinity()
+                          : static_cast<double>(max_fds());
   std::vector<MetricFamily> families = {
       counter("process_cpu_seconds_total", "User and system CPU time spent in seconds.",
               cpu_seconds()),

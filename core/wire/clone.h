@@ -22,7 +22,7 @@
 #include <variant>
 
 #include "core/keyspace/update.h"
-#include "core/wire/link.h"
+#include "core/wire/write.h"
 
 namespace canopy::wire::clone {
 

@@ -2,23 +2,28 @@
 // opens with the version of this protocol and the kind of the message.
 //
 //   proxy → shard (DEALER → ROUTER)
-//     writes   [1, 1, [write…]]
-//     sync     [1, 2, request, partition, since]
-//     credit   [1, 3, request, chunks]
+//     writes   [2, 1, [request…]]
+//     sync     [2, 2, request, partition, since]
+//     credit   [2, 3, request, chunks]
 //   shard → proxy (ROUTER → DEALER)
-//     chunk    [1, 16, request, partition, kind, revision, last, [update…]]
-//     refused  [1, 17, request, partition, why]
+//     chunk    [2, 16, request, partition, kind, revision, floor, last, [update…]]
+//     refused  [2, 17, request, partition, why]
+//     answers  [2, 18, [answer…]]
 //   shard → proxies (PUB → SUB), after the topic (subtree and a zero byte, so that no topic is
 //   another's prefix)
-//     batch    [1, 32, after, committed_us, [update…]]
+//     batch    [2, 32, after, committed_us, [update…]]
 //
-//   write  = [key, value | nil, ttl_ms, properties, uuid, once]; nil deletes
-//   update = [key, value | nil, revision, expires_at_ms, properties, uuid]; nil deletes
+//   request = [reply_to, client, number, settled, [write…]]
+//   write   = [key, value | nil, ttl_ms, properties, uuid, once, if_revision | nil]; nil deletes
+//   answer  = [reply_to, number, fault, text, revision]
+//   update  = [key, value | nil, revision, expires_at_ms, properties, uuid]; nil deletes
 //
 // A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat.
 // A sync is answered by a replay (the contiguous updates after `since`) or, when `since` is too old
 // or of another epoch, by a snapshot (the entries as of `revision`), in chunks under credit: the
-// asker grants `initial_credit` chunks by asking and one more with each chunk it takes.
+// asker grants `initial_credit` chunks by asking and one more with each chunk it takes. A snapshot
+// opens with the deletions after `floor` that the log still knows, so that the asker can tell in its
+// turn what changed since any revision from `floor` on.
 //
 // Pure code over bytes; never throws on hostile input.
 #pragma once
@@ -33,29 +38,26 @@
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/keyspace/update.h"
+#include "core/wire/fault.h"
+#include "core/wire/write.h"
 
 namespace canopy::wire {
 
-inline constexpr unsigned link_version = 1;
+inline constexpr unsigned link_version = 2;
 inline constexpr unsigned initial_credit = 4;
-// Writes or updates in one message at most; senders split at this and at base::max_chunk_bytes.
+// Requests or updates in one message at most; senders split at this and at base::max_chunk_bytes.
 inline constexpr std::size_t max_message_updates = 16'384;
+// A routing id of libzmq.
+inline constexpr std::size_t max_reply_to_bytes = 255;
 
-struct Write {
-  std::string key{};
-  std::string value{};
-  bool deletes = false;
-  std::int64_t ttl_ms = 0;  // 0: no expiry
-  std::string properties{};
-  std::string uuid{};
-  // The client sends it through several proxies: applied the first time its uuid is seen.
-  bool once = false;
-
-  std::size_t bytes() const { return key.size() + value.size() + properties.size() + uuid.size(); }
+// A request and who is to have its answer: opaque to the shard, which hands it back; empty: nobody.
+struct RoutedRequest {
+  std::string reply_to{};
+  WriteRequest request{};
 };
 
 struct Writes {
-  std::vector<Write> writes{};
+  std::vector<RoutedRequest> requests{};
 };
 
 struct Sync {
@@ -78,6 +80,7 @@ struct Chunk {
   std::string partition{};
   Kind kind = Kind::replay;
   keyspace::Revision revision{};  // replay: of its last update (or `since`); snapshot: of the cut
+  keyspace::Revision floor{};     // snapshot: later deletions are all told; replay: no meaning
   bool last = false;
   std::vector<keyspace::UpdatePtr> updates{};
 };
@@ -88,7 +91,19 @@ struct Refused {
   std::string why{};
 };
 
-using FromShard = std::variant<Chunk, Refused>;
+struct Answer {
+  std::string reply_to{};
+  std::uint64_t number = 0;
+  Fault fault = Fault::none;
+  std::string text{};             // of the fault
+  keyspace::Revision revision{};  // of the last write; revision_mismatch: the entry's
+};
+
+struct Answers {
+  std::vector<Answer> answers{};
+};
+
+using FromShard = std::variant<Chunk, Refused, Answers>;
 
 struct Batch {
   std::string partition{};
@@ -104,6 +119,7 @@ std::string encode(const Sync& sync);
 std::string encode(const Credit& credit);
 std::string encode(const Chunk& chunk);
 std::string encode(const Refused& refused);
+std::string encode(const Answers& answers);
 // Topic included.
 std::string encode(const Batch& batch);
 

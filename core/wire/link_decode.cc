@@ -1,9 +1,7 @@
-#include <msgpack.hpp>
-
-#include "core/base/limits.h"
 #include "core/keyspace/key.h"
 #include "core/wire/link.h"
 #include "core/wire/link_kind.h"
+#include "core/wire/unpack.h"
 
 namespace canopy::wire {
 namespace {
@@ -12,232 +10,178 @@ using keyspace::Revision;
 using keyspace::Update;
 using keyspace::UpdatePtr;
 
-// Thrown by the readers below, caught by decode(): never leaves this file.
-struct Malformed {
-  std::string what;
-};
+constexpr std::size_t max_fields = 9;  // of a message
+constexpr std::size_t id_bytes = 16;   // of a client, and of an update of a Clone client
 
-// Reads the fields of one array in order.
-class Reader {
- public:
-  Reader(const msgpack::object& object, const char* what, std::uint32_t fields) : what_(what) {
-    if (object.type != msgpack::type::ARRAY || object.via.array.size != fields) {
-      throw Malformed{std::string(what) + ": wants an array of " + std::to_string(fields)};
-    }
-    next_ = object.via.array.ptr;
-  }
+// As many elements as the array before them says, each as `read` reads it.
+template <typename Read>
+auto read_all(Reader& in, const char* field, Read&& read) {
+  std::vector<std::invoke_result_t<Read, Reader&>> all;
+  const std::uint32_t count = in.array(field, max_message_updates);
+  all.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) all.push_back(read(in));
+  return all;
+}
 
-  const msgpack::object& any() { return *next_++; }
-
-  std::uint64_t number() {
-    const auto& object = any();
-    if (object.type != msgpack::type::POSITIVE_INTEGER) fail("wants a number");
-    return object.via.u64;
-  }
-  std::uint32_t small_number() {
-    const std::uint64_t value = number();
-    if (value > UINT32_MAX) fail("number too large");
-    return static_cast<std::uint32_t>(value);
-  }
-  std::int64_t signed_number() {
-    const std::uint64_t value = number();
-    if (value > INT64_MAX) fail("number too large");
-    return static_cast<std::int64_t>(value);
-  }
-  bool boolean() {
-    const auto& object = any();
-    if (object.type != msgpack::type::BOOLEAN) fail("wants a boolean");
-    return object.via.boolean;
-  }
-  std::string_view text() {
-    const auto& object = any();
-    if (object.type != msgpack::type::STR) fail("wants text");
-    return {object.via.str.ptr, object.via.str.size};
-  }
-  std::string_view bytes(std::size_t limit) { return bytes_of(any(), limit); }
-  // Nothing for nil.
-  bool value(std::string& out) {
-    const auto& object = any();
-    if (object.is_nil()) return false;
-    out = bytes_of(object, base::max_value_bytes);
-    return true;
-  }
-  std::string key() {
-    const std::string_view key = text();
-    if (const auto fault = keyspace::check_key(key); fault != keyspace::KeyFault::none) {
-      fail(keyspace::to_reason(fault));
-    }
-    return std::string(key);
-  }
-  std::string subtree() {
-    const std::string_view subtree = text();
-    if (!keyspace::is_subtree(subtree)) fail("is not a subtree");
-    return std::string(subtree);
-  }
-  std::span<const msgpack::object> array() {
-    const auto& object = any();
-    if (object.type != msgpack::type::ARRAY) fail("wants an array");
-    return {object.via.array.ptr, object.via.array.size};
-  }
-
-  [[noreturn]] void fail(std::string_view why) const {
-    throw Malformed{std::string(what_) + ": " + std::string(why)};
-  }
-
- private:
-  std::string_view bytes_of(const msgpack::object& object, std::size_t limit) const {
-    if (object.type != msgpack::type::BIN) fail("wants bytes");
-    if (object.via.bin.size > limit) fail("bytes beyond the limit");
-    return {object.via.bin.ptr, object.via.bin.size};
-  }
-
-  const char* what_;
-  const msgpack::object* next_ = nullptr;
-};
-
-UpdatePtr read_update(const msgpack::object& object) {
-  Reader fields(object, "update", 6);
+UpdatePtr read_update(Reader& in) {
+  in.array_of("update", 6);
   auto update = std::make_shared<Update>();
-  update->key = fields.key();
-  update->deleted = !fields.value(update->value);
-  update->revision = Revision(fields.number());
-  update->expires_at_ms = fields.signed_number();
-  update->properties = fields.bytes(base::max_properties_bytes);
-  update->uuid = fields.bytes(16);
+  update->key = in.key("key");
+  update->deleted = in.nil();
+  if (!update->deleted) update->value = in.value("value");
+  update->revision = in.revision("revision");
+  update->expires_at_ms = in.signed_number("expires_at_ms");
+  update->properties = in.properties("properties");
+  update->uuid = in.bytes("uuid", id_bytes);
   return update;
 }
 
-std::vector<UpdatePtr> read_updates(std::span<const msgpack::object> objects) {
-  std::vector<UpdatePtr> updates;
-  updates.reserve(objects.size());
-  for (const auto& object : objects) updates.push_back(read_update(object));
-  return updates;
-}
-
-Write read_write(const msgpack::object& object) {
-  Reader fields(object, "write", 6);
+Write read_write(Reader& in) {
+  in.array_of("write", 7);
   Write write;
-  write.key = fields.key();
-  write.deletes = !fields.value(write.value);
-  write.ttl_ms = fields.signed_number();
-  write.properties = fields.bytes(base::max_properties_bytes);
-  write.uuid = fields.bytes(16);
-  write.once = fields.boolean();
+  write.key = in.key("key");
+  write.deletes = in.nil();
+  if (!write.deletes) write.value = in.value("value");
+  write.ttl_ms = in.signed_number("ttl_ms");
+  write.properties = in.properties("properties");
+  write.uuid = in.bytes("uuid", id_bytes);
+  write.once = in.boolean("once");
+  write.if_revision = in.revision_or_nil("if_revision");
   return write;
 }
 
-// The kind of a message, its version checked.
-Kind read_kind(const msgpack::object& message) {
-  if (message.type != msgpack::type::ARRAY || message.via.array.size < 2) {
-    throw Malformed{"message: wants [version, kind, …]"};
-  }
-  const auto& version = message.via.array.ptr[0];
-  const auto& kind = message.via.array.ptr[1];
-  if (version.type != msgpack::type::POSITIVE_INTEGER || version.via.u64 != link_version) {
-    throw Malformed{"message: unknown version"};
-  }
-  if (kind.type != msgpack::type::POSITIVE_INTEGER) throw Malformed{"message: unknown kind"};
-  return static_cast<Kind>(kind.via.u64);
+RoutedRequest read_request(Reader& in) {
+  in.array_of("request", 5);
+  RoutedRequest routed;
+  routed.reply_to = in.bytes("reply_to", max_reply_to_bytes);
+  routed.request.client = in.bytes("client", id_bytes);
+  routed.request.number = in.number("number");
+  routed.request.settled = in.number("settled");
+  routed.request.writes = read_all(in, "writes", read_write);
+  return routed;
 }
 
-Reader open(const msgpack::object& message, const char* what, std::uint32_t fields) {
-  Reader reader(message, what, fields + 2);
-  reader.any();
-  reader.any();
-  return reader;
+Answer read_answer(Reader& in) {
+  in.array_of("answer", 5);
+  Answer answer;
+  answer.reply_to = in.bytes("reply_to", max_reply_to_bytes);
+  answer.number = in.number("number");
+  const std::uint64_t fault = in.number("fault");
+  if (!known(fault)) Reader::fail(Fault::bad_field, "fault", "is none known here");
+  answer.fault = static_cast<Fault>(fault);
+  answer.text = in.text("text");
+  answer.revision = in.revision("revision");
+  return answer;
 }
 
-ToShard read_to_shard(const msgpack::object& message) {
-  switch (read_kind(message)) {
+// What a message opens with; its version is checked.
+struct Opening {
+  Kind kind{};
+  std::uint32_t fields = 0;
+
+  void wants(const char* name, std::uint32_t count) const { Reader::require(name, fields, count); }
+};
+
+Opening open(Reader& in) {
+  const std::uint32_t size = in.array("message", max_fields);
+  if (size < 2) Reader::fail(Fault::malformed, "message", "wants [version, kind, …]");
+  if (in.number("version") != link_version) {
+    Reader::fail(Fault::version_unknown, "message", "is of an unknown version");
+  }
+  return {static_cast<Kind>(in.small_number("kind")), size - 2};
+}
+
+[[noreturn]] void fail_kind() {
+  Reader::fail(Fault::kind_unknown, "message", "is of unknown kind");
+}
+
+ToShard read_to_shard(Reader& in) {
+  const Opening message = open(in);
+  switch (message.kind) {
     case Kind::writes: {
-      Reader fields = open(message, "writes", 1);
-      Writes result;
-      for (const auto& object : fields.array()) result.writes.push_back(read_write(object));
-      return result;
+      message.wants("writes", 1);
+      return Writes{.requests = read_all(in, "requests", read_request)};
     }
     case Kind::sync: {
-      Reader fields = open(message, "sync", 3);
-      Sync result;
-      result.request = fields.number();
-      result.partition = fields.subtree();
-      result.since = Revision(fields.number());
-      return result;
+      message.wants("sync", 3);
+      Sync sync;
+      sync.request = in.number("request");
+      sync.partition = in.subtree("partition");
+      sync.since = in.revision("since");
+      return sync;
     }
     case Kind::credit: {
-      Reader fields = open(message, "credit", 2);
-      Credit result;
-      result.request = fields.number();
-      result.chunks = fields.small_number();
-      return result;
+      message.wants("credit", 2);
+      Credit credit;
+      credit.request = in.number("request");
+      credit.chunks = in.small_number("chunks");
+      return credit;
     }
-    default: throw Malformed{"message: unknown kind"};
+    default: fail_kind();
   }
 }
 
-FromShard read_from_shard(const msgpack::object& message) {
-  switch (read_kind(message)) {
+FromShard read_from_shard(Reader& in) {
+  const Opening message = open(in);
+  switch (message.kind) {
     case Kind::chunk: {
-      Reader fields = open(message, "chunk", 6);
-      Chunk result;
-      result.request = fields.number();
-      result.partition = fields.subtree();
-      const std::uint64_t kind = fields.number();
-      if (kind > 1) fields.fail("unknown kind");
-      result.kind = static_cast<Chunk::Kind>(kind);
-      result.revision = Revision(fields.number());
-      result.last = fields.boolean();
-      result.updates = read_updates(fields.array());
-      return result;
+      message.wants("chunk", 7);
+      Chunk chunk;
+      chunk.request = in.number("request");
+      chunk.partition = in.subtree("partition");
+      chunk.kind = static_cast<Chunk::Kind>(in.number("kind", 0, 1));
+      chunk.revision = in.revision("revision");
+      chunk.floor = in.revision("floor");
+      chunk.last = in.boolean("last");
+      chunk.updates = read_all(in, "updates", read_update);
+      return chunk;
     }
     case Kind::refused: {
-      Reader fields = open(message, "refused", 3);
-      Refused result;
-      result.request = fields.number();
-      result.partition = fields.subtree();
-      result.why = fields.text();
-      return result;
+      message.wants("refused", 3);
+      Refused refused;
+      refused.request = in.number("request");
+      refused.partition = in.subtree("partition");
+      refused.why = in.text("why");
+      return refused;
     }
-    default: throw Malformed{"message: unknown kind"};
+    case Kind::answers: {
+      message.wants("answers", 1);
+      return Answers{.answers = read_all(in, "answers", read_answer)};
+    }
+    default: fail_kind();
   }
 }
 
-Batch read_batch(const msgpack::object& message) {
-  if (read_kind(message) != Kind::batch) throw Malformed{"message: unknown kind"};
-  Reader fields = open(message, "batch", 3);
-  Batch result;
-  result.after = Revision(fields.number());
-  result.committed = base::TimePoint(base::Duration(fields.signed_number()));
-  result.updates = read_updates(fields.array());
-  if (result.updates.size() > Revision::max_counter - result.after.counter()) {
-    fields.fail("counter overflow");
+Batch read_batch(Reader& in) {
+  const Opening message = open(in);
+  if (message.kind != Kind::batch) fail_kind();
+  message.wants("batch", 3);
+  Batch batch;
+  batch.after = in.revision("after");
+  batch.committed = base::TimePoint(base::Duration(in.signed_number("committed_us")));
+  batch.updates = read_all(in, "updates", read_update);
+  if (batch.updates.size() > Revision::max_counter - batch.after.counter()) {
+    Reader::fail(Fault::bad_field, "after", "overflows");
   }
-  Revision expected = result.after;
-  for (const UpdatePtr& update : result.updates) {
+  Revision expected = batch.after;
+  for (const UpdatePtr& update : batch.updates) {
     expected = expected.next();
-    if (update->revision != expected) fields.fail("revisions are not contiguous");
+    if (update->revision != expected) {
+      Reader::fail(Fault::bad_field, "updates", "are not contiguous");
+    }
   }
-  return result;
+  return batch;
 }
 
-// Parses one MessagePack object that fills `frame`, and reads it. References in the object point
-// into the frame, so nothing is copied before it is known to be good.
+// What fills the bytes, as `read` reads it.
 template <typename Read>
-auto decode(std::string_view frame, Read&& read)
-    -> base::Result<std::invoke_result_t<Read, const msgpack::object&>> {
-  try {
-    // Arrays are allocated by the length they claim: bound it, and how deep they nest.
-    const msgpack::unpack_limit limit(max_message_updates, 0, frame.size(), frame.size(), 0, 4);
-    const auto by_reference = [](msgpack::type::object_type, std::size_t, void*) { return true; };
-    std::size_t offset = 0;
-    const msgpack::object_handle handle =
-        msgpack::unpack(frame.data(), frame.size(), offset, by_reference, nullptr, limit);
-    if (offset != frame.size()) return base::Error{"message: bytes after its end"};
-    return read(handle.get());
-  } catch (const Malformed& malformed) {
-    return base::Error{malformed.what};
-  } catch (const std::exception&) {
-    return base::Error{"message: not MessagePack"};
-  }
+auto decode(std::string_view bytes, Read&& read) {
+  return attempt([&] {
+    Reader in(bytes);
+    auto result = read(in);
+    in.end("message");
+    return result;
+  });
 }
 
 }  // namespace

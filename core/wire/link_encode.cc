@@ -1,7 +1,6 @@
-#include <msgpack.hpp>
-
 #include "core/wire/link.h"
 #include "core/wire/link_kind.h"
+#include "core/wire/pack.h"
 
 namespace canopy::wire {
 namespace {
@@ -9,56 +8,31 @@ namespace {
 using keyspace::Update;
 using keyspace::UpdatePtr;
 
-struct StringSink {
-  std::string& out;
-  void write(const char* data, std::size_t size) { out.append(data, size); }
-};
-using Packer = msgpack::packer<StringSink>;
-
-void pack_text(Packer& packer, std::string_view text) {
-  packer.pack_str(static_cast<std::uint32_t>(text.size()));
-  packer.pack_str_body(text.data(), static_cast<std::uint32_t>(text.size()));
-}
-
-void pack_bytes(Packer& packer, std::string_view bytes) {
-  packer.pack_bin(static_cast<std::uint32_t>(bytes.size()));
-  packer.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
-}
-
-void pack_value(Packer& packer, bool deleted, std::string_view value) {
-  if (deleted) {
-    packer.pack_nil();
-  } else {
-    pack_bytes(packer, value);
-  }
-}
-
 // A message of this kind whose fields `fill` packs, after what `out` holds already.
 template <typename Fill>
 std::string message(Kind kind, std::uint32_t fields, std::size_t size_hint, Fill&& fill,
                     std::string out = {}) {
   out.reserve(out.size() + size_hint);
-  StringSink sink{out};
-  Packer packer(sink);
-  packer.pack_array(fields + 2);
-  packer.pack(link_version);
-  packer.pack(static_cast<unsigned>(kind));
+  Packer packer(out);
+  packer.array(fields + 2);
+  packer.number(link_version);
+  packer.number(static_cast<unsigned>(kind));
   fill(packer);
   return out;
 }
 
 void pack_update(Packer& packer, const Update& update) {
-  packer.pack_array(6);
-  pack_text(packer, update.key);
-  pack_value(packer, update.deleted, update.value);
-  packer.pack(update.revision.value());
-  packer.pack(update.expires_at_ms);
-  pack_bytes(packer, update.properties);
-  pack_bytes(packer, update.uuid);
+  packer.array(6);
+  packer.text(update.key);
+  packer.value(update.deleted, update.value);
+  packer.revision(update.revision);
+  packer.signed_number(update.expires_at_ms);
+  packer.bytes(update.properties);
+  packer.bytes(update.uuid);
 }
 
 void pack_updates(Packer& packer, const std::vector<UpdatePtr>& updates) {
-  packer.pack_array(static_cast<std::uint32_t>(updates.size()));
+  packer.array(updates.size());
   for (const UpdatePtr& update : updates) pack_update(packer, *update);
 }
 
@@ -68,63 +42,93 @@ std::size_t size_hint(const std::vector<UpdatePtr>& updates) {
   return total;
 }
 
+void pack_request(Packer& packer, const RoutedRequest& routed) {
+  const WriteRequest& request = routed.request;
+  packer.array(5);
+  packer.bytes(routed.reply_to);
+  packer.bytes(request.client);
+  packer.number(request.number);
+  packer.number(request.settled);
+  packer.array(request.writes.size());
+  for (const Write& write : request.writes) {
+    packer.array(7);
+    packer.text(write.key);
+    packer.value(write.deletes, write.value);
+    packer.signed_number(write.ttl_ms);
+    packer.bytes(write.properties);
+    packer.bytes(write.uuid);
+    packer.boolean(write.once);
+    packer.revision_or_nil(write.if_revision);
+  }
+}
+
 }  // namespace
 
 std::string encode(const Writes& writes) {
   std::size_t hint = 16;
-  for (const Write& write : writes.writes) hint += write.bytes() + 32;
+  for (const RoutedRequest& routed : writes.requests) {
+    hint +=
+        routed.reply_to.size() + routed.request.bytes() + 32 * (routed.request.writes.size() + 1);
+  }
   return message(Kind::writes, 1, hint, [&](Packer& packer) {
-    packer.pack_array(static_cast<std::uint32_t>(writes.writes.size()));
-    for (const Write& write : writes.writes) {
-      packer.pack_array(6);
-      pack_text(packer, write.key);
-      pack_value(packer, write.deletes, write.value);
-      packer.pack(write.ttl_ms);
-      pack_bytes(packer, write.properties);
-      pack_bytes(packer, write.uuid);
-      packer.pack(write.once);
-    }
+    packer.array(writes.requests.size());
+    for (const RoutedRequest& routed : writes.requests) pack_request(packer, routed);
   });
 }
 
 std::string encode(const Sync& sync) {
   return message(Kind::sync, 3, 64, [&](Packer& packer) {
-    packer.pack(sync.request);
-    pack_text(packer, sync.partition);
-    packer.pack(sync.since.value());
+    packer.number(sync.request);
+    packer.text(sync.partition);
+    packer.revision(sync.since);
   });
 }
 
 std::string encode(const Credit& credit) {
   return message(Kind::credit, 2, 16, [&](Packer& packer) {
-    packer.pack(credit.request);
-    packer.pack(credit.chunks);
+    packer.number(credit.request);
+    packer.number(credit.chunks);
   });
 }
 
 std::string encode(const Chunk& chunk) {
-  return message(Kind::chunk, 6, size_hint(chunk.updates), [&](Packer& packer) {
-    packer.pack(chunk.request);
-    pack_text(packer, chunk.partition);
-    packer.pack(static_cast<unsigned>(chunk.kind));
-    packer.pack(chunk.revision.value());
-    packer.pack(chunk.last);
+  return message(Kind::chunk, 7, size_hint(chunk.updates), [&](Packer& packer) {
+    packer.number(chunk.request);
+    packer.text(chunk.partition);
+    packer.number(static_cast<unsigned>(chunk.kind));
+    packer.revision(chunk.revision);
+    packer.revision(chunk.floor);
+    packer.boolean(chunk.last);
     pack_updates(packer, chunk.updates);
   });
 }
 
 std::string encode(const Refused& refused) {
   return message(Kind::refused, 3, 64, [&](Packer& packer) {
-    packer.pack(refused.request);
-    pack_text(packer, refused.partition);
-    pack_text(packer, refused.why);
+    packer.number(refused.request);
+    packer.text(refused.partition);
+    packer.text(refused.why);
+  });
+}
+
+std::string encode(const Answers& answers) {
+  return message(Kind::answers, 1, 16 + 64 * answers.answers.size(), [&](Packer& packer) {
+    packer.array(answers.answers.size());
+    for (const Answer& answer : answers.answers) {
+      packer.array(5);
+      packer.bytes(answer.reply_to);
+      packer.number(answer.number);
+      packer.number(static_cast<unsigned>(answer.fault));
+      packer.text(answer.text);
+      packer.revision(answer.revision);
+    }
   });
 }
 
 std::string encode(const Batch& batch) {
   const auto fill = [&](Packer& packer) {
-    packer.pack(batch.after.value());
-    packer.pack(batch.committed.time_since_epoch().count());
+    packer.revision(batch.after);
+    packer.signed_number(batch.committed.time_since_epoch().count());
     pack_updates(packer, batch.updates);
   };
   return message(Kind::batch, 3, size_hint(batch.updates), fill, batch_topic(batch.partition));
@@ -133,8 +137,7 @@ std::string encode(const Batch& batch) {
 std::string encode(const Update& update) {
   std::string out;
   out.reserve(update.bytes() + 48);
-  StringSink sink{out};
-  Packer packer(sink);
+  Packer packer(out);
   pack_update(packer, update);
   return out;
 }

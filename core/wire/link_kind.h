@@ -9,6 +9,7 @@ enum class Kind : unsigned {
   credit = 3,
   chunk = 16,
   refused = 17,
+  answers = 18,
   batch = 32,
 };
 

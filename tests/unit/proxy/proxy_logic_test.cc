@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "proxy/admission.h"
+#include "proxy/compression.h"
 #include "proxy/flush_pacer.h"
 #include "proxy/join_gate.h"
 #include "proxy/snapshots.h"
@@ -44,13 +45,54 @@ TEST(Admission, OpensAgainWhenSomebodyLeaves) {
   for (const Role role : roles) EXPECT_EQ(admission.room(role, start + 10s), 0u);
 }
 
-TEST(FlushPacer, SendsAtOnceAfterAPauseAndElseOncePerLinger) {
-  FlushPacer pacer(10ms);
+TEST(FlushPacer, SendsAtOnceAfterAPauseAndElseOncePerInterval) {
+  FlushPacer pacer(20ms, 0.1);
   EXPECT_EQ(pacer.wait(start), 0ms);
   pacer.flushed(start);
-  EXPECT_EQ(pacer.wait(start + 3ms), 7ms);
-  EXPECT_EQ(pacer.wait(start + 10ms), 0ms);
-  EXPECT_EQ(pacer.wait(start + 1s), 0ms);
+  EXPECT_EQ(pacer.wait(start), 0ms) << "nothing is known of the cost yet";
+  pacer.measure(1ms);  // one flush cost 1 ms: a tenth of a core affords one every 10 ms
+  EXPECT_EQ(pacer.interval(), 10ms);
+  EXPECT_EQ(pacer.wait(start + 4ms), 6ms);
+  EXPECT_EQ(pacer.wait(start + 30ms), 0ms);
+}
+
+TEST(FlushPacer, FollowsTheCostWithinItsBounds) {
+  FlushPacer pacer(20ms, 0.1);
+  base::Duration cpu{};
+  const auto flush_at_cost = [&](base::Duration cost) {
+    pacer.flushed(start);
+    pacer.measure(cpu += cost);
+  };
+  flush_at_cost(50ms);
+  EXPECT_EQ(pacer.interval(), 20ms);
+  for (int i = 0; i < 50; ++i) flush_at_cost(100us);
+  EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 1000, 10);
+  const auto settled = pacer.interval();
+  pacer.measure(cpu += 1s);  // work of another kind, without a flush, is nothing to it
+  EXPECT_EQ(pacer.interval(), settled);
+  flush_at_cost(100us);
+  EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 1000, 10);
+}
+
+TEST(Compression, IsTriedNowAndThenAndUsedWhileItPays) {
+  Compression compression;
+  EXPECT_FALSE(compression.worth_trying(Compression::least_bytes - 1, 1000));
+  ASSERT_TRUE(compression.worth_trying(10'000, 1000));
+  EXPECT_TRUE(compression.tried(10'000, 2'000, 1000)) << "it saves 80 % for a thousand";
+  EXPECT_TRUE(compression.worth_trying(10'000, 1000));
+  EXPECT_FALSE(compression.tried(10'000, 2'000, 5)) << "packing costs more than five can save";
+  int tries = 0;
+  for (unsigned i = 0; i < 10 * Compression::probe_every; ++i) {
+    tries += compression.worth_trying(10'000, 5);
+  }
+  EXPECT_EQ(tries, 10);
+}
+
+TEST(Compression, GivesUpOnWhatDoesNotPack) {
+  Compression compression;
+  EXPECT_TRUE(compression.worth_trying(10'000, 1000));
+  EXPECT_FALSE(compression.tried(10'000, 10'050, 1000));
+  EXPECT_FALSE(compression.worth_trying(10'000, 1000));
 }
 
 TEST(JoinGate, WaitsForTheSubscription) {

@@ -2,20 +2,49 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "core/base/limits.h"
 
 namespace canopy::shard {
 namespace {
 
 using keyspace::Revision;
+using wire::Fault;
 using namespace std::chrono_literals;
 
 class PartitionTest : public testing::Test {
  protected:
+  // As a Clone client writes: nobody waits for an answer.
+  Partition::Staged write(wire::Write write) {
+    return partition_.stage("proxy", {.request = {.writes = {std::move(write)}}}, now_);
+  }
   void put(const std::string& key, const std::string& value, std::int64_t ttl_ms = 0) {
-    partition_.stage({.key = key, .value = value, .ttl_ms = ttl_ms}, now_);
+    write({.key = key, .value = value, .ttl_ms = ttl_ms});
+  }
+  Partition::Staged request(std::vector<wire::Write> writes, std::uint64_t number,
+                            const std::string& reply_to = "client",
+                            const std::string& proxy = "proxy") {
+    return partition_.stage(proxy,
+                            {.reply_to = reply_to,
+                             .request = {.client = "0123456789abcdef",
+                                         .number = number,
+                                         .settled = settled_,
+                                         .writes = std::move(writes)}},
+                            now_);
+  }
+  // Commits what must be answered once.
+  wire::Answer answer() {
+    const auto committed = partition_.commit(now_);
+    EXPECT_EQ(committed.replies.size(), 1u);
+    return committed.replies.empty() ? wire::Answer() : committed.replies[0].answer;
+  }
+  Revision revision_of(const std::string& key) {
+    const auto entry = partition_.tree().find(key);
+    return entry == nullptr ? Revision() : entry->revision;
   }
 
+  std::uint64_t settled_ = 1;
   base::TimePoint now_{1h};
   Partition partition_{{.subtree = "/p/"}, 7, keyspace::Tree()};
 };
@@ -25,19 +54,19 @@ TEST_F(PartitionTest, GivesContiguousRevisionsAndShowsOnlyWhatIsCommitted) {
   put("/p/b", "2");
   EXPECT_EQ(partition_.tree().size(), 0u);
   EXPECT_EQ(partition_.revision(), Revision(7, 0));
-  const auto batches = partition_.commit(now_);
+  const auto batches = partition_.commit(now_).batches;
   ASSERT_EQ(batches.size(), 1u);
   EXPECT_EQ(batches[0].after, Revision(7, 0));
   EXPECT_EQ(batches[0].updates[0]->revision, Revision(7, 1));
   EXPECT_EQ(batches[0].updates[1]->revision, Revision(7, 2));
   EXPECT_EQ(partition_.tree().size(), 2u);
-  EXPECT_TRUE(partition_.commit(now_).empty());
+  EXPECT_TRUE(partition_.commit(now_).batches.empty());
   EXPECT_EQ(partition_.heartbeat(now_).after, Revision(7, 2));
 }
 
 TEST_F(PartitionTest, DeletesWhatADeletionNames) {
   put("/p/a", "1");
-  partition_.stage({.key = "/p/a", .deletes = true}, now_);
+  write({.key = "/p/a", .deletes = true});
   partition_.commit(now_);
   EXPECT_EQ(partition_.tree().size(), 0u);
 }
@@ -48,7 +77,7 @@ TEST_F(PartitionTest, ExpiryIsAnOrdinaryDeletion) {
   partition_.expire(now_ + 999ms);
   EXPECT_TRUE(partition_.staged().empty());
   partition_.expire(now_ + 1s);
-  const auto batches = partition_.commit(now_ + 1s);
+  const auto batches = partition_.commit(now_ + 1s).batches;
   ASSERT_EQ(batches.size(), 1u);
   EXPECT_TRUE(batches[0].updates[0]->deleted);
   EXPECT_EQ(batches[0].updates[0]->revision, Revision(7, 2));
@@ -79,7 +108,7 @@ TEST_F(PartitionTest, ExpiresBeforeAWriteThatComesLater) {
   partition_.commit(now_);
   now_ += 2s;
   put("/p/b", "2");
-  const auto batches = partition_.commit(now_);
+  const auto batches = partition_.commit(now_).batches;
   ASSERT_EQ(batches[0].updates.size(), 2u);
   EXPECT_EQ(batches[0].updates[0]->key, "/p/a");
   EXPECT_TRUE(batches[0].updates[0]->deleted);
@@ -98,22 +127,28 @@ TEST_F(PartitionTest, RecoveredEntriesExpireToo) {
 
 TEST_F(PartitionTest, WithoutRetentionNothingIsKept) {
   Partition partition({.subtree = "/p/", .retain = false}, 1, keyspace::Tree());
-  partition.stage({.key = "/p/a", .value = "1", .ttl_ms = 5}, now_);
-  EXPECT_EQ(partition.commit(now_)[0].updates.size(), 1u);
+  partition.stage("proxy", {.request = {.writes = {{.key = "/p/a", .value = "1", .ttl_ms = 5}}}},
+                  now_);
+  EXPECT_EQ(partition.commit(now_).batches[0].updates.size(), 1u);
+  partition.stage("proxy", {.request = {.writes = {{.key = "/p/a", .deletes = true}}}}, now_);
+  partition.commit(now_);
+  EXPECT_EQ(partition.tombstones().size(), 0u);
+  EXPECT_EQ(partition.tombstones().floor(), partition.revision());
   EXPECT_EQ(partition.tree().size(), 0u);
-  EXPECT_EQ(partition.log().size(), 1u);
+  EXPECT_EQ(partition.log().size(), 2u);
 }
 
 TEST_F(PartitionTest, WhatComesThroughTwoProxiesIsAppliedOnce) {
-  const wire::Write write{.key = "/p/a", .value = "1", .uuid = "0123456789abcdef", .once = true};
-  EXPECT_TRUE(partition_.stage(write, now_));
-  EXPECT_FALSE(partition_.stage(write, now_));
+  const wire::Write once{.key = "/p/a", .value = "1", .uuid = "0123456789abcdef", .once = true};
+  EXPECT_FALSE(write(once).repeated);
+  EXPECT_TRUE(write(once).repeated);
+  EXPECT_EQ(partition_.staged().size(), 1u);
   for (std::size_t i = 0; i < Partition::max_recent_uuids; ++i) {
-    auto other = write;
+    auto other = once;
     other.uuid = std::to_string(i);
-    EXPECT_TRUE(partition_.stage(other, now_));
+    EXPECT_FALSE(write(other).repeated);
   }
-  EXPECT_TRUE(partition_.stage(write, now_)) << "the table of uuids is bounded";
+  EXPECT_FALSE(write(once).repeated) << "the table of uuids is bounded";
 }
 
 TEST_F(PartitionTest, ANewEpochGoesOnWithWhatIsCommitted) {
@@ -133,7 +168,7 @@ TEST_F(PartitionTest, ANewEpochGoesOnWithWhatIsCommitted) {
 TEST_F(PartitionTest, SplitsWhatOneMessageCannotHold) {
   const std::string value(base::max_chunk_bytes / 3, 'v');
   for (int i = 0; i < 7; ++i) put("/p/" + std::to_string(i), value);
-  const auto batches = partition_.commit(now_);
+  const auto batches = partition_.commit(now_).batches;
   EXPECT_EQ(batches.size(), 4u);
   Revision position(7, 0);
   for (const auto& batch : batches) {
@@ -141,6 +176,190 @@ TEST_F(PartitionTest, SplitsWhatOneMessageCannotHold) {
     position = batch.end();
   }
   EXPECT_EQ(position, partition_.revision());
+}
+
+TEST_F(PartitionTest, AnswersWithTheRevisionOfTheLastWriteOnceItIsCommitted) {
+  request({{.key = "/p/a", .value = "1"}, {.key = "/p/b", .value = "2"}}, 1);
+  EXPECT_TRUE(partition_.pending());
+  const auto committed = partition_.commit(now_);
+  ASSERT_EQ(committed.replies.size(), 1u);
+  EXPECT_EQ(committed.replies[0].proxy, "proxy");
+  const wire::Answer& answer = committed.replies[0].answer;
+  EXPECT_EQ(answer.reply_to, "client");
+  EXPECT_EQ(answer.number, 1u);
+  EXPECT_EQ(answer.fault, Fault::none);
+  EXPECT_EQ(answer.revision, Revision(7, 2));
+  EXPECT_FALSE(partition_.pending());
+}
+
+TEST_F(PartitionTest, AConditionSeesWhatIsStagedInTheSameTurn) {
+  const auto create = [&](const std::string& value, std::uint64_t number) {
+    return request({{.key = "/p/a", .value = value, .if_revision = Revision()}}, number).fault;
+  };
+  EXPECT_EQ(create("1", 1), Fault::none);
+  EXPECT_EQ(create("2", 2), Fault::revision_mismatch);
+  const auto committed = partition_.commit(now_);
+  ASSERT_EQ(committed.replies.size(), 2u);
+  EXPECT_EQ(committed.replies[1].answer.revision, Revision(7, 1)) << "the entry's";
+  EXPECT_EQ(partition_.tree().find("/p/a")->value, "1");
+  EXPECT_EQ(request({{.key = "/p/a", .value = "3", .if_revision = Revision(7, 1)}}, 3).fault,
+            Fault::none);
+  EXPECT_EQ(request({{.key = "/p/a", .deletes = true, .if_revision = Revision(7, 2)}}, 4).fault,
+            Fault::none);
+  EXPECT_EQ(create("4", 5), Fault::none);
+  partition_.commit(now_);
+  EXPECT_EQ(revision_of("/p/a"), Revision(7, 4));
+}
+
+TEST_F(PartitionTest, OneConditionThatFailsFailsTheWholeRequest) {
+  put("/p/a", "1", 1000);
+  partition_.commit(now_);
+  EXPECT_EQ(request({{.key = "/p/a", .value = "2"},
+                     {.key = "/p/b", .value = "2"},
+                     {.key = "/p/c", .value = "2", .if_revision = Revision(7, 9)}},
+                    1)
+                .fault,
+            Fault::revision_mismatch);
+  EXPECT_TRUE(partition_.staged().empty());
+  EXPECT_EQ(answer().revision, Revision()) << "there is no entry";
+  EXPECT_EQ(partition_.revision(), Revision(7, 1));
+  partition_.expire(now_ + 1s);
+  EXPECT_EQ(partition_.staged().size(), 1u) << "nothing of it has ended the expiry";
+}
+
+TEST_F(PartitionTest, WritesOfARequestToOneKeyAreAppliedInOrder) {
+  const Revision first(7, 1);
+  EXPECT_EQ(request({{.key = "/p/a", .value = "1", .if_revision = Revision()},
+                     {.key = "/p/a", .value = "2", .if_revision = first},
+                     {.key = "/p/a", .deletes = true},
+                     {.key = "/p/a", .value = "3", .if_revision = Revision()}},
+                    1)
+                .fault,
+            Fault::none);
+  EXPECT_EQ(answer().revision, Revision(7, 4));
+  EXPECT_EQ(partition_.tree().find("/p/a")->value, "3");
+  EXPECT_EQ(
+      request({{.key = "/p/a", .value = "4"}, {.key = "/p/a", .if_revision = Revision(7, 4)}}, 2)
+          .fault,
+      Fault::revision_mismatch);
+  EXPECT_EQ(answer().revision, Revision(7, 4)) << "the refused write before it never was";
+}
+
+TEST_F(PartitionTest, WhatExpiresInThisInstantIsGoneForAConditionToo) {
+  put("/p/a", "1", 1000);
+  partition_.commit(now_);
+  now_ += 1s;
+  EXPECT_EQ(request({{.key = "/p/a", .value = "2", .if_revision = Revision()}}, 1).fault,
+            Fault::none);
+  EXPECT_EQ(answer().revision, Revision(7, 3)) << "after the deletion";
+}
+
+TEST_F(PartitionTest, WithoutRetentionConditionsAreRefused) {
+  Partition partition({.subtree = "/p/", .retain = false}, 1, keyspace::Tree());
+  const auto staged = partition.stage(
+      "proxy", {.request = {.writes = {{.key = "/p/a", .if_revision = Revision()}}}}, now_);
+  EXPECT_EQ(staged.fault, Fault::not_kept);
+}
+
+TEST_F(PartitionTest, RefusesWhatCannotBe) {
+  EXPECT_EQ(request({}, 1).fault, Fault::malformed);
+  EXPECT_EQ(request({{.key = "/p/a"}}, 0).fault, Fault::bad_field);
+  const auto ttl = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(request({{.key = "/p/a", .ttl_ms = ttl}}, 2).fault, Fault::bad_field);
+  EXPECT_EQ(partition_.commit(now_).replies.size(), 3u);
+  EXPECT_EQ(partition_.revision(), Revision(7, 0));
+}
+
+TEST_F(PartitionTest, ARepeatedRequestIsAppliedOnceAndAnsweredAlike) {
+  EXPECT_FALSE(request({{.key = "/p/a", .value = "1"}}, 1).repeated);
+  const auto first = answer();
+  put("/p/a", "2");
+  partition_.commit(now_);
+  EXPECT_TRUE(request({{.key = "/p/a", .value = "1"}}, 1).repeated);
+  EXPECT_TRUE(partition_.staged().empty());
+  EXPECT_EQ(answer().revision, first.revision);
+  EXPECT_EQ(partition_.tree().find("/p/a")->value, "2");
+}
+
+TEST_F(PartitionTest, ARefusalIsRepeatedAlikeThoughTheEntryHasChanged) {
+  request({{.key = "/p/a", .value = "1", .if_revision = Revision(7, 1)}}, 1);
+  EXPECT_EQ(answer().fault, Fault::revision_mismatch);
+  put("/p/a", "2");
+  partition_.commit(now_);
+  EXPECT_TRUE(request({{.key = "/p/a", .value = "1", .if_revision = Revision(7, 1)}}, 1).repeated);
+  const auto again = answer();
+  EXPECT_EQ(again.fault, Fault::revision_mismatch);
+  EXPECT_EQ(again.revision, Revision());
+}
+
+TEST_F(PartitionTest, ARequestRepeatedInOneTurnIsAnsweredOnceTheWayTheLatestCame) {
+  request({{.key = "/p/a", .value = "1"}}, 1, "old", "first");
+  request({{.key = "/p/b", .value = "1"}}, 2, "other", "first");
+  EXPECT_TRUE(request({{.key = "/p/a", .value = "1"}}, 1, "new", "second").repeated);
+  const auto committed = partition_.commit(now_);
+  ASSERT_EQ(committed.replies.size(), 2u);
+  EXPECT_EQ(committed.replies[0].proxy, "second");
+  EXPECT_EQ(committed.replies[0].answer.reply_to, "new");
+  EXPECT_EQ(committed.replies[1].answer.reply_to, "other");
+  EXPECT_EQ(partition_.revision(), Revision(7, 2));
+}
+
+TEST_F(PartitionTest, ASettledRequestIsRefused) {
+  request({{.key = "/p/a", .value = "1"}}, 1);
+  settled_ = 2;
+  request({{.key = "/p/a", .value = "2"}}, 2);
+  partition_.commit(now_);
+  settled_ = 1;
+  EXPECT_EQ(request({{.key = "/p/a", .value = "1"}}, 1).fault, Fault::replayed);
+  EXPECT_EQ(answer().fault, Fault::replayed);
+  EXPECT_EQ(partition_.tree().find("/p/a")->value, "2");
+}
+
+TEST_F(PartitionTest, TooManyUnsettledRequestsAreRefusedUntilSomeAreSettled) {
+  const auto most = ClientTable::Limits().unsettled;
+  for (std::uint64_t number = 1; number <= most; ++number) {
+    EXPECT_EQ(request({{.key = "/p/a"}}, number).fault, Fault::none);
+  }
+  EXPECT_EQ(request({{.key = "/p/a"}}, most + 1).fault, Fault::too_many_requests);
+  settled_ = 2;
+  EXPECT_EQ(request({{.key = "/p/a"}}, most + 1).fault, Fault::none) << "it was not remembered";
+}
+
+TEST_F(PartitionTest, ANewEpochForgetsTheRequestsThatWereNeverCommitted) {
+  request({{.key = "/p/a", .value = "1"}}, 1);
+  partition_.commit(now_);
+  const wire::Write once{.key = "/p/a", .value = "1", .uuid = "0123456789abcdef", .once = true};
+  request({{.key = "/p/a", .value = "2"}}, 2);
+  write(once);
+  partition_.begin_epoch(9);
+  EXPECT_FALSE(partition_.pending());
+  EXPECT_FALSE(write(once).repeated);
+  EXPECT_TRUE(request({{.key = "/p/a", .value = "1"}}, 1).repeated);
+  EXPECT_FALSE(request({{.key = "/p/a", .value = "2"}}, 2).repeated);
+  const auto committed = partition_.commit(now_);
+  ASSERT_EQ(committed.replies.size(), 2u);
+  EXPECT_EQ(committed.replies[0].answer.revision, Revision(7, 1));
+  EXPECT_EQ(committed.replies[1].answer.revision, Revision(9, 2));
+}
+
+TEST_F(PartitionTest, KnowsTheRequestsThatWereRecovered) {
+  request({{.key = "/p/a", .value = "1"}, {.key = "/p/b", .value = "1"}}, 1);
+  request({{.key = "/p/c", .if_revision = Revision(1)}}, 2);
+  const auto requests = partition_.staged_requests();
+  ASSERT_EQ(requests.size(), 1u) << "a refusal has changed nothing";
+  Partition restarted({.subtree = "/p/"}, 8, partition_.tree(), requests);
+  const auto staged = restarted.stage("proxy",
+                                      {.reply_to = "client",
+                                       .request = {.client = requests[0].client,
+                                                   .number = 1,
+                                                   .settled = 1,
+                                                   .writes = {{.key = "/p/a"}, {.key = "/p/b"}}}},
+                                      now_);
+  EXPECT_TRUE(staged.repeated);
+  const auto committed = restarted.commit(now_);
+  ASSERT_EQ(committed.replies.size(), 1u);
+  EXPECT_EQ(committed.replies[0].answer.revision, Revision(7, 2));
+  EXPECT_EQ(restarted.revision(), Revision(8, 0));
 }
 
 }  // namespace

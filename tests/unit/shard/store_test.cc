@@ -6,6 +6,8 @@
 #include <fstream>
 #include <random>
 
+#include "shard/directory_lock.h"
+
 namespace canopy::shard {
 namespace {
 
@@ -48,7 +50,7 @@ class StoreTest : public testing::Test {
     for (std::uint64_t i = 1; i <= count; ++i) {
       updates.push_back(put(i, "/p/" + std::to_string(i), std::string(100, 'v')));
     }
-    ASSERT_TRUE((*store)->write(updates, now_));
+    ASSERT_TRUE((*store)->write(updates, {}, now_));
   }
   std::string error_on_open() {
     Store::Recovered recovered;
@@ -67,8 +69,8 @@ TEST_F(StoreTest, RecoversEntriesExpiriesAndEpoch) {
     ASSERT_TRUE(store) << store.error();
     EXPECT_EQ(recovered.epoch, 0u);
     ASSERT_TRUE((*store)->begin_epoch(4));
-    ASSERT_TRUE((*store)->write({put(1, "/p/a", "1"), put(2, "/p/b", "2")}, now_));
-    ASSERT_TRUE((*store)->write({remove(3, "/p/a"), remove(4, "/p/absent")}, now_));
+    ASSERT_TRUE((*store)->write({put(1, "/p/a", "1"), put(2, "/p/b", "2")}, {}, now_));
+    ASSERT_TRUE((*store)->write({remove(3, "/p/a"), remove(4, "/p/absent")}, {}, now_));
   }
   Store::Recovered recovered;
   auto store = Store::open(settings(), recovered);
@@ -79,6 +81,52 @@ TEST_F(StoreTest, RecoversEntriesExpiriesAndEpoch) {
   EXPECT_EQ(entry->value, "2");
   EXPECT_EQ(entry->revision, Revision(4, 2));
   EXPECT_EQ(entry->expires_at_ms, 5'000'000'000'000);
+}
+
+TEST_F(StoreTest, RecoversTheRequestsThatMadeTheEntries) {
+  const auto request = [](std::uint64_t number) {
+    return AppliedRequest{.client = "0123456789abcdef",
+                          .number = number,
+                          .settled = number - 1,
+                          .revision = Revision(4, number)};
+  };
+  {
+    Store::Recovered recovered;
+    auto store = Store::open(settings(), recovered);
+    ASSERT_TRUE(store) << store.error();
+    EXPECT_TRUE(recovered.requests.empty());
+    ASSERT_TRUE((*store)->begin_epoch(4));
+    ASSERT_TRUE((*store)->write({put(300, "/p/a", "1")}, {request(1), request(300)}, now_));
+    ASSERT_TRUE((*store)->write({put(301, "/p/a", "1")}, {request(301)}, now_));
+  }
+  Store::Recovered recovered;
+  ASSERT_TRUE(Store::open(settings(), recovered));
+  ASSERT_EQ(recovered.requests.size(), 3u);
+  for (std::size_t i = 0; const std::uint64_t number : {1u, 300u, 301u}) {
+    const AppliedRequest& each = recovered.requests[i++];
+    EXPECT_EQ(each.client, "0123456789abcdef");
+    EXPECT_EQ(each.number, number);
+    EXPECT_EQ(each.settled, number - 1);
+    EXPECT_EQ(each.revision, Revision(4, number));
+  }
+}
+
+TEST_F(StoreTest, KeepsABoundedNumberOfRequests) {
+  {
+    Store::Recovered recovered;
+    auto store = Store::open(settings(), recovered);
+    ASSERT_TRUE(store) << store.error();
+    ASSERT_TRUE((*store)->begin_epoch(4));
+    std::vector<AppliedRequest> requests;
+    for (std::uint64_t number = 1; number <= Store::max_requests + 10; ++number) {
+      requests.push_back({.client = "c", .number = number, .revision = Revision(4, number)});
+    }
+    ASSERT_TRUE((*store)->write({put(Store::max_requests + 10, "/p/a", "1")}, requests, now_));
+  }
+  Store::Recovered recovered;
+  ASSERT_TRUE(Store::open(settings(), recovered));
+  ASSERT_EQ(recovered.requests.size(), Store::max_requests);
+  EXPECT_EQ(recovered.requests.front().number, 11u);
 }
 
 TEST_F(StoreTest, AnIntervalGathersUntilItIsDue) {
@@ -97,13 +145,13 @@ TEST_F(StoreTest, AnIntervalGathersUntilItIsDue) {
   auto store = Store::open(gathering, recovered);
   ASSERT_TRUE(store);
   ASSERT_TRUE((*store)->begin_epoch(4));
-  ASSERT_TRUE((*store)->write({put(1, "/p/a", "1")}, now_));
+  ASSERT_TRUE((*store)->write({put(1, "/p/a", "1")}, {}, now_));
   EXPECT_EQ(count_on_disk(), 0u);
   ASSERT_TRUE((*store)->sync_if_due(now_ + 99ms));
   EXPECT_EQ(count_on_disk(), 0u);
   ASSERT_TRUE((*store)->sync_if_due(now_ + 100ms));
   EXPECT_EQ(count_on_disk(), 1u);
-  ASSERT_TRUE((*store)->write({put(2, "/p/b", "2")}, now_ + 150ms));
+  ASSERT_TRUE((*store)->write({put(2, "/p/b", "2")}, {}, now_ + 150ms));
   ASSERT_TRUE((*store)->sync());
   EXPECT_EQ(count_on_disk(), 2u);
 }
@@ -169,7 +217,8 @@ TEST_F(StoreTest, AFullStoreSaysSoAndKeepsWhatItHad) {
     ASSERT_TRUE((*store)->begin_epoch(4));
     for (;;) {
       const auto status = (*store)->write(
-          {put(written + 1, "/p/" + std::to_string(written + 1), std::string(1000, 'v'))}, now_);
+          {put(written + 1, "/p/" + std::to_string(written + 1), std::string(1000, 'v'))}, {},
+          now_);
       if (!status) {
         EXPECT_NE(status.error().find("max_state_bytes"), std::string::npos) << status.error();
         break;

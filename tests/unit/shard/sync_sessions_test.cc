@@ -13,8 +13,20 @@ using namespace std::chrono_literals;
 class SyncSessionsTest : public testing::Test {
  protected:
   void write(const std::string& key, std::size_t bytes = 10) {
-    partition_.stage({.key = key, .value = std::string(bytes, 'v')}, now_);
+    stage({.key = key, .value = std::string(bytes, 'v')});
+  }
+  void erase(const std::string& key) { stage({.key = key, .deletes = true}); }
+  void stage(wire::Write write) {
+    partition_.stage("proxy", {.request = {.writes = {std::move(write)}}}, now_);
     partition_.commit(now_);
+  }
+  // What a snapshot brings, deletions as "-key".
+  std::vector<std::string> told(const wire::Chunk& chunk) {
+    std::vector<std::string> result;
+    for (const auto& update : chunk.updates) {
+      result.push_back((update->deleted ? "-" : "") + update->key);
+    }
+    return result;
   }
   std::optional<SyncSessions::Step> next() {
     return sessions_.next([this](const std::string&) { return served_ ? &partition_ : nullptr; },
@@ -112,6 +124,112 @@ TEST_F(SyncSessionsTest, AnEmptyPartitionAnswersWithOneEmptyChunk) {
   ASSERT_TRUE(step);
   EXPECT_TRUE(step->chunk.last);
   EXPECT_TRUE(step->chunk.updates.empty());
+}
+
+TEST_F(SyncSessionsTest, ASnapshotOpensWithTheDeletionsThatStandAtItsCut) {
+  for (const char* key : {"/p/a", "/p/b", "/p/c"}) write(key);
+  erase("/p/b");
+  erase("/p/a");
+  write("/p/a");
+  sessions_.open("peer", ask(Revision()), partition_, now_);
+  const Revision cut = partition_.revision();
+  erase("/p/c");
+  const auto step = next();
+  EXPECT_EQ(told(step->chunk), (std::vector<std::string>{"-/p/b", "/p/a", "/p/c"}));
+  EXPECT_EQ(step->chunk.revision, cut);
+  EXPECT_EQ(step->chunk.floor, Revision(3, 0));
+  EXPECT_EQ(step->chunk.updates[0]->revision, Revision(3, 4));
+}
+
+TEST_F(SyncSessionsTest, DeletionsKeepToTheBoundsOfAMessageAndComeBeforeEntries) {
+  const std::size_t count = wire::max_message_updates + 10;
+  const auto write_all = [&](bool deletes) {
+    for (std::size_t i = 0; i < count; ++i) {
+      partition_.stage("proxy",
+                       {.request = {.writes = {{.key = "/p/" + std::string(100, 'k') +
+                                                       std::to_string(1'000'000 + i),
+                                                .deletes = deletes}}}},
+                       now_);
+    }
+    partition_.commit(now_);
+  };
+  write_all(false);
+  write_all(true);
+  write("/p/last");
+  sessions_.open("peer", ask(Revision()), partition_, now_);
+  std::vector<keyspace::UpdatePtr> all;
+  for (bool last = false; !last;) {
+    sessions_.credit("peer", {.request = 1, .chunks = 1});
+    const auto step = next();
+    ASSERT_TRUE(step);
+    EXPECT_LT(wire::encode(step->chunk).size(), 2 * base::max_chunk_bytes);
+    EXPECT_LE(step->chunk.updates.size(), wire::max_message_updates);
+    all.insert(all.end(), step->chunk.updates.begin(), step->chunk.updates.end());
+    last = step->chunk.last;
+  }
+  ASSERT_EQ(all.size(), count + 1);
+  for (std::size_t i = 0; i < count; ++i) {
+    ASSERT_EQ(all[i]->revision, Revision(3, count + i + 1));
+  }
+  EXPECT_EQ(all.back()->key, "/p/last");
+}
+
+TEST_F(SyncSessionsTest, LooksAtABoundedNumberOfDeletionsATurn) {
+  const std::size_t count = wire::max_message_updates + 10;
+  for (std::size_t i = 0; i < 2 * count; ++i) {
+    partition_.stage("proxy", {.request = {.writes = {{.key = "/p/a", .deletes = i % 2 == 0}}}},
+                     now_);
+  }
+  partition_.commit(now_);
+  sessions_.open("peer", ask(Revision()), partition_, now_);
+  const auto first = next();
+  EXPECT_TRUE(first->chunk.updates.empty()) << "the key is there";
+  EXPECT_FALSE(first->chunk.last);
+  const auto second = next();
+  EXPECT_EQ(told(second->chunk), std::vector<std::string>{"/p/a"});
+  EXPECT_TRUE(second->chunk.last);
+}
+
+TEST_F(SyncSessionsTest, DeletionsForgottenBeforeTheyAreToldRaiseTheFloor) {
+  const std::size_t count = 100'000;  // what tombstones hold
+  const auto erase_many = [&](std::size_t number) {
+    for (std::size_t i = 0; i < number; ++i) {
+      partition_.stage(
+          "proxy", {.request = {.writes = {{.key = "/p/" + std::to_string(i), .deletes = true}}}},
+          now_);
+    }
+    partition_.commit(now_);
+  };
+  erase_many(count);
+  sessions_.open("peer", ask(Revision()), partition_, now_);
+  const Revision cut = partition_.revision();
+  const auto first = next();
+  EXPECT_EQ(first->chunk.floor, Revision(3, 0));
+  const Revision told_up_to = first->chunk.updates.back()->revision;
+  erase_many(told_up_to.counter() + 5);
+  const auto second = next();
+  EXPECT_EQ(second->chunk.floor, Revision(3, told_up_to.counter() + 5));
+  EXPECT_EQ(second->chunk.updates.front()->revision, second->chunk.floor.next());
+  erase_many(count);
+  const auto third = next();
+  EXPECT_EQ(third->chunk.floor, cut);
+  EXPECT_TRUE(third->chunk.last);
+  EXPECT_TRUE(third->chunk.updates.empty());
+}
+
+TEST_F(SyncSessionsTest, WithoutRetentionASnapshotIsEmptyAndItsFloorTheCut) {
+  Partition passing({.subtree = "/p/", .retain = false, .log_updates = 1}, 3, keyspace::Tree());
+  for (int i = 0; i < 3; ++i) {
+    passing.stage("proxy", {.request = {.writes = {{.key = "/p/a", .deletes = true}}}}, now_);
+    passing.commit(now_);
+  }
+  sessions_.open("peer", ask(Revision()), passing, now_);
+  const auto step = sessions_.next([&](const std::string&) { return &passing; }, now_);
+  ASSERT_TRUE(step);
+  EXPECT_TRUE(step->chunk.updates.empty());
+  EXPECT_TRUE(step->chunk.last);
+  EXPECT_EQ(step->chunk.revision, Revision(3, 3));
+  EXPECT_EQ(step->chunk.floor, Revision(3, 3));
 }
 
 }  // namespace

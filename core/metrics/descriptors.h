@@ -1,0 +1,13 @@
+// File descriptors of this process.
+#pragma once
+
+#include <cstdint>
+
+namespace canopy::metrics {
+
+// Open now; counting takes one more for a moment.
+std::uint64_t open_fds();
+// RLIMIT_NOFILE; the largest number when there is no limit.
+std::uint64_t max_fds();
+
+}  // namespace canopy::metrics

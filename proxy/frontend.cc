@@ -1,0 +1,35 @@
+#include "proxy/frontend.h"
+
+namespace canopy::proxy {
+
+base::Status Frontend::bind(std::chrono::milliseconds patience) {
+  for (auto& listener : listeners_) {
+    if (listener == nullptr) continue;
+    if (auto status = listener->socket.bind(listener->endpoint, patience); !status) return status;
+    listener->endpoint = listener->socket.last_endpoint();
+  }
+  return {};
+}
+
+void Frontend::arm(Role role, bool open, base::TimePoint now) {
+  auto& listener = listeners_[static_cast<std::size_t>(role)];
+  if (listener != nullptr) listener->monitor.arm(open, now);
+}
+
+std::size_t Frontend::connections(Role role) const {
+  const auto& listener = listeners_[static_cast<std::size_t>(role)];
+  return listener == nullptr ? 0 : listener->monitor.connections().size();
+}
+
+bool Frontend::count_connections(Role role, base::TimePoint now) {
+  Listener& listener = at(role);
+  if (!listener.monitor.drain(now)) return false;
+  listener.gauge.Set(static_cast<double>(listener.monitor.connections().size()));
+  return true;
+}
+
+std::string Frontend::advertised(Role role, const std::string& advertise) const {
+  return config::advertised(at(role).endpoint, advertise);
+}
+
+}  // namespace canopy::proxy

@@ -1,0 +1,250 @@
+#include "proxy/native_frontend.h"
+
+#include <algorithm>
+
+#include "core/keyspace/key.h"
+
+namespace canopy::proxy {
+namespace {
+
+namespace native = wire::native;
+using namespace std::chrono_literals;
+
+constexpr int messages_per_turn = 1000;
+// How soon a client whose queue is full, a mirror that lags or a client's credit is looked at
+// again.
+constexpr base::Duration retry = 2ms;
+// Roles of the native sockets, as the doors know them.
+constexpr Role requests = Role::snapshot;
+constexpr Role streams = Role::updates;
+
+net::SocketOptions stream_options(const config::Proxy& proxy) {
+  net::SocketOptions options;
+  options.send_hwm = proxy.stream_hwm;
+  options.send_buffer = proxy.stream_send_buffer;
+  options.xpub_verbose = true;  // each client's coming and going is seen, not the first and last
+  return options;
+}
+
+// Larger than anything before it in an earlier life of this proxy.
+std::uint64_t first_incarnation(base::TimePoint now) {
+  return static_cast<std::uint64_t>(now.time_since_epoch().count());
+}
+
+}  // namespace
+
+NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Proxy& proxy,
+                               net::Context& context, net::Loop& loop, Metrics& metrics,
+                               const Upstream& upstream, Backend& backend)
+    : loop_(loop),
+      metrics_(metrics),
+      upstream_(upstream),
+      backend_(backend),
+      streams_(upstream, first_incarnation(loop.now())),
+      fetches_(upstream, streams_, proxy.max_snapshots),
+      writes_received_(metrics.writes_received.Add({{"dialect", "native"}})),
+      delivered_(metrics.delivered.Add({{"dialect", "native"}})),
+      delivered_bytes_(metrics.delivered_bytes.Add({{"dialect", "native"}})),
+      frames_(metrics.frames.Add({{"encoding", "plain"}})),
+      compressed_(metrics.frames.Add({{"encoding", "lz4"}})),
+      lost_answers_(metrics.lost_answers),
+      waiting_(metrics.snapshots_waiting.Add({{"dialect", "native"}})) {
+  const auto listen = [&](Role role, net::SocketType type, const net::SocketOptions& options,
+                          int offset, const char* label) {
+    listeners_[static_cast<std::size_t>(role)] = std::make_unique<Listener>(
+        context, type, options, config::next_port(first, offset), std::string("native-") + label,
+        metrics.connections.Add({{"dialect", "native"}, {"role", label}}));
+    loop_.on_readable(at(role).monitor.socket(), [this, role] { read_monitor(role); });
+  };
+  listen(requests, net::SocketType::router, {.router_mandatory = true}, 0, "requests");
+  listen(streams, net::SocketType::xpub, stream_options(proxy), 1, "streams");
+  // Subscriptions are read before requests: a fetch finds the stream it joins on to.
+  loop_.on_readable(at(streams).socket, [this] { read_subscriptions(); });
+  loop_.on_readable(at(requests).socket, [this] { read_requests(); });
+}
+
+void NativeFrontend::read_monitor(Role role) {
+  if (count_connections(role, loop_.now())) backend_.connections_changed();
+}
+
+void NativeFrontend::read_subscriptions() {
+  read_monitor(streams);
+  net::Socket& socket = at(streams).socket;
+  for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
+    const std::string_view event = message_[0];
+    if (event.empty() || message_.size() != 1) {
+      metrics_.reject("frame_count");
+      continue;
+    }
+    const auto subscription = native::parse_topic(event.substr(1));
+    if (!subscription) {
+      metrics_.reject("bad_topic");
+      log_.warn("native", "subscription refused", {{"why", subscription.error()}});
+      continue;
+    }
+    if (event.front() != 1) {
+      streams_.remove(*subscription);
+      continue;
+    }
+    if (!streams_.add(*subscription)) {
+      metrics_.reject("too_many_streams");
+      continue;
+    }
+    backend_.need(subscription->subtree);
+  }
+}
+
+void NativeFrontend::read_requests() {
+  net::Socket& socket = at(requests).socket;
+  for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
+    const std::string peer(message_[0]);
+    if (message_.size() != 2) {
+      refuse(peer, 0, wire::Fault::malformed, "a request is one frame");
+      continue;
+    }
+    auto request = native::decode_to_proxy(message_[1]);
+    if (const auto* refusal = std::get_if<native::Refusal>(&request)) {
+      refuse(peer, refusal->request, refusal->fault, refusal->text);
+      continue;
+    }
+    std::visit([&](auto& body) { take(peer, std::move(body)); },
+               std::get<native::ToProxy>(request));
+  }
+}
+
+void NativeFrontend::take(const std::string& peer, wire::WriteRequest request) {
+  const std::uint64_t number = request.number;
+  writes_received_.Increment(static_cast<double>(request.writes.size()));
+  if (draining_) return refuse(peer, number, wire::Fault::draining, "this proxy is going away");
+  const wire::Fault fault = backend_.write({.reply_to = peer, .request = std::move(request)});
+  if (fault != wire::Fault::none) refuse(peer, number, fault, wire::name(fault));
+}
+
+void NativeFrontend::take(const std::string& peer, native::Fetch fetch) {
+  const std::uint64_t number = fetch.request;
+  if (draining_) return refuse(peer, number, wire::Fault::draining, "this proxy is going away");
+  if (!fetch.topic.empty()) {
+    const auto subscription = native::parse_topic(fetch.topic);
+    if (!subscription || subscription->subtree != fetch.subtree) {
+      return refuse(peer, number, wire::Fault::bad_subtree, "the topic is of another subtree");
+    }
+    if (!streams_.cut(*subscription)) {
+      return refuse(peer, number, wire::Fault::not_subscribed, "the subscription is not here yet");
+    }
+    if (fetch.gap) count_missed(*subscription, *fetch.gap);
+  }
+  backend_.need(fetch.subtree);
+  const wire::Fault fault = fetches_.open(peer, std::move(fetch), loop_.now());
+  if (fault != wire::Fault::none) refuse(peer, number, fault, wire::name(fault));
+}
+
+void NativeFrontend::take(const std::string& peer, const native::Credit& credit) {
+  fetches_.credit(peer, credit);
+}
+
+void NativeFrontend::count_missed(const native::Subscription& subscription,
+                                  const native::Gap& gap) {
+  for (const auto& [shard, updates] : streams_.missed(subscription, gap)) {
+    metrics_.hwm_dropped.Add({{"shard", upstream_.shard_name(shard)}, {"hop", "proxy_to_client"}})
+        .Increment(static_cast<double>(updates));
+    missed_ += updates;
+  }
+  metrics_.client_gaps.Increment();
+}
+
+void NativeFrontend::answer(const wire::Answer& answer) {
+  const std::string frame =
+      answer.fault == wire::Fault::none
+          ? native::encode(native::Written{.request = answer.number, .revision = answer.revision})
+          : native::encode(native::Refusal{.request = answer.number,
+                                           .fault = answer.fault,
+                                           .text = answer.text,
+                                           .revision = answer.revision});
+  // A client that does not take it asks again, and is answered alike.
+  if (deliver(answer.reply_to, frame) != Fetches::Delivery::sent) lost_answers_.Increment();
+}
+
+void NativeFrontend::refuse(const std::string& peer, std::uint64_t request, wire::Fault fault,
+                            std::string_view text) {
+  metrics_.reject(wire::name(fault));
+  log_.warn("native", "request refused", {{"fault", wire::name(fault)}, {"why", text}});
+  deliver(peer, native::encode(native::Refusal{
+                    .request = request, .fault = fault, .text = std::string(text)}));
+}
+
+Fetches::Delivery NativeFrontend::deliver(const std::string& peer, std::string frame) {
+  net::Socket& socket = at(requests).socket;
+  switch (socket.send_frame(std::string_view(peer), true)) {
+    case net::SendResult::sent: break;
+    case net::SendResult::would_block: return Fetches::Delivery::blocked;
+    case net::SendResult::no_route: return Fetches::Delivery::gone;
+  }
+  socket.send_frame(std::move(frame), false);
+  return Fetches::Delivery::sent;
+}
+
+void NativeFrontend::send(Sending sending) {
+  const auto subscribers = static_cast<double>(sending.subscribers);
+  delivered_.Increment(subscribers * static_cast<double>(sending.updates));
+  delivered_bytes_.Increment(subscribers * static_cast<double>(sending.frame.size()));
+  (sending.compressed ? compressed_ : frames_).Increment();
+  // Who has no room misses it and will see the hole; the others never wait.
+  at(streams).socket.send_frame(std::move(sending.frame), false);
+}
+
+void NativeFrontend::publish(std::span<const Stamped>) {
+  streams_.flush(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
+}
+
+std::optional<base::Duration> NativeFrontend::serve(bool) {
+  const base::TimePoint now = loop_.now();
+  std::optional<base::Duration> wake;
+  streams_.flush_latest(now, [this](Sending sending) { send(std::move(sending)); });
+  if (const auto due = streams_.next_due()) wake = std::max(*due - now, base::Duration{0});
+  const Fetches::Sink sink{
+      .send = [this](const std::string& peer,
+                     std::string frame) { return deliver(peer, std::move(frame)); },
+      .finished =
+          [this](const char* result, base::Duration took) {
+            metrics_.snapshot_requests.Add({{"dialect", "native"}, {"result", result}}).Increment();
+            metrics_.snapshot_duration.Observe(std::chrono::duration<double>(took).count());
+          },
+      .resynced =
+          [this](bool changes) {
+            metrics_.client_resyncs.Add({{"kind", changes ? "changes" : "full"}}).Increment();
+          }};
+  if (fetches_.serve(now, sink)) return base::Duration{0};
+  if (fetches_.size() > 0) wake = std::min(wake.value_or(retry), retry);
+  return wake;
+}
+
+std::size_t NativeFrontend::clients() const {
+  return std::max(connections(requests), connections(streams));
+}
+
+void NativeFrontend::second() {
+  streams_.heartbeat(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
+  for (const auto& [subtree, group] : streams_.subtrees()) backend_.need(subtree);
+}
+
+void NativeFrontend::announce(coordination::ProxyMember& member,
+                              const std::string& advertise) const {
+  member.native = coordination::Pair{.requests = advertised(requests, advertise),
+                                     .streams = advertised(streams, advertise)};
+}
+
+void NativeFrontend::report() {
+  waiting_.Set(static_cast<double>(fetches_.size()));
+  metrics_.streams.Set(static_cast<double>(streams_.size()));
+  metrics_.conflated.Increment(static_cast<double>(streams_.take_conflated()));
+}
+
+void NativeFrontend::drain(base::Duration within) {
+  draining_ = true;
+  streams_.flush(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
+  streams_.move(static_cast<std::uint32_t>(
+                    std::chrono::duration_cast<std::chrono::milliseconds>(within).count()),
+                [this](Sending sending) { send(std::move(sending)); });
+}
+
+}  // namespace canopy::proxy

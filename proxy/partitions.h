@@ -1,0 +1,25 @@
+// The partitions of the cluster as this proxy mirrors them, by their index in the configuration.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/cluster/mirror.h"
+
+namespace canopy::proxy {
+
+class Partitions {
+ public:
+  virtual ~Partitions() = default;
+  // Those that may hold keys under the prefix.
+  virtual std::vector<std::size_t> covering(std::string_view prefix) const = 0;
+  virtual const std::string& subtree(std::size_t partition) const = 0;
+  // The index of the shard that serves it.
+  virtual std::size_t shard(std::size_t partition) const = 0;
+  // Null while it is not mirrored.
+  virtual const cluster::Mirror* mirror(std::size_t partition) const = 0;
+};
+
+}  // namespace canopy::proxy

@@ -1,0 +1,43 @@
+// Answers on their way back to the proxies that the requests came through: one message a proxy and
+// turn, as far as a message's bounds allow. Pure; not thread-safe.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/wire/link.h"
+
+namespace canopy::shard {
+
+// What a request came to.
+struct Result {
+  wire::Fault fault = wire::Fault::none;
+  keyspace::Revision revision{};  // of its last write; revision_mismatch: the entry's
+};
+
+struct Reply {
+  std::string proxy{};  // routing id
+  wire::Answer answer{};
+
+  // Takes `reply_to` out of the request.
+  static Reply to(const std::string& proxy, wire::RoutedRequest& routed, Result result);
+};
+
+class Replies {
+ public:
+  struct Message {
+    std::string proxy{};
+    wire::Answers answers{};
+  };
+
+  // One that nobody waits for is dropped.
+  void add(Reply reply);
+  // Everything added since the last call; what is for one proxy keeps its order.
+  std::vector<Message> take();
+
+ private:
+  std::map<std::string, std::vector<wire::Answer>> by_proxy_;
+};
+
+}  // namespace canopy::shard

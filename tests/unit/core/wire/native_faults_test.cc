@@ -1,0 +1,231 @@
+// Every fault that reading a request can end in, and the request that the refusal names.
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "core/base/limits.h"
+#include "core/wire/native.h"
+#include "core/wire/pack.h"
+#include "tests/unit/core/wire/decoders.h"
+
+namespace canopy::wire::native {
+namespace {
+
+using namespace std::string_literals;
+
+std::string packed(const std::function<void(Packer&)>& fill) {
+  std::string out(1, static_cast<char>(version));
+  Packer packer(out);
+  fill(packer);
+  return out;
+}
+
+// A sound request after one change.
+std::string write_with(const std::function<void(WriteRequest&)>& change) {
+  WriteRequest request = sample_request();
+  change(request);
+  return encode(request);
+}
+std::string first_write_with(const std::function<void(Write&)>& change) {
+  return write_with([&](WriteRequest& request) { change(request.writes[0]); });
+}
+std::string fetch_with(const std::function<void(Fetch&)>& change) {
+  Fetch fetch{.request = 9, .topic = topic({.subtree = "/a/"}), .subtree = "/a/", .credit = 4};
+  change(fetch);
+  return encode(fetch);
+}
+
+struct Case {
+  const char* name;
+  std::string frame;
+  Fault fault;
+  std::uint64_t request;
+};
+
+void expect_refused(const Case& each, const Refusal* refusal) {
+  SCOPED_TRACE(each.name);
+  ASSERT_NE(refusal, nullptr);
+  EXPECT_EQ(name(refusal->fault), name(each.fault)) << refusal->text;
+  EXPECT_EQ(refusal->request, each.request) << refusal->text;
+  EXPECT_FALSE(refusal->text.empty());
+  EXPECT_EQ(refusal->revision, keyspace::Revision());
+}
+
+void expect_refused_by_proxy(const std::vector<Case>& cases) {
+  for (const Case& each : cases) {
+    const auto decoded = decode_to_proxy(each.frame);
+    expect_refused(each, std::get_if<Refusal>(&decoded));
+  }
+}
+
+TEST(NativeFaults, OfAnyFrame) {
+  const auto opening = [](std::uint64_t kind) {
+    return packed([&](Packer& packer) {
+      packer.array(3);
+      packer.number(kind);
+      packer.number(77);
+      packer.nil();
+    });
+  };
+  expect_refused_by_proxy({
+      {"empty", "", Fault::malformed, 0},
+      {"only a version", "\x01", Fault::malformed, 0},
+      {"later version", "\x02" + encode(Credit{.request = 7}).substr(1), Fault::version_unknown, 0},
+      {"text", "GET / HTTP/1.1", Fault::version_unknown, 0},
+      {"no array", "\x01\x81\x01\x02", Fault::malformed, 0},
+      {"no kind", "\x01\x90", Fault::malformed, 0},
+      {"kind is text", "\x01\x92\xa1k\x07", Fault::malformed, 0},
+      {"unknown kind", opening(200), Fault::kind_unknown, 77},
+      {"a very large kind", opening(UINT64_MAX), Fault::kind_unknown, 77},
+      {"kind beyond 32 bits", opening((1ull << 32) + 131), Fault::kind_unknown, 77},
+      {"an answer", encode(Drained{.request = 77}), Fault::kind_unknown, 77},
+      {"a broker's", encode(Directory{.request = 77}), Fault::kind_unknown, 77},
+      {"a field missing", "\x01\x92\xcc\x83\x07", Fault::malformed, 7},
+      {"a field too many", "\x01\x94\xcc\x83\x07\x01\x01", Fault::malformed, 7},
+      {"bytes after the end", encode(Credit{.request = 7}) + "x", Fault::malformed, 7},
+      {"cut short", encode(sample_request()).substr(0, 40), Fault::malformed, 8},
+  });
+}
+
+TEST(NativeFaults, OfWrites) {
+  const auto long_value = [](Write& write) { write.value.assign(base::max_value_bytes + 1, 'v'); };
+  const auto long_properties = [](Write& write) {
+    write.properties.assign(base::max_properties_bytes + 1, 'p');
+  };
+  expect_refused_by_proxy({
+      {"client too short", write_with([](auto& r) { r.client.pop_back(); }), Fault::bad_field, 8},
+      {"client too long", write_with([](auto& r) { r.client += 'c'; }), Fault::bad_field, 8},
+      {"no client", write_with([](auto& r) { r.client.clear(); }), Fault::bad_field, 8},
+      {"number 0", write_with([](auto& r) { r.number = r.settled = 0; }), Fault::bad_field, 0},
+      {"settled beyond", write_with([](auto& r) { r.settled = 9; }), Fault::bad_field, 8},
+      {"no writes", write_with([](auto& r) { r.writes.clear(); }), Fault::bad_field, 8},
+      {"too many writes", write_with([](auto& r) { r.writes.resize(max_writes + 1, r.writes[0]); }),
+       Fault::too_large, 8},
+      {"long value", first_write_with(long_value), Fault::too_large, 8},
+      {"long properties", first_write_with(long_properties), Fault::too_large, 8},
+      {"no key", first_write_with([](Write& w) { w.key.clear(); }), Fault::bad_key, 8},
+      {"long key", first_write_with([](Write& w) { w.key.assign(256, 'k'); }), Fault::bad_key, 8},
+      {"key of the protocol", first_write_with([](Write& w) { w.key = "KTHXBAI"; }), Fault::bad_key,
+       8},
+      {"zero in a key", first_write_with([](Write& w) { w.key = "/a\0b"s; }), Fault::bad_key, 8},
+      {"negative ttl", first_write_with([](Write& w) { w.ttl_ms = -1; }), Fault::bad_field, 8},
+      {"long ttl", first_write_with([](Write& w) { w.ttl_ms = max_ttl_ms + 1; }), Fault::bad_field,
+       8},
+  });
+  const auto decoded = decode_to_proxy(
+      write_with([](auto& request) { request.writes.resize(max_writes, request.writes[0]); }));
+  EXPECT_TRUE(std::holds_alternative<ToProxy>(decoded));
+}
+
+TEST(NativeFaults, OfARequestLargerThanAFrame) {
+  const auto decoded = decode_to_proxy(write_with([](WriteRequest& request) {
+    request.writes[0].value.assign(base::max_value_bytes, 'v');
+    request.writes.assign(5, Write(request.writes[0]));
+  }));
+  expect_refused({"5 MiB", {}, Fault::too_large, 8}, std::get_if<Refusal>(&decoded));
+}
+
+TEST(NativeFaults, OfFetches) {
+  const Revisions twice{{"/a/", {1, 1}}, {"/b/", {1, 1}}, {"/a/", {1, 2}}};
+  const auto subtree = [](const char* text) {
+    return fetch_with([=](Fetch& fetch) {
+      fetch.topic.clear();
+      fetch.subtree = text;
+    });
+  };
+  const auto because = [](Gap gap) { return fetch_with([=](Fetch& fetch) { fetch.gap = gap; }); };
+  Revisions many;
+  for (std::string name; many.size() <= max_partitions;) {
+    many.push_back({std::to_string(many.size()) + "/", {1, 1}});
+  }
+  expect_refused_by_proxy({
+      {"request 0", fetch_with([](Fetch& f) { f.request = 0; }), Fault::bad_field, 0},
+      {"no topic", fetch_with([](Fetch& f) { f.topic = "/a/"; }), Fault::bad_field, 9},
+      {"topic of another version", fetch_with([](Fetch& f) { f.topic[0] = 2; }), Fault::bad_field,
+       9},
+      {"other topic", fetch_with([](Fetch& f) { f.subtree = "/b/"; }), Fault::bad_subtree, 9},
+      {"control character", subtree("/a\n/"), Fault::bad_subtree, 9},
+      {"word of the protocol", subtree("HUGZ"), Fault::bad_subtree, 9},
+      {"known twice", fetch_with([&](Fetch& f) { f.known = twice; }), Fault::malformed, 9},
+      {"known is no subtree", fetch_with([](Fetch& f) {
+         f.known = {{"/a", {1, 1}}};
+       }),
+       Fault::bad_subtree, 9},
+      {"too many known", fetch_with([&](Fetch& f) { f.known = many; }), Fault::too_large, 9},
+      {"no gap", because({.incarnation = 1, .had = 5, .saw = 5}), Fault::bad_field, 9},
+      {"gap backwards", because({.incarnation = 1, .had = 6, .saw = 5}), Fault::bad_field, 9},
+      {"no credit", fetch_with([](Fetch& f) { f.credit = 0; }), Fault::bad_field, 9},
+      {"much credit", fetch_with([](Fetch& f) { f.credit = max_credit + 1; }), Fault::bad_field, 9},
+      {"credit for nothing", encode(Credit{.request = 9, .chunks = 0}), Fault::bad_field, 9},
+      {"credit for all", encode(Credit{.request = 9, .chunks = max_credit + 1}), Fault::bad_field,
+       9},
+      {"credit for no request", encode(Credit{.request = 0}), Fault::bad_field, 0},
+  });
+  many.pop_back();
+  const auto decoded = decode_to_proxy(fetch_with([&](Fetch& fetch) { fetch.known = many; }));
+  EXPECT_TRUE(std::holds_alternative<ToProxy>(decoded));
+}
+
+// Fields of another type, as a client in another language might send them.
+TEST(NativeFaults, OfTypes) {
+  const auto credit = [](const std::function<void(Packer&)>& chunks) {
+    return packed([&](Packer& packer) {
+      packer.array(3);
+      packer.number(static_cast<unsigned>(Kind::credit));
+      packer.number(7);
+      chunks(packer);
+    });
+  };
+  expect_refused_by_proxy({
+      {"text", credit([](Packer& p) { p.text("1"); }), Fault::malformed, 7},
+      {"nil", credit([](Packer& p) { p.nil(); }), Fault::malformed, 7},
+      {"array", credit([](Packer& p) { p.array(0); }), Fault::malformed, 7},
+      {"boolean", credit([](Packer& p) { p.boolean(true); }), Fault::malformed, 7},
+      {"negative", credit([](Packer& p) { p.signed_number(-1); }), Fault::bad_field, 7},
+      {"very negative", credit([](Packer& p) { p.signed_number(INT64_MIN); }), Fault::bad_field, 7},
+      {"beyond 32 bits", credit([](Packer& p) { p.number((1ull << 32) + 1); }), Fault::bad_field,
+       7},
+  });
+  // Signed or longer than need be, a number is the number it is.
+  for (const char* one : {"\x01", "\xcc\x01", "\xd0\x01"}) {
+    const auto decoded = decode_to_proxy("\x01\x93\xcc\x83\x07"s + one);
+    EXPECT_TRUE(std::holds_alternative<ToProxy>(decoded)) << testing::PrintToString(one);
+  }
+}
+
+TEST(NativeFaults, OfTheBroker) {
+  for (const Case& each : std::vector<Case>{
+           {"a proxy's", encode(Credit{.request = 7}), Fault::kind_unknown, 7},
+           {"request 0", encode(Directory{}), Fault::bad_field, 0},
+           {"long prefix", encode(Directory{.request = 7, .prefix = std::string(256, 'p')}),
+            Fault::bad_field, 7},
+           {"no name", encode(Drain{.request = 7}), Fault::bad_field, 7},
+           {"control character", encode(Drain{.request = 7, .name = "a\nb"}), Fault::bad_field, 7},
+           {"later version", "\x02\x93\xcc\x90\x07\xa0", Fault::version_unknown, 0}}) {
+    const auto decoded = decode_to_broker(each.frame);
+    expect_refused(each, std::get_if<Refusal>(&decoded));
+  }
+}
+
+TEST(NativeFaults, VersionUnknownNamesTheVersionSpoken) {
+  const auto decoded = decode_to_proxy("\x02\x90");
+  EXPECT_NE(std::get<Refusal>(decoded).text.find("version 1"), std::string::npos);
+}
+
+TEST(NativeKinds, AreToldFromThoseOfProcesses) {
+  for (const Decoder& decoder : native_decoders()) {
+    if (std::string_view(decoder.name).ends_with("stream")) continue;
+    if (std::string_view(decoder.name).ends_with("topic")) continue;
+    for (const std::string& frame : decoder.samples) EXPECT_TRUE(is_native(frame)) << decoder.name;
+  }
+  EXPECT_TRUE(is_native("\x02\x93\xcc\x90\x07\xa0")) << "to be told the version";
+  EXPECT_FALSE(is_native("\x01\x94\x01\x01\xa2p1\x07")) << "a process's hello";
+  EXPECT_FALSE(is_native("\x01\x92\x7f\x01"));
+  EXPECT_FALSE(is_native("\x01\x90"));
+  EXPECT_FALSE(is_native("\x01"));
+  EXPECT_FALSE(is_native(""));
+  EXPECT_FALSE(is_native("\x01\x92\xa1k\x01"));
+}
+
+}  // namespace
+}  // namespace canopy::wire::native

@@ -1,0 +1,67 @@
+// Partitions with mirrors that a test fills as a shard would.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/keyspace/partition_map.h"
+#include "proxy/partitions.h"
+
+namespace canopy::proxy {
+
+class Mirrored final : public Partitions {
+ public:
+  explicit Mirrored(std::vector<std::string> subtrees) {
+    for (std::string& subtree : subtrees) {
+      mirrors_.push_back(std::make_unique<cluster::Mirror>(subtree));
+      map_.add(std::move(subtree));
+    }
+  }
+
+  std::vector<std::size_t> covering(std::string_view prefix) const override {
+    return map_.covering(prefix);
+  }
+  const std::string& subtree(std::size_t partition) const override {
+    return map_.subtree(partition);
+  }
+  // Each partition has a shard of its own.
+  std::size_t shard(std::size_t partition) const override { return partition; }
+  const cluster::Mirror* mirror(std::size_t partition) const override {
+    return mirrors_[partition].get();
+  }
+  std::size_t owner(std::string_view key) const { return map_.owner(key); }
+
+  // The first snapshot: nothing, as of the beginning of `epoch`.
+  void sync(std::size_t partition, std::uint32_t epoch = 1) {
+    cluster::Mirror& mirror = *mirrors_[partition];
+    const keyspace::Revision cut(epoch, 0);
+    cluster::Mirror::Effects effects;
+    mirror.start({}, effects);
+    mirror.on_chunk({.request = 1,
+                     .partition = mirror.partition(),
+                     .kind = wire::Chunk::Kind::snapshot,
+                     .revision = cut,
+                     .floor = cut,
+                     .last = true},
+                    {}, effects);
+  }
+
+  // One update, as the shard's next; what the mirror passes on.
+  keyspace::UpdatePtr update(const std::string& key, const std::string& value) {
+    cluster::Mirror& mirror = *mirrors_[map_.owner(key)];
+    keyspace::Update update{.key = key, .value = value, .revision = mirror.revision().next()};
+    update.deleted = value.empty();
+    wire::Batch batch{.partition = mirror.partition(), .after = mirror.revision()};
+    batch.updates.push_back(std::make_shared<keyspace::Update>(std::move(update)));
+    cluster::Mirror::Effects effects;
+    mirror.on_batch(std::move(batch), {}, effects);
+    return effects.applied.at(0);
+  }
+
+ private:
+  keyspace::PartitionMap map_;
+  std::vector<std::unique_ptr<cluster::Mirror>> mirrors_;
+};
+
+}  // namespace canopy::proxy

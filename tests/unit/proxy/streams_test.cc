@@ -1,0 +1,223 @@
+#include "proxy/streams.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/proxy/mirrored.h"
+
+namespace canopy::proxy {
+namespace {
+
+namespace native = wire::native;
+using namespace std::chrono_literals;
+using native::Subscription;
+using testing::ElementsAre;
+constexpr base::TimePoint start{1h};
+
+struct Sent {
+  std::string topic{};
+  native::BatchHeader header{};
+  std::vector<std::string> entries{};  // key=value
+  bool compressed = false;
+  std::optional<native::Move> move{};
+};
+
+class StreamsTest : public testing::Test {
+ protected:
+  StreamsTest() {
+    mirrored.sync(0);
+    mirrored.sync(1);
+  }
+
+  void put(const std::string& key, const std::string& value) {
+    streams.append(mirrored.update(key, value), mirrored.owner(key));
+  }
+  Streams::Send keep() {
+    return [this](Sending sending) {
+      native::Batch batch;
+      const auto move = native::decode_stream(sending.frame, batch);
+      ASSERT_TRUE(move) << move.error();
+      Sent one{.topic = std::string(native::topic_of(sending.frame)),
+               .header = batch.header,
+               .compressed = sending.compressed,
+               .move = *move};
+      for (const auto& entry : batch.entries) {
+        one.entries.push_back(std::string(entry.key) + "=" + std::string(entry.value));
+      }
+      sent.push_back(std::move(one));
+    };
+  }
+  std::vector<Sent> flush(base::TimePoint now = start) {
+    streams.flush(now, keep());
+    return std::exchange(sent, {});
+  }
+
+  Mirrored mirrored{{"/a/", ""}};
+  Streams streams{mirrored, 100};
+  std::vector<Sent> sent;
+};
+
+TEST_F(StreamsTest, AnswersANewSubscriberWithWhereItStands) {
+  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+  put("/a/1", "x");
+  const auto first = flush();
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_EQ(first[0].topic, native::topic({.subtree = "/a/"}));
+  EXPECT_EQ(first[0].header.incarnation, 100u);
+  EXPECT_THAT(first[0].entries, ElementsAre("/a/1=x"));
+  ASSERT_EQ(first[0].header.revisions.size(), 1u);
+  EXPECT_EQ(first[0].header.revisions[0].revision, mirrored.mirror(0)->revision());
+
+  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+  const auto second = flush();
+  ASSERT_EQ(second.size(), 1u);
+  EXPECT_EQ(second[0].header.after, 1u);
+  EXPECT_EQ(second[0].header.count, 0u);
+  EXPECT_TRUE(flush().empty());
+}
+
+TEST_F(StreamsTest, AnUpdateGoesToTheStreamsOfEverySegmentAndOfItsKey) {
+  for (const char* subtree : {"", "/", "/a/", "/a/b/", "/a/b/c", "/a/b", "/a/bc/", "/b/"}) {
+    ASSERT_TRUE(streams.add({.subtree = subtree}));
+  }
+  flush();
+  put("/a/b/c", "v");
+  std::vector<std::string> reached;
+  for (const Sent& one : flush()) reached.push_back(native::parse_topic(one.topic)->subtree);
+  EXPECT_THAT(reached, testing::UnorderedElementsAre("", "/", "/a/", "/a/b/", "/a/b/c"));
+}
+
+TEST_F(StreamsTest, PositionsCountUpdatesAcrossBatches) {
+  ASSERT_TRUE(streams.add({}));
+  flush();
+  put("k", "1");
+  put("/a/k", "2");
+  EXPECT_EQ(streams.cut({})->position, 2u) << "what is gathered counts";
+  const auto first = flush();
+  EXPECT_EQ(first[0].header.after, 0u);
+  EXPECT_EQ(first[0].header.count, 2u);
+  EXPECT_EQ(first[0].header.revisions.size(), 2u);
+  put("k", "3");
+  const auto second = flush();
+  EXPECT_EQ(second[0].header.after, 2u);
+  ASSERT_EQ(second[0].header.revisions.size(), 1u) << "only what is new";
+  EXPECT_EQ(second[0].header.revisions[0].partition, "");
+}
+
+TEST_F(StreamsTest, OnlyTheLastOfSeveralBatchesSaysRevisions) {
+  ASSERT_TRUE(streams.add({}));
+  flush();
+  const std::string large(200'000, 'x');
+  for (const char* key : {"1", "2", "3"}) put(key, large);
+  EXPECT_GT(streams.pending_bytes(), 600'000u);
+  const auto batches = flush();
+  ASSERT_EQ(batches.size(), 3u);
+  EXPECT_TRUE(batches[0].header.revisions.empty());
+  EXPECT_TRUE(batches[1].header.revisions.empty());
+  EXPECT_EQ(batches[2].header.revisions.size(), 1u);
+  EXPECT_EQ(batches[2].header.after, 2u);
+  EXPECT_EQ(streams.pending_bytes(), 0u);
+}
+
+TEST_F(StreamsTest, LivesWhileItHasSubscribers) {
+  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+  streams.remove({.subtree = "/a/"});
+  EXPECT_EQ(streams.size(), 1u);
+  put("/a/1", "x");
+  streams.remove({.subtree = "/a/"});
+  EXPECT_EQ(streams.size(), 0u);
+  EXPECT_EQ(streams.pending_bytes(), 0u);
+  EXPECT_FALSE(streams.cut({.subtree = "/a/"}));
+  EXPECT_TRUE(flush().empty());
+  streams.remove({.subtree = "/a/"});  // never subscribed
+  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+  EXPECT_EQ(flush()[0].header.incarnation, 101u);
+}
+
+TEST_F(StreamsTest, LatestSendsTheLastOfEachKeyOncePerPeriod) {
+  const Subscription latest{.subtree = "/a/", .latest_ms = 100};
+  ASSERT_TRUE(streams.add(latest));
+  flush(start);
+  for (const char* value : {"1", "2", "3"}) put("/a/x", value);
+  put("/a/y", "1");
+  put("/a/x", "4");
+  EXPECT_TRUE(flush(start + 10ms).empty());
+  ASSERT_EQ(streams.next_due(), start + 100ms);
+  streams.flush_latest(start + 99ms, keep());
+  EXPECT_TRUE(sent.empty());
+  streams.flush_latest(start + 100ms, keep());
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_THAT(sent[0].entries, ElementsAre("/a/x=4", "/a/y=1"));
+  EXPECT_EQ(sent[0].header.revisions[0].revision, mirrored.mirror(0)->revision());
+  EXPECT_EQ(streams.take_conflated(), 3u);
+  EXPECT_EQ(streams.take_conflated(), 0u);
+  EXPECT_FALSE(streams.next_due());
+}
+
+TEST_F(StreamsTest, AGreetingOfALatestStreamClaimsNothingThatIsHeldBack) {
+  const Subscription latest{.subtree = "/a/", .latest_ms = 100};
+  ASSERT_TRUE(streams.add(latest));
+  flush(start);
+  put("/a/x", "1");
+  ASSERT_TRUE(streams.add(latest));
+  const auto greeting = flush(start + 1ms);
+  ASSERT_EQ(greeting.size(), 1u);
+  EXPECT_EQ(greeting[0].header.count, 0u);
+  EXPECT_TRUE(greeting[0].header.revisions.empty());
+}
+
+TEST_F(StreamsTest, IdleStreamsSayWhereTheyStand) {
+  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+  flush(start);
+  put("other", "1");  // not of this stream
+  streams.heartbeat(start + Streams::idle - 1ms, keep());
+  EXPECT_TRUE(sent.empty());
+  streams.heartbeat(start + Streams::idle, keep());
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].header.count, 0u);
+  EXPECT_EQ(sent[0].header.revisions.size(), 1u);
+}
+
+TEST_F(StreamsTest, CompressesForThoseWhoOfferItWhenItPays) {
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(streams.add({.subtree = "/a/", .lz4 = true}));
+  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+  flush();
+  for (int i = 0; i < 50; ++i) put("/a/" + std::to_string(i), std::string(100, 'x'));
+  const auto batches = flush();
+  ASSERT_EQ(batches.size(), 2u);
+  for (const Sent& one : batches) {
+    EXPECT_EQ(one.compressed, native::parse_topic(one.topic)->lz4);
+    EXPECT_EQ(one.entries.size(), 50u);
+  }
+}
+
+TEST_F(StreamsTest, CountsWhatWasMissedByShard) {
+  ASSERT_TRUE(streams.add({}));
+  flush();
+  for (const char* key : {"/a/1", "/a/2", "x", "/a/3", "y", "z"}) put(key, "v");
+  flush();
+  const auto missed = [&](std::uint64_t had, std::uint64_t saw, std::uint64_t incarnation = 100) {
+    return streams.missed({}, {.incarnation = incarnation, .had = had, .saw = saw});
+  };
+  using Counts = std::map<std::size_t, std::uint64_t>;
+  EXPECT_EQ(missed(0, 6), (Counts{{0, 3}, {1, 3}}));
+  EXPECT_EQ(missed(1, 4), (Counts{{0, 2}, {1, 1}}));
+  EXPECT_EQ(missed(5, 6), (Counts{{1, 1}}));
+  EXPECT_EQ(missed(6, 6), Counts{});
+  EXPECT_EQ(missed(5, 2), Counts{});
+  EXPECT_EQ(missed(0, 7), Counts{}) << "not sent yet: not believed";
+  EXPECT_EQ(missed(0, 6, 99), Counts{}) << "of another life";
+}
+
+TEST_F(StreamsTest, TellsAllToMove) {
+  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+  ASSERT_TRUE(streams.add({}));
+  flush();
+  streams.move(1500, keep());
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_EQ(sent[0].move->within_ms, 1500u);
+}
+
+}  // namespace
+}  // namespace canopy::proxy
