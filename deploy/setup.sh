@@ -1,27 +1,31 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building, testing and checking Canopy need, and only those that are missing.
+# Installs the Debian packages that building, testing, checking and measuring Canopy need, and only those that are missing.
 #
-#   deploy/setup.sh [--build] [--test] [--check]     no group named: all of them
+#   deploy/setup.sh [--build] [--test] [--check] [--fuzz] [--bench]     no group named: all but --bench
 #
 # Says nothing when nothing is missing. Needs root, or sudo. Starts no service.
 set -euo pipefail
 
 build=(g++ cmake ninja-build ccache pkg-config
        libzmq3-dev cppzmq-dev libboost-dev libboost-program-options-dev libyaml-cpp-dev libmsgpack-cxx-dev
-       libspdlog-dev libfmt-dev liblmdb-dev nlohmann-json3-dev
+       libspdlog-dev libfmt-dev liblmdb-dev liblz4-dev nlohmann-json3-dev
        prometheus-cpp-dev libcivetweb-dev libcurl4-openssl-dev zlib1g-dev # the last two: prometheus-cpp's CMake files
        libgtest-dev libgmock-dev python3)
-test=(python3 python3-pytest python3-pytest-xdist python3-zmq python3-yaml prometheus)
+test=(python3 python3-pytest python3-pytest-xdist python3-zmq python3-yaml python3-msgpack prometheus)
 check=(clang-format clang-tidy python3)
+fuzz=(clang libclang-rt-14-dev)
+bench=(nats-server redis-server mosquitto libbenchmark-dev)
 
 wanted=()
-for group in "${@:---build --test --check}"; do
+for group in "${@:---build --test --check --fuzz}"; do
   for name in $group; do
     case "$name" in
       --build) wanted+=("${build[@]}") ;;
       --test) wanted+=("${test[@]}") ;;
       --check) wanted+=("${check[@]}") ;;
-      *) echo "usage: $0 [--build] [--test] [--check]" >&2; exit 2 ;;
+      --fuzz) wanted+=("${fuzz[@]}") ;;
+      --bench) wanted+=("${bench[@]}") ;;
+      *) echo "usage: $0 [--build] [--test] [--check] [--fuzz] [--bench]" >&2; exit 2 ;;
     esac
   done
 done
@@ -45,8 +49,9 @@ if [ "$(id -u)" -ne 0 ]; then
   root=(sudo)
 fi
 
-# Debian's prometheus package brings a service that would start at once and at each boot. Only the program is wanted:
-# for the time of the installation every start is refused, and afterwards the new service is disabled.
+# Debian's prometheus package, and those of other brokers, bring a service that would start at once and at each boot.
+# Only the program is wanted: for the time of the installation every start is refused, and afterwards the new service is
+# disabled.
 policy=/usr/sbin/policy-rc.d
 refuse_services() {
   if [ -e $policy ]; then "${root[@]}" mv $policy $policy.canopy; fi
@@ -68,5 +73,7 @@ refuse_services
 apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
 "${apt[@]}" update
 "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null
-if [[ " ${missing[*]} " == *" prometheus "* ]]; then disable_service prometheus; fi
+for service in prometheus nats-server redis-server mosquitto; do
+  if [[ " ${missing[*]} " == *" $service "* ]]; then disable_service $service; fi
+done
 echo "setup: done"

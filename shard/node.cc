@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
+#include "core/metrics/descriptors.h"
 
 namespace canopy::shard {
 namespace {
@@ -21,6 +22,7 @@ constexpr int messages_per_turn = 1000;
 constexpr int chunks_per_turn = 4;
 constexpr base::Duration tick_period = 100ms;
 constexpr base::Duration report_period = 500ms;
+constexpr base::Duration vitals_period = 1s;
 constexpr base::Duration heartbeat_period = 1s;
 
 // Epochs must grow even where nothing remembers the last one (memory partitions, a broker that
@@ -106,6 +108,7 @@ base::Status Node::open(const config::Cluster&) {
   loop_.on_readable(requests_monitor_.socket(), [this] { requests_monitor_.drain(loop_.now()); });
   loop_.every(tick_period, [this] { tick(); });
   loop_.every(report_period, [this] { report(); });
+  loop_.every(vitals_period, [this] { announce_vitals(); });
   loop_.on_turn_end([this] { end_turn(); });
   for (std::size_t i = 0; i < served_.size(); ++i) campaign(i);
   announce();
@@ -205,6 +208,18 @@ void Node::announce() {
          .epoch = served.partition ? served.partition->revision().epoch() : 0});
   }
   coordinator_->announce(coordination::shards_prefix + config_.name, to_json(member));
+}
+
+void Node::announce_vitals() {
+  coordination::Vitals vitals{.name = config_.name,
+                              .fds = metrics::open_fds(),
+                              .max_fds = metrics::max_fds(),
+                              .clients = requests_monitor_.connections().size()};
+  for (const Served& served : served_) {
+    if (!served.partition) continue;
+    vitals.revisions[shown(served.tenancy.settings.subtree)] = served.partition->revision().value();
+  }
+  coordinator_->announce(coordination::vitals_prefix + config_.name, to_json(vitals));
 }
 
 void Node::read_requests() {

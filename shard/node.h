@@ -76,6 +76,7 @@ class Node {
   void fail(Served& served, const std::string& why);
   void stop_serving(Served& served, const std::string& why);
   void announce();
+  void announce_vitals();
 
   void read_requests();
   void take(const std::string& peer, wire::Writes writes);

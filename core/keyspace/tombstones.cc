@@ -24,7 +24,11 @@ void Tombstones::add(UpdatePtr deletion) {
 }
 
 Tombstones::Deletions Tombstones::after(Revision revision) const {
-  return {std::ranges::upper_bound(deletions_, revision, {}, &Update::revision), deletions_.end()};
+  const auto later = [](Revision known, const UpdatePtr& deletion) {
+    return known < deletion->revision;
+  };
+  return {std::upper_bound(deletions_.begin(), deletions_.end(), revision, later),
+          deletions_.end()};
 }
 
 }  // namespace canopy::keyspace

@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <deque>
-#include <ranges>
 
 #include "core/keyspace/update.h"
 
@@ -15,7 +14,14 @@ namespace canopy::keyspace {
 
 class Tombstones {
  public:
-  using Deletions = std::ranges::subrange<std::deque<UpdatePtr>::const_iterator>;
+  using Iterator = std::deque<UpdatePtr>::const_iterator;
+  struct Deletions {
+    Iterator from;
+    Iterator to;
+    Iterator begin() const { return from; }
+    Iterator end() const { return to; }
+    bool empty() const { return from == to; }
+  };
 
   explicit Tombstones(std::size_t max_deletions = 100'000);
 

@@ -11,19 +11,19 @@ namespace canopy::wire {
 
 enum class Fault : std::uint8_t {
   none = 0,
-  malformed = 1,           // not a message of this protocol
-  version_unknown = 2,     // the first byte is not a version spoken here
-  kind_unknown = 3,        // no such message, or not in this direction
-  too_large = 4,           // a value, the properties, or the request as a whole
-  bad_key = 5,             // not a key
-  bad_subtree = 6,         // neither a subtree nor a key, or not that of the topic
-  bad_field = 7,           // a number out of its bounds
-  several_partitions = 8,  // the writes of one request belong to more than one partition
-  no_partition = 9,        // nobody owns the key
-  revision_mismatch = 10,  // if_revision is not the entry's revision; the answer carries it
-  not_kept = 11,           // if_revision on a partition that keeps no state
-  replayed = 12,           // a request number that its client has declared settled
-  not_found = 13,          // no process of this name
+  malformed = 1,               // not a message of this protocol
+  version_unknown = 2,         // the first byte is not a version spoken here
+  kind_unknown = 3,            // no such message, or not in this direction
+  too_large = 4,               // a value, the properties, or the request as a whole
+  bad_key = 5,                 // not a key
+  bad_subtree = 6,             // neither a subtree nor a key, or not that of the topic
+  bad_field = 7,               // a number out of its bounds
+  several_partitions = 8,      // the writes of one request belong to more than one partition
+  no_partition = 9,            // nobody owns the key
+  revision_mismatch = 10,      // if_revision is not the entry's revision; the answer carries it
+  not_kept = 11,               // if_revision on a partition that keeps no state
+  replayed = 12,               // a request number that its client has declared settled
+  not_found = 13,              // no process of this name
   partition_unavailable = 32,  // its shard is away, or does not lead it now
   busy = 33,                   // a queue on the way is full
   draining = 34,               // this proxy is going away: use another

@@ -22,8 +22,8 @@
 // A sync is answered by a replay (the contiguous updates after `since`) or, when `since` is too old
 // or of another epoch, by a snapshot (the entries as of `revision`), in chunks under credit: the
 // asker grants `initial_credit` chunks by asking and one more with each chunk it takes. A snapshot
-// opens with the deletions after `floor` that the log still knows, so that the asker can tell in its
-// turn what changed since any revision from `floor` on.
+// opens with the deletions after `floor` that the log still knows, so that the asker can tell in
+// its turn what changed since any revision from `floor` on.
 //
 // Pure code over bytes; never throws on hostile input.
 #pragma once

@@ -3,8 +3,8 @@
 //
 // A request or answer is one frame: the version byte, then a MessagePack array [kind, field…].
 // A message of a stream is one frame: the stream's topic (which opens with the version byte), then
-// a MessagePack array [kind, field…], then, for a batch, the entries. Entries follow their header as
-// a plain sequence of MessagePack arrays, so that an entry is encoded once for all streams:
+// a MessagePack array [kind, field…], then, for a batch, the entries. Entries follow their header
+// as a plain sequence of MessagePack arrays, so that an entry is encoded once for all streams:
 //
 //   entry = [key, revision, value | nil]                                 nil: deleted
 //         | [key, revision, value | nil, expires_at_ms, properties]
@@ -32,8 +32,8 @@ namespace canopy::wire::native {
 inline constexpr std::uint8_t version = 1;
 
 inline constexpr std::size_t client_id_bytes = 16;
-inline constexpr std::size_t max_writes = 1024;     // of one request
-inline constexpr std::uint32_t max_credit = 64;     // chunks granted at once
+inline constexpr std::size_t max_writes = 1024;  // of one request
+inline constexpr std::uint32_t max_credit = 64;  // chunks granted at once
 inline constexpr std::uint32_t max_latest_ms = 60'000;
 inline constexpr std::int64_t max_ttl_ms = std::int64_t{1} << 48;
 inline constexpr std::size_t max_partitions = 4096;  // of one list of revisions
@@ -92,7 +92,7 @@ struct PartitionRevision {
 
   bool operator==(const PartitionRevision&) const = default;
 };
-using Revisions = std::vector<PartitionRevision>;  // each partition at most once
+using Revisions = std::vector<PartitionRevision>;  // each partition once; decoded: in their order
 
 struct Entry {
   std::string_view key{};
@@ -147,7 +147,7 @@ base::Result<std::optional<Move>> decode_stream(std::string_view frame, Batch& o
 struct Gap {
   std::uint64_t incarnation = 0;
   std::uint64_t had = 0;  // the position that the client had reached
-  std::uint64_t saw = 0;  // `after` of the batch that came instead
+  std::uint64_t saw = 0;  // `after` of the batch that came instead; above `had`
 };
 // The state of a subtree: all of it, or what changed since the revisions that the client knows.
 struct Fetch {
@@ -245,7 +245,8 @@ std::string encode(const Members& members);
 std::string encode(const Drained& drained);
 std::variant<ToBroker, Refusal> decode_to_broker(std::string_view frame);
 base::Result<FromBroker> decode_from_broker(std::string_view frame);
-// Whether a frame that reached the broker is of this protocol rather than a process's.
+// Whether a frame that reached the broker is of this protocol, in whatever version, rather than a
+// process's.
 bool is_native(std::string_view frame);
 
 }  // namespace canopy::wire::native
