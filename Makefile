@@ -9,11 +9,11 @@ STATE_DIR ?= ./canopy-state
 # Debian's own, which has the packages that the tests need.
 PYTHON := /usr/bin/python3
 
-PROGRAMS := canopy-broker canopy-shard canopy-proxy canopy-loadtest
+PROGRAMS := canopy-broker canopy-shard canopy-proxy canopy-cli canopy-loadtest canopy_shared
 SOURCES := $(wildcard core broker shard proxy client loadtest)
 CXX_FILES = $(shell find $(SOURCES) tests -name '*.h' -o -name '*.cc')
 
-.PHONY: help build run test loadtest check format asan tsan clean build-all configure
+.PHONY: help build run test loadtest bench micro check format asan tsan fuzz clean build-all configure
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -31,6 +31,18 @@ test: build-all ## runs the unit tests, then the integration tests (ARGS='-k pro
 
 loadtest: build ## compares the cluster with one process at up to 1,000 clients (ARGS=…)
 	@build/bin/canopy-loadtest --compare $(ARGS)
+
+bench: configure ## measures Canopy, other brokers and the bare kernel side by side (ARGS=--quick, ARGS=--help)
+	@deploy/setup.sh --bench
+	@cmake --build build -j $(JOBS) --target $(PROGRAMS) bench-programs
+	@$(PYTHON) tests/bench/bench.py $(ARGS)
+
+# `cmake build`: the library may have come after the build was configured.
+micro: configure ## runs the microbenchmarks (ARGS=--benchmark_filter=tree)
+	@deploy/setup.sh --bench
+	@cmake build >/dev/null
+	@cmake --build build -j $(JOBS) --target bench-micro
+	@build/bin/bench-micro $(ARGS)
 
 check: configure ## checks format, include floors and clang-tidy
 	@deploy/setup.sh --check
@@ -50,6 +62,10 @@ asan: ## runs every test under AddressSanitizer and UBSan
 tsan: ## runs every test under ThreadSanitizer
 	@deploy/setup.sh --build --test
 	@tests/sanitize.sh tsan $(ARGS)
+
+fuzz: ## fuzzes every decoder of the network's bytes, each for SECONDS=60
+	@deploy/setup.sh --build --fuzz
+	@tests/fuzz/run.sh $(or $(SECONDS),60)
 
 clean: ## removes what was built
 	@rm -rf build

@@ -28,6 +28,23 @@ std::string join(const std::vector<std::string>& phrases) {
   return joined;
 }
 
+// What clients are told of the processes of the file that are not there.
+std::map<std::string, std::string> down_members(const config::Cluster& cluster) {
+  std::map<std::string, std::string> members;
+  for (const config::Shard& shard : cluster.shards) {
+    coordination::ShardMember member{.name = shard.name};
+    for (const config::Partition& partition : shard.partitions) {
+      member.partitions.push_back({.subtree = partition.subtree, .state = "down"});
+    }
+    members[coordination::shards_prefix + shard.name] = to_json(member);
+  }
+  for (const config::Proxy& proxy : cluster.proxies) {
+    members[coordination::proxies_prefix + proxy.name] =
+        to_json(coordination::ProxyMember{.name = proxy.name, .state = "down"});
+  }
+  return members;
+}
+
 }  // namespace
 
 base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
@@ -63,6 +80,7 @@ base::Status Node::open(const std::string& directory) {
            .host = host_name()};
   directory_.observe([this](const cluster::Change& change) { on_change(change); });
   directory_.on_rejected([this](std::string_view reason) { metrics_.reject(reason); });
+  directory_.expect(down_members(cluster_));
   directory_.on_drain([this](const std::string& name) {
     return supervisor_ != nullptr && !stopping_ && supervisor_->drain(name);
   });

@@ -1,4 +1,5 @@
 # Every folder of the house is one library: folder = namespace = target = floor.
+include(GNUInstallDirs)
 
 add_library(canopy_flags INTERFACE)
 target_compile_options(canopy_flags INTERFACE
@@ -28,8 +29,13 @@ function(canopy_library name)
   endif()
 endfunction()
 
-# canopy_program(NAME): canopy-NAME, from this folder's main.cc and its library.
+# canopy_program(NAME [CALLED file]): canopy-NAME, or `file`, from this folder's main.cc and its library.
 function(canopy_program name)
+  cmake_parse_arguments(ARG "" "CALLED" "" ${ARGN})
   add_executable(canopy-${name} ${CMAKE_CURRENT_SOURCE_DIR}/main.cc)
   target_link_libraries(canopy-${name} PRIVATE canopy_${name})
+  install(TARGETS canopy-${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  if(ARG_CALLED)
+    set_target_properties(canopy-${name} PROPERTIES OUTPUT_NAME ${ARG_CALLED})
+  endif()
 endfunction()

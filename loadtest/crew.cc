@@ -81,6 +81,7 @@ base::Status Crew::read(Worker& worker) {
     } else if (type == "counters") {
       worker.counters.emplace();
       message->at("counters").get_to(*worker.counters);
+      message->at("doubtful").get_to(worker.doubtful);
     } else if (type == "report") {
       worker.report = parse_worker_report(message->at("report"));
     } else if (type == "error") {
@@ -110,10 +111,13 @@ bool Crew::all_counted() const {
                      [](const Worker& worker) { return worker.counters.has_value(); });
 }
 
-void Crew::add_counters(std::vector<std::uint32_t>& counters) const {
+void Crew::add_counters(Outcome& outcome) const {
+  auto& [counters, doubtful] = outcome;
   for (const auto& worker : workers_) {
-    for (const auto& [client, counter] : *worker.counters) counters.at(client) = counter;
+    for (const auto& [publisher, counter] : *worker.counters) counters.at(publisher) = counter;
+    doubtful.insert(doubtful.end(), worker.doubtful.begin(), worker.doubtful.end());
   }
+  std::sort(doubtful.begin(), doubtful.end());
 }
 
 bool Crew::all_reported() const {

@@ -12,6 +12,7 @@
 #include "core/base/result.h"
 #include "loadtest/channel.h"
 #include "loadtest/child.h"
+#include "loadtest/ledger.h"
 #include "loadtest/worker.h"
 #include "loadtest/worker_report.h"
 
@@ -36,8 +37,8 @@ class Crew {
   // The last that was heard, summed up.
   Count progress() const;
   bool all_counted() const;
-  // Into one element per client.
-  void add_counters(std::vector<std::uint32_t>& counters) const;
+  // Into one counter per writer.
+  void add_counters(Outcome& outcome) const;
   bool all_reported() const;
   WorkerReport merged_report() const;
 
@@ -46,7 +47,9 @@ class Crew {
     Child process{};
     Channel channel{-1};
     Count count{};
-    std::optional<std::vector<std::pair<std::uint32_t, std::uint32_t>>> counters{};
+    using Counters = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
+    std::optional<Counters> counters{};  // by publisher
+    Counters doubtful{};
     std::optional<WorkerReport> report{};
     std::string error{};
   };

@@ -16,27 +16,43 @@ std::string replaced(std::string text, std::string_view what, const std::string&
 
 }  // namespace
 
+base::Status Layout::add(std::string key, const char* option) {
+  if (const auto fault = keyspace::check_key(key); fault != keyspace::KeyFault::none) {
+    return base::Error{std::string(option) + ": '" + key + "' is not a key (" +
+                       std::string(keyspace::to_reason(fault)) + ")"};
+  }
+  if (!owners_.emplace(key, writers()).second) {
+    return base::Error{std::string(option) + ": two clients would write '" + key + "'"};
+  }
+  keys_.push_back(std::move(key));
+  return {};
+}
+
 base::Result<Layout> Layout::make(const Options& options, std::uint32_t clients) {
   Layout layout;
+  layout.clients_ = clients;
+  layout.publishers_ = options.publishers
+                           ? std::min(static_cast<std::uint32_t>(*options.publishers), clients)
+                           : clients;
   const auto parts = static_cast<std::uint32_t>(options.subtrees);
   for (std::uint32_t part = 0; part < parts; ++part) {
     layout.prefixes_.push_back(parts == 1 ? options.subtree
                                           : options.subtree + "g" + std::to_string(part) + "/");
   }
-  for (std::uint32_t client = 0; client < clients; ++client) {
+  for (std::uint32_t client = 0; client < layout.publishers_; ++client) {
     const std::uint32_t part = client % parts;
     const std::string pattern = options.keys.empty() ? layout.prefixes_[part] + "%i"
                                                      : options.keys[client % options.keys.size()];
     auto key = replaced(pattern, "%g", std::to_string(part));
     key = replaced(std::move(key), "%i", std::to_string(client));
-    if (const auto fault = keyspace::check_key(key); fault != keyspace::KeyFault::none) {
-      return base::Error{"--keys: '" + key + "' is not a key (" +
-                         std::string(keyspace::to_reason(fault)) + ")"};
+    if (auto added = layout.add(std::move(key), "--keys"); !added)
+      return base::Error{added.error()};
+  }
+  for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(options.keys_loaded); ++i) {
+    auto key = layout.prefixes_[i % parts] + "k" + std::to_string(i);
+    if (auto added = layout.add(std::move(key), "--keys-loaded"); !added) {
+      return base::Error{added.error()};
     }
-    if (!layout.owners_.emplace(key, client).second) {
-      return base::Error{"--keys: two clients would write '" + key + "'"};
-    }
-    layout.keys_.push_back(std::move(key));
   }
   for (std::uint32_t part = 0; part < std::min(parts, clients); ++part) {
     std::vector<bool> visible;

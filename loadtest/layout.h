@@ -1,4 +1,7 @@
-// Which key each client writes and which prefix it watches. Pure; immutable after construction.
+// Who writes which key and who watches which prefix. Pure; immutable after construction.
+//
+// The writers are the first clients, which publish, and then one for each key that is loaded before
+// any client joins.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +18,17 @@ namespace canopy::loadtest {
 
 class Layout {
  public:
-  // Fails when a key is not valid, two clients share one, or some client would see nothing.
+  // Fails when a key is not valid, two writers share one, or some client would see nothing.
   static base::Result<Layout> make(const Options& options, std::uint32_t clients);
 
-  std::uint32_t clients() const { return static_cast<std::uint32_t>(keys_.size()); }
-  const std::string& key(std::uint32_t client) const { return keys_[client]; }
+  std::uint32_t clients() const { return clients_; }
+  std::uint32_t publishers() const { return publishers_; }
+  std::uint32_t writers() const { return static_cast<std::uint32_t>(keys_.size()); }
+  const std::string& key(std::uint32_t writer) const { return keys_[writer]; }
   const std::string& watched_by(std::uint32_t client) const {
     return prefixes_[client % prefixes_.size()];
   }
-  // One element per publisher: whether `client` watches its key.
+  // One element per writer: whether `client` watches its key.
   const std::vector<bool>& visible_to(std::uint32_t client) const {
     return visible_[client % prefixes_.size()];
   }
@@ -31,7 +36,11 @@ class Layout {
   std::optional<std::uint32_t> owner(std::string_view key) const;
 
  private:
-  std::vector<std::string> keys_;           // per client
+  base::Status add(std::string key, const char* option);
+
+  std::uint32_t clients_ = 0;
+  std::uint32_t publishers_ = 0;
+  std::vector<std::string> keys_;           // per writer
   std::vector<std::string> prefixes_;       // per part
   std::vector<std::vector<bool>> visible_;  // per part
   std::unordered_map<std::string, std::uint32_t> owners_;

@@ -7,6 +7,7 @@
 #include "core/base/limits.h"
 #include "core/keyspace/key.h"
 #include "loadtest/payload.h"
+#include "loadtest/scenario.h"
 
 namespace canopy::loadtest {
 namespace {
@@ -15,7 +16,7 @@ namespace po = boost::program_options;
 
 // What the command line says before it is checked.
 struct Raw {
-  std::string steps, phase = "spread", dialect = "kvsimple";
+  std::string scenario, steps, phase = "spread", dialect = "kvsimple";
 };
 
 po::options_description describe(Options& o, Raw& raw) {
@@ -26,12 +27,17 @@ po::options_description describe(Options& o, Raw& raw) {
     return po::value(&target)->value_name("N")->default_value(target);
   };
   po::options_description load("Load");
-  load.add_options()("clients,c", number(o.clients), "clients")(
-      "steps", po::value(&raw.steps)->value_name("N,N,..."),
-      "several client counts, in this order")(
+  load.add_options()("scenario", po::value(&raw.scenario)->value_name("NAME"),
+                     "a named load, see below")("clients,c", number(o.clients), "clients")(
+      "publishers", po::value<int>()->value_name("N")->notifier([&o](int n) { o.publishers = n; }),
+      "how many of the clients publish; default: all")("steps",
+                                                       po::value(&raw.steps)->value_name("N,N,..."),
+                                                       "several client counts, in this order")(
       "rate,R", po::value(&o.rate)->value_name("N")->default_value(o.rate, "200"),
       "clients that join per second")("period,i", number(o.period_ms),
-                                      "ms between two updates of a client")(
+                                      "ms between two updates of a publisher")(
+      "window", number(o.window),
+      "updates that a publisher keeps under way, as fast as they come back; 0: one each period")(
       "payload", number(o.payload_bytes), "bytes of an update's value")(
       "phase", text(raw.phase), "spread: evenly over the period; together: all at once")(
       "duration", number(o.duration_s), "seconds measured, once all have joined")(
@@ -43,17 +49,18 @@ po::options_description describe(Options& o, Raw& raw) {
                      po::value(&o.subtree)->value_name("PREFIX")->default_value(o.subtree),
                      "what the clients watch; * is the root")(
       "subtrees", number(o.subtrees), "split the clients over N parts (g0/, g1/, ...) below it")(
+      "keys-loaded", number(o.keys_loaded), "keys written before any client joins")(
       "keys", po::value(&o.keys)->value_name("TEMPLATE"),
       "key of client %i, of part g%g; repeatable, the clients take turns");
 
   po::options_description target("Target");
   target.add_options()("broker", text(o.broker), "HTTP address, asked for the proxies")(
       "proxy", po::value(&o.proxies)->value_name("ENDPOINT"),
-      "snapshot endpoint tcp://HOST:PORT, used instead of the broker; repeatable")(
-      "dialect", text(raw.dialect), "kvsimple, kvmsg or chp")(
+      "tcp://HOST:PORT, the first of its ports, used instead of the broker; repeatable")(
+      "dialect", text(raw.dialect), "kvsimple, kvmsg, chp or native")(
       "baseline", po::bool_switch(&o.baseline), "run on a one-process Clone server started here")(
       "nofile", number(o.nofile), "descriptor limit of that server")(
-      "compare", po::bool_switch(&o.compare), "both, in one table")(
+      "compare", po::bool_switch(&o.compare), "that, the cluster, and it with native clients")(
       "config", text(o.config), "cluster that --compare starts when none answers");
 
   po::options_description harness("Harness");
@@ -102,13 +109,16 @@ base::Status apply(const Raw& raw, Options& o) {
     return base::Error{"--phase: spread or together, not '" + raw.phase + "'"};
   }
 
-  bool known = false;
+  bool known = raw.dialect == name(native);
+  if (known) o.dialect = native;
   for (const auto dialect : wire::clone::dialects) {
     if (raw.dialect != wire::clone::name(dialect)) continue;
     o.dialect = dialect;
     known = true;
   }
-  if (!known) return base::Error{"--dialect: kvsimple, kvmsg or chp, not '" + raw.dialect + "'"};
+  if (!known) {
+    return base::Error{"--dialect: kvsimple, kvmsg, chp or native, not '" + raw.dialect + "'"};
+  }
 
   if (o.subtree == "*") o.subtree.clear();
   return {};
@@ -120,8 +130,13 @@ base::Status check_bounds(const Options& o) {
     double value, least, most;
   };
   constexpr double any = std::numeric_limits<int>::max();
+  constexpr double most_clients = 900'000, most_loaded = 100'000;
+  static_assert(most_clients + most_loaded <= payload::max_publishers);
   std::vector<Bound> bounds{
-      {"clients", double(o.clients), 1, 1'000'000},
+      {"clients", double(o.clients), 1, most_clients},
+      {"publishers", double(o.publishers.value_or(0)), 0, most_clients},
+      {"window", double(o.window), 0, 10'000},
+      {"keys-loaded", double(o.keys_loaded), 0, most_loaded},
       {"rate", o.rate, 0.1, any},
       {"period", double(o.period_ms), 1, 3'600'000},
       {"payload", double(o.payload_bytes), double(payload::header_bytes),
@@ -137,7 +152,7 @@ base::Status check_bounds(const Options& o) {
       {"workers", double(o.workers), 0, 256},
       {"io-threads", double(o.io_threads), 1, 64},
   };
-  for (const int clients : o.steps) bounds.push_back({"steps", double(clients), 1, 1'000'000});
+  for (const int clients : o.steps) bounds.push_back({"steps", double(clients), 1, most_clients});
   for (const auto& [name, value, least, most] : bounds) {
     if (value >= least && value <= most) continue;
     std::ostringstream why;
@@ -165,6 +180,12 @@ base::Status check_rules(const Options& o) {
       return base::Error{"--proxy: tcp://HOST:PORT, not '" + proxy + "'"};
     }
   }
+  if (o.window > 0 && !o.keys.empty()) {
+    return base::Error{"--window: publishers must watch their own keys, not those of --keys"};
+  }
+  if (o.keys_loaded > 0 && (o.baseline || o.compare || (!o.proxies.empty() && o.dialect))) {
+    return base::Error{"--keys-loaded: loading takes a proxy that speaks the native protocol"};
+  }
   if ((o.baseline || o.compare) && o.dialect != wire::clone::Dialect::kvsimple) {
     return base::Error{"--dialect: the baseline server speaks kvsimple alone"};
   }
@@ -178,11 +199,7 @@ base::Status check_rules(const Options& o) {
   return {};
 }
 
-}  // namespace
-
-base::Result<Options> parse_options(int argc, const char* const* argv) {
-  Options options;
-  Raw raw;
+base::Status read(int argc, const char* const* argv, Options& options, Raw& raw) {
   const auto description = describe(options, raw);
   try {
     po::variables_map values;
@@ -197,6 +214,24 @@ base::Result<Options> parse_options(int argc, const char* const* argv) {
   } catch (const po::error& error) {
     return base::Error{error.what()};
   }
+  return {};
+}
+
+}  // namespace
+
+base::Result<Options> parse_options(int argc, const char* const* argv) {
+  Options options;
+  Raw raw;
+  if (auto status = read(argc, argv, options, raw); !status) return base::Error{status.error()};
+  if (!raw.scenario.empty()) {
+    // Once more, over its defaults.
+    options = {};
+    if (!set_scenario(raw.scenario, options)) {
+      return base::Error{"--scenario: there is no '" + raw.scenario + "'"};
+    }
+    raw = {};
+    if (auto status = read(argc, argv, options, raw); !status) return base::Error{status.error()};
+  }
   if (options.help || options.version) return options;
   for (const auto& status : {apply(raw, options), check_bounds(options), check_rules(options)}) {
     if (!status) return base::Error{status.error()};
@@ -208,11 +243,19 @@ std::string help_text() {
   Options options;
   Raw raw;
   std::ostringstream out;
-  out << "canopy-loadtest: Clone clients by the thousand, each delivery accounted for.\n"
+  out << "canopy-loadtest: clients by the thousand, each delivery accounted for.\n"
          "Each client takes a snapshot, subscribes, and publishes one update every period.\n"
-         "Exit status: 0 pass, 1 fail (anything lost, repeated, out of order or not converged, or\n"
-         "a process short of descriptors), 2 wrong usage.\n"
-      << describe(options, raw);
+         "Exit status: 0 pass, 1 fail (a validator found a violation, a client is not served, or\n"
+         "a process is short of descriptors), 2 wrong usage. The validators:\n"
+         "  Ordered, Unique    updates come in each writer's order, and once\n"
+         "  GapDetected        none is skipped, unless the client was told that it missed some\n"
+         "  SnapshotComplete   a snapshot holds what was written before it was asked for\n"
+         "  Converged          all maps are equal in the end, and as written\n"
+         "  Filtered           nothing comes that is not watched\n"
+         "  AppliedOnce        each write is applied once, as answered (native alone)\n"
+         "An update's value is at least 16 bytes, by which it is known.\n"
+      << describe(options, raw) << '\n'
+      << scenario_help();
   return out.str();
 }
 

@@ -15,8 +15,9 @@ struct Verdict {
   bool pass() const { return reasons.empty(); }
 };
 
-// Fails on anything lost, repeated, out of order, corrupted, not served or not converged, and on a
-// process that uses more than 90 % of its descriptors.
+// Fails on a violation that a validator has found (see validators.h), on anything corrupted, on
+// clients not served, on writes refused or not answered, and on a process that uses more than 90 %
+// of its descriptors.
 Verdict judge(const std::vector<StepResult>& steps);
 
 // One line: what each client does.

@@ -22,6 +22,13 @@ namespace {
 const std::vector<int> baseline_steps{300, 340, 400};
 const std::vector<int> cluster_steps{100, 400, 1000};
 
+base::Result<Target> find_target(const Options& options) {
+  if (!options.proxies.empty()) return given_target(options.proxies, options.dialect);
+  const auto topology = wait_until_ready(options.broker);
+  if (!topology) return base::Error{topology.error()};
+  return cluster_target(*topology, options.dialect);
+}
+
 class Run {
  public:
   explicit Run(const Options& options)
@@ -38,10 +45,9 @@ class Run {
   base::Status steps();
   base::Status compare();
   base::Status compare_steps();
-  base::Status step(int clients, const Target& target);
+  base::Status step(const Options& options, int clients, const Target& target);
   base::Status baseline_step(int clients);
-  base::Status cluster_step(int clients);
-  base::Result<Target> find_target() const;
+  base::Status cluster_step(const Options& options, int clients);
   void say(const std::string& line) const {
     fmt::print(text_, "{}\n", line);
     std::fflush(text_);
@@ -62,7 +68,7 @@ class Run {
 std::vector<int> Run::all_steps() const {
   if (options_.compare) {
     std::vector<int> all = baseline_steps;
-    all.insert(all.end(), cluster_steps.begin(), cluster_steps.end());
+    all.insert(all.end(), cluster_steps.begin(), cluster_steps.end());  // Clone, and native again
     return all;
   }
   return options_.steps.empty() ? std::vector<int>{options_.clients} : options_.steps;
@@ -80,7 +86,7 @@ base::Status Run::all() {
 base::Status Run::steps() {
   bool first = true;
   for (const int clients : all_steps()) {
-    auto done = options_.baseline ? baseline_step(clients) : cluster_step(clients);
+    auto done = options_.baseline ? baseline_step(clients) : cluster_step(options_, clients);
     if (!done) return done;
     if (std::exchange(first, false)) say(table_header());
     show(results_.back());
@@ -107,19 +113,24 @@ base::Status Run::compare() {
 base::Status Run::compare_steps() {
   const auto run_all = [&](const std::vector<int>& counts, const auto& one) -> base::Status {
     for (const int clients : counts) {
-      if (auto done = (this->*one)(clients); !done) return done;
+      if (auto done = one(clients); !done) return done;
       const auto& result = results_.back();
       say(fmt::format("{}, {} clients: {} served, {} lost", result.target, clients, result.served,
                       result.totals.faults.lost));
     }
     return {};
   };
-  if (auto done = run_all(baseline_steps, &Run::baseline_step); !done) return done;
-  return run_all(cluster_steps, &Run::cluster_step);
+  Options native_options = options_;
+  native_options.dialect = native;
+  auto done = run_all(baseline_steps, [this](int clients) { return baseline_step(clients); });
+  if (!done) return done;
+  done = run_all(cluster_steps, [this](int clients) { return cluster_step(options_, clients); });
+  if (!done) return done;
+  return run_all(cluster_steps, [&](int clients) { return cluster_step(native_options, clients); });
 }
 
-base::Status Run::step(int clients, const Target& target) {
-  auto result = run_step(options_, clients, target, progress_);
+base::Status Run::step(const Options& options, int clients, const Target& target) {
+  auto result = run_step(options, clients, target, progress_);
   if (!result) {
     return base::Error{fmt::format("{} at {} clients: {}", target.name, clients, result.error())};
   }
@@ -130,20 +141,13 @@ base::Status Run::step(int clients, const Target& target) {
 base::Status Run::baseline_step(int clients) {
   auto baseline = start_baseline(options_.nofile);
   if (!baseline) return base::Error{baseline.error()};
-  return step(clients, baseline->target);
+  return step(options_, clients, baseline->target);
 }
 
-base::Status Run::cluster_step(int clients) {
-  const auto target = find_target();
+base::Status Run::cluster_step(const Options& options, int clients) {
+  const auto target = find_target(options);
   if (!target) return base::Error{target.error()};
-  return step(clients, *target);
-}
-
-base::Result<Target> Run::find_target() const {
-  if (!options_.proxies.empty()) return given_target(options_.proxies);
-  const auto topology = wait_until_ready(options_.broker);
-  if (!topology) return base::Error{topology.error()};
-  return cluster_target(*topology, options_.dialect);
+  return step(options, clients, *target);
 }
 
 base::Status write_to(const std::string& path, const std::string& text) {

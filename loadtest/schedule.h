@@ -9,8 +9,8 @@ namespace canopy::loadtest {
 
 class Schedule {
  public:
-  Schedule(const Options& options, std::uint32_t clients, std::int64_t start_us)
-      : clients_(clients),
+  Schedule(const Options& options, std::uint32_t publishers, std::int64_t start_us)
+      : publishers_(publishers),
         start_us_(start_us),
         period_us_(std::int64_t{options.period_ms} * 1000),
         rate_(options.rate),
@@ -20,16 +20,16 @@ class Schedule {
     return start_us_ + static_cast<std::int64_t>(client * 1e6 / rate_);
   }
 
-  // The first of the client's publishing slots after `now_us`. A late client skips what it missed.
-  std::int64_t next_publish(std::uint32_t client, std::int64_t now_us) const {
-    const std::int64_t phase = spread_ ? period_us_ * client / clients_ : 0;
+  // The first of the publisher's slots after `now_us`. A late one skips what it missed.
+  std::int64_t next_publish(std::uint32_t publisher, std::int64_t now_us) const {
+    const std::int64_t phase = spread_ ? period_us_ * publisher / publishers_ : 0;
     const std::int64_t first = start_us_ + phase;
     if (now_us < first) return first;
     return first + ((now_us - first) / period_us_ + 1) * period_us_;
   }
 
  private:
-  std::uint32_t clients_;
+  std::uint32_t publishers_;
   std::int64_t start_us_;
   std::int64_t period_us_;
   double rate_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "loadtest/crew.h"
+#include "loadtest/loader.h"
 #include "loadtest/machine.h"
 
 namespace canopy::loadtest {
@@ -28,9 +29,11 @@ constexpr std::int64_t most_settling = 6;
 // The part of a step that follows the start of its workers.
 class Step {
  public:
-  Step(const Options& options, int clients, const Target& target, Crew& crew, Progress& progress)
+  Step(const Options& options, const Layout& layout, const Target& target, Crew& crew,
+       Progress& progress)
       : options_(options),
-        clients_(static_cast<std::uint64_t>(clients)),
+        layout_(layout),
+        clients_(layout.clients()),
         crew_(crew),
         progress_(progress),
         probe_(target.processes, crew.pids()) {}
@@ -43,7 +46,10 @@ class Step {
   }
 
   ClusterProbe& probe() { return probe_; }
-  const std::vector<std::uint32_t>& expected() const { return expected_; }
+  // What each publisher has written.
+  std::vector<std::uint32_t> published() const {
+    return {expected_.counters.begin(), expected_.counters.begin() + layout_.publishers()};
+  }
 
  private:
   base::Status join() {
@@ -81,9 +87,10 @@ class Step {
     auto answered = crew_.wait(answer_us, [&] { return crew_.all_counted(); });
     if (!answered) return answered;
     if (!crew_.all_counted()) return base::Error{"a worker does not answer"};
-    expected_.assign(clients_, 0);
+    expected_.counters.assign(layout_.writers(), 1);  // as loaded keys have it
     crew_.add_counters(expected_);
-    crew_.send({{"type", "expected"}, {"counters", expected_}});
+    crew_.send(
+        {{"type", "expected"}, {"counters", expected_.counters}, {"doubtful", expected_.doubtful}});
     // Late is not lost: the time counts from the last delivery.
     const std::int64_t patience = options_.settle_s * second_us;
     std::uint64_t delivered = 0;
@@ -109,11 +116,12 @@ class Step {
   }
 
   const Options& options_;
+  const Layout& layout_;
   const std::uint64_t clients_;
   Crew& crew_;
   Progress& progress_;
   ClusterProbe probe_;
-  std::vector<std::uint32_t> expected_;
+  Outcome expected_;
 };
 
 }  // namespace
@@ -130,13 +138,33 @@ std::uint64_t StepResult::not_converged() const {
   return static_cast<std::uint64_t>(clients) - totals.converged;
 }
 
+std::optional<double> StepResult::cpu_percent() const {
+  std::optional<double> sum;
+  for (const auto& process : processes) {
+    if (process.cpu_percent != unknown) sum = sum.value_or(0) + process.cpu_percent;
+  }
+  return sum;
+}
+
+const ProcessUsage* StepResult::fullest() const {
+  const ProcessUsage* found = nullptr;
+  for (const auto& process : processes) {
+    if (!process.descriptors_known()) continue;
+    if (found == nullptr || process.descriptor_share() > found->descriptor_share()) {
+      found = &process;
+    }
+  }
+  return found;
+}
+
 int worker_count(const Options& options) {
   if (options.workers > 0) return options.workers;
   return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 2u));
 }
 
 base::Status check_descriptors(int clients, int workers, std::uint64_t limit) {
-  // Three sockets and three connections each; the context, epoll and the rest.
+  // Three sockets and three connections each; of a native client two and two, and half as much
+  // again while it changes proxies. The context, epoll and the rest.
   const auto share = static_cast<std::uint64_t>((clients + workers - 1) / workers);
   const std::uint64_t needed = 6 * share + 64;
   if (needed > limit) {
@@ -157,27 +185,36 @@ base::Result<StepResult> run_step(const Options& options, int clients, const Tar
                                   Progress& progress) {
   const auto layout = Layout::make(options, static_cast<std::uint32_t>(clients));
   if (!layout) return base::Error{layout.error()};
-  // A little ahead, so that every worker is there when the first client joins.
+  Board board(layout->writers());
   WorkerPlan plan{.options = options,
                   .layout = *layout,
-                  .targets = target.triples,
+                  .target = target,
+                  .board = board,
                   .run = random_run(),
-                  .start_us = now_us() + second_us / 5,
                   .workers = static_cast<std::uint32_t>(worker_count(options))};
+  progress.begin(target.name + ", " + std::to_string(clients) + " clients");
+  if (options.keys_loaded > 0) {
+    if (auto loaded = load_keys(plan); !loaded) return base::Error{loaded.error()};
+  }
+  const MetricsProbe metrics(target.processes);
+  // A little ahead, so that every worker is there when the first client joins.
+  plan.start_us = now_us() + second_us / 5;
   auto crew = Crew::start(plan);
   if (!crew) return base::Error{crew.error()};
-
-  progress.begin(target.name + ", " + std::to_string(clients) + " clients");
-  Step step(options, clients, target, *crew, progress);
+  Step step(options, *layout, target, *crew, progress);
   const auto done = step.run();
   progress.end();
   if (!done) return base::Error{done.error()};
 
-  StepResult result{.target = target.name, .clients = clients};
+  StepResult result{.target = target.name, .native = !options.dialect, .clients = clients};
   result.totals = crew->merged_report();
-  result.served = count_served(result.totals, step.expected());
+  result.served = count_served(result.totals, step.published());
   result.processes = step.probe().processes();
   result.harness = step.probe().harness();
+  result.figures = metrics.figures();
+  if (options.keys_loaded > 0) {
+    if (auto unloaded = unload_keys(plan); !unloaded) return base::Error{unloaded.error()};
+  }
   return result;
 }
 

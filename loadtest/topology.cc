@@ -20,7 +20,10 @@ const std::optional<coordination::Triple>& triple_of(const coordination::ProxyMe
 }
 
 ProcessId process_of(const char* role, const nlohmann::json& member) {
-  return {.role = role, .name = member.value("name", ""), .pid = member.value("pid", 0L)};
+  return {.role = role,
+          .name = member.value("name", ""),
+          .pid = member.value("pid", 0L),
+          .http = member.value("http", "")};
 }
 
 }  // namespace
@@ -61,25 +64,36 @@ base::Result<Topology> fetch_topology(const std::string& broker) {
   return parse_topology(response->body);
 }
 
-base::Result<Target> cluster_target(const Topology& topology, wire::clone::Dialect dialect) {
-  Target target{.name = "cluster", .processes = topology.processes};
+base::Result<Target> cluster_target(const Topology& topology, const Dialect& dialect) {
+  Target target{.name = dialect ? "cluster" : "native", .processes = topology.processes};
   std::string states;
+  bool spoken = false;
   for (const auto& proxy : topology.proxies) {
-    const auto& triple = triple_of(proxy, dialect);
-    if (triple && proxy.state == "ready") target.triples.push_back(*triple);
-    states += " " + proxy.name + "=" + proxy.state + (triple ? "" : "(no such dialect)");
+    const bool speaks = dialect ? triple_of(proxy, *dialect).has_value() : proxy.native.has_value();
+    states += " " + proxy.name + "=" + proxy.state + (speaks ? "" : "(no such dialect)");
+    if (proxy.state != "ready") continue;
+    spoken = spoken || speaks;
+    if (dialect && speaks) target.triples.push_back(*triple_of(proxy, *dialect));
+    if (!proxy.native) continue;
+    target.natives.push_back(
+        {.name = proxy.name, .requests = proxy.native->requests, .streams = proxy.native->streams});
   }
-  if (!target.triples.empty()) return target;
-  return base::Error{"no ready proxy speaks " + std::string(wire::clone::name(dialect)) + ":" +
+  if (spoken) return target;
+  return base::Error{"no ready proxy speaks " + std::string(name(dialect)) + ":" +
                      (states.empty() ? " there are none" : states)};
 }
 
-Target given_target(const std::vector<std::string>& snapshot_endpoints) {
+Target given_target(const std::vector<std::string>& endpoints, const Dialect& dialect) {
   Target target{.name = "given"};
-  for (const auto& endpoint : snapshot_endpoints) {
-    target.triples.push_back({.snapshot = endpoint,
-                              .updates = config::next_port(endpoint, 1),
-                              .collector = config::next_port(endpoint, 2)});
+  for (const auto& endpoint : endpoints) {
+    if (dialect) {
+      target.triples.push_back({.snapshot = endpoint,
+                                .updates = config::next_port(endpoint, 1),
+                                .collector = config::next_port(endpoint, 2)});
+    } else {
+      target.natives.push_back(
+          {.name = endpoint, .requests = endpoint, .streams = config::next_port(endpoint, 1)});
+    }
   }
   return target;
 }

@@ -5,9 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "client/network.h"
 #include "core/base/result.h"
 #include "core/coordination/member.h"
-#include "core/wire/clone.h"
+#include "loadtest/options.h"
 
 namespace canopy::loadtest {
 
@@ -15,13 +16,16 @@ struct ProcessId {
   std::string role{};  // broker, shard, proxy, baseline
   std::string name{};
   std::int64_t pid = 0;
+  std::string http{};  // HOST:PORT of its metrics; may be empty
 };
 
 // What a load is run on.
 struct Target {
-  std::string name{};                           // as the table calls it
-  std::vector<coordination::Triple> triples{};  // clients are dealt over these in turn
-  std::vector<ProcessId> processes{};           // on this machine, as far as known
+  std::string name{};  // as the table calls it
+  // Clients are dealt in turn over whichever their protocol uses.
+  std::vector<coordination::Triple> triples{};
+  std::vector<client::Target> natives{};
+  std::vector<ProcessId> processes{};  // on this machine, as far as known
 };
 
 struct Topology {
@@ -35,9 +39,10 @@ struct Topology {
 base::Result<Topology> parse_topology(const std::string& json);
 base::Result<Topology> fetch_topology(const std::string& broker);
 
-// The ready proxies that speak `dialect`; an error says why there are none.
-base::Result<Target> cluster_target(const Topology& topology, wire::clone::Dialect dialect);
-// The triple that starts at each of these snapshot endpoints (tcp://HOST:PORT).
-Target given_target(const std::vector<std::string>& snapshot_endpoints);
+// The ready proxies that speak `dialect`; an error says why there are none. Where proxies speak
+// the native protocol too, `natives` has them.
+base::Result<Target> cluster_target(const Topology& topology, const Dialect& dialect);
+// Those whose ports start at these endpoints (tcp://HOST:PORT).
+Target given_target(const std::vector<std::string>& endpoints, const Dialect& dialect);
 
 }  // namespace canopy::loadtest

@@ -1,16 +1,14 @@
 #include "loadtest/worker.h"
 
-#include <sys/epoll.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <deque>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <queue>
 
-#include "loadtest/client.h"
+#include "loadtest/clone_client.h"
 #include "loadtest/machine.h"
+#include "loadtest/native_client.h"
 #include "loadtest/schedule.h"
 #include "loadtest/worker_report.h"
 
@@ -23,16 +21,19 @@ constexpr std::int64_t second_us = 1'000'000;
 constexpr std::int64_t progress_us = 200'000;
 constexpr std::int64_t absence_us = second_us;      // between a leave and the join that follows
 constexpr std::int64_t first_publish_us = 200'000;  // lets a chp publisher's subscriber connect
+// Each client is ticked ten times a second, a tenth of them at a time.
+constexpr std::int64_t tick_us = 10'000;
+constexpr std::size_t tick_turns = 10;
+constexpr std::uint32_t nobody = UINT32_MAX;  // the parent's tag at the poll
 
 class Worker {
  public:
   Worker(const WorkerPlan& plan, Channel parent);
-  ~Worker() { close(epoll_); }
 
   int run();
 
  private:
-  enum class Kind : std::uint8_t { join, give_up, publish, churn, progress };
+  enum class Kind : std::uint8_t { join, give_up, publish, churn, tick, progress };
   struct Timer {
     std::int64_t at_us;
     Kind kind;
@@ -40,25 +41,23 @@ class Worker {
     std::uint32_t life;    // of the client; void in a later one
     bool operator>(const Timer& other) const { return at_us > other.at_us; }
   };
-  // What a watched descriptor is, packed into epoll's 64 bits beside the client's index.
-  enum class Source : std::uint32_t { parent, snapshot, updates };
 
-  void watch(int fd, Source source, std::uint32_t client);
-  void unwatch(int fd) { epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
   void schedule(std::int64_t at_us, Kind kind, std::uint32_t client = 0, std::uint32_t life = 0);
-
   void wait();
-  void on_ready(std::uint64_t data);
   void run_timers();
   void on_timer(const Timer& timer);
   void on_parent();
 
+  // Whatever a client does, what follows from it is seen to.
+  template <typename Act>
+  void with(std::uint32_t index, Act act);
   void join(std::uint32_t index);
-  void read_snapshot(std::uint32_t index);
-  void read_updates(std::uint32_t index);
-  void give_up(std::uint32_t index);
+  void on_joined(std::uint32_t index);
   void publish(std::uint32_t index);
+  void refill(Participant& client);
+  void count(bool published) { ++(published ? report_.sent : report_.blocked_sends); }
   void churn();
+  void tick();
 
   void begin_window();
   void end_window();
@@ -70,49 +69,51 @@ class Worker {
   const WorkerPlan& plan_;
   const Options& options_;
   Channel parent_;
-  const ClientSettings settings_;
   const Schedule timing_;
   net::Context context_;
-  int epoll_;
-  std::deque<Client> clients_;  // never moved: they hold sockets
+  Poll poll_;
+  Workplace place_;
+  std::vector<std::unique_ptr<Participant>> clients_;
+  std::vector<std::uint32_t> progress_;  // per client: how far it had got a period ago
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
-  std::vector<std::uint32_t> unfinished_;  // their updates are to be read again at once
-  Recorder recorder_;
   WorkerReport report_;
   std::int64_t window_start_us_ = 0;
   std::uint32_t next_to_leave_ = 0;
+  std::size_t tick_turn_ = 0;
   bool publishing_ = true;
+  bool counted_ = false;  // the counters have been sent
   bool done_ = false;
-  std::vector<std::uint32_t> expected_;  // final counters of all publishers, once known
+  std::optional<Outcome> expected_;
 };
 
 Worker::Worker(const WorkerPlan& plan, Channel parent)
     : plan_(plan),
       options_(plan.options),
       parent_(std::move(parent)),
-      settings_{.run = plan.run,
-                .dialect = plan.options.dialect,
-                .hwm = plan.options.hwm,
-                .payload_bytes = static_cast<std::size_t>(plan.options.payload_bytes)},
-      timing_(plan.options, plan.layout.clients(), plan.start_us),
+      timing_(plan.options, plan.layout.publishers(), plan.start_us),
       // Sockets of clients that left may still be sending when they are back: twice as many.
       context_(plan.options.io_threads,
                static_cast<int>(6 * (plan.layout.clients() / plan.workers + 1) + 16)),
-      epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-  watch(parent_.fd(), Source::parent, 0);
+      place_{.options = plan.options,
+             .layout = plan.layout,
+             .target = plan.target,
+             .board = plan.board,
+             .run = plan.run,
+             .context = context_,
+             .poll = poll_} {
+  poll_.watch(parent_.fd(), {nobody, 0});
   for (std::uint32_t id = plan.index; id < plan.layout.clients(); id += plan.workers) {
     const auto index = static_cast<std::uint32_t>(clients_.size());
-    clients_.emplace_back(id, plan.layout, settings_);
+    if (options_.dialect) {
+      clients_.push_back(std::make_unique<CloneClient>(id, index, place_));
+    } else {
+      clients_.push_back(std::make_unique<NativeClient>(id, index, place_));
+    }
     schedule(timing_.join_at(id), Kind::join, index);
   }
+  progress_.resize(clients_.size());
   schedule(now_us(), Kind::progress);
-}
-
-void Worker::watch(int fd, Source source, std::uint32_t client) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = (static_cast<std::uint64_t>(source) << 32) | client;
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  schedule(now_us(), Kind::tick);
 }
 
 void Worker::schedule(std::int64_t at_us, Kind kind, std::uint32_t client, std::uint32_t life) {
@@ -127,29 +128,13 @@ int Worker::run() {
   return done_ ? 0 : 1;
 }
 
-// The descriptors of libzmq tell that a socket's state may have changed and stay readable until it
-// has been asked: every handler reads until nothing is left, or puts itself among the unfinished.
 void Worker::wait() {
-  std::int64_t timeout_us = 0;
-  if (unfinished_.empty()) {
-    timeout_us = std::clamp<std::int64_t>(timers_.top().at_us - now_us(), 0, second_us);
-  }
-  std::array<epoll_event, 256> events;
-  const int ready =
-      epoll_wait(epoll_, events.data(), events.size(), static_cast<int>((timeout_us + 999) / 1000));
-  for (int i = 0; i < ready; ++i) {
-    on_ready(events[static_cast<std::size_t>(i)].data.u64);
-  }
-  for (const auto index : std::exchange(unfinished_, {})) read_updates(index);
-}
-
-void Worker::on_ready(std::uint64_t data) {
-  const auto index = static_cast<std::uint32_t>(data);
-  switch (static_cast<Source>(data >> 32)) {
-    case Source::parent: return on_parent();
-    case Source::snapshot: return read_snapshot(index);
-    case Source::updates: return read_updates(index);
-  }
+  const std::int64_t timeout_us =
+      std::clamp<std::int64_t>(timers_.top().at_us - now_us(), 0, second_us);
+  poll_.wait(timeout_us, [this](Poll::Tag tag) {
+    if (tag.client == nobody) return on_parent();
+    with(tag.client, [&](Participant& client) { client.read(tag.slot); });
+  });
 }
 
 void Worker::run_timers() {
@@ -163,16 +148,19 @@ void Worker::run_timers() {
 
 void Worker::on_timer(const Timer& timer) {
   const bool current =
-      timer.client < clients_.size() && clients_[timer.client].life() == timer.life;
+      timer.client < clients_.size() && clients_[timer.client]->life() == timer.life;
   switch (timer.kind) {
     case Kind::join: return join(timer.client);
     case Kind::give_up:
-      if (current) give_up(timer.client);
+      if (current && clients_[timer.client]->state() == Participant::State::joining) {
+        clients_[timer.client]->fail();
+      }
       return;
     case Kind::publish:
       if (current) publish(timer.client);
       return;
     case Kind::churn: return churn();
+    case Kind::tick: return tick();
     case Kind::progress: return report_progress();
   }
 }
@@ -186,61 +174,66 @@ void Worker::on_parent() {
       end_window();
       send_counters();
     } else if (type == "expected") {
-      message->at("counters").get_to(expected_);
+      expected_.emplace();
+      message->at("counters").get_to(expected_->counters);
+      message->at("doubtful").get_to(expected_->doubtful);
     } else if (type == "finish") {
       send_report();
     }
   }
 }
 
+template <typename Act>
+void Worker::with(std::uint32_t index, Act act) {
+  Participant& client = *clients_[index];
+  const bool joining = client.state() == Participant::State::joining;
+  act(client);
+  if (client.state() != Participant::State::joined) return;
+  if (joining) on_joined(index);
+  if (options_.window > 0) refill(client);
+}
+
 void Worker::join(std::uint32_t index) {
-  Client& client = clients_[index];
-  const auto& target = plan_.targets[client.id() % plan_.targets.size()];
+  Participant& client = *clients_[index];
   const std::int64_t now = now_us();
-  if (auto joined = client.join(context_, target, now); !joined) {
+  if (auto joined = client.join(now); !joined) {
     parent_.send({{"type", "error"}, {"error", joined.error()}});
     client.fail();
     return;
   }
-  watch(client.snapshot_fd(), Source::snapshot, index);
   schedule(now + options_.join_timeout_s * second_us, Kind::give_up, index, client.life());
-  read_snapshot(index);
 }
 
-void Worker::read_snapshot(std::uint32_t index) {
-  Client& client = clients_[index];
-  if (client.state() != Client::State::joining || !client.read_snapshot(recorder_)) return;
+void Worker::on_joined(std::uint32_t index) {
+  const Participant& client = *clients_[index];
   ++report_.joins;
   if (client.life() > 0) ++report_.rejoins;
-  unwatch(client.snapshot_fd());
-  watch(client.updates_fd(), Source::updates, index);
-  read_updates(index);
+  if (!client.publishes()) return;
   const std::int64_t ready = now_us() + first_publish_us;
   schedule(timing_.next_publish(client.id(), ready), Kind::publish, index, client.life());
 }
 
-void Worker::read_updates(std::uint32_t index) {
-  Client& client = clients_[index];
-  if (client.state() == Client::State::joined && !client.read_updates(recorder_)) {
-    unfinished_.push_back(index);
-  }
-}
-
-void Worker::give_up(std::uint32_t index) {
-  Client& client = clients_[index];
-  if (client.state() != Client::State::joining) return;
-  unwatch(client.snapshot_fd());
-  client.fail();
-}
-
 void Worker::publish(std::uint32_t index) {
-  Client& client = clients_[index];
+  Participant& client = *clients_[index];
   if (!publishing_) return;
-  ++(client.publish(recorder_) ? report_.sent : report_.blocked_sends);
+  // With a window, this begins it, and goes on when what was under way has been lost.
+  const std::uint32_t progress = client.counter() - client.outstanding();
+  const bool stalled = std::exchange(progress_[index], progress) == progress;
+  if (options_.window == 0 || stalled) count(client.publish());
   schedule(timing_.next_publish(client.id(), now_us()), Kind::publish, index, client.life());
 }
 
+void Worker::refill(Participant& client) {
+  if (!publishing_ || client.counter() == 0) return;
+  while (client.outstanding() < static_cast<std::uint32_t>(options_.window)) {
+    const bool published = client.publish();
+    count(published);
+    if (!published) return;
+  }
+}
+
 // The clients take turns in leaving; each is back after a short absence, at the rate of the ramp.
+// Whoever waits for an answer stays, for what becomes of its write would never be known.
 void Worker::churn() {
   if (!publishing_) return;
   const auto share = [&](std::uint32_t worker) {
@@ -251,9 +244,9 @@ void Worker::churn() {
   auto left_to_go = share(plan_.index + 1) - share(plan_.index);
   for (std::size_t tried = 0; left_to_go > 0 && tried < clients_.size(); ++tried) {
     const std::uint32_t index = next_to_leave_++ % static_cast<std::uint32_t>(clients_.size());
-    if (clients_[index].state() != Client::State::joined) continue;
-    unwatch(clients_[index].updates_fd());
-    clients_[index].leave();
+    Participant& client = *clients_[index];
+    if (client.state() != Participant::State::joined || client.unanswered() > 0) continue;
+    client.leave();
     schedule(back_at, Kind::join, index);
     back_at += interval;
     --left_to_go;
@@ -261,77 +254,105 @@ void Worker::churn() {
   schedule(now_us() + options_.churn_period_s * second_us, Kind::churn);
 }
 
+void Worker::tick() {
+  const std::int64_t now = now_us();
+  tick_turn_ = (tick_turn_ + 1) % tick_turns;
+  for (std::size_t i = tick_turn_; i < clients_.size(); i += tick_turns) {
+    with(static_cast<std::uint32_t>(i), [now](Participant& client) { client.tick(now); });
+  }
+  schedule(now + tick_us, Kind::tick);
+}
+
 void Worker::begin_window() {
   window_start_us_ = now_us();
   report_.window_sent = report_.sent;
-  report_.window_delivered = recorder_.delivered;
-  recorder_.measuring = true;
+  report_.window_delivered = place_.recorder.delivered;
+  place_.recorder.measuring = true;
   if (options_.churn > 0) schedule(window_start_us_, Kind::churn);
 }
 
 void Worker::end_window() {
-  recorder_.measuring = false;
+  place_.recorder.measuring = false;
   publishing_ = false;
   report_.window_s = static_cast<double>(now_us() - window_start_us_) / second_us;
   report_.window_sent = report_.sent - report_.window_sent;
-  report_.window_delivered = recorder_.delivered - report_.window_delivered;
+  report_.window_delivered = place_.recorder.delivered - report_.window_delivered;
 }
 
 void Worker::report_progress() {
   std::uint32_t joined = 0, failed = 0;
   for (const auto& client : clients_) {
-    joined += client.state() == Client::State::joined;
-    failed += client.state() == Client::State::failed;
+    joined += client->state() == Participant::State::joined;
+    failed += client->state() == Participant::State::failed;
   }
   parent_.send({{"type", "progress"},
                 {"joined", joined},
                 {"failed", failed},
                 {"sent", report_.sent},
-                {"delivered", recorder_.delivered},
+                {"delivered", place_.recorder.delivered},
                 {"converged", count_converged()}});
+  if (!publishing_) send_counters();
   schedule(now_us() + progress_us, Kind::progress);
 }
 
+// Once all writes have been answered.
 void Worker::send_counters() {
-  json counters = json::array();
-  for (const auto& client : clients_) counters.push_back({client.id(), client.counter()});
-  parent_.send({{"type", "counters"}, {"counters", std::move(counters)}});
+  const bool answered = std::all_of(clients_.begin(), clients_.end(),
+                                    [](const auto& client) { return client->unanswered() == 0; });
+  if (counted_ || !answered) return;
+  json counters = json::array(), doubtful = json::array();
+  for (const auto& client : clients_) {
+    if (!client->publishes()) continue;
+    counters.push_back({client->id(), client->last_update()});
+    for (const std::uint32_t counter : client->doubtful()) {
+      doubtful.push_back({client->id(), counter});
+    }
+  }
+  parent_.send(
+      {{"type", "counters"}, {"counters", std::move(counters)}, {"doubtful", std::move(doubtful)}});
+  counted_ = true;
 }
 
 std::uint64_t Worker::count_converged() const {
-  if (expected_.empty()) return 0;
+  if (!expected_) return 0;
   return static_cast<std::uint64_t>(
-      std::count_if(clients_.begin(), clients_.end(), [&](const Client& client) {
-        return client.state() == Client::State::joined &&
-               client.ledger().converged(expected_, plan_.layout.visible_to(client.id()));
+      std::count_if(clients_.begin(), clients_.end(), [&](const auto& client) {
+        return client->state() == Participant::State::joined &&
+               client->ledger().converged(*expected_, plan_.layout.visible_to(client->id()));
       }));
 }
 
 void Worker::send_report() {
-  if (expected_.empty()) expected_.resize(plan_.layout.clients());
-  report_.delivered = recorder_.delivered;
+  if (!expected_) {
+    expected_ = {.counters = std::vector<std::uint32_t>(plan_.layout.writers()), .doubtful = {}};
+  }
+  const Recorder& recorder = place_.recorder;
+  report_.delivered = recorder.delivered;
   report_.converged = count_converged();
-  std::vector<bool> heard(plan_.layout.clients());
+  report_.told = recorder.told;
+  std::vector<bool> heard(plan_.layout.publishers());
   for (auto& client : clients_) {
-    Ledger& ledger = client.ledger();
-    if (client.state() == Client::State::joined) {
-      const auto& visible = plan_.layout.visible_to(client.id());
-      if (ledger.applied() > 0 || ledger.converged(expected_, visible)) {
-        report_.hearing.push_back(client.id());
+    Ledger& ledger = client->ledger();
+    if (client->state() == Participant::State::joined) {
+      const auto& visible = plan_.layout.visible_to(client->id());
+      if (ledger.applied() > 0 || ledger.converged(*expected_, visible)) {
+        report_.hearing.push_back(client->id());
       }
       for (std::uint32_t i = 0; i < heard.size(); ++i) {
         if (ledger.counter_of(i) > 0) heard[i] = true;
       }
-      ledger.finish(expected_, visible);
+      ledger.finish(*expected_, visible);
     }
-    report_.faults += ledger.faults();
+    client->conclude(report_.faults, report_.told);
     if (ledger.faults().lost > 0) ++report_.losing;
   }
   for (std::uint32_t i = 0; i < heard.size(); ++i) {
     if (heard[i]) report_.heard.push_back(i);
   }
-  report_.latency = recorder_.latency;
-  report_.join = recorder_.join;
+  report_.latency = recorder.latency;
+  report_.join = recorder.join;
+  report_.write = recorder.write;
+  report_.all_joined_us = std::max<std::int64_t>(0, recorder.joined_us - plan_.start_us);
   parent_.send({{"type", "report"}, {"report", to_json(report_)}});
   done_ = true;
 }

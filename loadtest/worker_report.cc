@@ -12,6 +12,21 @@ void unite(std::vector<std::uint32_t>& into, const std::vector<std::uint32_t>& o
   into.erase(std::unique(into.begin(), into.end()), into.end());
 }
 
+struct FaultName {
+  const char* name;
+  std::uint64_t Faults::*count;
+};
+constexpr FaultName fault_names[] = {
+    {"lost", &Faults::lost},
+    {"lost_at_join", &Faults::lost_at_join},
+    {"incomplete", &Faults::incomplete},
+    {"repeated", &Faults::repeated},
+    {"out_of_order", &Faults::out_of_order},
+    {"unfiltered", &Faults::unfiltered},
+    {"misapplied", &Faults::misapplied},
+    {"corrupted", &Faults::corrupted},
+};
+
 }  // namespace
 
 void WorkerReport::merge(const WorkerReport& other) {
@@ -25,33 +40,36 @@ void WorkerReport::merge(const WorkerReport& other) {
   rejoins += other.rejoins;
   converged += other.converged;
   losing += other.losing;
+  all_joined_us = std::max(all_joined_us, other.all_joined_us);
   faults += other.faults;
+  for (const auto& [name, count] : told_names) told.*count += other.told.*count;
   latency.merge(other.latency);
   join.merge(other.join);
+  write.merge(other.write);
   unite(hearing, other.hearing);
   unite(heard, other.heard);
 }
 
 nlohmann::json to_json(const WorkerReport& r) {
-  return {{"sent", r.sent},
-          {"blocked_sends", r.blocked_sends},
-          {"delivered", r.delivered},
-          {"window_s", r.window_s},
-          {"window_sent", r.window_sent},
-          {"window_delivered", r.window_delivered},
-          {"joins", r.joins},
-          {"rejoins", r.rejoins},
-          {"converged", r.converged},
-          {"losing", r.losing},
-          {"lost", r.faults.lost},
-          {"lost_at_join", r.faults.lost_at_join},
-          {"repeated", r.faults.repeated},
-          {"out_of_order", r.faults.out_of_order},
-          {"corrupted", r.faults.corrupted},
-          {"latency", r.latency.to_json()},
-          {"join", r.join.to_json()},
-          {"hearing", r.hearing},
-          {"heard", r.heard}};
+  nlohmann::json json{{"sent", r.sent},
+                      {"blocked_sends", r.blocked_sends},
+                      {"delivered", r.delivered},
+                      {"window_s", r.window_s},
+                      {"window_sent", r.window_sent},
+                      {"window_delivered", r.window_delivered},
+                      {"joins", r.joins},
+                      {"rejoins", r.rejoins},
+                      {"converged", r.converged},
+                      {"losing", r.losing},
+                      {"all_joined_us", r.all_joined_us},
+                      {"latency", r.latency.to_json()},
+                      {"join", r.join.to_json()},
+                      {"write", r.write.to_json()},
+                      {"hearing", r.hearing},
+                      {"heard", r.heard}};
+  for (const auto& [name, count] : fault_names) json["faults"][name] = r.faults.*count;
+  for (const auto& [name, count] : told_names) json["told"][name] = r.told.*count;
+  return json;
 }
 
 WorkerReport parse_worker_report(const nlohmann::json& json) {
@@ -66,22 +84,22 @@ WorkerReport parse_worker_report(const nlohmann::json& json) {
   json.at("rejoins").get_to(r.rejoins);
   json.at("converged").get_to(r.converged);
   json.at("losing").get_to(r.losing);
-  json.at("lost").get_to(r.faults.lost);
-  json.at("lost_at_join").get_to(r.faults.lost_at_join);
-  json.at("repeated").get_to(r.faults.repeated);
-  json.at("out_of_order").get_to(r.faults.out_of_order);
-  json.at("corrupted").get_to(r.faults.corrupted);
+  json.at("all_joined_us").get_to(r.all_joined_us);
+  for (const auto& [name, count] : fault_names) json.at("faults").at(name).get_to(r.faults.*count);
+  for (const auto& [name, count] : told_names) json.at("told").at(name).get_to(r.told.*count);
   r.latency = Histogram::from_json(json.at("latency"));
   r.join = Histogram::from_json(json.at("join"));
+  r.write = Histogram::from_json(json.at("write"));
   json.at("hearing").get_to(r.hearing);
   json.at("heard").get_to(r.heard);
   return r;
 }
 
-std::uint64_t count_served(const WorkerReport& merged, const std::vector<std::uint32_t>& expected) {
+std::uint64_t count_served(const WorkerReport& merged,
+                           const std::vector<std::uint32_t>& published) {
   return static_cast<std::uint64_t>(
       std::count_if(merged.hearing.begin(), merged.hearing.end(), [&](std::uint32_t client) {
-        return expected[client] == 0 ||
+        return client >= published.size() || published[client] == 0 ||
                std::binary_search(merged.heard.begin(), merged.heard.end(), client);
       }));
 }

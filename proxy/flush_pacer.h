@@ -3,7 +3,9 @@
 //
 // A flush costs one wake-up and one send for every subscriber, however much it carries. The
 // interval between flushes follows that cost, so that flushing stays near a share of a core: sparse
-// traffic and few subscribers keep their latency, dense traffic is packed.
+// traffic and few subscribers keep their latency, dense traffic is packed. It is bounded by what
+// latency may be added, unless even that would take more than `most_share`: then everybody would
+// wait for the CPU instead, and longer.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +16,8 @@ namespace canopy::proxy {
 
 class FlushPacer {
  public:
+  static constexpr double most_share = 0.25;
+
   // `share` of one core, above 0, at most 1.
   FlushPacer(base::Duration longest, double share) : longest_(longest), share_(share) {}
 
@@ -35,13 +39,17 @@ class FlushPacer {
     cost_us_ = cost_us_ == 0 ? cost : cost_us_ + (cost - cost_us_) / 4;
     measured_ = cpu;
     flushes_ = 0;
-    const auto affordable = base::Duration(static_cast<base::Duration::rep>(cost_us_ / share_));
-    interval_ = std::clamp(affordable, base::Duration{0}, longest_);
+    interval_ = std::max(std::min(affordable(share_), longest_), affordable(most_share));
   }
 
   base::Duration interval() const { return interval_; }
 
  private:
+  // The interval at which flushing takes this share of a core.
+  base::Duration affordable(double share) const {
+    return base::Duration(static_cast<base::Duration::rep>(cost_us_ / share));
+  }
+
   base::Duration longest_;
   double share_;
   base::TimePoint last_{};

@@ -27,7 +27,6 @@ class NativeFrontend final : public Frontend {
   }
   // Whether there is something to flush beyond updates: new subscribers wait to be answered.
   bool pending() const { return streams_.pending(); }
-  std::size_t pending_bytes() const { return streams_.pending_bytes(); }
   // Clients connected, and updates that such clients have missed so far.
   std::size_t clients() const;
   std::uint64_t missed() const { return missed_; }

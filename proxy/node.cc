@@ -23,8 +23,8 @@ constexpr base::Duration tick_period = 50ms;
 constexpr std::size_t updates_per_flush = 8192;
 // Descriptors beside those of clients and those open at start: links to shards and broker, scrapes.
 constexpr std::uint64_t reserve = 40;
-// Gathered beyond this, updates leave at once.
-constexpr std::size_t most_gathered_bytes = std::size_t{1} << 20;
+// Gathered beyond this, updates leave at once: a larger batch would hardly be cheaper.
+constexpr std::size_t most_gathered = 256;
 constexpr base::Duration measure_period = 200ms;
 
 // CPU time of the whole process, libzmq's threads included.
@@ -148,7 +148,7 @@ void Node::end_turn() {
   upstream_.flush_writes();
   const base::TimePoint now = loop_.now();
   if (!pending_.empty() || (native_ != nullptr && native_->pending())) {
-    const bool much = native_ != nullptr && native_->pending_bytes() > most_gathered_bytes;
+    const bool much = pending_.size() >= most_gathered;
     const auto wait = much ? base::Duration{0} : pacer_.wait(now);
     if (wait.count() == 0) {
       flush(now);

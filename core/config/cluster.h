@@ -66,8 +66,8 @@ struct Proxy {
   std::string advertise = {};  // host that clients connect to; empty: as bound
   HttpAddress http = "127.0.0.1:0";
   std::uint64_t nofile = 1024;
-  milliseconds max_linger{20};         // longest flush interval; 0 sends every update at once
-  int publish_share = 5;               // percent of a core that the flush interval aims at
+  milliseconds max_linger{25};         // longest flush interval; 0 sends every update at once
+  int publish_share = 2;               // percent of a core that the flush interval aims at
   int client_hwm = 100'000;            // updates queued per Clone client before it misses some
   int stream_hwm = 1'000;              // batches queued per native client before it misses some
   int stream_send_buffer = -1;         // kernel buffer per native client; -1 kernel default

@@ -89,6 +89,10 @@ wire::native::FromBroker LocalServer::answer(const wire::native::Directory& requ
        at != entries.end() && at->first.starts_with(request.prefix); ++at) {
     members.members.emplace_back(at->first, at->second.value);
   }
+  for (auto at = expected_.lower_bound(request.prefix);
+       at != expected_.end() && at->first.starts_with(request.prefix); ++at) {
+    if (!entries.contains(at->first)) members.members.emplace_back(*at);
+  }
   return members;
 }
 

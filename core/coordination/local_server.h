@@ -48,6 +48,9 @@ class LocalServer {
   // Called when a client asks for a process to be drained; says whether there is one to drain.
   void on_drain(Drainer drainer) { drainer_ = std::move(drainer); }
 
+  // Members, by key, that clients are told of while they do not say anything of themselves.
+  void expect(std::map<std::string, std::string> members) { expected_ = std::move(members); }
+
   const cluster::Registry& directory() const { return registry_; }
 
  private:
@@ -75,6 +78,7 @@ class LocalServer {
   net::Loop::TimerId timer_ = 0;
   base::TimePoint last_tick_;
   std::map<cluster::SessionId, Link> links_;
+  std::map<std::string, std::string> expected_;
   Observer observer_;
   Rejected rejected_;
   Drainer drainer_;

@@ -227,6 +227,11 @@ class Cluster:
         self._expected.pop(name, None)
         return self.signal(name, signal.SIGTERM)
 
+    def expect_end(self, name):
+        """For a test that ends a member in its own way; returns the Process that ends."""
+        self._expected.pop(name, None)
+        return self.process(name)
+
     def restarted(self, name, before):
         """Whether `name` is served by another process than `before`, and ready."""
         member = self.member(name)
@@ -277,6 +282,13 @@ class Cluster:
         status, body = scrape.get(self.http(name), "/metrics")
         assert status == 200, f"{name}: /metrics answered {status}"
         return scrape.Metrics(body)
+
+    @property
+    def broker_endpoint(self):
+        return self.layout.broker["listen"]
+
+    def native(self, proxy_name):
+        return self.layout.native(proxy_name)
 
     def triple(self, proxy_name, dialect):
         return self.layout.triple(proxy_name, dialect)

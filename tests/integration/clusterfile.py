@@ -5,6 +5,8 @@ import yaml
 from waiting import SLOW
 
 DIALECTS = ("kvsimple", "kvmsg", "chp")
+# What a proxy may speak, and how many consecutive ports that takes.
+FRONTENDS = {"native": 2, **dict.fromkeys(DIALECTS, 3)}
 HOST = "127.0.0.1"
 
 
@@ -18,9 +20,9 @@ def shard(name, *partitions, **settings):
     return {"name": name, "partitions": listed, **settings}
 
 
-def proxy(name, dialects=DIALECTS, **settings):
-    """The ports of its dialects are filled in by Layout."""
-    return {"name": name, "dialects": tuple(dialects), **settings}
+def proxy(name, frontends=FRONTENDS, **settings):
+    """The ports of its frontends are filled in by Layout."""
+    return {"name": name, "frontends": tuple(frontends), **settings}
 
 
 def triple_at(port):
@@ -43,14 +45,18 @@ class Layout:
         self.top = top
         self.shards = shards
         self.proxies = []
-        self.first_port = {}  # (proxy, dialect) -> port of its snapshot socket
+        self.first_port = {}  # (proxy, frontend) -> port of its first socket
         for described in proxies:
             settings = dict(described)
-            for dialect in settings.pop("dialects"):
-                port = ports.take(3)
-                self.first_port[settings["name"], dialect] = port
-                settings[dialect] = f"tcp://{HOST}:{port}"
+            for frontend in settings.pop("frontends"):
+                port = ports.take(FRONTENDS[frontend])
+                self.first_port[settings["name"], frontend] = port
+                settings[frontend] = f"tcp://{HOST}:{port}"
             self.proxies.append(settings)
+
+    def native(self, proxy_name):
+        """The endpoints (requests, streams) of a proxy's native frontend."""
+        return triple_at(self.first_port[proxy_name, "native"])[:2]
 
     def triple(self, proxy_name, dialect):
         return triple_at(self.first_port[proxy_name, dialect])

@@ -25,8 +25,9 @@ MAY_INCLUDE = {
     "proxy": CORE,
     "broker": CORE,
     "client": CORE,
+    "client/canopy": CORE + ["client"],
     "client/cli": CORE + ["client"],
-    "loadtest": CORE,
+    "loadtest": CORE + ["client"],
 }
 
 # Third-party headers and the only folders that may know them. Tests may use anything.

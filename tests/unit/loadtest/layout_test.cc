@@ -41,6 +41,27 @@ TEST(Layout, KeysOutsideWhatIsWatchedAreNotExpected) {
   EXPECT_THAT(layout->visible_to(0), ElementsAre(true, false));
 }
 
+TEST(Layout, OnlyPublishersHaveKeys) {
+  const auto layout = Layout::make(Options{.publishers = 2}, 5);
+  ASSERT_TRUE(layout.ok()) << layout.error();
+  EXPECT_EQ(layout->clients(), 5u);
+  EXPECT_EQ(layout->publishers(), 2u);
+  EXPECT_EQ(layout->watched_by(4), "/results/");
+  EXPECT_THAT(layout->visible_to(4), ElementsAre(true, true));
+  EXPECT_EQ(Layout::make(Options{.publishers = 9}, 5)->publishers(), 5u);
+}
+
+TEST(Layout, LoadedKeysFollowThePublishers) {
+  const auto layout = Layout::make(Options{.publishers = 1, .subtrees = 2, .keys_loaded = 3}, 4);
+  ASSERT_TRUE(layout.ok()) << layout.error();
+  EXPECT_EQ(layout->writers(), 4u);
+  EXPECT_EQ(layout->key(1), "/results/g0/k0");
+  EXPECT_EQ(layout->key(2), "/results/g1/k1");
+  EXPECT_THAT(layout->visible_to(1), ElementsAre(false, false, true, false));
+  EXPECT_TRUE(Layout::make(Options{.publishers = 0, .keys_loaded = 1}, 4).ok());
+  EXPECT_FALSE(Layout::make(Options{.publishers = 0}, 4).ok());
+}
+
 TEST(Layout, MorePartsThanClients) { EXPECT_TRUE(Layout::make(Options{.subtrees = 9}, 2).ok()); }
 
 TEST(Layout, RefusesWhatCannotBeAccountedFor) {

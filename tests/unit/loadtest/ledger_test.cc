@@ -27,9 +27,9 @@ TEST(Ledger, FloorsAndUpdatesJoinWithoutFault) {
   receive(ledger, 101, 0, 4);
   receive(ledger, 102, 1, 2);
   receive(ledger, 110, 2, 1);
-  ledger.finish({4, 2, 1}, all_visible);
+  ledger.finish({{4, 2, 1}, {}}, all_visible);
   EXPECT_EQ(ledger.faults(), Faults{});
-  EXPECT_TRUE(ledger.converged({4, 2, 1}, all_visible));
+  EXPECT_TRUE(ledger.converged({{4, 2, 1}, {}}, all_visible));
   EXPECT_EQ(ledger.applied(), 3u);
 }
 
@@ -61,15 +61,15 @@ TEST(Ledger, ATruncatedSnapshotShows) {
   ledger.start();
   ledger.cut(100);
   receive(ledger, 101, 0, 4);
-  ledger.finish({4, 1, 0}, all_visible);
+  ledger.finish({{4, 1, 0}, {}}, all_visible);
   EXPECT_EQ(ledger.faults(), (Faults{.lost = 4, .lost_at_join = 3}));
 }
 
 TEST(Ledger, WhatIsMissingAtTheEndIsLost) {
   auto ledger = joined();
   receive(ledger, 101, 0, 4);
-  EXPECT_FALSE(ledger.converged({6, 1, 0}, all_visible));
-  ledger.finish({6, 1, 0}, all_visible);
+  EXPECT_FALSE(ledger.converged({{6, 1, 0}, {}}, all_visible));
+  ledger.finish({{6, 1, 0}, {}}, all_visible);
   EXPECT_EQ(ledger.faults(), (Faults{.lost = 2}));
 }
 
@@ -80,13 +80,13 @@ TEST(Ledger, TheSameMessageTwiceIsRepeated) {
   EXPECT_EQ(ledger.faults(), (Faults{.repeated = 1}));
 }
 
-TEST(Ledger, AnOldUpdateUnderANewSequenceIsRepeated) {
+TEST(Ledger, AnOldUpdateUnderANewSequenceIsRepeatedOrOutOfOrder) {
   auto ledger = joined();
   receive(ledger, 101, 0, 4);
   receive(ledger, 102, 0, 4);
   receive(ledger, 103, 0, 2);
-  EXPECT_EQ(ledger.faults(), (Faults{.repeated = 2}));
-  EXPECT_TRUE(ledger.converged({4, 1, 0}, all_visible));
+  EXPECT_EQ(ledger.faults(), (Faults{.repeated = 1, .out_of_order = 1}));
+  EXPECT_TRUE(ledger.converged({{4, 1, 0}, {}}, all_visible));
 }
 
 TEST(Ledger, AnEntryTwiceInASnapshotIsRepeated) {
@@ -122,23 +122,23 @@ TEST(Ledger, ANewLifeStartsFromItsOwnSnapshot) {
   ledger.cut(50);  // another proxy stamps otherwise
   receive(ledger, 51, 0, 21);
   receive(ledger, 52, 2, 1);
-  ledger.finish({21, 9, 1}, all_visible);
+  ledger.finish({{21, 9, 1}, {}}, all_visible);
   EXPECT_EQ(ledger.faults(), (Faults{.lost = 1}));  // of the first life
-  EXPECT_TRUE(ledger.converged({21, 9, 1}, all_visible));
+  EXPECT_TRUE(ledger.converged({{21, 9, 1}, {}}, all_visible));
 }
 
 TEST(Ledger, WhatIsNotWatchedIsNotExpected) {
   auto ledger = joined();
   const std::vector<bool> visible{true, true, false};
-  ledger.finish({3, 1, 70}, visible);
+  ledger.finish({{3, 1, 70}, {}}, visible);
   EXPECT_EQ(ledger.faults(), Faults{});
-  EXPECT_TRUE(ledger.converged({3, 1, 70}, visible));
+  EXPECT_TRUE(ledger.converged({{3, 1, 70}, {}}, visible));
 }
 
 TEST(Ledger, WhatIsNotWatchedMustNotCome) {
   auto ledger = joined();
   receive(ledger, 101, 2, 1);
-  EXPECT_FALSE(ledger.converged({3, 1, 1}, {true, true, false}));
+  EXPECT_FALSE(ledger.converged({{3, 1, 1}, {}}, {true, true, false}));
 }
 
 TEST(Ledger, AForeignPublisherIsCorruption) {
@@ -146,7 +146,60 @@ TEST(Ledger, AForeignPublisherIsCorruption) {
   receive(ledger, 101, 3, 1);
   ledger.floor(3, 1);
   EXPECT_EQ(ledger.faults(), (Faults{.corrupted = 2}));
-  EXPECT_FALSE(ledger.converged({3, 1, 0}, all_visible));
+  EXPECT_FALSE(ledger.converged({{3, 1, 0}, {}}, all_visible));
+}
+
+// A native client whose snapshot held publisher 0 at 3 and publisher 1 at 1.
+Ledger synced() {
+  Ledger ledger(3);
+  ledger.start();
+  ledger.catch_up(0, 3);
+  ledger.catch_up(1, 1);
+  ledger.complete({3, 1, 0}, all_visible);
+  return ledger;
+}
+
+TEST(NativeLedger, SnapshotAndUpdatesJoinWithoutFault) {
+  auto ledger = synced();
+  ledger.apply(0, 4);
+  ledger.apply(2, 1);
+  ledger.finish({{4, 1, 1}, {}}, all_visible);
+  EXPECT_EQ(ledger.faults(), Faults{});
+  EXPECT_TRUE(ledger.converged({{4, 1, 1}, {}}, all_visible));
+  EXPECT_EQ(ledger.overtaken(), 0u);
+}
+
+TEST(NativeLedger, OnlyAResyncMaySkip) {
+  auto ledger = synced();
+  ledger.catch_up(0, 9);
+  EXPECT_EQ(ledger.faults(), Faults{});
+  EXPECT_EQ(ledger.overtaken(), 5u);
+  ledger.apply(0, 12);
+  EXPECT_EQ(ledger.faults(), (Faults{.lost = 2}));
+}
+
+TEST(NativeLedger, AResyncNeitherRepeatsNorGoesBack) {
+  auto ledger = synced();
+  ledger.catch_up(0, 3);
+  ledger.catch_up(0, 2);
+  EXPECT_EQ(ledger.faults(), (Faults{.repeated = 1, .out_of_order = 1}));
+}
+
+TEST(NativeLedger, ASnapshotHoldsWhatWasWrittenBefore) {
+  Ledger ledger(3);
+  ledger.start();
+  ledger.catch_up(0, 3);
+  ledger.complete({4, 1, 7}, {true, true, false});
+  EXPECT_EQ(ledger.faults(), (Faults{.incomplete = 2}));
+}
+
+TEST(NativeLedger, WhatWasNeverAcknowledgedNeedNotCome) {
+  auto ledger = synced();
+  ledger.apply(0, 6);  // without 4 and 5
+  ledger.apply(1, 3);  // without 2
+  const Outcome outcome{{6, 3, 0}, {{0, 3}, {0, 5}, {2, 2}}};
+  ledger.finish(outcome, all_visible);
+  EXPECT_EQ(ledger.faults(), (Faults{.lost = 2}));
 }
 
 }  // namespace

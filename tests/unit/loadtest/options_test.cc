@@ -48,6 +48,27 @@ TEST(Options, HelpNeedsNothingElseToBeRight) {
   EXPECT_THAT(help_text(), HasSubstr("--clients"));
 }
 
+TEST(Options, NativeIsADialect) {
+  const auto options = parse({"--dialect", "native", "--publishers", "0"});
+  ASSERT_TRUE(options.ok()) << options.error();
+  EXPECT_EQ(options->dialect, native);
+  EXPECT_EQ(options->publishers, 0);
+  EXPECT_FALSE(parse({})->publishers);
+}
+
+TEST(Options, AScenarioSetsDefaultsThatOthersOverride) {
+  const auto options = parse({"--period", "40", "--scenario", "fanout-5-1000-5-250K"});
+  ASSERT_TRUE(options.ok()) << options.error();
+  EXPECT_EQ(options->scenario, "fanout-5-1000-5-250K");
+  EXPECT_EQ(options->clients, 1000);
+  EXPECT_EQ(options->publishers, 5);
+  EXPECT_EQ(options->payload_bytes, 16);
+  EXPECT_EQ(options->period_ms, 40);
+  EXPECT_EQ(parse({"--scenario", "join-storm", "--keys-loaded", "5"})->keys_loaded, 5);
+  EXPECT_GT(parse({"--scenario", "flood"})->window, 0);
+  EXPECT_THAT(help_text(), HasSubstr("fanout-1-1k"));
+}
+
 struct Mistake {
   std::vector<const char*> arguments;
   const char* named;  // what the error must mention
@@ -70,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{"--client", "5"}, "--client"}, Mistake{{"--clients", "0"}, "--clients"},
         Mistake{{"--clients", "-3"}, "--clients"}, Mistake{{"--rate", "0"}, "--rate"},
         Mistake{{"--rate", "nan"}, "--rate"}, Mistake{{"--period", "0"}, "--period"},
-        Mistake{{"--payload", "27"}, "--payload"}, Mistake{{"--payload", "2000000"}, "--payload"},
+        Mistake{{"--payload", "15"}, "--payload"}, Mistake{{"--payload", "2000000"}, "--payload"},
         Mistake{{"--steps", "10,x"}, "--steps"}, Mistake{{"--steps", "10,,20"}, "--steps"},
         Mistake{{"--steps", "10,0"}, "--steps"}, Mistake{{"--phase", "odd"}, "--phase"},
         Mistake{{"--dialect", "mqtt"}, "--dialect"}, Mistake{{"--keys", "/same"}, "%i"},
@@ -80,6 +101,10 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{"--baseline", "--dialect", "chp"}, "kvsimple"},
         Mistake{{"--baseline", "--proxy", "tcp://h:1"}, "--baseline"},
         Mistake{{"--compare", "--steps", "1"}, "--compare"},
+        Mistake{{"--scenario", "nope"}, "nope"}, Mistake{{"--publishers", "-1"}, "--publishers"},
+        Mistake{{"--window", "1", "--keys", "/a/%i"}, "--window"},
+        Mistake{{"--keys-loaded", "1", "--baseline"}, "--keys-loaded"},
+        Mistake{{"--baseline", "--dialect", "native"}, "kvsimple"},
         Mistake{{"--json", "-", "--csv", "-"}, "--csv"}));
 
 }  // namespace

@@ -56,15 +56,43 @@ TEST(Verdict, NamesEachReason) {
   auto step = clean_step();
   step.served = 98;
   step.totals.converged = 97;
-  step.totals.faults = {
-      .lost = 5, .lost_at_join = 1, .repeated = 6, .out_of_order = 7, .corrupted = 8};
+  step.totals.faults = {.lost = 5,
+                        .lost_at_join = 1,
+                        .incomplete = 2,
+                        .repeated = 6,
+                        .out_of_order = 7,
+                        .unfiltered = 9,
+                        .misapplied = 10,
+                        .corrupted = 8};
   step.processes[0].open_descriptors = 1000;
   const auto verdict = judge({clean_step(), step});
-  EXPECT_THAT(verdict.reasons,
-              ElementsAre(HasSubstr("2 not served"), HasSubstr("5 lost"), HasSubstr("6 repeated"),
-                          HasSubstr("7 out of order"), HasSubstr("8 corrupted"),
-                          HasSubstr("3 not converged"), HasSubstr("p1 uses 1000 of 1024")));
+  EXPECT_THAT(
+      verdict.reasons,
+      ElementsAre(HasSubstr("2 not served"), HasSubstr("Ordered violated 7 times"),
+                  HasSubstr("Unique violated 6 times"), HasSubstr("GapDetected violated 4 times"),
+                  HasSubstr("SnapshotComplete violated 3 times"),
+                  HasSubstr("Converged violated 3 times"), HasSubstr("Filtered violated 9 times"),
+                  HasSubstr("8 corrupted"), HasSubstr("p1 uses 1000 of 1024")));
   EXPECT_THAT(verdict_line(verdict), HasSubstr("FAIL"));
+}
+
+TEST(Verdict, NativeWritesCount) {
+  auto step = clean_step();
+  step.native = true;
+  EXPECT_TRUE(judge({step}).pass());
+  step.totals.faults.misapplied = 1;
+  step.totals.told.refused = 2;
+  step.totals.told.unanswered = 3;
+  EXPECT_THAT(judge({step}).reasons,
+              ElementsAre(HasSubstr("AppliedOnce violated 1 times"), HasSubstr("2 writes refused"),
+                          HasSubstr("3 writes not answered")));
+}
+
+TEST(Verdict, ToldGapsAreNoFault) {
+  auto step = clean_step();
+  step.native = true;
+  step.totals.told = {.gaps = 1, .missed = 5, .by_full = 1, .losses = 1, .repeats = 3};
+  EXPECT_TRUE(judge({step}).pass());
 }
 
 TEST(Verdict, ToleratesDescriptorsUpToNineTenths) {
@@ -101,6 +129,25 @@ TEST(Table, MarksASaturatedHarness) {
   EXPECT_THAT(table_details(step), HasSubstr("saturated"));
 }
 
+TEST(Table, SaysWhatWasFound) {
+  auto step = clean_step();
+  step.totals.faults.out_of_order = 4;
+  step.figures = {{.name = "shard_snapshots", .during = 1, .total = 8}, {.name = "idle"}};
+  auto details = table_details(step);
+  EXPECT_THAT(details, HasSubstr("Ordered 4 Unique 0 GapDetected 0"));
+  EXPECT_THAT(details, HasSubstr("AppliedOnce -"));
+  EXPECT_THAT(details, HasSubstr("shard_snapshots 1/8"));
+  EXPECT_THAT(details, Not(HasSubstr("idle")));
+  EXPECT_THAT(details, Not(HasSubstr("writes acknowledged")));
+  step.native = true;
+  step.totals.told.missed = 77;
+  step.totals.write.record(1500);
+  details = table_details(step);
+  EXPECT_THAT(details, HasSubstr("AppliedOnce 0"));
+  EXPECT_THAT(details, HasSubstr("77 updates missed"));
+  EXPECT_THAT(details, HasSubstr("writes acknowledged: avg 1.50 ms"));
+}
+
 TEST(Table, UnknownFiguresAreDashes) {
   StepResult step{.target = "given", .clients = 1};
   step.processes = {{.role = "proxy", .name = "far", .pid = 1}};
@@ -117,6 +164,8 @@ TEST(Json, HoldsConfigurationStepsAndVerdict) {
   const auto& first = json["steps"].at(0);
   EXPECT_EQ(first["clients"], 100);
   EXPECT_EQ(first["lost"], 2);
+  EXPECT_EQ(first["validators"]["GapDetected"], 2);
+  EXPECT_TRUE(first["validators"]["AppliedOnce"].is_null());
   EXPECT_EQ(first["deliveries_per_second"], 5000);
   EXPECT_NEAR(first["latency_ms"]["p50"].get<double>(), 2, 0.05);
   EXPECT_EQ(first["processes"].at(0)["open_fds"], 790);

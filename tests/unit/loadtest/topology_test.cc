@@ -17,6 +17,7 @@ constexpr const char* document = R"({
   "shards": [{"name": "results", "pid": 11, "partitions": [{"subtree": "/results/"}]}],
   "proxies": [
     {"name": "p1", "pid": 12, "state": "ready", "clients": 3, "max_clients": 300,
+     "http": "h:80", "native": {"requests": "tcp://h:7", "streams": "tcp://h:8"},
      "kvsimple": {"snapshot": "tcp://h:1", "updates": "tcp://h:2", "collector": "tcp://h:3"}},
     {"name": "p2", "pid": 13, "state": "full", "clients": 300, "max_clients": 300,
      "kvsimple": {"snapshot": "tcp://h:4", "updates": "tcp://h:5", "collector": "tcp://h:6"}}]})";
@@ -31,6 +32,17 @@ TEST(Topology, NamesProcessesAndReadyProxies) {
   ASSERT_TRUE(target.ok()) << target.error();
   ASSERT_EQ(target->triples.size(), 1u);
   EXPECT_EQ(target->triples[0].updates, "tcp://h:2");
+  EXPECT_EQ(target->processes[2].http, "h:80");
+  EXPECT_EQ(target->name, "cluster");
+}
+
+TEST(Topology, NamesProxiesOfTheNativeProtocol) {
+  const auto target = cluster_target(*parse_topology(document), native);
+  ASSERT_TRUE(target.ok()) << target.error();
+  ASSERT_EQ(target->natives.size(), 1u);
+  EXPECT_EQ(target->natives[0].name, "p1");
+  EXPECT_EQ(target->natives[0].streams, "tcp://h:8");
+  EXPECT_EQ(target->name, "native");
 }
 
 TEST(Topology, SaysWhyNoProxyWillDo) {
@@ -48,11 +60,31 @@ TEST(Topology, RefusesWhatIsNone) {
 }
 
 TEST(Topology, GivenEndpointsAreTriplesOfPorts) {
-  const auto target = given_target({"tcp://h:5556", "tcp://h:5656"});
+  const auto target = given_target({"tcp://h:5556", "tcp://h:5656"}, Dialect::kvsimple);
   ASSERT_EQ(target.triples.size(), 2u);
   EXPECT_EQ(target.triples[1].snapshot, "tcp://h:5656");
   EXPECT_EQ(target.triples[1].updates, "tcp://h:5657");
   EXPECT_EQ(target.triples[1].collector, "tcp://h:5658");
+}
+
+TEST(Topology, GivenNativeEndpointsArePairsOfPorts) {
+  const auto target = given_target({"tcp://h:5552"}, native);
+  ASSERT_EQ(target.natives.size(), 1u);
+  EXPECT_EQ(target.natives[0].requests, "tcp://h:5552");
+  EXPECT_EQ(target.natives[0].streams, "tcp://h:5553");
+}
+
+TEST(Probe, SumsSeriesOfACounter) {
+  const std::string metrics =
+      "# TYPE gets_total counter\n"
+      "gets_total{kind=\"a\",p=\"x\"} 3\n"
+      "gets_total{kind=\"b\"} 4\n"
+      "gets_total_more{kind=\"a\"} 50\n"
+      "plain_total 7\n";
+  EXPECT_EQ(sum_of(metrics, "gets_total", ""), 7);
+  EXPECT_EQ(sum_of(metrics, "gets_total", "kind=\"a\""), 3);
+  EXPECT_EQ(sum_of(metrics, "plain_total", ""), 7);
+  EXPECT_EQ(sum_of(metrics, "none", ""), 0);
 }
 
 TEST(Probe, ReadsCpuTicksBehindAnyName) {

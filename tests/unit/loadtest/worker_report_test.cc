@@ -20,18 +20,28 @@ WorkerReport one() {
                       .joins = 7,
                       .rejoins = 8,
                       .converged = 9,
-                      .losing = 15};
+                      .losing = 15,
+                      .all_joined_us = 16};
   report.faults = {
       .lost = 10, .lost_at_join = 11, .repeated = 12, .out_of_order = 13, .corrupted = 14};
+  report.faults.incomplete = 17;
+  report.faults.unfiltered = 18;
+  report.faults.misapplied = 19;
+  std::uint64_t next = 20;
+  for (const auto& [name, count] : told_names) report.told.*count = next++;
   report.latency.record(100);
   report.join.record(200);
+  report.write.record(300);
   report.hearing = {0, 2};
   report.heard = {0, 1};
   return report;
 }
 
 TEST(WorkerReport, SurvivesJson) {
-  EXPECT_EQ(to_json(parse_worker_report(to_json(one()))), to_json(one()));
+  const auto parsed = parse_worker_report(to_json(one()));
+  EXPECT_EQ(to_json(parsed), to_json(one()));
+  EXPECT_EQ(parsed.faults, one().faults);
+  EXPECT_EQ(parsed.told.refused, one().told.refused);
 }
 
 TEST(WorkerReport, MergesIntoTheAccountOfAll) {
@@ -43,7 +53,10 @@ TEST(WorkerReport, MergesIntoTheAccountOfAll) {
   merged.merge(other);
   EXPECT_EQ(merged.sent, 2u);
   EXPECT_EQ(merged.window_s, 4);
+  EXPECT_EQ(merged.all_joined_us, 16);
   EXPECT_EQ(merged.faults.corrupted, 28u);
+  EXPECT_EQ(merged.told.gaps, 40u);
+  EXPECT_EQ(merged.write.count(), 2u);
   EXPECT_EQ(merged.latency.count(), 2u);
   EXPECT_THAT(merged.hearing, ElementsAre(0, 1, 2, 3));
   EXPECT_THAT(merged.heard, ElementsAre(0, 1, 3));
@@ -55,6 +68,7 @@ TEST(WorkerReport, ServedMeansHearingAndHeard) {
   report.heard = {0, 3};
   // 1 sent nothing yet; 2 was not heard; 3 does not hear.
   EXPECT_EQ(count_served(report, {4, 0, 4, 4}), 2u);
+  EXPECT_EQ(count_served(report, {4, 0}), 3u);  // 2 does not publish
 }
 
 }  // namespace

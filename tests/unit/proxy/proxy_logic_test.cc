@@ -63,8 +63,11 @@ TEST(FlushPacer, FollowsTheCostWithinItsBounds) {
     pacer.flushed(start);
     pacer.measure(cpu += cost);
   };
-  flush_at_cost(50ms);
-  EXPECT_EQ(pacer.interval(), 20ms);
+  flush_at_cost(3ms);
+  EXPECT_EQ(pacer.interval(), 20ms) << "30 ms would be more than latency allows";
+  for (int i = 0; i < 50; ++i) flush_at_cost(10ms);
+  EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 40'000, 100)
+      << "beyond a quarter of a core it is the CPU that all would wait for";
   for (int i = 0; i < 50; ++i) flush_at_cost(100us);
   EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 1000, 10);
   const auto settled = pacer.interval();

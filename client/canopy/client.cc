@@ -1,0 +1,206 @@
+#include "client/canopy/client.h"
+
+#include <random>
+#include <stdexcept>
+
+#include "client/canopy/engine.h"
+
+namespace canopy {
+namespace {
+
+wire::Write to_write(std::string_view key, std::string_view value, const PutOptions& options) {
+  wire::Write write{.key = std::string(key),
+                    .value = std::string(value),
+                    .ttl_ms = options.ttl.count(),
+                    .properties = options.properties};
+  if (options.if_revision) write.if_revision = keyspace::Revision(*options.if_revision);
+  return write;
+}
+
+wire::Write to_write(std::string_view key, const EraseOptions& options) {
+  wire::Write write{.key = std::string(key), .deletes = true};
+  if (options.if_revision) write.if_revision = keyspace::Revision(*options.if_revision);
+  return write;
+}
+
+Entry to_entry(client::Answer::Entry&& entry) {
+  return {.key = std::move(entry.key),
+          .value = std::move(entry.value),
+          .properties = std::move(entry.properties),
+          .revision = entry.revision.value(),
+          .expires_at_ms = entry.expires_at_ms};
+}
+
+std::vector<Entry> to_entries(client::Answer&& answer) {
+  std::vector<Entry> entries;
+  entries.reserve(answer.entries.size());
+  for (auto& entry : answer.entries) entries.push_back(to_entry(std::move(entry)));
+  return entries;
+}
+
+client::Target target_at(const std::string& endpoint) {
+  auto target = client::target_at(endpoint);
+  if (!target) throw std::invalid_argument("canopy: " + target.error());
+  return *target;
+}
+
+client::Settings to_settings(const Options& options) {
+  client::Settings settings;
+  for (const std::string& each : options.proxies) settings.proxies.push_back(target_at(each));
+  for (const std::string& each : options.brokers) {
+    settings.brokers.push_back(target_at(each).requests);
+  }
+  if (settings.proxies.empty() && settings.brokers.empty()) {
+    throw std::invalid_argument("canopy: neither a broker nor a proxy is given");
+  }
+  std::random_device device;
+  while (settings.client.size() < wire::native::client_id_bytes) {
+    settings.client += static_cast<char>(device());
+  }
+  settings.seed = (std::uint64_t{device()} << 32) | device();
+  return settings;
+}
+
+// Of the answer to a read that may hold more than the key, if that ends with '/'.
+std::optional<Entry> find(client::Answer&& answer, std::string_view key) {
+  for (auto& entry : answer.entries) {
+    if (entry.key == key) return to_entry(std::move(entry));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+// --- Batch -------------------------------------------------------------------------------------
+
+struct Batch::Impl {
+  std::vector<wire::Write> writes;
+};
+
+Batch::Batch() : impl_(std::make_unique<Impl>()) {}
+Batch::Batch(const Batch& other) : impl_(std::make_unique<Impl>(*other.impl_)) {}
+Batch::Batch(Batch&& other) noexcept = default;
+Batch& Batch::operator=(const Batch& other) {
+  impl_ = std::make_unique<Impl>(*other.impl_);
+  return *this;
+}
+Batch& Batch::operator=(Batch&& other) noexcept = default;
+Batch::~Batch() = default;
+
+Batch& Batch::put(std::string_view key, std::string_view value, const PutOptions& options) {
+  impl_->writes.push_back(to_write(key, value, options));
+  return *this;
+}
+
+Batch& Batch::erase(std::string_view key, const EraseOptions& options) {
+  impl_->writes.push_back(to_write(key, options));
+  return *this;
+}
+
+std::size_t Batch::size() const { return impl_->writes.size(); }
+
+// --- Subscription ------------------------------------------------------------------------------
+
+Subscription::Subscription() noexcept = default;
+Subscription::Subscription(std::weak_ptr<Engine> engine, std::uint64_t id)
+    : engine_(std::move(engine)), id_(id) {}
+Subscription::Subscription(Subscription&& other) noexcept = default;
+Subscription& Subscription::operator=(Subscription&& other) noexcept {
+  if (this == &other) return *this;
+  reset();
+  engine_ = std::move(other.engine_);
+  id_ = other.id_;
+  return *this;
+}
+Subscription::~Subscription() { reset(); }
+
+void Subscription::reset() {
+  const auto engine = std::exchange(engine_, {}).lock();
+  if (engine) engine->unwatch(id_);
+}
+
+// --- Client ------------------------------------------------------------------------------------
+
+Client::Client(const Options& options)
+    : engine_(std::make_shared<Engine>(to_settings(options), options.timeout)) {}
+
+Client::~Client() { engine_->stop(); }
+
+std::uint64_t Client::put(std::string_view key, std::string_view value, const PutOptions& options) {
+  return engine_->wait(engine_->to_write({to_write(key, value, options)})).revision.value();
+}
+
+std::uint64_t Client::erase(std::string_view key, const EraseOptions& options) {
+  return engine_->wait(engine_->to_write({to_write(key, options)})).revision.value();
+}
+
+std::uint64_t Client::apply(const Batch& batch) {
+  return engine_->wait(engine_->to_write(batch.impl_->writes)).revision.value();
+}
+
+namespace {
+
+Engine::Done tell(WriteDone done) {
+  return [done = std::move(done)](const client::Answer& answer) {
+    if (answer.ok()) return done(nullptr, answer.revision.value());
+    const Error error = to_error(answer);
+    done(&error, 0);
+  };
+}
+
+}  // namespace
+
+void Client::put(std::string_view key, std::string_view value, const PutOptions& options,
+                 WriteDone done) {
+  engine_->call(engine_->to_write({to_write(key, value, options)}), tell(std::move(done)));
+}
+
+void Client::erase(std::string_view key, const EraseOptions& options, WriteDone done) {
+  engine_->call(engine_->to_write({to_write(key, options)}), tell(std::move(done)));
+}
+
+void Client::apply(const Batch& batch, WriteDone done) {
+  engine_->call(engine_->to_write(batch.impl_->writes), tell(std::move(done)));
+}
+
+std::optional<Entry> Client::get(std::string_view key) {
+  return find(engine_->wait(engine_->to_get(key)), key);
+}
+
+std::vector<Entry> Client::list(std::string_view subtree) {
+  return to_entries(engine_->wait(engine_->to_list(subtree)));
+}
+
+void Client::get(std::string_view key, GetDone done) {
+  engine_->call(engine_->to_get(key),
+                [done = std::move(done), key = std::string(key)](client::Answer answer) {
+                  if (answer.ok()) return done(nullptr, find(std::move(answer), key));
+                  const Error error = to_error(answer);
+                  done(&error, std::nullopt);
+                });
+}
+
+void Client::list(std::string_view subtree, ListDone done) {
+  engine_->call(engine_->to_list(subtree), [done = std::move(done)](client::Answer answer) {
+    if (answer.ok()) return done(nullptr, to_entries(std::move(answer)));
+    const Error error = to_error(answer);
+    done(&error, {});
+  });
+}
+
+Subscription Client::watch(std::string_view subtree, Watcher watcher, const WatchOptions& options) {
+  wire::native::Subscription subscription{.subtree = std::string(subtree),
+                                          .latest_ms = UINT32_MAX,  // refused
+                                          .lz4 = options.compress};
+  if (options.latest.count() >= 0 && options.latest.count() <= wire::native::max_latest_ms) {
+    subscription.latest_ms = static_cast<std::uint32_t>(options.latest.count());
+  }
+  return {engine_, engine_->watch(std::move(subscription), std::move(watcher))};
+}
+
+Subscription Client::watch(std::string_view subtree, std::function<void(const Change&)> on_change,
+                           const WatchOptions& options) {
+  return watch(subtree, Watcher{.on_change = std::move(on_change)}, options);
+}
+
+}  // namespace canopy

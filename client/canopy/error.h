@@ -1,0 +1,47 @@
+// Why a call failed.
+#pragma once
+
+#include <canopy/export.h>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace canopy {
+
+// Numbers 1 to 63 are those of the protocol (docs/protocol.md has the table); those from 64 on are
+// the library's own. The ones that programs may want to tell apart have a name here.
+class CANOPY_EXPORT Error : public std::runtime_error {
+ public:
+  enum Number : unsigned {
+    too_large = 4,
+    bad_key = 5,
+    bad_subtree = 6,
+    several_partitions = 8,  // the writes of a batch belong to more than one partition
+    revision_mismatch = 10,  // if_revision is not that of the entry: see revision()
+    not_kept = 11,           // if_revision on a partition that keeps no state
+    busy = 33,               // too many calls wait already
+    timeout = 64,            // no success in time; a write may still be, or have been, applied
+    closed = 65,             // the client was destroyed first; likewise
+  };
+
+  Error(unsigned number, const std::string& text, std::uint64_t revision);
+  Error(const Error&);
+  Error& operator=(const Error&);
+  ~Error() override;
+
+  unsigned number() const noexcept { return number_; }
+  // "revision_mismatch", "timeout"; empty for a number of a newer cluster.
+  const char* name() const noexcept;
+  // Whether the same call may succeed later. Retriable refusals of the cluster have been retried by
+  // then, for as long as the client's timeout.
+  bool retriable() const noexcept { return number_ >= 32 && number_ != closed; }
+  // revision_mismatch: of the entry that is there; 0: there is none.
+  std::uint64_t revision() const noexcept { return revision_; }
+
+ private:
+  unsigned number_;
+  std::uint64_t revision_;
+};
+
+}  // namespace canopy

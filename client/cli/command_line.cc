@@ -1,0 +1,312 @@
+#include "client/cli/command_line.h"
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <sstream>
+
+#include "client/cli/text.h"
+#include "core/config/endpoint.h"
+#include "core/keyspace/key.h"
+#include "core/wire/native.h"
+
+namespace canopy::client::cli {
+namespace {
+
+namespace po = boost::program_options;
+using namespace std::chrono_literals;
+
+constexpr const char* default_broker = "tcp://127.0.0.1:5550";
+
+struct Option {
+  const char* name;         // with its letter
+  const char* placeholder;  // null: a flag
+  const char* help;
+};
+const std::vector<Option> options = {
+    {"ttl", "DURATION", "the key is deleted after this time"},
+    {"if-revision", "N", "only if this is the key's revision; 0: only if there is no such key"},
+    {"latest", "DURATION", "only the latest value of each key, this often (up to 60s)"},
+    {"json", nullptr, "JSON instead of text"},
+    {"broker", "ENDPOINT[,...]", "the cluster (CANOPY_BROKER, or tcp://127.0.0.1:5550)"},
+    {"timeout", "DURATION", "how long to wait for an answer (5s)"},
+    {"help,h", nullptr, "print this text and exit"},
+    {"version", nullptr, "print the version and exit"},
+};
+const std::vector<std::string> options_of_all = {"broker", "timeout", "help", "version"};
+
+struct Usage {
+  Action action;
+  std::string name;
+  std::vector<std::string> arguments;
+  std::vector<std::string> options;
+  std::string summary;
+  std::string details;
+};
+const std::vector<Usage> usages = {
+    {Action::put,
+     "put",
+     {"KEY", "VALUE"},
+     {"ttl", "if-revision"},
+     "sets a key and prints its new revision",
+     "VALUE - is read from standard input, up to its end. Put -- before a KEY or VALUE that "
+     "begins\n"
+     "with '-'. When the revision is not the one that was named, the exit code is 3.\n"},
+    {Action::get,
+     "get",
+     {"KEY"},
+     {},
+     "prints the value of a key",
+     "The value is printed as it is, followed by a line feed on a terminal only. Without such a "
+     "key\n"
+     "the exit code is 1.\n"},
+    {Action::erase,
+     "delete",
+     {"KEY"},
+     {"if-revision"},
+     "deletes a key and prints the revision of that",
+     "It is no error if there is no such key. When the revision is not the one that was named, "
+     "the\n"
+     "exit code is 3.\n"},
+    {Action::list,
+     "list",
+     {"SUBTREE"},
+     {},
+     "prints the keys of a subtree: key, revision, value",
+     "One line a key, sorted, separated by tabs; \\n, \\t, \\\\ and \\xNN stand for what would not "
+     "fit\n"
+     "in a line of text.\n"},
+    {Action::watch,
+     "watch",
+     {"SUBTREE"},
+     {"latest", "json"},
+     "prints what is there, then every change as it comes",
+     "One line an event, separated by tabs, escaped like those of list:\n"
+     "  PUT key revision value      DEL key revision\n"
+     "  GAP n                       n updates were missed (? if nobody knows); a RESYNC follows\n"
+     "  RESYNC changes|full         all that was missed has been told\n"
+     "As JSON: {\"type\",\"key\",\"revision\",\"value\"}, {\"type\",\"updates\"}, "
+     "{\"type\",\"how\"}; bytes that\n"
+     "are not UTF-8 are in \"key_base64\" and \"value_base64\". Ends with Ctrl-C or TERM, exit "
+     "code 0.\n"},
+    {Action::status,
+     "status",
+     {},
+     {"json"},
+     "prints how the shards and proxies are doing",
+     "The exit code is 1 when one of them is not well.\n"},
+    {Action::drain,
+     "drain",
+     {"PROXY"},
+     {},
+     "has a proxy send its clients elsewhere and stop",
+     "Returns at once; the broker does not start the proxy again.\n"},
+};
+
+po::options_description describe(const char* title, const std::vector<std::string>& names) {
+  po::options_description described(title, 100);
+  for (const Option& option : options) {
+    const std::string name = option.name;
+    if (std::ranges::find(names, name.substr(0, name.find(','))) == names.end()) continue;
+    if (option.placeholder == nullptr) {
+      described.add_options()(option.name, option.help);
+    } else {
+      const auto value = po::value<std::string>()->value_name(option.placeholder);
+      described.add_options()(option.name, value, option.help);
+    }
+  }
+  return described;
+}
+
+std::string synopsis(const Usage& usage) {
+  std::string text = usage.name;
+  for (const std::string& argument : usage.arguments) text += " " + argument;
+  return text;
+}
+
+std::string help_text() {
+  std::ostringstream text;
+  text << "Reads, writes and watches the keys of a Canopy cluster.\n\n"
+          "Usage: canopy COMMAND [options]\n\nCommands:\n";
+  for (const Usage& usage : usages) {
+    std::string left = synopsis(usage);
+    left.resize(16, ' ');
+    text << "  " << left << "  " << usage.summary << "\n";
+  }
+  text
+      << "\nA SUBTREE is a prefix that ends with '/', a single key, or * for everything. "
+         "Durations\n"
+         "are such as 500ms, 5s or 2m. `canopy COMMAND --help` tells more.\n\n"
+      << describe("Options", options_of_all)
+      << "\nExit codes: 0 done; 1 no such key, or something is not well; 2 wrong usage; 3 refused\n"
+         "by the cluster; 4 nobody answered in time; 5 standard input or output failed.\n";
+  return text.str();
+}
+
+std::string help_text(const Usage& usage) {
+  std::ostringstream text;
+  text << "canopy " << usage.name << " " << usage.summary << ".\n\nUsage: canopy "
+       << synopsis(usage) << " [options]\n\n"
+       << usage.details << "\n";
+  auto names = usage.options;
+  names.insert(names.end(), options_of_all.begin(), options_of_all.end());
+  text << describe("Options", names);
+  return text.str();
+}
+
+// What is wrong, and where to read how it would be right.
+Parting wrong(const std::string& what, const Usage* usage = nullptr) {
+  const std::string topic = usage == nullptr ? "" : usage->name + " ";
+  return {Exit::wrong_usage, "canopy: " + what + " (see canopy " + topic + "--help)\n"};
+}
+
+// Throws po::error.
+po::variables_map read_words(const std::vector<std::string>& words) {
+  std::vector<std::string> names = options_of_all;
+  for (const Usage& usage : usages) {
+    names.insert(names.end(), usage.options.begin(), usage.options.end());
+  }
+  po::options_description known = describe("", names);
+  known.add_options()("words", po::value<std::vector<std::string>>());
+  using Style = po::command_line_style::style_t;
+  po::variables_map given;
+  po::store(po::command_line_parser(words)
+                .options(known)
+                .positional(po::positional_options_description().add("words", -1))
+                .style(Style::default_style & ~Style::allow_guessing)
+                .run(),
+            given);
+  return given;
+}
+
+std::string text_of(const po::variables_map& given, const char* option) {
+  return given.count(option) == 0 ? std::string() : given[option].as<std::string>();
+}
+
+base::Result<std::vector<std::string>> parse_brokers(const std::string& text) {
+  std::vector<std::string> brokers;
+  std::istringstream list(text);
+  for (std::string each; std::getline(list, each, ',');) {
+    const auto address = config::parse_endpoint(each);
+    if (!address) return base::Error{address.error()};
+    if (!address->ipc && !address->port) return base::Error{"'" + each + "' needs a port number"};
+    brokers.push_back(std::move(each));
+  }
+  if (brokers.empty()) return base::Error{"'" + escaped(text) + "' names no broker"};
+  return brokers;
+}
+
+// Why this cannot be a key; empty when it can.
+std::string key_fault(const std::string& key) {
+  switch (keyspace::check_key(key)) {
+    case keyspace::KeyFault::none: return "";
+    case keyspace::KeyFault::empty: return "the key is empty";
+    case keyspace::KeyFault::too_long: return "'" + escaped(key) + "' is longer than 255 bytes";
+    case keyspace::KeyFault::control_character:
+      return "'" + escaped(key) + "' holds a control character";
+    case keyspace::KeyFault::reserved_word: return "'" + key + "' is reserved";
+  }
+  return "";
+}
+
+base::Status take_subject(const std::string& word, Command& command) {
+  const bool of_subtree = command.action == Action::list || command.action == Action::watch;
+  command.subject = of_subtree && word == "*" ? "" : word;
+  if (command.action == Action::drain || (of_subtree && command.subject.empty())) return {};
+  const std::string fault = key_fault(word);
+  return fault.empty() ? base::Status() : base::Error{fault};
+}
+
+base::Status take_duration(const po::variables_map& given, const char* option, base::Duration most,
+                           base::Duration& target) {
+  if (given.count(option) == 0) return {};
+  const auto duration = parse_duration(text_of(given, option));
+  if (!duration) return base::Error{"--" + std::string(option) + ": " + duration.error()};
+  if (*duration > most) {
+    return base::Error{"--" + std::string(option) + ": more than " + to_text(most)};
+  }
+  target = *duration;
+  return {};
+}
+
+base::Status take_options(const po::variables_map& given, const std::string& broker_variable,
+                          Command& command) {
+  const bool flag = given.count("broker") != 0;
+  const std::string list = flag                      ? text_of(given, "broker")
+                           : broker_variable.empty() ? std::string(default_broker)
+                                                     : broker_variable;
+  auto brokers = parse_brokers(list);
+  if (!brokers) return base::Error{(flag ? "--broker: " : "CANOPY_BROKER: ") + brokers.error()};
+  command.brokers = std::move(*brokers);
+  command.json = given.count("json") != 0;
+  command.timeout = 5s;
+  const base::Duration most_ttl = std::chrono::milliseconds(wire::native::max_ttl_ms);
+  const base::Duration most_latest = std::chrono::milliseconds(wire::native::max_latest_ms);
+  for (auto status : {take_duration(given, "timeout", 24h, command.timeout),
+                      take_duration(given, "ttl", most_ttl, command.ttl),
+                      take_duration(given, "latest", most_latest, command.latest)}) {
+    if (!status) return status;
+  }
+  if (given.count("if-revision") != 0) {
+    const auto number = parse_number(text_of(given, "if-revision"));
+    if (!number) return base::Error{"--if-revision: " + number.error()};
+    command.if_revision = keyspace::Revision(*number);
+  }
+  return {};
+}
+
+std::variant<Command, Parting> make_command(const Usage& usage, const po::variables_map& given,
+                                            const std::vector<std::string>& arguments,
+                                            const std::string& broker_variable) {
+  std::vector<std::string> taken = usage.options;
+  taken.insert(taken.end(), options_of_all.begin(), options_of_all.end());
+  for (const auto& [option, value] : given) {
+    if (option == "words" || std::ranges::find(taken, option) != taken.end()) continue;
+    return wrong(usage.name + " takes no --" + option, &usage);
+  }
+  if (arguments.size() < usage.arguments.size()) {
+    return wrong(usage.name + ": " + usage.arguments[arguments.size()] + " is missing", &usage);
+  }
+  if (arguments.size() > usage.arguments.size()) {
+    return wrong(usage.name + ": '" + escaped(arguments[usage.arguments.size()]) + "' is too much",
+                 &usage);
+  }
+  Command command{.action = usage.action};
+  if (!arguments.empty()) {
+    const auto status = take_subject(arguments[0], command);
+    if (!status) return wrong(usage.name + ": " + status.error(), &usage);
+  }
+  if (arguments.size() == 2) {
+    command.value_from_stdin = arguments[1] == "-";
+    if (!command.value_from_stdin) command.value = arguments[1];
+  }
+  const auto status = take_options(given, broker_variable, command);
+  if (!status) return wrong(status.error(), &usage);
+  return command;
+}
+
+}  // namespace
+
+std::variant<Command, Parting> parse_command_line(const std::vector<std::string>& words,
+                                                  const std::string& broker_variable) {
+  po::variables_map given;
+  try {
+    given = read_words(words);
+  } catch (const po::unknown_option& fault) {
+    return wrong(escaped(fault.what()) + "; -- ends the options");
+  } catch (const po::error& fault) {
+    return wrong(escaped(fault.what()));
+  }
+  if (given.count("version") != 0) return Parting{Exit::ok, "canopy " CANOPY_VERSION "\n"};
+  std::vector<std::string> arguments;
+  if (given.count("words") != 0) arguments = given["words"].as<std::vector<std::string>>();
+  if (arguments.empty()) {
+    return given.count("help") != 0 ? Parting{Exit::ok, help_text()} : wrong("COMMAND is missing");
+  }
+  const auto usage = std::ranges::find(usages, arguments.front(), &Usage::name);
+  if (usage == usages.end()) return wrong("'" + escaped(arguments.front()) + "' is no command");
+  if (given.count("help") != 0) return Parting{Exit::ok, help_text(*usage)};
+  arguments.erase(arguments.begin());
+  return make_command(*usage, given, arguments, broker_variable);
+}
+
+}  // namespace canopy::client::cli

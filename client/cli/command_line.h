@@ -1,0 +1,50 @@
+// What the words after `canopy` ask for. Pure; Boost.Program_options.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/keyspace/revision.h"
+
+namespace canopy::client::cli {
+
+// Exit codes; they are part of the interface.
+enum class Exit : int {
+  ok = 0,
+  absent = 1,       // get: no such key; status: something is not well
+  wrong_usage = 2,  // of the command line
+  refused = 3,      // by the cluster: the same again would be refused again
+  no_answer = 4,    // nobody there, or none in time
+  broken = 5,       // standard input or output
+};
+
+enum class Action { put, get, erase, list, watch, status, drain };
+
+struct Command {
+  Action action = Action::status;
+  std::vector<std::string> brokers{};
+  base::Duration timeout{};
+  std::string subject{};  // key, subtree ("" is the root) or name of a proxy
+  std::string value{};
+  bool value_from_stdin = false;
+  base::Duration ttl{};  // 0: none
+  std::optional<keyspace::Revision> if_revision{};
+  base::Duration latest{};  // 0: every update
+  bool json = false;
+};
+
+// There is nothing to do but to print this: on stdout when all is well, else on stderr.
+struct Parting {
+  Exit exit = Exit::ok;
+  std::string text{};
+};
+
+// `words` without the program's own name. `broker_variable`: CANOPY_BROKER, or empty.
+std::variant<Command, Parting> parse_command_line(const std::vector<std::string>& words,
+                                                  const std::string& broker_variable);
+
+}  // namespace canopy::client::cli

@@ -1,0 +1,180 @@
+#include "client/cli/commands.h"
+
+#include <algorithm>
+
+#include "client/cli/broker_call.h"
+#include "client/cli/lines.h"
+#include "client/cli/output.h"
+#include "client/cli/session_loop.h"
+#include "client/cli/status.h"
+#include "client/cli/text.h"
+#include "client/cli/watcher.h"
+#include "core/base/limits.h"
+
+namespace canopy::client::cli {
+namespace {
+
+namespace native = wire::native;
+
+constexpr CallId only = 1;
+
+Exit fail(Exit exit, const std::string& why) {
+  complain(why);
+  return exit;
+}
+
+Exit print_result(std::string_view text) {
+  const auto status = print(text);
+  return status ? Exit::ok : fail(Exit::broken, status.error());
+}
+
+// One call of a session, and its answer.
+class Call final : private Events {
+ public:
+  explicit Call(const Command& command) : command_(command), loop_(command.brokers, *this) {}
+
+  Answer write(wire::Write write) {
+    loop_.session().write(only, {std::move(write)}, loop_.loop().now(), command_.timeout);
+    return wait();
+  }
+  Answer read() {
+    loop_.session().read(only, command_.subject, loop_.loop().now(), command_.timeout);
+    return wait();
+  }
+
+ private:
+  Answer wait() {
+    if (!answer_) loop_.run();
+    if (answer_->number == timed_out) explain();
+    return std::move(*answer_);
+  }
+
+  void answered(CallId, Answer answer) override {
+    answer_ = std::move(answer);
+    sent_ |= loop_.session().linked();
+    loop_.stop();
+  }
+  void contact(bool present) override {
+    contact_ = present;
+    sent_ |= present;
+  }
+  void changed(WatchId, const Change&) override {}
+  void synced(WatchId, const Synced&) override {}
+  void missed(WatchId, std::optional<std::uint64_t>) override {}
+  void refused(WatchId, const Answer&) override {}
+
+  // The session does not say whom it could not reach.
+  void explain() {
+    if (!contact_) answer_->text = loop_.standstill();
+    const bool writes = command_.action == Action::put || command_.action == Action::erase;
+    if (writes && sent_) answer_->text += " (it may have been applied)";
+  }
+
+  const Command& command_;
+  bool contact_ = false;
+  bool sent_ = false;  // to some proxy
+  std::optional<Answer> answer_;
+  SessionLoop loop_;
+};
+
+std::string mismatch(const Command& command, keyspace::Revision found) {
+  const std::string key = escaped(command.subject);
+  const std::string wanted = std::to_string(command.if_revision->value());
+  if (found.value() == 0) return key + " is absent, not at revision " + wanted;
+  const std::string revision = std::to_string(found.value());
+  if (command.if_revision->value() == 0) return key + " exists, at revision " + revision;
+  return key + " has revision " + revision + ", not " + wanted;
+}
+
+Exit fail(const Command& command, const Answer& answer) {
+  if (answer.number == static_cast<unsigned>(wire::Fault::revision_mismatch)) {
+    return fail(Exit::refused, mismatch(command, answer.revision));
+  }
+  const bool asked = answer.number < static_cast<unsigned>(wire::Fault::partition_unavailable);
+  const std::string subject = command.subject.empty() ? "*" : escaped(command.subject);
+  return fail(asked ? Exit::refused : Exit::no_answer, subject + ": " + escaped(answer.text));
+}
+
+Exit write(const Command& command) {
+  wire::Write write{
+      .key = command.subject,
+      .value = command.value,
+      .deletes = command.action == Action::erase,
+      .ttl_ms = std::chrono::duration_cast<std::chrono::milliseconds>(command.ttl).count(),
+      .if_revision = command.if_revision};
+  if (command.value_from_stdin) {
+    auto input = read_input(base::max_value_bytes);
+    if (!input) return fail(Exit::broken, input.error());
+    write.value = std::move(*input);
+  }
+  const Answer answer = Call(command).write(std::move(write));
+  if (!answer.ok()) return fail(command, answer);
+  return print_result(std::to_string(answer.revision.value()) + "\n");
+}
+
+Exit get(const Command& command) {
+  const Answer answer = Call(command).read();
+  if (!answer.ok()) return fail(command, answer);
+  // A key that ends with '/' is read together with what is below it.
+  const auto entry = std::ranges::find(answer.entries, command.subject, &Answer::Entry::key);
+  if (entry == answer.entries.end())
+    return fail(Exit::absent, escaped(command.subject) + " is absent");
+  return print_result(prints_to_terminal() ? entry->value + "\n" : entry->value);
+}
+
+Exit list(const Command& command) {
+  const Answer answer = Call(command).read();
+  if (!answer.ok()) return fail(command, answer);
+  std::string text;
+  for (const Answer::Entry& entry : answer.entries) text += entry_line(entry);
+  return print_result(text);
+}
+
+// The answer of the wanted kind; else it has been said why there is none.
+template <typename Wanted>
+std::optional<Wanted> ask(const Command& command, const std::string& question, Exit& exit) {
+  auto answer = ask_brokers(command.brokers, question, command.timeout);
+  if (!answer) {
+    exit = fail(Exit::no_answer, answer.error());
+    return std::nullopt;
+  }
+  if (auto* wanted = std::get_if<Wanted>(&*answer)) return std::move(*wanted);
+  const auto* refusal = std::get_if<native::Refusal>(&*answer);
+  exit = fail(Exit::refused, refusal ? escaped(refusal->text) : "the broker answers otherwise");
+  return std::nullopt;
+}
+
+Exit show_status(const Command& command) {
+  Exit exit = Exit::ok;
+  const auto members =
+      ask<native::Members>(command, native::encode(native::Directory{.request = 1}), exit);
+  if (!members) return exit;
+  const ClusterStatus status = status_of(*members);
+  exit = print_result(command.json ? to_json(status) : to_table(status));
+  if (exit == Exit::ok && !status.well()) return Exit::absent;
+  return exit;
+}
+
+Exit drain(const Command& command) {
+  Exit exit = Exit::ok;
+  ask<native::Drained>(command,
+                       native::encode(native::Drain{.request = 1, .name = command.subject}), exit);
+  return exit;
+}
+
+}  // namespace
+
+Exit run(const Command& command) {
+  switch (command.action) {
+    case Action::put:
+    case Action::erase: return write(command);
+    case Action::get: return get(command);
+    case Action::list: return list(command);
+    case Action::watch: return Watcher(command).run();
+    case Action::status: return show_status(command);
+    case Action::drain: return drain(command);
+  }
+  return Exit::wrong_usage;
+}
+
+}  // namespace canopy::client::cli

@@ -1,0 +1,11 @@
+// Each command, from question to answer.
+#pragma once
+
+#include "client/cli/command_line.h"
+
+namespace canopy::client::cli {
+
+// Prints the result on standard output, or one line on standard error that says what failed.
+Exit run(const Command& command);
+
+}  // namespace canopy::client::cli

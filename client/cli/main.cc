@@ -1,0 +1,21 @@
+// canopy: the command line of a cluster.
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "client/cli/command_line.h"
+#include "client/cli/commands.h"
+#include "client/cli/output.h"
+
+int main(int argc, char** argv) {
+  using namespace canopy::client::cli;
+  reserve_descriptors();
+  std::signal(SIGPIPE, SIG_DFL);  // whoever started us may have ignored it
+  const char* broker = std::getenv("CANOPY_BROKER");
+  const auto line = parse_command_line({argv + 1, argv + argc}, broker == nullptr ? "" : broker);
+  if (const auto* parting = std::get_if<Parting>(&line)) {
+    std::fputs(parting->text.c_str(), parting->exit == Exit::ok ? stdout : stderr);
+    return static_cast<int>(parting->exit);
+  }
+  return static_cast<int>(run(std::get<Command>(line)));
+}

@@ -1,0 +1,51 @@
+#include "client/cli/session_loop.h"
+
+#include <random>
+
+#include "client/cli/broker_call.h"
+
+namespace canopy::client::cli {
+namespace {
+
+namespace native = wire::native;
+
+// A broker that is there answers sooner.
+constexpr base::Duration broker_patience = std::chrono::milliseconds(500);
+
+Settings settings_for(const std::vector<std::string>& brokers) {
+  std::random_device random;
+  Settings settings{.brokers = brokers, .proxies = {}, .client = {}, .seed = random()};
+  while (settings.client.size() < native::client_id_bytes) {
+    settings.client += static_cast<char>(random());
+  }
+  return settings;
+}
+
+}  // namespace
+
+SessionLoop::SessionLoop(std::vector<std::string> brokers, Events& events)
+    : brokers_(std::move(brokers)),
+      sockets_(context_, loop_, session_),
+      session_(settings_for(brokers_), sockets_, events) {
+  loop_.on_turn_end([this] {
+    sockets_.end_turn();
+    turn_end_();
+  });
+}
+
+void SessionLoop::run() {
+  sockets_.start();
+  loop_.run();
+}
+
+std::string SessionLoop::standstill() const {
+  if (session_.linked()) {
+    const Target& target = session_.target();
+    return "no answer through the proxy " + target.name + " at " + target.requests;
+  }
+  const native::Directory question{.request = 1, .prefix = "proxies/"};
+  const auto answer = ask_brokers(brokers_, native::encode(question), broker_patience);
+  return answer ? "the cluster has no proxy that takes clients" : answer.error();
+}
+
+}  // namespace canopy::client::cli

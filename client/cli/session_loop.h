@@ -1,0 +1,43 @@
+// A session at work on the calling thread. Events may call stop(), and nothing else.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "client/session.h"
+#include "client/sockets.h"
+#include "core/base/clock.h"
+#include "core/net/loop.h"
+#include "core/net/socket.h"
+
+namespace canopy::client::cli {
+
+class SessionLoop {
+ public:
+  // `brokers` as parse_command_line() lets them pass.
+  SessionLoop(std::vector<std::string> brokers, Events& events);
+
+  // For calls and watches, before run().
+  Session& session() { return session_; }
+  net::Loop& loop() { return loop_; }
+  // At the end of each turn, when all that has arrived is told.
+  void on_turn_end(std::function<void()> handler) { turn_end_ = std::move(handler); }
+
+  void run();
+  void stop() { loop_.stop(); }
+
+  // For when nothing has been heard: who it is that does not answer. May take half a second.
+  std::string standstill() const;
+
+ private:
+  std::vector<std::string> brokers_;
+  base::SystemClock clock_;
+  net::Loop loop_{clock_};
+  net::Context context_;
+  std::function<void()> turn_end_ = [] {};
+  Sockets sockets_;
+  Session session_;
+};
+
+}  // namespace canopy::client::cli

@@ -1,0 +1,134 @@
+#include "client/cli/status.h"
+
+#include <algorithm>
+#include <map>
+
+#include "client/cli/text.h"
+#include "core/coordination/coordinator.h"
+
+namespace canopy::client::cli {
+namespace {
+
+using coordination::PartitionState;
+using Cells = std::vector<std::string>;
+
+// The worst of its partitions, without the reason.
+std::string state_of(const coordination::ShardMember& shard) {
+  std::string state = "ready";
+  for (const PartitionState& partition : shard.partitions) {
+    if (partition.state == "serving") continue;
+    if (partition.state.starts_with("failed")) return "failed";
+    state = partition.state;
+  }
+  return state;
+}
+
+std::string number(std::uint64_t value) { return std::to_string(value); }
+
+std::string revisions_text(const coordination::Vitals& vitals) {
+  std::string text;
+  for (const auto& [subtree, revision] : vitals.revisions) {
+    text += (text.empty() ? "" : " ") + escaped(subtree) + "=" + number(revision);
+  }
+  return text.empty() ? "-" : text;
+}
+
+Cells cells_of(const std::string& role, const Process& process) {
+  Cells cells = {role, escaped(process.name), escaped(process.state),
+                 process.pid == 0 ? "-" : std::to_string(process.pid)};
+  if (const auto& vitals = process.vitals) {
+    cells.insert(cells.end(),
+                 {number(vitals->clients), number(vitals->fds) + "/" + number(vitals->max_fds),
+                  number(vitals->drops), revisions_text(*vitals)});
+  } else {
+    cells.insert(cells.end(), {"-", "-", "-", "-"});
+  }
+  return cells;
+}
+
+std::string json_object(const Process& process) {
+  const auto& vitals = process.vitals;
+  const auto known = [&](std::uint64_t coordination::Vitals::*field) {
+    return vitals ? number((*vitals).*field) : std::string("null");
+  };
+  std::string revisions;
+  if (vitals) {
+    for (const auto& [subtree, revision] : vitals->revisions) {
+      revisions += (revisions.empty() ? "" : ",") + json_string(subtree) + ":" + number(revision);
+    }
+  }
+  return "{" + json_member("name", process.name) + "," + json_member("state", process.state) +
+         ",\"pid\":" + (process.pid == 0 ? "null" : std::to_string(process.pid)) +
+         ",\"clients\":" + known(&coordination::Vitals::clients) +
+         ",\"fds\":" + known(&coordination::Vitals::fds) +
+         ",\"max_fds\":" + known(&coordination::Vitals::max_fds) +
+         ",\"drops\":" + known(&coordination::Vitals::drops) + ",\"revisions\":{" + revisions +
+         "}}";
+}
+
+std::string json_array(const std::vector<Process>& processes) {
+  std::string text;
+  for (const Process& process : processes) text += (text.empty() ? "" : ",") + json_object(process);
+  return "[" + text + "]";
+}
+
+}  // namespace
+
+bool ClusterStatus::well() const {
+  const auto serves = [](const Process& process) {
+    return process.state == "ready" || process.state == "full";
+  };
+  return !shards.empty() && !proxies.empty() && std::ranges::all_of(shards, serves) &&
+         std::ranges::all_of(proxies, serves);
+}
+
+ClusterStatus status_of(const wire::native::Members& members) {
+  ClusterStatus status;
+  std::map<std::string, coordination::Vitals> vitals;
+  for (const auto& [key, json] : members.members) {
+    if (key.starts_with(coordination::shards_prefix)) {
+      const auto shard = coordination::parse_shard_member(json);
+      if (shard) status.shards.push_back({shard->name, state_of(*shard), shard->pid, {}});
+    } else if (key.starts_with(coordination::proxies_prefix)) {
+      const auto proxy = coordination::parse_proxy_member(json);
+      if (proxy) status.proxies.push_back({proxy->name, proxy->state, proxy->pid, {}});
+    } else if (key.starts_with(coordination::vitals_prefix)) {
+      auto said = coordination::parse_vitals(json);
+      if (said) vitals.emplace(said->name, std::move(*said));
+    }
+  }
+  for (auto* processes : {&status.shards, &status.proxies}) {
+    std::ranges::sort(*processes, {}, &Process::name);
+    for (Process& process : *processes) {
+      const auto said = vitals.find(process.name);
+      if (said != vitals.end()) process.vitals = said->second;
+    }
+  }
+  return status;
+}
+
+std::string to_table(const ClusterStatus& status) {
+  std::vector<Cells> rows = {
+      {"ROLE", "NAME", "STATE", "PID", "CLIENTS", "FDS", "DROPS", "REVISIONS"}};
+  for (const Process& shard : status.shards) rows.push_back(cells_of("shard", shard));
+  for (const Process& proxy : status.proxies) rows.push_back(cells_of("proxy", proxy));
+  std::vector<std::size_t> widths(rows.front().size(), 0);
+  for (const Cells& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const Cells& row : rows) {
+    for (std::size_t i = 0; i + 1 < row.size(); ++i) {
+      text += row[i] + std::string(widths[i] - row[i].size() + 2, ' ');
+    }
+    text += row.back() + "\n";
+  }
+  return text;
+}
+
+std::string to_json(const ClusterStatus& status) {
+  return "{\"shards\":" + json_array(status.shards) + ",\"proxies\":" + json_array(status.proxies) +
+         "}\n";
+}
+
+}  // namespace canopy::client::cli

@@ -1,0 +1,35 @@
+// How the processes of a cluster are doing, from what its directory says. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/coordination/member.h"
+#include "core/wire/native.h"
+
+namespace canopy::client::cli {
+
+struct Process {
+  std::string name{};
+  std::string state{};
+  std::int64_t pid = 0;                          // 0: not known
+  std::optional<coordination::Vitals> vitals{};  // absent: it has not said yet
+};
+
+struct ClusterStatus {
+  std::vector<Process> shards{}, proxies{};  // by name
+
+  // Everybody is there and serves; a proxy may be full.
+  bool well() const;
+};
+
+// Members that cannot be read are left out.
+ClusterStatus status_of(const wire::native::Members& members);
+
+std::string to_table(const ClusterStatus& status);
+// {"shards":[…],"proxies":[…]}, with null for what is not known.
+std::string to_json(const ClusterStatus& status);
+
+}  // namespace canopy::client::cli

@@ -1,0 +1,82 @@
+// What a session tells its user: from inside the call of the session that caused it, which may not
+// be called back. Views live until the event returns.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/keyspace/revision.h"
+#include "core/wire/fault.h"
+
+namespace canopy::client {
+
+// Chosen by the user of a session, unique within it.
+using WatchId = std::uint64_t;
+using CallId = std::uint64_t;
+
+// One key of a watched subtree has another value, or none.
+struct Change {
+  std::string_view key{};
+  std::string_view value{};  // empty when deleted
+  std::string_view properties{};
+  keyspace::Revision revision{};   // of a deletion found by a resync: a bound from above
+  std::int64_t expires_at_ms = 0;  // since the Unix epoch; 0: never
+  bool deleted = false;
+  bool live = false;  // else part of a snapshot or resync
+};
+
+// The watcher has been told everything up to one moment; live changes follow.
+struct Synced {
+  enum class How : std::uint8_t {
+    snapshot,  // the first one
+    changes,   // caught up by what had changed
+    full,      // caught up by comparing whole partitions
+  };
+  How how = How::snapshot;
+};
+
+// What became of a call.
+struct Answer {
+  struct Entry {
+    std::string key{};
+    std::string value{};
+    std::string properties{};
+    keyspace::Revision revision{};
+    std::int64_t expires_at_ms = 0;
+  };
+
+  // 0: done. Else the number of a wire::Fault, or one of those below.
+  unsigned number = 0;
+  std::string text{};
+  // Write: of its last operation. revision_mismatch: of the entry that is there (0: none).
+  keyspace::Revision revision{};
+  std::vector<Entry> entries{};  // read: sorted by key
+
+  bool ok() const { return number == 0; }
+};
+// The deadline has passed; a write may or may not be applied.
+inline constexpr unsigned timed_out = 64;
+// The session was closed first; likewise.
+inline constexpr unsigned closed = 65;
+
+class Events {
+ public:
+  virtual ~Events() = default;
+
+  virtual void changed(WatchId watch, const Change& change) = 0;
+  virtual void synced(WatchId watch, const Synced& synced) = 0;
+  // Updates were lost on the way; a resync follows, told by synced(). `updates` is exact, and
+  // absent when the stream has begun anew, so that nobody can know.
+  virtual void missed(WatchId watch, std::optional<std::uint64_t> updates) = 0;
+  // The watch was refused for good, and is over.
+  virtual void refused(WatchId watch, const Answer& why) = 0;
+  // Whether the session has a proxy that it hears from; at first it has none.
+  virtual void contact(bool present) = 0;
+  // Once for each call.
+  virtual void answered(CallId call, Answer answer) = 0;
+};
+
+}  // namespace canopy::client

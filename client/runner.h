@@ -1,0 +1,53 @@
+// A session at work on a thread of its own.
+//
+// post(), stop() and on_thread() may be called from any thread. Events are told on the runner's
+// thread.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "client/session.h"
+#include "client/sockets.h"
+#include "core/base/clock.h"
+#include "core/net/loop.h"
+
+namespace canopy::client {
+
+class Runner {
+ public:
+  using Task = std::function<void(Session& session, base::TimePoint now)>;
+
+  // Starts the thread. `events` outlives stop().
+  Runner(Settings settings, Events& events);
+  ~Runner();
+
+  // The task is run on the thread, in the order of these calls. False once stopped.
+  bool post(Task task);
+  // Runs what was posted, closes the session and ends the thread. Not from the thread itself.
+  void stop();
+  bool on_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
+
+ private:
+  void start_thread();
+  void run();
+  void run_tasks();
+
+  std::mutex mutex_;
+  std::vector<Task> tasks_;  // under the mutex, as is stopped_
+  bool stopped_ = false;
+  int wake_fd_;
+
+  // Of the thread alone.
+  base::SystemClock clock_;
+  net::Loop loop_{clock_};
+  net::Context context_;
+  Sockets sockets_;
+  Session session_;
+
+  std::thread thread_;
+};
+
+}  // namespace canopy::client

@@ -1,0 +1,88 @@
+// The writes of one client that are not answered yet. Pure.
+//
+// A request keeps its number from its first sending until it is answered or given up, so that
+// however often it is sent, and through whichever proxies, it is applied once. It is sent only when
+// no earlier request of this client to one of its keys is open, so that writes to a key are applied
+// in the order they were made. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "client/events.h"
+#include "core/base/clock.h"
+#include "core/wire/native.h"
+
+namespace canopy::client {
+
+class Writes {
+ public:
+  // Numbers from the lowest unanswered one to the highest in use: what a shard keeps for a client.
+  static constexpr std::size_t max_unanswered = 1024;
+  static constexpr base::Duration least_patience = std::chrono::seconds(1);  // then sent again
+  static constexpr base::Duration most_patience = std::chrono::seconds(4);
+  static constexpr base::Duration least_back_off =
+      std::chrono::milliseconds(50);  // of a refused one
+  static constexpr base::Duration most_back_off = std::chrono::seconds(1);
+
+  Writes(std::string client, Events& events, std::uint64_t seed);
+
+  void add(CallId call, std::vector<wire::Write> writes, base::TimePoint deadline);
+  // Requests to be sent now, in order; they then wait for an answer.
+  std::vector<std::string> due(base::TimePoint now);
+  // There is another proxy: what waits for an answer is to be sent again at once.
+  void resend(base::TimePoint now);
+
+  void on_written(const wire::native::Written& written);
+  // False when no request of this number is open.
+  bool on_refusal(const wire::native::Refusal& refusal, base::TimePoint now);
+  void expire(base::TimePoint now);
+  void forgive(base::Duration sleep);
+  void close();
+
+  std::size_t size() const { return calls_.size(); }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  using Ticket = std::uint64_t;  // counts the calls
+  struct Call {
+    CallId id = 0;
+    wire::WriteRequest request{};  // number 0: never sent
+    base::TimePoint deadline{};
+    std::size_t bytes = 0;
+    std::size_t blocked = 0;  // keys of it that an earlier call holds
+    base::TimePoint due{};    // to be sent again
+    int sendings = 0;
+    int refusals = 0;
+    std::string refusal{};  // the last one
+  };
+  using Calls = std::unordered_map<Ticket, Call>;
+
+  std::string encode(Call& call, base::TimePoint now);
+  Calls::iterator find(std::uint64_t number);
+  void end(Calls::iterator call, Answer answer);
+  void release(Ticket ticket, const Call& call);
+  base::Duration jittered(base::Duration least, base::Duration most, int doublings);
+
+  const std::string client_;
+  Events& events_;
+  std::minstd_rand random_;
+  Ticket next_ticket_ = 1;
+  std::uint64_t next_number_ = 1;
+  Calls calls_;
+  std::size_t bytes_ = 0;
+  std::unordered_map<std::string, std::deque<Ticket>> keys_;  // who wants to write it; front may
+  std::set<Ticket> ready_;                                    // never sent, and may be
+  std::map<std::uint64_t, Ticket> sent_;                      // by number
+  base::TimePoint next_due_ = base::TimePoint::max();         // none of them is due before
+  std::set<std::pair<base::TimePoint, Ticket>> deadlines_;
+};
+
+}  // namespace canopy::client

@@ -1,0 +1,42 @@
+// One Clone client, as the guide writes them: DEALER to the snapshot port, SUB to the updates, PUSH
+// (chp: PUB) to the collector.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "core/coordination/member.h"
+#include "core/net/socket.h"
+#include "core/wire/clone.h"
+#include "loadtest/participant.h"
+
+namespace canopy::loadtest {
+
+class CloneClient final : public Participant {
+ public:
+  CloneClient(std::uint32_t id, std::uint32_t tag, Workplace& place);
+
+  base::Status join(std::int64_t now_us) override;
+  void read(std::uint32_t slot) override;
+  bool publish() override;
+  void leave() override;
+
+ private:
+  enum Slot : std::uint32_t { snapshot, updates };
+
+  base::Status connect(const coordination::Triple& triple);
+  void read_snapshot();
+  void on_entry(const net::Message& message);
+  void read_updates();
+  // `now_us` is the time of the last look at the clock.
+  void on_update(const net::Message& message, std::int64_t& now_us);
+  void on_foreign(std::string_view key);
+
+  const wire::clone::Dialect dialect_;
+  const std::uint32_t run_;  // as stamps have it
+  std::int64_t asked_us_ = 0;
+  std::optional<net::Socket> snapshot_, updates_, collector_;
+};
+
+}  // namespace canopy::loadtest

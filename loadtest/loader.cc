@@ -1,0 +1,119 @@
+#include "loadtest/loader.h"
+
+#include <poll.h>
+
+#include <nlohmann/json.hpp>
+
+#include "client/session.h"
+#include "loadtest/child.h"
+#include "loadtest/crew.h"
+#include "loadtest/machine.h"
+#include "loadtest/native_client.h"
+#include "loadtest/payload.h"
+
+namespace canopy::loadtest {
+namespace {
+
+enum class Task : std::uint32_t { load, unload };
+constexpr std::uint32_t loader_id = UINT32_MAX;  // no client's
+constexpr std::size_t most_open = 2048;          // writes that wait for an answer
+constexpr std::int64_t tick_us = 50'000;
+constexpr std::int64_t patience_us = 120'000'000;
+
+class Loader final : private client::Events {
+ public:
+  Loader(const WorkerPlan& plan, Task task)
+      : plan_(plan),
+        task_(task),
+        link_(context_, poll_, 0, 1000, message_),
+        session_(
+            native_settings(plan.target, plan.run, loader_id, static_cast<std::uint32_t>(task)),
+            link_, *this),
+        next_(plan.layout.publishers()) {}
+
+  std::string run() {
+    const std::int64_t give_up = now_us() + patience_us;
+    session_.start(now());
+    while (error_.empty() && answered_ < plan_.layout.writers() - plan_.layout.publishers()) {
+      write();
+      session_.tick(now());
+      poll_.wait(tick_us, [this](Poll::Tag tag) { link_.read(tag.slot, session_); });
+      if (now_us() > give_up) return "the cluster does not acknowledge them";
+    }
+    return error_;
+  }
+
+ private:
+  static base::TimePoint now() { return base::TimePoint(base::Duration(now_us())); }
+
+  void write() {
+    for (; next_ < plan_.layout.writers() && open_ < most_open; ++next_, ++open_) {
+      wire::Write write{.key = plan_.layout.key(next_), .deletes = task_ == Task::unload};
+      if (task_ == Task::load) {
+        write.value.assign(static_cast<std::size_t>(plan_.options.payload_bytes), '.');
+        payload::write(write.value, {.run = payload::run_of(plan_.run),
+                                     .publisher = next_,
+                                     .counter = 1,
+                                     .sent_us = now_us()});
+      }
+      std::vector<wire::Write> writes;
+      writes.push_back(std::move(write));
+      session_.write(next_, std::move(writes), now(), std::chrono::microseconds(patience_us));
+    }
+  }
+
+  void answered(client::CallId call, client::Answer answer) override {
+    const auto writer = static_cast<std::uint32_t>(call);
+    --open_;
+    ++answered_;
+    if (!answer.ok()) error_ = plan_.layout.key(writer) + ": " + answer.text;
+    if (task_ == Task::load) plan_.board.acknowledge(writer, 1);
+  }
+  void changed(client::WatchId, const client::Change&) override {}
+  void synced(client::WatchId, const client::Synced&) override {}
+  void missed(client::WatchId, std::optional<std::uint64_t>) override {}
+  void refused(client::WatchId, const client::Answer&) override {}
+  void contact(bool) override {}
+
+  const WorkerPlan& plan_;
+  const Task task_;
+  net::Context context_;
+  Poll poll_;
+  net::Message message_;
+  NativeLink link_;
+  client::Session session_;
+  std::uint32_t next_;
+  std::size_t open_ = 0;
+  std::uint32_t answered_ = 0;
+  std::string error_;
+};
+
+base::Status run_loader(const WorkerPlan& plan, Task task) {
+  if (plan.target.natives.empty()) {
+    return base::Error{"--keys-loaded: no proxy speaks the native protocol"};
+  }
+  auto [ours, theirs] = Channel::make();
+  auto child = Child::fork("loadtest-load", [&plan, task, &end = theirs] {
+    end.send({{"error", Loader(plan, task).run()}});
+    return 0;
+  });
+  if (!child) return base::Error{child.error()};
+  while (!interrupted()) {
+    if (const auto answer = ours.receive()) {
+      const auto error = answer->value("error", "");
+      return error.empty() ? base::Status() : base::Error{"--keys-loaded: " + error};
+    }
+    if (!child->running()) return base::Error{"--keys-loaded: the loader died"};
+    pollfd item{ours.fd(), POLLIN, 0};
+    ::poll(&item, 1, 200);
+  }
+  return base::Error{"interrupted"};
+}
+
+}  // namespace
+
+base::Status load_keys(const WorkerPlan& plan) { return run_loader(plan, Task::load); }
+
+base::Status unload_keys(const WorkerPlan& plan) { return run_loader(plan, Task::unload); }
+
+}  // namespace canopy::loadtest

@@ -1,0 +1,72 @@
+// Just enough of each server's protocol to publish updates of a fixed size and to subscribe to
+// them: what is sent, and how long the answers are. Pure.
+//
+// An update is a key of 13 bytes, a sequence of 8 and a body of 100: three frames in ZeroMQ, 121
+// bytes in one message of one channel elsewhere, which is the least work for those servers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace canopy::bench {
+
+enum class Protocol { zmq, native, redis, nats, mqtt, plain };
+std::optional<Protocol> parse_protocol(std::string_view name);
+
+inline constexpr std::size_t body_bytes = 100;
+inline constexpr std::size_t stamp_bytes = 8;  // a body opens with when it was due, in ns
+inline constexpr std::string_view subtree = "/bench/";
+
+// "/bench/000042"
+std::string key_of(std::uint32_t client);
+
+// The bytes of one update on the wire, and where in them the body is.
+struct Record {
+  std::string bytes{};
+  std::size_t body = 0;
+};
+// As a publisher sends it (native: there is none, it publishes by zmq) and as a subscriber gets it
+// (native: varies).
+Record published(Protocol protocol, std::string_view key);
+Record delivered(Protocol protocol);
+
+// How a connection begins: one says something, awaits the whole answer to it, and goes on. (libzmq
+// hangs up on who says all at once.)
+class Opening {
+ public:
+  struct Step {
+    std::string say{};
+    // The length of the whole answer; nothing while some of it is missing.
+    std::optional<std::size_t> (*answer)(std::string_view received) = nullptr;
+  };
+
+  Opening() = default;
+  explicit Opening(std::vector<Step> steps) : steps_(std::move(steps)) {}
+
+  // What to say first, ...
+  std::string begin();
+  // ... and after more was received.
+  std::string take(std::string_view data);
+  bool done() const { return step_ == steps_.size(); }
+  // What was received beyond the answers.
+  const std::string& rest() const { return received_; }
+
+ private:
+  std::vector<Step> steps_{};
+  std::size_t step_ = 0;
+  std::string received_{};
+};
+
+Opening publisher_opening(Protocol protocol, std::string_view zmq_socket);
+Opening subscriber_opening(Protocol protocol, std::uint32_t client, std::string_view topic);
+
+// A nats-server asks now and then whether the client is alive.
+inline constexpr std::string_view nats_ping = "PING\r\n";
+inline constexpr std::string_view nats_pong = "PONG\r\n";
+
+}  // namespace canopy::bench

@@ -1,0 +1,203 @@
+#include "tests/bench/meter.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+namespace canopy::bench {
+namespace {
+
+std::int64_t age(const char* stamp, std::int64_t now_ns) {
+  std::int64_t due = 0;
+  std::memcpy(&due, stamp, stamp_bytes);
+  return now_ns - due;
+}
+
+std::uint64_t big_endian(const char* bytes, std::size_t count) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  }
+  return value;
+}
+
+// --- frames of ZMTP ----------------------------------------------------------------------------
+
+constexpr char zmtp_more = 1, zmtp_long = 2, zmtp_command = 4;
+
+struct FrameHead {
+  std::size_t bytes = 0;  // of the head itself
+  std::uint64_t body = 0;
+  bool message = true;  // one frame that is a whole message
+};
+
+std::optional<FrameHead> frame_head(std::string_view data) {
+  if (data.size() < 2) return {};
+  const bool large = (data[0] & zmtp_long) != 0;
+  if (large && data.size() < 9) return {};
+  return FrameHead{large ? std::size_t{9} : std::size_t{2},
+                   large ? big_endian(data.data() + 1, 8) : big_endian(data.data() + 1, 1),
+                   (data[0] & (zmtp_command | zmtp_more)) == 0};
+}
+
+// --- the header of a batch ---------------------------------------------------------------------
+
+// Reads one unsigned MessagePack integer and moves on; nothing when there is none.
+std::optional<std::uint64_t> take_unsigned(std::string_view& data) {
+  if (data.empty()) return {};
+  const auto first = static_cast<unsigned char>(data[0]);
+  std::size_t bytes = 0;
+  if (first >= 0xcc && first <= 0xcf) bytes = std::size_t{1} << (first - 0xcc);
+  if ((bytes == 0 && first > 0x7f) || data.size() < 1 + bytes) return {};
+  const std::uint64_t value = bytes == 0 ? first : big_endian(data.data() + 1, bytes);
+  data.remove_prefix(1 + bytes);
+  return value;
+}
+
+struct Span {
+  bool of_batch = false;  // else of another message
+  std::uint64_t after = 0, count = 0;
+};
+
+// array · kind · incarnation · after · count, each at its longest
+constexpr std::size_t header_bytes = 1 + 2 + 9 + 9 + 5;
+
+std::optional<Span> batch_span(std::string_view data, std::string_view topic) {
+  if (!data.starts_with(topic)) return {};
+  data.remove_prefix(topic.size());
+  if (data.empty() || (data[0] & 0xf0) != 0x90) return {};
+  data.remove_prefix(1);
+  const auto kind = take_unsigned(data);
+  if (!kind) return {};
+  if (*kind != static_cast<std::uint64_t>(wire::native::Kind::batch)) return Span{};
+  const auto incarnation = take_unsigned(data);
+  const auto after = take_unsigned(data);
+  const auto count = take_unsigned(data);
+  if (!incarnation || !after || !count) return {};
+  return Span{true, *after, *count};
+}
+
+}  // namespace
+
+RecordMeter::RecordMeter(Protocol protocol, Samples* samples)
+    : record_(delivered(protocol)), pings_among_(protocol == Protocol::nats), samples_(samples) {}
+
+std::uint64_t RecordMeter::feed(std::string_view data, std::int64_t now_ns) {
+  return samples_ == nullptr && !pings_among_ ? count(data.size()) : walk(data, now_ns);
+}
+
+std::uint64_t RecordMeter::count(std::size_t bytes) {
+  const std::uint64_t before = bytes_ / record_.bytes.size();
+  bytes_ += bytes;
+  return bytes_ / record_.bytes.size() - before;
+}
+
+std::uint64_t RecordMeter::walk(std::string_view data, std::int64_t now_ns) {
+  std::uint64_t completed = 0;
+  while (!data.empty()) {
+    if (left_ == 0) {
+      if (data[0] != record_.bytes[0] && !pings_among_) sane_ = false;
+      length_ = data[0] == nats_ping[0] && pings_among_ ? nats_ping.size() : record_.bytes.size();
+      left_ = length_;
+    }
+    const std::size_t at = length_ - left_, taken = std::min(left_, data.size());
+    if (samples_ != nullptr) {
+      const std::size_t from = std::max(at, record_.body);
+      const std::size_t to = std::min(at + taken, record_.body + stamp_bytes);
+      if (from < to) std::memcpy(&stamp_[from - record_.body], &data[from - at], to - from);
+    }
+    left_ -= taken;
+    data.remove_prefix(taken);
+    if (left_ > 0) break;
+    if (length_ == record_.bytes.size()) {
+      ++completed;
+      if (samples_ != nullptr) samples_->push_back(age(stamp_.data(), now_ns));
+    } else {
+      ++pings_;
+    }
+  }
+  return completed;
+}
+
+BatchMeter::BatchMeter(std::string topic) : topic_(std::move(topic)) {}
+
+std::uint64_t BatchMeter::feed(std::string_view data, std::int64_t) {
+  std::uint64_t completed = 0;
+  while (!data.empty() && sane_) {
+    if (leap_ > 0) {
+      const std::size_t taken = std::min(leap_, data.size());
+      leap_ -= taken;
+      data.remove_prefix(taken);
+      continue;
+    }
+    // A frame whose head came in two pieces is put together byte by byte: that is rare.
+    const bool whole = head_.empty();
+    if (!whole) {
+      head_ += data[0];
+      data.remove_prefix(1);
+    }
+    const std::string_view start = whole ? data : head_;
+    const auto frame = frame_head(start);
+    const std::size_t wanted =
+        !frame ? 9
+               : frame->bytes + std::min<std::uint64_t>(frame->body, topic_.size() + header_bytes);
+    if (!frame || start.size() < wanted) {
+      if (!whole) continue;
+      head_.assign(data);
+      break;
+    }
+    if (frame->message) {
+      const auto span = batch_span(start.substr(frame->bytes), topic_);
+      if (!span) sane_ = false;
+      if (span && span->of_batch) {
+        if (positioned_ && span->after > position_) skipped_ += span->after - position_;
+        completed += span->count;
+        position_ = span->after + span->count;
+        positioned_ = true;
+      }
+    }
+    const std::size_t all = frame->bytes + frame->body;
+    if (whole) {
+      leap_ = all;
+    } else {
+      leap_ = all - head_.size();
+      head_.clear();
+    }
+  }
+  return completed;
+}
+
+std::uint64_t BatchSampler::feed(std::string_view data, std::int64_t now_ns) {
+  std::uint64_t completed = 0;
+  pending_.append(data);
+  std::string_view rest = pending_;
+  for (auto frame = frame_head(rest); frame && rest.size() >= frame->bytes + frame->body;
+       frame = frame_head(rest)) {
+    const std::string_view body = rest.substr(frame->bytes, frame->body);
+    rest.remove_prefix(frame->bytes + frame->body);
+    if (!frame->message) continue;
+    const auto decoded = wire::native::decode_stream(body, batch_);
+    if (!decoded || wire::native::topic_of(body) != topic_) sane_ = false;
+    if (!decoded || *decoded) continue;  // or a move
+    if (positioned_ && batch_.header.after > position_) {
+      skipped_ += batch_.header.after - position_;
+    }
+    position_ = batch_.end();
+    positioned_ = true;
+    completed += batch_.header.count;
+    for (const auto& entry : batch_.entries) {
+      if (entry.value.size() == body_bytes) samples_.push_back(age(entry.value.data(), now_ns));
+    }
+  }
+  pending_.erase(0, pending_.size() - rest.size());
+  return completed;
+}
+
+std::unique_ptr<Meter> make_meter(Protocol protocol, const std::string& topic, Samples* samples) {
+  if (protocol != Protocol::native) return std::make_unique<RecordMeter>(protocol, samples);
+  if (samples != nullptr) return std::make_unique<BatchSampler>(topic, *samples);
+  return std::make_unique<BatchMeter>(topic);
+}
+
+}  // namespace canopy::bench

@@ -1,0 +1,165 @@
+#include "tests/bench/meter.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace canopy::bench {
+namespace {
+
+namespace native = wire::native;
+
+std::string stamped(std::string record, std::size_t body, std::int64_t due_ns) {
+  std::memcpy(&record[body], &due_ns, stamp_bytes);
+  return record;
+}
+
+std::string zmtp(const std::string& body) {
+  std::string frame;
+  if (body.size() < 256) {
+    frame = {'\0', static_cast<char>(body.size())};
+  } else {
+    frame += '\2';
+    for (int shift = 56; shift >= 0; shift -= 8) frame += static_cast<char>(body.size() >> shift);
+  }
+  return frame + body;
+}
+
+std::string batch_of(const std::string& topic, std::uint64_t after, std::uint32_t count,
+                     bool lz4 = false) {
+  std::string entries;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    keyspace::Update update{.key = key_of(i), .value = std::string(body_bytes, 'x')};
+    const std::int64_t due = 1000;
+    std::memcpy(update.value.data(), &due, stamp_bytes);
+    update.revision = keyspace::Revision(1, after + i + 1);
+    native::append_entry(entries, update);
+  }
+  native::BatchHeader header{.incarnation = 0x1234567890, .after = after, .count = count};
+  header.revisions.push_back({"", keyspace::Revision(1, after + count)});
+  return zmtp(lz4 ? native::encode_batch(topic, header, native::compress(entries), entries.size())
+                  : native::encode_batch(topic, header, entries));
+}
+
+// Fed in pieces of each of these sizes, a stream must count alike.
+std::uint64_t fed(Meter& meter, const std::string& stream, std::size_t piece) {
+  std::uint64_t updates = 0;
+  for (std::size_t at = 0; at < stream.size(); at += piece) {
+    updates += meter.feed(std::string_view(stream).substr(at, piece), 5000);
+  }
+  return updates;
+}
+
+constexpr std::size_t pieces[] = {1, 2, 7, 20, 64, 131, 1000, 1'000'000};
+
+TEST(RecordMeter, CountsAndSamplesHoweverTheStreamIsCut) {
+  for (const Protocol protocol :
+       {Protocol::zmq, Protocol::redis, Protocol::nats, Protocol::mqtt, Protocol::plain}) {
+    const Record record = delivered(protocol);
+    std::string stream;
+    for (int i = 0; i < 9; ++i) stream += stamped(record.bytes, record.body, 1000 * i);
+    for (const std::size_t piece : pieces) {
+      Samples samples;
+      EXPECT_EQ(fed(*make_meter(protocol, "", &samples), stream, piece), 9u);
+      EXPECT_EQ(fed(*make_meter(protocol, "", nullptr), stream, piece), 9u);
+      ASSERT_EQ(samples.size(), 9u);
+      EXPECT_EQ(samples[3], 2000);
+    }
+  }
+}
+
+TEST(RecordMeter, LeavesOutAndReportsPings) {
+  const Record record = delivered(Protocol::nats);
+  const std::string stream = record.bytes + std::string(nats_ping) + record.bytes + record.bytes;
+  for (const std::size_t piece : pieces) {
+    const auto meter = make_meter(Protocol::nats, "", nullptr);
+    EXPECT_EQ(fed(*meter, stream, piece), 3u);
+    EXPECT_EQ(meter->take_pings(), 1);
+    EXPECT_EQ(meter->take_pings(), 0);
+  }
+}
+
+TEST(RecordMeter, NoticesWhatIsNoUpdate) {
+  Samples samples;
+  const auto meter = make_meter(Protocol::redis, "", &samples);
+  meter->feed("-ERR no\r\n", 0);
+  EXPECT_FALSE(meter->sane());
+}
+
+class BatchMeters : public testing::TestWithParam<bool> {
+ protected:
+  std::unique_ptr<Meter> meter() {
+    return make_meter(Protocol::native, topic_, GetParam() ? &samples_ : nullptr);
+  }
+
+  const std::string topic_ = native::topic({.subtree = std::string(subtree), .lz4 = true});
+  Samples samples_;
+};
+
+TEST_P(BatchMeters, CountBatchesHowever) {
+  const std::string stream = batch_of(topic_, 0, 0) + batch_of(topic_, 0, 1) +
+                             batch_of(topic_, 1, 300) + batch_of(topic_, 301, 0) +
+                             zmtp(native::encode_move(topic_, 500)) +
+                             batch_of(topic_, 301, 70'000 / 100, true);
+  for (const std::size_t piece : pieces) {
+    samples_.clear();
+    const auto each = meter();
+    EXPECT_EQ(fed(*each, stream, piece), 1001u) << piece;
+    EXPECT_TRUE(each->sane());
+    EXPECT_EQ(each->skipped(), 0u);
+    EXPECT_EQ(samples_, Samples(GetParam() ? 1001 : 0, 4000));
+  }
+}
+
+TEST_P(BatchMeters, CountWhatTheServerSkipped) {
+  const auto each = meter();
+  fed(*each, batch_of(topic_, 10, 0) + batch_of(topic_, 12, 5) + batch_of(topic_, 20, 0), 11);
+  EXPECT_EQ(each->skipped(), 5u);
+}
+
+TEST_P(BatchMeters, NoticeAnotherTopic) {
+  const auto each = meter();
+  fed(*each, batch_of(native::topic({.subtree = "/other/"}), 0, 1), 1000);
+  EXPECT_FALSE(each->sane());
+}
+
+INSTANTIATE_TEST_SUITE_P(Bench, BatchMeters, testing::Bool());
+
+TEST(Dialogue, RecordsAreWhatTheProtocolsSay) {
+  EXPECT_EQ(key_of(42), "/bench/000042");
+  EXPECT_EQ(delivered(Protocol::zmq).bytes.size(), 3 * 2 + 121u);
+  EXPECT_EQ(delivered(Protocol::mqtt).bytes.substr(0, 3), "\x30\x80\x01");
+  EXPECT_TRUE(delivered(Protocol::nats).bytes.starts_with("MSG bench 1 121\r\n/bench/"));
+  EXPECT_TRUE(published(Protocol::redis, key_of(1)).bytes.ends_with("\r\n"));
+}
+
+TEST(Opening, AwaitsEachAnswerWhole) {
+  Opening opening = subscriber_opening(Protocol::zmq, 0, "/a/");
+  EXPECT_EQ(opening.begin().size(), 64u);
+  EXPECT_EQ(opening.take(std::string(63, '\0')), "");
+  EXPECT_EQ(opening.take(std::string(1, '\0')).substr(0, 8), "\4\31\5READY");
+  EXPECT_EQ(opening.take("\4\3ab"), "");
+  EXPECT_FALSE(opening.done());
+  EXPECT_EQ(opening.take("cmore"), std::string("\0\4\1/a/", 6));
+  EXPECT_TRUE(opening.done());
+  EXPECT_EQ(opening.rest(), "more");
+}
+
+TEST(Opening, LeavesTheFirstUpdates) {
+  Opening opening = subscriber_opening(Protocol::redis, 0, "");
+  EXPECT_EQ(opening.begin(), "*2\r\n$9\r\nSUBSCRIBE\r\n$5\r\nbench\r\n");
+  opening.take("*3\r\n$9\r\nsubscribe\r\n$5\r\nbench\r\n:1\r\n*3");
+  EXPECT_TRUE(opening.done());
+  EXPECT_EQ(opening.rest(), "*3");
+}
+
+TEST(Opening, MayBeNothing) {
+  Opening opening = subscriber_opening(Protocol::plain, 0, "");
+  EXPECT_EQ(opening.begin(), "");
+  EXPECT_TRUE(opening.done());
+}
+
+}  // namespace
+}  // namespace canopy::bench

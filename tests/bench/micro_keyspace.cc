@@ -1,0 +1,99 @@
+#include <benchmark/benchmark.h>
+
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "core/keyspace/tree.h"
+#include "core/keyspace/update_log.h"
+#include "tests/bench/micro_updates.h"
+
+namespace canopy::bench {
+namespace {
+
+keyspace::Tree tree_of(const std::vector<keyspace::UpdatePtr>& updates) {
+  keyspace::Tree tree;
+  for (const auto& update : updates) tree.put(update);
+  return tree;
+}
+
+// The argument: keys in the tree, met in random order.
+void tree_put(benchmark::State& state) {
+  const auto updates = shuffled_updates(state.range(0));
+  keyspace::Tree tree = tree_of(updates);
+  for (std::size_t i = 0; auto _ : state) tree.put(updates[i++ % updates.size()]);
+  state.SetItemsProcessed(state.iterations());
+}
+
+// The dearest put: somebody holds a view that was taken just before.
+void tree_put_while_viewed(benchmark::State& state) {
+  const auto updates = shuffled_updates(state.range(0));
+  keyspace::Tree tree = tree_of(updates);
+  for (std::size_t i = 0; auto _ : state) {
+    const keyspace::TreeView view = tree.view();
+    tree.put(updates[i++ % updates.size()]);
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+
+void tree_find(benchmark::State& state) {
+  const auto updates = shuffled_updates(state.range(0));
+  const keyspace::Tree tree = tree_of(updates);
+  for (std::size_t i = 0; auto _ : state) {
+    benchmark::DoNotOptimize(tree.find(updates[i++ % updates.size()]->key));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+
+void tree_seek(benchmark::State& state) {
+  const auto updates = shuffled_updates(state.range(0));
+  const keyspace::Tree tree = tree_of(updates);
+  const keyspace::TreeView view = tree.view();
+  for (std::size_t i = 0; auto _ : state) {
+    auto cursor = view.seek(updates[i++ % updates.size()]->key);
+    benchmark::DoNotOptimize(*cursor);
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+
+// A snapshot's way through all entries.
+void tree_walk(benchmark::State& state) {
+  const keyspace::Tree tree = tree_of(shuffled_updates(state.range(0)));
+  for (auto _ : state) {
+    for (auto cursor = tree.view().seek(""); !cursor.done(); cursor.next()) {
+      benchmark::DoNotOptimize(*cursor);
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+
+// The argument: updates that the log holds.
+void update_log_append(benchmark::State& state) {
+  const auto updates = shuffled_updates(1000);
+  keyspace::UpdateLog log(keyspace::Revision(1, 0), static_cast<std::size_t>(state.range(0)),
+                          std::size_t{1} << 30);
+  keyspace::Revision revision(1, 0);
+  for (auto _ : state) {
+    state.PauseTiming();
+    std::vector<keyspace::UpdatePtr> batch;
+    for (const auto& update : updates) {
+      auto next = std::make_shared<keyspace::Update>(*update);
+      next->revision = revision = revision.next();
+      batch.push_back(std::move(next));
+    }
+    state.ResumeTiming();
+    for (auto& update : batch) log.append(std::move(update));
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(updates.size()));
+}
+
+BENCHMARK(tree_put)->Arg(1'000)->Arg(100'000);
+BENCHMARK(tree_put_while_viewed)->Arg(1'000)->Arg(100'000);
+BENCHMARK(tree_find)->Arg(1'000)->Arg(100'000);
+BENCHMARK(tree_seek)->Arg(1'000)->Arg(100'000);
+BENCHMARK(tree_walk)->Arg(100'000);
+BENCHMARK(update_log_append)->Arg(100'000);
+
+}  // namespace
+}  // namespace canopy::bench

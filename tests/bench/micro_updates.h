@@ -1,0 +1,40 @@
+// Updates as the side-by-side runs have them, for microbenchmarks.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/keyspace/update.h"
+#include "tests/bench/dialogue.h"
+
+namespace canopy::bench {
+
+// `count` updates of as many keys with contiguous revisions, their bodies random or all alike.
+inline std::vector<keyspace::UpdatePtr> updates_of(std::int64_t count, bool random_bodies = true) {
+  std::mt19937_64 generator(7);
+  std::vector<keyspace::UpdatePtr> updates;
+  for (std::int64_t i = 0; i < count; ++i) {
+    auto update = std::make_shared<keyspace::Update>();
+    update->key = key_of(static_cast<std::uint32_t>(i));
+    update->value.assign(body_bytes, 'x');
+    if (random_bodies) {
+      std::generate(update->value.begin(), update->value.end(),
+                    [&] { return static_cast<char>(generator()); });
+    }
+    update->revision = keyspace::Revision(1, static_cast<std::uint64_t>(i) + 1);
+    updates.push_back(std::move(update));
+  }
+  return updates;
+}
+
+inline std::vector<keyspace::UpdatePtr> shuffled_updates(std::int64_t count) {
+  auto updates = updates_of(count);
+  std::shuffle(updates.begin(), updates.end(), std::mt19937_64(11));
+  return updates;
+}
+
+}  // namespace canopy::bench

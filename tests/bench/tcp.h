@@ -1,0 +1,18 @@
+// Sockets of the loopback address. Whoever cannot have one ends the program with a word.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace canopy::bench {
+
+[[noreturn]] void fail(std::string_view what);  // with errno, when set
+
+int connect_to(std::uint16_t port);            // non-blocking, TCP_NODELAY
+int listen_on_free_port(std::uint16_t& port);  // non-blocking
+int accept_from(int listener);                 // non-blocking, TCP_NODELAY; -1: nobody
+// What the kernel took of it; fails when the connection is broken.
+std::size_t send_some(int socket, std::string_view data);
+
+}  // namespace canopy::bench

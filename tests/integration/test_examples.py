@@ -1,0 +1,123 @@
+"""The Python client in docs/examples, as a newcomer would run it."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from clusterfile import proxy, shard
+from cluster import REPOSITORY, die_with_parent
+from native import Requests, Writer
+from waiting import eventually, seconds
+
+EXAMPLE = REPOSITORY / "docs/examples/native_client.py"
+
+
+@pytest.fixture
+def cluster(start_cluster):
+    return start_cluster(
+        [shard("s1", "/results/"), shard("rest", "*")],
+        [proxy("p1", ["native"]), proxy("p2", ["native"])],
+    )
+
+
+class Example:
+    """The example as a process; `lines` grows with what it prints."""
+
+    def __init__(self, cluster, *arguments):
+        self.process = subprocess.Popen(
+            [sys.executable, EXAMPLE, *arguments],
+            env={**os.environ, "CANOPY_BROKER": cluster.broker_endpoint},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="surrogateescape",
+            preexec_fn=die_with_parent,
+        )
+        self.lines = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    def wait(self):
+        code = self.process.wait(seconds(20))
+        self._reader.join()
+        errors = self.process.stderr.read()
+        self.process.stderr.close()
+        self.process.stdout.close()
+        return code, errors
+
+    def stop(self):
+        self.process.kill()
+        return self.wait()
+
+
+@pytest.fixture
+def run(cluster):
+    started = []
+
+    def start(*arguments):
+        started.append(Example(cluster, *arguments))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.returncode is None:
+            code, errors = each.stop()
+            assert code == -9 and not errors, f"it has ended by itself with {code}: {errors}"
+
+
+def put(run, key, value):
+    writing = run("put", key, value)
+    code, errors = writing.wait()
+    assert code == 0, errors
+    (revision,) = writing.lines
+    return int(revision)
+
+
+def test_watch_and_put(cluster, context, run):
+    requests = Requests(context, cluster.native("p1")[0])
+    writer = Writer(context, cluster.native("p1"))
+    first = put(run, "/results/a", "one")
+    assert requests.get(b"/results/a")[:3] == (b"/results/a", first, b"one")
+    watching = run("watch", "/results/")
+    eventually(lambda: watching.lines == ["PUT /results/a one"], "the snapshot")
+    assert put(run, "/results/a", "two words") > first
+    put(run, "/elsewhere/a", "not watched")
+    writer.delete(b"/results/a")
+    writer.put(b"/results/\xff", b"\xfe")
+    expected = ["PUT /results/a one", "PUT /results/a two words", "DEL /results/a"]
+    expected.append("PUT /results/\udcff \udcfe")
+    eventually(lambda: watching.lines == expected, "every event, in order, and no other")
+    requests.close()
+    writer.close()
+
+
+def test_it_goes_on_when_its_proxy_is_killed(cluster, context, run):
+    """Told everything, nothing twice."""
+    writer = Writer(context, cluster.native("p1"), cluster.native("p2"))
+    watching = run("watch", "")
+    for number in range(60):
+        writer.put(b"/results/%d" % number, b"v")
+        if number in (20, 40):
+            name = "p1" if number == 20 else "p2"
+            before = cluster.kill(name)
+            eventually(lambda: cluster.restarted(name, before), "the proxy is back", 20)
+    expected = {f"PUT /results/{number} v" for number in range(60)}
+    eventually(lambda: set(watching.lines) >= expected, "all of it is told", 30)
+    assert sorted(watching.lines) == sorted(expected)
+    writer.close()
+
+
+def test_what_is_refused(run):
+    """A final refusal ends it with its text."""
+    for key in ("", "HUGZ", "/" + "k" * 255):
+        code, errors = run("put", key, "v").wait()
+        assert code == 1 and re.match(r"refused: .*key", errors), errors

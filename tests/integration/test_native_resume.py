@@ -1,0 +1,273 @@
+"""Native clients whose proxy or shard goes away: they go on elsewhere by what changed, miss
+nothing, are told nothing twice, and lose no acknowledged write."""
+
+import contextlib
+
+import pytest
+
+from clusterfile import partition, proxy, shard
+from native import CHANGES, DRAIN, FETCH, FULL, Drained, Refusal, Requests, Writer, pack
+from native_watcher import Watcher, check_promises
+from promises import Hammer, check_never_back
+from waiting import eventually
+
+SUBTREES = (b"", b"/results/", b"/results/eu/", b"/results/0")
+WATCHERS, WRITERS = 24, 4
+KEYS = [[b"/results/%d" % n, b"/results/eu/%d" % n, b"/other/%d" % n] for n in range(WRITERS)]
+
+
+@pytest.fixture
+def make_cluster(start_cluster):
+    def make(**broker):
+        return start_cluster(
+            [shard("s1", "/results/", "*"), shard("s2", "/results/eu/")],
+            [proxy("p1", ["native"]), proxy("p2", ["native"])],
+            broker=broker,
+        )
+
+    return make
+
+
+class Crowd:
+    """Clients of p1 that may go on at p2: some watch, some write; and one that is at p2 already."""
+
+    def __init__(self, cluster, context, flock):
+        self.cluster, self.flock = cluster, flock
+        pairs = [cluster.native("p1"), cluster.native("p2")]
+        self.observer = flock.add(Watcher(context, pairs[1:]))
+        self.watchers = [
+            flock.add(Watcher(context, pairs, SUBTREES[number % len(SUBTREES)]))
+            for number in range(WATCHERS)
+        ]
+        flock.run(lambda: all(each.active for each in flock.clients), "all of them watch", 20)
+        self.writers = [Writer(context, *pairs) for _ in KEYS]
+        self.hammers = [
+            Hammer(writer, keys, rate=60) for writer, keys in zip(self.writers, KEYS)
+        ]
+
+    @contextlib.contextmanager
+    def writing(self):
+        with contextlib.ExitStack() as stack:
+            for each in self.hammers:
+                stack.enter_context(each)
+            self.go_on()
+            yield
+            self.go_on()
+
+    def go_on(self):
+        """Until everybody has been told something new, and every writer was answered."""
+        told = {each: len(each.history) for each in self.flock.clients}
+        written = [len(each.written) for each in self.writers]
+        self.flock.run(
+            lambda: all(len(each.history) > count for each, count in told.items())
+            and all(len(each.written) > count for each, count in zip(self.writers, written)),
+            "all of it goes on",
+            30,
+        )
+
+    def check(self):
+        """Every promise, and every acknowledged write, once."""
+        expected = {}
+        for each in self.hammers:
+            expected |= each.map
+        for each in self.flock.clients:
+            below = {k: v for k, v in expected.items() if k.startswith(each.subtree)}
+            if each.subtree == b"/results/0":
+                below = {each.subtree: expected[each.subtree]}
+            self.flock.agree(below, [each])
+        check_promises(*self.flock.clients)
+        check_never_back(*self.flock.clients)
+        # Who saw everything, saw each write once.
+        told = [(each.revision, each.key) for each in self.observer.live]
+        acknowledged = [
+            (revision, writes[0][0].encode())
+            for writer in self.writers
+            for revision, writes in writer.written
+        ]
+        assert sorted(told) == sorted(acknowledged)
+        committed = sum(
+            self.cluster.metrics(name).sum("canopy_updates_committed_total")
+            for name in ("s1", "s2")
+        )
+        assert committed == len(acknowledged)
+
+    def close(self):
+        for each in self.writers:
+            each.close()
+
+
+@pytest.fixture
+def crowd_of(context, flock):
+    made = []
+
+    def make(cluster):
+        made.append(Crowd(cluster, context, flock))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def resyncs(cluster, name, kind):
+    return cluster.metrics(name).sum("canopy_client_resyncs_total", kind=kind)
+
+
+def test_a_killed_proxy_is_left_by_resync(make_cluster, crowd_of, flock):
+    """kill -9 of a proxy that nobody starts again: all of its clients resume at the other one."""
+    cluster = make_cluster(supervise=False)
+    crowd = crowd_of(cluster)
+    with crowd.writing():
+        cluster.kill("p1")
+        flock.run(
+            lambda: all(each.losses == 1 and each.active for each in crowd.watchers),
+            "all have gone on elsewhere",
+            20,
+        )
+    crowd.check()
+    assert any(each.sent_again for each in crowd.writers)
+    again = [fetch for each in crowd.watchers for fetch in each.fetches[1:]]
+    assert len(again) >= WATCHERS
+    assert all(set(fetch.modes.values()) == {CHANGES} for fetch in again)
+    lagging = sum(each.lagging for each in crowd.watchers)
+    assert resyncs(cluster, "p2", "changes") == len(again) + lagging
+    assert resyncs(cluster, "p2", "full") == 0
+    assert not crowd.observer.losses and len(crowd.observer.fetches) == 1
+
+
+def test_a_killed_proxy_that_comes_back(make_cluster, crowd_of, flock):
+    """Started again under the same name: its streams begin anew, and who comes back notices."""
+    cluster = make_cluster()
+    crowd = crowd_of(cluster)
+    with crowd.writing():
+        for _ in range(2):
+            before = cluster.kill("p1")
+            flock.run(lambda: cluster.restarted("p1", before), "p1 is back", 20)
+            crowd.go_on()
+    crowd.check()
+    assert all(len(each.fetches) > 1 for each in crowd.watchers)
+
+
+def test_at_a_proxy_that_nobody_used(make_cluster, context, flock):
+    """It mirrors nothing yet; still, only what changed is told."""
+    cluster = make_cluster(supervise=False)
+    writer = Writer(context, cluster.native("p2"))
+    for number in range(100):
+        writer.put(b"/other/%d" % number, b"v")
+    watcher = flock.add(Watcher(context, [cluster.native("p1"), cluster.native("p2")]))
+    flock.run(lambda: len(watcher.map) == 100, "it watches")
+    writer.delete(b"/other/0")
+    flock.run(lambda: len(watcher.map) == 99, "it follows")
+    cluster.kill("p1")
+    writer.put(b"/other/1", b"w")
+    writer.delete(b"/other/2")
+    expected = {b"/other/%d" % number: b"v" for number in range(3, 100)} | {b"/other/1": b"w"}
+    flock.agree(expected)
+    assert watcher.fetches[-1].modes[b""] == CHANGES and watcher.fetches[-1].entries <= 3
+    check_promises(watcher)
+    writer.close()
+
+
+@pytest.mark.parametrize("by", ["TERM", "the broker"])
+def test_a_drained_proxy_is_left_in_time(make_cluster, crowd_of, context, flock, by):
+    """All are told to move, and are elsewhere before it ends; nobody loses contact."""
+    cluster = make_cluster(supervise=by == "the broker")
+    crowd = crowd_of(cluster)
+    late = Requests(context, cluster.native("p1")[0])
+    with crowd.writing():
+        if by == "TERM":
+            before = cluster.terminate("p1")
+        else:
+            before = cluster.expect_end("p1")
+            broker = Requests(context, cluster.broker_endpoint)
+            assert broker.ask(pack(DRAIN, 1, "p1")) == Drained(1)
+            broker.close()
+
+        def refused():
+            late.send(FETCH, late.next_number(), b"", "/nothing/", {}, None, 1)
+            answer = late.answer()
+            return isinstance(answer, Refusal) and answer.fault
+
+        assert flock.run(refused, "new requests are refused") == "draining"
+        late.close()
+        flock.run(lambda: not before.alive(), "it ends", 5)
+        flock.run(lambda: all(each.active for each in crowd.watchers), "all are elsewhere", 5)
+    assert all(each.moves for each in crowd.watchers)
+    assert not any(each.losses for each in crowd.watchers)
+    crowd.check()
+    assert not crowd.observer.moves
+    if by == "TERM":
+        assert resyncs(cluster, "p2", "full") == 0
+
+
+def test_a_restarted_shard_is_told_in_full(start_cluster, context, flock):
+    """In memory, all is gone, and every client is told so; on disk, nothing is. Revisions of the
+    time before are worth nothing: who comes with them is told all."""
+    cluster = start_cluster(
+        [
+            shard("s1", "*", "/memory/"),
+            shard("s2", partition("/disk/", durability="disk")),
+        ],
+        [proxy("p1", ["native"]), proxy("p2", ["native"])],
+    )
+    pairs = [cluster.native("p1"), cluster.native("p2")]
+    writer = Writer(context, *pairs)
+    watchers = [flock.add(Watcher(context, [pair])) for pair in pairs]
+    flock.run(lambda: all(each.active for each in watchers), "both watch")
+    disk = {b"/disk/%d" % number: b"v%d" % number for number in range(50)}
+    memory = {b"/memory/%d" % number: b"v%d" % number for number in range(50)}
+    for key, value in (disk | memory).items():
+        writer.put(key, value)
+    flock.agree(disk | memory)
+    known = dict(watchers[0].known)
+
+    for name, left in (("s1", disk), ("s2", disk)):
+        before = cluster.kill(name)
+        flock.run(lambda: cluster.restarted(name, before), f"{name} is back", 20)
+        flock.agree(left)
+    gone = [told.key for told in watchers[0].history if told.value is None]
+    assert sorted(gone) == sorted(memory), "each deletion is told once"
+
+    requests = Requests(context, pairs[0][0])
+    chunks = requests.read(b"", known)
+    assert {chunk.partition for chunk in chunks} == {b"", b"/memory/", b"/disk/"}
+    assert all(chunk.mode == FULL for chunk in chunks)
+    assert {each.key: each.value for chunk in chunks for each in chunk.entries} == disk
+    requests.close()
+
+    writer.put(b"/disk/new", b"1")
+    revision = writer.put(b"/memory/0", b"2")
+    assert revision > known[b"/memory/"]
+    flock.agree(disk | {b"/disk/new": b"1", b"/memory/0": b"2"})
+    check_promises(*watchers)
+    writer.close()
+
+
+def test_writes_go_on_over_a_restarted_shard(start_cluster, context, flock):
+    """On disk, what was answered is kept, and what was not is applied once, under its number."""
+    cluster = start_cluster(
+        [shard("s1", partition("*", durability="disk"))], [proxy("p1", ["native"])]
+    )
+    watcher = flock.add(Watcher(context, [cluster.native("p1")]))
+    writers = [Writer(context, cluster.native("p1")) for _ in range(3)]
+    hammers = [Hammer(writer, [b"/%d" % n], rate=100) for n, writer in enumerate(writers)]
+    with contextlib.ExitStack() as stack:
+        for each in hammers:
+            stack.enter_context(each)
+        for _ in range(2):
+            flock.run(lambda: len(watcher.history) > 50, "updates flow")
+            before = cluster.kill("s1")
+            flock.run(lambda: cluster.restarted("s1", before), "the shard is back", 20)
+            count = len(watcher.history)
+            flock.run(lambda: len(watcher.history) > count + 50, "updates flow again")
+    flock.agree({key: value for each in hammers for key, value in each.map.items()})
+    check_promises(watcher)
+    check_never_back(watcher)
+    told = [each.revision for each in watcher.history]
+    assert len(set(told)) == len(told)
+    revisions = [revision for each in writers for revision, _ in each.written]
+    assert len(set(revisions)) == len(revisions) == sum(sum(h.counters.values()) for h in hammers)
+    # Counters: had one been applied twice, a later revision would hold an earlier value.
+    eventually(lambda: set(told) <= set(revisions), "told is what was acknowledged")
+    for each in writers:
+        each.close()

@@ -1,0 +1,177 @@
+"""What a native client writes is answered after its commit, applied once, and told to those who
+watch; what is wrong with the request itself is in test_native_refusals.py."""
+
+import os
+
+import pytest
+
+import native
+from clusterfile import partition, proxy, shard
+from native import WRITE, Writer, Written, write
+from native_watcher import Watcher
+
+
+@pytest.fixture(scope="module")
+def cluster(start_shared_cluster):
+    return start_shared_cluster(
+        [
+            shard("s1", "/results/", "*"),
+            shard("s2", "/results/eu/", partition("/silent/", retain=False)),
+        ],
+        [proxy("p1", ["native"]), proxy("p2", ["native"])],
+    )
+
+
+@pytest.fixture
+def writer(cluster, context):
+    made = Writer(context, cluster.native("p1"), cluster.native("p2"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def requests(cluster, context):
+    made = native.Requests(context, cluster.native("p1")[0])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def join(cluster, context, flock):
+    def joined(subtree):
+        watcher = flock.add(Watcher(context, [cluster.native("p1")], subtree))
+        flock.run(lambda: watcher.active, "a native client gets its snapshot")
+        return watcher
+
+    return joined
+
+
+def state_of(requests, subtree):
+    """What a plain read tells."""
+    return {each.key: each.value for chunk in requests.read(subtree) for each in chunk.entries}
+
+
+def counted(cluster, series):
+    return sum(cluster.metrics(name).sum(series) for name in cluster.names)
+
+
+def test_writes_are_answered_with_their_revision(flock, join, writer, requests):
+    watcher = join(b"/results/")
+    first = writer.put(b"/results/a", b"1")
+    assert requests.get(b"/results/a") == native.Entry(b"/results/a", first, b"1")
+    second = writer.delete(b"/results/a")
+    assert second > first and requests.get(b"/results/a") is None
+    flock.run(lambda: watcher.known[b"/results/"] >= second, "both are told")
+    assert [told.revision for told in watcher.live] == [first, second]
+
+
+def test_if_revision_lets_one_of_two_win(writer, requests):
+    key = b"/results/cas"
+    writer.delete(key)
+    with pytest.raises(native.Refused, match="revision_mismatch") as caught:
+        writer.put(key, b"x", if_revision=1)
+    assert caught.value.revision == 0
+    first = writer.put(key, b"1", if_revision=0)
+    with pytest.raises(native.Refused, match="revision_mismatch") as caught:
+        writer.put(key, b"x", if_revision=0)
+    assert caught.value.revision == first
+    second = writer.put(key, b"2", if_revision=first)
+    with pytest.raises(native.Refused, match="revision_mismatch"):
+        writer.delete(key, if_revision=first)
+    assert requests.get(key) == native.Entry(key, second, b"2")
+    writer.delete(key, if_revision=second)
+    assert requests.get(key) is None
+
+
+def test_a_batch_is_applied_all_or_none(cluster, flock, join, writer, requests):
+    """In its order, with consecutive revisions; a later write sees the earlier ones."""
+    a, b = b"/results/atomic/a", b"/results/atomic/b"
+    watcher = join(b"/results/atomic/")
+    last = writer.write(write(a, b"1"), write(b, b"1"), write(a, b"2"), write(b, None))
+    flock.run(lambda: watcher.known[b"/results/"] >= last, "all of it is told")
+    assert [(told.key, told.value, told.revision) for told in watcher.live] == [
+        (a, b"1", last - 3),
+        (b, b"1", last - 2),
+        (a, b"2", last - 1),
+        (b, None, last),
+    ]
+    with pytest.raises(native.Refused, match="revision_mismatch"):
+        writer.write(write(b, b"no"), write(a, b"no", if_revision=last))
+    with pytest.raises(native.Refused, match="several_partitions"):
+        writer.write(write(a, b"no"), write(b"/results/eu/a", b"no"))
+    with pytest.raises(native.Refused, match="several_partitions"):
+        writer.write(write(a, b"no"), write(b"/other/a", b"no"))
+    assert state_of(requests, b"/results/atomic/") == {a: b"2"}
+    # if_revision sees the writes before it in the request: there is one of b by then.
+    with pytest.raises(native.Refused, match="revision_mismatch"):
+        writer.write(write(b, b"1"), write(b, b"2", if_revision=0))
+    writer.write(write(a, None), write(a, b"anew", if_revision=0))
+    assert state_of(requests, b"/results/atomic/") == {a: b"anew"}
+
+
+def test_a_partition_that_keeps_nothing(flock, join, writer, requests):
+    watcher = join(b"/silent/")
+    revision = writer.put(b"/silent/k", b"1")
+    flock.run(lambda: watcher.map == {b"/silent/k": b"1"}, "it is told")
+    assert watcher.live[-1].revision == revision
+    with pytest.raises(native.Refused, match="not_kept"):
+        writer.put(b"/silent/k", b"2", if_revision=revision)
+    assert state_of(requests, b"/silent/") == {}
+
+
+def test_a_request_sent_again_is_applied_once(cluster, context, flock, join, requests):
+    """The same number through another proxy: answered alike, refusals too, until it is settled."""
+    other = native.Requests(context, cluster.native("p2")[0])
+    client, key = os.urandom(16), b"/results/again"
+    watcher = join(key)
+    committed = counted(cluster, "canopy_updates_committed_total")
+    repeated = counted(cluster, "canopy_updates_repeated_total")
+
+    def ask(where, number, settled, *writes):
+        return where.ask(native.pack(WRITE, client, number, settled, list(writes)))
+
+    first = ask(requests, 1, 1, write(key, b"1"))
+    assert isinstance(first, Written) and first.request == 1
+    second = ask(requests, 2, 1, write(key, b"2"))
+    third = ask(requests, 3, 1, write(key, b"3", if_revision=first.revision))
+    assert third[:2] == (3, "revision_mismatch") and third.revision == second.revision
+    for where in (other, requests, other):
+        assert ask(where, 1, 1, write(key, b"1")) == first
+        assert ask(where, 2, 1, write(key, b"2")) == second
+        assert ask(where, 3, 1, write(key, b"3", if_revision=first.revision)) == third
+    assert counted(cluster, "canopy_updates_committed_total") - committed == 2
+    assert counted(cluster, "canopy_updates_repeated_total") - repeated == 9
+    # Settled: 1 and 2 must not come again; 3 may.
+    assert ask(other, 3, 3, write(key, b"3", if_revision=first.revision)) == third
+    assert ask(requests, 2, 2, write(key, b"2"))[:2] == (2, "replayed")
+    assert ask(other, 1, 1, write(key, b"1"))[:2] == (1, "replayed")
+    # Another client's numbers are its own.
+    fresh = other.ask(native.pack(WRITE, os.urandom(16), 1, 1, [write(key, b"4")]))
+    assert fresh == Written(1, second.revision + 1)
+    flock.run(lambda: watcher.map == {key: b"4"}, "all is told")
+    assert [told.value for told in watcher.live] == [b"1", b"2", b"4"]
+    other.close()
+
+
+def test_unsettled_requests_are_bounded(cluster, requests):
+    """1024 answered numbers are remembered; one more is refused until some are settled."""
+    client, key = os.urandom(16), b"/results/unsettled"
+
+    def send(number, settled=1):
+        requests.send(WRITE, client, number, settled, [write(key, b"%d" % number)])
+
+    answers = {}
+    for number in range(1, 1025):
+        send(number)
+        if number % 256 == 0:
+            for _ in range(256):
+                answer = requests.answer()
+                answers[answer.request] = answer
+    assert answers.keys() == set(range(1, 1025))
+    assert all(isinstance(each, Written) for each in answers.values())
+    send(1025)
+    assert requests.answer()[:2] == (1025, "too_many_requests")
+    send(1025, settled=2)
+    assert isinstance(requests.answer(), Written)
+    send(2, settled=2)
+    assert requests.answer() == answers[2]

@@ -1,0 +1,148 @@
+"""The installed C++ library: found by CMake, used without a header of anything else, against a running cluster."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+import cluster as clusters
+from clusterfile import partition, proxy, shard
+from waiting import eventually, remains, seconds
+
+BUILD = clusters.BIN.parent
+
+
+def cache(name):
+    """A variable of the build that is under test."""
+    for line in (BUILD / "CMakeCache.txt").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return line.split("=", 1)[1]
+    return ""
+
+
+def cmake(*arguments):
+    done = subprocess.run(
+        ["cmake", *map(str, arguments)], capture_output=True, text=True, timeout=seconds(180)
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory):
+    if not (BUILD / "CMakeCache.txt").exists():
+        pytest.skip(f"{BUILD} is no build directory")
+    made = tmp_path_factory.mktemp("prefix")
+    cmake("--install", BUILD, "--prefix", made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def programs(prefix, tmp_path_factory):
+    """Where the programs of tests/package are, built against the installed library alone."""
+    build = tmp_path_factory.mktemp("consumer")
+    sanitizers = cache("CANOPY_SANITIZE")
+    flags = f"-fsanitize={sanitizers}" if sanitizers else ""
+    source = clusters.REPOSITORY / "tests/package"
+    cmake("-S", source, "-B", build, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}",
+          f"-DCMAKE_CXX_FLAGS={flags}", f"-DCMAKE_CXX_COMPILER={cache('CMAKE_CXX_COMPILER')}")  # fmt: skip
+    cmake("--build", build)
+    return build
+
+
+@pytest.fixture(scope="module")
+def cluster(start_shared_cluster):
+    return start_shared_cluster(
+        [shard("s1", partition("*", durability="disk"))],
+        [proxy("p1", ["native"]), proxy("p2", ["native"])],
+    )
+
+
+def run(program, *arguments, **options):
+    return subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, text=True, timeout=seconds(60), **options
+    )
+
+
+def test_headers_are_clean(prefix):
+    headers = sorted(path.name for path in (prefix / "include/canopy").iterdir())
+    assert "canopy.h" in headers
+    for path in (prefix / "include/canopy").iterdir():
+        for line in path.read_text().splitlines():
+            if line.startswith("#include"):
+                name = line.split()[1]
+                assert name[0] == "<", f"{path.name}: {line}"
+                assert "." not in name or name.startswith("<canopy/"), f"{path.name}: {line}"
+
+
+def test_nothing_but_the_interface_is_exported(prefix):
+    library = next(prefix.glob("lib*/**/libcanopy.so"))
+    symbols = subprocess.run(
+        ["nm", "-DC", "--defined-only", library], capture_output=True, text=True, check=True
+    ).stdout
+    assert "canopy::Client::put" in symbols
+    for line in symbols.splitlines():
+        name = line.split(maxsplit=2)[2]
+        for inner in ("zmq", "msgpack", "nlohmann", "spdlog", "canopy::wire::", "canopy::net::"):
+            assert not name.startswith(inner), name
+
+
+def test_programs_are_installed(prefix):
+    for name in ("canopy-broker", "canopy-shard", "canopy-proxy", "canopy"):
+        done = run(prefix / "bin" / name, "--version")
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_example(programs, cluster):
+    process = subprocess.Popen(
+        [programs / "watch_and_put", cluster.layout.broker["listen"]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=clusters.die_with_parent,
+    )
+    assert process.stdout.readline() == "PUT /news/today hello\n"
+    assert process.communicate("\n", timeout=seconds(10)) == ("", None)
+    assert process.returncode == 0
+
+
+def test_calls(programs, cluster):
+    done = run(programs / "consumer", "calls", cluster.layout.broker["listen"])
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_a_cluster(programs):
+    done = run(programs / "consumer", "alone")
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_is_lost_or_told_twice_when_processes_fail(programs, cluster):
+    process = subprocess.Popen(
+        [programs / "consumer", "endure", cluster.layout.broker["listen"]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=clusters.die_with_parent,
+    )
+    assert process.stdout.readline() == "ready\n"
+
+    def endures(duration):
+        remains(lambda: process.poll() is None, "the consumer is content", seconds(duration))
+
+    for name in ("p1", "s1", "p2"):
+        before = cluster.kill(name)
+        eventually(lambda: cluster.restarted(name, before), f"{name} is back", 20)
+        endures(2)
+    for name in ("p1", "p2"):  # whichever the clients use, they have to go
+        stopped = cluster.signal(name, signal.SIGSTOP)
+        endures(6)
+        stopped.signal(signal.SIGCONT)
+        eventually(cluster.is_ready, f"{name} goes on", 20)
+    out, errors = process.communicate("\n", timeout=seconds(120))
+    assert process.returncode == 0, errors
+    report = json.loads(out)
+    assert report["written"] > 1000
+    assert report["losses"] > 0
+    assert report["resyncs"] >= 2
+    assert report["full"] == 0, "always by what had changed"

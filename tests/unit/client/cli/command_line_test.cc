@@ -1,0 +1,140 @@
+#include "client/cli/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace canopy::client::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+using Words = std::vector<std::string>;
+
+Command command(const Words& words, const std::string& broker_variable = "") {
+  const auto line = parse_command_line(words, broker_variable);
+  if (const auto* parting = std::get_if<Parting>(&line)) ADD_FAILURE() << parting->text;
+  return std::holds_alternative<Command>(line) ? std::get<Command>(line) : Command{};
+}
+
+Parting parting(const Words& words, const std::string& broker_variable = "") {
+  const auto line = parse_command_line(words, broker_variable);
+  EXPECT_TRUE(std::holds_alternative<Parting>(line)) << "taken";
+  return std::holds_alternative<Parting>(line) ? std::get<Parting>(line) : Parting{};
+}
+
+TEST(CommandLine, DefaultsStand) {
+  const Command get = command({"get", "/a"});
+  EXPECT_EQ(get.action, Action::get);
+  EXPECT_EQ(get.subject, "/a");
+  EXPECT_EQ(get.timeout, 5s);
+  EXPECT_THAT(get.brokers, ElementsAre("tcp://127.0.0.1:5550"));
+  EXPECT_FALSE(get.json);
+}
+
+TEST(CommandLine, EveryCommandIsTaken) {
+  const Command put = command({"put", "/a", "v", "--ttl", "5s", "--if-revision", "42"});
+  EXPECT_EQ(put.action, Action::put);
+  EXPECT_EQ(put.value, "v");
+  EXPECT_FALSE(put.value_from_stdin);
+  EXPECT_EQ(put.ttl, 5s);
+  EXPECT_EQ(put.if_revision, keyspace::Revision(42));
+  const Command erase = command({"delete", "/a", "--if-revision=7"});
+  EXPECT_EQ(erase.action, Action::erase);
+  EXPECT_EQ(erase.if_revision, keyspace::Revision(7));
+  EXPECT_EQ(command({"list", "/a/"}).subject, "/a/");
+  const Command watch = command({"watch", "*", "--latest", "100ms", "--json"});
+  EXPECT_EQ(watch.action, Action::watch);
+  EXPECT_EQ(watch.subject, "") << "the root";
+  EXPECT_EQ(watch.latest, 100ms);
+  EXPECT_TRUE(watch.json);
+  EXPECT_EQ(command({"status", "--json"}).action, Action::status);
+  EXPECT_EQ(command({"drain", "p1"}).subject, "p1");
+}
+
+TEST(CommandLine, AStarIsTheRootOnlyWhereASubtreeIsMeant) {
+  EXPECT_EQ(command({"list", "*"}).subject, "");
+  EXPECT_EQ(command({"get", "*"}).subject, "*");
+}
+
+TEST(CommandLine, OptionsMayStandAnywhere) {
+  const Command put = command({"--broker", "tcp://h:1", "put", "--ttl=2m", "/a", "v"});
+  EXPECT_THAT(put.brokers, ElementsAre("tcp://h:1"));
+  EXPECT_EQ(put.ttl, 2min);
+  EXPECT_EQ(put.value, "v");
+}
+
+TEST(CommandLine, ValuesMayBeAnything) {
+  EXPECT_TRUE(command({"put", "/a", "-"}).value_from_stdin);
+  EXPECT_EQ(command({"put", "--", "/a", "-5"}).value, "-5");
+  EXPECT_EQ(command({"put", "/a", ""}).value, "");
+  EXPECT_EQ(command({"put", "/a", "a b\n\xff"}).value, "a b\n\xff");
+}
+
+TEST(CommandLine, TheFlagGoesBeforeTheVariable) {
+  EXPECT_THAT(command({"status"}, "tcp://h:1,tcp://h:2").brokers,
+              ElementsAre("tcp://h:1", "tcp://h:2"));
+  EXPECT_THAT(command({"status", "--broker", "tcp://h:3"}, "tcp://h:1").brokers,
+              ElementsAre("tcp://h:3"));
+}
+
+TEST(CommandLine, HelpIsAskedForOfAllOrOfOne) {
+  const Parting all = parting({"--help"});
+  EXPECT_EQ(all.exit, Exit::ok);
+  for (const char* name : {"put", "get", "delete", "list", "watch", "status", "drain"}) {
+    EXPECT_THAT(all.text, HasSubstr(std::string("\n  ") + name + " "));
+    const Parting one = parting({name, "--help"});
+    EXPECT_EQ(one.exit, Exit::ok);
+    EXPECT_THAT(one.text, StartsWith(std::string("canopy ") + name + " "));
+  }
+  EXPECT_THAT(parting({"put", "-h"}).text, HasSubstr("--if-revision N"));
+  EXPECT_THAT(parting({"get", "-h"}).text, testing::Not(HasSubstr("--if-revision")));
+  EXPECT_EQ(parting({"--version"}).text, "canopy " CANOPY_VERSION "\n");
+}
+
+struct Mistake {
+  Words words;
+  const char* named;  // what the one line must mention
+  const char* broker_variable = "";
+};
+
+class Mistakes : public testing::TestWithParam<Mistake> {};
+
+TEST_P(Mistakes, AreRefusedInOneLineThatNamesThem) {
+  const Parting refusal = parting(GetParam().words, GetParam().broker_variable);
+  EXPECT_EQ(refusal.exit, Exit::wrong_usage);
+  EXPECT_THAT(refusal.text, StartsWith("canopy: "));
+  EXPECT_THAT(refusal.text, HasSubstr(GetParam().named));
+  EXPECT_THAT(refusal.text, EndsWith("--help)\n"));
+  EXPECT_EQ(std::count(refusal.text.begin(), refusal.text.end(), '\n'), 1) << refusal.text;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Mistakes,
+    testing::Values(Mistake{{}, "COMMAND is missing"}, Mistake{{"putt", "/a", "b"}, "'putt'"},
+                    Mistake{{"put"}, "KEY is missing"}, Mistake{{"put", "/a"}, "VALUE is missing"},
+                    Mistake{{"put", "/a", "b", "c"}, "'c'"}, Mistake{{"status", "x"}, "'x'"},
+                    Mistake{{"get", ""}, "empty"}, Mistake{{"get", std::string(256, 'k')}, "255"},
+                    Mistake{{"get", "/a\nb"}, "/a\\nb"}, Mistake{{"get", "HUGZ"}, "reserved"},
+                    Mistake{{"list", "/a\tb/"}, "control"},
+                    Mistake{{"get", "/a", "--ttl", "5s"}, "--ttl"},
+                    Mistake{{"list", "/", "--json"}, "--json"},
+                    Mistake{{"put", "/a", "-5"}, "-- ends"},
+                    Mistake{{"get", "/a", "--tim", "5s"}, "--tim"},
+                    Mistake{{"get", "/a", "--timeout"}, "timeout"},
+                    Mistake{{"get", "/a", "--timeout", "5"}, "--timeout: '5'"},
+                    Mistake{{"get", "/a", "--timeout", "25h"}, "24h"},
+                    Mistake{{"put", "/a", "b", "--ttl", "0s"}, "--ttl: '0s'"},
+                    Mistake{{"put", "/a", "b", "--ttl", "8000000000h"}, "--ttl"},
+                    Mistake{{"put", "/a", "b", "--if-revision", "-1"}, "--if-revision: '-1'"},
+                    Mistake{{"watch", "/", "--latest", "61s"}, "--latest"},
+                    Mistake{{"get", "/a", "--broker", "h:1"}, "--broker: 'h:1'"},
+                    Mistake{{"get", "/a", "--broker", "tcp://h:*"}, "port"},
+                    Mistake{{"get", "/a", "--broker", ","}, "--broker"},
+                    Mistake{{"get", "/a"}, "CANOPY_BROKER: 'nowhere'", "nowhere"},
+                    Mistake{{"get", "/a", "--json", "--json"}, "json"}));
+
+}  // namespace
+}  // namespace canopy::client::cli

@@ -1,0 +1,197 @@
+// A watch that goes on elsewhere, or after a loss of state.
+#include <gmock/gmock.h>
+
+#include "core/base/limits.h"
+#include "tests/unit/client/world.h"
+
+namespace canopy::client {
+namespace {
+
+namespace native = wire::native;
+using model::World;
+using model::WorldOptions;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using namespace std::chrono_literals;
+using How = Synced::How;
+
+constexpr WatchId w = 1;
+
+class WatchResumeTest : public testing::Test {
+ protected:
+  // Linked, with the frames of the join still under way.
+  void begin(World& world, const std::string& subtree = "") {
+    world.watch(w, subtree);
+    world.session->start(world.now());
+  }
+  void put(World& world, const std::string& key, const std::string& value) {
+    world.shards.put(key, value);
+    world.follow();
+  }
+};
+
+TEST_F(WatchResumeTest, ResumesElsewhereWithWhatChanged) {
+  World world;
+  put(world, "/a", "1");
+  put(world, "/b", "1");
+  begin(world);
+  world.settle();
+  model::Proxy& second = world.other();
+  world.linked().alive = false;
+  world.shards.erase("/a");
+  world.shards.put("/c", "2");
+  world.follow();
+  world.watches[w].told.clear();
+  world.run(4s);
+  EXPECT_EQ(&world.linked(), &second);
+  EXPECT_THAT(world.watches[w].told, ElementsAre("~-/a", "~+/c=2"));
+  EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot, How::changes));
+  EXPECT_THAT(world.contacts, ElementsAre(true, false, true));
+  EXPECT_EQ(world.watches[w].missed, 0u);
+}
+
+TEST_F(WatchResumeTest, AProxyThatLagsIsWaitedFor) {
+  World world;
+  put(world, "/a", "1");
+  begin(world);
+  world.settle();
+  model::Proxy& second = world.other();
+  world.shards.put("/a", "2");
+  world.shards.erase("/a");
+  world.linked().follow();  // the other one has not seen this
+  world.settle();
+  world.linked().alive = false;
+  world.run(4s);
+  ASSERT_EQ(&world.linked(), &second);
+  EXPECT_THAT(world.watches[w].map, IsEmpty());
+  EXPECT_EQ(world.watches[w].syncs.size(), 1u) << "not before it has caught up";
+  second.follow();
+  world.settle();
+  EXPECT_THAT(world.watches[w].map, IsEmpty());
+  EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot, How::changes));
+}
+
+// The known revisions are those said at the end of a flush; updates before it have been told too.
+TEST_F(WatchResumeTest, AnAnswerFromBeforeWhatWasToldIsNotTaken) {
+  World world;
+  put(world, "/a", "1");
+  put(world, "/z", "1");
+  begin(world);
+  world.settle();
+  model::Proxy& second = world.other();
+  world.linked().batch_updates = 2;
+  world.shards.put("/b", "1");
+  world.shards.put("/c", "1");
+  world.shards.put("/d", "1");
+  world.linked().follow();
+  world.deliver_stream();  // /b and /c; the end of the flush is lost with the proxy
+  world.linked().alive = false;
+  world.from_streams.clear();
+  second.follow(1);  // /b, not /c
+  world.run(4s);
+  ASSERT_EQ(&world.linked(), &second);
+  EXPECT_EQ(world.watches[w].syncs.size(), 1u);
+  second.follow();
+  world.run(1s);
+  EXPECT_EQ(world.watches[w].map, world.shards.state);
+  EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot, How::changes));
+}
+
+TEST_F(WatchResumeTest, AProxyThatNeverCatchesUpIsLeft) {
+  World world;
+  put(world, "/a", "1");
+  begin(world);
+  world.settle();
+  model::Proxy& first = world.linked();
+  world.shards.put("/a", "2");
+  first.follow();
+  world.settle();
+  first.alive = false;
+  world.run(4s);
+  EXPECT_NE(&world.linked(), &first);
+  first.alive = true;
+  world.run(11s);
+  EXPECT_EQ(&world.linked(), &first);
+  EXPECT_EQ(world.watches[w].map, world.shards.state);
+}
+
+TEST_F(WatchResumeTest, AClusterThatHasBegunAnewIsBelievedInTheEnd) {
+  World world({.partitions = {"", "/a/"}});
+  put(world, "/a/1", "1");
+  put(world, "/a/2", "1");
+  put(world, "/b", "1");
+  begin(world);
+  world.settle();
+  const auto older = [](native::ChunkHeader& header) {
+    if (header.partition == "/a/") header.revision = keyspace::Revision(1, 1);
+  };
+  world.linked().distort = world.other().distort = older;
+  world.linked().log_reach = world.other().log_reach = 0;
+  world.linked().alive = false;
+  world.shards.erase("/a/1");
+  world.follow();
+  auto& seen = world.watches[w];
+  world.run(50s);
+  EXPECT_THAT(seen.syncs, ElementsAre(How::snapshot));
+  seen.told.clear();
+  seen.revisions.clear();
+  world.run(60s);
+  EXPECT_THAT(seen.syncs, testing::Contains(How::full));
+  EXPECT_EQ(seen.map, world.shards.state);
+  EXPECT_THAT(seen.told, ElementsAre("~+/a/2=1", "~-/a/1"));
+}
+
+TEST_F(WatchResumeTest, AfterAnOldEpochWhatIsGoneIsToldAsDeleted) {
+  World world({.partitions = {"", "/a/"}});
+  for (const char* key : {"/a/1", "/a/2", "/a/3", "/b"}) put(world, key, "1");
+  begin(world);
+  world.settle();
+  world.linked().alive = false;
+  world.shards.restart("/a/", {"/a/2"});
+  world.shards.put("/a/4", "2");
+  world.follow();
+  world.watches[w].told.clear();
+  world.run(4s);
+  EXPECT_EQ(world.watches[w].map, world.shards.state);
+  EXPECT_THAT(world.watches[w].told, testing::UnorderedElementsAre("~-/a/1", "~-/a/3", "~+/a/4=2"));
+  EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot, How::full));
+}
+
+TEST_F(WatchResumeTest, TooFarBackIsAFullComparison) {
+  World world;
+  put(world, "/a", "1");
+  put(world, "/b", "1");
+  begin(world);
+  world.settle();
+  world.other().log_reach = 1;
+  world.linked().alive = false;
+  world.shards.erase("/a");
+  world.shards.put("/c", "2");
+  world.follow();
+  world.watches[w].told.clear();
+  world.run(4s);
+  EXPECT_THAT(world.watches[w].told, ElementsAre("~+/c=2", "~-/a"));
+  EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot, How::full));
+}
+
+TEST_F(WatchResumeTest, AJoinThatWasCutOffGoesOnElsewhere) {
+  World world({.partitions = {"", "/a/", "/b/"}});
+  for (const char* key : {"/1", "/2", "/a/1", "/a/2", "/a/3", "/b/1"}) put(world, key, "1");
+  begin(world);
+  world.deliver_stream();
+  world.deliver_request();
+  world.deliver_answer();  // the root
+  world.deliver_answer();  // two of three of /a/
+  ASSERT_EQ(world.watches[w].map.size(), 4u);
+  world.linked().alive = false;
+  world.from_requests.clear();
+  world.shards.erase("/1");
+  world.shards.erase("/a/1");
+  world.follow();
+  world.run(4s);
+  EXPECT_EQ(world.watches[w].map, world.shards.state);
+  EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot));
+}
+
+}  // namespace
+}  // namespace canopy::client
