@@ -84,7 +84,8 @@ std::string welcome_text(const config::Cluster& cluster, const Members& members,
   links.row({"cluster", http + "/api/v1/topology"});
   links.row({"metrics", http + "/metrics"});
   links.row({"targets", http + "/api/v1/sd", "(Prometheus HTTP service discovery)"});
-  return "Canopy is up.\n\nClients of the Clone pattern connect to any proxy:\n" +
+  return "Canopy is up.\n\nNative clients and the command `canopy` ask the broker at " +
+         self.directory + ".\nClients of the Clone pattern connect to any proxy:\n" +
          proxy_lines(members) + "\nKeys are kept by:\n" + shard_lines(cluster, members) +
          "\nLook at:\n" + links.text() + "\n" +
          (cluster.broker.supervise ? "Ctrl-C stops the cluster.\n\n" : "");

@@ -143,7 +143,8 @@ void CloneFrontend::read_writes() {
     }
     wire::RoutedRequest request;  // nobody waits for an answer
     request.request.writes.push_back(std::get<wire::Write>(std::move(write)));
-    backend_.write(std::move(request));
+    const wire::Fault fault = backend_.write(std::move(request));
+    if (fault != wire::Fault::none) metrics_.reject(wire::name(fault));
   }
   writes_received_.Increment(count);
 }

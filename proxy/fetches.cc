@@ -60,16 +60,20 @@ Fetches::Readiness Fetches::readiness(const native::Fetch& fetch) const {
 }
 
 void Fetches::start_waiting(base::TimePoint now, const Sink& sink) {
-  for (auto at = waiting_.begin(); at != waiting_.end() && active_.size() < max_active_;) {
+  auto busy = static_cast<std::size_t>(std::ranges::count_if(
+      active_, [](const Session& session) { return session.fetch.credit > 0; }));
+  for (auto at = waiting_.begin(); at != waiting_.end() && busy < max_active_;) {
     const auto current = at++;
     const Readiness state = readiness(current->fetch);
     if (state == Readiness::absent && now - current->began > patience) {
-      refuse(*current, wire::Fault::partition_unavailable, "its state is not here", sink);
+      sink.refuse(current->peer, current->fetch.request, wire::Fault::partition_unavailable,
+                  "its state is not here");
       sink.finished("unavailable", now - current->began);
     } else if (state == Readiness::ready ||
                (state == Readiness::behind && now - current->began > catch_up)) {
       if (begin(*current, now, sink)) {
         active_.splice(active_.end(), waiting_, current);
+        ++busy;
         continue;
       }
     } else {
@@ -85,7 +89,8 @@ bool Fetches::begin(Session& session, base::TimePoint now, const Sink& sink) {
   if (!fetch.topic.empty()) {
     const auto cut = streams_.cut(*native::parse_topic(fetch.topic));
     if (!cut) {
-      refuse(session, wire::Fault::not_subscribed, "nobody subscribes to this stream here", sink);
+      sink.refuse(session.peer, fetch.request, wire::Fault::not_subscribed,
+                  "nobody subscribes to this stream here");
       return false;
     }
     session.cut = *cut;
@@ -202,12 +207,6 @@ std::string Fetches::fill(Session& session) const {
                                         : native::ChunkHeader::More::next_partition;
   }
   return native::encode_chunk(header, entries);
-}
-
-void Fetches::refuse(const Session& session, wire::Fault fault, const char* why,
-                     const Sink& sink) const {
-  sink.send(session.peer, native::encode(native::Refusal{
-                              .request = session.fetch.request, .fault = fault, .text = why}));
 }
 
 }  // namespace canopy::proxy

@@ -36,12 +36,17 @@ class Fetches {
   enum class Delivery { sent, blocked, gone };
   struct Sink {
     std::function<Delivery(const std::string& peer, std::string frame)> send;
+    std::function<void(const std::string& peer, std::uint64_t request, wire::Fault fault,
+                       std::string_view why)>
+        refuse;
     // "sent", "timeout", "unavailable" or "client_gone".
     std::function<void(const char* result, base::Duration took)> finished;
     // A client that knew something is told what changed (true), or everything.
     std::function<void(bool changes)> resynced;
   };
 
+  // At most `max_active` are answered at a time; those that wait for their client's credit are not
+  // counted.
   Fetches(const Partitions& partitions, const Streams& streams, std::size_t max_active)
       : partitions_(partitions), streams_(streams), max_active_(max_active) {}
 
@@ -86,7 +91,6 @@ class Fetches {
   Part part_of(const wire::native::Fetch& fetch, std::size_t partition) const;
   Progress advance(Session& session, base::TimePoint now, const Sink& sink);
   std::string fill(Session& session) const;
-  void refuse(const Session& session, wire::Fault fault, const char* why, const Sink& sink) const;
   void forget(const std::string& peer);
 
   const Partitions& partitions_;

@@ -64,7 +64,9 @@ NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Prox
 }
 
 void NativeFrontend::read_monitor(Role role) {
-  if (count_connections(role, loop_.now())) backend_.connections_changed();
+  if (!count_connections(role, loop_.now())) return;
+  if (role == streams) subscribers_.meet(at(streams).monitor.connections());
+  backend_.connections_changed();
 }
 
 void NativeFrontend::read_subscriptions() {
@@ -83,9 +85,10 @@ void NativeFrontend::read_subscriptions() {
       continue;
     }
     if (event.front() != 1) {
-      streams_.remove(*subscription);
+      if (subscribers_.end(message_.source_fd(), event.substr(1))) streams_.remove(*subscription);
       continue;
     }
+    if (!subscribers_.begin(message_.source_fd(), event.substr(1))) continue;
     if (!streams_.add(*subscription)) {
       metrics_.reject("too_many_streams");
       continue;
@@ -204,6 +207,8 @@ std::optional<base::Duration> NativeFrontend::serve(bool) {
   const Fetches::Sink sink{
       .send = [this](const std::string& peer,
                      std::string frame) { return deliver(peer, std::move(frame)); },
+      .refuse = [this](const std::string& peer, std::uint64_t request, wire::Fault fault,
+                       std::string_view why) { refuse(peer, request, fault, why); },
       .finished =
           [this](const char* result, base::Duration took) {
             metrics_.snapshot_requests.Add({{"dialect", "native"}, {"result", result}}).Increment();
@@ -225,6 +230,7 @@ std::size_t NativeFrontend::clients() const {
 void NativeFrontend::second() {
   streams_.heartbeat(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
   for (const auto& [subtree, group] : streams_.subtrees()) backend_.need(subtree);
+  subscribers_.forget_absent(at(streams).monitor.connections());
 }
 
 void NativeFrontend::announce(coordination::ProxyMember& member,

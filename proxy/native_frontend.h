@@ -12,6 +12,7 @@
 #include "proxy/fetches.h"
 #include "proxy/frontend.h"
 #include "proxy/streams.h"
+#include "proxy/subscribers.h"
 #include "proxy/upstream.h"
 
 namespace canopy::proxy {
@@ -59,6 +60,7 @@ class NativeFrontend final : public Frontend {
   const Upstream& upstream_;
   Backend& backend_;
   net::Message message_;
+  Subscribers subscribers_;
   Streams streams_;
   Fetches fetches_;
   bool draining_ = false;

@@ -99,14 +99,9 @@ void Upstream::connect(Link& link, const coordination::ShardMember& member) {
 wire::Fault Upstream::forward(wire::RoutedRequest request) {
   const std::size_t index = map_.owner(request.request.writes.front().key);
   for (const wire::Write& write : request.request.writes) {
-    if (map_.owner(write.key) == index) continue;
-    metrics_.reject("several_partitions");
-    return wire::Fault::several_partitions;
+    if (map_.owner(write.key) != index) return wire::Fault::several_partitions;
   }
-  if (index == map_.size()) {
-    metrics_.reject("no_partition");
-    return wire::Fault::no_partition;
-  }
+  if (index == map_.size()) return wire::Fault::no_partition;
   Link& link = *links_[partitions_[index].link];
   const std::size_t bytes = request.request.bytes();
   if (link.gathered_bytes + bytes > base::max_chunk_bytes ||
@@ -114,7 +109,6 @@ wire::Fault Upstream::forward(wire::RoutedRequest request) {
     enqueue_gathered(link);
   }
   if (link.queue.size() >= config_.upstream_queue) {
-    metrics_.reject("busy");
     log_.warn("upstream", "writes refused: the shard does not take them",
               {{"shard", link.name}, {"queue", link.queue.size()}});
     return wire::Fault::busy;

@@ -38,8 +38,7 @@ class Upstream final : public Partitions {
   // The directory says where a shard is.
   void on_directory(const coordination::Event& event);
 
-  // Queues a client's request for the shard that owns its keys. What cannot be queued is counted as
-  // rejected, and its fault told.
+  // Queues a client's request for the shard that owns its keys; or why it cannot be queued.
   wire::Fault forward(wire::RoutedRequest request);
   // Sends what forward() has gathered in this turn.
   void flush_writes();

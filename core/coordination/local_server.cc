@@ -59,6 +59,8 @@ void LocalServer::receive() {
     const auto request = decode_request(message_[1]);
     if (request) {
       handle(from, *request);
+    } else if (!links_.contains(from)) {
+      serve_client(from, message_[1]);  // no process: a client, who is told so in his words
     } else {
       reject(from, "malformed", request.error());
     }

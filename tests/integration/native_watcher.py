@@ -122,10 +122,12 @@ class Watcher:
             self._retired.pop().close()
         if now > self._leave_at:
             self._elsewhere()
-        elif now > self._heard + seconds(3):
+        elif now > self._heard + seconds(3) and not self._stream.poll(0):
             self.losses += 1
             self._elsewhere()
-        elif self.state == "fetching" and now > self._again_at:
+        elif self.state != "fetching" or now < self._again_at:
+            return
+        elif not self._requests.socket.poll(0):
             self._fetch()
 
     def close(self):

@@ -173,7 +173,8 @@ TEST_F(TopologyTest, StrangeBytesStayValidJson) {
 TEST_F(TopologyTest, TheWelcomeTellsWhereToGo) {
   announce_all();
   const std::string text = welcome_text(cluster_, members_, self_);
-  EXPECT_THAT(text, HasSubstr("p1     300      tcp://h:5556-5558"));
+  EXPECT_THAT(text, HasSubstr("p1     300      -       tcp://h:5556-5558"));
+  EXPECT_THAT(text, HasSubstr("ask the broker at tcp://127.0.0.1:5550"));
   EXPECT_THAT(text, HasSubstr("results  /results/ (disk)"));
   EXPECT_THAT(text, HasSubstr("rest     * (memory)"));
   EXPECT_THAT(text, HasSubstr("http://0.0.0.0:8550/api/v1/topology"));

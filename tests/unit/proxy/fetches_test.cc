@@ -36,6 +36,8 @@ class FetchesTest : public testing::Test {
   bool serve(base::TimePoint now = start) {
     return fetches.serve(
         now, {.send = [this](const std::string&, const std::string& frame) { return take(frame); },
+              .refuse = [this](const std::string&, std::uint64_t, wire::Fault why,
+                               std::string_view) { fault = why; },
               .finished = [this](const char* result, base::Duration) { results += result; },
               .resynced = [this](bool changes) { results += changes ? "changes " : "full "; }});
   }
@@ -43,10 +45,6 @@ class FetchesTest : public testing::Test {
     if (delivery != Fetches::Delivery::sent) return delivery;
     const auto answer = native::decode_from_proxy(frame);
     EXPECT_TRUE(answer) << answer.error();
-    if (const auto* refusal = std::get_if<native::Refusal>(&*answer)) {
-      fault = refusal->fault;
-      return delivery;
-    }
     const auto& chunk = std::get<native::Chunk>(*answer);
     Told one{.header = chunk.header};
     for (const auto& entry : chunk.entries) {
@@ -189,6 +187,20 @@ TEST_F(FetchesTest, KeepsAChunkThatTheClientHasNoRoomFor) {
   EXPECT_EQ(results, "sentclient_gone");
 }
 
+TEST_F(FetchesTest, WhoWaitsForCreditHoldsNobodyUp) {
+  for (const char* key : {"/a/1", "/a/2"}) put(key, std::string(200'000, 'x'));
+  for (std::uint64_t request = 1; request <= 3; ++request) {
+    open({.request = request, .subtree = "/a/", .credit = 1}, "slow");
+  }
+  serve();
+  serve();
+  ASSERT_EQ(told.size(), 3u);
+  put("/b", "y");
+  open({.request = 9, .subtree = "/b", .credit = 1}, "other");
+  serve();
+  EXPECT_EQ(told.back().header.request, 9u);
+}
+
 TEST_F(FetchesTest, BoundsWhatOneClientMayAsk) {
   for (std::size_t i = 0; i < Fetches::max_per_client; ++i) {
     ASSERT_EQ(open({.request = i, .subtree = "/a/"}), wire::Fault::none);
@@ -214,6 +226,8 @@ TEST_F(FetchesTest, RefusesWhatIsNotMirroredInTime) {
   Fetches none{empty, streams, 2};
   const Fetches::Sink sink{
       .send = [this](const std::string&, const std::string& frame) { return take(frame); },
+      .refuse = [this](const std::string&, std::uint64_t, wire::Fault why,
+                       std::string_view) { fault = why; },
       .finished = [this](const char* result, base::Duration) { results += result; },
       .resynced = [](bool) {}};
   ASSERT_EQ(none.open("peer", {.request = 1, .subtree = ""}, start), wire::Fault::none);

@@ -136,6 +136,7 @@ TEST(Cluster, TheExampleHoldsEverySettingWithItsDefault) {
   EXPECT_EQ(cluster->broker, Broker{});
   EXPECT_EQ(cluster->shards.at(0), (Shard{.name = "rest", .partitions = {Partition{}}}));
   Proxy proxy = cluster->proxies.at(0);
+  proxy.native.reset();
   proxy.kvsimple.reset();
   proxy.kvmsg.reset();
   proxy.chp.reset();

@@ -299,6 +299,7 @@ TEST_F(LocalTest, NoiseIsCountedAnsweredAndHarmsNobody) {
   const auto b = client("b");
   watch(*b);
   Peer peer(context_, endpoint_);
+  peer.say(Hello{"noisy", 1});
   peer.raw("");
   peer.raw("\x07");
   peer.raw(std::string(5000, '\xff'));
