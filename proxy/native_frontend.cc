@@ -70,12 +70,12 @@ void NativeFrontend::read_monitor(Role role) {
 }
 
 void NativeFrontend::read_subscriptions() {
-  read_monitor(streams);
   net::Socket& socket = at(streams).socket;
   for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
+    read_monitor(streams);  // a connection is known before what it says
     const std::string_view event = message_[0];
-    if (event.empty() || message_.size() != 1) {
-      metrics_.reject("frame_count");
+    if (message_.size() != 1 || event.empty() || event.front() > 1 || event.front() < 0) {
+      metrics_.reject("malformed");
       continue;
     }
     const auto subscription = native::parse_topic(event.substr(1));

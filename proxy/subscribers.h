@@ -5,6 +5,7 @@
 // once, for each of its topics, that the subscription has ended, without naming the connection.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -21,7 +22,9 @@ class Subscribers {
   void meet(const std::vector<net::Monitor::Connection>& connections) {
     for (const auto& connection : connections) {
       Connection& known = by_fd_[connection.fd];
-      if (known.since != connection.since) known = {.since = connection.since};
+      const bool taken_over = known.since && known.since != connection.since;
+      if (taken_over) known.topics.clear();
+      known.since = connection.since;
       known.absent = false;
     }
   }
@@ -41,7 +44,7 @@ class Subscribers {
 
  private:
   struct Connection {
-    base::TimePoint since{};
+    std::optional<base::TimePoint> since{};  // nothing: heard before the monitor saw it
     std::unordered_set<std::string> topics{};
     bool absent = false;
   };

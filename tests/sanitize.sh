@@ -1,18 +1,24 @@
 #!/usr/bin/env bash
 # Builds with the preset `asan` or `tsan` and runs the unit and integration tests under it.
 #
-#   tests/sanitize.sh asan|tsan [--unit] [pytest arguments]
+#   tests/sanitize.sh asan|tsan [--unit | --network] [pytest arguments]
+#
+# --unit leaves out the integration tests; --network also the unit tests of what reads no bytes of the network.
 #
 # Every process, also those that tests start and stop, writes what its sanitizer finds into a report; any report fails
 # the run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-preset=${1:?usage: $0 asan|tsan [--unit] [pytest arguments]}
+preset=${1:?usage: $0 asan|tsan [--unit | --network] [pytest arguments]}
 shift
 jobs=$(nproc)
 [ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" --log-level=WARNING
-cmake --build --preset "$preset" -j "$jobs"
+suites=all
+if [ "${1:-}" = --network ]; then
+  suites=(wire_tests keyspace_tests cluster_tests coordination_tests net_tests shard_tests proxy_tests client_tests)
+fi
+cmake --build --preset "$preset" -j "$jobs" --target "${suites[@]}"
 
 reports=$PWD/build/$preset/reports
 rm -rf "$reports"
@@ -25,8 +31,10 @@ export TSAN_OPTIONS=$common:history_size=7:suppressions=$PWD/tests/tsan.supp
 export CANOPY_BIN=$PWD/build/$preset/bin
 
 failed=0
-ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" || failed=1
-if [ "${1:-}" != --unit ]; then
+names=.
+[ "${suites[0]}" = all ] || names="^($(IFS='|'; echo "${suites[*]%_tests}"))\."
+ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" -R "$names" || failed=1
+if [ "${1:-}" != --unit ] && [ "${1:-}" != --network ]; then
   /usr/bin/python3 -m pytest tests/integration -n "$jobs" -q "$@" || failed=1
 fi
 if compgen -G "$reports/*" >/dev/null; then

@@ -92,7 +92,8 @@ class Watch:
             for entry in entries[self.position - after:]:
                 self.apply(*entry)
             self.position = max(self.position, after + count)
-            self.known.update(revisions)
+            for partition, revision in revisions.items():  # one from before the answer says less
+                self.known[partition] = max(revision, self.known.get(partition, 0))
             del self.kept[0]
 
     def on_answer(self, answer, *entries):

@@ -212,6 +212,12 @@ def streams_of(cluster, name="p1"):
     return cluster.metrics(name).sum("canopy_streams")
 
 
+def expect_streams(cluster, count, what):
+    with contextlib.suppress(AssertionError):
+        eventually(lambda: streams_of(cluster) == count, "")
+    assert streams_of(cluster) == count, what
+
+
 def test_wrong_topics_make_no_streams(cluster, context, bystander):
     good = native.topic(b"/results/")
     wrong = [b"\0" * 8, b"\2" + good[1:], b"\1\2" + good[2:], good[:-1] + b"/\1\0"]
@@ -225,7 +231,7 @@ def test_wrong_topics_make_no_streams(cluster, context, bystander):
         assert not xsub.poll(1200), "they are not answered"
         xsub.close()
         seen["bad_topic"] += len(wrong)  # their ends are told, too
-    eventually(lambda: streams_of(cluster) == 1, "the bystander's is the only stream")
+    expect_streams(cluster, 1, "the bystander's is the only stream")
 
 
 def port_of_streams(cluster):
@@ -241,7 +247,7 @@ def test_odd_subscriptions_harm_nobody(cluster, bystander, what, starts):
     told = len(bystander.live)
     eventually(lambda: len(bystander.live) > told + 20, f"the bystander is told on: {what}")
     odd.peer.close()
-    eventually(lambda: streams_of(cluster) == 1, "the bystander's is the only stream")
+    expect_streams(cluster, 1, "the bystander's is the only stream")
     assert len(bystander.fetches) == 1, "and not another"
 
 
@@ -265,20 +271,20 @@ def test_ends_of_what_was_not_begun(cluster, context, flock, starts):
 
 
 def test_streams_go_with_their_subscribers(cluster, context, bystander):
-    eventually(lambda: streams_of(cluster) == 1, "the bystander's only")
+    expect_streams(cluster, 1, "the bystander's only")
     xsub = make_socket(context, zmq.XSUB, cluster.native("p1")[1], sndhwm=0)
     for number in range(2000):
         xsub.send(b"\1" + native.topic(b"/results/%d/" % number))
     for number in range(100):
         xsub.send(b"\1" + native.topic(b"/results/%d/" % number))  # once more
-    eventually(lambda: streams_of(cluster) == 2001, "each has its stream")
+    expect_streams(cluster, 2001, "each has its stream")
     xsub.close()
-    eventually(lambda: streams_of(cluster) == 1, "all of them are gone")
+    expect_streams(cluster, 1, "all of them are gone")
 
 
 def test_prefixes_of_topics_are_no_subscriptions(cluster, context, bystander):
     """libzmq passes on whatever they match; they count for nothing."""
-    eventually(lambda: streams_of(cluster) == 1, "the bystander's only")
+    expect_streams(cluster, 1, "the bystander's only")
     with counting(cluster) as seen:
         sub = make_socket(context, zmq.SUB, cluster.native("p1")[1])
         for prefix in (b"", b"\1", bystander.topic[:-1]):

@@ -31,6 +31,14 @@ TEST(Subscribers, AnotherConnectionOfTheSameDescriptorHasNothingYet) {
   EXPECT_TRUE(subscribers.begin(7, "t"));
 }
 
+TEST(Subscribers, AConnectionMayBeHeardBeforeItIsSeen) {
+  Subscribers subscribers;
+  EXPECT_TRUE(subscribers.begin(7, "t"));
+  subscribers.meet({{.fd = 7, .since = start}});
+  EXPECT_FALSE(subscribers.begin(7, "t"));
+  EXPECT_TRUE(subscribers.end(7, "t"));
+}
+
 TEST(Subscribers, WhatAConnectionSaidLastMayComeAfterItsEnd) {
   Subscribers subscribers;
   subscribers.meet({{.fd = 7, .since = start}});
