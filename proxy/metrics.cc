@@ -13,10 +13,10 @@ Metrics::Metrics(const std::string& name)
                   .Add({})),
       flush_updates(registry.histogram("canopy_batch_updates", "Updates sent in one flush.")
                         .Add({}, metrics::count_buckets())),
-      flush_interval(
-          registry
-              .gauge("canopy_flush_interval_seconds", "Longest time between flushes under load.")
-              .Add({})),
+      flush_interval(registry
+                         .gauge("canopy_flush_interval_seconds",
+                                "Time from one flush to the next, as tuned by now.")
+                         .Add({})),
       delivery_latency(registry
                            .histogram("canopy_delivery_latency_seconds",
                                       "Time from an update's commit to its fan-out.")

@@ -38,7 +38,6 @@ void Streams::remove(const native::Subscription& subscription) {
   if (group->second.empty()) by_subtree_.erase(group);
   if (stream->dirty) std::erase(dirty_, stream);
   if (subscription.latest_ms > 0) std::erase(latest_, stream);
-  for (const Body& body : stream->bodies) pending_bytes_ -= body.entries.size();
   by_topic_.erase(found);
 }
 
@@ -92,7 +91,6 @@ void Streams::gather(Stream& stream, std::string_view entry, std::size_t shard) 
   Body& body = stream.bodies.back();
   body.entries += entry;
   ++body.count;
-  pending_bytes_ += entry.size();
   ++stream.position;
   if (!stream.runs.empty() && stream.runs.back().shard == shard) {
     stream.runs.back().end = stream.position;
@@ -161,7 +159,6 @@ void Streams::send_all(Stream& stream, base::TimePoint now, const Send& send) {
   while (!stream.bodies.empty()) {
     const Body body = std::move(stream.bodies.front());
     stream.bodies.pop_front();
-    pending_bytes_ -= body.entries.size();
     const bool last = stream.bodies.empty() && stream.latest.empty();
     send_body(stream, body, last ? news(stream, greet) : native::Revisions{}, send);
   }

@@ -57,9 +57,8 @@ class Streams {
   std::optional<base::TimePoint> next_due() const;
   // Says where the idle streams stand; once a second.
   void heartbeat(base::TimePoint now, const Send& send);
-  // Whether flush() has something to send, and how many bytes it has gathered.
+  // Whether flush() has something to send.
   bool pending() const { return !dirty_.empty(); }
-  std::size_t pending_bytes() const { return pending_bytes_; }
   // Tells every subscriber to be elsewhere within this time.
   void move(std::uint32_t within_ms, const Send& send);
 
@@ -138,7 +137,6 @@ class Streams {
   std::vector<Stream*> dirty_;
   std::vector<Stream*> latest_;  // all `latest` streams
   std::string encoded_;          // the update being appended, once encoded
-  std::size_t pending_bytes_ = 0;
   std::uint64_t conflated_ = 0;
 };
 
