@@ -1,31 +1,55 @@
 #include "core/net/loop.h"
 
+#include <sys/epoll.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <cassert>
+#include <cerrno>
+#include <system_error>
+#include <utility>
 
 namespace canopy::net {
+namespace {
+
+constexpr int events_per_turn = 256;  // the rest are found in the next turn
+constexpr std::int64_t longest_wait_ms = 3'600'000;
+
+}  // namespace
+
+Loop::Loop(const base::Clock& clock) : clock_(clock), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+}
+
+Loop::~Loop() { close(epoll_); }
 
 void Loop::on_readable(Socket& socket, Handler handler) {
-  sources_.push_back({socket.ref().handle(), 0, std::move(handler)});
-  dirty_ = true;
+  add(&socket, socket.fd(), std::move(handler));
 }
 
-void Loop::on_readable(int fd, Handler handler) {
-  sources_.push_back({nullptr, fd, std::move(handler)});
-  dirty_ = true;
-}
+void Loop::on_readable(int fd, Handler handler) { add(nullptr, fd, std::move(handler)); }
 
-void Loop::remove(Socket& socket) { remove_if_matches(socket.ref().handle(), 0); }
-
-void Loop::remove(int fd) { remove_if_matches(nullptr, fd); }
-
-// A removed source stays in place, without a handler, until the turn is over: handlers may remove
-// themselves and each other.
-void Loop::remove_if_matches(void* zmq_handle, int fd) {
-  for (Source& source : sources_) {
-    if (source.zmq_handle == zmq_handle && source.fd == fd) source.handler = nullptr;
+void Loop::add(Socket* socket, int fd, Handler handler) {
+  auto source = std::make_unique<Source>(Source{socket, fd, std::move(handler)});
+  epoll_event event{.events = EPOLLIN, .data = {.ptr = source.get()}};
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) {
+    throw std::system_error(errno, std::generic_category(), "epoll_ctl");
   }
-  dirty_ = true;
+  sources_.push_back(std::move(source));
+}
+
+void Loop::remove(Socket& socket) { remove(socket.fd()); }
+
+// A removed source stays in place until the next turn: handlers may remove themselves and each
+// other.
+void Loop::remove(int fd) {
+  for (const auto& source : sources_) {
+    if (source->removed || source->fd != fd) continue;
+    epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+    source->removed = true;
+    swept_ = false;
+  }
 }
 
 Loop::TimerId Loop::after(base::Duration delay, Handler handler) {
@@ -43,27 +67,48 @@ void Loop::cancel(TimerId id) {
   std::erase_if(timers_, [id](const auto& entry) { return entry.second.id == id; });
 }
 
-void Loop::rebuild() {
-  std::erase_if(sources_, [](const Source& source) { return !source.handler; });
-  items_.clear();
-  for (const Source& source : sources_) {
-    items_.push_back({source.zmq_handle, source.fd, ZMQ_POLLIN, 0});
+void Loop::sweep() {
+  std::erase_if(sources_, [](const auto& source) { return source->removed; });
+  swept_ = true;
+}
+
+// Of sockets that were used since they were last asked, the descriptor may not tell that they are
+// readable. True when one is.
+bool Loop::ask_used_sockets() {
+  bool any = false;
+  for (const auto& source : sources_) {
+    if (source->socket == nullptr || !source->socket->used()) continue;
+    source->ready = source->socket->readable();
+    any |= source->ready;
   }
-  dirty_ = false;
+  return any;
 }
 
 void Loop::wait() {
-  // zmq_poll counts in milliseconds: round up, so that a timer never spins for its last fraction.
-  std::chrono::milliseconds timeout{-1};
-  if (!timers_.empty()) {
+  // epoll counts in milliseconds: round up, so that a timer never spins for its last fraction.
+  int timeout = -1;
+  if (ask_used_sockets()) {
+    timeout = 0;
+  } else if (!timers_.empty()) {
     const auto left = std::max(timers_.begin()->first - now(), base::Duration{0});
-    timeout = std::chrono::duration_cast<std::chrono::milliseconds>(left + base::Duration(999));
+    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left);
+    timeout = static_cast<int>(std::min<std::int64_t>(ms.count(), longest_wait_ms));
   }
-  try {
-    zmq::poll(items_, timeout);
-  } catch (const zmq::error_t& error) {
-    if (error.num() != EINTR) throw;
-    for (auto& item : items_) item.revents = 0;
+  std::array<epoll_event, events_per_turn> events;
+  const int count = epoll_wait(epoll_, events.data(), events_per_turn, timeout);
+  for (int i = 0; i < count; ++i) {
+    auto& source = *static_cast<Source*>(events[static_cast<std::size_t>(i)].data.ptr);
+    source.ready = source.socket == nullptr || source.socket->readable();
+  }
+}
+
+// Handlers may add sources, which can move the list, not the sources; new ones have their first
+// turn in the next.
+void Loop::call_handlers() {
+  const std::size_t count = sources_.size();
+  for (std::size_t i = 0; i < count && running_; ++i) {
+    Source& source = *sources_[i];
+    if (std::exchange(source.ready, false) && !source.removed) source.handler();
   }
 }
 
@@ -85,14 +130,9 @@ void Loop::run_timers() {
 void Loop::run() {
   running_ = true;
   while (running_) {
-    if (dirty_) rebuild();
+    if (!swept_) sweep();
     wait();
-    for (std::size_t i = 0; i < items_.size() && running_; ++i) {
-      // Handlers may add sources, which can move them: call a copy.
-      if (items_[i].revents == 0 || !sources_[i].handler) continue;
-      const Handler handler = sources_[i].handler;
-      handler();
-    }
+    call_handlers();
     run_timers();
     if (turn_end_) turn_end_();
   }

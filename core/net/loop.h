@@ -1,12 +1,16 @@
-// A single-threaded event loop over zmq::poll: sockets, descriptors, timers.
+// A single-threaded event loop over epoll(7): sockets, descriptors, timers.
 //
 // One turn: wait, call the handlers of what is readable, run the timers that are due, then the
 // end-of-turn hook. A handler reads what waits up to its own budget; what it leaves is found
 // readable in the next turn.
+//
+// A turn costs what it finds, not what it watches: zmq_poll asks every socket for its events, each
+// time with a system call, where the loop asks only those that spoke up or were used.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "core/base/clock.h"
@@ -19,9 +23,14 @@ class Loop {
   using Handler = std::function<void()>;
   using TimerId = unsigned long;
 
-  explicit Loop(const base::Clock& clock) : clock_(clock) {}
+  explicit Loop(const base::Clock& clock);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
 
+  // The socket stays where it is until it is removed or the loop has run for the last time.
   void on_readable(Socket& socket, Handler handler);
+  // Of a pipe, a socket or the like: the kernel has no readiness of regular files.
   void on_readable(int fd, Handler handler);
   void remove(Socket& socket);
   void remove(int fd);
@@ -41,9 +50,11 @@ class Loop {
 
  private:
   struct Source {
-    void* zmq_handle;  // null for a plain descriptor
+    Socket* socket;  // null for a plain descriptor
     int fd;
     Handler handler;
+    bool ready = false;
+    bool removed = false;
   };
   struct Timer {
     TimerId id;
@@ -51,15 +62,17 @@ class Loop {
     Handler handler;
   };
 
-  void rebuild();
+  void add(Socket* socket, int fd, Handler handler);
+  void sweep();
+  bool ask_used_sockets();
   void wait();
+  void call_handlers();
   void run_timers();
-  void remove_if_matches(void* zmq_handle, int fd);
 
   const base::Clock& clock_;
-  std::vector<Source> sources_;
-  std::vector<zmq::pollitem_t> items_;
-  bool dirty_ = true;
+  int epoll_;
+  std::vector<std::unique_ptr<Source>> sources_;  // epoll holds their addresses
+  bool swept_ = true;
   std::multimap<base::TimePoint, Timer> timers_;
   TimerId next_timer_ = 1;
   Handler turn_end_;

@@ -98,6 +98,7 @@ Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
 }
 
 base::Status Socket::bind(const std::string& endpoint, std::chrono::milliseconds patience) {
+  used_ = true;
   const auto give_up = std::chrono::steady_clock::now() + patience;
   for (;;) {
     try {
@@ -113,6 +114,7 @@ base::Status Socket::bind(const std::string& endpoint, std::chrono::milliseconds
 }
 
 base::Status Socket::unbind(const std::string& endpoint) {
+  used_ = true;
   try {
     socket_.unbind(endpoint);
     return {};
@@ -122,6 +124,7 @@ base::Status Socket::unbind(const std::string& endpoint) {
 }
 
 base::Status Socket::connect(const std::string& endpoint) {
+  used_ = true;
   try {
     socket_.connect(endpoint);
     return {};
@@ -131,6 +134,7 @@ base::Status Socket::connect(const std::string& endpoint) {
 }
 
 void Socket::disconnect(const std::string& endpoint) {
+  used_ = true;
   try {
     socket_.disconnect(endpoint);
   } catch (const zmq::error_t&) {
@@ -141,16 +145,22 @@ void Socket::disconnect(const std::string& endpoint) {
 std::string Socket::last_endpoint() const { return socket_.get(zmq::sockopt::last_endpoint); }
 
 void Socket::subscribe(std::string_view prefix) {
+  used_ = true;
   socket_.set(zmq::sockopt::subscribe, zmq::const_buffer(prefix.data(), prefix.size()));
 }
 
 void Socket::unsubscribe(std::string_view prefix) {
+  used_ = true;
   socket_.set(zmq::sockopt::unsubscribe, zmq::const_buffer(prefix.data(), prefix.size()));
 }
 
-void Socket::set_xpub_nodrop(bool on) { socket_.set(zmq::sockopt::xpub_nodrop, on ? 1 : 0); }
+void Socket::set_xpub_nodrop(bool on) {
+  used_ = true;
+  socket_.set(zmq::sockopt::xpub_nodrop, on ? 1 : 0);
+}
 
 bool Socket::receive(Message& message) {
+  used_ = true;
   message.count_ = 0;
   for (std::size_t i = 0;; ++i) {
     zmq::message_t surplus;
@@ -180,12 +190,14 @@ SendResult Socket::send(std::span<const std::string_view> frames) {
 }
 
 SendResult Socket::send_frame(std::string_view frame, bool more) {
+  used_ = true;
   zmq::message_t message(frame.data(), frame.size());
   return attempt([&] { return socket_.send(message, flags_for(more)).has_value(); });
 }
 
 SendResult Socket::send_frame(std::string&& frame, bool more) {
   if (frame.size() < zero_copy_bytes) return send_frame(std::string_view(frame), more);
+  used_ = true;
   auto* owner = new std::string(std::move(frame));
   zmq::message_t message(
       owner->data(), owner->size(),
@@ -195,6 +207,9 @@ SendResult Socket::send_frame(std::string&& frame, bool more) {
 
 int Socket::fd() const { return socket_.get(zmq::sockopt::fd); }
 
-bool Socket::readable() const { return (socket_.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0; }
+bool Socket::readable() {
+  used_ = (socket_.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0;
+  return used_;
+}
 
 }  // namespace canopy::net

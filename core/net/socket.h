@@ -114,15 +114,19 @@ class Socket {
   // One frame, moved, not copied, when it is large.
   SendResult send_frame(std::string&& frame, bool more);
 
-  // A descriptor that becomes readable when readable() or writable() may have changed
-  // (edge-triggered: drain until receive() says false after each wake-up).
+  // A descriptor that becomes readable when readable() may have become true. Any other use of the
+  // socket may take that sign away: whoever waits for the descriptor asks used() before.
   int fd() const;
-  bool readable() const;
+  // Whether a message waits.
+  bool readable();
+  // Whether the socket was used since readable() last said no.
+  bool used() const { return used_; }
 
   zmq::socket_ref ref() { return socket_; }
 
  private:
   zmq::socket_t socket_;
+  bool used_ = true;
 };
 
 }  // namespace canopy::net

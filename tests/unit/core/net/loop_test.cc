@@ -57,6 +57,49 @@ TEST_F(LoopTest, ReadsSocketsAndEndsEachTurn) {
   EXPECT_GE(turns_with_mail, 1);
 }
 
+TEST_F(LoopTest, FindsWhatAHandlerLeftUnread) {
+  Socket server(context_, SocketType::router, {});
+  ASSERT_TRUE(server.bind("inproc://unread"));
+  Socket client(context_, SocketType::dealer, {});
+  ASSERT_TRUE(client.connect("inproc://unread"));
+  int received = 0;
+  loop_.on_readable(server, [&] {
+    Message message;
+    received += server.receive(message) ? 1 : 0;
+  });
+  loop_.after(10s, [&] { loop_.stop(); });
+  loop_.on_turn_end([&] {
+    if (received == 5) loop_.stop();
+  });
+  for (int i = 0; i < 5; ++i) ASSERT_EQ(client.send({"x"}), SendResult::sent);
+  loop_.run();
+  EXPECT_EQ(received, 5) << "one a turn";
+}
+
+// A send drains the socket's mailbox, and with it the sign that something has arrived.
+TEST_F(LoopTest, FindsWhatArrivedUnnoticedDuringASend) {
+  Socket server(context_, SocketType::router, {});
+  ASSERT_TRUE(server.bind("inproc://unnoticed"));
+  Socket client(context_, SocketType::dealer, {});
+  ASSERT_TRUE(client.connect("inproc://unnoticed"));
+  ASSERT_EQ(client.send({"hello"}), SendResult::sent);
+  int answers = 0;
+  loop_.on_readable(client, [&] {
+    Message message;
+    while (client.receive(message)) ++answers;
+  });
+  int rounds = 0;
+  loop_.every(1ms, [&] {
+    Message message;
+    while (server.receive(message)) server.send({std::string(message[0]), "answer"});
+    client.send({"more"});
+    if (++rounds == 20 || answers == 3) loop_.stop();
+  });
+  loop_.run();
+  EXPECT_EQ(answers, 3) << "each within its turn, not when the next happens to come";
+  EXPECT_LE(rounds, 4);
+}
+
 TEST_F(LoopTest, AHandlerMayRemoveItselfAndOthers) {
   Socket server(context_, SocketType::router, {});
   ASSERT_TRUE(server.bind("inproc://removal"));
