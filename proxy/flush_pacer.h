@@ -4,8 +4,8 @@
 // A flush costs one wake-up and one send for every subscriber, however much it carries. The
 // interval between flushes follows that cost, so that flushing stays near a share of a core: sparse
 // traffic and few subscribers keep their latency, dense traffic is packed. It is bounded by what
-// latency may be added, unless even that would take more than `most_share`: then everybody would
-// wait for the CPU instead, and longer.
+// latency may be added, the time that a flush itself takes included, unless even that would take
+// more than `most_share`: then everybody would wait for the CPU instead, and longer.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,8 @@ class FlushPacer {
  public:
   static constexpr double most_share = 0.25;
 
-  // `share` of one core, above 0, at most 1.
+  // `longest`: the latency that gathering and one flush may add; 0 never gathers. `share` of one
+  // core, above 0, at most 1.
   FlushPacer(base::Duration longest, double share) : longest_(longest), share_(share) {}
 
   // How long what is waiting now should still wait; zero: send.
@@ -39,13 +40,16 @@ class FlushPacer {
     cost_us_ = cost_us_ == 0 ? cost : cost_us_ + (cost - cost_us_) / 4;
     measured_ = cpu;
     flushes_ = 0;
-    interval_ = std::max(std::min(affordable(share_), longest_), affordable(most_share));
+    if (longest_.count() == 0) return;
+    const base::Duration tolerable = longest_ - affordable(1);
+    interval_ = std::max(std::min(affordable(share_), tolerable), affordable(most_share));
   }
 
   base::Duration interval() const { return interval_; }
 
  private:
-  // The interval at which flushing takes this share of a core.
+  // The interval at which flushing takes this share of a core; of a whole one: how long a flush
+  // takes.
   base::Duration affordable(double share) const {
     return base::Duration(static_cast<base::Duration::rep>(cost_us_ / share));
   }

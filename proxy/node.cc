@@ -172,8 +172,7 @@ void Node::flush(base::TimePoint now) {
   }
   if (count > 0) metrics_.flush_updates.Observe(static_cast<double>(count));
   pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count));
-  // Measured from its end: a flush that takes long is not followed by another at once.
-  if (pending_.empty()) pacer_.flushed(loop_.now());
+  if (pending_.empty()) pacer_.flushed(now);
 }
 
 // One timer, always for the earliest that was asked for; waking up is all it does, for the work is

@@ -64,7 +64,8 @@ TEST(FlushPacer, FollowsTheCostWithinItsBounds) {
     pacer.measure(cpu += cost);
   };
   flush_at_cost(3ms);
-  EXPECT_EQ(pacer.interval(), 20ms) << "30 ms would be more than latency allows";
+  EXPECT_EQ(pacer.interval(), 17ms)
+      << "30 ms would be more than latency allows, as would 20 and a flush";
   for (int i = 0; i < 50; ++i) flush_at_cost(10ms);
   EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 40'000, 100)
       << "beyond a quarter of a core it is the CPU that all would wait for";
@@ -75,6 +76,13 @@ TEST(FlushPacer, FollowsTheCostWithinItsBounds) {
   EXPECT_EQ(pacer.interval(), settled);
   flush_at_cost(100us);
   EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 1000, 10);
+}
+
+TEST(FlushPacer, NeverGathersWhereNoLatencyIsAllowed) {
+  FlushPacer pacer(0ms, 0.1);
+  pacer.flushed(start);
+  pacer.measure(10ms);
+  EXPECT_EQ(pacer.wait(start), 0ms);
 }
 
 TEST(Compression, IsTriedNowAndThenAndUsedWhileItPays) {
