@@ -5,14 +5,19 @@
 
 #include "broker/node.h"
 #include "core/config/program.h"
+#include "core/metrics/health.h"
+#include "core/net/service.h"
 #include "core/net/signals.h"
 
 using namespace canopy;
 
 int main(int argc, char** argv) {
-  const auto command = config::parse_command_line(config::Role::broker, argc, argv);
+  auto command = config::parse_command_line(config::Role::broker, argc, argv);
   if (const int* code = std::get_if<int>(&command)) return *code;
-  const config::Cluster& cluster = std::get<config::Start>(command).cluster;
+  auto& start = std::get<config::Start>(command);
+  // Whether the others are there is no matter of its own: they wait for it to be healthy.
+  if (start.health) return metrics::tell_health(start.cluster.broker.http, {"shard/", "proxy/"});
+  const config::Cluster& cluster = start.cluster;
   base::log::configure("broker", base::log::to_level(cluster.log_level),
                        base::log::to_format(cluster.log_format));
 
@@ -20,7 +25,7 @@ int main(int argc, char** argv) {
   const base::SystemClock clock;
   net::Loop loop(clock);
   auto node =
-      broker::Node::start(cluster, broker::own_directory(), loop, [](const std::string& text) {
+      broker::Node::start(start, broker::own_directory(), loop, [](const std::string& text) {
         std::fputs(text.c_str(), stdout);
         std::fflush(stdout);
       });
@@ -28,7 +33,12 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "canopy-broker: %s\n", node.error().c_str());
     return 1;
   }
-  signals.attach(loop, [&](int signal) { (*node)->on_signal(signal); });
+  net::Service service(loop, [&] { return (*node)->summary(); });
+  signals.attach(loop, [&](int signal) {
+    if (signal == SIGHUP) return service.reload([&] { (*node)->on_signal(signal); });
+    if (signal != SIGCHLD) service.stopping();
+    (*node)->on_signal(signal);
+  });
   loop.run();
   return 0;
 }

@@ -16,10 +16,13 @@ const State known_states[] = {{"shard", "ready"}, {"shard", "loading"},  {"shard
 Metrics::Metrics(const std::string& name)
     : registry("broker", name),
       members_(registry.gauge("canopy_members", "Processes of the cluster, by role and state.")),
+      process_up_(registry.gauge("canopy_process_up",
+                                 "1 for a process in the directory; 0 for one that is missed: of "
+                                 "the configuration, or silent without a goodbye.")),
       restarts_(registry.counter("canopy_restarts_total",
                                  "Times that a process of this machine was started again.")),
-      leaders_(
-          registry.gauge("canopy_partition_leader", "1 for the shard that leads a partition.")),
+      leaders_(registry.gauge("canopy_partition_leader",
+                              "1 for the shard that leads a partition; 0 while nobody leads it.")),
       rejected_(
           registry.counter("canopy_rejected_total",
                            "Messages and announcements refused by the directory, by reason.")),
@@ -44,21 +47,46 @@ void Metrics::set_members(const std::map<State, int>& counts) {
   for (const auto& [state, gauge] : by_state_) gauge->Set(known[state]);
 }
 
+void Metrics::set_process_up(const std::map<std::pair<std::string, std::string>, bool>& roll) {
+  std::erase_if(on_roll_, [&](const auto& known) {
+    if (roll.contains(known.first)) return false;
+    process_up_.Remove(known.second);
+    return true;
+  });
+  for (const auto& [process, up] : roll) {
+    metrics::Gauge*& gauge = on_roll_[process];
+    if (gauge == nullptr) {
+      gauge = &process_up_.Add({{"role", process.first}, {"name", process.second}});
+    }
+    gauge->Set(up ? 1 : 0);
+  }
+}
+
 metrics::Counter& Metrics::restarts(const Program& program) {
   return restarts_.Add({{"role", program.role}, {"name", program.name}});
 }
 
+void Metrics::expect_leader(const std::string& partition, const std::string& shard) {
+  if (!leading_.contains(partition)) leader_gauge(partition, shard).Set(0);
+}
+
 void Metrics::set_leader(const cluster::LeaderChanged& change) {
-  if (const auto present = leading_.find(change.partition); present != leading_.end()) {
-    leaders_.Remove(present->second);
-    leading_.erase(present);
+  if (change.leader) {
+    leader_gauge(change.partition, *change.leader).Set(1);
+  } else if (const auto last = leading_.find(change.partition); last != leading_.end()) {
+    last->second.gauge->Set(0);
   }
-  if (!change.leader) return;
-  metrics::Gauge& gauge =
-      leaders_.Add({{"partition", change.partition.empty() ? "*" : change.partition},
-                    {"shard", *change.leader}});
-  gauge.Set(1);
-  leading_[change.partition] = &gauge;
+}
+
+// One a partition: the series of whoever led it before goes.
+metrics::Gauge& Metrics::leader_gauge(const std::string& partition, const std::string& shard) {
+  Leading& leading = leading_[partition];
+  if (leading.gauge != nullptr && leading.shard == shard) return *leading.gauge;
+  if (leading.gauge != nullptr) leaders_.Remove(leading.gauge);
+  leading.shard = shard;
+  leading.gauge =
+      &leaders_.Add({{"partition", partition.empty() ? "*" : partition}, {"shard", shard}});
+  return *leading.gauge;
 }
 
 void Metrics::reject(std::string_view reason) {

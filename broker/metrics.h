@@ -21,6 +21,7 @@ class Metrics {
  private:
   // Families come before the series that are made of them.
   metrics::Family<metrics::Gauge>& members_;
+  metrics::Family<metrics::Gauge>& process_up_;
   metrics::Family<metrics::Counter>& restarts_;
   metrics::Family<metrics::Gauge>& leaders_;
   metrics::Family<metrics::Counter>& rejected_;
@@ -31,13 +32,24 @@ class Metrics {
 
   // By (role, state); a state that nobody is in any more goes to 0.
   void set_members(const std::map<std::pair<std::string, std::string>, int>& counts);
+  // By (role, name); who is not on the roll any more loses the series.
+  void set_process_up(const std::map<std::pair<std::string, std::string>, bool>& roll);
   metrics::Counter& restarts(const Program& program);
+  // A partition of the file, which nobody has led yet.
+  void expect_leader(const std::string& partition, const std::string& shard);
   void set_leader(const cluster::LeaderChanged& change);
   void reject(std::string_view reason);
 
  private:
   std::map<std::pair<std::string, std::string>, metrics::Gauge*> by_state_;
-  std::map<std::string, metrics::Gauge*> leading_;  // by partition
+  std::map<std::pair<std::string, std::string>, metrics::Gauge*> on_roll_;  // by (role, name)
+  struct Leading {
+    std::string shard{};
+    metrics::Gauge* gauge = nullptr;
+  };
+  metrics::Gauge& leader_gauge(const std::string& partition, const std::string& shard);
+
+  std::map<std::string, Leading> leading_;  // by partition: who leads it, or was the last to
 };
 
 }  // namespace canopy::broker

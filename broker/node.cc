@@ -2,10 +2,13 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <csignal>
 
-#include "broker/reload.h"
+#include "broker/page.h"
+#include "broker/status.h"
+#include "core/base/host.h"
+#include "core/config/exposure.h"
+#include "core/metrics/descriptors.h"
 
 namespace canopy::broker {
 namespace {
@@ -16,11 +19,10 @@ namespace log = base::log;
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
 constexpr base::Duration tick_period = 100ms;
 constexpr base::Duration start_patience = 10s;
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
-}
+// A proxy of a template that died stays in sight for so long, and so many of them.
+constexpr base::Duration lost_patience = 10min;
+constexpr std::size_t most_lost = 256;
+constexpr base::Duration status_period = 500ms;
 
 std::string join(const std::vector<std::string>& phrases) {
   std::string joined;
@@ -47,27 +49,48 @@ std::map<std::string, std::string> down_members(const config::Cluster& cluster) 
 
 }  // namespace
 
-base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
-                                                const std::string& directory, net::Loop& loop,
+base::Result<std::unique_ptr<Node>> Node::start(config::Start& start, const std::string& directory,
+                                                net::Loop& loop,
                                                 std::function<void(const std::string&)> say) {
-  std::unique_ptr<Node> node(new Node(cluster, loop, std::move(say)));
-  if (const auto status = node->open(directory); !status) return base::Error{status.error()};
+  std::unique_ptr<Node> node(new Node(start, directory, loop, std::move(say)));
+  if (const auto status = node->open(); !status) return base::Error{status.error()};
   return node;
 }
 
-Node::Node(const config::Cluster& cluster, net::Loop& loop,
+Node::Node(config::Start& start, const std::string& directory, net::Loop& loop,
            std::function<void(const std::string&)> say)
-    : cluster_(cluster),
+    : start_(start),
+      cluster_(start.cluster),
+      executables_(directory),
       loop_(loop),
       say_(std::move(say)),
-      metrics_(cluster.broker.name),
-      directory_(context_, loop, cluster.broker.lease),
-      started_(loop.now()) {}
+      metrics_(cluster_.broker.name),
+      started_(loop.now()) {
+  if (cluster_.security) guard(*cluster_.security);
+  const auto security = authority_ ? std::optional(coordination::LocalServer::Security{
+                                         cluster_.security->server_key, *authority_})
+                                   : std::nullopt;
+  directory_ = std::make_unique<coordination::LocalServer>(context_, loop, cluster_.broker.lease,
+                                                           coordination::LocalServer::usual_queue,
+                                                           security ? &*security : nullptr);
+}
+
+void Node::guard(const config::Security& security) {
+  authority_.emplace(security.server_key.public_key, access::Permissions(security.clients));
+  zap_.emplace(
+      context_, loop_,
+      [this](std::string_view public_key) { return authority_->name_of(public_key); },
+      [this] { metrics_.registry.refuse_handshakes("unknown_key"); });
+}
 
 Node::~Node() { loop_.cancel(timer_); }
 
-base::Status Node::open(const std::string& directory) {
-  if (auto status = directory_.bind(cluster_.broker.listen, bind_patience); !status) {
+base::Status Node::open() {
+  for (const std::string& line :
+       config::exposure(authority_.has_value(), {cluster_.broker.listen}, cluster_.broker.http)) {
+    log::warn("security", line);
+  }
+  if (auto status = directory_->bind(cluster_.broker.listen, bind_patience); !status) {
     return base::Error{status.error() + " (is another broker running?)"};
   }
   auto http =
@@ -76,19 +99,28 @@ base::Status Node::open(const std::string& directory) {
   http_ = std::move(*http);
   self_ = {.pid = getpid(),
            .http = http_->address(),
-           .directory = directory_.endpoint(),
-           .host = host_name()};
-  directory_.observe([this](const cluster::Change& change) { on_change(change); });
-  directory_.on_rejected([this](std::string_view reason) { metrics_.reject(reason); });
-  directory_.expect(down_members(cluster_));
-  directory_.on_drain([this](const std::string& name) {
+           .directory = directory_->endpoint(),
+           .host = base::host_name()};
+  http_->publish("/", std::string(page_html), "text/html; charset=utf-8",
+                 "Content-Security-Policy: " + std::string(page_policy) +
+                     "\r\nReferrer-Policy: no-referrer\r\n");
+  directory_->observe([this](const cluster::Change& change) { on_change(change); });
+  directory_->on_rejected([this](std::string_view reason) { metrics_.reject(reason); });
+  expect_members(cluster_);
+  for (const config::Shard& shard : cluster_.shards) {
+    for (const config::Partition& partition : shard.partitions) {
+      metrics_.expect_leader(partition.subtree, shard.name);
+    }
+  }
+  directory_->on_reload([this] { return reload(); });
+  directory_->on_drain([this](const std::string& name) {
     return supervisor_ != nullptr && !stopping_ && supervisor_->drain(name);
   });
   publish();
   timer_ = loop_.every(tick_period, [this] { tick(); });
 
   auto programs =
-      cluster_.broker.supervise ? programs_of(cluster_, directory) : std::vector<Program>{};
+      cluster_.broker.supervise ? programs_of(cluster_, executables_) : std::vector<Program>{};
   for (const Program& program : programs) metrics_.restarts(program);
   supervisor_ = std::make_unique<Supervisor>(loop_, std::move(programs), cluster_.broker.drain);
   supervisor_->on_restart(
@@ -101,9 +133,9 @@ base::Status Node::open(const std::string& directory) {
 
 void Node::on_change(const cluster::Change& change) {
   if (const auto* key = std::get_if<cluster::KeyChanged>(&change)) {
-    if (key->key.starts_with(coordination::vitals_prefix)) return;  // each second, of everybody
-    dirty_ = true;
-    const auto status = members_.apply(*key);
+    const bool vitals = key->key.starts_with(coordination::vitals_prefix);
+    if (!vitals) dirty_ = true;  // vitals come each second, of everybody
+    const auto status = vitals ? vitals_.apply(*key, loop_.now()) : members_.apply(*key);
     if (status) return;
     metrics_.reject("member");
     strange_.warn("node", "announcement refused", {{"why", status.error()}});
@@ -120,23 +152,85 @@ void Node::on_change(const cluster::Change& change) {
     if (ended->why != cluster::SessionEnded::Why::expired) return;
     metrics_.lease_expirations.Increment();
     log::warn("node", "process fell silent", {{"name", ended->name}});
+    lose(ended->name);
   }
 }
 
 void Node::tick() {
   http_->beat();
-  metrics_.sessions.Set(static_cast<double>(directory_.directory().session_count()));
-  if (std::exchange(dirty_, false)) publish();
+  for (const auto& [reason, count] : directory_->take_failed_handshakes().by_reason()) {
+    metrics_.registry.refuse_handshakes(reason, count);
+  }
+  metrics_.sessions.Set(static_cast<double>(directory_->directory().session_count()));
+  forget_lost();
+  if (std::exchange(dirty_, false)) {
+    publish();
+  } else if (loop_.now() - status_published_ >= status_period) {
+    publish_status();
+  }
   if (!greeted_ && !stopping_) greet(readiness(cluster_, members_));
+}
+
+void Node::expect_members(const config::Cluster& cluster) {
+  auto members = down_members(cluster);
+  for (const auto& [name, when] : lost_) {
+    members[coordination::proxies_prefix + name] =
+        to_json(coordination::ProxyMember{.name = name, .state = "down"});
+  }
+  directory_->expect(std::move(members));
+}
+
+// What the file names is expected anyway; of others there is only the memory.
+void Node::lose(const std::string& name) {
+  if (cluster_.find_proxy(name) != nullptr || lost_.size() >= most_lost) return;
+  if (!members_.lose(name)) return;
+  lost_[name] = loop_.now() + lost_patience;
+  expect_members(cluster_);
+}
+
+void Node::forget_lost() {
+  const auto is_over = [this](const auto& lost) {
+    const auto member = members_.proxies.find(lost.first);
+    if (member != members_.proxies.end() && member->second.state != "down") return true;  // back
+    if (loop_.now() < lost.second) return false;
+    members_.forget(lost.first);
+    dirty_ = true;
+    return true;
+  };
+  if (std::erase_if(lost_, is_over) > 0) expect_members(cluster_);
+}
+
+std::string Node::summary() const {
+  const metrics::Checks checks = readiness(cluster_, members_);
+  const auto ready =
+      std::ranges::count_if(checks, [](const auto& check) { return check.second.empty(); });
+  return std::to_string(ready) + " of " + std::to_string(checks.size()) + " processes ready";
 }
 
 void Node::publish() {
   http_->publish("/api/v1/topology", topology_json(cluster_, members_, self_));
-  http_->publish("/api/v1/sd", targets_json(cluster_, members_, self_));
+  http_->publish("/api/v1/sd", targets_json(cluster_, members_, self_, drained()));
   metrics::Checks checks = readiness(cluster_, members_);
   if (stopping_) checks["broker"] = "stopping";
   http_->set_ready(checks);
   metrics_.set_members(count_states(cluster_, members_));
+  metrics_.set_process_up(presence(cluster_, members_, drained()));
+  publish_status();
+}
+
+std::set<std::string> Node::drained() const {
+  return supervisor_ ? supervisor_->drained() : std::set<std::string>{};
+}
+
+void Node::publish_status() {
+  status_published_ = loop_.now();
+  const Moment moment{.now = status_published_,
+                      .started = started_,
+                      .fds = metrics::open_fds(),
+                      .max_fds = metrics::max_fds(),
+                      .stopping = stopping_,
+                      .drained = drained()};
+  http_->publish("/api/v1/status", status_json(cluster_, members_, self_, vitals_, moment));
 }
 
 // Once everybody is there, says where to connect; if that takes long, whom it waits for.
@@ -157,7 +251,7 @@ void Node::greet(const metrics::Checks& checks) {
 void Node::on_signal(int signal) {
   switch (signal) {
     case SIGCHLD: return supervisor_->reap();
-    case SIGHUP: return reload();
+    case SIGHUP: return static_cast<void>(reload());
     default: break;
   }
   if (!std::exchange(stopping_, true)) log::info("node", "stopping", {{"signal", signal}});
@@ -165,19 +259,30 @@ void Node::on_signal(int signal) {
   supervisor_->stop([this] { loop_.stop(); });
 }
 
-void Node::reload() {
-  const auto wanted = config::read_cluster(cluster_.file);
-  if (!wanted) {
-    log::error("config", "reload refused", {{"why", wanted.error()}});
-    return;
+base::Result<std::vector<std::string>> Node::reload() {
+  auto changed = config::reload(start_, [this](const config::Cluster& wanted) {
+    if (stopping_) return base::Status(base::Error{"the cluster is being stopped"});
+    take_on(wanted);
+    return base::Status();
+  });
+  metrics_.registry.count_reload(changed.ok());
+  return changed;
+}
+
+void Node::take_on(const config::Cluster& wanted) {
+  if (authority_ && wanted.security) {
+    authority_->replace(access::Permissions(wanted.security->clients), context_.let_in());
   }
-  const auto changes = differences(cluster_, *wanted);
-  if (changes.empty()) {
-    log::info("config", "reload: no process is changed", {{"file", cluster_.file}});
-    return;
+  supervisor_->reload();
+  supervisor_->set_drain(wanted.broker.drain);
+  expect_members(wanted);
+  dirty_ = true;
+  if (!cluster_.broker.supervise) return;
+  for (Program& program : programs_of(wanted, executables_)) {
+    if (supervisor_->supervises(program)) continue;
+    metrics_.restarts(program);
+    supervisor_->add(std::move(program));
   }
-  log::warn("config", "reload: the file is valid; a process takes it on only when it is restarted",
-            {{"file", cluster_.file}, {"changes", join(changes)}});
 }
 
 }  // namespace canopy::broker

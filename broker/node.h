@@ -3,15 +3,20 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "broker/metrics.h"
 #include "broker/supervisor.h"
 #include "broker/topology.h"
+#include "broker/vitals.h"
+#include "core/access/authority.h"
 #include "core/base/log.h"
+#include "core/config/program.h"
 #include "core/coordination/coordinator.h"
 #include "core/coordination/local_server.h"
 #include "core/metrics/http.h"
+#include "core/net/zap.h"
 
 namespace canopy::broker {
 
@@ -19,39 +24,57 @@ class Node {
  public:
   // Everything bound and the processes of the file started, or why not. `directory` holds the
   // executables; `say` gets what the person who started the cluster should read, once.
-  static base::Result<std::unique_ptr<Node>> start(const config::Cluster& cluster,
+  static base::Result<std::unique_ptr<Node>> start(config::Start& start,
                                                    const std::string& directory, net::Loop& loop,
                                                    std::function<void(const std::string&)> say);
   ~Node();
 
-  // TERM and INT: stops the processes, then the loop; the second time, at once. HUP: says what the
-  // file asks for by now. CHLD: a process ended.
+  // TERM and INT: stops the processes, then the loop; the second time, at once. HUP: takes on what
+  // the file asks for by now, and has the processes do so. CHLD: a process ended.
   void on_signal(int signal);
+
+  // One line: "6 of 6 processes ready".
+  std::string summary() const;
 
   const Self& self() const { return self_; }
 
  private:
-  Node(const config::Cluster& cluster, net::Loop& loop,
+  Node(config::Start& start, const std::string& directory, net::Loop& loop,
        std::function<void(const std::string&)> say);
-  base::Status open(const std::string& directory);
+  base::Status open();
   void on_change(const cluster::Change& change);
   void tick();
   void publish();
+  void publish_status();
+  std::set<std::string> drained() const;
   void greet(const metrics::Checks& checks);
-  void reload();
+  base::Result<std::vector<std::string>> reload();
+  void take_on(const config::Cluster& wanted);
+  void guard(const config::Security& security);
+  void expect_members(const config::Cluster& cluster);
+  void lose(const std::string& name);
+  void forget_lost();
 
-  const config::Cluster& cluster_;
+  config::Start& start_;
+  const config::Cluster& cluster_;  // of start_
+  const std::string executables_;
   net::Loop& loop_;
   std::function<void(const std::string&)> say_;
   Metrics metrics_;
   std::unique_ptr<metrics::HttpServer> http_;
   net::Context context_;
-  coordination::LocalServer directory_;
+  std::optional<access::Authority> authority_{};  // with security
+  std::optional<net::ZapHandler> zap_{};          // before the directory, which it guards
+  std::unique_ptr<coordination::LocalServer> directory_;
   std::unique_ptr<Supervisor> supervisor_;
   Members members_;
+  // Proxies that the file does not name and that fell silent, and when that is forgotten.
+  std::map<std::string, base::TimePoint> lost_;
+  VitalsBook vitals_;
   Self self_;
   net::Loop::TimerId timer_ = 0;
   base::TimePoint started_;
+  base::TimePoint status_published_{};
   bool dirty_ = true;
   bool greeted_ = false;
   bool warned_ = false;

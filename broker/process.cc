@@ -28,7 +28,8 @@ void limit_descriptors(rlim_t count) {
 }
 
 // In the child, between fork and exec: only what is safe there when other threads existed.
-[[noreturn]] void become(const Program& program, char* const* arguments, pid_t parent) {
+[[noreturn]] void become(const Program& program, char* const* arguments, char* const* environment,
+                         pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent) _exit(cannot_start);  // it died before it was to be told
   setpgid(0, 0);
@@ -39,11 +40,24 @@ void limit_descriptors(rlim_t count) {
   if (const int null = open("/dev/null", O_RDONLY | O_CLOEXEC); null >= 0) dup2(null, STDIN_FILENO);
   close_range(STDERR_FILENO + 1, ~0U, 0);
   if (program.nofile > 0) limit_descriptors(program.nofile);
-  execv(arguments[0], arguments);
+  execve(arguments[0], arguments, environment);
   complain("canopy-broker: cannot execute ");
   complain(arguments[0]);
   complain("\n");
   _exit(cannot_start);
+}
+
+// Ours but for what the service manager says to this process alone.
+std::vector<char*> environment_of_child() {
+  std::vector<char*> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text(*variable);
+    if (!text.starts_with("NOTIFY_SOCKET=") && !text.starts_with("WATCHDOG_")) {
+      variables.push_back(*variable);
+    }
+  }
+  variables.push_back(nullptr);
+  return variables;
 }
 
 }  // namespace
@@ -83,7 +97,7 @@ std::string own_directory() {
 
 base::Result<pid_t> spawn(const Program& program) {
   const std::string& executable = program.command.front();
-  if (access(executable.c_str(), X_OK) != 0) {
+  if (::access(executable.c_str(), X_OK) != 0) {
     return base::Error{"cannot execute " + executable + ": " + std::strerror(errno)};
   }
   std::vector<char*> arguments;
@@ -91,9 +105,10 @@ base::Result<pid_t> spawn(const Program& program) {
     arguments.push_back(const_cast<char*>(argument.c_str()));
   }
   arguments.push_back(nullptr);
+  const std::vector<char*> environment = environment_of_child();
   const pid_t parent = getpid();
   const pid_t child = fork();
-  if (child == 0) become(program, arguments.data(), parent);
+  if (child == 0) become(program, arguments.data(), environment.data(), parent);
   if (child < 0) return base::Error{std::string("cannot fork: ") + std::strerror(errno)};
   return child;
 }

@@ -13,10 +13,6 @@ namespace {
 
 namespace log = base::log;
 
-std::int64_t in_ms(base::Duration duration) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
-}
-
 std::string describe(int status) {
   if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
   return "exit code " + std::to_string(WEXITSTATUS(status));
@@ -53,6 +49,21 @@ void Supervisor::start(Child& child) {
              {{"role", child.program.role}, {"name", child.program.name}, {"pid", child.pid}});
 }
 
+bool Supervisor::supervises(const Program& program) const {
+  return std::ranges::any_of(children_, [&](const Child& child) {
+    return child.program.role == program.role && child.program.name == program.name;
+  });
+}
+
+void Supervisor::add(Program program) {
+  if (stopped_) return;
+  start(children_.emplace_back(Child{.program = std::move(program)}));
+}
+
+void Supervisor::reload() {
+  for (const char* role : {"shard", "proxy"}) send(SIGHUP, role);
+}
+
 void Supervisor::reap() {
   for (Child& child : children_) {
     int status = 0;
@@ -76,8 +87,8 @@ void Supervisor::ended(Child& child, const std::string& how) {
             {{"role", program.role},
              {"name", program.name},
              {"how", how},
-             {"lived_ms", in_ms(lived)},
-             {"restart_in_ms", in_ms(delay)}});
+             {"lived_ms", base::in_ms(lived)},
+             {"restart_in_ms", base::in_ms(delay)}});
   child.restart = loop_.after(delay, [this, &child] {
     if (stopped_) return;
     if (restarted_) restarted_(child.program);
@@ -134,6 +145,14 @@ void Supervisor::send(int signal, const std::string& role) {
 bool Supervisor::any(const std::string& role) const {
   return std::ranges::any_of(
       children_, [&](const Child& child) { return child.pid != 0 && child.program.role == role; });
+}
+
+std::set<std::string> Supervisor::drained() const {
+  std::set<std::string> names;
+  for (const Child& child : children_) {
+    if (child.drained) names.insert(child.program.name);
+  }
+  return names;
 }
 
 pid_t Supervisor::pid(const std::string& role, const std::string& name) const {

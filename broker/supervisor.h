@@ -5,7 +5,9 @@
 // supervisor kills what is left.
 #pragma once
 
+#include <deque>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +34,14 @@ class Supervisor {
   // After a SIGCHLD: takes note of who ended.
   void reap();
 
+  bool supervises(const Program& program) const;
+  // Starts one more, unless everything is being stopped.
+  void add(Program program);
+  // Has every process that runs read its configuration again.
+  void reload();
+  // Of the next stop().
+  void set_drain(base::Duration drain) { drain_ = drain; }
+
   // TERM to the proxies; when they are gone, or half of `drain` is over, TERM to the shards; KILL
   // to whoever is left when all of it is over. Then, with every process reaped, calls `stopped`.
   // Called again, it kills at once.
@@ -40,6 +50,9 @@ class Supervisor {
   // TERM to a proxy, which is not started again by this supervisor. False when none of this name
   // runs.
   bool drain(const std::string& proxy);
+
+  // The proxies that drain() has stopped, or is stopping.
+  std::set<std::string> drained() const;
 
   // 0 when it does not run.
   pid_t pid(const std::string& role, const std::string& name) const;
@@ -63,7 +76,7 @@ class Supervisor {
   bool any(const std::string& role) const;
 
   net::Loop& loop_;
-  std::vector<Child> children_;
+  std::deque<Child> children_;  // timers refer to them
   base::Duration drain_;
   Restarted restarted_;
   std::function<void()> stopped_;  // set while stopping

@@ -113,18 +113,6 @@ json proxy_entry(const std::string& name, const config::Proxy* configured,
   return entry;
 }
 
-std::string dump(const json& document) {
-  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
-}
-
-// An address that others can reach, when the process is bound to every interface.
-std::string reachable(const std::string& address, const std::string& host) {
-  for (const std::string any : {"0.0.0.0:", "[::]:", "*:"}) {
-    if (address.starts_with(any)) return host + ":" + address.substr(any.size());
-  }
-  return address;
-}
-
 class Targets {
  public:
   explicit Targets(const std::string& host) : host_(host) {}
@@ -134,7 +122,9 @@ class Targets {
            const std::string& configured, const std::string& advertise) {
     const std::string& address = announced.empty() ? configured : announced;
     if (address.empty() || address.ends_with(":0")) return;
-    list_.push_back({{"targets", {reachable(address, advertise.empty() ? host_ : advertise)}},
+    // What a process that is down would make of `auto` is not known.
+    const bool unknown = advertise.empty() || advertise == config::auto_advertise;
+    list_.push_back({{"targets", {config::advertised_http(address, unknown ? host_ : advertise)}},
                      {"labels", {{"role", role}, {"name", name}}}});
   }
   const json& list() const { return list_; }
@@ -161,9 +151,19 @@ base::Status Members::apply(const cluster::KeyChanged& change) {
     return take(shards, coordination::shards_prefix, coordination::parse_shard_member);
   }
   if (change.key.starts_with(coordination::proxies_prefix)) {
+    const auto* present =
+        find(proxies, change.key.substr(std::string_view(coordination::proxies_prefix).size()));
+    if (present != nullptr && !change.value) gone = *present;
     return take(proxies, coordination::proxies_prefix, coordination::parse_proxy_member);
   }
   return {};
+}
+
+bool Members::lose(const std::string& name) {
+  if (!gone || gone->name != name) return false;
+  proxies[name] = {.name = name, .http = gone->http, .state = down};
+  gone.reset();
+  return true;
 }
 
 std::string state_of(const ShardMember* shard) {
@@ -178,8 +178,16 @@ std::string state_of(const ShardMember* shard) {
 
 std::string state_of(const ProxyMember* proxy) { return proxy ? first_word(proxy->state) : down; }
 
+std::string to_text(const json& document) {
+  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
 std::string topology_json(const config::Cluster& cluster, const Members& members,
                           const Self& self) {
+  return to_text(topology_document(cluster, members, self));
+}
+
+json topology_document(const config::Cluster& cluster, const Members& members, const Self& self) {
   json shards = json::array();
   for (const std::string& name : all_names(cluster.shards, members.shards)) {
     shards.push_back(shard_entry(name, cluster.find_shard(name), find(members.shards, name)));
@@ -188,18 +196,19 @@ std::string topology_json(const config::Cluster& cluster, const Members& members
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
     proxies.push_back(proxy_entry(name, cluster.find_proxy(name), find(members.proxies, name)));
   }
-  return dump({{"broker",
-                {{"name", cluster.broker.name},
-                 {"pid", self.pid},
-                 {"http", self.http},
-                 {"directory", self.directory}}},
-               {"shards", std::move(shards)},
-               {"proxies", std::move(proxies)}});
+  return {{"broker",
+           {{"name", cluster.broker.name},
+            {"pid", self.pid},
+            {"http", self.http},
+            {"directory", self.directory}}},
+          {"shards", std::move(shards)},
+          {"proxies", std::move(proxies)}};
 }
 
-std::string targets_json(const config::Cluster& cluster, const Members& members, const Self& self) {
+std::string targets_json(const config::Cluster& cluster, const Members& members, const Self& self,
+                         const std::set<std::string>& drained) {
   Targets targets(self.host);
-  targets.add("broker", cluster.broker.name, self.http, {}, {});
+  targets.add("broker", cluster.broker.name, self.http, {}, cluster.broker.advertise);
   const auto add = [&](const char* role, const auto& name, const auto* configured,
                        const auto* member) {
     targets.add(role, name, member ? member->http : std::string(),
@@ -210,9 +219,12 @@ std::string targets_json(const config::Cluster& cluster, const Members& members,
     add("shard", name, cluster.find_shard(name), find(members.shards, name));
   }
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
-    add("proxy", name, cluster.find_proxy(name), find(members.proxies, name));
+    const ProxyMember* member = find(members.proxies, name);
+    if (member != nullptr || !drained.contains(name)) {
+      add("proxy", name, cluster.find_proxy(name), member);
+    }
   }
-  return dump(targets.list());
+  return to_text(targets.list());
 }
 
 std::map<std::string, std::string> readiness(const config::Cluster& cluster,
@@ -234,6 +246,20 @@ std::map<std::string, std::string> readiness(const config::Cluster& cluster,
     checks["proxy/" + proxy.name] = state == down || state == "starting" ? state : "";
   }
   return checks;
+}
+
+std::map<std::pair<std::string, std::string>, bool> presence(const config::Cluster& cluster,
+                                                             const Members& members,
+                                                             const std::set<std::string>& drained) {
+  std::map<std::pair<std::string, std::string>, bool> roll;
+  for (const std::string& name : all_names(cluster.shards, members.shards)) {
+    roll[{"shard", name}] = state_of(find(members.shards, name)) != down;
+  }
+  for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
+    const bool there = state_of(find(members.proxies, name)) != down;
+    if (there || !drained.contains(name)) roll[{"proxy", name}] = there;
+  }
+  return roll;
 }
 
 std::map<std::pair<std::string, std::string>, int> count_states(const config::Cluster& cluster,

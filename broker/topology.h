@@ -4,6 +4,9 @@
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -22,6 +25,14 @@ struct Members {
   // Takes a change of the directory; those of other keys pass. A value that is no member is an
   // error, and counts as absent.
   base::Status apply(const cluster::KeyChanged& change);
+
+  // The session of `name` has ended without a goodbye, and its keys before it: if it was a proxy,
+  // that stays, as "down" and with the address of its metrics, until it is back or forgotten. False
+  // when it was none.
+  bool lose(const std::string& name);
+  void forget(const std::string& name) { proxies.erase(name); }
+
+  std::optional<coordination::ProxyMember> gone{};  // the proxy whose key went last
 };
 
 // The broker itself.
@@ -39,10 +50,23 @@ std::string state_of(const coordination::ProxyMember* proxy);
 // Every process of the file, down or not, and those that came by themselves:
 //   {"broker": {…}, "shards": […], "proxies": […]}
 std::string topology_json(const config::Cluster& cluster, const Members& members, const Self& self);
+nlohmann::ordered_json topology_document(const config::Cluster& cluster, const Members& members,
+                                         const Self& self);
+
+// As text for people too; bytes that are no UTF-8 are replaced.
+std::string to_text(const nlohmann::ordered_json& document);
 
 // Prometheus HTTP service discovery: [{"targets": ["host:port"], "labels": {"role", "name"}}].
 // A process that is down stays a target, so that its absence is seen.
-std::string targets_json(const config::Cluster& cluster, const Members& members, const Self& self);
+// Unless it is one of the `drained` proxies, which were told to stop.
+std::string targets_json(const config::Cluster& cluster, const Members& members, const Self& self,
+                         const std::set<std::string>& drained = {});
+
+// By (role, name): who is there (true) or missed (false), be it of the file or one that came by
+// itself and fell silent. A drained proxy is not missed.
+std::map<std::pair<std::string, std::string>, bool> presence(const config::Cluster& cluster,
+                                                             const Members& members,
+                                                             const std::set<std::string>& drained);
 
 // What keeps the cluster from being ready, by process: "proxy/p1" -> "down". Every process of the
 // file is a check; one that passes is empty.

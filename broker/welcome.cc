@@ -81,7 +81,7 @@ std::string proxy_lines(const Members& members) {
 std::string welcome_text(const config::Cluster& cluster, const Members& members, const Self& self) {
   Table links;
   const std::string http = "http://" + self.http;
-  links.row({"cluster", http + "/api/v1/topology"});
+  links.row({"cluster", http + "/", "(in a browser)"});
   links.row({"metrics", http + "/metrics"});
   links.row({"targets", http + "/api/v1/sd", "(Prometheus HTTP service discovery)"});
   return "Canopy is up.\n\nNative clients and the command `canopy` ask the broker at " +

@@ -7,9 +7,9 @@
 #include <system_error>
 
 namespace canopy::client {
-Runner::Runner(Settings settings, Events& events)
+Runner::Runner(Settings settings, std::optional<net::CurveClient> keys, Events& events)
     : wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      sockets_(context_, loop_, session_),
+      sockets_(context_, loop_, session_, std::move(keys)),
       session_(std::move(settings), sockets_, events) {
   if (wake_fd_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
   loop_.on_readable(wake_fd_, [this] { run_tasks(); });

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -20,8 +21,8 @@ class Runner {
  public:
   using Task = std::function<void(Session& session, base::TimePoint now)>;
 
-  // Starts the thread. `events` outlives stop().
-  Runner(Settings settings, Events& events);
+  // Starts the thread. `keys` as for Sockets; `events` outlives stop().
+  Runner(Settings settings, std::optional<net::CurveClient> keys, Events& events);
   ~Runner();
 
   // The task is run on the thread, in the order of these calls. False once stopped.

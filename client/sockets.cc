@@ -26,7 +26,9 @@ void Sockets::start() {
 void Sockets::open(SocketPtr& socket, net::SocketType type, const std::string& endpoint,
                    Receiver receiver) {
   try {
-    socket = std::make_unique<net::Socket>(context_, type, options_of(type));
+    net::SocketOptions options = options_of(type);
+    options.curve_client = keys_;
+    socket = std::make_unique<net::Socket>(context_, type, options);
   } catch (const std::exception&) {
     return;  // out of descriptors: silent, too
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,9 +17,11 @@ namespace canopy::client {
 
 class Sockets final : public Network {
  public:
-  // `session`, which may be made later, is used from start() on.
-  Sockets(net::Context& context, net::Loop& loop, Session& session)
-      : context_(context), loop_(loop), session_(session) {}
+  // `session`, which may be made later, is used from start() on. With `keys` every connection is
+  // CURVE's, else in the clear.
+  Sockets(net::Context& context, net::Loop& loop, Session& session,
+          std::optional<net::CurveClient> keys)
+      : context_(context), loop_(loop), session_(session), keys_(std::move(keys)) {}
 
   // Starts the session, and its ticks.
   void start();
@@ -45,6 +48,7 @@ class Sockets final : public Network {
   net::Context& context_;
   net::Loop& loop_;
   Session& session_;
+  const std::optional<net::CurveClient> keys_;
   SocketPtr requests_, streams_, broker_;
   std::vector<SocketPtr> closing_;
   net::Message message_;

@@ -24,6 +24,7 @@ void Watch::listen(bool flowing, base::TimePoint now) {
   rest();
   state_ = State::listening;
   advanced_ = now;
+  retry_at_ = now + mute;
   if (flowing) want(now);
 }
 
@@ -248,16 +249,19 @@ void Watch::on_refusal(wire::Fault fault, base::TimePoint now) {
   if (state_ != State::fetching) return;
   if (fault == wire::Fault::not_subscribed) {
     state_ = State::listening;  // the heartbeat that answers a subscription is on its way
+    retry_at_ = now + mute;
   } else {
     want_later(now);
   }
 }
 
 void Watch::tick(base::TimePoint now) {
-  if (state_ == State::fetching && now >= chunk_due_) want(now);
+  const bool asks = state_ == State::listening && now >= retry_at_;
+  if (asks || (state_ == State::fetching && now >= chunk_due_)) want(now);
 }
 
 void Watch::forgive(base::Duration sleep) {
+  if (state_ == State::listening) retry_at_ += sleep;
   chunk_due_ += sleep;
   advanced_ += sleep;
   if (stale_since_) *stale_since_ += sleep;

@@ -47,6 +47,9 @@ class Watch {
   static constexpr base::Duration chunk_silence = std::chrono::seconds(5);
   // In which a proxy must bring the watch on, or another is tried.
   static constexpr base::Duration patience = std::chrono::seconds(10);
+  // A stream that says nothing for so long is asked for the reason, by a fetch: whoever may not
+  // read it is told so then.
+  static constexpr base::Duration mute = std::chrono::milliseconds(1500);
   // After which what was told is believed to be lost, when nobody knows of it.
   static constexpr base::Duration doubt = std::chrono::minutes(1);
 
@@ -144,7 +147,7 @@ class Watch {
   std::uint32_t next_chunk_ = 0;
   std::optional<wire::native::ChunkHeader> open_;  // of the partition that is arriving
   bool full_ = false;                              // some partition came whole
-  base::TimePoint retry_at_{};
+  base::TimePoint retry_at_{};  // listening: without a frame; wanting: at the earliest
   base::TimePoint chunk_due_{};
   base::TimePoint advanced_{};
   bool synced_ = false;                           // once, at some proxy

@@ -1,11 +1,17 @@
 # Every folder of the house is one library: folder = namespace = target = floor.
 include(GNUInstallDirs)
+# Debian's place for libraries, whatever the prefix: any build can become a package.
+if(CMAKE_LIBRARY_ARCHITECTURE AND CMAKE_INSTALL_LIBDIR STREQUAL "lib")
+  set(CMAKE_INSTALL_LIBDIR lib/${CMAKE_LIBRARY_ARCHITECTURE})
+endif()
 
 add_library(canopy_flags INTERFACE)
 target_compile_options(canopy_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
 target_include_directories(canopy_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(canopy_flags INTERFACE CANOPY_VERSION="${PROJECT_VERSION}")
+# No dependency that nothing is used of; nothing of the linker's tables stays writable.
+add_link_options(-Wl,--as-needed -Wl,-z,relro -Wl,-z,now)
 if(CANOPY_SANITIZE)
   target_compile_options(canopy_flags INTERFACE
     -fsanitize=${CANOPY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all
@@ -34,7 +40,7 @@ function(canopy_program name)
   cmake_parse_arguments(ARG "" "CALLED" "" ${ARGN})
   add_executable(canopy-${name} ${CMAKE_CURRENT_SOURCE_DIR}/main.cc)
   target_link_libraries(canopy-${name} PRIVATE canopy_${name})
-  install(TARGETS canopy-${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS canopy-${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT canopy)
   if(ARG_CALLED)
     set_target_properties(canopy-${name} PROPERTIES OUTPUT_NAME ${ARG_CALLED})
   endif()

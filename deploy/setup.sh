@@ -1,20 +1,26 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building, testing, checking and measuring Canopy need, and only those that are missing.
 #
-#   deploy/setup.sh [--build] [--test] [--check] [--fuzz] [--bench]     no group named: all but --bench
+#   deploy/setup.sh [--build] [--test] [--check] [--fuzz] [--bench] [--run] [--image]
+#
+# No group named: build, test, check and fuzz. --run is what built programs need, --image what deploy/base-image.sh does.
 #
 # Says nothing when nothing is missing. Needs root, or sudo. Starts no service.
 set -euo pipefail
 
 build=(g++ cmake ninja-build ccache pkg-config
        libzmq3-dev cppzmq-dev libboost-dev libboost-program-options-dev libyaml-cpp-dev libmsgpack-cxx-dev
-       libspdlog-dev libfmt-dev liblmdb-dev liblz4-dev nlohmann-json3-dev
+       libspdlog-dev libfmt-dev libsystemd-dev liblmdb-dev liblz4-dev nlohmann-json3-dev
        prometheus-cpp-dev libcivetweb-dev libcurl4-openssl-dev zlib1g-dev # the last two: prometheus-cpp's CMake files
        libgtest-dev libgmock-dev python3)
-test=(python3 python3-pytest python3-pytest-xdist python3-zmq python3-yaml python3-msgpack prometheus)
+test=(python3 python3-pytest python3-pytest-xdist python3-zmq python3-yaml python3-msgpack prometheus tcpdump chromium-headless-shell
+      dpkg-dev lintian man-db systemd python3-venv python3-jsonschema)
 check=(clang-format clang-tidy python3)
 fuzz=(clang libclang-rt-14-dev)
 bench=(nats-server redis-server mosquitto libbenchmark-dev)
+run=(libzmq5 libyaml-cpp0.7 libboost-program-options1.74.0 libfmt9 libspdlog1.10 liblmdb0 liblz4-1 libsystemd0
+     libprometheus-cpp-core1.0 libcivetweb1) # what the programs are linked to
+image=(mmdebstrap)
 
 wanted=()
 for group in "${@:---build --test --check --fuzz}"; do
@@ -25,7 +31,9 @@ for group in "${@:---build --test --check --fuzz}"; do
       --check) wanted+=("${check[@]}") ;;
       --fuzz) wanted+=("${fuzz[@]}") ;;
       --bench) wanted+=("${bench[@]}") ;;
-      *) echo "usage: $0 [--build] [--test] [--check] [--fuzz] [--bench]" >&2; exit 2 ;;
+      --run) wanted+=("${run[@]}") ;;
+      --image) wanted+=("${image[@]}") ;;
+      *) echo "usage: $0 [--build] [--test] [--check] [--fuzz] [--bench] [--run] [--image]" >&2; exit 2 ;;
     esac
   done
 done

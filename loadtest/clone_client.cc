@@ -58,7 +58,8 @@ base::Status CloneClient::join(std::int64_t now) {
 base::Status CloneClient::connect(const coordination::Triple& triple) {
   // In the order of the guide's clients: all three connect, then the request is sent.
   const std::string& prefix = place_.layout.watched_by(id_);
-  const auto options = as_in_the_guide(place_.options.hwm);
+  auto options = as_in_the_guide(place_.options.hwm);
+  options.curve_client = place_.target.keys;
   snapshot_.emplace(place_.context, net::SocketType::dealer, options);
   updates_.emplace(place_.context, net::SocketType::sub, options);
   updates_->subscribe(prefix);

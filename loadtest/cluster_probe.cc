@@ -43,7 +43,9 @@ std::int64_t descriptor_limit(std::int64_t pid) {
 bool is_here(const ProcessUsage& process) {
   if (process.pid <= 0) return false;
   if (process.role == "baseline") return true;  // our own child
-  if (!contents(directory_of(process.pid) + "/comm").starts_with("canopy-")) return false;
+  if (!contents(directory_of(process.pid) + "/comm").starts_with("canopy-" + process.role)) {
+    return false;
+  }
   if (process.role == "broker") return true;  // the default name need not be on its command line
   const std::string arguments = contents(directory_of(process.pid) + "/cmdline");
   return arguments.find(process.name + '\0') != std::string::npos;

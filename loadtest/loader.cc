@@ -25,7 +25,7 @@ class Loader final : private client::Events {
   Loader(const WorkerPlan& plan, Task task)
       : plan_(plan),
         task_(task),
-        link_(context_, poll_, 0, 1000, message_),
+        link_(context_, plan.target.keys, poll_, 0, 1000, message_),
         session_(
             native_settings(plan.target, plan.run, loader_id, static_cast<std::uint32_t>(task)),
             link_, *this),

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "loadtest/http_get.h"
+#include "core/metrics/http_get.h"
 
 namespace canopy::loadtest {
 namespace {
@@ -50,7 +50,7 @@ MetricsProbe::Reading MetricsProbe::read() const {
   Reading reading;
   for (const ProcessId& process : processes_) {
     if (process.http.empty() || (process.role != "shard" && process.role != "proxy")) continue;
-    const auto answer = http_get(process.http, "/metrics");
+    const auto answer = metrics::http_get(process.http, "/metrics");
     if (!answer || answer->status != 200) continue;
     auto& values = reading[process.http];
     for (const Source& source : sources) {

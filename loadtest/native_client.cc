@@ -67,7 +67,7 @@ client::Settings native_settings(const Target& target, std::uint64_t run, std::u
 NativeClient::NativeClient(std::uint32_t id, std::uint32_t tag, Workplace& place)
     : Participant(id, tag, place),
       run_(payload::run_of(place.run)),
-      link_(place.context, place.poll, tag, place.options.hwm, place.message) {}
+      link_(place.context, place.target.keys, place.poll, tag, place.options.hwm, place.message) {}
 
 base::Status NativeClient::join(std::int64_t now) {
   state_ = State::joining;

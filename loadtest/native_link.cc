@@ -25,6 +25,7 @@ void NativeLink::open(Slot slot, net::SocketType type, const std::string& endpoi
   options.receive_hwm = receive_hwm_;
   // A SUB loses subscriptions at any limit; a DEALER holds all that waits for an answer.
   options.send_hwm = type == net::SocketType::sub ? 0 : 16'384;
+  options.curve_client = keys_;
   auto& socket = sockets_[slot];
   try {
     socket.emplace(context_, type, options);

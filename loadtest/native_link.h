@@ -17,10 +17,16 @@ namespace canopy::loadtest {
 
 class NativeLink final : public client::Network {
  public:
-  // `tag` is the client's number at the poll; `message` is reused for every receive.
-  NativeLink(net::Context& context, Poll& poll, std::uint32_t tag, int receive_hwm,
-             net::Message& message)
-      : context_(context), poll_(poll), tag_(tag), receive_hwm_(receive_hwm), message_(message) {}
+  // `keys` are those of CURVE, if any; `tag` is the client's number at the poll; `message` is
+  // reused for every receive.
+  NativeLink(net::Context& context, const std::optional<net::CurveClient>& keys, Poll& poll,
+             std::uint32_t tag, int receive_hwm, net::Message& message)
+      : context_(context),
+        keys_(keys),
+        poll_(poll),
+        tag_(tag),
+        receive_hwm_(receive_hwm),
+        message_(message) {}
   ~NativeLink() override { disconnect(); }
 
   // Passes what waits at the socket to the session, which may change the link meanwhile.
@@ -45,6 +51,7 @@ class NativeLink final : public client::Network {
   void read_soon(Slot slot);
 
   net::Context& context_;
+  const std::optional<net::CurveClient>& keys_;
   Poll& poll_;
   const std::uint32_t tag_;
   const int receive_hwm_;

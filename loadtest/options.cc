@@ -61,7 +61,12 @@ po::options_description describe(Options& o, Raw& raw) {
       "baseline", po::bool_switch(&o.baseline), "run on a one-process Clone server started here")(
       "nofile", number(o.nofile), "descriptor limit of that server")(
       "compare", po::bool_switch(&o.compare), "that, the cluster, and it with native clients")(
-      "config", text(o.config), "cluster that --compare starts when none answers");
+      "config", text(o.config), "cluster that --compare starts when none answers, and --curve")(
+      "key", po::value(&o.key)->value_name("FILE"),
+      "NAME.key_secret of the clients, all alike, for a cluster with `security`")(
+      "server-key", po::value(&o.server_key)->value_name("FILE|KEY"), "public key of that cluster")(
+      "curve", po::bool_switch(&o.curve),
+      "what CURVE costs: run on the cluster of --config without it, then with it");
 
   po::options_description harness("Harness");
   harness.add_options()("workers", number(o.workers), "processes; 0: one per core, at most two")(
@@ -71,6 +76,7 @@ po::options_description describe(Options& o, Raw& raw) {
       "settle", number(o.settle_s), "seconds without a delivery, until what is missing is lost")(
       "json", po::value(&o.json)->value_name("FILE"), "write the result as JSON; - is stdout")(
       "csv", po::value(&o.csv)->value_name("FILE"), "write the result as CSV; - is stdout")(
+      "html", po::value(&o.html)->value_name("FILE"), "write a report with plots; - is stdout")(
       "version", po::bool_switch(&o.version), "print the version")(
       "help,h", po::bool_switch(&o.help), "print this");
 
@@ -195,7 +201,18 @@ base::Status check_rules(const Options& o) {
   if (o.compare && (o.baseline || !o.proxies.empty() || !o.steps.empty())) {
     return base::Error{"--compare excludes --baseline, --proxy and --steps"};
   }
-  if (o.json == "-" && o.csv == "-") return base::Error{"--json and --csv cannot both use stdout"};
+  if (o.key.empty() != o.server_key.empty()) {
+    return base::Error{"--key and --server-key: both or none"};
+  }
+  if (o.baseline && !o.key.empty()) {
+    return base::Error{"--key: the baseline server speaks no CURVE"};
+  }
+  if (o.curve && (o.baseline || o.compare || !o.proxies.empty() || !o.key.empty())) {
+    return base::Error{"--curve excludes --baseline, --compare, --proxy and --key"};
+  }
+  if ((o.json == "-") + (o.csv == "-") + (o.html == "-") > 1) {
+    return base::Error{"only one of --json, --csv and --html can use stdout"};
+  }
   return {};
 }
 

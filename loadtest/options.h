@@ -50,16 +50,21 @@ struct Options {
 
   std::string broker = "127.0.0.1:8550";  // HTTP address
   std::vector<std::string> proxies{};     // their first ports, used instead of the topology
+  std::string key{};                      // file with the clients' own pair; empty: no CURVE
+  std::string server_key{};               // the cluster's public key, or a file that holds it
 
   bool baseline = false;
   int nofile = 1024;  // descriptors of the baseline server
   bool compare = false;
-  std::string config = "deploy/local.yaml";  // cluster that `compare` starts when none answers
+  bool curve = false;  // on two clusters started here, without CURVE and with it
+  // Cluster that is started here: for `curve`, and for `compare` when none answers.
+  std::string config = "deploy/local.yaml";
 
   int workers = 0;  // 0: one per core, at most two
   int io_threads = 1;
   std::string json{};  // files; "-" is stdout
   std::string csv{};
+  std::string html{};
 
   bool help = false;
   bool version = false;

@@ -8,8 +8,9 @@
 #include <thread>
 #include <utility>
 
+#include "core/config/key_file.h"
+#include "core/metrics/http_get.h"
 #include "loadtest/crew.h"
-#include "loadtest/http_get.h"
 #include "loadtest/machine.h"
 
 namespace canopy::loadtest {
@@ -27,7 +28,7 @@ base::Result<Topology> wait_until_ready(const std::string& broker, Child* proces
   for (const std::int64_t give_up = now_us() + start_us; now_us() < give_up;) {
     if (interrupted()) return base::Error{"interrupted"};
     if (process != nullptr && !process->running()) return base::Error{"the broker has stopped"};
-    const auto ready = http_get(broker, "/readyz");
+    const auto ready = metrics::http_get(broker, "/readyz");
     if (ready && ready->status == 200) {
       auto topology = fetch_topology(broker);
       if (topology && topology->ready()) return topology;
@@ -47,6 +48,7 @@ OwnCluster::OwnCluster(OwnCluster&& other) noexcept { *this = std::move(other); 
 OwnCluster& OwnCluster::operator=(OwnCluster&& other) noexcept {
   std::swap(directory_, other.directory_);
   std::swap(broker_, other.broker_);
+  std::swap(keys_, other.keys_);
   return *this;
 }
 
@@ -56,7 +58,25 @@ OwnCluster::~OwnCluster() {
   if (!directory_.empty()) fs::remove_all(directory_, ignored);
 }
 
-base::Result<OwnCluster> OwnCluster::start(const std::string& config, const std::string& http) {
+base::Result<std::string> OwnCluster::secure(const std::string& config) {
+  std::ifstream original(config);
+  if (!original) return base::Error{config + ": " + std::strerror(errno)};
+  const access::KeyPair server = net::make_key_pair();
+  keys_ = {.server_key = server.public_key, .own = net::make_key_pair()};
+  if (auto written = config::write_key_files(directory_, "cluster", server); !written) {
+    return base::Error{written.error()};
+  }
+  const std::string path = directory_ / "cluster.yaml";
+  std::ofstream secured(path);
+  secured << original.rdbuf() << "\nsecurity:\n  server_key: " << directory_ / "cluster.key_secret"
+          << "\n  clients: [{name: loadtest, public_key: \"" << keys_->own.public_key
+          << "\", read: [\"*\"], write: [\"*\"]}]\n";
+  return secured.flush() ? base::Result<std::string>(path)
+                         : base::Error{path + ": " + std::strerror(errno)};
+}
+
+base::Result<OwnCluster> OwnCluster::start(const std::string& config, const std::string& http,
+                                           bool security) {
   std::error_code failed;
   const fs::path program =
       fs::read_symlink("/proc/self/exe", failed).parent_path() / "canopy-broker";
@@ -68,9 +88,11 @@ base::Result<OwnCluster> OwnCluster::start(const std::string& config, const std:
   }
   OwnCluster cluster;
   cluster.directory_ = directory;
-  auto broker = Child::start({program.string(), "--config", config, "--state-dir",
-                              (cluster.directory_ / "state").string()},
-                             (cluster.directory_ / "log").string());
+  auto file = security ? cluster.secure(config) : config;
+  if (!file) return base::Error{file.error()};
+  auto broker = Child::start(
+      {program.string(), "--config", *file, "--state-dir", (cluster.directory_ / "state").string()},
+      (cluster.directory_ / "log").string());
   if (!broker) return base::Error{broker.error()};
   cluster.broker_ = std::move(*broker);
   const auto ready = wait_until_ready(http, &cluster.broker_);

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "core/base/result.h"
+#include "core/net/socket.h"
 #include "loadtest/child.h"
 #include "loadtest/topology.h"
 
@@ -24,14 +26,22 @@ class OwnCluster {
 
   // The broker beside this program's own executable, on this configuration; returns when the
   // cluster is ready. `http` is the broker's HTTP address as the configuration has it.
-  static base::Result<OwnCluster> start(const std::string& config, const std::string& http);
+  // With `security` it is given keys, made for it, and knows no client but the harness.
+  static base::Result<OwnCluster> start(const std::string& config, const std::string& http,
+                                        bool security = false);
+
+  // Those of the harness, if it has `security`.
+  const std::optional<net::CurveClient>& keys() const { return keys_; }
 
  private:
+  // Writes the configuration with keys added; returns its path.
+  base::Result<std::string> secure(const std::string& config);
   // The last lines of what the broker wrote.
   std::string last_words() const;
 
   std::filesystem::path directory_;
   Child broker_;
+  std::optional<net::CurveClient> keys_;
 };
 
 }  // namespace canopy::loadtest

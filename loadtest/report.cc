@@ -134,6 +134,18 @@ std::string table_row(const StepResult& step) {
   return table_line([&](const Column& column) { return column.value(step); });
 }
 
+std::vector<std::string> table_heads() {
+  std::vector<std::string> heads;
+  for (const Column& column : columns) heads.emplace_back(column.head);
+  return heads;
+}
+
+std::vector<std::string> table_cells(const StepResult& step) {
+  std::vector<std::string> cells;
+  for (const Column& column : columns) cells.push_back(column.value(step));
+  return cells;
+}
+
 namespace {
 
 std::string processes_line(const StepResult& step) {

@@ -26,6 +26,9 @@ std::string describe_load(const Options& options);
 // The table: its columns are as wide in every line.
 std::string table_header();
 std::string table_row(const StepResult& step);
+// The same, cell by cell.
+std::vector<std::string> table_heads();
+std::vector<std::string> table_cells(const StepResult& step);
 // Below a row: each process, and what else there is to say.
 std::string table_details(const StepResult& step);
 

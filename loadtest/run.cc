@@ -3,16 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "client/keys.h"
+#include "core/metrics/http_get.h"
 #include "loadtest/baseline.h"
 #include "loadtest/crew.h"
-#include "loadtest/http_get.h"
 #include "loadtest/machine.h"
 #include "loadtest/own_cluster.h"
 #include "loadtest/report.h"
+#include "loadtest/report_html.h"
 #include "loadtest/step.h"
 
 namespace canopy::loadtest {
@@ -32,7 +36,8 @@ base::Result<Target> find_target(const Options& options) {
 class Run {
  public:
   explicit Run(const Options& options)
-      : options_(options), text_(options.json == "-" || options.csv == "-" ? stderr : stdout) {}
+      : options_(options),
+        text_(options.json == "-" || options.csv == "-" || options.html == "-" ? stderr : stdout) {}
 
   base::Status all();
   // Whether any step has come to its end.
@@ -45,9 +50,11 @@ class Run {
   base::Status steps();
   base::Status compare();
   base::Status compare_steps();
+  base::Status compare_curve();
   base::Status step(const Options& options, int clients, const Target& target);
   base::Status baseline_step(int clients);
   base::Status cluster_step(const Options& options, int clients);
+  base::Status read_keys();
   void say(const std::string& line) const {
     fmt::print(text_, "{}\n", line);
     std::fflush(text_);
@@ -63,6 +70,8 @@ class Run {
   std::FILE* text_;
   Progress progress_;
   std::vector<StepResult> results_;
+  std::optional<net::CurveClient> keys_;  // of the clients
+  std::string name_;                      // of the cluster, as the table has it; empty: as usual
 };
 
 std::vector<int> Run::all_steps() const {
@@ -80,15 +89,25 @@ base::Status Run::all() {
     if (auto fits = check_descriptors(clients, worker_count(options_), limit); !fits) return fits;
   }
   say(fmt::format("canopy-loadtest {}: {}", CANOPY_VERSION, describe_load(options_)));
+  if (auto read = read_keys(); !read) return read;
+  if (options_.curve) return compare_curve();
   return options_.compare ? compare() : steps();
 }
 
+base::Status Run::read_keys() {
+  if (options_.key.empty()) return {};
+  auto keys = client::read_keys(options_.key, options_.server_key);
+  if (!keys) return base::Error{keys.error()};
+  keys_ = std::move(*keys);
+  return {};
+}
+
 base::Status Run::steps() {
-  bool first = true;
   for (const int clients : all_steps()) {
+    const bool first = !started();
     auto done = options_.baseline ? baseline_step(clients) : cluster_step(options_, clients);
     if (!done) return done;
-    if (std::exchange(first, false)) say(table_header());
+    if (first) say(table_header());
     show(results_.back());
   }
   return {};
@@ -96,7 +115,7 @@ base::Status Run::steps() {
 
 base::Status Run::compare() {
   std::optional<OwnCluster> own;
-  if (http_get(options_.broker, "/livez")) {
+  if (metrics::http_get(options_.broker, "/livez")) {
     say("using the cluster that runs at " + options_.broker);
   } else {
     say("starting a cluster: " + options_.config);
@@ -108,6 +127,20 @@ base::Status Run::compare() {
   if (started()) say("\n" + table_header());
   for (const auto& result : results_) show(result);
   return done;
+}
+
+base::Status Run::compare_curve() {
+  if (metrics::http_get(options_.broker, "/livez")) {
+    return base::Error{"--curve: a cluster runs at " + options_.broker + " already"};
+  }
+  for (const bool security : {false, true}) {
+    name_ = security ? "curve" : "plain";
+    auto own = OwnCluster::start(options_.config, options_.broker, security);
+    if (!own) return base::Error{name_ + ": " + own.error()};
+    keys_ = own->keys();
+    if (auto done = steps(); !done) return done;
+  }
+  return {};
 }
 
 base::Status Run::compare_steps() {
@@ -145,8 +178,10 @@ base::Status Run::baseline_step(int clients) {
 }
 
 base::Status Run::cluster_step(const Options& options, int clients) {
-  const auto target = find_target(options);
+  auto target = find_target(options);
   if (!target) return base::Error{target.error()};
+  target->keys = keys_;
+  if (!name_.empty()) target->name = name_;
   return step(options, clients, *target);
 }
 
@@ -156,6 +191,14 @@ base::Status write_to(const std::string& path, const std::string& text) {
   bool written = std::fputs(text.c_str(), file) >= 0;
   written = (file == stdout ? std::fflush(file) : std::fclose(file)) == 0 && written;
   return written ? base::Status() : base::Error{"cannot write " + path};
+}
+
+std::string time_of_day() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  std::array<char, 32> text{};
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M UTC", &utc)};
 }
 
 int Run::conclude(const base::Status& failure) {
@@ -171,6 +214,9 @@ int Run::conclude(const base::Status& failure) {
     written = write_to(options_.json, to_json(options_, results_, verdict).dump(2) + "\n");
   }
   if (written && !options_.csv.empty()) written = write_to(options_.csv, to_csv(results_));
+  if (written && !options_.html.empty()) {
+    written = write_to(options_.html, to_html(options_, results_, verdict, time_of_day()));
+  }
   say(verdict_line(verdict));
   if (!written) {
     fmt::print(stderr, "canopy-loadtest: {}\n", written.error());

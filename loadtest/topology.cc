@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/config/cluster.h"
-#include "loadtest/http_get.h"
+#include "core/metrics/http_get.h"
 
 namespace canopy::loadtest {
 namespace {
@@ -29,8 +29,11 @@ ProcessId process_of(const char* role, const nlohmann::json& member) {
 }  // namespace
 
 bool Topology::ready() const {
-  return !proxies.empty() && std::all_of(proxies.begin(), proxies.end(),
-                                         [](const auto& proxy) { return proxy.state == "ready"; });
+  const auto ready = [](const auto& proxy) { return proxy.state == "ready"; };
+  return std::ranges::any_of(proxies, ready) &&
+         std::ranges::all_of(proxies, [&ready](const auto& proxy) {
+           return ready(proxy) || proxy.state == "down";
+         });
 }
 
 base::Result<Topology> parse_topology(const std::string& text) {
@@ -56,7 +59,7 @@ base::Result<Topology> parse_topology(const std::string& text) {
 }
 
 base::Result<Topology> fetch_topology(const std::string& broker) {
-  const auto response = http_get(broker, "/api/v1/topology");
+  const auto response = metrics::http_get(broker, "/api/v1/topology");
   if (!response) return base::Error{response.error()};
   if (response->status != 200) {
     return base::Error{broker + "/api/v1/topology answers " + std::to_string(response->status)};

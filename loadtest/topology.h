@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "client/network.h"
 #include "core/base/result.h"
 #include "core/coordination/member.h"
+#include "core/net/socket.h"
 #include "loadtest/options.h"
 
 namespace canopy::loadtest {
@@ -25,14 +27,16 @@ struct Target {
   // Clients are dealt in turn over whichever their protocol uses.
   std::vector<coordination::Triple> triples{};
   std::vector<client::Target> natives{};
-  std::vector<ProcessId> processes{};  // on this machine, as far as known
+  std::optional<net::CurveClient> keys{};  // of the clients; none: in the clear
+  std::vector<ProcessId> processes{};      // on this machine, as far as known
 };
 
 struct Topology {
   std::vector<ProcessId> processes{};
   std::vector<coordination::ProxyMember> proxies{};
 
-  // All proxies there are have started and can be joined.
+  // All proxies there are have started and can be joined. One that is down counts for none: the
+  // broker's /readyz tells of those that should be there.
   bool ready() const;
 };
 

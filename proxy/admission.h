@@ -24,6 +24,8 @@ class Admission {
 
   explicit Admission(std::uint64_t max_clients) : max_clients_(max_clients) {}
 
+  // Those who are in stay.
+  void set_max_clients(std::uint64_t max_clients) { max_clients_ = max_clients; }
   void set_connections(Role role, std::uint64_t count, base::TimePoint now);
   // Nobody new comes in any more.
   void close() { closed_ = true; }

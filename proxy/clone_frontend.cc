@@ -35,13 +35,14 @@ net::SocketType socket_type(clone::Dialect dialect, Role role) {
   return net::SocketType::pull;
 }
 
-net::SocketOptions socket_options(Role role, const config::Proxy& proxy) {
+net::SocketOptions socket_options(Role role, const config::Proxy& proxy, bool guarded) {
   net::SocketOptions options;
   if (role == Role::snapshot) options.router_mandatory = true;
   if (role == Role::updates) {
     options.send_hwm = proxy.client_hwm;
     options.xpub_verbose = true;  // each client's coming and going is seen, not the first and last
-    options.xpub_nodrop = true;   // a full subscriber is noticed before it is skipped
+    options.xpub_manual = guarded;
+    options.xpub_nodrop = true;  // a full subscriber is noticed before it is skipped
   }
   if (role == Role::collector) options.send_hwm = 0;
   return options;
@@ -51,10 +52,11 @@ net::SocketOptions socket_options(Role role, const config::Proxy& proxy) {
 
 CloneFrontend::CloneFrontend(clone::Dialect dialect, const config::Endpoint& first,
                              const config::Proxy& proxy, net::Context& context, net::Loop& loop,
-                             Metrics& metrics, Backend& backend)
+                             Metrics& metrics, Guard& guard, Backend& backend)
     : dialect_(dialect),
       loop_(loop),
       metrics_(metrics),
+      guard_(guard),
       backend_(backend),
       max_snapshots_(proxy.max_snapshots),
       writes_received_(
@@ -68,10 +70,11 @@ CloneFrontend::CloneFrontend(clone::Dialect dialect, const config::Endpoint& fir
   for (const Role role : roles) {
     const int offset = static_cast<int>(role);
     listeners_[static_cast<std::size_t>(role)] = std::make_unique<Listener>(
-        context, socket_type(dialect, role), socket_options(role, proxy),
+        context, socket_type(dialect, role), socket_options(role, proxy, guard.on()), guard.keys(),
         config::next_port(first, offset), dialect_name + "-" + label(role),
         metrics.connections.Add({{"dialect", dialect_name}, {"role", label(role)}}));
   }
+  if (guard.on()) make_guarded();
   if (dialect == clone::Dialect::chp) at(Role::collector).socket.subscribe("");
   // Subscriptions are read before requests, and both before updates are cut.
   loop_.on_readable(at(Role::updates).socket, [this] { read_subscriptions(); });
@@ -82,11 +85,58 @@ CloneFrontend::CloneFrontend(clone::Dialect dialect, const config::Endpoint& fir
   }
 }
 
+void CloneFrontend::make_guarded() {
+  guarded_.emplace(
+      at(Role::updates),
+      GuardedTopics::Owner{
+          .look = [this] { read_monitor(Role::updates); },
+          .begin = [this](std::string_view topic,
+                          const net::Message& message) { return begin_guarded(topic, message); },
+          .end =
+              [this](std::string_view topic) {
+                if (!is_heartbeat(topic)) subscriptions_.remove(topic);
+              },
+          .reject = [this](std::string_view reason) { metrics_.reject(reason); }});
+}
+
 void CloneFrontend::read_monitor(Role role) {
-  if (count_connections(role, loop_.now())) backend_.connections_changed();
+  if (!count_connections(role, loop_.now())) return;
+  if (guarded_ && role == Role::updates) {
+    guarded_->forget_gone();
+  } else if (guarded_) {
+    at(role).peers.forget_gone(at(role).monitor, [](const auto&) {});
+  }
+  backend_.connections_changed();
+}
+
+void CloneFrontend::look() {
+  for (const Role role : roles) read_monitor(role);
+}
+
+// The heartbeats of chp, which are everybody's; to the other dialects the word is a prefix of keys.
+bool CloneFrontend::is_heartbeat(std::string_view topic) const {
+  return dialect_ == clone::Dialect::chp && topic == clone::heartbeat;
+}
+
+bool CloneFrontend::begin_guarded(std::string_view topic, const net::Message& message) {
+  at(Role::updates).monitor.mark_spoken(message.source_fd());
+  if (is_heartbeat(topic)) return true;
+  if (keyspace::check_prefix(topic) != keyspace::KeyFault::none) return false;  // matches no key
+  if (!guard_.may_read(message, topic, std::string(clone::name(dialect_)) + " subscription")) {
+    return false;
+  }
+  begin(topic, message);
+  return true;
+}
+
+void CloneFrontend::begin(std::string_view topic, const net::Message& message) {
+  subscriptions_.add(topic);
+  gate_.on_subscription(message.peer_address(), topic, loop_.now());
+  backend_.need(topic);
 }
 
 void CloneFrontend::read_subscriptions() {
+  if (guarded_) return guarded_->read(message_, messages_per_turn);
   read_monitor(Role::updates);  // a connection is known before what it says
   net::Socket& socket = at(Role::updates).socket;
   for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
@@ -103,16 +153,26 @@ void CloneFrontend::read_subscriptions() {
       subscriptions_.remove(topic);
       continue;
     }
-    subscriptions_.add(topic);
     at(Role::updates).monitor.mark_spoken(message_.source_fd());
-    gate_.on_subscription(message_.peer_address(), topic, loop_.now());
-    backend_.need(topic);
+    begin(topic, message_);
   }
+}
+
+// Another client bears this routing id now: what the one before asked for is not for him.
+void CloneFrontend::forget(const std::string& peer) {
+  std::erase_if(released_, [&](const JoinGate::Request& request) { return request.peer == peer; });
+  snapshots_.drop(peer);
 }
 
 void CloneFrontend::read_requests() {
   net::Socket& socket = at(Role::snapshot).socket;
+  if (guarded_) read_monitor(Role::snapshot);
   for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
+    if (guarded_) {
+      Listener& listener = at(Role::snapshot);
+      const std::string peer(message_[0]);
+      if (listener.peers.takes_over(peer, message_, listener.monitor)) forget(peer);
+    }
     const auto request = clone::parse_snapshot_request(message_.views(1));
     if (const auto* rejection = std::get_if<clone::Rejection>(&request)) {
       metrics_.reject(rejection->reason);
@@ -121,6 +181,9 @@ void CloneFrontend::read_requests() {
       continue;
     }
     const std::string_view prefix = std::get<std::string_view>(request);
+    if (!guard_.may_read(message_, prefix, std::string(clone::name(dialect_)) + " snapshot")) {
+      continue;
+    }
     if (!gate_.on_request(message_.peer_address(), std::string(message_[0]), std::string(prefix),
                           loop_.now())) {
       metrics_.reject("snapshot_queue_full");
@@ -132,6 +195,7 @@ void CloneFrontend::read_requests() {
 
 void CloneFrontend::read_writes() {
   net::Socket& socket = at(Role::collector).socket;
+  if (guarded_) read_monitor(Role::collector);
   int count = 0;
   for (; count < messages_per_turn && socket.receive(message_); ++count) {
     auto write = clone::parse_write(dialect_, message_.views());
@@ -141,6 +205,8 @@ void CloneFrontend::read_writes() {
                 {{"dialect", clone::name(dialect_)}, {"reason", rejection->reason}});
       continue;
     }
+    if (guarded_) at(Role::collector).peers.meet(message_, at(Role::collector).monitor);
+    if (!guard_.may_write(message_, std::get<wire::Write>(write).key)) continue;
     wire::RoutedRequest request;  // nobody waits for an answer
     request.request.writes.push_back(std::get<wire::Write>(std::move(write)));
     const wire::Fault fault = backend_.write(std::move(request));
@@ -154,6 +220,8 @@ void CloneFrontend::publish(std::span<const Stamped> updates) {
   std::size_t delivered = 0;
   std::size_t bytes = 0;
   for (const Stamped& stamped : updates) {
+    // Whoever hears the heartbeats would see such keys as well.
+    if (guarded_ && is_heartbeat(stamped.update->key.substr(0, clone::heartbeat.size()))) continue;
     send(clone::update(dialect_, *stamped.update, stamped.stamp).span());
     const std::size_t subscribers = subscriptions_.matching(stamped.update->key);
     delivered += subscribers;
@@ -175,6 +243,10 @@ void CloneFrontend::send(std::span<const std::string_view> frames) {
 
 Delivery CloneFrontend::deliver(const std::string& peer, std::span<const std::string_view> frames) {
   net::Socket& socket = at(Role::snapshot).socket;
+  if (guarded_) {  // the routing id may be another's by now
+    read_monitor(Role::snapshot);
+    if (!at(Role::snapshot).peers.stands(peer, at(Role::snapshot).monitor)) return Delivery::gone;
+  }
   switch (socket.send_frame(std::string_view(peer), true)) {
     case net::SendResult::sent: break;
     case net::SendResult::would_block: return Delivery::blocked;

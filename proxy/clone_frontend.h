@@ -12,6 +12,7 @@
 #include "core/wire/clone.h"
 #include "core/wire/link.h"
 #include "proxy/frontend.h"
+#include "proxy/guarded_topics.h"
 #include "proxy/join_gate.h"
 #include "proxy/metrics.h"
 #include "proxy/snapshots.h"
@@ -34,8 +35,9 @@ class CloneFrontend final : public Frontend {
  public:
   CloneFrontend(wire::clone::Dialect dialect, const config::Endpoint& first,
                 const config::Proxy& proxy, net::Context& context, net::Loop& loop,
-                Metrics& metrics, Backend& backend);
+                Metrics& metrics, Guard& guard, Backend& backend);
 
+  void look() override;
   void publish(std::span<const Stamped> updates) override;
   std::optional<base::Duration> serve(bool full) override;
   void second() override;
@@ -45,6 +47,11 @@ class CloneFrontend final : public Frontend {
  private:
   void read_monitor(Role role);
   void read_subscriptions();
+  void make_guarded();
+  bool begin_guarded(std::string_view topic, const net::Message& message);
+  void begin(std::string_view topic, const net::Message& message);
+  bool is_heartbeat(std::string_view topic) const;
+  void forget(const std::string& peer);
   void read_requests();
   void read_writes();
   bool subscriptions_pending(base::TimePoint now) const;
@@ -55,8 +62,10 @@ class CloneFrontend final : public Frontend {
   wire::clone::Dialect dialect_;
   net::Loop& loop_;
   Metrics& metrics_;
+  Guard& guard_;
   Backend& backend_;
   net::Message message_;
+  std::optional<GuardedTopics> guarded_{};  // with security
   Subscriptions subscriptions_;
   JoinGate gate_;
   std::deque<JoinGate::Request> released_;  // wait for a mirror or for a free place

@@ -22,18 +22,26 @@ std::optional<Revision> known_of(const native::Fetch& fetch, const std::string& 
 }  // namespace
 
 wire::Fault Fetches::open(const std::string& peer, native::Fetch fetch, base::TimePoint now) {
-  const auto replaces = [&](const Session& session) {
+  drop_if(peer, [&](const Session& session) {
     return session.peer == peer && !fetch.topic.empty() && session.fetch.topic == fetch.topic;
-  };
-  for (Sessions* sessions : {&waiting_, &active_}) {
-    for (std::size_t n = std::erase_if(*sessions, replaces); n > 0; --n) forget(peer);
-  }
+  });
   if (waiting_.size() >= max_waiting) return wire::Fault::busy;
   std::size_t& count = per_client_[peer];
   if (count >= max_per_client) return wire::Fault::too_many_requests;
   ++count;
   waiting_.push_back({.peer = peer, .fetch = std::move(fetch), .began = now, .moved = now});
   return wire::Fault::none;
+}
+
+void Fetches::drop(const std::string& peer) {
+  drop_if(peer, [&](const Session& session) { return session.peer == peer; });
+}
+
+void Fetches::drop_if(const std::string& peer,
+                      const std::function<bool(const Session& session)>& matches) {
+  for (Sessions* sessions : {&waiting_, &active_}) {
+    for (std::size_t n = std::erase_if(*sessions, matches); n > 0; --n) forget(peer);
+  }
 }
 
 void Fetches::forget(const std::string& peer) {

@@ -53,6 +53,8 @@ class Fetches {
   // Replaces an earlier fetch of the same client for the same stream.
   wire::Fault open(const std::string& peer, wire::native::Fetch fetch, base::TimePoint now);
   void credit(const std::string& peer, const wire::native::Credit& credit);
+  // Forgets what this client has asked for.
+  void drop(const std::string& peer);
 
   // Sends what can be sent. True when more could be at once.
   bool serve(base::TimePoint now, const Sink& sink);
@@ -91,6 +93,8 @@ class Fetches {
   Part part_of(const wire::native::Fetch& fetch, std::size_t partition) const;
   Progress advance(Session& session, base::TimePoint now, const Sink& sink);
   std::string fill(Session& session) const;
+  // Of this peer.
+  void drop_if(const std::string& peer, const std::function<bool(const Session& session)>& matches);
   void forget(const std::string& peer);
 
   const Partitions& partitions_;

@@ -16,11 +16,16 @@ namespace canopy::proxy {
 
 class FlushPacer {
  public:
-  static constexpr double most_share = 0.25;
+  static constexpr double most_share = 1.0 / 3;
 
   // `longest`: the latency that gathering and one flush may add; 0 never gathers. `share` of one
   // core, above 0, at most 1.
   FlushPacer(base::Duration longest, double share) : longest_(longest), share_(share) {}
+  // From the next measurement on.
+  void aim(base::Duration longest, double share) {
+    longest_ = longest;
+    share_ = share;
+  }
 
   // How long what is waiting now should still wait; zero: send.
   base::Duration wait(base::TimePoint now) const {
@@ -40,7 +45,10 @@ class FlushPacer {
     cost_us_ = cost_us_ == 0 ? cost : cost_us_ + (cost - cost_us_) / 4;
     measured_ = cpu;
     flushes_ = 0;
-    if (longest_.count() == 0) return;
+    if (longest_.count() == 0) {
+      interval_ = {};
+      return;
+    }
     const base::Duration tolerable = longest_ - affordable(1);
     interval_ = std::max(std::min(affordable(share_), tolerable), affordable(most_share));
   }

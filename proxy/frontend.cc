@@ -28,6 +28,22 @@ bool Frontend::count_connections(Role role, base::TimePoint now) {
   return true;
 }
 
+void Frontend::cut(const std::vector<std::string>& names) {
+  look();
+  for (const auto& listener : listeners_) {
+    if (listener != nullptr) listener->peers.cut(names, listener->monitor);
+  }
+}
+
+void Frontend::count_failed_handshakes(metrics::Registry& registry) {
+  for (const auto& listener : listeners_) {
+    if (listener == nullptr) continue;
+    for (const auto& [reason, count] : listener->monitor.take_failures().by_reason()) {
+      registry.refuse_handshakes(reason, count);
+    }
+  }
+}
+
 std::string Frontend::advertised(Role role, const std::string& advertise) const {
   return config::advertised(at(role).endpoint, advertise);
 }

@@ -14,7 +14,9 @@
 #include "core/net/monitor.h"
 #include "core/net/socket.h"
 #include "proxy/admission.h"
+#include "proxy/guard.h"
 #include "proxy/metrics.h"
+#include "proxy/peers.h"
 #include "proxy/stamped.h"
 
 namespace canopy::proxy {
@@ -22,8 +24,9 @@ namespace canopy::proxy {
 // A bound socket that clients connect to, and the watch over its connections.
 struct Listener {
   Listener(net::Context& context, net::SocketType type, const net::SocketOptions& options,
-           config::Endpoint listen_at, const std::string& monitor_name, metrics::Gauge& connections)
-      : socket(context, type, options),
+           const access::KeyPair* keys, config::Endpoint listen_at, const std::string& monitor_name,
+           metrics::Gauge& connections)
+      : socket(context, type, net::listening(options, keys)),
         monitor(context, socket, monitor_name),
         endpoint(std::move(listen_at)),
         gauge(connections) {}
@@ -32,6 +35,7 @@ struct Listener {
   net::Monitor monitor;
   config::Endpoint endpoint;
   metrics::Gauge& gauge;
+  Peers peers{};  // with security
 };
 
 class Frontend {
@@ -43,6 +47,13 @@ class Frontend {
   void arm(Role role, bool open, base::TimePoint now);
   // 0 for a role that it does not have.
   std::size_t connections(Role role) const;
+
+  // Reads what the monitors have to say of who comes and goes.
+  virtual void look() = 0;
+  // Ends the connections of these clients, as far as they have said anything.
+  void cut(const std::vector<std::string>& names);
+  // Handshakes that failed; with security.
+  void count_failed_handshakes(metrics::Registry& registry);
 
   // Fans out, in order.
   virtual void publish(std::span<const Stamped> updates) = 0;

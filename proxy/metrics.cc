@@ -7,6 +7,8 @@ Metrics::Metrics(const std::string& name)
       rejected_(registry.counter("canopy_rejected_total", "Messages refused, by reason.")),
       clients(registry.gauge("canopy_clients", "Clients connected.").Add({})),
       max_clients(registry.gauge("canopy_max_clients", "Clients admitted at most.").Add({})),
+      directory_up(registry.gauge("canopy_directory_up", "1 while the broker answers this process.")
+                       .Add({})),
       stamped(registry
                   .counter("canopy_updates_stamped_total",
                            "Updates given this proxy's sequence, over all partitions.")
@@ -17,6 +19,11 @@ Metrics::Metrics(const std::string& name)
                          .gauge("canopy_flush_interval_seconds",
                                 "Time from one flush to the next, as tuned by now.")
                          .Add({})),
+      max_linger(registry
+                     .gauge("canopy_max_linger_seconds",
+                            "Latency that gathering may add: the flush interval goes beyond only "
+                            "when the proxy cannot keep up.")
+                     .Add({})),
       delivery_latency(registry
                            .histogram("canopy_delivery_latency_seconds",
                                       "Time from an update's commit to its fan-out.")
@@ -76,6 +83,8 @@ Metrics::Metrics(const std::string& name)
       upstream_queue(registry.gauge("canopy_upstream_queue_messages",
                                     "Messages of updates waiting for a shard.")),
       shard_up(registry.gauge("canopy_shard_up", "1 while the shard is heard.")),
+      shard_silent(
+          registry.gauge("canopy_shard_silent", "1 while a shard that clients need is not heard.")),
       keys(registry.gauge("canopy_keys", "Keys mirrored.")),
       state_bytes(
           registry.gauge("canopy_state_bytes", "Bytes of keys, values and properties mirrored.")),
@@ -83,7 +92,11 @@ Metrics::Metrics(const std::string& name)
       revision(registry.gauge("canopy_revision",
                               "Counter of the last mirrored revision within the epoch.")),
       held_updates(registry.gauge("canopy_held_updates",
-                                  "Updates held back while a hole before them is repaired.")) {}
+                                  "Updates held back while a hole before them is repaired.")) {
+  // There from the start, so that the first one is seen as a change.
+  for (const char* reason : {"busy", "no_partition"}) rejected_.Add({{"reason", reason}});
+  for (const char* kind : {"changes", "full"}) client_resyncs.Add({{"kind", kind}});
+}
 
 void Metrics::reject(std::string_view reason, double count) {
   rejected_.Add({{"reason", std::string(reason)}}).Increment(count);

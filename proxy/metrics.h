@@ -21,9 +21,11 @@ class Metrics {
 
   metrics::Gauge& clients;
   metrics::Gauge& max_clients;
+  metrics::Gauge& directory_up;
   metrics::Counter& stamped;
   metrics::Histogram& flush_updates;
   metrics::Gauge& flush_interval;
+  metrics::Gauge& max_linger;
   metrics::Histogram& delivery_latency;
   metrics::Histogram& snapshot_duration;
   metrics::Gauge& streams;
@@ -50,6 +52,7 @@ class Metrics {
   metrics::Family<metrics::Counter>& forwarded;
   metrics::Family<metrics::Gauge>& upstream_queue;
   metrics::Family<metrics::Gauge>& shard_up;
+  metrics::Family<metrics::Gauge>& shard_silent;
   // By partition.
   metrics::Family<metrics::Gauge>& keys;
   metrics::Family<metrics::Gauge>& state_bytes;

@@ -18,11 +18,12 @@ constexpr base::Duration retry = 2ms;
 constexpr Role requests = Role::snapshot;
 constexpr Role streams = Role::updates;
 
-net::SocketOptions stream_options(const config::Proxy& proxy) {
+net::SocketOptions stream_options(const config::Proxy& proxy, bool guarded) {
   net::SocketOptions options;
   options.send_hwm = proxy.stream_hwm;
   options.send_buffer = proxy.stream_send_buffer;
   options.xpub_verbose = true;  // each client's coming and going is seen, not the first and last
+  options.xpub_manual = guarded;
   return options;
 }
 
@@ -35,9 +36,10 @@ std::uint64_t first_incarnation(base::TimePoint now) {
 
 NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Proxy& proxy,
                                net::Context& context, net::Loop& loop, Metrics& metrics,
-                               const Upstream& upstream, Backend& backend)
+                               Guard& guard, const Upstream& upstream, Backend& backend)
     : loop_(loop),
       metrics_(metrics),
+      guard_(guard),
       upstream_(upstream),
       backend_(backend),
       streams_(upstream, first_incarnation(loop.now())),
@@ -52,24 +54,63 @@ NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Prox
   const auto listen = [&](Role role, net::SocketType type, const net::SocketOptions& options,
                           int offset, const char* label) {
     listeners_[static_cast<std::size_t>(role)] = std::make_unique<Listener>(
-        context, type, options, config::next_port(first, offset), std::string("native-") + label,
+        context, type, options, guard.keys(), config::next_port(first, offset),
+        std::string("native-") + label,
         metrics.connections.Add({{"dialect", "native"}, {"role", label}}));
     loop_.on_readable(at(role).monitor.socket(), [this, role] { read_monitor(role); });
   };
   listen(requests, net::SocketType::router, {.router_mandatory = true}, 0, "requests");
-  listen(streams, net::SocketType::xpub, stream_options(proxy), 1, "streams");
+  listen(streams, net::SocketType::xpub, stream_options(proxy, guard.on()), 1, "streams");
+  if (guard.on()) make_guarded();
   // Subscriptions are read before requests: a fetch finds the stream it joins on to.
   loop_.on_readable(at(streams).socket, [this] { read_subscriptions(); });
   loop_.on_readable(at(requests).socket, [this] { read_requests(); });
 }
 
+void NativeFrontend::make_guarded() {
+  guarded_.emplace(
+      at(streams),
+      GuardedTopics::Owner{
+          .look = [this] { read_monitor(streams); },
+          .begin = [this](std::string_view topic,
+                          const net::Message& message) { return begin_guarded(topic, message); },
+          .end = [this](std::string_view topic) { streams_.remove(*native::parse_topic(topic)); },
+          .reject = [this](std::string_view reason) { metrics_.reject(reason); }});
+}
+
 void NativeFrontend::read_monitor(Role role) {
   if (!count_connections(role, loop_.now())) return;
-  if (role == streams) subscribers_.meet(at(streams).monitor.connections());
+  if (guarded_) {
+    if (role == streams) guarded_->forget_gone();
+    if (role == requests) at(role).peers.forget_gone(at(role).monitor, [](const auto&) {});
+  } else if (role == streams) {
+    subscribers_.meet(at(streams).monitor.connections());
+  }
   backend_.connections_changed();
 }
 
+void NativeFrontend::look() {
+  read_monitor(requests);
+  read_monitor(streams);
+}
+
+bool NativeFrontend::begin_guarded(std::string_view topic, const net::Message& message) {
+  const auto subscription = native::parse_topic(topic);
+  if (!subscription) {
+    metrics_.reject("bad_topic");
+    return false;
+  }
+  if (!guard_.may_read(message, subscription->subtree, "native subscription")) return false;
+  if (!streams_.add(*subscription)) {
+    metrics_.reject("too_many_streams");
+    return false;
+  }
+  backend_.need(subscription->subtree);
+  return true;
+}
+
 void NativeFrontend::read_subscriptions() {
+  if (guarded_) return guarded_->read(message_, messages_per_turn);
   net::Socket& socket = at(streams).socket;
   for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
     read_monitor(streams);  // a connection is known before what it says
@@ -99,8 +140,12 @@ void NativeFrontend::read_subscriptions() {
 
 void NativeFrontend::read_requests() {
   net::Socket& socket = at(requests).socket;
+  if (guarded_) read_monitor(requests);
   for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
     const std::string peer(message_[0]);
+    if (guarded_ && at(requests).peers.takes_over(peer, message_, at(requests).monitor)) {
+      fetches_.drop(peer);
+    }
     if (message_.size() != 2) {
       refuse(peer, 0, wire::Fault::malformed, "a request is one frame");
       continue;
@@ -119,6 +164,11 @@ void NativeFrontend::take(const std::string& peer, wire::WriteRequest request) {
   const std::uint64_t number = request.number;
   writes_received_.Increment(static_cast<double>(request.writes.size()));
   if (draining_) return refuse(peer, number, wire::Fault::draining, "this proxy is going away");
+  for (const wire::Write& write : request.writes) {
+    if (!guard_.may_write(message_, write.key)) {
+      return refuse(peer, number, wire::Fault::forbidden, "this key is not granted that");
+    }
+  }
   const wire::Fault fault = backend_.write({.reply_to = peer, .request = std::move(request)});
   if (fault != wire::Fault::none) refuse(peer, number, fault, wire::name(fault));
 }
@@ -126,6 +176,9 @@ void NativeFrontend::take(const std::string& peer, wire::WriteRequest request) {
 void NativeFrontend::take(const std::string& peer, native::Fetch fetch) {
   const std::uint64_t number = fetch.request;
   if (draining_) return refuse(peer, number, wire::Fault::draining, "this proxy is going away");
+  if (!guard_.may_read(message_, fetch.subtree, "native fetch")) {
+    return refuse(peer, number, wire::Fault::forbidden, "this key is not granted that");
+  }
   if (!fetch.topic.empty()) {
     const auto subscription = native::parse_topic(fetch.topic);
     if (!subscription || subscription->subtree != fetch.subtree) {
@@ -169,14 +222,20 @@ void NativeFrontend::answer(const wire::Answer& answer) {
 
 void NativeFrontend::refuse(const std::string& peer, std::uint64_t request, wire::Fault fault,
                             std::string_view text) {
-  metrics_.reject(wire::name(fault));
-  log_.warn("native", "request refused", {{"fault", wire::name(fault)}, {"why", text}});
+  if (fault != wire::Fault::forbidden) {  // which the guard has counted
+    metrics_.reject(wire::name(fault));
+    log_.warn("native", "request refused", {{"fault", wire::name(fault)}, {"why", text}});
+  }
   deliver(peer, native::encode(native::Refusal{
                     .request = request, .fault = fault, .text = std::string(text)}));
 }
 
 Fetches::Delivery NativeFrontend::deliver(const std::string& peer, std::string frame) {
   net::Socket& socket = at(requests).socket;
+  if (guarded_) {  // the routing id may be another's by now
+    read_monitor(requests);
+    if (!at(requests).peers.stands(peer, at(requests).monitor)) return Fetches::Delivery::gone;
+  }
   switch (socket.send_frame(std::string_view(peer), true)) {
     case net::SendResult::sent: break;
     case net::SendResult::would_block: return Fetches::Delivery::blocked;
@@ -230,7 +289,7 @@ std::size_t NativeFrontend::clients() const {
 void NativeFrontend::second() {
   streams_.heartbeat(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
   for (const auto& [subtree, group] : streams_.subtrees()) backend_.need(subtree);
-  subscribers_.forget_absent(at(streams).monitor.connections());
+  if (!guarded_) subscribers_.forget_absent(at(streams).monitor.connections());
 }
 
 void NativeFrontend::announce(coordination::ProxyMember& member,

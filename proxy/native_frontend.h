@@ -11,6 +11,7 @@
 #include "proxy/clone_frontend.h"
 #include "proxy/fetches.h"
 #include "proxy/frontend.h"
+#include "proxy/guarded_topics.h"
 #include "proxy/streams.h"
 #include "proxy/subscribers.h"
 #include "proxy/upstream.h"
@@ -20,7 +21,8 @@ namespace canopy::proxy {
 class NativeFrontend final : public Frontend {
  public:
   NativeFrontend(const config::Endpoint& first, const config::Proxy& proxy, net::Context& context,
-                 net::Loop& loop, Metrics& metrics, const Upstream& upstream, Backend& backend);
+                 net::Loop& loop, Metrics& metrics, Guard& guard, const Upstream& upstream,
+                 Backend& backend);
 
   // An update of a mirror, at once: from here on it is part of what fetches are cut from.
   void append(const keyspace::UpdatePtr& update, std::size_t shard) {
@@ -36,6 +38,7 @@ class NativeFrontend final : public Frontend {
   // Tells every client to be elsewhere within this time; refuses further requests.
   void drain(base::Duration within);
 
+  void look() override;
   void publish(std::span<const Stamped> updates) override;
   std::optional<base::Duration> serve(bool full) override;
   void second() override;
@@ -45,6 +48,8 @@ class NativeFrontend final : public Frontend {
  private:
   void read_monitor(Role role);
   void read_subscriptions();
+  void make_guarded();
+  bool begin_guarded(std::string_view topic, const net::Message& message);
   void read_requests();
   void take(const std::string& peer, wire::WriteRequest request);
   void take(const std::string& peer, wire::native::Fetch fetch);
@@ -57,10 +62,12 @@ class NativeFrontend final : public Frontend {
 
   net::Loop& loop_;
   Metrics& metrics_;
+  Guard& guard_;
   const Upstream& upstream_;
   Backend& backend_;
   net::Message message_;
   Subscribers subscribers_;
+  std::optional<GuardedTopics> guarded_{};  // with security; instead of the subscribers
   Streams streams_;
   Fetches fetches_;
   bool draining_ = false;

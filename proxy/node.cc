@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "core/base/log.h"
+#include "core/config/exposure.h"
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
 #include "core/metrics/descriptors.h"
@@ -57,11 +58,13 @@ base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
 Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop& loop)
     : config_(proxy),
       loop_(loop),
+      started_(loop.now()),
       metrics_(proxy.name),
-      coordinator_(
-          coordination::make_local_coordinator(context_, loop, cluster.broker.listen, proxy.name)),
+      guard_(cluster.security, metrics_),
+      coordinator_(coordination::make_local_coordinator(
+          directory_context_, loop, cluster.broker.directory(), proxy.name, cluster.keys())),
       upstream_(
-          cluster, proxy, context_, loop, metrics_,
+          cluster, config_, context_, loop, metrics_,
           [this](std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
                  base::TimePoint committed) { take(updates, shard, committed); },
           [this](const wire::Answer& answer) {
@@ -74,17 +77,22 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
               .count()
           << 20),
       drain_patience_(cluster.broker.drain * 2 / 5) {
+  if (guard_.on()) {
+    zap_.emplace(
+        context_, loop, [this](std::string_view public_key) { return let_in(public_key); },
+        [this] { metrics_.registry.refuse_handshakes("unknown_key"); });
+  }
   auto& backend = static_cast<Backend&>(*this);
   if (proxy.native) {
     auto native = std::make_unique<NativeFrontend>(*proxy.native, proxy, context_, loop, metrics_,
-                                                   upstream_, backend);
+                                                   guard_, upstream_, backend);
     native_ = native.get();
     frontends_.push_back(std::move(native));
   }
   for (const clone::Dialect dialect : clone::dialects) {
     if (const auto& first = endpoint_of(proxy, dialect)) {
       frontends_.push_back(std::make_unique<CloneFrontend>(dialect, *first, proxy, context_, loop,
-                                                           metrics_, backend));
+                                                           metrics_, guard_, backend));
     }
   }
 }
@@ -92,13 +100,18 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
 Node::~Node() = default;
 
 base::Status Node::open() {
+  for (const std::string& line :
+       config::exposure(guard_.on(), config::frontends(config_), config_.http)) {
+    log::warn("security", line);
+  }
   for (auto& frontend : frontends_) {
     if (auto status = frontend->bind(bind_patience); !status) return status;
   }
   auto http = metrics::HttpServer::start(config_.http, metrics_.registry, 10s, bind_patience);
   if (!http) return base::Error{http.error()};
   http_ = std::move(*http);
-  if (auto status = check_descriptors(); !status) return status;
+  descriptors_at_start_ = metrics::open_fds();
+  if (auto status = check_descriptors(config_.max_clients); !status) return status;
 
   metrics_.max_clients.Set(static_cast<double>(config_.max_clients));
   coordinator_->watch(coordination::shards_prefix,
@@ -112,15 +125,34 @@ base::Status Node::open() {
   return {};
 }
 
-base::Status Node::check_descriptors() const {
+base::Status Node::check_descriptors(std::uint64_t max_clients) const {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   const std::uint64_t needed =
-      metrics::open_fds() + reserve + connections_per_client * config_.max_clients;
+      descriptors_at_start_ + reserve + connections_per_client * max_clients;
   if (limit.rlim_cur >= needed) return {};
-  return base::Error{"max_clients " + std::to_string(config_.max_clients) + " needs " +
+  return base::Error{"max_clients " + std::to_string(max_clients) + " needs " +
                      std::to_string(needed) + " descriptors, but RLIMIT_NOFILE is " +
                      std::to_string(limit.rlim_cur)};
+}
+
+void Node::reload(config::Start& running) {
+  const auto changed = config::reload(running, [this](const config::Cluster& wanted) {
+    auto status = take_on(*wanted.find_proxy(config_.name));
+    if (status && wanted.security) set_permissions(*wanted.security);
+    return status;
+  });
+  metrics_.registry.count_reload(changed.ok());
+}
+
+base::Status Node::take_on(const config::Proxy& wanted) {
+  if (auto status = check_descriptors(wanted.max_clients); !status) return status;
+  config_ = wanted;
+  pacer_.aim(config_.max_linger, config_.publish_share / 100.0);
+  admission_.set_max_clients(config_.max_clients);
+  metrics_.max_clients.Set(static_cast<double>(config_.max_clients));
+  admit();
+  return {};
 }
 
 wire::Fault Node::write(wire::RoutedRequest request) {
@@ -222,7 +254,10 @@ void Node::tick() {
 }
 
 void Node::second() {
-  for (auto& frontend : frontends_) frontend->second();
+  for (auto& frontend : frontends_) {
+    frontend->second();
+    if (guard_.on()) frontend->count_failed_handshakes(metrics_.registry);
+  }
   announce();
   announce_vitals();
   report();
@@ -233,18 +268,37 @@ const char* Node::state() const {
   return admission_.full() ? "full" : "ready";
 }
 
+// Whoever it changes something for has to come back, and is then let in, or not, as it is now.
+void Node::set_permissions(const config::Security& security) {
+  const auto changed = guard_.replace(security, context_.let_in());
+  if (changed.empty()) return;
+  for (auto& frontend : frontends_) frontend->cut(changed);
+  log::info("security", "permissions changed", {{"clients", changed.size()}});
+}
+
+std::optional<std::string> Node::let_in(std::string_view public_key) {
+  for (auto& frontend : frontends_) frontend->look();
+  return guard_.name_of(public_key);
+}
+
+std::string Node::summary() const {
+  return std::string(state()) + ", " + std::to_string(admission_.clients()) + " of " +
+         std::to_string(admission_.max_clients()) + " clients";
+}
+
 void Node::announce() {
   if (drained_) return;
-  coordination::ProxyMember member{.name = config_.name,
-                                   .pid = getpid(),
-                                   .http = http_->address(),
-                                   .state = state(),
-                                   .clients = admission_.clients(),
-                                   .max_clients = admission_.max_clients(),
-                                   .native = {},
-                                   .kvsimple = {},
-                                   .kvmsg = {},
-                                   .chp = {}};
+  coordination::ProxyMember member{
+      .name = config_.name,
+      .pid = getpid(),
+      .http = config::advertised_http(http_->address(), config_.advertise),
+      .state = state(),
+      .clients = admission_.clients(),
+      .max_clients = admission_.max_clients(),
+      .native = {},
+      .kvsimple = {},
+      .kvmsg = {},
+      .chp = {}};
   for (const auto& frontend : frontends_) frontend->announce(member, config_.advertise);
   std::string json = to_json(member);
   if (json == announced_) return;
@@ -262,12 +316,19 @@ void Node::announce_vitals() {
           .max_fds = metrics::max_fds(),
           .clients = admission_.clients(),
           .drops = upstream_.dropped() + (native_ != nullptr ? native_->missed() : 0),
-          .revisions = upstream_.revisions()}));
+          .revisions = upstream_.revisions(),
+          .uptime_ms = base::in_ms(loop_.now() - started_),
+          .updates = static_cast<std::uint64_t>(metrics_.stamped.Value()),
+          .deliveries = static_cast<std::uint64_t>(metrics::total(metrics_.delivered)),
+          .delivered_bytes = static_cast<std::uint64_t>(metrics::total(metrics_.delivered_bytes)),
+          .flush_interval_us = static_cast<std::uint64_t>(pacer_.interval().count())}));
 }
 
 void Node::report() {
   http_->beat();
   metrics_.flush_interval.Set(std::chrono::duration<double>(pacer_.interval()).count());
+  metrics_.max_linger.Set(std::chrono::duration<double>(config_.max_linger).count());
+  metrics_.directory_up.Set(coordinator_->connected() ? 1 : 0);
   metrics_.clients.Set(static_cast<double>(admission_.clients()));
   upstream_.report();
   for (auto& frontend : frontends_) frontend->report();

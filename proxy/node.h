@@ -12,13 +12,15 @@
 #include <string>
 #include <vector>
 
-#include "core/config/cluster.h"
+#include "core/config/program.h"
 #include "core/coordination/coordinator.h"
 #include "core/metrics/http.h"
 #include "core/net/loop.h"
+#include "core/net/zap.h"
 #include "proxy/admission.h"
 #include "proxy/clone_frontend.h"
 #include "proxy/flush_pacer.h"
+#include "proxy/guard.h"
 #include "proxy/metrics.h"
 #include "proxy/native_frontend.h"
 #include "proxy/upstream.h"
@@ -35,13 +37,21 @@ class Node final : private Backend {
   // Out of the directory, doors closed; native clients are told to move. Calls back once they have,
   // or had the time to.
   void drain(std::function<void()> drained);
+  // Takes on what can be changed while it runs.
+  void reload(config::Start& running);
   // Passes on what was taken; the last thing before the end.
   void finish();
+
+  // One line: "ready, 12 of 300 clients".
+  std::string summary() const;
 
  private:
   Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop& loop);
   base::Status open();
-  base::Status check_descriptors() const;
+  base::Status check_descriptors(std::uint64_t max_clients) const;
+  base::Status take_on(const config::Proxy& wanted);
+  void set_permissions(const config::Security& security);
+  std::optional<std::string> let_in(std::string_view public_key);
 
   wire::Fault write(wire::RoutedRequest request) override;
   void need(std::string_view prefix) override;
@@ -64,11 +74,16 @@ class Node final : private Backend {
   const char* state() const;
   void report();
 
-  const config::Proxy& config_;
+  config::Proxy config_;  // those who refer to it see what a reload changes
   net::Loop& loop_;
+  base::TimePoint started_;
   Metrics metrics_;
   std::unique_ptr<metrics::HttpServer> http_;
+  // Of its own: looking up the broker's name, while there is none, may hold up the I/O thread.
+  net::Context directory_context_;
   net::Context context_;
+  Guard guard_;
+  std::optional<net::ZapHandler> zap_{};  // with security; before every socket that it guards
   std::unique_ptr<coordination::Coordinator> coordinator_;
   Upstream upstream_;
   std::vector<std::unique_ptr<Frontend>> frontends_;
@@ -81,7 +96,8 @@ class Node final : private Backend {
   std::optional<base::TimePoint> wake_at_;
   net::Loop::TimerId wake_timer_ = 0;
   base::Duration drain_patience_;
-  std::function<void()> drained_{};  // set while draining
+  std::uint64_t descriptors_at_start_ = 0;  // before any client
+  std::function<void()> drained_{};         // set while draining
   base::TimePoint drain_until_{};
   std::string announced_;
 };

@@ -39,6 +39,10 @@ class Snapshots {
   };
 
   void open(std::string peer, std::string prefix, const Cut& cut, base::TimePoint now);
+  // Forgets those of this client.
+  void drop(const std::string& peer) {
+    std::erase_if(sessions_, [&](const Session& session) { return session.peer == peer; });
+  }
   // Sends up to entries_per_turn entries. True when more could be sent at once; false when nothing
   // is left or every client is blocked.
   bool send(const Sink& sink, base::TimePoint now);

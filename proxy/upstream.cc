@@ -16,21 +16,23 @@ std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : s
 }  // namespace
 
 Upstream::Link::Link(std::size_t position, const config::Shard& shard, const config::Proxy& proxy,
-                     net::Context& context, Metrics& metrics)
+                     const access::KeyPair* keys, net::Context& context, Metrics& metrics)
     : index(position),
       name(shard.name),
       // Only to a completed connection: what cannot be sent now waits in `queue`, where it is
       // bounded and seen.
       requests(context, net::SocketType::dealer,
-               {.send_hwm = 16,
-                .max_frame_bytes = base::max_link_frame_bytes,
-                .linger = std::chrono::milliseconds(500),
-                .immediate = true}),
+               net::connecting({.send_hwm = 16,
+                                .max_frame_bytes = base::max_link_frame_bytes,
+                                .linger = std::chrono::milliseconds(500),
+                                .immediate = true},
+                               keys)),
       updates(context, net::SocketType::sub,
-              {.send_hwm = 0,
-               .receive_hwm = proxy.link_hwm,
-               .max_frame_bytes = base::max_link_frame_bytes,
-               .receive_buffer = proxy.link_receive_buffer}),
+              net::connecting({.send_hwm = 0,
+                               .receive_hwm = proxy.link_hwm,
+                               .max_frame_bytes = base::max_link_frame_bytes,
+                               .receive_buffer = proxy.link_receive_buffer},
+                              keys)),
       received_live(metrics.received.Add({{"shard", name}, {"source", "live"}})),
       received_repair(metrics.received.Add({{"shard", name}, {"source", "repair"}})),
       dropped(metrics.hwm_dropped.Add({{"shard", name}, {"hop", "shard_to_proxy"}})),
@@ -39,7 +41,10 @@ Upstream::Link::Link(std::size_t position, const config::Shard& shard, const con
       snapshots(metrics.resyncs.Add({{"shard", name}, {"kind", "snapshot"}})),
       forwarded(metrics.forwarded.Add({{"shard", name}})),
       queue_length(metrics.upstream_queue.Add({{"shard", name}})),
-      up(metrics.shard_up.Add({{"shard", name}})) {}
+      up(metrics.shard_up.Add({{"shard", name}})),
+      silent(metrics.shard_silent.Add({{"shard", name}})) {
+  metrics.hwm_dropped.Add({{"shard", name}, {"hop", "proxy_to_client"}});  // 0 until one is told of
+}
 
 Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy,
                    net::Context& context, net::Loop& loop, Metrics& metrics, Applied applied,
@@ -50,7 +55,8 @@ Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy,
       applied_(std::move(applied)),
       answered_(std::move(answered)) {
   for (const config::Shard& shard : cluster.shards) {
-    links_.push_back(std::make_unique<Link>(links_.size(), shard, proxy, context, metrics));
+    links_.push_back(
+        std::make_unique<Link>(links_.size(), shard, proxy, cluster.keys(), context, metrics));
     Link& link = *links_.back();
     for (const config::Partition& partition : shard.partitions) {
       map_.add(partition.subtree);
@@ -309,7 +315,12 @@ void Upstream::report() {
   const base::TimePoint now = loop_.now();
   for (auto& link : links_) {
     link->queue_length.Set(static_cast<double>(link->queue.size()));
-    link->up.Set(now - link->heard < silence ? 1 : 0);
+    const bool heard = now - link->heard < silence;
+    const bool needed = std::ranges::any_of(partitions_, [&](const Partition& partition) {
+      return partition.slot && links_[partition.link] == link;
+    });
+    link->up.Set(heard ? 1 : 0);
+    link->silent.Set(needed && !heard ? 1 : 0);
   }
   for (const Partition& partition : partitions_) {
     if (!partition.slot) continue;

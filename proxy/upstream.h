@@ -75,7 +75,7 @@ class Upstream final : public Partitions {
   static constexpr std::size_t max_unsent = 256;
   struct Link {
     Link(std::size_t position, const config::Shard& shard, const config::Proxy& proxy,
-         net::Context& context, Metrics& metrics);
+         const access::KeyPair* keys, net::Context& context, Metrics& metrics);
 
     std::size_t index;
     std::string name;
@@ -99,6 +99,7 @@ class Upstream final : public Partitions {
     metrics::Counter& forwarded;
     metrics::Gauge& queue_length;
     metrics::Gauge& up;
+    metrics::Gauge& silent;
   };
   struct Partition {
     std::size_t link;

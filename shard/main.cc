@@ -4,6 +4,8 @@
 
 #include "core/base/log.h"
 #include "core/config/program.h"
+#include "core/metrics/health.h"
+#include "core/net/service.h"
 #include "core/net/signals.h"
 #include "shard/node.h"
 
@@ -19,24 +21,29 @@ int fail(const std::string& why) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto command = config::parse_command_line(config::Role::shard, argc, argv);
+  auto command = config::parse_command_line(config::Role::shard, argc, argv);
   if (const int* code = std::get_if<int>(&command)) return *code;
-  const auto& [cluster, name] = std::get<config::Start>(command);
-  const config::Shard& shard = *cluster.find_shard(name);
+  auto& start = std::get<config::Start>(command);
+  if (start.health) return metrics::tell_health(start.cluster.find_shard(start.name)->http);
+  const config::Cluster& cluster = start.cluster;
+  const config::Shard& shard = *cluster.find_shard(start.name);
 
-  base::log::configure("shard/" + name, base::log::to_level(cluster.log_level),
+  base::log::configure("shard/" + start.name, base::log::to_level(cluster.log_level),
                        base::log::to_format(cluster.log_format));
   net::Signals signals{SIGTERM, SIGINT, SIGHUP};
 
-  auto tenancies = shard::open_tenancies(shard, cluster.state_dir + "/" + name);
+  auto tenancies = shard::open_tenancies(shard, cluster.state_dir + "/" + start.name);
   if (!tenancies) return fail(tenancies.error());
 
   const base::SystemClock clock;
   net::Loop loop(clock);
   auto node = shard::Node::start(cluster, shard, std::move(tenancies->all), loop);
   if (!node) return fail(node.error());
+  net::Service service(loop, [&] { return (*node)->summary(); });
   signals.attach(loop, [&](int signal) {
-    if (signal != SIGHUP) loop.stop();
+    if (signal == SIGHUP) return service.reload([&] { (*node)->reload(start); });
+    service.stopping();
+    loop.stop();
   });
   loop.run();
   (*node)->drain();

@@ -39,6 +39,8 @@ Metrics::Metrics(const std::string& name)
                                    "Answers to writes that their proxy did not take.")
                           .Add({})),
       proxy_links(registry.gauge("canopy_proxy_links", "Proxies connected.").Add({})),
+      directory_up(registry.gauge("canopy_directory_up", "1 while the broker answers this process.")
+                       .Add({})),
       sync_sessions(
           registry.gauge("canopy_sync_sessions", "Snapshots and replays being sent.").Add({})),
       batch_updates(registry.histogram("canopy_batch_updates", "Updates in a published batch.")
@@ -54,7 +56,10 @@ Metrics::Metrics(const std::string& name)
               .Add({}, metrics::latency_buckets())),
       snapshots_sent(snapshot_requests_.Add({{"result", "snapshot"}})),
       replays_sent(snapshot_requests_.Add({{"result", "replay"}})),
-      syncs_refused(snapshot_requests_.Add({{"result", "refused"}})) {}
+      syncs_refused(snapshot_requests_.Add({{"result", "refused"}})) {
+  // There from the start, so that the first one is seen as a change.
+  for (const char* reason : {"busy", "partition_unavailable"}) rejected_.Add({{"reason", reason}});
+}
 
 void Metrics::reject(const std::string& reason, double count) {
   rejected_.Add({{"reason", reason}}).Increment(count);

@@ -46,6 +46,7 @@ class Metrics {
   metrics::Counter& repeated;
   metrics::Counter& answers_dropped;
   metrics::Gauge& proxy_links;
+  metrics::Gauge& directory_up;
   metrics::Gauge& sync_sessions;
   metrics::Histogram& batch_updates;
   metrics::Histogram& commit_latency;

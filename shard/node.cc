@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/access/authority.h"
 #include "core/base/log.h"
+#include "core/config/exposure.h"
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
 #include "core/metrics/descriptors.h"
@@ -78,26 +80,44 @@ Node::Node(const config::Cluster& cluster, const config::Shard& shard,
            std::vector<Tenancy> tenancies, net::Loop& loop)
     : config_(shard),
       loop_(loop),
+      started_(loop.now()),
       metrics_(shard.name),
-      requests_(context_, net::SocketType::router,
-                {.max_frame_bytes = base::max_link_frame_bytes, .router_mandatory = true}),
+      requests_(
+          context_, net::SocketType::router,
+          net::listening({.max_frame_bytes = base::max_link_frame_bytes, .router_mandatory = true},
+                         cluster.keys())),
       requests_monitor_(context_, requests_, "requests"),
       updates_(context_, net::SocketType::pub,
-               {.send_hwm = shard.updates_hwm,
-                .max_frame_bytes = base::max_link_frame_bytes,
-                .send_buffer = shard.updates_send_buffer}) {
+               net::listening({.send_hwm = shard.updates_hwm,
+                               .max_frame_bytes = base::max_link_frame_bytes,
+                               .send_buffer = shard.updates_send_buffer},
+                              cluster.keys())) {
+  if (cluster.security) guard(cluster.security->server_key.public_key);
   served_.reserve(tenancies.size());
   for (Tenancy& tenancy : tenancies) {
     map_.add(tenancy.settings.subtree);
     served_.emplace_back(std::move(tenancy), metrics_);
   }
-  coordinator_ =
-      coordination::make_local_coordinator(context_, loop_, cluster.broker.listen, shard.name);
+  coordinator_ = coordination::make_local_coordinator(
+      directory_context_, loop_, cluster.broker.directory(), shard.name, cluster.keys());
 }
 
 Node::~Node() = default;
 
-base::Status Node::open(const config::Cluster&) {
+// Nobody but the cluster's own processes has anything to say to a shard.
+void Node::guard(const std::string& cluster_key) {
+  const access::Authority authority(cluster_key, {});
+  zap_.emplace(
+      context_, loop_,
+      [authority](std::string_view public_key) { return authority.name_of(public_key); },
+      [this] { metrics_.registry.refuse_handshakes("unknown_key"); });
+}
+
+base::Status Node::open(const config::Cluster& cluster) {
+  for (const std::string& line : config::exposure(
+           cluster.security.has_value(), {config_.requests, config_.updates}, config_.http)) {
+    log::warn("security", line);
+  }
   if (auto status = requests_.bind(config_.requests, bind_patience); !status) return status;
   if (auto status = updates_.bind(config_.updates, bind_patience); !status) return status;
   auto http = metrics::HttpServer::start(config_.http, metrics_.registry, 10s, bind_patience);
@@ -194,7 +214,7 @@ void Node::announce() {
   coordination::ShardMember member{
       .name = config_.name,
       .pid = getpid(),
-      .http = http_->address(),
+      .http = config::advertised_http(http_->address(), config_.advertise),
       .requests = config::advertised(requests_.last_endpoint(), config_.advertise),
       .updates = config::advertised(updates_.last_endpoint(), config_.advertise),
       .partitions = {}};
@@ -214,8 +234,10 @@ void Node::announce_vitals() {
   coordination::Vitals vitals{.name = config_.name,
                               .fds = metrics::open_fds(),
                               .max_fds = metrics::max_fds(),
-                              .clients = requests_monitor_.connections().size()};
+                              .clients = requests_monitor_.connections().size(),
+                              .uptime_ms = base::in_ms(loop_.now() - started_)};
   for (const Served& served : served_) {
+    vitals.updates += static_cast<std::uint64_t>(served.metrics.committed.Value());
     if (!served.partition) continue;
     vitals.revisions[shown(served.tenancy.settings.subtree)] = served.partition->revision().value();
   }
@@ -381,8 +403,14 @@ void Node::tick() {
 }
 
 void Node::report() {
+  if (zap_) {
+    for (const auto& [reason, count] : requests_monitor_.take_failures().by_reason()) {
+      metrics_.registry.refuse_handshakes(reason, count);
+    }
+  }
   http_->beat();
   metrics_.proxy_links.Set(static_cast<double>(requests_monitor_.connections().size()));
+  metrics_.directory_up.Set(coordinator_->connected() ? 1 : 0);
   metrics_.sync_sessions.Set(static_cast<double>(sessions_.size()));
   metrics::Checks checks{{"directory", coordinator_->connected() ? "" : "broker not reached"}};
   for (const Served& served : served_) {
@@ -399,6 +427,18 @@ void Node::report() {
     served.metrics.log_updates.Set(static_cast<double>(partition.log().size()));
   }
   http_->set_ready(checks);
+}
+
+// A shard has nothing of its own that could be changed.
+void Node::reload(config::Start& running) {
+  const auto nothing = [](const config::Cluster&) { return base::Status(); };
+  metrics_.registry.count_reload(config::reload(running, nothing).ok());
+}
+
+std::string Node::summary() const {
+  const auto led = std::ranges::count_if(
+      served_, [](const Served& served) { return served.partition.has_value(); });
+  return std::to_string(led) + " of " + std::to_string(served_.size()) + " partitions served";
 }
 
 void Node::drain() {

@@ -11,12 +11,13 @@
 #include <vector>
 
 #include "core/base/log.h"
-#include "core/config/cluster.h"
+#include "core/config/program.h"
 #include "core/coordination/coordinator.h"
 #include "core/keyspace/partition_map.h"
 #include "core/metrics/http.h"
 #include "core/net/loop.h"
 #include "core/net/monitor.h"
+#include "core/net/zap.h"
 #include "shard/directory_lock.h"
 #include "shard/metrics.h"
 #include "shard/partition.h"
@@ -52,8 +53,13 @@ class Node {
                                                    std::vector<Tenancy> tenancies, net::Loop& loop);
   ~Node();
 
+  // Takes on what can be changed while it runs.
+  void reload(config::Start& running);
   // Says goodbye to the directory and puts what is gathered on disk.
   void drain();
+
+  // One line: "2 of 2 partitions served".
+  std::string summary() const;
 
  private:
   struct Served {
@@ -70,6 +76,7 @@ class Node {
   Node(const config::Cluster& cluster, const config::Shard& shard, std::vector<Tenancy> tenancies,
        net::Loop& loop);
   base::Status open(const config::Cluster& cluster);
+  void guard(const std::string& cluster_key);
   void campaign(std::size_t index);
   void lead(Served& served, std::uint32_t epoch);
   void suspend(Served& served);
@@ -94,11 +101,15 @@ class Node {
   void tick();
   void report();
 
-  const config::Shard& config_;
+  const config::Shard config_;
   net::Loop& loop_;
+  base::TimePoint started_;
   Metrics metrics_;
   std::unique_ptr<metrics::HttpServer> http_;
+  // Of its own: looking up the broker's name, while there is none, may hold up the I/O thread.
+  net::Context directory_context_;
   net::Context context_;
+  std::optional<net::ZapHandler> zap_{};  // with security; before the sockets that it guards
   net::Socket requests_;
   net::Monitor requests_monitor_;
   net::Socket updates_;

@@ -1,5 +1,6 @@
 #include "client/canopy/client.h"
 
+#include <algorithm>
 #include <random>
 #include <stdexcept>
 
@@ -59,6 +60,18 @@ client::Settings to_settings(const Options& options) {
   }
   settings.seed = (std::uint64_t{device()} << 32) | device();
   return settings;
+}
+
+std::optional<net::CurveClient> to_keys(const Options& options) {
+  const auto all = {&options.server_key, &options.public_key, &options.secret_key};
+  if (std::ranges::all_of(all, [](const auto* key) { return key->empty(); })) return std::nullopt;
+  if (!std::ranges::all_of(all, [](const auto* key) { return access::is_key(*key); })) {
+    throw std::invalid_argument(
+        "canopy: server_key, public_key and secret_key are 40 characters of Z85, or all empty");
+  }
+  return net::CurveClient{
+      .server_key = options.server_key,
+      .own = {.public_key = options.public_key, .secret_key = options.secret_key}};
 }
 
 // Of the answer to a read that may hold more than the key, if that ends with '/'.
@@ -122,7 +135,7 @@ void Subscription::reset() {
 // --- Client ------------------------------------------------------------------------------------
 
 Client::Client(const Options& options)
-    : engine_(std::make_shared<Engine>(to_settings(options), options.timeout)) {}
+    : engine_(std::make_shared<Engine>(to_settings(options), to_keys(options), options.timeout)) {}
 
 Client::~Client() { engine_->stop(); }
 

@@ -67,7 +67,8 @@ class CANOPY_EXPORT Subscription {
 
 class CANOPY_EXPORT Client {
  public:
-  // Starts looking for the cluster. Throws std::invalid_argument for an endpoint that is none.
+  // Starts looking for the cluster. Throws std::invalid_argument for an endpoint or key that is
+  // none.
   explicit Client(const Options& options = {});
   // Calls that are still open end with Error::closed.
   ~Client();

@@ -11,10 +11,11 @@ constexpr std::chrono::hours longest_timeout{24 * 365};
 
 }  // namespace
 
-Engine::Engine(client::Settings settings, std::chrono::milliseconds timeout)
+Engine::Engine(client::Settings settings, std::optional<net::CurveClient> keys,
+               std::chrono::milliseconds timeout)
     : timeout_(std::clamp<std::chrono::milliseconds>(timeout, {}, longest_timeout)) {
   client::Events& events = *this;
-  runner_.emplace(std::move(settings), events);
+  runner_.emplace(std::move(settings), std::move(keys), events);
 }
 
 Engine::~Engine() = default;

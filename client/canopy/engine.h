@@ -25,7 +25,8 @@ class Engine final : private client::Events {
   using Done = std::function<void(client::Answer answer)>;
 
   // `timeout` is that of each call.
-  Engine(client::Settings settings, std::chrono::milliseconds timeout);
+  Engine(client::Settings settings, std::optional<net::CurveClient> keys,
+         std::chrono::milliseconds timeout);
   ~Engine() override;
 
   // Starts a call on the thread; `done` is called there with its answer.

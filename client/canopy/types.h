@@ -6,6 +6,8 @@
 // partition: of two writes to one key, the later has the greater one.
 #pragma once
 
+#include <canopy/export.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -26,6 +28,17 @@ struct Options {
   std::vector<std::string> proxies{};
   // Of each call; from then on it fails with Error::timeout.
   std::chrono::milliseconds timeout{10'000};
+
+  // For a cluster with `security`, which speaks CURVE: its public key, and the pair by which it
+  // knows this client, each as text of 40 characters. All three or none.
+  std::string server_key{};
+  std::string public_key{};
+  std::string secret_key{};
+
+  // Sets these three. `own` is a file such as `canopy keygen` makes, NAME.key_secret, and `server`
+  // the file with the cluster's public key, or that key. Throws std::invalid_argument for what is
+  // none, or when others than its owner may read `own`.
+  CANOPY_EXPORT Options& use_keys(const std::string& own, const std::string& server);
 };
 
 struct Entry {

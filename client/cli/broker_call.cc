@@ -12,22 +12,24 @@ namespace native = wire::native;
 
 namespace {
 
-std::string no_broker(const std::vector<std::string>& brokers) {
+std::string no_broker(const Cluster& cluster) {
   std::string list;
-  for (const std::string& broker : brokers) list += (list.empty() ? "" : ", ") + broker;
-  return "no broker answered at " + list;
+  for (const std::string& broker : cluster.brokers) list += (list.empty() ? "" : ", ") + broker;
+  return "no broker answered at " + list +
+         (cluster.keys ? " (does the cluster have `security`, and know these keys?)"
+                       : " (if the cluster has `security`, give --key and --server-key)");
 }
 
 }  // namespace
 
-base::Result<native::FromBroker> ask_brokers(const std::vector<std::string>& brokers,
-                                             const std::string& question, base::Duration timeout) {
+base::Result<native::FromBroker> ask_brokers(const Cluster& cluster, const std::string& question,
+                                             base::Duration timeout) {
   net::Context context;
   const base::SystemClock clock;
   net::Loop loop(clock);
   std::vector<std::unique_ptr<net::Socket>> sockets;
   std::optional<native::FromBroker> answer;
-  std::size_t unanswered = brokers.size();
+  std::size_t unanswered = cluster.brokers.size();
   net::Message message;
   const auto read = [&](net::Socket& socket) {
     while (socket.receive(message)) {
@@ -39,10 +41,11 @@ base::Result<native::FromBroker> ask_brokers(const std::vector<std::string>& bro
       if (--unanswered == 0 || !refused) return loop.stop();
     }
   };
-  for (const std::string& broker : brokers) {
+  for (const std::string& broker : cluster.brokers) {
     sockets.push_back(std::make_unique<net::Socket>(
         context, net::SocketType::dealer,
-        net::SocketOptions{.max_frame_bytes = base::max_link_frame_bytes}));
+        net::SocketOptions{.max_frame_bytes = base::max_link_frame_bytes,
+                           .curve_client = cluster.keys}));
     net::Socket& socket = *sockets.back();
     if (const auto connected = socket.connect(broker); !connected) {
       return base::Error{connected.error()};
@@ -53,7 +56,7 @@ base::Result<native::FromBroker> ask_brokers(const std::vector<std::string>& bro
   loop.after(timeout, [&loop] { loop.stop(); });
   loop.run();
   if (answer) return std::move(*answer);
-  return base::Error{no_broker(brokers)};
+  return base::Error{no_broker(cluster)};
 }
 
 }  // namespace canopy::client::cli

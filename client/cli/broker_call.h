@@ -2,8 +2,8 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
+#include "client/cli/cluster.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/wire/native.h"
@@ -11,8 +11,9 @@
 namespace canopy::client::cli {
 
 // All are asked at once. The first answer counts, and a refusal only when nobody answers better.
-// The error: "no broker answered at A, B".
-base::Result<wire::native::FromBroker> ask_brokers(const std::vector<std::string>& brokers,
+// The error: "no broker answered at A, B", and what the keys may have to do with it, since CURVE
+// meets a stranger with silence.
+base::Result<wire::native::FromBroker> ask_brokers(const Cluster& cluster,
                                                    const std::string& question,
                                                    base::Duration timeout);
 

@@ -27,12 +27,16 @@ const std::vector<Option> options = {
     {"if-revision", "N", "only if this is the key's revision; 0: only if there is no such key"},
     {"latest", "DURATION", "only the latest value of each key, this often (up to 60s)"},
     {"json", nullptr, "JSON instead of text"},
+    {"directory", "DIR", "where to write the files (here)"},
     {"broker", "ENDPOINT[,...]", "the cluster (CANOPY_BROKER, or tcp://127.0.0.1:5550)"},
     {"timeout", "DURATION", "how long to wait for an answer (5s)"},
+    {"key", "FILE", "your own NAME.key_secret, if the cluster has `security` (CANOPY_KEY)"},
+    {"server-key", "FILE|KEY", "the public key of the cluster then (CANOPY_SERVER_KEY)"},
     {"help,h", nullptr, "print this text and exit"},
     {"version", nullptr, "print the version and exit"},
 };
-const std::vector<std::string> options_of_all = {"broker", "timeout", "help", "version"};
+const std::vector<std::string> options_of_all = {"help", "version"};
+const std::vector<std::string> options_to_connect = {"broker", "timeout", "key", "server-key"};
 
 struct Usage {
   Action action;
@@ -41,6 +45,7 @@ struct Usage {
   std::vector<std::string> options;
   std::string summary;
   std::string details;
+  bool connects = true;  // to a cluster
 };
 const std::vector<Usage> usages = {
     {Action::put,
@@ -100,6 +105,23 @@ const std::vector<Usage> usages = {
      {},
      "has a proxy send its clients elsewhere and stop",
      "Returns at once; the broker does not start the proxy again.\n"},
+    {Action::reload,
+     "reload",
+     {},
+     {},
+     "has the cluster take on what its file says by now",
+     "Prints the settings that were changed, one a line. When the file is wrong, or asks for what\n"
+     "takes a restart, nothing is changed and the exit code is 3. Processes that the broker does "
+     "not\n"
+     "supervise are told with a HUP signal each.\n"},
+    {Action::keygen,
+     "keygen",
+     {"NAME"},
+     {"directory"},
+     "makes a pair of keys, of the cluster or of a client",
+     "Writes NAME.key_secret, which only its owner can read, and NAME.key, which anybody may;\n"
+     "overwrites neither. Asks no cluster.\n",
+     false},
 };
 
 po::options_description describe(const char* title, const std::vector<std::string>& names) {
@@ -117,6 +139,15 @@ po::options_description describe(const char* title, const std::vector<std::strin
   return described;
 }
 
+std::vector<std::string> options_of(const Usage& usage) {
+  std::vector<std::string> names = usage.options;
+  if (usage.connects) {
+    names.insert(names.end(), options_to_connect.begin(), options_to_connect.end());
+  }
+  names.insert(names.end(), options_of_all.begin(), options_of_all.end());
+  return names;
+}
+
 std::string synopsis(const Usage& usage) {
   std::string text = usage.name;
   for (const std::string& argument : usage.arguments) text += " " + argument;
@@ -132,13 +163,16 @@ std::string help_text() {
     left.resize(16, ' ');
     text << "  " << left << "  " << usage.summary << "\n";
   }
+  std::vector<std::string> common = options_to_connect;
+  common.insert(common.end(), options_of_all.begin(), options_of_all.end());
   text
       << "\nA SUBTREE is a prefix that ends with '/', a single key, or * for everything. "
          "Durations\n"
          "are such as 500ms, 5s or 2m. `canopy COMMAND --help` tells more.\n\n"
-      << describe("Options", options_of_all)
+      << describe("Options", common)
       << "\nExit codes: 0 done; 1 no such key, or something is not well; 2 wrong usage; 3 refused\n"
-         "by the cluster; 4 nobody answered in time; 5 standard input or output failed.\n";
+         "by the cluster; 4 nobody answered in time; 5 standard input or output failed, or a key "
+         "file.\n";
   return text.str();
 }
 
@@ -147,9 +181,7 @@ std::string help_text(const Usage& usage) {
   text << "canopy " << usage.name << " " << usage.summary << ".\n\nUsage: canopy "
        << synopsis(usage) << " [options]\n\n"
        << usage.details << "\n";
-  auto names = usage.options;
-  names.insert(names.end(), options_of_all.begin(), options_of_all.end());
-  text << describe("Options", names);
+  text << describe("Options", options_of(usage));
   return text.str();
 }
 
@@ -161,9 +193,10 @@ Parting wrong(const std::string& what, const Usage* usage = nullptr) {
 
 // Throws po::error.
 po::variables_map read_words(const std::vector<std::string>& words) {
-  std::vector<std::string> names = options_of_all;
+  std::vector<std::string> names;
   for (const Usage& usage : usages) {
-    names.insert(names.end(), usage.options.begin(), usage.options.end());
+    const std::vector<std::string> taken = options_of(usage);
+    names.insert(names.end(), taken.begin(), taken.end());
   }
   po::options_description known = describe("", names);
   known.add_options()("words", po::value<std::vector<std::string>>());
@@ -208,7 +241,19 @@ std::string key_fault(const std::string& key) {
   return "";
 }
 
+// It becomes the name of files.
+base::Status check_pair_name(const std::string& name) {
+  constexpr std::string_view fine =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+  if (!name.empty() && name.size() <= 63 && name.front() != '.' &&
+      name.find_first_not_of(fine) == std::string::npos) {
+    return {};
+  }
+  return base::Error{"'" + escaped(name) + "' is no name: 1-63 of A-Z, a-z, 0-9, '-', '_' and '.'"};
+}
+
 base::Status take_subject(const std::string& word, Command& command) {
+  if (command.action == Action::keygen) return check_pair_name(command.subject = word);
   const bool of_subtree = command.action == Action::list || command.action == Action::watch;
   command.subject = of_subtree && word == "*" ? "" : word;
   if (command.action == Action::drain || (of_subtree && command.subject.empty())) return {};
@@ -228,15 +273,27 @@ base::Status take_duration(const po::variables_map& given, const char* option, b
   return {};
 }
 
-base::Status take_options(const po::variables_map& given, const std::string& broker_variable,
+base::Status take_cluster(const po::variables_map& given, const Environment& environment,
                           Command& command) {
   const bool flag = given.count("broker") != 0;
-  const std::string list = flag                      ? text_of(given, "broker")
-                           : broker_variable.empty() ? std::string(default_broker)
-                                                     : broker_variable;
+  const std::string list = flag                         ? text_of(given, "broker")
+                           : environment.broker.empty() ? std::string(default_broker)
+                                                        : environment.broker;
   auto brokers = parse_brokers(list);
   if (!brokers) return base::Error{(flag ? "--broker: " : "CANOPY_BROKER: ") + brokers.error()};
-  command.brokers = std::move(*brokers);
+  command.cluster.brokers = std::move(*brokers);
+  const auto choose = [&given](const char* option, const std::string& variable) {
+    return given.count(option) == 0 ? variable : text_of(given, option);
+  };
+  command.own_key = choose("key", environment.key);
+  command.server_key = choose("server-key", environment.server_key);
+  if (command.own_key.empty() == command.server_key.empty()) return {};
+  return base::Error{command.own_key.empty() ? "--server-key (CANOPY_SERVER_KEY) needs --key, too"
+                                             : "--key (CANOPY_KEY) needs --server-key, too"};
+}
+
+base::Status take_options(const po::variables_map& given, Command& command) {
+  command.directory = given.count("directory") == 0 ? "." : text_of(given, "directory");
   command.json = given.count("json") != 0;
   command.timeout = 5s;
   const base::Duration most_ttl = std::chrono::milliseconds(wire::native::max_ttl_ms);
@@ -256,9 +313,8 @@ base::Status take_options(const po::variables_map& given, const std::string& bro
 
 std::variant<Command, Parting> make_command(const Usage& usage, const po::variables_map& given,
                                             const std::vector<std::string>& arguments,
-                                            const std::string& broker_variable) {
-  std::vector<std::string> taken = usage.options;
-  taken.insert(taken.end(), options_of_all.begin(), options_of_all.end());
+                                            const Environment& environment) {
+  const std::vector<std::string> taken = options_of(usage);
   for (const auto& [option, value] : given) {
     if (option == "words" || std::ranges::find(taken, option) != taken.end()) continue;
     return wrong(usage.name + " takes no --" + option, &usage);
@@ -279,7 +335,11 @@ std::variant<Command, Parting> make_command(const Usage& usage, const po::variab
     command.value_from_stdin = arguments[1] == "-";
     if (!command.value_from_stdin) command.value = arguments[1];
   }
-  const auto status = take_options(given, broker_variable, command);
+  if (usage.connects) {
+    const auto status = take_cluster(given, environment, command);
+    if (!status) return wrong(status.error(), &usage);
+  }
+  const auto status = take_options(given, command);
   if (!status) return wrong(status.error(), &usage);
   return command;
 }
@@ -287,7 +347,7 @@ std::variant<Command, Parting> make_command(const Usage& usage, const po::variab
 }  // namespace
 
 std::variant<Command, Parting> parse_command_line(const std::vector<std::string>& words,
-                                                  const std::string& broker_variable) {
+                                                  const Environment& environment) {
   po::variables_map given;
   try {
     given = read_words(words);
@@ -306,7 +366,7 @@ std::variant<Command, Parting> parse_command_line(const std::vector<std::string>
   if (usage == usages.end()) return wrong("'" + escaped(arguments.front()) + "' is no command");
   if (given.count("help") != 0) return Parting{Exit::ok, help_text(*usage)};
   arguments.erase(arguments.begin());
-  return make_command(*usage, given, arguments, broker_variable);
+  return make_command(*usage, given, arguments, environment);
 }
 
 }  // namespace canopy::client::cli

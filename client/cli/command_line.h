@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "client/cli/cluster.h"
 #include "core/base/clock.h"
 #include "core/keyspace/revision.h"
 
@@ -19,22 +20,32 @@ enum class Exit : int {
   wrong_usage = 2,  // of the command line
   refused = 3,      // by the cluster: the same again would be refused again
   no_answer = 4,    // nobody there, or none in time
-  broken = 5,       // standard input or output
+  broken = 5,       // standard input or output, or a file that was to be written
 };
 
-enum class Action { put, get, erase, list, watch, status, drain };
+enum class Action { put, get, erase, list, watch, status, drain, reload, keygen };
 
 struct Command {
   Action action = Action::status;
-  std::vector<std::string> brokers{};
+  Cluster cluster{};         // its keys are still in the files below
+  std::string own_key{};     // file; empty: none, nor a server_key
+  std::string server_key{};  // file, or the key itself
   base::Duration timeout{};
-  std::string subject{};  // key, subtree ("" is the root) or name of a proxy
+  std::string subject{};  // key, subtree ("" is the root), name of a proxy or of a key pair
   std::string value{};
   bool value_from_stdin = false;
   base::Duration ttl{};  // 0: none
   std::optional<keyspace::Revision> if_revision{};
   base::Duration latest{};  // 0: every update
   bool json = false;
+  std::string directory{};  // keygen: where to
+};
+
+// What variables say where an option does not; empty when they do not.
+struct Environment {
+  std::string broker{};      // CANOPY_BROKER
+  std::string key{};         // CANOPY_KEY
+  std::string server_key{};  // CANOPY_SERVER_KEY
 };
 
 // There is nothing to do but to print this: on stdout when all is well, else on stderr.
@@ -43,8 +54,8 @@ struct Parting {
   std::string text{};
 };
 
-// `words` without the program's own name. `broker_variable`: CANOPY_BROKER, or empty.
+// `words` without the program's own name.
 std::variant<Command, Parting> parse_command_line(const std::vector<std::string>& words,
-                                                  const std::string& broker_variable);
+                                                  const Environment& environment);
 
 }  // namespace canopy::client::cli

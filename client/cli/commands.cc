@@ -3,12 +3,15 @@
 #include <algorithm>
 
 #include "client/cli/broker_call.h"
+#include "client/cli/keygen.h"
 #include "client/cli/lines.h"
 #include "client/cli/output.h"
+#include "client/cli/refusal.h"
 #include "client/cli/session_loop.h"
 #include "client/cli/status.h"
 #include "client/cli/text.h"
 #include "client/cli/watcher.h"
+#include "client/keys.h"
 #include "core/base/limits.h"
 
 namespace canopy::client::cli {
@@ -31,7 +34,7 @@ Exit print_result(std::string_view text) {
 // One call of a session, and its answer.
 class Call final : private Events {
  public:
-  explicit Call(const Command& command) : command_(command), loop_(command.brokers, *this) {}
+  explicit Call(const Command& command) : command_(command), loop_(command.cluster, *this) {}
 
   Answer write(wire::Write write) {
     loop_.session().write(only, {std::move(write)}, loop_.loop().now(), command_.timeout);
@@ -92,7 +95,8 @@ Exit fail(const Command& command, const Answer& answer) {
   }
   const bool asked = answer.number < static_cast<unsigned>(wire::Fault::partition_unavailable);
   const std::string subject = command.subject.empty() ? "*" : escaped(command.subject);
-  return fail(asked ? Exit::refused : Exit::no_answer, subject + ": " + escaped(answer.text));
+  return fail(asked ? Exit::refused : Exit::no_answer,
+              subject + ": " + refusal_text(command.action, answer.number, answer.text));
 }
 
 Exit write(const Command& command) {
@@ -133,14 +137,18 @@ Exit list(const Command& command) {
 // The answer of the wanted kind; else it has been said why there is none.
 template <typename Wanted>
 std::optional<Wanted> ask(const Command& command, const std::string& question, Exit& exit) {
-  auto answer = ask_brokers(command.brokers, question, command.timeout);
+  auto answer = ask_brokers(command.cluster, question, command.timeout);
   if (!answer) {
     exit = fail(Exit::no_answer, answer.error());
     return std::nullopt;
   }
   if (auto* wanted = std::get_if<Wanted>(&*answer)) return std::move(*wanted);
   const auto* refusal = std::get_if<native::Refusal>(&*answer);
-  exit = fail(Exit::refused, refusal ? escaped(refusal->text) : "the broker answers otherwise");
+  exit = fail(
+      Exit::refused,
+      refusal == nullptr
+          ? "the broker answers otherwise"
+          : refusal_text(command.action, static_cast<unsigned>(refusal->fault), refusal->text));
   return std::nullopt;
 }
 
@@ -162,9 +170,24 @@ Exit drain(const Command& command) {
   return exit;
 }
 
+Exit reload(const Command& command) {
+  Exit exit = Exit::ok;
+  const auto reloaded =
+      ask<native::Reloaded>(command, native::encode(native::Reload{.request = 1}), exit);
+  if (!reloaded) return exit;
+  std::string lines;
+  for (const std::string& setting : reloaded->settings) lines += escaped(setting) + "\n";
+  return print_result(lines);
+}
+
 }  // namespace
 
-Exit run(const Command& command) {
+Exit run(Command command) {
+  if (!command.own_key.empty()) {
+    auto keys = read_keys(command.own_key, command.server_key);
+    if (!keys) return fail(Exit::wrong_usage, keys.error());
+    command.cluster.keys = std::move(*keys);
+  }
   switch (command.action) {
     case Action::put:
     case Action::erase: return write(command);
@@ -173,6 +196,8 @@ Exit run(const Command& command) {
     case Action::watch: return Watcher(command).run();
     case Action::status: return show_status(command);
     case Action::drain: return drain(command);
+    case Action::reload: return reload(command);
+    case Action::keygen: return keygen(command);
   }
   return Exit::wrong_usage;
 }

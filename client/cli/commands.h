@@ -6,6 +6,6 @@
 namespace canopy::client::cli {
 
 // Prints the result on standard output, or one line on standard error that says what failed.
-Exit run(const Command& command);
+Exit run(Command command);
 
 }  // namespace canopy::client::cli

@@ -7,15 +7,26 @@
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 
+namespace {
+
+std::string variable(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace canopy::client::cli;
   reserve_descriptors();
   std::signal(SIGPIPE, SIG_DFL);  // whoever started us may have ignored it
-  const char* broker = std::getenv("CANOPY_BROKER");
-  const auto line = parse_command_line({argv + 1, argv + argc}, broker == nullptr ? "" : broker);
+  auto line =
+      parse_command_line({argv + 1, argv + argc}, {.broker = variable("CANOPY_BROKER"),
+                                                   .key = variable("CANOPY_KEY"),
+                                                   .server_key = variable("CANOPY_SERVER_KEY")});
   if (const auto* parting = std::get_if<Parting>(&line)) {
     std::fputs(parting->text.c_str(), parting->exit == Exit::ok ? stdout : stderr);
     return static_cast<int>(parting->exit);
   }
-  return static_cast<int>(run(std::get<Command>(line)));
+  return static_cast<int>(run(std::get<Command>(std::move(line))));
 }

@@ -23,10 +23,10 @@ Settings settings_for(const std::vector<std::string>& brokers) {
 
 }  // namespace
 
-SessionLoop::SessionLoop(std::vector<std::string> brokers, Events& events)
-    : brokers_(std::move(brokers)),
-      sockets_(context_, loop_, session_),
-      session_(settings_for(brokers_), sockets_, events) {
+SessionLoop::SessionLoop(Cluster cluster, Events& events)
+    : cluster_(std::move(cluster)),
+      sockets_(context_, loop_, session_, cluster_.keys),
+      session_(settings_for(cluster_.brokers), sockets_, events) {
   loop_.on_turn_end([this] {
     sockets_.end_turn();
     turn_end_();
@@ -44,7 +44,7 @@ std::string SessionLoop::standstill() const {
     return "no answer through the proxy " + target.name + " at " + target.requests;
   }
   const native::Directory question{.request = 1, .prefix = "proxies/"};
-  const auto answer = ask_brokers(brokers_, native::encode(question), broker_patience);
+  const auto answer = ask_brokers(cluster_, native::encode(question), broker_patience);
   return answer ? "the cluster has no proxy that takes clients" : answer.error();
 }
 

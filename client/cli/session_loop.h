@@ -3,8 +3,8 @@
 
 #include <functional>
 #include <string>
-#include <vector>
 
+#include "client/cli/cluster.h"
 #include "client/session.h"
 #include "client/sockets.h"
 #include "core/base/clock.h"
@@ -15,8 +15,8 @@ namespace canopy::client::cli {
 
 class SessionLoop {
  public:
-  // `brokers` as parse_command_line() lets them pass.
-  SessionLoop(std::vector<std::string> brokers, Events& events);
+  // `cluster` as parse_command_line() lets it pass.
+  SessionLoop(Cluster cluster, Events& events);
 
   // For calls and watches, before run().
   Session& session() { return session_; }
@@ -31,7 +31,7 @@ class SessionLoop {
   std::string standstill() const;
 
  private:
-  std::vector<std::string> brokers_;
+  const Cluster cluster_;
   base::SystemClock clock_;
   net::Loop loop_{clock_};
   net::Context context_;

@@ -6,6 +6,7 @@
 
 #include "client/cli/lines.h"
 #include "client/cli/output.h"
+#include "client/cli/refusal.h"
 #include "client/cli/text.h"
 
 namespace canopy::client::cli {
@@ -23,7 +24,7 @@ void end_on_signals() {
 
 }  // namespace
 
-Watcher::Watcher(const Command& command) : command_(command), loop_(command.brokers, *this) {
+Watcher::Watcher(const Command& command) : command_(command), loop_(command.cluster, *this) {
   const auto latest = std::chrono::duration_cast<std::chrono::milliseconds>(command.latest);
   const base::TimePoint now = loop_.loop().now();
   deadline_ = now + command.timeout;
@@ -57,7 +58,8 @@ void Watcher::missed(WatchId, std::optional<std::uint64_t> updates) {
 }
 
 void Watcher::refused(WatchId, const Answer& why) {
-  end(Exit::refused, escaped(command_.subject) + ": " + escaped(why.text));
+  const std::string subject = command_.subject.empty() ? "*" : escaped(command_.subject);
+  end(Exit::refused, subject + ": " + refusal_text(command_.action, why.number, why.text));
 }
 
 void Watcher::contact(bool present) {

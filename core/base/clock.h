@@ -1,13 +1,20 @@
 // Time, as an argument: nothing but a program's node asks the machine what time it is.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 
 namespace canopy::base {
 
 using Duration = std::chrono::microseconds;
 // Microseconds since the Unix epoch.
 using TimePoint = std::chrono::time_point<std::chrono::system_clock, Duration>;
+
+// Whole milliseconds; 0 for less than none.
+constexpr std::uint64_t in_ms(Duration duration) {
+  return static_cast<std::uint64_t>(std::max<Duration::rep>(duration.count(), 0)) / 1000;
+}
 
 class Clock {
  public:

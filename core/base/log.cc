@@ -115,6 +115,8 @@ void configure(std::string_view program, Level level, Format format) {
   state().logger->flush_on(spdlog::level::debug);
 }
 
+void set_level(Level level) { state().logger->set_level(to_spdlog(level)); }
+
 void write(Level level, std::string_view component, std::string_view message, Fields fields) {
   const auto severity = to_spdlog(level);
   if (!state().logger->should_log(severity)) return;

@@ -39,6 +39,8 @@ Format to_format(std::string_view name);
 
 // Call once, before threads start. `program` names the process in every line, such as "proxy/p1".
 void configure(std::string_view program, Level level, Format format);
+// At any time.
+void set_level(Level level);
 
 void write(Level level, std::string_view component, std::string_view message, Fields fields);
 

@@ -1,6 +1,7 @@
 #include "core/config/claims.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace canopy::config {
 namespace {
@@ -47,6 +48,14 @@ base::Status Claims::subtree(const std::string& subtree, const std::string& text
   return claim(subtrees_, {subtree, "the subtree '" + text + "'", place});
 }
 
+base::Status Claims::client(const std::string& name, const Place& place) {
+  return claim(clients_, {name, "the client '" + name + "'", place});
+}
+
+base::Status Claims::key(const std::string& key, const std::string& owner, const Place& place) {
+  return claim(keys_, {key, "the key of " + owner, place});
+}
+
 base::Status Claims::address(const std::string& text, const Address& address, int count,
                              const Place& place) {
   const std::string shown = show_ports(text, address, count);
@@ -57,6 +66,12 @@ base::Status Claims::address(const std::string& text, const Address& address, in
   }
   listeners_.push_back({address, count, shown, place});
   return {};
+}
+
+const Place& Claims::place_of_name(const std::string& name) const {
+  const auto found = std::ranges::find(names_, name, &Claim::value);
+  assert(found != names_.end());
+  return found->place;
 }
 
 bool Claims::root_is_owned() const {

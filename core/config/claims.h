@@ -29,7 +29,12 @@ class Claims {
   // `count` consecutive ports from `address` on.
   base::Status address(const std::string& text, const Address& address, int count,
                        const Place& place);
+  // A client's name, and a public key: the cluster's or that of `owner`, a client.
+  base::Status client(const std::string& name, const Place& place);
+  base::Status key(const std::string& key, const std::string& owner, const Place& place);
   bool root_is_owned() const;
+  // Where the name was claimed, which it must have been.
+  const Place& place_of_name(const std::string& name) const;
 
  private:
   struct Claim {
@@ -45,7 +50,7 @@ class Claims {
   };
   static base::Status claim(std::vector<Claim>& taken, const Claim& wanted);
 
-  std::vector<Claim> names_, subtrees_;
+  std::vector<Claim> names_, subtrees_, clients_, keys_;
   std::vector<Listener> listeners_;
 };
 

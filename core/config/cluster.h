@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "core/access/keys.h"
+#include "core/access/permissions.h"
 #include "core/base/result.h"
 
 namespace canopy::config {
@@ -26,6 +28,9 @@ using Endpoint = std::string;
 
 // "HOST:PORT" of a process's HTTP side (/metrics, /livez, /readyz); port 0 takes any free one.
 using HttpAddress = std::string;
+
+// `advertise: auto`: the address of the machine that the process runs on.
+inline constexpr const char* auto_advertise = "auto";
 
 struct Partition {
   std::string subtree = {};  // "" is the root (written `*`)
@@ -83,12 +88,23 @@ struct Proxy {
 struct Broker {
   std::string name = "broker";
   Endpoint listen = "tcp://127.0.0.1:5550";  // ROUTER: the directory
+  std::string advertise = {};                // host that others connect to; empty: as bound
   HttpAddress http = "127.0.0.1:8550";
   bool supervise = true;     // start and keep up the processes of this machine
   milliseconds lease{3000};  // a process silent for longer is dead
   milliseconds drain{5000};  // what a stopping process gets before it is killed
 
+  Endpoint directory() const;  // where others find it
+
   bool operator==(const Broker&) const = default;
+};
+
+// With it every connection is encrypted, and every peer known by its key.
+struct Security {
+  access::KeyPair server_key = {};            // of all processes of the cluster
+  std::vector<access::Client> clients = {};  // everything not granted here is denied
+
+  bool operator==(const Security&) const = default;
 };
 
 struct Cluster {
@@ -96,10 +112,15 @@ struct Cluster {
   std::string state_dir = "./canopy-state";  // a shard keeps its disk partitions in state_dir/NAME
   std::string log_level = "info";            // debug, info, warn, error
   std::string log_format = "text";           // text, json
+  std::optional<Security> security = {};     // absent: open to all, and in the clear
   Broker broker = {};
   std::vector<Shard> shards = {};
   std::vector<Proxy> proxies = {};
+  // Entries whose name ends with `*`: any number of proxies whose names begin like it.
+  std::vector<Proxy> proxy_templates = {};
 
+  // Of its processes; null without security.
+  const access::KeyPair* keys() const { return security ? &security->server_key : nullptr; }
   const Shard* find_shard(const std::string& name) const;
   const Proxy* find_proxy(const std::string& name) const;
 };
@@ -111,5 +132,8 @@ base::Result<Cluster> read_cluster(const std::string& path);
 Endpoint next_port(const Endpoint& endpoint, int count);
 // What others connect to: `bound` with its host replaced by `advertise`, if that is not empty.
 Endpoint advertised(const Endpoint& bound, const std::string& advertise);
+// The same for HTTP, which moves only when it is bound to every interface: one bound to the loopback
+// is not reached elsewhere.
+HttpAddress advertised_http(const HttpAddress& bound, const std::string& advertise);
 
 }  // namespace canopy::config

@@ -157,4 +157,10 @@ Endpoint advertised(const Endpoint& bound, const std::string& advertise) {
   return std::string(tcp_scheme) + advertise + ":" + bound.substr(start);
 }
 
+HttpAddress advertised_http(const HttpAddress& bound, const std::string& advertise) {
+  const std::size_t start = port_start(bound);
+  if (advertise.empty() || start == std::string::npos) return bound;
+  return is_any_host(bound.substr(0, start - 1)) ? advertise + ":" + bound.substr(start) : bound;
+}
+
 }  // namespace canopy::config

@@ -6,6 +6,10 @@
 #include <map>
 #include <string_view>
 
+#include "core/base/host.h"
+#include "core/base/log.h"
+#include "core/config/changes.h"
+#include "core/config/own_entry.h"
 #include "core/config/reader.h"
 
 namespace canopy::config {
@@ -45,12 +49,14 @@ po::options_description options() {
   };
   all.add_options()                                                                           //
       ("config,c", text("FILE"), "the YAML file that describes the cluster (CANOPY_CONFIG)")  //
-      ("name,n", text("NAME"), "which process of the file this one is (CANOPY_NAME)")         //
-      ("state-dir", text("DIR"), "overrides state_dir of the file (CANOPY_STATE_DIR)")        //
-      ("log-level", text("LEVEL"), "debug, info, warn or error (CANOPY_LOG_LEVEL)")           //
-      ("log-format", text("FORMAT"), "text or json (CANOPY_LOG_FORMAT)")                      //
-      ("check-config,t", "check the file, say what is wrong with it, and exit")               //
-      ("version", "print the version and exit")                                               //
+      ("name,n", text("NAME"),
+       "which process of the file this one is; %h is the host's name (CANOPY_NAME)")           //
+      ("state-dir", text("DIR"), "overrides state_dir of the file (CANOPY_STATE_DIR)")         //
+      ("log-level", text("LEVEL"), "debug, info, warn or error (CANOPY_LOG_LEVEL)")            //
+      ("log-format", text("FORMAT"), "text or json (CANOPY_LOG_FORMAT)")                       //
+      ("check-config,t", "check the file, say what is wrong with it, and exit")                //
+      ("health", "ask the running process of this name how it is: exit code 0, or 1 and why")  //
+      ("version", "print the version and exit")                                                //
       ("help,h", "print this text and exit");
   return all;
 }
@@ -106,14 +112,30 @@ void print_help(const Program& program, const po::options_description& known) {
             << " --config FILE [--name NAME] [options]\n\n"
             << known
             << "\nA flag goes before its environment variable (in brackets), and both before the "
-               "file.\nSignals: TERM and INT stop the program cleanly.\n";
+               "file.\nSignals: TERM and INT stop the program cleanly; HUP reads the file again.\n";
+}
+
+std::string joined(const std::vector<std::string>& all) {
+  std::string text;
+  for (const std::string& each : all) text += (text.empty() ? "" : ", ") + each;
+  return text;
 }
 
 template <typename Named>
-std::string list_names(const std::vector<Named>& all) {
-  std::string names;
-  for (const Named& each : all) names += (names.empty() ? "" : ", ") + each.name;
-  return names.empty() ? "none" : names;
+std::vector<std::string> names_of(const std::vector<Named>& all) {
+  std::vector<std::string> names;
+  for (const Named& each : all) names.push_back(each.name);
+  return names;
+}
+
+std::vector<std::string> proxy_names(const Cluster& cluster) {
+  std::vector<std::string> names = names_of(cluster.proxies);
+  for (const Proxy& each : cluster.proxy_templates) names.push_back(each.name);
+  return names;
+}
+
+std::string list_names(const std::vector<std::string>& names) {
+  return names.empty() ? "none" : joined(names);
 }
 
 // This process's name, checked against the file.
@@ -131,30 +153,46 @@ base::Result<std::string> resolve_name(Role role, const Cluster& cluster, const 
       name.empty() ? "is missing" : "'" + name + "' is not a " + (shard ? "shard" : "proxy");
   return base::Error{"--name: " + what + "; the " + (shard ? "shards" : "proxies") + " of " +
                      cluster.file + ": " +
-                     (shard ? list_names(cluster.shards) : list_names(cluster.proxies))};
+                     list_names(shard ? names_of(cluster.shards) : proxy_names(cluster))};
 }
 
 std::string count(std::size_t number, const std::string& one, const std::string& many) {
   return std::to_string(number) + " " + (number == 1 ? one : many);
 }
 
+base::Result<Cluster> read_with(const std::string& file,
+                                const std::vector<Start::Override>& overrides,
+                                const std::string& name) {
+  auto cluster = read_cluster(file);
+  if (!cluster) return cluster;
+  for (const auto& [key, value, source] : overrides) {
+    if (auto status = override_setting(*cluster, key, value, source); !status) {
+      return base::Error{status.error()};
+    }
+  }
+  if (auto status = complete_own_entry(*cluster, name); !status) {
+    return base::Error{file + ": " + status.error()};
+  }
+  return cluster;
+}
+
 base::Result<Start> make_start(Role role, const Given& given) {
   if (!given.has("config")) return base::Error{"--config FILE is missing (see --help)"};
-  auto cluster = read_cluster(given.text("config"));
-  if (!cluster) return base::Error{cluster.error()};
+  std::vector<Start::Override> overrides;
   for (const auto& [option, key] : {std::pair("state-dir", "state_dir"),
                                     {"log-level", "log_level"},
                                     {"log-format", "log_format"}}) {
     if (!given.has(option)) continue;
-    const auto status =
-        override_setting(*cluster, key, given.text(option), given.sources.at(option));
-    if (!status) return base::Error{status.error()};
+    overrides.push_back({key, given.text(option), given.sources.at(option)});
   }
+  const std::string called = expand_name(given.text("name"), base::host_name());
+  auto cluster = read_with(given.text("config"), overrides, called);
+  if (!cluster) return base::Error{cluster.error()};
   const bool nameless = given.has("check-config") && !given.has("name");
-  if (nameless) return Start{*cluster, ""};
-  const auto name = resolve_name(role, *cluster, given.text("name"));
+  if (nameless) return Start{std::move(*cluster), ""};
+  auto name = resolve_name(role, *cluster, called);
   if (!name) return base::Error{name.error()};
-  return Start{*cluster, *name};
+  return Start{std::move(*cluster), std::move(*name), std::move(overrides), given.has("health")};
 }
 
 int refuse(const Program& program, const std::string& why) {
@@ -187,10 +225,32 @@ CommandLine parse_command_line(Role role, int argc, char** argv) {
     const Cluster& cluster = start->cluster;
     std::cout << cluster.file << ": ok (1 broker, "
               << count(cluster.shards.size(), "shard", "shards") << ", "
-              << count(cluster.proxies.size(), "proxy", "proxies") << ")\n";
+              << count(cluster.proxies.size(), "proxy", "proxies");
+    for (const Proxy& each : cluster.proxy_templates) std::cout << ", any " << each.name;
+    std::cout << ")\n";
     return 0;
   }
   return *start;
+}
+
+base::Result<std::vector<std::string>> reload(
+    Start& running, const std::function<base::Status(const Cluster& wanted)>& take_on) {
+  namespace log = base::log;
+  const std::string& file = running.cluster.file;
+  const auto refused = [](const std::string& why) {
+    log::error("config", "reload refused, nothing is changed", {{"why", why}});
+    return base::Error{why};
+  };
+  auto wanted = read_with(file, running.overrides, running.name);
+  if (!wanted) return refused(wanted.error());
+  Changes found = changes(running.cluster, *wanted);
+  if (!found.fixed.empty()) return refused(file + ": takes a restart: " + joined(found.fixed));
+  if (const auto status = take_on(*wanted); !status) return refused(status.error());
+  log::set_level(log::to_level(wanted->log_level));
+  log::info("config", "reloaded",
+            {{"file", file}, {"changed", found.live.empty() ? "nothing" : joined(found.live)}});
+  running.cluster = std::move(*wanted);
+  return std::move(found.live);
 }
 
 }  // namespace canopy::config

@@ -60,6 +60,10 @@ base::Result<Cluster> read_document(const std::string& text, const Place& top) {
   Claims claims;
   const base::Status status = read_section(YAML::Load(text), top, cluster_table(), cluster, claims);
   if (!status) return base::Error{status.error()};
+  const auto templates = std::ranges::stable_partition(
+      cluster.proxies, [](const Proxy& proxy) { return !proxy.name.ends_with('*'); });
+  cluster.proxy_templates.assign(templates.begin(), templates.end());
+  cluster.proxies.erase(templates.begin(), templates.end());
   return cluster;
 }
 
@@ -88,6 +92,12 @@ base::Result<Cluster> read_cluster(const std::string& path) {
   return parse_cluster(text.str(), path);
 }
 
+Changes changes(const Cluster& running, const Cluster& wanted) {
+  Changes found;
+  compare_sections(cluster_table(), running, wanted, "", found);
+  return found;
+}
+
 std::vector<std::string> setting_keys() { return keys_of(cluster_table()); }
 
 base::Status override_setting(Cluster& cluster, const std::string& key, const std::string& value,
@@ -98,6 +108,8 @@ base::Status override_setting(Cluster& cluster, const std::string& key, const st
   Claims none;
   return setting->read(YAML::Node(value), {"", 0, source}, cluster, none);
 }
+
+Endpoint Broker::directory() const { return advertised(listen, advertise); }
 
 const Shard* Cluster::find_shard(const std::string& wanted) const {
   return find_named(shards, wanted);

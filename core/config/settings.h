@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/config/changes.h"
 #include "core/config/claims.h"
 
 namespace canopy::config {
@@ -27,6 +28,12 @@ struct Setting {
   // What the value, given or default, takes for itself; empty when nothing.
   std::function<base::Status(const Section&, const Place&, Claims&)> claim = {};
   std::vector<std::string> nested_keys = {};  // of a section inside this one: "listen", …
+  bool live = false;                          // a running process can take on another value
+  // Whether the running section and the wanted one have different values; of a scalar.
+  std::function<bool(const Section&, const Section&)> differs = {};
+  // Notes what differs; of a section or list. `path` is that of the setting.
+  std::function<void(const Section&, const Section&, const std::string& path, Changes&)> compare =
+      {};
 };
 
 template <typename Section>
@@ -51,9 +58,11 @@ base::Result<std::vector<Entry>> section_entries(const YAML::Node& node, const P
 base::Result<std::vector<Entry>> list_entries(const YAML::Node& node, const Place& place);
 Place inner(const Place& place, const std::string& key, int line);
 
-// A setting with one scalar: `parse` makes the value of a node, `store` puts it into the section.
-template <typename Section, typename Parse, typename Store>
-Setting<Section> scalar(std::string key, std::string help, Parse parse, Store store) {
+// A setting with one scalar, which `member` holds: `parse` makes the value of a node, `store` puts
+// it into the section.
+template <typename Section, typename Member, typename Parse, typename Store>
+Setting<Section> scalar(const std::string& key, Member Section::*member, const std::string& help,
+                        Parse parse, Store store) {
   const auto read = [help, parse, store](const YAML::Node& node, const Place& place,
                                          Section& section, Claims&) -> base::Status {
     const auto value = parse(node);
@@ -61,14 +70,17 @@ Setting<Section> scalar(std::string key, std::string help, Parse parse, Store st
     store(section, *value);
     return {};
   };
-  return {std::move(key), std::move(help), read};
+  const auto differs = [member](const Section& running, const Section& wanted) {
+    return running.*member != wanted.*member;
+  };
+  return {.key = key, .help = help, .read = read, .differs = differs};
 }
 
 template <typename Section, typename Number>
-Setting<Section> number(std::string key, Number Section::*member, std::int64_t least,
-                        std::int64_t most, std::string help) {
+Setting<Section> number(const std::string& key, Number Section::*member, std::int64_t least,
+                        std::int64_t most, const std::string& help) {
   return scalar<Section>(
-      std::move(key), std::move(help),
+      key, member, help,
       [least, most](const YAML::Node& node) { return as_integer(node, least, most); },
       [member](Section& section, std::int64_t value) {
         section.*member = static_cast<Number>(value);
@@ -77,10 +89,10 @@ Setting<Section> number(std::string key, Number Section::*member, std::int64_t l
 
 // A duration; its key ends with _ms.
 template <typename Section>
-Setting<Section> duration(std::string key, std::chrono::milliseconds Section::*member,
-                          std::int64_t least, std::int64_t most, std::string help) {
+Setting<Section> duration(const std::string& key, std::chrono::milliseconds Section::*member,
+                          std::int64_t least, std::int64_t most, const std::string& help) {
   return scalar<Section>(
-      std::move(key), std::move(help),
+      key, member, help,
       [least, most](const YAML::Node& node) { return as_integer(node, least, most); },
       [member](Section& section, std::int64_t value) {
         section.*member = std::chrono::milliseconds(value);
@@ -88,17 +100,17 @@ Setting<Section> duration(std::string key, std::chrono::milliseconds Section::*m
 }
 
 template <typename Section>
-Setting<Section> flag(std::string key, bool Section::*member, std::string help) {
-  return scalar<Section>(std::move(key), std::move(help), as_flag,
+Setting<Section> flag(const std::string& key, bool Section::*member, const std::string& help) {
+  return scalar<Section>(key, member, help, as_flag,
                          [member](Section& section, bool value) { section.*member = value; });
 }
 
 // `Text` is a std::string or an optional one; `check` says what is wrong with the text.
 template <typename Section, typename Text>
-Setting<Section> text(std::string key, Text Section::*member,
-                      base::Status (*check)(const std::string&), std::string help) {
+Setting<Section> text(const std::string& key, Text Section::*member,
+                      base::Status (*check)(const std::string&), const std::string& help) {
   return scalar<Section>(
-      std::move(key), std::move(help),
+      key, member, help,
       [check](const YAML::Node& node) -> base::Result<std::string> {
         auto value = as_text(node);
         if (!value) return value;
@@ -109,10 +121,10 @@ Setting<Section> text(std::string key, Text Section::*member,
 }
 
 template <typename Section, typename Value>
-Setting<Section> choice(std::string key, Value Section::*member, Choices<Value> choices,
-                        std::string help) {
+Setting<Section> choice(const std::string& key, Value Section::*member, Choices<Value> choices,
+                        const std::string& help) {
   return scalar<Section>(
-      std::move(key), std::move(help),
+      key, member, help,
       [choices](const YAML::Node& node) -> base::Result<Value> {
         const auto word = as_text(node);
         if (!word) return base::Error{word.error()};
@@ -127,16 +139,22 @@ Setting<Section> choice(std::string key, Value Section::*member, Choices<Value> 
 }
 
 template <typename Section>
-Setting<Section> word(std::string key, std::string Section::*member,
-                      const std::vector<std::string>& words, std::string help) {
+Setting<Section> word(const std::string& key, std::string Section::*member,
+                      const std::vector<std::string>& words, const std::string& help) {
   Choices<std::string> choices;
   for (const std::string& each : words) choices.emplace_back(each, each);
-  return choice(std::move(key), member, std::move(choices), std::move(help));
+  return choice(key, member, std::move(choices), help);
 }
 
 template <typename Section>
 Setting<Section> required(Setting<Section> setting) {
   setting.required = true;
+  return setting;
+}
+
+template <typename Section>
+Setting<Section> live(Setting<Section> setting) {
+  setting.live = true;
   return setting;
 }
 
@@ -188,6 +206,22 @@ base::Status read_section(const YAML::Node& node, const Place& place, const Tabl
   return {};
 }
 
+// The root has an empty name, and is written `*`.
+inline std::string shown(const std::string& id) { return id.empty() ? "*" : id; }
+
+template <typename Section>
+void compare_sections(const Table<Section>& table, const Section& running, const Section& wanted,
+                      const std::string& path, Changes& changes) {
+  for (const auto& setting : table) {
+    const std::string key = path + setting.key;
+    if (setting.compare) {
+      setting.compare(running, wanted, key + ".", changes);
+    } else if (setting.differs(running, wanted)) {
+      (setting.live ? changes.live : changes.fixed).push_back(key);
+    }
+  }
+}
+
 // A section inside a section.
 template <typename Outer, typename Section>
 Setting<Outer> section(const std::string& key, Section Outer::*member, const Table<Section>& table,
@@ -196,13 +230,19 @@ Setting<Outer> section(const std::string& key, Section Outer::*member, const Tab
                                      Claims& claims) {
     return read_section(node, place, table, outer.*member, claims);
   };
-  return {.key = key, .help = help, .read = read, .nested_keys = keys_of(table)};
+  const auto compare = [member, &table](const Outer& running, const Outer& wanted,
+                                        const std::string& path, Changes& changes) {
+    compare_sections(table, running.*member, wanted.*member, path, changes);
+  };
+  return {
+      .key = key, .help = help, .read = read, .nested_keys = keys_of(table), .compare = compare};
 }
 
-// A list of sections.
+// A list of sections, told apart by `id`. Another one is a live change if `may_grow`.
 template <typename Outer, typename Section>
 Setting<Outer> sections(const std::string& key, std::vector<Section> Outer::*member,
-                        const Table<Section>& table, const std::string& help) {
+                        std::string Section::*id, bool may_grow, const Table<Section>& table,
+                        const std::string& help) {
   const auto read = [member, &table](const YAML::Node& node, const Place& place, Outer& outer,
                                      Claims& claims) -> base::Status {
     const auto items = list_entries(node, place);
@@ -215,7 +255,23 @@ Setting<Outer> sections(const std::string& key, std::vector<Section> Outer::*mem
     }
     return {};
   };
-  return {.key = key, .help = help, .read = read, .nested_keys = keys_of(table)};
+  const auto compare = [member, id, may_grow, &table](const Outer& running, const Outer& wanted,
+                                                      const std::string& path, Changes& changes) {
+    for (const Section& section : running.*member) {
+      const auto same = std::ranges::find(wanted.*member, section.*id, id);
+      if (same == (wanted.*member).end()) {
+        changes.fixed.push_back(path + shown(section.*id) + " (removed)");
+      } else {
+        compare_sections(table, section, *same, path + shown(section.*id) + ".", changes);
+      }
+    }
+    for (const Section& section : wanted.*member) {
+      if (std::ranges::find(running.*member, section.*id, id) != (running.*member).end()) continue;
+      (may_grow ? changes.live : changes.fixed).push_back(path + shown(section.*id) + " (added)");
+    }
+  };
+  return {
+      .key = key, .help = help, .read = read, .nested_keys = keys_of(table), .compare = compare};
 }
 
 }  // namespace canopy::config

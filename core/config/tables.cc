@@ -14,26 +14,21 @@ constexpr std::int64_t max_hwm = 100'000'000;
 constexpr std::int64_t max_buffer = std::numeric_limits<int>::max();
 constexpr std::int64_t mebibyte = 1 << 20;
 
-base::Status check_name(const std::string& text) {
-  const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  };
-  if (!text.empty() && text.size() <= 63 && std::ranges::all_of(text, allowed)) return {};
-  return base::Error{"'" + text + "' is not 1 to 63 characters of a-z, 0-9 and -"};
+bool is_template(const std::string& name) { return name.ends_with('*'); }
+
+// A name, or what names begin with and a `*`.
+base::Status check_proxy_name(const std::string& text) {
+  return check_name(is_template(text) ? text.substr(0, text.size() - 1) : text);
 }
 
 base::Status check_path(const std::string& text) {
   return text.empty() ? base::Error{"'' is not a path"} : base::Status{};
 }
 
-base::Status check_subtree(const std::string& text) {
-  if (text == "*" || (!text.empty() && keyspace::is_subtree(text))) return {};
-  return base::Error{"'" + text + "' is not a subtree: it must end with '/', or be \"*\""};
-}
-
 template <typename Section>
-Setting<Section> name(const std::string& help) {
-  return claiming(text("name", &Section::name, check_name, help),
+Setting<Section> name(const std::string& help,
+                      base::Status (*check)(const std::string&) = check_name) {
+  return claiming(text("name", &Section::name, check, help),
                   [](const Section& section, const Place& place, Claims& claims) {
                     return claims.name(section.name, place);
                   });
@@ -83,6 +78,12 @@ Setting<Section> advertise() {
               "host that others connect to, when it is not the one bound");
 }
 
+// The others read it here, so the broker alone must not know it.
+base::Status check_broker_advertise(const std::string& text) {
+  if (text != auto_advertise) return check_advertise(text);
+  return base::Error{"'auto' cannot be known by the processes that look for the broker"};
+}
+
 template <typename Section>
 Setting<Section> nofile() {
   return number("nofile", &Section::nofile, 0, max_nofile,
@@ -91,7 +92,7 @@ Setting<Section> nofile() {
 
 Setting<Partition> subtree() {
   Setting<Partition> setting = scalar<Partition>(
-      "subtree", "the keys that the partition owns",
+      "subtree", &Partition::subtree, "the keys that the partition owns",
       [](const YAML::Node& node) -> base::Result<std::string> {
         auto value = as_text(node);
         if (!value) return base::Error{value.error() + "; the root is written \"*\""};
@@ -109,8 +110,8 @@ Setting<Partition> subtree() {
 }
 
 Setting<Shard> partitions() {
-  return claiming(required(sections("partitions", &Shard::partitions, partition_table(),
-                                    "the subtrees that the shard serves")),
+  return claiming(required(sections("partitions", &Shard::partitions, &Partition::subtree, false,
+                                    partition_table(), "the subtrees that the shard serves")),
                   [](const Shard& shard, const Place& place, Claims&) -> base::Status {
                     if (!shard.partitions.empty()) return {};
                     return place.error("a shard needs at least one partition");
@@ -119,15 +120,42 @@ Setting<Shard> partitions() {
 
 Setting<Cluster> shards() {
   return claiming(
-      required(
-          sections("shards", &Cluster::shards, shard_table(), "the processes that keep state")),
+      required(sections("shards", &Cluster::shards, &Shard::name, false, shard_table(),
+                        "the processes that keep state")),
       [](const Cluster&, const Place& place, Claims& claims) -> base::Status {
         if (claims.root_is_owned()) return {};
         return place.error("the root must be owned: a partition with subtree \"*\" is missing");
       });
 }
 
+Setting<Cluster> proxies() {
+  return claiming(sections("proxies", &Cluster::proxies, &Proxy::name, true, proxy_table(),
+                           "the processes that clients connect to"),
+                  [](const Cluster& cluster, const Place&, Claims& claims) -> base::Status {
+                    const auto found =
+                        std::ranges::find_if(cluster.proxies, is_template, &Proxy::name);
+                    if (!cluster.broker.supervise || found == cluster.proxies.end()) return {};
+                    return claims.place_of_name(found->name)
+                        .error("'" + found->name +
+                               "' stands for any number of proxies: with supervise: true each "
+                               "needs a name of its own");
+                  });
+}
+
 }  // namespace
+
+base::Status check_name(const std::string& text) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  };
+  if (!text.empty() && text.size() <= 63 && std::ranges::all_of(text, allowed)) return {};
+  return base::Error{"'" + text + "' is not 1 to 63 characters of a-z, 0-9 and -"};
+}
+
+base::Status check_subtree(const std::string& text) {
+  if (text == "*" || (!text.empty() && keyspace::is_subtree(text))) return {};
+  return base::Error{"'" + text + "' is not a subtree: it must end with '/', or be \"*\""};
+}
 
 const Table<Partition>& partition_table() {
   static const Table<Partition> table = {
@@ -168,8 +196,8 @@ const Table<Shard>& shard_table() {
 
 const Table<Proxy>& proxy_table() {
   static const Table<Proxy> table = {
-      required(name<Proxy>("name of the proxy")),
-      number("max_clients", &Proxy::max_clients, 1, max_nofile, "clients connected at once"),
+      required(name<Proxy>("name of the proxy", check_proxy_name)),
+      live(number("max_clients", &Proxy::max_clients, 1, max_nofile, "clients connected at once")),
       native(),
       dialect("kvsimple", &Proxy::kvsimple),
       dialect("kvmsg", &Proxy::kvmsg),
@@ -177,10 +205,10 @@ const Table<Proxy>& proxy_table() {
       advertise<Proxy>(),
       http<Proxy>(),
       nofile<Proxy>(),
-      duration("max_linger_ms", &Proxy::max_linger, 0, 10'000,
-               "longest time that updates are gathered; 0 sends each at once"),
-      number("publish_share", &Proxy::publish_share, 1, 100,
-             "percent of a core that publishing aims at: the flush interval follows"),
+      live(duration("max_linger_ms", &Proxy::max_linger, 0, 10'000,
+                    "longest time that updates are gathered; 0 sends each at once")),
+      live(number("publish_share", &Proxy::publish_share, 1, 100,
+                  "percent of a core that publishing aims at: the flush interval follows")),
       number("client_hwm", &Proxy::client_hwm, 1, max_hwm, "updates queued per Clone client"),
       number("stream_hwm", &Proxy::stream_hwm, 1, max_hwm, "batches queued per native client"),
       number("stream_send_buffer", &Proxy::stream_send_buffer, -1, max_buffer,
@@ -188,12 +216,12 @@ const Table<Proxy>& proxy_table() {
       number("link_hwm", &Proxy::link_hwm, 1, max_hwm, "batches queued from a shard"),
       number("link_receive_buffer", &Proxy::link_receive_buffer, -1, max_buffer,
              "kernel buffer per shard in bytes; -1 is the kernel's default"),
-      number("upstream_queue", &Proxy::upstream_queue, 1, 1'000'000,
-             "write messages waiting per shard"),
+      live(number("upstream_queue", &Proxy::upstream_queue, 1, 1'000'000,
+                  "write messages waiting per shard")),
       number("max_snapshots", &Proxy::max_snapshots, 1, max_nofile,
              "snapshots sent to clients at the same time"),
-      duration("mirror_keep_ms", &Proxy::mirror_keep, 0, one_day_ms,
-               "how long an unused partition stays mirrored"),
+      live(duration("mirror_keep_ms", &Proxy::mirror_keep, 0, one_day_ms,
+                    "how long an unused partition stays mirrored")),
   };
   return table;
 }
@@ -202,11 +230,13 @@ const Table<Broker>& broker_table() {
   static const Table<Broker> table = {
       name<Broker>("name of the broker"),
       endpoint("listen", &Broker::listen, check_fixed_endpoint, "where processes find each other"),
+      text("advertise", &Broker::advertise, check_broker_advertise,
+           "host that others connect to, when it is not the one bound"),
       http<Broker>(),
       flag("supervise", &Broker::supervise, "start and keep up the processes of the file"),
       duration("lease_ms", &Broker::lease, 100, 600'000, "a process silent for longer is dead"),
-      duration("drain_ms", &Broker::drain, 0, 600'000,
-               "what a stopping process gets before it is killed"),
+      live(duration("drain_ms", &Broker::drain, 0, 600'000,
+                    "what a stopping process gets before it is killed")),
   };
   return table;
 }
@@ -214,12 +244,13 @@ const Table<Broker>& broker_table() {
 const Table<Cluster>& cluster_table() {
   static const Table<Cluster> table = {
       text("state_dir", &Cluster::state_dir, check_path, "folder of what shards keep on disk"),
-      word("log_level", &Cluster::log_level, {"debug", "info", "warn", "error"}, "what is logged"),
+      live(word("log_level", &Cluster::log_level, {"debug", "info", "warn", "error"},
+                "what is logged")),
       word("log_format", &Cluster::log_format, {"text", "json"}, "how it is logged"),
+      security(),
       section("broker", &Cluster::broker, broker_table(), "the control plane"),
       shards(),
-      sections("proxies", &Cluster::proxies, proxy_table(),
-               "the processes that clients connect to"),
+      proxies(),
   };
   return table;
 }

@@ -6,10 +6,19 @@
 
 namespace canopy::config {
 
+// Of a process: 1 to 63 characters of a-z, 0-9 and -.
+base::Status check_name(const std::string& text);
+// "*", the root, or what ends with '/'.
+base::Status check_subtree(const std::string& text);
+
 const Table<Cluster>& cluster_table();
 const Table<Broker>& broker_table();
 const Table<Shard>& shard_table();
 const Table<Partition>& partition_table();
 const Table<Proxy>& proxy_table();
+const Table<Security>& security_table();
+const Table<access::Client>& client_table();
+// Unlike the other sections one that may be missing: its presence means something.
+Setting<Cluster> security();
 
 }  // namespace canopy::config

@@ -42,11 +42,12 @@ net::SocketOptions socket_options(const std::string& session) {
 class LocalCoordinator final : public Coordinator {
  public:
   LocalCoordinator(net::Context& context, net::Loop& loop, const std::string& broker_endpoint,
-                   const std::string& candidate)
+                   const std::string& candidate, const access::KeyPair* keys)
       : loop_(loop),
         name_(candidate),
         started_(static_cast<std::uint64_t>(loop.now().time_since_epoch().count())),
-        socket_(context, net::SocketType::dealer, socket_options(random_session())) {
+        socket_(context, net::SocketType::dealer,
+                net::connecting(socket_options(random_session()), keys)) {
     if (const auto status = socket_.connect(broker_endpoint); !status) {
       base::log::error("coordination", status.error());
     }
@@ -318,8 +319,9 @@ class LocalCoordinator final : public Coordinator {
 
 std::unique_ptr<Coordinator> make_local_coordinator(net::Context& context, net::Loop& loop,
                                                     const std::string& broker_endpoint,
-                                                    const std::string& candidate) {
-  return std::make_unique<LocalCoordinator>(context, loop, broker_endpoint, candidate);
+                                                    const std::string& candidate,
+                                                    const access::KeyPair* keys) {
+  return std::make_unique<LocalCoordinator>(context, loop, broker_endpoint, candidate, keys);
 }
 
 }  // namespace canopy::coordination

@@ -24,10 +24,13 @@ namespace canopy::coordination {
 // older one at once, so that a restarted process need not wait for its predecessor's lease. The
 // older one loses its leaderships and is let in again only when the newer is gone.
 //
+// `keys` are those of the cluster, by which broker and process know each other; null: in the clear.
+//
 // Callbacks run from the loop, never from within a call; they may call the coordinator, and must
 // not destroy it.
 std::unique_ptr<Coordinator> make_local_coordinator(net::Context& context, net::Loop& loop,
                                                     const std::string& broker_endpoint,
-                                                    const std::string& candidate);
+                                                    const std::string& candidate,
+                                                    const access::KeyPair* keys = nullptr);
 
 }  // namespace canopy::coordination

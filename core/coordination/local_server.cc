@@ -23,22 +23,30 @@ std::uint64_t microseconds(base::TimePoint time) {
 
 }  // namespace
 
-LocalServer::LocalServer(net::Context& context, net::Loop& loop, base::Duration lease, int queue)
+LocalServer::LocalServer(net::Context& context, net::Loop& loop, base::Duration lease, int queue,
+                         const Security* security)
     : loop_(loop),
+      authority_(security == nullptr ? nullptr : &security->authority),
       registry_(lease, microseconds(loop.now())),
       socket_(context, net::SocketType::router,
-              {.send_hwm = queue,
-               .max_frame_bytes = max_message_bytes,
-               .router_mandatory = true,
-               .router_handover = true}),
+              net::listening({.send_hwm = queue,
+                              .max_frame_bytes = max_message_bytes,
+                              .router_mandatory = true,
+                              .router_handover = true},
+                             security == nullptr ? nullptr : &security->keys)),
       last_tick_(loop.now()) {
   loop_.on_readable(socket_, [this] { receive(); });
+  if (security != nullptr) {
+    monitor_.emplace(context, socket_, "directory");
+    loop_.on_readable(monitor_->socket(), [this] { monitor_->drain(loop_.now()); });
+  }
   timer_ = loop_.every(tick_period, [this] { tick(); });
 }
 
 LocalServer::~LocalServer() {
   loop_.cancel(timer_);
   loop_.remove(socket_);
+  if (monitor_) loop_.remove(monitor_->socket());
 }
 
 base::Status LocalServer::bind(const std::string& endpoint, std::chrono::milliseconds patience) {
@@ -57,7 +65,13 @@ void LocalServer::receive() {
       continue;
     }
     const auto request = decode_request(message_[1]);
-    if (request) {
+    if (!is_own_process()) {
+      if (request) {
+        forbid("registration");
+      } else {
+        serve_client(from, message_[1]);  // who is told so in his words
+      }
+    } else if (request) {
       handle(from, *request);
     } else if (!links_.contains(from)) {
       serve_client(from, message_[1]);  // no process: a client, who is told so in his words
@@ -75,13 +89,43 @@ void LocalServer::serve_client(const std::string& peer, std::string_view frame) 
   if (auto* refusal = std::get_if<native::Refusal>(&decoded)) {
     reply = std::move(*refusal);
   } else {
-    reply = std::visit([this](const auto& request) { return answer(request); },
-                       std::get<native::ToBroker>(decoded));
+    reply = std::visit(
+        [this](const auto& request) -> native::FromBroker {
+          if (may(request)) return answer(request);
+          log_forbidden("drain or reload");
+          return native::Refusal{.request = request.request,
+                                 .fault = wire::Fault::forbidden,
+                                 .text = "this key is not granted that"};
+        },
+        std::get<native::ToBroker>(decoded));
   }
   if (const auto* refusal = std::get_if<native::Refusal>(&reply); refusal && rejected_) {
     rejected_(wire::name(refusal->fault));
   }
   std::visit([&](const auto& message) { socket_.send({peer, native::encode(message)}); }, reply);
+}
+
+bool LocalServer::is_own_process() const {
+  return authority_ == nullptr || authority_->is_own_process(message_.sender());
+}
+
+bool LocalServer::may(const wire::native::Directory&) const {
+  return is_own_process() || authority_->is_client(message_.sender());
+}
+
+template <typename AdminRequest>
+bool LocalServer::may(const AdminRequest&) const {
+  return authority_ == nullptr || authority_->is_admin(message_.sender());
+}
+
+// Not answered: it is none of what clients say, and its sender no process that waits.
+void LocalServer::forbid(std::string_view what) {
+  if (rejected_) rejected_(wire::name(wire::Fault::forbidden));
+  log_forbidden(what);
+}
+
+void LocalServer::log_forbidden(std::string_view what) {
+  forbidden_.warn("security", "forbidden", {{"client", message_.sender().name}, {"what", what}});
 }
 
 wire::native::FromBroker LocalServer::answer(const wire::native::Directory& request) const {
@@ -105,6 +149,13 @@ wire::native::FromBroker LocalServer::answer(const wire::native::Drain& request)
   return wire::native::Refusal{.request = request.request,
                                .fault = wire::Fault::not_found,
                                .text = "no running proxy of this broker is called " + request.name};
+}
+
+wire::native::FromBroker LocalServer::answer(const wire::native::Reload& request) const {
+  auto settings = reloader_ ? reloader_() : base::Error{"this broker has no file to reload"};
+  if (settings) return wire::native::Reloaded{request.request, std::move(*settings)};
+  return wire::native::Refusal{
+      .request = request.request, .fault = wire::Fault::configuration, .text = settings.error()};
 }
 
 void LocalServer::reject(const cluster::SessionId& from, std::string_view reason,

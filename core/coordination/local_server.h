@@ -8,13 +8,17 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "core/access/authority.h"
 #include "core/base/log.h"
 #include "core/cluster/registry.h"
 #include "core/coordination/messages.h"
 #include "core/net/loop.h"
+#include "core/net/monitor.h"
 #include "core/net/socket.h"
 #include "core/wire/native.h"
 
@@ -25,13 +29,21 @@ class LocalServer {
   using Observer = std::function<void(const cluster::Change&)>;
   using Rejected = std::function<void(std::string_view reason)>;
   using Drainer = std::function<bool(const std::string& name)>;
+  // The settings that were changed, or why none was.
+  using Reloader = std::function<base::Result<std::vector<std::string>>()>;
 
   // Room in the queue of each peer for a whole directory, as a watch of everything asks for.
   static constexpr int usual_queue = 2 * static_cast<int>(cluster::max_directory_keys);
 
-  // `queue`: messages that wait for a peer before it is given up.
-  LocalServer(net::Context& context, net::Loop& loop, base::Duration lease,
-              int queue = usual_queue);
+  // `queue`: messages that wait for a peer before it is given up. With `security` only the
+  // cluster's own processes may say anything of themselves, clients are told who is there, and
+  // admins may ask for more; without, whoever comes may do all.
+  struct Security {
+    const access::KeyPair& keys;
+    const access::Authority& authority;  // outlives the server
+  };
+  LocalServer(net::Context& context, net::Loop& loop, base::Duration lease, int queue = usual_queue,
+              const Security* security = nullptr);
   ~LocalServer();
   LocalServer(const LocalServer&) = delete;
   LocalServer& operator=(const LocalServer&) = delete;
@@ -44,9 +56,16 @@ class LocalServer {
   void observe(Observer observer) { observer_ = std::move(observer); }
   // Called for every message that is refused unread: "frame_count" or "malformed".
   void on_rejected(Rejected rejected) { rejected_ = std::move(rejected); }
+  // Of connections; what the ZapHandler refuses is not among them.
+  net::Monitor::Failures take_failed_handshakes() {
+    return monitor_ ? monitor_->take_failures() : net::Monitor::Failures{};
+  }
 
   // Called when a client asks for a process to be drained; says whether there is one to drain.
   void on_drain(Drainer drainer) { drainer_ = std::move(drainer); }
+
+  // Called when a client asks for the configuration to be read again.
+  void on_reload(Reloader reloader) { reloader_ = std::move(reloader); }
 
   // Members, by key, that clients are told of while they do not say anything of themselves.
   void expect(std::map<std::string, std::string> members) { expected_ = std::move(members); }
@@ -62,8 +81,15 @@ class LocalServer {
 
   void receive();
   void serve_client(const std::string& peer, std::string_view frame);
+  bool may(const wire::native::Directory& request) const;
+  template <typename AdminRequest>
+  bool may(const AdminRequest& request) const;
+  bool is_own_process() const;
+  void forbid(std::string_view what);
+  void log_forbidden(std::string_view what);
   wire::native::FromBroker answer(const wire::native::Directory& request) const;
   wire::native::FromBroker answer(const wire::native::Drain& request) const;
+  wire::native::FromBroker answer(const wire::native::Reload& request) const;
   void tick();
   void reject(const cluster::SessionId& from, std::string_view reason, const std::string& why);
   void handle(const cluster::SessionId& from, const Numbered<Request>& request);
@@ -72,8 +98,10 @@ class LocalServer {
   net::SendResult send(const cluster::SessionId& to, const Reply& reply);
 
   net::Loop& loop_;
+  const access::Authority* authority_;  // null: no security
   cluster::Registry registry_;
   net::Socket socket_;
+  std::optional<net::Monitor> monitor_{};  // with security
   net::Message message_;
   net::Loop::TimerId timer_ = 0;
   base::TimePoint last_tick_;
@@ -82,7 +110,9 @@ class LocalServer {
   Observer observer_;
   Rejected rejected_;
   Drainer drainer_;
+  Reloader reloader_;
   base::log::RateLimited strange_;
+  base::log::RateLimited forbidden_;
 };
 
 }  // namespace canopy::coordination

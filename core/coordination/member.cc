@@ -151,7 +151,12 @@ std::string to_json(const Vitals& vitals) {
                {"max_fds", vitals.max_fds},
                {"clients", vitals.clients},
                {"drops", vitals.drops},
-               {"revisions", vitals.revisions}});
+               {"revisions", vitals.revisions},
+               {"uptime_ms", vitals.uptime_ms},
+               {"updates", vitals.updates},
+               {"deliveries", vitals.deliveries},
+               {"delivered_bytes", vitals.delivered_bytes},
+               {"flush_interval_us", vitals.flush_interval_us}});
 }
 
 base::Result<ShardMember> parse_shard_member(const std::string& text) {
@@ -188,6 +193,11 @@ base::Result<Vitals> parse_vitals(const std::string& text) {
     fields.take("clients", vitals.clients);
     fields.take("drops", vitals.drops);
     fields.take("revisions", vitals.revisions);
+    fields.take("uptime_ms", vitals.uptime_ms);
+    fields.take("updates", vitals.updates);
+    fields.take("deliveries", vitals.deliveries);
+    fields.take("delivered_bytes", vitals.delivered_bytes);
+    fields.take("flush_interval_us", vitals.flush_interval_us);
   });
 }
 

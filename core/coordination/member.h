@@ -36,7 +36,8 @@ struct Pair {
   std::string requests{}, streams{};
 };
 
-// How a process is doing, for `canopy status`; said anew each second.
+// How a process is doing, for `canopy status` and the status page; said anew each second. What
+// counts up does so since the process started.
 struct Vitals {
   std::string name{};
   std::uint64_t fds = 0;
@@ -44,6 +45,12 @@ struct Vitals {
   std::uint64_t clients = 0;  // of a shard: its proxies
   std::uint64_t drops = 0;    // updates dropped at high-water marks that it knows of
   std::map<std::string, std::uint64_t> revisions{};  // by subtree ("*" is the root)
+  std::uint64_t uptime_ms = 0;                       // when this was said; 0: not known
+  std::uint64_t updates = 0;                         // committed; of a proxy: passed on
+  // Of a proxy alone:
+  std::uint64_t deliveries = 0;         // updates handed to clients, one for each that gets it
+  std::uint64_t delivered_bytes = 0;    // of these
+  std::uint64_t flush_interval_us = 0;  // as tuned by now
 };
 
 struct ProxyMember {

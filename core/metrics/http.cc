@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/metrics/http_get.h"
+
 namespace canopy::metrics {
 namespace {
 
@@ -27,6 +29,7 @@ struct Response {
   int status = 200;
   std::string content_type = json_type;
   std::string body = {};
+  std::string headers = {};  // further ones, each with its CRLF
 };
 
 const char* status_text(int status) {
@@ -43,7 +46,9 @@ int send(mg_connection* connection, const Response& response, bool with_body) {
                         status_text(response.status) +
                         "\r\nContent-Type: " + response.content_type +
                         "\r\nContent-Length: " + std::to_string(response.body.size()) +
-                        "\r\nCache-Control: no-store\r\nConnection: close\r\n";
+                        "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff"
+                        "\r\nConnection: close\r\n" +
+                        response.headers;
   if (response.status == 405) message += "Allow: GET, HEAD\r\n";
   message += "\r\n";
   if (with_body) message += response.body;
@@ -65,8 +70,8 @@ std::string listening_address(const std::string& address) {
 }
 
 std::string reachable_host(const std::string& address) {
-  const std::string host = address.substr(0, address.rfind(':'));
-  return host == "*" || host == "0.0.0.0" ? "127.0.0.1" : host;
+  const std::string local = local_address(address);
+  return local.substr(0, local.rfind(':'));
 }
 
 }  // namespace
@@ -205,10 +210,10 @@ void HttpServer::set_ready(const Checks& checks) {
   impl_->checks = checks;
 }
 
-void HttpServer::publish(const std::string& path, std::string body,
-                         const std::string& content_type) {
+void HttpServer::publish(const std::string& path, std::string body, const std::string& content_type,
+                         const std::string& headers) {
   const std::lock_guard lock(impl_->mutex);
-  impl_->documents[path] = {200, content_type, std::move(body)};
+  impl_->documents[path] = {200, content_type, std::move(body), headers};
 }
 
 }  // namespace canopy::metrics

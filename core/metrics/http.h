@@ -1,8 +1,9 @@
 // The HTTP port of a process: /metrics, /livez, /readyz and whatever documents it publishes.
 //
 // The loop publishes; civetweb's few threads serve what was last published. Thread-safe. Only GET
-// and HEAD; `/` lists the paths, and so does the 404 of an unknown one. A peer that sends no
-// request is dropped after a second, so that silent ones cannot keep the threads.
+// and HEAD; `/` lists the paths unless a document is there, and so does the 404 of an unknown one.
+// A peer that sends no request is dropped after a second, so that silent ones cannot keep the
+// threads.
 #pragma once
 
 #include <chrono>
@@ -37,9 +38,10 @@ class HttpServer {
   // /readyz answers 200 with {"ready":true} while every check passes, else 503 with
   // {"ready":false,"failing":{name: why}}.
   void set_ready(const Checks& checks);
-  // Serves `body` at `path` until published anew.
+  // Serves `body` at `path` until published anew. `headers`: further ones, each with its CRLF.
   void publish(const std::string& path, std::string body,
-               const std::string& content_type = "application/json");
+               const std::string& content_type = "application/json",
+               const std::string& headers = {});
 
  private:
   HttpServer();

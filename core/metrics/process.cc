@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <ctime>
 #include <fstream>
 #include <limits>
 #include <optional>
@@ -19,13 +20,14 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 using MetricLabels = std::vector<ClientMetric::Label>;
 
-double read_boot_time() {
-  std::ifstream file("/proc/stat");
-  for (std::string word; file >> word;) {
-    double seconds = 0;
-    if (word == "btime" && file >> seconds) return seconds;
-  }
-  return 0;
+// Since the epoch. Not from /proc/stat, which is hidden where only processes are shown.
+double boot_time() {
+  const auto seconds = [](clockid_t clock) {
+    timespec now{};
+    ::clock_gettime(clock, &now);
+    return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+  };
+  return seconds(CLOCK_REALTIME) - seconds(CLOCK_BOOTTIME);
 }
 
 struct Stat {
@@ -56,7 +58,7 @@ std::optional<Stat> read_stat() {
 
 double read_start_time() {
   const std::optional<Stat> stat = read_stat();
-  return stat ? read_boot_time() + stat->start_seconds : 0;
+  return stat ? boot_time() + stat->start_seconds : 0;
 }
 
 double cpu_seconds() {

@@ -12,7 +12,14 @@ namespace canopy::metrics {
 
 Registry::Registry(const std::string& role, const std::string& name)
     : registry_(std::make_shared<prometheus::Registry>()),
-      process_(std::make_unique<ProcessCollector>(role, name)) {}
+      process_(std::make_unique<ProcessCollector>(role, name)) {
+  Family<Counter>& reloads =
+      counter("canopy_reloads_total", "Times that the configuration was read again, by result.");
+  reloads_applied_ = &reloads.Add({{"result", "applied"}});
+  reloads_refused_ = &reloads.Add({{"result", "refused"}});
+  handshakes_refused_ =
+      &counter("canopy_handshakes_refused_total", "Connections refused for their key, by reason.");
+}
 
 Registry::~Registry() = default;
 
@@ -28,11 +35,28 @@ Family<Histogram>& Registry::histogram(const std::string& name, const std::strin
   return prometheus::BuildHistogram().Name(name).Help(help).Register(*registry_);
 }
 
+void Registry::count_reload(bool applied) {
+  (applied ? reloads_applied_ : reloads_refused_)->Increment();
+}
+
+void Registry::refuse_handshakes(const std::string& reason, std::uint64_t count) {
+  if (count == 0) return;
+  handshakes_refused_->Add({{"reason", reason}}).Increment(static_cast<double>(count));
+}
+
 std::string Registry::expose() {
   auto families = registry_->Collect();
   auto process = process_->Collect();
   std::ranges::move(process, std::back_inserter(families));
   return prometheus::TextSerializer().Serialize(families);
+}
+
+double total(const Family<Counter>& counter) {
+  double sum = 0;
+  for (const auto& family : counter.Collect()) {
+    for (const auto& series : family.metric) sum += series.counter.value;
+  }
+  return sum;
 }
 
 const Buckets& latency_buckets() {

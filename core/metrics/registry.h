@@ -9,6 +9,7 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,9 @@ using Labels = prometheus::Labels;
 
 template <typename T>
 using Family = prometheus::Family<T>;
+
+// The sum of a counter over all of its label sets.
+double total(const Family<Counter>& counter);
 
 // Upper bounds of a histogram's buckets, ascending:
 //   registry.histogram(name, help).Add({}, latency_buckets()).Observe(seconds);
@@ -41,12 +45,21 @@ class Registry {
   Family<Gauge>& gauge(const std::string& name, const std::string& help);
   Family<Histogram>& histogram(const std::string& name, const std::string& help);
 
+  // Of the configuration: taken on, or refused. canopy_reloads_total{result}.
+  void count_reload(bool applied);
+
+  // Connections that were refused for their key. canopy_handshakes_refused_total{reason}.
+  void refuse_handshakes(const std::string& reason, std::uint64_t count = 1);
+
   // The text exposition format. Thread-safe.
   std::string expose();
 
  private:
   std::shared_ptr<prometheus::Registry> registry_;
   std::unique_ptr<class ProcessCollector> process_;
+  Counter* reloads_applied_;
+  Counter* reloads_refused_;
+  Family<Counter>* handshakes_refused_;
 };
 
 }  // namespace canopy::metrics

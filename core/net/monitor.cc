@@ -1,7 +1,9 @@
 #include "core/net/monitor.h"
 
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -10,11 +12,12 @@
 namespace canopy::net {
 
 Monitor::Monitor(Context& context, Socket& socket, const std::string& name)
-    : pair_(context, SocketType::pair, {.receive_hwm = 0}) {
+    : context_(context), pair_(context, SocketType::pair, {.receive_hwm = 0}) {
   const std::string endpoint = "inproc://monitor/" + name;
-  const int rc =
-      zmq_socket_monitor(socket.ref().handle(), endpoint.c_str(),
-                         ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED);
+  const int rc = zmq_socket_monitor(
+      socket.ref().handle(), endpoint.c_str(),
+      ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED |
+          ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL);
   if (rc != 0) throw zmq::error_t();
   if (const auto status = pair_.connect(endpoint); !status) throw zmq::error_t();
 }
@@ -31,16 +34,38 @@ bool Monitor::drain(base::TimePoint now) {
     if (event == ZMQ_EVENT_LISTENING) {
       listener_ = value;
     } else if (event == ZMQ_EVENT_ACCEPTED) {
-      connections_.push_back({.fd = value, .since = now});
+      connections_.push_back({.fd = value, .since = now, .let_in_before = context_.let_in()});
       if (door_ == Door::armed) door_ = Door::shut;  // one-shot
       changed = true;
-    } else {
+    } else if (event == ZMQ_EVENT_DISCONNECTED) {
       std::erase_if(connections_, [value](const Connection& each) { return each.fd == value; });
       changed = true;
+    } else {
+      count_failure(event, value);
     }
   }
   return changed;
 }
+
+void Monitor::count_failure(std::uint16_t event, std::int32_t value) {
+  if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL &&
+      value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH) {
+    ++failures_.no_key;
+  } else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL &&
+             value == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC) {
+    ++failures_.wrong_key;
+  } else {
+    ++failures_.incomplete;
+  }
+}
+
+bool Monitor::carries(int fd, std::uint64_t number) const {
+  return std::ranges::any_of(connections_, [&](const Connection& each) {
+    return each.fd == fd && each.let_in_before < number;
+  });
+}
+
+void Monitor::cut(int fd) { shutdown(fd, SHUT_RDWR); }
 
 void Monitor::mark_spoken(int fd) {
   for (Connection& connection : connections_) {

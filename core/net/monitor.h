@@ -12,8 +12,10 @@
 // the I/O thread either. Until libzmq has registered its listener the door stands open.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/clock.h"
@@ -27,6 +29,19 @@ class Monitor {
     int fd;  // libzmq's: to compare with Message::source_fd(), for nothing else
     base::TimePoint since;
     bool spoke = false;  // as said with mark_spoken()
+    // What Context::let_in() said when it was found here: the number that the ZapHandler gives it
+    // is above, those of the connections that had its descriptor before are not.
+    std::uint64_t let_in_before = 0;
+  };
+  // Handshakes that failed in libzmq, before anybody's name was asked for.
+  struct Failures {
+    std::uint64_t no_key = 0;      // the peer speaks another mechanism: in the clear, for example
+    std::uint64_t wrong_key = 0;   // it thinks that the server has another key
+    std::uint64_t incomplete = 0;  // it fell silent, left, or speaks no ZMTP
+
+    std::array<std::pair<const char*, std::uint64_t>, 3> by_reason() const {
+      return {{{"no_key", no_key}, {"wrong_server_key", wrong_key}, {"incomplete", incomplete}}};
+    }
   };
 
   // Before the socket is bound. `name` is unique within the process.
@@ -38,6 +53,16 @@ class Monitor {
   // Accepted and not yet closed, oldest first; each holds one descriptor.
   const std::vector<Connection>& connections() const { return connections_; }
   void mark_spoken(int fd);
+  // Whether the connection of this number and descriptor stood when drain() was last called. If the
+  // ZapHandler drains before it gives a number, and the caller since the message came, then libzmq
+  // has not let go of it either.
+  bool carries(int fd, std::uint64_t number) const;
+  // Ends a connection that stands, by shutting its descriptor down, for libzmq has no call for it.
+  // If libzmq closes it at this very moment the descriptor may be another's by then: who connects
+  // anew.
+  static void cut(int fd);
+  // Since the last call.
+  Failures take_failures() { return std::exchange(failures_, {}); }
 
   // Lets the next connection in, or nobody. To be said again after each connection, and a few times
   // a second, for an accept that failed leaves the door shut. A door that was armed and has not yet
@@ -50,9 +75,13 @@ class Monitor {
 
   void find_registration();
 
+  void count_failure(std::uint16_t event, std::int32_t value);
+
+  const Context& context_;
   Socket pair_;
   Message message_;
   std::vector<Connection> connections_;
+  Failures failures_;
   int listener_ = -1;  // libzmq's descriptor; known once its event has been read
   int epoll_ = -1;     // libzmq's, in which the listener is registered
   std::uint64_t epoll_data_ = 0;

@@ -5,11 +5,14 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <zmq.hpp>
 
+#include "core/access/keys.h"
+#include "core/access/sender.h"
 #include "core/base/limits.h"
 #include "core/base/result.h"
 
@@ -21,8 +24,25 @@ class Context {
   explicit Context(int io_threads = 1, int max_sockets = 1023);
   zmq::context_t& zmq() { return context_; }
 
+  // How many connections the ZapHandler has let in so far; each bears its number in this count.
+  std::uint64_t let_in() const { return let_in_; }
+
  private:
+  friend class ZapHandler;
   zmq::context_t context_;
+  std::uint64_t let_in_ = 0;
+};
+
+// The property of a connection's messages that holds its number; no peer can set it himself.
+inline constexpr const char* connection_property = "Connection-Number";
+
+// A new pair of CURVE keys.
+access::KeyPair make_key_pair();
+
+// The connecting side of CURVE: who is to be met, and as whom.
+struct CurveClient {
+  std::string server_key = {};  // public
+  access::KeyPair own = {};
 };
 
 enum class SocketType { router, dealer, pub, sub, xpub, xsub, push, pull, pair };
@@ -50,8 +70,18 @@ struct SocketOptions {
   bool router_handover = false;   // router: a peer that returns under its old name replaces it
   bool xpub_verbose = false;      // xpub: pass on every subscription and its end, repeated or not
   bool xpub_nodrop = false;       // xpub: a send fails when any matching subscriber is full
-  bool immediate = false;         // queue only to completed connections
+  bool xpub_manual = false;  // xpub: a subscription counts once accept_subscription() is called
+  bool immediate = false;    // queue only to completed connections
+  // CURVE, for all connections of the socket; nothing is sent or taken in the clear then. At the
+  // listening side (the secret key) the context's ZapHandler decides who is let in.
+  std::optional<std::string> curve_server{};
+  std::optional<CurveClient> curve_client{};
 };
+
+// `options` secured with the key pair that all processes of a cluster share; as they are without.
+// Of a socket that is bound, and of one that connects to such a socket of another process.
+SocketOptions listening(SocketOptions options, const access::KeyPair* cluster);
+SocketOptions connecting(SocketOptions options, const access::KeyPair* cluster);
 
 enum class SendResult {
   sent,
@@ -59,8 +89,8 @@ enum class SendResult {
   no_route,     // router: no such peer
 };
 
-// The frames of one received message. Frames beyond max_frames are read and counted, not kept.
-// Views are valid until the next receive into this Message.
+// The frames of one received message. Of more than max_frames only the last is kept, in the last
+// place. Views are valid until the next receive into this Message.
 class Message {
  public:
   static constexpr std::size_t max_frames = 16;
@@ -73,8 +103,14 @@ class Message {
   std::span<const std::string_view> views(std::size_t first = 0);
   // The peer's IP address as the connection saw it; empty over ipc://.
   std::string peer_address() const;
+  // The name and the number that the ZapHandler has given its sender. Only to be asked of a socket
+  // with curve_server: without, a peer may call itself what it likes. Valid as the frames.
+  access::Sender sender() const { return count_ == 0 ? access::Sender() : sender(count_ - 1); }
   // The descriptor of the connection it came over, which may be gone by now; -1 when unknown.
-  int source_fd() const;
+  int source_fd() const { return count_ == 0 ? -1 : source_fd(count_ - 1); }
+  // Both of one frame: what an XPUB is sent beside subscriptions can run into those of others.
+  access::Sender sender(std::size_t frame) const;
+  int source_fd(std::size_t frame) const;
 
  private:
   friend class Socket;
@@ -99,6 +135,11 @@ class Socket {
   void subscribe(std::string_view prefix);
   void unsubscribe(std::string_view prefix);
   void set_xpub_nodrop(bool on);
+  // xpub_manual: what the peer of the last received message is sent from now on, or no more. Only
+  // while its connection stands (Monitor::carries), for libzmq 4.3.4 would write to one that is
+  // gone.
+  void accept_subscription(std::string_view topic) { subscribe(topic); }
+  void end_subscription(std::string_view topic) { unsubscribe(topic); }
 
   // False when nothing is waiting.
   bool receive(Message& message);

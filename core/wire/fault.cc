@@ -18,6 +18,8 @@ std::string_view name(Fault fault) {
     case Fault::not_kept: return "not_kept";
     case Fault::replayed: return "replayed";
     case Fault::not_found: return "not_found";
+    case Fault::forbidden: return "forbidden";
+    case Fault::configuration: return "configuration";
     case Fault::partition_unavailable: return "partition_unavailable";
     case Fault::busy: return "busy";
     case Fault::draining: return "draining";

@@ -24,6 +24,8 @@ enum class Fault : std::uint8_t {
   not_kept = 11,               // if_revision on a partition that keeps no state
   replayed = 12,               // a request number that its client has declared settled
   not_found = 13,              // no process of this name
+  forbidden = 14,              // its sender is not granted that
+  configuration = 15,          // the file that is to be reloaded: wrong, or it takes a restart
   partition_unavailable = 32,  // its shard is away, or does not lead it now
   busy = 33,                   // a queue on the way is full
   draining = 34,               // this proxy is going away: use another

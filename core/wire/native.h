@@ -50,6 +50,7 @@ enum class Kind : unsigned {
   // client → broker
   directory = 144,
   drain = 145,
+  reload = 146,
   // stream
   batch = 160,
   move = 161,
@@ -59,6 +60,7 @@ enum class Kind : unsigned {
   // broker → client
   members = 208,
   drained = 209,
+  reloaded = 210,
   // whoever was asked → client
   refusal = 255,
 };
@@ -219,8 +221,10 @@ std::variant<ToProxy, Refusal> decode_to_proxy(std::string_view frame);
 
 //   directory = [144, request, prefix]
 //   drain     = [145, request, name]
+//   reload    = [146, request]
 //   members   = [208, request, [[key, value]…]]
 //   drained   = [209, request]
+//   reloaded  = [210, request, [setting…]]
 struct Directory {
   std::uint64_t request = 0;
   std::string prefix{};  // "proxies/", "shards/", or "" for both
@@ -229,7 +233,11 @@ struct Drain {
   std::uint64_t request = 0;
   std::string name{};
 };
-using ToBroker = std::variant<Directory, Drain>;
+// Takes on what the broker's file says by now, in the whole cluster.
+struct Reload {
+  std::uint64_t request = 0;
+};
+using ToBroker = std::variant<Directory, Drain, Reload>;
 struct Members {
   std::uint64_t request = 0;
   std::vector<std::pair<std::string, std::string>> members{};  // key, JSON of coordination/member.h
@@ -237,12 +245,18 @@ struct Members {
 struct Drained {
   std::uint64_t request = 0;
 };
-using FromBroker = std::variant<Members, Drained, Refusal>;
+struct Reloaded {
+  std::uint64_t request = 0;
+  std::vector<std::string> settings{};  // that were changed: "proxies.p1.max_linger_ms"
+};
+using FromBroker = std::variant<Members, Drained, Reloaded, Refusal>;
 
 std::string encode(const Directory& directory);
 std::string encode(const Drain& drain);
+std::string encode(const Reload& reload);
 std::string encode(const Members& members);
 std::string encode(const Drained& drained);
+std::string encode(const Reloaded& reloaded);
 std::variant<ToBroker, Refusal> decode_to_broker(std::string_view frame);
 base::Result<FromBroker> decode_from_broker(std::string_view frame);
 // Whether a frame that reached the broker is of this protocol, in whatever version, rather than a

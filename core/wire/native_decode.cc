@@ -131,8 +131,19 @@ Members read_members(Message& message) {
   return members;
 }
 
+Reloaded read_reloaded(Message& message) {
+  message.wants("reloaded", 2);
+  Reader& in = message.in;
+  Reloaded reloaded{.request = in.number("request")};
+  const std::uint32_t count = in.array("settings", max_entries);
+  for (std::uint32_t i = 0; i < count; ++i) reloaded.settings.emplace_back(in.text("setting"));
+  in.end("reloaded");
+  return reloaded;
+}
+
 FromBroker read_from_broker(Message message) {
   if (message.is(Kind::members)) return read_members(message);
+  if (message.is(Kind::reloaded)) return read_reloaded(message);
   if (message.is(Kind::refusal)) return read_refusal(message);
   if (!message.is(Kind::drained)) fail_kind();
   message.wants("drained", 1);

@@ -115,6 +115,12 @@ ToBroker read_to_broker(Message message) {
     in.end("drain");
     return drain;
   }
+  if (message.is(Kind::reload)) {
+    message.wants("reload", 1);
+    const Reload reload{.request = read_request(in)};
+    in.end("reload");
+    return reload;
+  }
   fail_kind();
 }
 

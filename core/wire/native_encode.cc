@@ -174,6 +174,10 @@ std::string encode(const Drain& drain) {
   });
 }
 
+std::string encode(const Reload& reload) {
+  return framed(Kind::reload, 1, 16, [&](Packer& packer) { packer.number(reload.request); });
+}
+
 std::string encode(const Members& members) {
   std::size_t hint = 24;
   for (const auto& [key, value] : members.members) hint += key.size() + value.size() + 12;
@@ -190,6 +194,16 @@ std::string encode(const Members& members) {
 
 std::string encode(const Drained& drained) {
   return framed(Kind::drained, 1, 16, [&](Packer& packer) { packer.number(drained.request); });
+}
+
+std::string encode(const Reloaded& reloaded) {
+  std::size_t hint = 24;
+  for (const std::string& setting : reloaded.settings) hint += setting.size() + 4;
+  return framed(Kind::reloaded, 2, hint, [&](Packer& packer) {
+    packer.number(reloaded.request);
+    packer.array(reloaded.settings.size());
+    for (const std::string& setting : reloaded.settings) packer.text(setting);
+  });
 }
 
 }  // namespace canopy::wire::native

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""A client of Canopy in pyzmq and msgpack, written from docs/protocol.md. CANOPY_BROKER says where the broker is.
+"""A client of Canopy in pyzmq and msgpack, written from docs/protocol.md. CANOPY_BROKER says where the broker is; for a
+cluster with `security` CANOPY_KEY and CANOPY_SERVER_KEY name files: your own NAME.key_secret, the cluster's .key.
 
     native_client.py watch SUBTREE      prints PUT KEY VALUE and DEL KEY, until interrupted
     native_client.py put KEY VALUE      prints the revision
 """
 import io, json, os, random, sys, time
-import msgpack, zmq
+import msgpack, zmq, zmq.auth
 
 BROKER = os.environ.get("CANOPY_BROKER", "tcp://127.0.0.1:5550")
+KEY, SERVER_KEY = os.environ.get("CANOPY_KEY"), os.environ.get("CANOPY_SERVER_KEY")
 WRITE, FETCH, CREDIT, DIRECTORY, MOVE, WRITTEN, REFUSAL = 129, 130, 131, 144, 161, 193, 255
 
 def unpack(data):  # the MessagePack values, one after another
@@ -19,6 +21,9 @@ def send(socket, *fields):
 def connect(kind, endpoint):
     socket = zmq.Context.instance().socket(kind)
     socket.linger, socket.sndhwm, socket.reconnect_ivl = 0, 0, random.randint(50, 150)
+    if KEY:
+        socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(KEY)
+        socket.curve_serverkey, _ = zmq.auth.load_certificate(SERVER_KEY)
     socket.connect(endpoint)
     return socket
 
@@ -65,7 +70,7 @@ class Watch:
                     self.on_stream(self.stream.recv())
                 if self.requests in ready:
                     self.on_answer(*unpack(self.requests.recv()[1:]))
-                if self.again_at and time.monotonic() > self.again_at:
+                if time.monotonic() > (self.again_at or self.heard + 1.5):  # if it is forbidden, the answer says so
                     self.fetch(None)
 
     def fetch(self, gap):

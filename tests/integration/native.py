@@ -37,6 +37,7 @@ FAULTS = {
     11: "not_kept",
     12: "replayed",
     13: "not_found",
+    14: "forbidden",
     32: "partition_unavailable",
     33: "busy",
     34: "draining",

@@ -466,7 +466,7 @@ COMMANDS = [
 def test_a_broker_that_is_not_there_is_named(cluster, ports, words):
     nowhere = f"tcp://{HOST}:{ports.take()}"
     said = fail(cluster, NO_ANSWER, *words, "--broker", nowhere, "--timeout", "300ms")
-    assert said.endswith(f"no broker answered at {nowhere}")
+    assert f"no broker answered at {nowhere} (" in said
 
 
 @pytest.mark.parametrize("words", COMMANDS[:6], ids=[words[0] for words in COMMANDS[:6]])

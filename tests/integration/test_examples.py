@@ -10,6 +10,7 @@ import pytest
 
 from clusterfile import proxy, shard
 from cluster import REPOSITORY, die_with_parent
+from keyring import Keyring
 from native import Requests, Writer
 from waiting import eventually, seconds
 
@@ -27,10 +28,10 @@ def cluster(start_cluster):
 class Example:
     """The example as a process; `lines` grows with what it prints."""
 
-    def __init__(self, cluster, *arguments):
+    def __init__(self, cluster, *arguments, **variables):
         self.process = subprocess.Popen(
             [sys.executable, EXAMPLE, *arguments],
-            env={**os.environ, "CANOPY_BROKER": cluster.broker_endpoint},
+            env={**os.environ, "CANOPY_BROKER": cluster.broker_endpoint, **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -114,6 +115,23 @@ def test_it_goes_on_when_its_proxy_is_killed(cluster, context, run):
     eventually(lambda: set(watching.lines) >= expected, "all of it is told", 30)
     assert sorted(watching.lines) == sorted(expected)
     writer.close()
+
+
+def test_it_speaks_curve(start_cluster, tmp_path):
+    keys = Keyring(tmp_path / "keys")
+    security = keys.security(alice={"read": ["*"], "write": ["*"]}, bob={"read": ["/b/"]})
+    secured = start_cluster([shard("s1", "*")], [proxy("p1", ["native"])], security=security)
+    writing = Example(secured, "put", "/a", "v", **keys.environment("alice"))
+    code, errors = writing.wait()
+    assert code == 0, errors
+    watching = Example(secured, "watch", "", **keys.environment("alice"))
+    try:
+        eventually(lambda: watching.lines == ["PUT /a v"], "the snapshot")
+    finally:
+        watching.stop()
+    for arguments in (["watch", ""], ["put", "/b/1", "v"]):
+        code, errors = Example(secured, *arguments, **keys.environment("bob")).wait()
+        assert code == 1 and errors.startswith("refused: "), errors
 
 
 def test_what_is_refused(run):

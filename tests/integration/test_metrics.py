@@ -19,7 +19,14 @@ EVERYWHERE = {
     "process_max_fds": "gauge",
     "process_start_time_seconds": "gauge",
 }
+OF_BROKERS = {
+    "canopy_process_up": "gauge",
+    "canopy_partition_leader": "gauge",
+    "canopy_members": "gauge",
+}
 OF_SHARDS = {
+    "canopy_directory_up": "gauge",
+    "canopy_snapshot_requests_total": "counter",
     "canopy_proxy_links": "gauge",
     "canopy_updates_committed_total": "counter",
     "canopy_updates_received_total": "counter",
@@ -31,6 +38,10 @@ OF_SHARDS = {
     "canopy_batch_updates": "histogram",
 }
 OF_PROXIES = {
+    "canopy_directory_up": "gauge",
+    "canopy_shard_silent": "gauge",
+    "canopy_max_linger_seconds": "gauge",
+    "canopy_conflated_updates_total": "counter",
     "canopy_clients": "gauge",
     "canopy_max_clients": "gauge",
     "canopy_updates_received_total": "counter",
@@ -84,7 +95,7 @@ def test_promtool_finds_nothing_to_say(cluster, used, name):
 @pytest.mark.parametrize("name", MEMBERS)
 def test_everything_is_there_with_help(cluster, used, name):
     metrics = cluster.metrics(name)
-    roles = {"broker": {}, "s1": OF_SHARDS, "p1": OF_PROXIES}
+    roles = {"broker": OF_BROKERS, "s1": OF_SHARDS, "p1": OF_PROXIES}
     wrong = []
     for series, kind in {**EVERYWHERE, **roles[name]}.items():
         sample = series + "_count" if kind == "histogram" else series

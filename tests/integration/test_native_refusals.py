@@ -394,7 +394,7 @@ def test_the_broker_refuses_by_number(cluster, broker):
         ("the name of a shard", [DRAIN, 7, "s1"], "not_found"),
         ("a write", [WRITE, 7], "kind_unknown"),
         ("a fetch", [FETCH, 7, b"", "", {}, None, 4], "kind_unknown"),
-        ("a kind of none", [146, 7, ""], "kind_unknown"),
+        ("a kind of none", [147, 7, ""], "kind_unknown"),
         ("an answer", [208, 7, []], "kind_unknown"),
     ]
     zero = {"request 0", "a negative request", "a request that is text", "a write"}

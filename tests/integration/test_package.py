@@ -8,6 +8,7 @@ import pytest
 
 import cluster as clusters
 from clusterfile import partition, proxy, shard
+from keyring import SERVER, Keyring
 from waiting import eventually, remains, seconds
 
 BUILD = clusters.BIN.parent
@@ -108,6 +109,15 @@ def test_the_example(programs, cluster):
 
 def test_calls(programs, cluster):
     done = run(programs / "consumer", "calls", cluster.layout.broker["listen"])
+    assert done.returncode == 0, done.stderr
+
+
+def test_calls_over_curve(programs, start_cluster, tmp_path):
+    keys = Keyring(tmp_path / "keys")
+    security = keys.security(consumer={"read": ["*"], "write": ["*"]})
+    cluster = start_cluster([shard("s1", "*")], [proxy("p1", ["native"])], security=security)
+    pair = keys.secret("consumer"), keys.public(SERVER)
+    done = run(programs / "consumer", "calls", cluster.broker_endpoint, *pair)
     assert done.returncode == 0, done.stderr
 
 

@@ -2,45 +2,29 @@
 
 import json
 import shutil
-import subprocess
-import urllib.parse
 
 import pytest
 import yaml
 
-from cluster import die_with_parent
 from clusterfile import proxy, shard
+from prometheus import Prometheus
 from scrape import get
-from waiting import eventually, seconds
+from waiting import eventually
 
 
 @pytest.fixture
 def prometheus(cluster, tmp_path, ports):
-    """The address of a Prometheus that knows nothing but the broker's /api/v1/sd."""
+    """A Prometheus that knows nothing but the broker's /api/v1/sd."""
     if not shutil.which("prometheus"):
         pytest.skip("prometheus is not installed")
-    address = f"127.0.0.1:{ports.take()}"
     config = tmp_path / "prometheus.yml"
     discovery = {"url": f"http://{cluster.layout.broker_http}/api/v1/sd", "refresh_interval": "1s"}
     job = {"job_name": "canopy", "http_sd_configs": [discovery]}
     timing = {"scrape_interval": "500ms", "scrape_timeout": "500ms"}
     config.write_text(yaml.safe_dump({"global": timing, "scrape_configs": [job]}))
-    with open(tmp_path / "prometheus.log", "wb") as log:
-        running = subprocess.Popen(
-            [
-                "prometheus",
-                f"--config.file={config}",
-                f"--storage.tsdb.path={tmp_path}/tsdb",
-                f"--web.listen-address={address}",
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            preexec_fn=die_with_parent,
-        )
-    eventually(lambda: get(address, "/-/ready")[0] == 200, "Prometheus is ready", 30)
-    yield address
-    running.terminate()
-    running.wait(seconds(20))
+    running = Prometheus(tmp_path, config, ports)
+    yield running
+    running.stop()
 
 
 @pytest.fixture
@@ -69,12 +53,7 @@ def test_discovers_and_answers(cluster, prometheus, flock):
     client.put(b"/results/k", b"v")
     flock.agree({b"/results/k": b"v"})
 
-    def ask(query):
-        path = "/api/v1/query?" + urllib.parse.urlencode({"query": query})
-        status, body = get(prometheus, path)
-        assert status == 200, body
-        return json.loads(body)["data"]["result"]
-
+    ask = prometheus.ask
     eventually(lambda: len(ask("up == 1")) == 5, "all five processes are up", 30)
     assert not ask("up == 0")
     names = {"results", "rest", "p1", "p2"}

@@ -10,17 +10,18 @@ import sys
 import tempfile
 
 # Lowest floor first. A folder may include itself, what is named here, and nothing else.
-CORE = ["core/base", "core/keyspace", "core/wire", "core/cluster", "core/config", "core/metrics", "core/net",
+CORE = ["core/base", "core/keyspace", "core/access", "core/wire", "core/cluster", "core/config", "core/metrics", "core/net",
         "core/coordination"]
 MAY_INCLUDE = {
     "core/base": [],
     "core/keyspace": ["core/base"],
+    "core/access": ["core/base", "core/keyspace"],
     "core/wire": ["core/base", "core/keyspace"],
-    "core/config": ["core/base", "core/keyspace"],
+    "core/config": ["core/base", "core/keyspace", "core/access"],
     "core/metrics": ["core/base"],
-    "core/net": ["core/base"],
+    "core/net": ["core/base", "core/access"],
     "core/cluster": ["core/base", "core/keyspace", "core/wire"],
-    "core/coordination": ["core/base", "core/keyspace", "core/wire", "core/cluster", "core/net"],
+    "core/coordination": ["core/base", "core/keyspace", "core/access", "core/wire", "core/cluster", "core/net"],
     "shard": CORE,
     "proxy": CORE,
     "broker": CORE,
@@ -41,6 +42,7 @@ OWNERS = {
     r"prometheus/": ["core/metrics"],
     r"(CivetServer|civetweb)\.h": ["core/metrics"],
     r"spdlog/": ["core/base"],
+    r"systemd/": ["core/net"],
     r"lmdb\.h": ["shard"],
     r"msgpack(\.hpp|/)": ["core/wire", "core/coordination"],
     r"nlohmann/": ["core/coordination", "core/metrics", "broker", "loadtest"],
@@ -48,7 +50,7 @@ OWNERS = {
 }
 
 # Pure logic knows no socket, file, clock or thread.
-PURE = ["core/keyspace", "core/wire", "core/cluster"]
+PURE = ["core/keyspace", "core/access", "core/wire", "core/cluster"]
 IMPURE = re.compile(r"(thread|mutex|shared_mutex|condition_variable|future|atomic|fstream|iostream|filesystem"
                     r"|sys/.*|netinet/.*|arpa/.*|unistd\.h|fcntl\.h|poll\.h|time\.h|core/base/log\.h)$")
 

@@ -1,6 +1,7 @@
 // A program that uses the installed library, and only that. Says what fails, and exits with 1.
 //
 //   consumer calls BROKER      everything that a client can do, once
+//   consumer calls BROKER OWN_KEY SERVER_KEY       the same, with keys
 //   consumer alone             what it does without a cluster
 //   consumer endure BROKER     writes and watches until a line comes on stdin; then all must be
 //   exact
@@ -154,15 +155,36 @@ void watches(canopy::Client& client) {
   ERROR_OF(never.wait_synced());
 }
 
-int calls(const std::string& broker) {
-  canopy::Client client({.brokers = {broker}});
+int calls(const canopy::Options& options) {
+  canopy::Client client(options);
   writes_and_reads(client);
   calls_without_waiting(client);
   watches(client);
   return 0;
 }
 
+void refuses_what_is_no_key() {
+  const std::string key(40, 'k');
+  for (const canopy::Options& options :
+       {canopy::Options{.server_key = key}, canopy::Options{.public_key = key, .secret_key = key},
+        canopy::Options{.server_key = key, .public_key = key, .secret_key = key + "k"},
+        canopy::Options{.server_key = key, .public_key = "~" + key.substr(1), .secret_key = key}}) {
+    try {
+      canopy::Client client(options);
+      fail(__LINE__, "no keys");
+    } catch (const std::invalid_argument&) {
+    }
+  }
+  try {
+    canopy::Options().use_keys("/nowhere/a.key_secret", key);
+    fail(__LINE__, "no file");
+  } catch (const std::invalid_argument& error) {
+    CHECK(std::string(error.what()).find("/nowhere/a.key_secret") != std::string::npos);
+  }
+}
+
 int alone() {
+  refuses_what_is_no_key();
   try {
     canopy::Client client({.brokers = {"nowhere"}});
     fail(__LINE__, "no endpoint");
@@ -263,7 +285,10 @@ int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   try {
     if (arguments.size() == 1 && arguments[0] == "alone") return alone();
-    if (arguments.size() == 2 && arguments[0] == "calls") return calls(arguments[1]);
+    if (arguments.size() == 2 && arguments[0] == "calls") return calls({.brokers = {arguments[1]}});
+    if (arguments.size() == 4 && arguments[0] == "calls") {
+      return calls(canopy::Options{.brokers = {arguments[1]}}.use_keys(arguments[2], arguments[3]));
+    }
     if (arguments.size() == 2 && arguments[0] == "endure") return endure(arguments[1]);
   } catch (const std::exception& error) {
     fail(0, error.what());

@@ -25,14 +25,14 @@ using ::testing::HasSubstr;
 class NodeTest : public ::testing::Test {
  protected:
   NodeTest() {
-    cluster_.broker.listen = "tcp://127.0.0.1:*";
-    cluster_.broker.http = "127.0.0.1:0";
-    cluster_.broker.supervise = false;
-    cluster_.broker.lease = milliseconds(500);
-    cluster_.shards = {{.name = "rest", .partitions = {{.subtree = ""}}}};
-    cluster_.proxies = {{.name = "p1"}};
-    auto node =
-        Node::start(cluster_, "/nowhere", loop_, [this](const auto& text) { said_ += text; });
+    config::Cluster& cluster = start_.cluster;
+    cluster.broker.listen = "tcp://127.0.0.1:*";
+    cluster.broker.http = "127.0.0.1:0";
+    cluster.broker.supervise = false;
+    cluster.broker.lease = milliseconds(500);
+    cluster.shards = {{.name = "rest", .partitions = {{.subtree = ""}}}};
+    cluster.proxies = {{.name = "p1"}};
+    auto node = Node::start(start_, "/nowhere", loop_, [this](const auto& text) { said_ += text; });
     EXPECT_TRUE(node) << node.error();
     node_ = std::move(*node);
   }
@@ -82,7 +82,7 @@ class NodeTest : public ::testing::Test {
   base::SystemClock clock_;
   net::Context context_;
   net::Loop loop_{clock_};
-  config::Cluster cluster_{.file = "/nowhere/cluster.yaml"};
+  config::Start start_{.cluster = {.file = "/nowhere/cluster.yaml"}, .name = "broker"};
   std::string said_;
   std::unique_ptr<Node> node_;
 };
@@ -120,7 +120,7 @@ TEST_F(NodeTest, ShowsWhoComesLeadsAndGoes) {
     return get("/metrics").find("canopy_lease_expirations_total 1") != std::string::npos;
   }));
   metrics = get("/metrics");
-  EXPECT_THAT(metrics, ::testing::Not(HasSubstr("canopy_partition_leader{")));
+  EXPECT_THAT(metrics, HasSubstr(R"(canopy_partition_leader{partition="*",shard="rest"} 0)"));
   EXPECT_THAT(get("/readyz"), HasSubstr("shard/rest"));
 }
 
@@ -144,8 +144,8 @@ TEST_F(NodeTest, ReloadsAndStopsOnSignals) {
 }
 
 TEST_F(NodeTest, ASecondBrokerOnTheSameAddressIsRefused) {
-  config::Cluster second = cluster_;
-  second.broker.listen = node_->self().directory;
+  config::Start second = start_;
+  second.cluster.broker.listen = node_->self().directory;
   const auto node = Node::start(second, "/nowhere", loop_, [](const auto&) {});
   ASSERT_FALSE(node);
   EXPECT_THAT(node.error(), HasSubstr("is another broker running?"));

@@ -141,6 +141,27 @@ TEST_F(TopologyTest, TargetsAreReachableAndStayWhenDown) {
     {"targets":["h:2"],"labels":{"role":"proxy","name":"p2"}}])"));
 }
 
+TEST_F(TopologyTest, MissesWhoIsDownUnlessItWasToldToStop) {
+  using Roll = std::map<std::pair<std::string, std::string>, bool>;
+  const std::pair<std::string, std::string> results{"shard", "results"}, rest{"shard", "rest"},
+      p1{"proxy", "p1"}, p2{"proxy", "p2"}, p9{"proxy", "p9"};
+  EXPECT_EQ(presence(cluster_, members_, {}),
+            (Roll{{p1, false}, {p2, false}, {rest, false}, {results, false}}));
+  announce_all();
+  announce(ProxyMember{.name = "p9", .http = "h:9", .state = "draining"});
+  EXPECT_EQ(presence(cluster_, members_, {}),
+            (Roll{{p1, true}, {p2, true}, {p9, true}, {rest, true}, {results, true}}));
+  for (const char* name : {"p1", "p9"}) {
+    EXPECT_TRUE(members_.apply({std::string("proxies/") + name, std::nullopt, 2}));
+  }
+  EXPECT_TRUE(members_.lose("p9"));
+  EXPECT_EQ(presence(cluster_, members_, {"p1", "p2"}),
+            (Roll{{p2, true}, {p9, false}, {rest, true}, {results, true}}));
+  EXPECT_THAT(targets_json(cluster_, members_, self_), HasSubstr("box:8561"));
+  EXPECT_THAT(targets_json(cluster_, members_, self_, {"p1"}),
+              ::testing::Not(HasSubstr("box:8561")));
+}
+
 TEST_F(TopologyTest, ReadinessNamesWhatIsMissing) {
   EXPECT_EQ(failing().size(), 4U);
   announce_all();
@@ -177,7 +198,7 @@ TEST_F(TopologyTest, TheWelcomeTellsWhereToGo) {
   EXPECT_THAT(text, HasSubstr("ask the broker at tcp://127.0.0.1:5550"));
   EXPECT_THAT(text, HasSubstr("results  /results/ (disk)"));
   EXPECT_THAT(text, HasSubstr("rest     * (memory)"));
-  EXPECT_THAT(text, HasSubstr("http://0.0.0.0:8550/api/v1/topology"));
+  EXPECT_THAT(text, HasSubstr("http://0.0.0.0:8550/ "));
   EXPECT_THAT(text, ::testing::Not(HasSubstr(" \n")));
 }
 

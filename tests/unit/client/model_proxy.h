@@ -45,7 +45,7 @@ class Proxy {
 
   void subscribe(std::string_view topic) {
     const auto subscription = native::parse_topic(topic);
-    if (!subscription) return;
+    if (!subscription || refuse == wire::Fault::forbidden) return;
     streams_[std::string(topic)] = new_stream(*subscription);
     if (silent_streams) return;
     send_batch(streams_[std::string(topic)], {}, true);

@@ -313,6 +313,31 @@ TEST_F(WatchTest, AFinalRefusalEndsTheWatch) {
   EXPECT_EQ(world.linked().fetches.size(), 1u);
 }
 
+TEST_F(WatchTest, AForbiddenSubtreeIsSilentAndRefusedWhenAskedFor) {
+  World world;
+  world.proxy(0).refuse = wire::Fault::forbidden;
+  begin(world);
+  EXPECT_TRUE(world.linked().fetches.empty());
+  world.run(Watch::mute + 200ms);
+  EXPECT_EQ(world.refusals[w].number, static_cast<unsigned>(wire::Fault::forbidden));
+  world.run(10s);
+  EXPECT_EQ(world.linked().fetches.size(), 1u);
+  EXPECT_EQ(world.connected.size(), 1u) << "no other proxy is tried";
+}
+
+TEST_F(WatchTest, ASubscriptionThatStaysUnseenIsAskedForNowAndThen) {
+  World world;
+  begin(world);
+  world.deliver_stream();
+  world.linked().refuse = wire::Fault::not_subscribed;
+  for (int i = 0; i < 25; ++i) {  // without heartbeats
+    world.clock.advance(100ms);
+    world.session->tick(world.now());
+    world.settle();
+  }
+  EXPECT_EQ(world.linked().fetches.size(), 2u);
+}
+
 TEST_F(WatchTest, WhatIsNoSubtreeIsRefusedAtOnce) {
   World world;
   world.watch(w, "bad\nkey");

@@ -56,6 +56,14 @@ TEST(Options, NativeIsADialect) {
   EXPECT_FALSE(parse({})->publishers);
 }
 
+TEST(Options, KeysAreTakenTogether) {
+  const auto options = parse({"--key", "a.key_secret", "--server-key", "c.key", "--compare"});
+  ASSERT_TRUE(options.ok()) << options.error();
+  EXPECT_EQ(options->key, "a.key_secret");
+  EXPECT_EQ(options->server_key, "c.key");
+  EXPECT_TRUE(parse({"--curve", "--dialect", "native"})->curve);
+}
+
 TEST(Options, AScenarioSetsDefaultsThatOthersOverride) {
   const auto options = parse({"--period", "40", "--scenario", "fanout-5-1000-5-250K"});
   ASSERT_TRUE(options.ok()) << options.error();
@@ -105,6 +113,11 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{"--window", "1", "--keys", "/a/%i"}, "--window"},
         Mistake{{"--keys-loaded", "1", "--baseline"}, "--keys-loaded"},
         Mistake{{"--baseline", "--dialect", "native"}, "kvsimple"},
+        Mistake{{"--key", "k"}, "--server-key"}, Mistake{{"--server-key", "k"}, "--key"},
+        Mistake{{"--baseline", "--key", "k", "--server-key", "s"}, "--key"},
+        Mistake{{"--curve", "--key", "k", "--server-key", "s"}, "--curve"},
+        Mistake{{"--curve", "--baseline"}, "--curve"}, Mistake{{"--curve", "--compare"}, "--curve"},
+        Mistake{{"--curve", "--proxy", "tcp://h:1"}, "--curve"},
         Mistake{{"--json", "-", "--csv", "-"}, "--csv"}));
 
 }  // namespace

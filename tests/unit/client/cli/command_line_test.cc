@@ -13,14 +13,14 @@ using testing::HasSubstr;
 using testing::StartsWith;
 using Words = std::vector<std::string>;
 
-Command command(const Words& words, const std::string& broker_variable = "") {
-  const auto line = parse_command_line(words, broker_variable);
+Command command(const Words& words, const Environment& environment = {}) {
+  const auto line = parse_command_line(words, environment);
   if (const auto* parting = std::get_if<Parting>(&line)) ADD_FAILURE() << parting->text;
   return std::holds_alternative<Command>(line) ? std::get<Command>(line) : Command{};
 }
 
-Parting parting(const Words& words, const std::string& broker_variable = "") {
-  const auto line = parse_command_line(words, broker_variable);
+Parting parting(const Words& words, const Environment& environment = {}) {
+  const auto line = parse_command_line(words, environment);
   EXPECT_TRUE(std::holds_alternative<Parting>(line)) << "taken";
   return std::holds_alternative<Parting>(line) ? std::get<Parting>(line) : Parting{};
 }
@@ -30,7 +30,7 @@ TEST(CommandLine, DefaultsStand) {
   EXPECT_EQ(get.action, Action::get);
   EXPECT_EQ(get.subject, "/a");
   EXPECT_EQ(get.timeout, 5s);
-  EXPECT_THAT(get.brokers, ElementsAre("tcp://127.0.0.1:5550"));
+  EXPECT_THAT(get.cluster.brokers, ElementsAre("tcp://127.0.0.1:5550"));
   EXPECT_FALSE(get.json);
 }
 
@@ -61,7 +61,7 @@ TEST(CommandLine, AStarIsTheRootOnlyWhereASubtreeIsMeant) {
 
 TEST(CommandLine, OptionsMayStandAnywhere) {
   const Command put = command({"--broker", "tcp://h:1", "put", "--ttl=2m", "/a", "v"});
-  EXPECT_THAT(put.brokers, ElementsAre("tcp://h:1"));
+  EXPECT_THAT(put.cluster.brokers, ElementsAre("tcp://h:1"));
   EXPECT_EQ(put.ttl, 2min);
   EXPECT_EQ(put.value, "v");
 }
@@ -74,16 +74,36 @@ TEST(CommandLine, ValuesMayBeAnything) {
 }
 
 TEST(CommandLine, TheFlagGoesBeforeTheVariable) {
-  EXPECT_THAT(command({"status"}, "tcp://h:1,tcp://h:2").brokers,
+  EXPECT_THAT(command({"status"}, {.broker = "tcp://h:1,tcp://h:2"}).cluster.brokers,
               ElementsAre("tcp://h:1", "tcp://h:2"));
-  EXPECT_THAT(command({"status", "--broker", "tcp://h:3"}, "tcp://h:1").brokers,
+  EXPECT_THAT(command({"status", "--broker", "tcp://h:3"}, {.broker = "tcp://h:1"}).cluster.brokers,
               ElementsAre("tcp://h:3"));
+}
+
+TEST(CommandLine, KeysComeInPairs) {
+  EXPECT_EQ(command({"get", "/a"}).own_key, "");
+  const Command flags = command({"get", "/a", "--key", "a.key_secret", "--server-key", "c.key"},
+                                {.key = "b", .server_key = "d"});
+  EXPECT_EQ(flags.own_key, "a.key_secret");
+  EXPECT_EQ(flags.server_key, "c.key");
+  const Command mixed = command({"drain", "p1", "--key", "a"}, {.key = "b", .server_key = "d"});
+  EXPECT_EQ(mixed.own_key, "a");
+  EXPECT_EQ(mixed.server_key, "d");
+}
+
+TEST(CommandLine, KeygenAsksNoCluster) {
+  const Command here = command({"keygen", "alice"}, {.broker = "nowhere", .key = "b"});
+  EXPECT_EQ(here.action, Action::keygen);
+  EXPECT_EQ(here.subject, "alice");
+  EXPECT_EQ(here.directory, ".");
+  EXPECT_EQ(command({"keygen", "a-B_9.x", "--directory", "keys"}).directory, "keys");
+  EXPECT_THAT(parting({"keygen", "-h"}).text, testing::Not(HasSubstr("--broker")));
 }
 
 TEST(CommandLine, HelpIsAskedForOfAllOrOfOne) {
   const Parting all = parting({"--help"});
   EXPECT_EQ(all.exit, Exit::ok);
-  for (const char* name : {"put", "get", "delete", "list", "watch", "status", "drain"}) {
+  for (const char* name : {"put", "get", "delete", "list", "watch", "status", "drain", "keygen"}) {
     EXPECT_THAT(all.text, HasSubstr(std::string("\n  ") + name + " "));
     const Parting one = parting({name, "--help"});
     EXPECT_EQ(one.exit, Exit::ok);
@@ -97,13 +117,13 @@ TEST(CommandLine, HelpIsAskedForOfAllOrOfOne) {
 struct Mistake {
   Words words;
   const char* named;  // what the one line must mention
-  const char* broker_variable = "";
+  Environment environment{};
 };
 
 class Mistakes : public testing::TestWithParam<Mistake> {};
 
 TEST_P(Mistakes, AreRefusedInOneLineThatNamesThem) {
-  const Parting refusal = parting(GetParam().words, GetParam().broker_variable);
+  const Parting refusal = parting(GetParam().words, GetParam().environment);
   EXPECT_EQ(refusal.exit, Exit::wrong_usage);
   EXPECT_THAT(refusal.text, StartsWith("canopy: "));
   EXPECT_THAT(refusal.text, HasSubstr(GetParam().named));
@@ -133,8 +153,17 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{{"get", "/a", "--broker", "h:1"}, "--broker: 'h:1'"},
                     Mistake{{"get", "/a", "--broker", "tcp://h:*"}, "port"},
                     Mistake{{"get", "/a", "--broker", ","}, "--broker"},
-                    Mistake{{"get", "/a"}, "CANOPY_BROKER: 'nowhere'", "nowhere"},
-                    Mistake{{"get", "/a", "--json", "--json"}, "json"}));
+                    Mistake{{"get", "/a"}, "CANOPY_BROKER: 'nowhere'", {.broker = "nowhere"}},
+                    Mistake{{"get", "/a", "--json", "--json"}, "json"},
+                    Mistake{{"get", "/a", "--key", "k"}, "--server-key"},
+                    Mistake{{"get", "/a", "--server-key", "k"}, "--key"},
+                    Mistake{{"get", "/a"}, "CANOPY_KEY", {.key = "k"}},
+                    Mistake{{"get", "/a"}, "CANOPY_SERVER_KEY", {.server_key = "k"}},
+                    Mistake{{"keygen"}, "NAME is missing"}, Mistake{{"keygen", "../a"}, "'../a'"},
+                    Mistake{{"keygen", ""}, "''"}, Mistake{{"keygen", ".a"}, "'.a'"},
+                    Mistake{{"keygen", std::string(64, 'a')}, "1-63"},
+                    Mistake{{"keygen", "a", "--timeout", "5s"}, "--timeout"},
+                    Mistake{{"get", "/a", "--directory", "d"}, "--directory"}));
 
 }  // namespace
 }  // namespace canopy::client::cli

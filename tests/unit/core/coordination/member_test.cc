@@ -40,6 +40,25 @@ TEST(MemberTest, AProxyComesBackWhole) {
   EXPECT_EQ(parsed->clients, 7U);
 }
 
+TEST(MemberTest, VitalsComeBackWhole) {
+  const Vitals vitals{.name = "p1",
+                      .fds = 1,
+                      .max_fds = 2,
+                      .clients = 3,
+                      .drops = 4,
+                      .revisions = {{"*", 5}},
+                      .uptime_ms = 6,
+                      .updates = 7,
+                      .deliveries = 8,
+                      .delivered_bytes = 9,
+                      .flush_interval_us = 10};
+  const auto parsed = parse_vitals(to_json(vitals));
+  ASSERT_TRUE(parsed) << parsed.error();
+  EXPECT_EQ(to_json(*parsed), to_json(vitals));
+  EXPECT_EQ(parsed->deliveries, 8U);
+  EXPECT_EQ(parsed->flush_interval_us, 10U);
+}
+
 TEST(MemberTest, UnknownFieldsAreLeftAlone) {
   const auto parsed = parse_proxy_member(R"({"name":"p1","colour":"blue","native":{"a":[1]}})");
   ASSERT_TRUE(parsed) << parsed.error();

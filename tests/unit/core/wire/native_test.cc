@@ -241,6 +241,13 @@ TEST(NativeBroker, FieldsArriveInTheirPlaces) {
   EXPECT_EQ(std::get<Directory>(request).prefix, "proxies/");
   const auto drain = decode_to_broker(encode(Drain{.request = 4, .name = "p1"}));
   EXPECT_EQ(std::get<Drain>(std::get<ToBroker>(drain)).name, "p1");
+  const auto reload = decode_to_broker(encode(Reload{.request = 5}));
+  EXPECT_EQ(std::get<Reload>(std::get<ToBroker>(reload)).request, 5u);
+  const auto reloaded =
+      decode_from_broker(encode(Reloaded{.request = 5, .settings = {"log_level", "x"}}));
+  ASSERT_TRUE(reloaded);
+  EXPECT_EQ(std::get<Reloaded>(*reloaded).request, 5u);
+  EXPECT_EQ(std::get<Reloaded>(*reloaded).settings, (std::vector<std::string>{"log_level", "x"}));
   const auto members = decode_from_broker(encode(Members{.request = 3, .members = {{"k", "v"}}}));
   ASSERT_TRUE(members);
   EXPECT_EQ(std::get<Members>(*members).members, (decltype(Members::members){{"k", "v"}}));

@@ -7,15 +7,19 @@
 
 #include "core/base/result.h"
 
-namespace canopy::loadtest {
+namespace canopy::metrics {
 
 struct HttpResponse {
   int status = 0;
   std::string body{};
 };
 
+// Where this machine reaches a process of its own that is bound to `bound` (HOST:PORT), perhaps on
+// every interface.
+std::string local_address(const std::string& bound);
+
 // `address` is HOST:PORT.
 base::Result<HttpResponse> http_get(const std::string& address, const std::string& path,
                                     std::chrono::milliseconds timeout = std::chrono::seconds(3));
 
-}  // namespace canopy::loadtest
+}  // namespace canopy::metrics

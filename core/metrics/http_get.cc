@@ -1,4 +1,4 @@
-#include "loadtest/http_get.h"
+#include "core/metrics/http_get.h"
 
 #include <netdb.h>
 #include <sys/socket.h>
@@ -11,7 +11,7 @@
 #include <cstring>
 #include <memory>
 
-namespace canopy::loadtest {
+namespace canopy::metrics {
 namespace {
 
 constexpr std::size_t max_response_bytes = std::size_t{8} << 20;
@@ -33,8 +33,9 @@ base::Status connect_to(const std::string& address, std::chrono::milliseconds ti
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  const int failure = getaddrinfo(address.substr(0, colon).c_str(),
-                                  address.substr(colon + 1).c_str(), &hints, &found);
+  std::string host = address.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  const int failure = getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &hints, &found);
   if (failure != 0) return base::Error{address + ": " + gai_strerror(failure)};
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> addresses(found, &freeaddrinfo);
 
@@ -55,6 +56,14 @@ base::Status connect_to(const std::string& address, std::chrono::milliseconds ti
 }
 
 }  // namespace
+
+std::string local_address(const std::string& bound) {
+  const auto colon = bound.rfind(':');
+  const std::string host = bound.substr(0, colon);
+  if (host == "*" || host == "0.0.0.0") return "127.0.0.1" + bound.substr(colon);
+  if (host == "[::]") return "[::1]" + bound.substr(colon);
+  return bound;
+}
 
 base::Result<HttpResponse> http_get(const std::string& address, const std::string& path,
                                     std::chrono::milliseconds timeout) {
@@ -87,4 +96,4 @@ base::Result<HttpResponse> http_get(const std::string& address, const std::strin
   return HttpResponse{.status = std::atoi(response.c_str() + 9), .body = response.substr(body + 4)};
 }
 
-}  // namespace canopy::loadtest
+}  // namespace canopy::metrics

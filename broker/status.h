@@ -1,0 +1,29 @@
+// What the status page shows: the topology, and how each process is doing. Pure.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include "broker/topology.h"
+#include "broker/vitals.h"
+
+namespace canopy::broker {
+
+// The broker's own state at `now`.
+struct Moment {
+  base::TimePoint now{};
+  base::TimePoint started{};
+  std::uint64_t fds = 0;
+  std::uint64_t max_fds = 0;
+  bool stopping = false;
+  std::set<std::string> drained{};  // proxies that were asked to drain, and stay away
+};
+
+// As topology_json() has it, and of each process what docs/operations.md says ("Status page"). What
+// is not known is null. Revisions are split into epoch and counter: JavaScript's numbers have 53
+// bits.
+std::string status_json(const config::Cluster& cluster, const Members& members, const Self& self,
+                        const VitalsBook& vitals, const Moment& moment);
+
+}  // namespace canopy::broker

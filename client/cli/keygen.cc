@@ -1,0 +1,35 @@
+#include "client/cli/keygen.h"
+
+#include <filesystem>
+
+#include "client/cli/output.h"
+#include "core/config/key_file.h"
+#include "core/net/socket.h"
+
+namespace canopy::client::cli {
+namespace {
+
+Exit fail(const std::string& why) {
+  complain(why);
+  return Exit::broken;
+}
+
+}  // namespace
+
+Exit keygen(const Command& command) {
+  std::error_code failed;
+  std::filesystem::create_directories(command.directory, failed);
+  if (failed) return fail(command.directory + ": " + failed.message());
+  const auto written =
+      config::write_key_files(command.directory, command.subject, net::make_key_pair());
+  if (!written) return fail(written.error());
+  const std::string path = (std::filesystem::path(command.directory) / command.subject).string();
+  const auto printed =
+      print(path + ".key_secret  for " + command.subject +
+            " alone: `server_key` in the file of a cluster, --key of a client\n" + path +
+            ".key         for the others: `public_key` of a client in that file, --server-key of a "
+            "cluster\n");
+  return printed ? Exit::ok : fail(printed.error());
+}
+
+}  // namespace canopy::client::cli

@@ -1,0 +1,24 @@
+#include "client/cli/refusal.h"
+
+#include "client/cli/text.h"
+#include "core/wire/fault.h"
+
+namespace canopy::client::cli {
+
+std::string refusal_text(Action action, unsigned fault, const std::string& text) {
+  if (fault != static_cast<unsigned>(wire::Fault::forbidden)) return escaped(text);
+  switch (action) {
+    case Action::put:
+    case Action::erase: return "forbidden: this key may not write it";
+    case Action::get:
+    case Action::list:
+    case Action::watch: return "forbidden: this key may not read it";
+    case Action::drain:
+    case Action::reload: return "forbidden: this key is not an admin's";
+    case Action::status:
+    case Action::keygen: break;
+  }
+  return "forbidden";
+}
+
+}  // namespace canopy::client::cli

@@ -1,0 +1,26 @@
+// Key files in the format of ZeroMQ's certificates (ZPL, RFC 4), as czmq and pyzmq's zmq.auth
+// read and write it: NAME.key holds a public key, NAME.key_secret both.
+//
+// A secret is never logged and stands in no error.
+#pragma once
+
+#include <string>
+
+#include "core/access/keys.h"
+#include "core/base/result.h"
+
+namespace canopy::config {
+
+// Of either file.
+base::Result<std::string> read_public_key(const std::string& path);
+// As users give it: the path of such a file, or the key itself. A path may happen to look like a
+// key: where there is a file, that is meant.
+base::Result<std::string> public_key_of(const std::string& text);
+// Refuses a file that others than its owner may read or write.
+base::Result<access::KeyPair> read_key_pair(const std::string& path);
+// Writes DIRECTORY/NAME.key and, readable by its owner alone, DIRECTORY/NAME.key_secret; refuses to
+// overwrite either.
+base::Status write_key_files(const std::string& directory, const std::string& name,
+                             const access::KeyPair& pair);
+
+}  // namespace canopy::config

@@ -1,0 +1,40 @@
+// What the service manager (systemd) is told of this process: that it is ready, that its loop
+// turns, what it does, that it stops. See sd_notify(3). Without one ($NOTIFY_SOCKET is not set)
+// nothing is said. Belongs to its loop.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "core/net/loop.h"
+
+namespace canopy::net {
+
+class Service {
+ public:
+  // One short line for `systemctl status`, such as "12 of 300 clients".
+  using Summary = std::function<std::string()>;
+
+  // Says that the process is ready, which it must be; from now on tells its summary whenever that
+  // has changed, and beats for the manager's watchdog if that is on ($WATCHDOG_USEC).
+  Service(Loop& loop, Summary summary);
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  // Does `work` as a reload, of which the manager waits for the end.
+  void reload(const std::function<void()>& work);
+  // Once the process has begun to stop.
+  void stopping();
+
+ private:
+  void tell_summary();
+
+  Loop& loop_;
+  Summary summary_;
+  std::string told_{};
+  Loop::TimerId summary_timer_ = 0;
+  Loop::TimerId watchdog_timer_ = 0;
+};
+
+}  // namespace canopy::net

@@ -1,0 +1,57 @@
+#include "proxy/guarded_topics.h"
+
+#include <string>
+
+namespace canopy::proxy {
+
+void GuardedTopics::read(net::Message& message, int most) {
+  for (int i = 0; i < most; ++i) {
+    if (!listener_.socket.receive(message)) {
+      misaligned_ = false;
+      return;
+    }
+    owner_.look();
+    take(message);
+  }
+}
+
+void GuardedTopics::take(const net::Message& message) {
+  const std::string_view event = message[0];
+  if (message.size() != 1 || event.empty() || event.front() > 1 || event.front() < 0) {
+    misaligned_ = true;
+    owner_.reject("malformed");
+    return cut_off(message);
+  }
+  if (message.source_fd() < 0) return;  // libzmq, of a connection that is gone
+  if (misaligned_) return cut_off(message);
+  Peers::Peer* const peer = listener_.peers.meet(message, listener_.monitor);
+  if (peer == nullptr) return;
+  const std::string topic(event.substr(1));
+  if (event.front() == 0) {
+    if (peer->topics.erase(topic) == 0) return;
+    listener_.socket.end_subscription(topic);
+    return owner_.end(topic);
+  }
+  if (peer->topics.contains(topic)) return;
+  if (peer->topics.size() >= max_topics) return owner_.reject("too_many_streams");
+  if (!owner_.begin(topic, message)) return;
+  peer->topics.insert(topic);
+  listener_.socket.accept_subscription(topic);
+}
+
+// The first frame is that of the peer who began with it; the last may be of another, whose
+// subscription libzmq took for its continuation.
+void GuardedTopics::cut_off(const net::Message& message) {
+  for (const std::size_t frame : {std::size_t{0}, message.size() - 1}) {
+    const int fd = message.source_fd(frame);
+    if (listener_.monitor.carries(fd, message.sender(frame).connection)) net::Monitor::cut(fd);
+  }
+}
+
+void GuardedTopics::forget_gone() {
+  listener_.peers.forget_gone(listener_.monitor, [this](const Peers::Peer& peer) {
+    for (const std::string& topic : peer.topics) owner_.end(topic);
+  });
+}
+
+}  // namespace canopy::proxy

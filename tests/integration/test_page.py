@@ -1,0 +1,218 @@
+"""The status page in a real browser: it renders, follows the cluster without a reload, and asks nobody else."""
+
+import http.server
+import json
+import threading
+
+import pytest
+
+import browser as browsers
+import scrape
+from cluster import run_program
+from clusterfile import proxy, shard
+
+HOSTILE = "/<img src=x onerror=alert(1)>/"
+MANY = 100
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if not browsers.find():
+        pytest.skip("no Chromium: apt-get install chromium-headless-shell")
+    made = browsers.Browser(tmp_path_factory.mktemp("browser"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def shared(start_shared_cluster):
+    return start_shared_cluster(
+        [shard("results", "/results/", HOSTILE), shard("rest", "*")],
+        [proxy("p1"), proxy("p2", max_clients=7), proxy("a-proxy-with-a-rather-long-name")],
+    )
+
+
+def address(cluster):
+    return f"http://{cluster.layout.broker_http}/"
+
+
+def check(page, origin):
+    """Nothing to complain of for who reads it, and for who runs it."""
+    assert not page.complaints
+    assert not page.faults()
+    assert not [url for url in page.requests if not url.startswith((origin, "data:"))]
+
+
+def row_of(table, name):
+    """JavaScript: the words of a table's row."""
+    return (
+        f"([...document.querySelectorAll('#{table} tbody tr')].map(row => row.innerText)"
+        f".find(words => words.includes({json.dumps(name)})) || '')"
+    )
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", browsers.WIDTHS)
+def test_renders(shared, browser, tmp_path, width, dark):
+    page = browser.open(address(shared), browsers.WIDTHS[width], dark)
+    page.until("document.querySelector('#health.good')", "the page says that all is well")
+    assert "All 5 processes serve" in page.text("#health")
+    page.until(f"/\\d+ \\/ 1,024/.test({row_of('proxies', 'p2')})", "descriptors are shown")
+    for name in shared.names:
+        assert name in page.text("main")
+    assert HOSTILE in page.text("#partitions"), "a name from the file is text"
+    assert page.evaluate("document.images.length") == 0
+    assert page.evaluate("document.cookie") == ""
+    label = page.evaluate("document.querySelector('#picture svg').getAttribute('aria-label')")
+    assert label == "2 shards linked to 3 proxies"
+    assert page.evaluate("document.querySelectorAll('#picture .line').length") >= 3
+    page.screenshot(tmp_path / f"page-{width}.png")
+    check(page, address(shared))
+
+
+def test_policy_admits_its_own_script_alone(shared, browser):
+    page = browser.open(address(shared))
+    page.until("document.querySelector('#health.good')", "the page's own script runs")
+    added = "document.body.appendChild(Object.assign(document.createElement('script'), {text: 'window.foreign = 1'}))"
+    page.evaluate(f"{added} && 1")
+    page.turn()
+    assert page.evaluate("typeof foreign") == "undefined"
+    assert any("Content Security Policy" in each for each in page.complaints)
+
+
+def test_follows_what_happens(shared, browser, flock):
+    page = browser.open(address(shared))
+    page.until("document.querySelector('#health.good')", "the page is there")
+    client = flock.join("kvsimple", shared.triple("p2", "kvsimple"))
+    with flock.background():
+        page.until(f"/1 \\/ 7/.test({row_of('proxies', 'p2')})", "the client is shown")
+    for number in range(5):
+        client.put(b"/results/k", b"%d" % number)
+    with flock.background():
+        page.until(f"/\\b5\\b/.test({row_of('partitions', '/results/')})", "its five updates are shown")
+        page.until(f"/\\b1 of 3\\b/.test({row_of('partitions', '/results/')})", "who mirrors it is shown")
+    flock.leave(client)
+    page.until(f"/0 \\/ 7/.test({row_of('proxies', 'p2')})", "the client is gone from the page")
+    assert page.loads == 1, "without a reload"
+    check(page, address(shared))
+
+
+def test_shows_who_is_drained_and_who_is_down(start_cluster, browser):
+    cluster = start_cluster([shard("rest", "*")], [proxy("p1"), proxy("p2")])
+    page = browser.open(address(cluster))
+    page.until("document.querySelector('#health.good')", "all is well at first")
+    cluster.expect_end("p1")
+    asked = run_program("canopy", "--broker", cluster.broker_endpoint, "drain", "p1")
+    assert asked.returncode == 0, asked.stderr
+    page.until("document.querySelector('#health').innerText.includes('p1 is drained')", "p1 is drained")
+    assert page.evaluate("document.querySelectorAll('#picture .box.away').length") == 1
+    assert page.evaluate("document.querySelectorAll('#picture .line.gone').length") == 1
+    check(page, address(cluster))
+
+
+def test_a_lost_broker_is_told_and_found_again(start_cluster, browser):
+    cluster = start_cluster([shard("rest", "*")], [proxy("p1")], broker={"supervise": False})
+    page = browser.open(address(cluster))
+    page.until("document.querySelector('#health.good')", "all is well at first")
+    assert page.evaluate("document.querySelector('#lost').hidden")
+    cluster.kill_broker()
+    page.until("!document.querySelector('#lost').hidden", "the loss is told")
+    page.until("/Last seen [1-9]\\d* s ago/.test(document.querySelector('#lost').innerText)", "and since when")
+    assert "p1" in page.text("#proxies"), "what was last known stays"
+    assert not page.faults()
+    cluster.start_broker()
+    page.until("document.querySelector('#lost').hidden", "the broker is found again", 20)
+    page.until("document.querySelector('#health.good')", "all is well again", 20)
+    assert page.loads == 1, "without a reload"
+    cluster.wait_ready()
+
+
+# ---- clusters that would be too large to start, or too strange
+
+
+def process(name, **fields):
+    told = dict.fromkeys(("updates_per_s", "deliveries_per_s", "bytes_per_s", "drops_per_s"), 1234567.8)
+    return {
+        "name": name, "state": "ready", "fds": 900, "max_fds": 1024, "uptime_ms": 10**9, "silent_ms": 10,
+        "updates_total": 10**12, "deliveries_total": 10**12, "delivered_bytes_total": 10**15, "drops_total": 10**9,
+        "flush_interval_ms": 12.3, **told, **fields,
+    }  # fmt: skip
+
+
+def large(number):
+    revision = {"epoch": 2**24 - 1, "counter": 2**40 - 1}
+    proxies = [
+        process(f"proxy-{at}", clients=at % 301, max_clients=300, mirrors={"*": revision})
+        for at in range(number)
+    ]
+    parts = [{"subtree": "*", "state": "serving", "durability": "disk", "revision": revision}]
+    return {
+        "broker": process("broker", version="0.1.0"),
+        "shards": [process(f"shard-{at}", proxies=number, partitions=parts) for at in range(number // 10)],
+        "proxies": proxies,
+    }
+
+
+def strange():
+    """Names and states that no well-behaved process would announce."""
+    status = large(20)
+    for each, name in zip(status["proxies"], ["<img src=x onerror=alert(1)>", "constructor", "W" * 63, "__proto__"]):
+        each["name"] = name
+        each["state"] = name
+    status["proxies"][5].update(dict.fromkeys(("fds", "max_fds", "clients", "uptime_ms", "drops_total"), None))
+    status["shards"][0]["partitions"] = [{"subtree": "toString", "state": "failed: " + "x" * 200, "revision": None}]
+    return status
+
+
+@pytest.fixture
+def pretender(shared):
+    """pretender(status) -> an address where the page's own document is served, and beside it this status."""
+    connection = scrape.http.client.HTTPConnection(shared.layout.broker_http, timeout=5)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    headers, document = answer.headers, answer.read()
+    connection.close()
+    servers = []
+
+    def start(status):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            asked = 0
+
+            def do_GET(self):
+                is_page = self.path == "/"
+                Handler.asked += 1
+                status["broker"]["uptime_ms"] = 1000 * Handler.asked
+                body = document if is_page else json.dumps(status).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", headers["Content-Type"] if is_page else "application/json")
+                self.send_header("Content-Security-Policy", headers["Content-Security-Policy"])
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("width", browsers.WIDTHS)
+@pytest.mark.parametrize("kind", ["many", "strange", "empty"])
+def test_any_cluster_is_readable(pretender, browser, kind, width):
+    status = {"many": lambda: large(MANY), "strange": strange, "empty": lambda: large(0)}[kind]()
+    origin = pretender(status)
+    page = browser.open(origin, browsers.WIDTHS[width])
+    page.until("document.querySelectorAll('#tiles li').length === 6", "the page is filled")
+    page.until("performance.getEntriesByType('resource').length > 2", "it has been brought up to date")
+    assert page.evaluate("document.querySelectorAll('#picture .proxy').length") == len(status["proxies"])
+    assert page.evaluate("document.querySelectorAll('#proxies tbody tr').length") == max(len(status["proxies"]), 1)
+    assert page.evaluate("document.images.length") == 0
+    check(page, origin)

@@ -1,0 +1,57 @@
+#include "core/config/changes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+
+namespace canopy::config {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+Cluster parse(const std::string& text) {
+  auto cluster = parse_cluster(text, "c.yaml");
+  EXPECT_TRUE(cluster) << cluster.error();
+  return *cluster;
+}
+
+const std::string two_proxies =
+    "shards: [{name: s1, partitions: [{subtree: '*'}, {subtree: /a/}]}]\n"
+    "proxies: [{name: p1, native: 'tcp://127.0.0.1:1000'}, {name: p2}]\n";
+
+TEST(Changes, AreNoneBetweenAFileAndItself) {
+  EXPECT_EQ(changes(parse(two_proxies), parse(two_proxies)), Changes{});
+}
+
+TEST(Changes, TellWhatARunningProcessCanTakeOnFromWhatTakesARestart) {
+  const auto found = changes(
+      parse(two_proxies),
+      parse("log_level: debug\n"
+            "log_format: json\n"
+            "broker: {drain_ms: 7, lease_ms: 700}\n"
+            "shards: [{name: s1, partitions: [{subtree: '*', retain: false}, {subtree: /b/}]}]\n"
+            "proxies: [{name: p1, max_clients: 7, max_linger_ms: 1, publish_share: 9,\n"
+            "           upstream_queue: 5, mirror_keep_ms: 3, stream_hwm: 2,\n"
+            "           native: 'tcp://127.0.0.1:2000'}, {name: p3}]\n"));
+  EXPECT_THAT(found.live, ElementsAre("log_level", "broker.drain_ms", "proxies.p1.max_clients",
+                                      "proxies.p1.max_linger_ms", "proxies.p1.publish_share",
+                                      "proxies.p1.upstream_queue", "proxies.p1.mirror_keep_ms",
+                                      "proxies.p3 (added)"));
+  EXPECT_THAT(found.fixed,
+              ElementsAre("log_format", "broker.lease_ms", "shards.s1.partitions.*.retain",
+                          "shards.s1.partitions./a/ (removed)", "shards.s1.partitions./b/ (added)",
+                          "proxies.p1.native", "proxies.p1.stream_hwm", "proxies.p2 (removed)"));
+}
+
+TEST(Changes, OfOrderAloneAreNone) {
+  const auto found =
+      changes(parse(two_proxies),
+              parse("proxies: [{name: p2}, {name: p1, native: 'tcp://127.0.0.1:1000'}]\n"
+                    "shards: [{partitions: [{subtree: /a/}, {subtree: '*'}], name: s1}]\n"));
+  EXPECT_THAT(found.live, IsEmpty());
+  EXPECT_THAT(found.fixed, IsEmpty());
+}
+
+}  // namespace
+}  // namespace canopy::config
