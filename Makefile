@@ -13,7 +13,7 @@ PROGRAMS := canopy-broker canopy-shard canopy-proxy canopy-cli canopy-loadtest c
 SOURCES := $(wildcard core broker shard proxy client loadtest)
 CXX_FILES = $(shell find $(SOURCES) tests -name '*.h' -o -name '*.cc')
 
-.PHONY: help build run test loadtest bench micro check format asan tsan fuzz clean build-all configure
+.PHONY: help build run test deb image loadtest bench micro check format asan tsan fuzz clean build-all configure
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -28,6 +28,11 @@ test: build-all ## runs the unit tests, then the integration tests (ARGS='-k pro
 	@deploy/setup.sh --test
 	@ctest --test-dir build --output-on-failure -j $(JOBS)
 	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m pytest tests/integration -n 4 -q $(ARGS)
+
+deb: configure ## makes the Debian packages build/*.deb
+	@cmake --build build -j $(JOBS) --target $(PROGRAMS) canopy_package_files
+	@cd build && cpack >package.log || { cat package.log; exit 1; }
+	@rm -rf build/_CPack_Packages && ls build/*.deb
 
 loadtest: build ## compares the cluster with one process at up to 1,000 clients (ARGS=…)
 	@build/bin/canopy-loadtest --compare $(ARGS)
@@ -62,6 +67,10 @@ asan: ## runs every test under AddressSanitizer and UBSan
 tsan: ## runs every test under ThreadSanitizer
 	@deploy/setup.sh --build --test
 	@tests/sanitize.sh tsan $(ARGS)
+
+image: ## builds the images of docker-compose.yml, and what they are based on where that cannot be pulled
+	@deploy/base-image.sh
+	@$(or $(shell command -v docker-compose),docker compose) build
 
 fuzz: ## fuzzes every decoder of the network's bytes, each for SECONDS=60
 	@deploy/setup.sh --build --fuzz

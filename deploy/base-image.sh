@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Sees to it that the image which the Dockerfiles start from is here: pulls it, or, where no registry can be reached,
+# makes it from Debian's packages (a few minutes at most).
+#
+#   deploy/base-image.sh [PACKAGE...]      debian:bookworm-slim; BASE=… for another name, MIRROR=… for another mirror
+#
+# With packages named, the image is not pulled, and made with them in it.
+#
+# Does nothing when the image is here. Needs docker, and to make the image root or sudo.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+base=${BASE:-debian:bookworm-slim}
+mirror=()  # none: Debian's own, with its updates
+if [ -n "${MIRROR:-}" ]; then mirror=("$MIRROR"); fi
+
+if docker image inspect "$base" >/dev/null 2>&1; then
+  echo "base-image: $base is here"
+  exit 0
+fi
+if [ $# -eq 0 ]; then
+  echo "base-image: pulling $base"
+  if timeout 300 docker pull --quiet "$base" 2>/dev/null; then exit 0; fi
+  echo "base-image: no registry has it"
+fi
+
+echo "base-image: making $base from Debian's packages"
+deploy/setup.sh --image
+root=()
+if [ "$(id -u)" -ne 0 ]; then root=(sudo); fi
+# What the slim images leave out, this one leaves out too.
+options=("--include=$(IFS=,; echo "$*")")
+for path in doc man info locale groff lintian linda; do options+=("--dpkgopt=path-exclude=/usr/share/$path/*"); done
+"${root[@]}" mmdebstrap --quiet --variant=minbase --aptopt='APT::Install-Recommends "false"' "${options[@]}" \
+  --dpkgopt='path-include=/usr/share/doc/*/copyright' --dpkgopt='path-include=/usr/share/locale/locale.alias' \
+  bookworm - "${mirror[@]}" | docker import --change 'CMD ["bash"]' - "$base" >/dev/null
+echo "base-image: made $base, $(docker image inspect --format '{{.Size}}' "$base" | numfmt --to=iec)"
