@@ -71,13 +71,13 @@ struct Proxy {
   std::string advertise = {};  // host that clients connect to; empty: as bound
   HttpAddress http = "127.0.0.1:0";
   std::uint64_t nofile = 1024;
-  milliseconds max_linger{40};         // latency that gathering may add; 0 sends every update at once
-  int publish_share = 2;               // percent of a core that the flush interval aims at
-  int client_hwm = 100'000;            // updates queued per Clone client before it misses some
-  int stream_hwm = 1'000;              // batches queued per native client before it misses some
-  int stream_send_buffer = -1;         // kernel buffer per native client; -1 kernel default
-  int link_hwm = 10'000;               // batches queued from a shard before some are missed
-  int link_receive_buffer = -1;        // kernel buffer per shard in bytes; -1 kernel default
+  milliseconds max_linger{40};   // latency that gathering may add; 0 sends every update at once
+  int publish_share = 2;         // percent of a core that the flush interval aims at
+  int client_hwm = 100'000;      // updates queued per Clone client before it misses some
+  int stream_hwm = 1'000;        // batches queued per native client before it misses some
+  int stream_send_buffer = -1;   // kernel buffer per native client; -1 kernel default
+  int link_hwm = 10'000;         // batches queued from a shard before some are missed
+  int link_receive_buffer = -1;  // kernel buffer per shard in bytes; -1 kernel default
   std::uint64_t upstream_queue = 256;  // write messages (≤ 256 KiB each) waiting per shard
   std::uint64_t max_snapshots = 64;    // snapshots sent to clients at the same time
   milliseconds mirror_keep{60'000};    // how long an unused partition stays mirrored
@@ -101,7 +101,7 @@ struct Broker {
 
 // With it every connection is encrypted, and every peer known by its key.
 struct Security {
-  access::KeyPair server_key = {};            // of all processes of the cluster
+  access::KeyPair server_key = {};           // of all processes of the cluster
   std::vector<access::Client> clients = {};  // everything not granted here is denied
 
   bool operator==(const Security&) const = default;
@@ -132,8 +132,8 @@ base::Result<Cluster> read_cluster(const std::string& path);
 Endpoint next_port(const Endpoint& endpoint, int count);
 // What others connect to: `bound` with its host replaced by `advertise`, if that is not empty.
 Endpoint advertised(const Endpoint& bound, const std::string& advertise);
-// The same for HTTP, which moves only when it is bound to every interface: one bound to the loopback
-// is not reached elsewhere.
+// The same for HTTP, which moves only when it is bound to every interface: one bound to the
+// loopback is not reached elsewhere.
 HttpAddress advertised_http(const HttpAddress& bound, const std::string& advertise);
 
 }  // namespace canopy::config

@@ -51,9 +51,9 @@ base::Result<std::string> read_public_key(const std::string& path) {
   return read_field(path, "public-key");
 }
 
-base::Result<std::string> public_key_of(const std::string& text) {
-  if (access::is_key(text) && ::access(text.c_str(), F_OK) != 0) return text;
-  return read_public_key(text);
+base::Result<std::string> public_key_of(const std::string& text, const std::string& path) {
+  if (access::is_key(text) && ::access(path.c_str(), F_OK) != 0) return text;
+  return read_public_key(path);
 }
 
 base::Result<access::KeyPair> read_key_pair(const std::string& path) {

@@ -13,9 +13,12 @@ namespace canopy::config {
 
 // Of either file.
 base::Result<std::string> read_public_key(const std::string& path);
-// As users give it: the path of such a file, or the key itself. A path may happen to look like a
-// key: where there is a file, that is meant.
-base::Result<std::string> public_key_of(const std::string& text);
+// As users give it: such a file, found at `path`, or the key itself. A file's name may happen to
+// look like a key: where there is one, that is meant.
+base::Result<std::string> public_key_of(const std::string& text, const std::string& path);
+inline base::Result<std::string> public_key_of(const std::string& text) {
+  return public_key_of(text, text);
+}
 // Refuses a file that others than its owner may read or write.
 base::Result<access::KeyPair> read_key_pair(const std::string& path);
 // Writes DIRECTORY/NAME.key and, readable by its owner alone, DIRECTORY/NAME.key_secret; refuses to

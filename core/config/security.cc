@@ -54,7 +54,7 @@ Setting<access::Client> public_key() {
                            Claims&) -> base::Status {
     const auto value = as_text(node);
     if (!value) return place.error(value.error() + " (" + help + ")");
-    auto key = access::is_key(*value) ? value : read_public_key(beside(place, *value));
+    auto key = public_key_of(*value, beside(place, *value));
     if (!key) return place.error(key.error());
     client.public_key = std::move(*key);
     return {};

@@ -45,8 +45,11 @@ def programs(prefix, tmp_path_factory):
     sanitizers = cache("CANOPY_SANITIZE")
     flags = f"-fsanitize={sanitizers}" if sanitizers else ""
     source = clusters.REPOSITORY / "tests/package"
+    readme = (clusters.REPOSITORY / "README.md").read_text()
+    program = build.parent / "readme.cc"
+    program.write_text(readme.split("```cpp\n")[1].split("```")[0])
     cmake("-S", source, "-B", build, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}",
-          f"-DCMAKE_CXX_FLAGS={flags}", f"-DCMAKE_CXX_COMPILER={cache('CMAKE_CXX_COMPILER')}")  # fmt: skip
+          f"-DREADME_PROGRAM={program}", f"-DCMAKE_CXX_FLAGS={flags}", f"-DCMAKE_CXX_COMPILER={cache('CMAKE_CXX_COMPILER')}")  # fmt: skip
     cmake("--build", build)
     return build
 
