@@ -60,10 +60,11 @@ base::Result<Cluster> read_document(const std::string& text, const Place& top) {
   Claims claims;
   const base::Status status = read_section(YAML::Load(text), top, cluster_table(), cluster, claims);
   if (!status) return base::Error{status.error()};
-  const auto templates = std::ranges::stable_partition(
-      cluster.proxies, [](const Proxy& proxy) { return !proxy.name.ends_with('*'); });
-  cluster.proxy_templates.assign(templates.begin(), templates.end());
-  cluster.proxies.erase(templates.begin(), templates.end());
+  const auto templates =
+      std::stable_partition(cluster.proxies.begin(), cluster.proxies.end(),
+                            [](const Proxy& proxy) { return !proxy.name.ends_with('*'); });
+  cluster.proxy_templates.assign(templates, cluster.proxies.end());
+  cluster.proxies.erase(templates, cluster.proxies.end());
   return cluster;
 }
 
@@ -93,8 +94,13 @@ base::Result<Cluster> read_cluster(const std::string& path) {
 }
 
 Changes changes(const Cluster& running, const Cluster& wanted) {
+  const auto as_written = [](Cluster cluster) {
+    auto& templates = cluster.proxy_templates;
+    cluster.proxies.insert(cluster.proxies.end(), templates.begin(), templates.end());
+    return cluster;
+  };
   Changes found;
-  compare_sections(cluster_table(), running, wanted, "", found);
+  compare_sections(cluster_table(), as_written(running), as_written(wanted), "", found);
   return found;
 }
 

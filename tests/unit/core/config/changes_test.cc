@@ -43,6 +43,16 @@ TEST(Changes, TellWhatARunningProcessCanTakeOnFromWhatTakesARestart) {
                           "proxies.p1.native", "proxies.p1.stream_hwm", "proxies.p2 (removed)"));
 }
 
+TEST(Changes, AreNotedOfTemplates) {
+  const std::string before =
+      "broker: {supervise: false}\nshards: [{name: s1, partitions: [{subtree: '*'}]}]\nproxies:\n"
+      "  - {name: proxy-*, ";
+  const auto found = changes(parse(before + "max_linger_ms: 1, nofile: 2048}\n"),
+                             parse(before + "max_linger_ms: 2, nofile: 4096}\n"));
+  EXPECT_THAT(found.live, ElementsAre("proxies.proxy-*.max_linger_ms"));
+  EXPECT_THAT(found.fixed, ElementsAre("proxies.proxy-*.nofile"));
+}
+
 TEST(Changes, OfOrderAloneAreNone) {
   const auto found =
       changes(parse(two_proxies),
