@@ -97,6 +97,10 @@ def test_disk_is_exact_after_kill_9_under_load(start_cluster, flock):
     flock.run(lambda: all(b"/a/last" in each.map for each in observers), "new updates arrive")
 
 
+def same_epoch(cluster, *names):
+    return len({cluster.metrics(name).sum("canopy_epoch") for name in names}) == 1
+
+
 def test_interval_sync_loses_no_more_than_its_window(start_cluster, flock):
     window = 0.3
     cluster = start_cluster(
@@ -115,6 +119,8 @@ def test_interval_sync_loses_no_more_than_its_window(start_cluster, flock):
         killed = time.monotonic()
         before = cluster.kill("s1")
         flock.run(lambda: cluster.restarted("s1", before), "the shard is back", 30)
+        # Until then a proxy shows what had been published.
+        flock.run(lambda: same_epoch(cluster, "s1", "p1", "p2"), "the proxies have met it", 30)
         joiner = flock.join("kvmsg", cluster.triple("p1", "kvmsg"))
         due = {}
         for update in observers[0].history:
