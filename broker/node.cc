@@ -7,6 +7,7 @@
 #include "broker/page.h"
 #include "broker/status.h"
 #include "core/base/host.h"
+#include "core/base/text.h"
 #include "core/config/exposure.h"
 #include "core/metrics/descriptors.h"
 
@@ -23,12 +24,6 @@ constexpr base::Duration start_patience = 10s;
 constexpr base::Duration lost_patience = 10min;
 constexpr std::size_t most_lost = 256;
 constexpr base::Duration status_period = 500ms;
-
-std::string join(const std::vector<std::string>& phrases) {
-  std::string joined;
-  for (const std::string& phrase : phrases) joined += (joined.empty() ? "" : ", ") + phrase;
-  return joined;
-}
 
 // What clients are told of the processes of the file that are not there.
 std::map<std::string, std::string> down_members(const config::Cluster& cluster) {
@@ -244,7 +239,7 @@ void Node::greet(const metrics::Checks& checks) {
     say_(welcome_text(cluster_, members_, self_));
   } else if (!warned_ && loop_.now() - started_ > start_patience) {
     warned_ = true;
-    log::warn("node", "the cluster is not complete yet", {{"missing", join(missing)}});
+    log::warn("node", "the cluster is not complete yet", {{"missing", base::joined(missing)}});
   }
 }
 

@@ -40,34 +40,6 @@ std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : s
 
 }  // namespace
 
-base::Result<Tenancies> open_tenancies(const config::Shard& shard, const std::string& directory) {
-  Tenancies result;
-  for (const config::Partition& settings : shard.partitions) {
-    Tenancy& tenancy = result.all.emplace_back(Tenancy{.settings = settings});
-    if (settings.durability != config::Durability::disk) continue;
-    if (result.lock == nullptr) {
-      auto lock = DirectoryLock::take(directory, bind_patience);
-      if (!lock) {
-        tenancy.failure = lock.error();
-        continue;
-      }
-      if (*lock == nullptr) return base::Error{directory + ": held by another running shard"};
-      result.lock = std::move(*lock);
-    }
-    auto store = Store::open(
-        {.path = directory + "/" + Store::directory_name(settings.subtree),
-         .max_bytes = settings.max_state_bytes,
-         .sync_interval = settings.sync == config::Sync::interval ? settings.sync_interval : 0ms},
-        tenancy.recovered);
-    if (store) {
-      tenancy.store = std::move(*store);
-    } else {
-      tenancy.failure = store.error();
-    }
-  }
-  return result;
-}
-
 base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
                                                 const config::Shard& shard,
                                                 std::vector<Tenancy> tenancies, net::Loop& loop) {

@@ -18,32 +18,13 @@
 #include "core/net/loop.h"
 #include "core/net/monitor.h"
 #include "core/net/zap.h"
-#include "shard/directory_lock.h"
 #include "shard/metrics.h"
 #include "shard/partition.h"
 #include "shard/replies.h"
-#include "shard/store.h"
 #include "shard/sync_sessions.h"
+#include "shard/tenancy.h"
 
 namespace canopy::shard {
-
-// A partition of the configuration and what is open of it.
-struct Tenancy {
-  config::Partition settings{};
-  std::unique_ptr<Store> store{};  // disk partitions
-  Store::Recovered recovered{};
-  std::string failure{};  // why it is not served; empty otherwise
-};
-
-// The partitions of a shard, and the hold on the directory of those on disk.
-struct Tenancies {
-  std::unique_ptr<DirectoryLock> lock{};
-  std::vector<Tenancy> all{};
-};
-
-// Opens the stores of the disk partitions in `directory`; before threads start. A store that fails
-// is reported in its tenancy, the others are served. An error when another shard holds them.
-base::Result<Tenancies> open_tenancies(const config::Shard& shard, const std::string& directory);
 
 class Node {
  public:

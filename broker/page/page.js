@@ -239,6 +239,8 @@ function showLost(ms) {
     if (banner.hidden) {
       banner.replaceChildren('The broker does not answer. Connected clients of a cluster that it does not supervise notice nothing. ', html('span', {'aria-hidden': true}));
       banner.hidden = false;
+      byId('health').className = 'health warn';
+      say(byId('health'), '◌ Not known any more');
     }
     say(banner.lastChild, `Last seen ${duration(ms)} ago; trying again.`);
   }

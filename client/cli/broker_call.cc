@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include "core/base/text.h"
 #include "core/net/loop.h"
 #include "core/net/socket.h"
 
@@ -13,9 +14,7 @@ namespace native = wire::native;
 namespace {
 
 std::string no_broker(const Cluster& cluster) {
-  std::string list;
-  for (const std::string& broker : cluster.brokers) list += (list.empty() ? "" : ", ") + broker;
-  return "no broker answered at " + list +
+  return "no broker answered at " + base::joined(cluster.brokers) +
          (cluster.keys ? " (does the cluster have `security`, and know these keys?)"
                        : " (if the cluster has `security`, give --key and --server-key)");
 }

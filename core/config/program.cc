@@ -8,6 +8,7 @@
 
 #include "core/base/host.h"
 #include "core/base/log.h"
+#include "core/base/text.h"
 #include "core/config/changes.h"
 #include "core/config/own_entry.h"
 #include "core/config/reader.h"
@@ -115,12 +116,6 @@ void print_help(const Program& program, const po::options_description& known) {
                "file.\nSignals: TERM and INT stop the program cleanly; HUP reads the file again.\n";
 }
 
-std::string joined(const std::vector<std::string>& all) {
-  std::string text;
-  for (const std::string& each : all) text += (text.empty() ? "" : ", ") + each;
-  return text;
-}
-
 template <typename Named>
 std::vector<std::string> names_of(const std::vector<Named>& all) {
   std::vector<std::string> names;
@@ -135,7 +130,7 @@ std::vector<std::string> proxy_names(const Cluster& cluster) {
 }
 
 std::string list_names(const std::vector<std::string>& names) {
-  return names.empty() ? "none" : joined(names);
+  return names.empty() ? "none" : base::joined(names);
 }
 
 // This process's name, checked against the file.
@@ -244,11 +239,13 @@ base::Result<std::vector<std::string>> reload(
   auto wanted = read_with(file, running.overrides, running.name);
   if (!wanted) return refused(wanted.error());
   Changes found = changes(running.cluster, *wanted);
-  if (!found.fixed.empty()) return refused(file + ": takes a restart: " + joined(found.fixed));
+  if (!found.fixed.empty())
+    return refused(file + ": takes a restart: " + base::joined(found.fixed));
   if (const auto status = take_on(*wanted); !status) return refused(status.error());
   log::set_level(log::to_level(wanted->log_level));
-  log::info("config", "reloaded",
-            {{"file", file}, {"changed", found.live.empty() ? "nothing" : joined(found.live)}});
+  log::info(
+      "config", "reloaded",
+      {{"file", file}, {"changed", found.live.empty() ? "nothing" : base::joined(found.live)}});
   running.cluster = std::move(*wanted);
   return std::move(found.live);
 }

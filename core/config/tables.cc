@@ -206,7 +206,7 @@ const Table<Proxy>& proxy_table() {
       http<Proxy>(),
       nofile<Proxy>(),
       live(duration("max_linger_ms", &Proxy::max_linger, 0, 10'000,
-                    "longest time that updates are gathered; 0 sends each at once")),
+                    "latency that gathering updates may add; 0 sends each at once")),
       live(number("publish_share", &Proxy::publish_share, 1, 100,
                   "percent of a core that publishing aims at: the flush interval follows")),
       number("client_hwm", &Proxy::client_hwm, 1, max_hwm, "updates queued per Clone client"),

@@ -1,5 +1,6 @@
 """A Canopy cluster of real processes in a directory of its own, on ports of its own."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -216,6 +217,15 @@ class Cluster:
         target = self.process(name)
         target.signal(number)
         return target
+
+    @contextlib.contextmanager
+    def stopped(self, name):
+        """The process stands still meanwhile: all that is sent to it, it finds at once afterwards."""
+        held = self.signal(name, signal.SIGSTOP)
+        try:
+            yield held
+        finally:
+            held.signal(signal.SIGCONT)
 
     def kill(self, name):
         """kill -9; returns the Process that is no more."""

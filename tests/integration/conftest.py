@@ -4,6 +4,7 @@ by default build/bin of the repository."""
 import pytest
 import zmq
 
+import browser as browsers
 import cluster as clusters
 from flock import Flock
 from ports import Ports
@@ -78,5 +79,14 @@ def context():
 def flock(context):
     """The Clone clients of a test."""
     made = Flock(context)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if not browsers.find():
+        pytest.skip("no Chromium: apt-get install chromium-headless-shell")
+    made = browsers.Browser(tmp_path_factory.mktemp("browser"))
     yield made
     made.close()

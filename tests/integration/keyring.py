@@ -1,5 +1,8 @@
 """The keys of a cluster under test and of its clients, made by `canopy keygen`."""
 
+import zmq
+import zmq.auth
+
 from cluster import run_program
 
 SERVER = "cluster"  # the name of the cluster's own pair
@@ -20,6 +23,18 @@ class Keyring:
 
     def public(self, name):
         return self.secret(name).removesuffix("_secret")
+
+    def pair(self, name):
+        """(public, secret), as pyzmq reads and wants them."""
+        return zmq.auth.load_certificate(self.secret(name))
+
+    def context(self, name, server=SERVER):
+        """A zmq.Context all of whose sockets connect as `name` to the holder of `server`."""
+        made = zmq.Context()
+        made.linger = 0
+        made.curve_serverkey = self.pair(server)[0]
+        made.curve_publickey, made.curve_secretkey = self.pair(name)
+        return made
 
     def security(self, **clients):
         """The section of a cluster's file; name={"read": […], "write": […], …} for each client."""

@@ -437,12 +437,9 @@ def test_lost_contact_is_said(start_cluster, watch):
     watching = watch("/k/", of=cluster)
     put(cluster, "/k/1", "before")
     eventually(lambda: len(watching.rows()) == 1, "it watches")
-    stopped = cluster.signal("p1", signal.SIGSTOP)
     lost = "canopy: contact lost: looking for a proxy\n"
-    try:
+    with cluster.stopped("p1"):
         eventually(lambda: watching.errors() == lost, "it says so")
-    finally:
-        stopped.signal(signal.SIGCONT)
     again = lost + "canopy: contact again, through p1\n"
     eventually(lambda: watching.errors() == again, "and when it is over", 20)
     put(cluster, "/k/2", "after")
@@ -491,11 +488,8 @@ def test_a_cluster_without_proxies_is_told_apart(start_cluster):
 def test_a_shard_that_is_stopped_is_no_answer(start_cluster):
     cluster = start_cluster([shard("s1", "*")], [proxy("p1")])
     put(cluster, "/a", "b")
-    stopped = cluster.signal("s1", signal.SIGSTOP)
-    try:
+    with cluster.stopped("s1"):
         said = fail(cluster, NO_ANSWER, "put", "/a", "c", "--timeout", "1s")
-    finally:
-        stopped.signal(signal.SIGCONT)
     assert said.startswith("/a: no ") and said.endswith("(it may have been applied)")
 
 

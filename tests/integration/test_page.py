@@ -16,15 +16,6 @@ MANY = 100
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if not browsers.find():
-        pytest.skip("no Chromium: apt-get install chromium-headless-shell")
-    made = browsers.Browser(tmp_path_factory.mktemp("browser"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def shared(start_shared_cluster):
     return start_shared_cluster(
         [shard("results", "/results/", HOSTILE), shard("rest", "*")],

@@ -10,15 +10,6 @@ from clusterfile import proxy, shard
 from waiting import seconds
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if not browsers.find():
-        pytest.skip("no Chromium: apt-get install chromium-headless-shell")
-    made = browsers.Browser(tmp_path_factory.mktemp("browser"))
-    yield made
-    made.close()
-
-
 def report(cluster, path, *options):
     done = subprocess.run(
         [

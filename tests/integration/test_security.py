@@ -15,10 +15,10 @@ import native
 from clone import Writer, make_socket
 from clusterfile import DIALECTS, FRONTENDS, proxy, shard
 from flock import Flock
+from keyring import Keyring
 from native import DIRECTORY, DRAIN, FETCH, WRITE, Drained, Refusal, Written, pack, write
 from native_watcher import Watcher, check_promises
 from promises import check_protocol
-from security import Keys, curve_context
 from waiting import eventually, remains
 
 pytestmark = pytest.mark.skipif(not zmq.has("curve"), reason="this libzmq has no CURVE")
@@ -29,24 +29,24 @@ FORBIDDEN_PREFIXES = (b"", b"/", b"/res", b"/results", b"/other/", b"/results-2/
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
-    made = Keys(tmp_path_factory.mktemp("keys"))
-    for name in NAMES + ("stranger",):
-        made.make(name)
-    return made
+    return Keyring(tmp_path_factory.mktemp("keys"))
 
 
 def settings(keys, **changed):
     """The security section; `changed` gives clients other rights, or None."""
     clients = {
-        "dashboard": {"public_key": keys.public_file("dashboard"), "read": ["/results/"]},
-        "feeder": {"public_key": keys.public("feeder"), "read": ["*"], "write": ["/results/eu/"]},
-        "ops": {"public_key": keys.public_file("ops"), "read": ["*"], "write": ["*"], "admin": True},
-        "temp": {"public_key": keys.public_file("temp"), "read": ["/results/", "/other/"]},
+        "dashboard": {"read": ["/results/"]},
+        "feeder": {"read": ["*"], "write": ["/results/eu/"]},
+        "ops": {"read": ["*"], "write": ["*"], "admin": True},
+        "temp": {"read": ["/results/", "/other/"]},
     }
     for name, rights in changed.items():
         clients[name] = rights and {**clients[name], **rights}
-    listed = [{"name": name, **rights} for name, rights in clients.items() if rights]
-    return {"server_key": keys.secret_file("cluster"), "clients": listed}
+    section = keys.security(**{name: rights for name, rights in clients.items() if rights})
+    for client in section["clients"]:
+        if client["name"] == "feeder":  # the key itself, not the file that holds it
+            client["public_key"] = keys.pair("feeder")[0].decode()
+    return section
 
 
 def parts():
@@ -65,8 +65,7 @@ def clients(keys):
 
     def context(name, server="cluster"):
         if (name, server) not in made:
-            public = keys.pairs[server][0]
-            made[name, server] = curve_context(keys.pairs[name], public)
+            made[name, server] = keys.context(name, server)
         return made[name, server]
 
     yield context
@@ -164,7 +163,7 @@ def test_a_refused_key_is_logged_once(cluster, clients, keys):
     eventually(lambda: refused(cluster, "p1", "unknown_key") >= before + 5, "it tries again")
     for peer in peers:
         peer.close()
-    lines = [line for line in cluster.log.read_text().splitlines() if keys.public("stranger") in line]
+    lines = [line for line in cluster.log.read_text().splitlines() if keys.pair("stranger")[0].decode() in line]
     assert len([line for line in lines if "proxy/p1" in line]) == 1, lines
 
 
@@ -195,8 +194,8 @@ def test_the_directory_is_for_clients_and_drain_for_admins(start_cluster, keys, 
 
 def test_no_secret_is_ever_shown(cluster, keys):
     text = cluster.log.read_text() + "".join(cluster.metrics(each).text for each in cluster.names)
-    for name in keys.pairs:
-        assert keys.pairs[name][1].decode() not in text
+    for name in NAMES:
+        assert keys.pair(name)[1].decode() not in text
 
 
 # -- native --------------------------------------------------------------------------------------
@@ -431,16 +430,6 @@ def test_what_is_no_subscription_harms_nobody_else(cluster, clients, flocks, ops
     check_promises(watcher)
 
 
-@contextlib.contextmanager
-def held(cluster, name):
-    """The process finds at once what was sent to it meanwhile, in that order."""
-    process = cluster.signal(name, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        process.signal(signal.SIGCONT)
-
-
 def connected(context, kind, endpoint):
     """A socket whose handshake is over."""
     made = make_socket(context, kind, sndhwm=0)
@@ -460,7 +449,7 @@ def test_nobody_is_given_the_subscription_of_another(cluster, clients, ops):
         shift = connected(clients("dashboard"), zmq.XSUB, endpoint)
         victim = connected(clients("ops"), zmq.SUB, endpoint)
         spy = connected(clients("dashboard"), zmq.SUB, endpoint)
-        with held(cluster, "p1"):
+        with cluster.stopped("p1"):
             shift.send(b"\x02abc")
             time.sleep(0.01)  # for the order of arrival
             victim.subscribe(b"/other/v%d/" % i)
@@ -493,7 +482,7 @@ def test_subscriptions_of_a_connection_that_has_ended(cluster, clients, flocks, 
     process = cluster.process("p1")
     for turn in range(3):
         passing = [connected(clients("temp"), zmq.SUB, endpoint) for _ in range(40)]
-        with held(cluster, "p1"):
+        with cluster.stopped("p1"):
             for each in passing:
                 for i in range(250):
                     each.subscribe(b"/other/%d/" % i)

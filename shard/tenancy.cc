@@ -1,0 +1,42 @@
+#include "shard/tenancy.h"
+
+#include <utility>
+
+namespace canopy::shard {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto patience = 5s;  // for a predecessor that is just going away
+
+}  // namespace
+
+base::Result<Tenancies> open_tenancies(const config::Shard& shard, const std::string& directory) {
+  Tenancies result;
+  for (const config::Partition& settings : shard.partitions) {
+    Tenancy& tenancy = result.all.emplace_back(Tenancy{.settings = settings});
+    if (settings.durability != config::Durability::disk) continue;
+    if (result.lock == nullptr) {
+      auto lock = DirectoryLock::take(directory, patience);
+      if (!lock) {
+        tenancy.failure = lock.error();
+        continue;
+      }
+      if (*lock == nullptr) return base::Error{directory + ": held by another running shard"};
+      result.lock = std::move(*lock);
+    }
+    auto store = Store::open(
+        {.path = directory + "/" + Store::directory_name(settings.subtree),
+         .max_bytes = settings.max_state_bytes,
+         .sync_interval = settings.sync == config::Sync::interval ? settings.sync_interval : 0ms},
+        tenancy.recovered);
+    if (store) {
+      tenancy.store = std::move(*store);
+    } else {
+      tenancy.failure = store.error();
+    }
+  }
+  return result;
+}
+
+}  // namespace canopy::shard

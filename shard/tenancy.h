@@ -1,0 +1,32 @@
+// What is open of a shard's partitions before it serves them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config/cluster.h"
+#include "shard/directory_lock.h"
+#include "shard/store.h"
+
+namespace canopy::shard {
+
+// A partition of the configuration and what is open of it.
+struct Tenancy {
+  config::Partition settings{};
+  std::unique_ptr<Store> store{};  // disk partitions
+  Store::Recovered recovered{};
+  std::string failure{};  // why it is not served; empty otherwise
+};
+
+// The partitions of a shard, and the hold on the directory of those on disk.
+struct Tenancies {
+  std::unique_ptr<DirectoryLock> lock{};
+  std::vector<Tenancy> all{};
+};
+
+// Opens the stores of the disk partitions in `directory`; before threads start. A store that fails
+// is reported in its tenancy, the others are served. An error when another shard holds them.
+base::Result<Tenancies> open_tenancies(const config::Shard& shard, const std::string& directory);
+
+}  // namespace canopy::shard
