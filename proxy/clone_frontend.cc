@@ -74,10 +74,20 @@ CloneFrontend::CloneFrontend(clone::Dialect dialect, const config::Endpoint& fir
         config::next_port(first, offset), dialect_name + "-" + label(role),
         metrics.connections.Add({{"dialect", dialect_name}, {"role", label(role)}}));
   }
-  if (guard.on()) make_guarded();
+  topics_ =
+      topics_of(at(Role::updates), guard.on(),
+                {.look = [this] { read_monitor(Role::updates); },
+                 .begin = [this](std::string_view topic,
+                                 const net::Message& message) { return begin(topic, message); },
+                 .end =
+                     [this](std::string_view topic) {
+                       if (!is_heartbeat(topic)) subscriptions_.remove(topic);
+                     },
+                 .reject = [this](std::string_view reason) { metrics_.reject(reason); }});
   if (dialect == clone::Dialect::chp) at(Role::collector).socket.subscribe("");
   // Subscriptions are read before requests, and both before updates are cut.
-  loop_.on_readable(at(Role::updates).socket, [this] { read_subscriptions(); });
+  loop_.on_readable(at(Role::updates).socket,
+                    [this] { topics_->read(message_, messages_per_turn); });
   loop_.on_readable(at(Role::snapshot).socket, [this] { read_requests(); });
   loop_.on_readable(at(Role::collector).socket, [this] { read_writes(); });
   for (const Role role : roles) {
@@ -85,25 +95,11 @@ CloneFrontend::CloneFrontend(clone::Dialect dialect, const config::Endpoint& fir
   }
 }
 
-void CloneFrontend::make_guarded() {
-  guarded_.emplace(
-      at(Role::updates),
-      GuardedTopics::Owner{
-          .look = [this] { read_monitor(Role::updates); },
-          .begin = [this](std::string_view topic,
-                          const net::Message& message) { return begin_guarded(topic, message); },
-          .end =
-              [this](std::string_view topic) {
-                if (!is_heartbeat(topic)) subscriptions_.remove(topic);
-              },
-          .reject = [this](std::string_view reason) { metrics_.reject(reason); }});
-}
-
 void CloneFrontend::read_monitor(Role role) {
   if (!count_connections(role, loop_.now())) return;
-  if (guarded_ && role == Role::updates) {
-    guarded_->forget_gone();
-  } else if (guarded_) {
+  if (role == Role::updates) {
+    topics_->forget_gone();
+  } else {
     at(role).peers.forget_gone(at(role).monitor, [](const auto&) {});
   }
   backend_.connections_changed();
@@ -118,44 +114,17 @@ bool CloneFrontend::is_heartbeat(std::string_view topic) const {
   return dialect_ == clone::Dialect::chp && topic == clone::heartbeat;
 }
 
-bool CloneFrontend::begin_guarded(std::string_view topic, const net::Message& message) {
-  at(Role::updates).monitor.mark_spoken(message.source_fd());
+bool CloneFrontend::begin(std::string_view topic, const net::Message& message) {
   if (is_heartbeat(topic)) return true;
+  at(Role::updates).monitor.mark_spoken(message.source_fd());
   if (keyspace::check_prefix(topic) != keyspace::KeyFault::none) return false;  // matches no key
   if (!guard_.may_read(message, topic, std::string(clone::name(dialect_)) + " subscription")) {
     return false;
   }
-  begin(topic, message);
-  return true;
-}
-
-void CloneFrontend::begin(std::string_view topic, const net::Message& message) {
   subscriptions_.add(topic);
   gate_.on_subscription(message.peer_address(), topic, loop_.now());
   backend_.need(topic);
-}
-
-void CloneFrontend::read_subscriptions() {
-  if (guarded_) return guarded_->read(message_, messages_per_turn);
-  read_monitor(Role::updates);  // a connection is known before what it says
-  net::Socket& socket = at(Role::updates).socket;
-  for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
-    const std::string_view event = message_[0];
-    if (event.empty() || message_.size() != 1) {
-      metrics_.reject("frame_count");
-      continue;
-    }
-    const bool subscribes = event.front() == 1;
-    const std::string_view topic = event.substr(1);
-    if (topic == clone::heartbeat) continue;  // sent to whoever wants it
-    if (keyspace::check_prefix(topic) != keyspace::KeyFault::none) continue;  // matches no key
-    if (!subscribes) {
-      subscriptions_.remove(topic);
-      continue;
-    }
-    at(Role::updates).monitor.mark_spoken(message_.source_fd());
-    begin(topic, message_);
-  }
+  return true;
 }
 
 // Another client bears this routing id now: what the one before asked for is not for him.
@@ -166,9 +135,9 @@ void CloneFrontend::forget(const std::string& peer) {
 
 void CloneFrontend::read_requests() {
   net::Socket& socket = at(Role::snapshot).socket;
-  if (guarded_) read_monitor(Role::snapshot);
+  if (guard_.on()) read_monitor(Role::snapshot);
   for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
-    if (guarded_) {
+    if (guard_.on()) {
       Listener& listener = at(Role::snapshot);
       const std::string peer(message_[0]);
       if (listener.peers.takes_over(peer, message_, listener.monitor)) forget(peer);
@@ -195,7 +164,7 @@ void CloneFrontend::read_requests() {
 
 void CloneFrontend::read_writes() {
   net::Socket& socket = at(Role::collector).socket;
-  if (guarded_) read_monitor(Role::collector);
+  if (guard_.on()) read_monitor(Role::collector);
   int count = 0;
   for (; count < messages_per_turn && socket.receive(message_); ++count) {
     auto write = clone::parse_write(dialect_, message_.views());
@@ -205,7 +174,7 @@ void CloneFrontend::read_writes() {
                 {{"dialect", clone::name(dialect_)}, {"reason", rejection->reason}});
       continue;
     }
-    if (guarded_) at(Role::collector).peers.meet(message_, at(Role::collector).monitor);
+    if (guard_.on()) at(Role::collector).peers.meet(message_, at(Role::collector).monitor);
     if (!guard_.may_write(message_, std::get<wire::Write>(write).key)) continue;
     wire::RoutedRequest request;  // nobody waits for an answer
     request.request.writes.push_back(std::get<wire::Write>(std::move(write)));
@@ -216,12 +185,13 @@ void CloneFrontend::read_writes() {
 }
 
 void CloneFrontend::publish(std::span<const Stamped> updates) {
-  if (subscriptions_.empty()) return;
+  if (connections(Role::updates) == 0) return;
   std::size_t delivered = 0;
   std::size_t bytes = 0;
   for (const Stamped& stamped : updates) {
     // Whoever hears the heartbeats would see such keys as well.
-    if (guarded_ && is_heartbeat(stamped.update->key.substr(0, clone::heartbeat.size()))) continue;
+    if (guard_.on() && is_heartbeat(stamped.update->key.substr(0, clone::heartbeat.size())))
+      continue;
     send(clone::update(dialect_, *stamped.update, stamped.stamp).span());
     const std::size_t subscribers = subscriptions_.matching(stamped.update->key);
     delivered += subscribers;
@@ -243,7 +213,7 @@ void CloneFrontend::send(std::span<const std::string_view> frames) {
 
 Delivery CloneFrontend::deliver(const std::string& peer, std::span<const std::string_view> frames) {
   net::Socket& socket = at(Role::snapshot).socket;
-  if (guarded_) {  // the routing id may be another's by now
+  if (guard_.on()) {  // the routing id may be another's by now
     read_monitor(Role::snapshot);
     if (!at(Role::snapshot).peers.stands(peer, at(Role::snapshot).monitor)) return Delivery::gone;
   }
@@ -301,14 +271,12 @@ std::optional<base::Duration> CloneFrontend::serve(bool full) {
 // Whether some client that is just joining may not have its subscription here yet: its updates
 // connection is accepted but silent, or not even accepted while its snapshot connection is.
 bool CloneFrontend::subscriptions_pending(base::TimePoint now) const {
-  const auto joining = [now](const net::Monitor::Connection& connection) {
-    return now - connection.since < JoinGate::joining;
+  const auto joining = [now](const auto& entry) {
+    return now - entry.second.since < JoinGate::joining;
   };
   const auto& updates = at(Role::updates).monitor.connections();
   const auto& snapshots = at(Role::snapshot).monitor.connections();
-  const auto silent = [&](const auto& connection) {
-    return !connection.spoke && joining(connection);
-  };
+  const auto silent = [&](const auto& entry) { return !entry.second.spoke && joining(entry); };
   return std::ranges::any_of(updates, silent) ||
          std::ranges::count_if(snapshots, joining) > std::ranges::count_if(updates, joining);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -12,11 +13,11 @@
 #include "core/wire/clone.h"
 #include "core/wire/link.h"
 #include "proxy/frontend.h"
-#include "proxy/guarded_topics.h"
 #include "proxy/join_gate.h"
 #include "proxy/metrics.h"
 #include "proxy/snapshots.h"
 #include "proxy/subscriptions.h"
+#include "proxy/topics.h"
 
 namespace canopy::proxy {
 
@@ -46,10 +47,7 @@ class CloneFrontend final : public Frontend {
 
  private:
   void read_monitor(Role role);
-  void read_subscriptions();
-  void make_guarded();
-  bool begin_guarded(std::string_view topic, const net::Message& message);
-  void begin(std::string_view topic, const net::Message& message);
+  bool begin(std::string_view topic, const net::Message& message);
   bool is_heartbeat(std::string_view topic) const;
   void forget(const std::string& peer);
   void read_requests();
@@ -65,7 +63,7 @@ class CloneFrontend final : public Frontend {
   Guard& guard_;
   Backend& backend_;
   net::Message message_;
-  std::optional<GuardedTopics> guarded_{};  // with security
+  std::unique_ptr<Topics> topics_;
   Subscriptions subscriptions_;
   JoinGate gate_;
   std::deque<JoinGate::Request> released_;  // wait for a mirror or for a free place

@@ -16,8 +16,7 @@ void GuardedTopics::read(net::Message& message, int most) {
 }
 
 void GuardedTopics::take(const net::Message& message) {
-  const std::string_view event = message[0];
-  if (message.size() != 1 || event.empty() || event.front() > 1 || event.front() < 0) {
+  if (!is_topic_event(message)) {
     misaligned_ = true;
     owner_.reject("malformed");
     return cut_off(message);
@@ -26,8 +25,8 @@ void GuardedTopics::take(const net::Message& message) {
   if (misaligned_) return cut_off(message);
   Peers::Peer* const peer = listener_.peers.meet(message, listener_.monitor);
   if (peer == nullptr) return;
-  const std::string topic(event.substr(1));
-  if (event.front() == 0) {
+  const std::string topic(message[0].substr(1));
+  if (message[0].front() == 0) {
     if (peer->topics.erase(topic) == 0) return;
     listener_.socket.end_subscription(topic);
     return owner_.end(topic);

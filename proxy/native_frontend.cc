@@ -61,30 +61,24 @@ NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Prox
   };
   listen(requests, net::SocketType::router, {.router_mandatory = true}, 0, "requests");
   listen(streams, net::SocketType::xpub, stream_options(proxy, guard.on()), 1, "streams");
-  if (guard.on()) make_guarded();
+  topics_ = topics_of(
+      at(streams), guard.on(),
+      {.look = [this] { read_monitor(streams); },
+       .begin = [this](std::string_view topic,
+                       const net::Message& message) { return begin(topic, message); },
+       .end = [this](std::string_view topic) { streams_.remove(*native::parse_topic(topic)); },
+       .reject = [this](std::string_view reason) { metrics_.reject(reason); }});
   // Subscriptions are read before requests: a fetch finds the stream it joins on to.
-  loop_.on_readable(at(streams).socket, [this] { read_subscriptions(); });
+  loop_.on_readable(at(streams).socket, [this] { topics_->read(message_, messages_per_turn); });
   loop_.on_readable(at(requests).socket, [this] { read_requests(); });
-}
-
-void NativeFrontend::make_guarded() {
-  guarded_.emplace(
-      at(streams),
-      GuardedTopics::Owner{
-          .look = [this] { read_monitor(streams); },
-          .begin = [this](std::string_view topic,
-                          const net::Message& message) { return begin_guarded(topic, message); },
-          .end = [this](std::string_view topic) { streams_.remove(*native::parse_topic(topic)); },
-          .reject = [this](std::string_view reason) { metrics_.reject(reason); }});
 }
 
 void NativeFrontend::read_monitor(Role role) {
   if (!count_connections(role, loop_.now())) return;
-  if (guarded_) {
-    if (role == streams) guarded_->forget_gone();
-    if (role == requests) at(role).peers.forget_gone(at(role).monitor, [](const auto&) {});
-  } else if (role == streams) {
-    subscribers_.meet(at(streams).monitor.connections());
+  if (role == streams) {
+    topics_->forget_gone();
+  } else {
+    at(role).peers.forget_gone(at(role).monitor, [](const auto&) {});
   }
   backend_.connections_changed();
 }
@@ -94,10 +88,11 @@ void NativeFrontend::look() {
   read_monitor(streams);
 }
 
-bool NativeFrontend::begin_guarded(std::string_view topic, const net::Message& message) {
+bool NativeFrontend::begin(std::string_view topic, const net::Message& message) {
   const auto subscription = native::parse_topic(topic);
   if (!subscription) {
     metrics_.reject("bad_topic");
+    log_.warn("native", "subscription refused", {{"why", subscription.error()}});
     return false;
   }
   if (!guard_.may_read(message, subscription->subtree, "native subscription")) return false;
@@ -109,41 +104,12 @@ bool NativeFrontend::begin_guarded(std::string_view topic, const net::Message& m
   return true;
 }
 
-void NativeFrontend::read_subscriptions() {
-  if (guarded_) return guarded_->read(message_, messages_per_turn);
-  net::Socket& socket = at(streams).socket;
-  for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
-    read_monitor(streams);  // a connection is known before what it says
-    const std::string_view event = message_[0];
-    if (message_.size() != 1 || event.empty() || event.front() > 1 || event.front() < 0) {
-      metrics_.reject("malformed");
-      continue;
-    }
-    const auto subscription = native::parse_topic(event.substr(1));
-    if (!subscription) {
-      metrics_.reject("bad_topic");
-      log_.warn("native", "subscription refused", {{"why", subscription.error()}});
-      continue;
-    }
-    if (event.front() != 1) {
-      if (subscribers_.end(message_.source_fd(), event.substr(1))) streams_.remove(*subscription);
-      continue;
-    }
-    if (!subscribers_.begin(message_.source_fd(), event.substr(1))) continue;
-    if (!streams_.add(*subscription)) {
-      metrics_.reject("too_many_streams");
-      continue;
-    }
-    backend_.need(subscription->subtree);
-  }
-}
-
 void NativeFrontend::read_requests() {
   net::Socket& socket = at(requests).socket;
-  if (guarded_) read_monitor(requests);
+  if (guard_.on()) read_monitor(requests);
   for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
     const std::string peer(message_[0]);
-    if (guarded_ && at(requests).peers.takes_over(peer, message_, at(requests).monitor)) {
+    if (guard_.on() && at(requests).peers.takes_over(peer, message_, at(requests).monitor)) {
       fetches_.drop(peer);
     }
     if (message_.size() != 2) {
@@ -232,7 +198,7 @@ void NativeFrontend::refuse(const std::string& peer, std::uint64_t request, wire
 
 Fetches::Delivery NativeFrontend::deliver(const std::string& peer, std::string frame) {
   net::Socket& socket = at(requests).socket;
-  if (guarded_) {  // the routing id may be another's by now
+  if (guard_.on()) {  // the routing id may be another's by now
     read_monitor(requests);
     if (!at(requests).peers.stands(peer, at(requests).monitor)) return Fetches::Delivery::gone;
   }
@@ -289,7 +255,6 @@ std::size_t NativeFrontend::clients() const {
 void NativeFrontend::second() {
   streams_.heartbeat(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
   for (const auto& [subtree, group] : streams_.subtrees()) backend_.need(subtree);
-  if (!guarded_) subscribers_.forget_absent(at(streams).monitor.connections());
 }
 
 void NativeFrontend::announce(coordination::ProxyMember& member,

@@ -2,6 +2,7 @@
 // ports. Belongs to the node's loop.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "core/base/log.h"
@@ -11,9 +12,8 @@
 #include "proxy/clone_frontend.h"
 #include "proxy/fetches.h"
 #include "proxy/frontend.h"
-#include "proxy/guarded_topics.h"
 #include "proxy/streams.h"
-#include "proxy/subscribers.h"
+#include "proxy/topics.h"
 #include "proxy/upstream.h"
 
 namespace canopy::proxy {
@@ -47,9 +47,7 @@ class NativeFrontend final : public Frontend {
 
  private:
   void read_monitor(Role role);
-  void read_subscriptions();
-  void make_guarded();
-  bool begin_guarded(std::string_view topic, const net::Message& message);
+  bool begin(std::string_view topic, const net::Message& message);
   void read_requests();
   void take(const std::string& peer, wire::WriteRequest request);
   void take(const std::string& peer, wire::native::Fetch fetch);
@@ -66,8 +64,7 @@ class NativeFrontend final : public Frontend {
   const Upstream& upstream_;
   Backend& backend_;
   net::Message message_;
-  Subscribers subscribers_;
-  std::optional<GuardedTopics> guarded_{};  // with security; instead of the subscribers
+  std::unique_ptr<Topics> topics_;
   Streams streams_;
   Fetches fetches_;
   bool draining_ = false;

@@ -3,7 +3,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -34,11 +33,11 @@ bool Monitor::drain(base::TimePoint now) {
     if (event == ZMQ_EVENT_LISTENING) {
       listener_ = value;
     } else if (event == ZMQ_EVENT_ACCEPTED) {
-      connections_.push_back({.fd = value, .since = now, .let_in_before = context_.let_in()});
+      connections_[value] = {.since = now, .let_in_before = context_.let_in()};
       if (door_ == Door::armed) door_ = Door::shut;  // one-shot
       changed = true;
     } else if (event == ZMQ_EVENT_DISCONNECTED) {
-      std::erase_if(connections_, [value](const Connection& each) { return each.fd == value; });
+      connections_.erase(value);
       changed = true;
     } else {
       count_failure(event, value);
@@ -60,16 +59,15 @@ void Monitor::count_failure(std::uint16_t event, std::int32_t value) {
 }
 
 bool Monitor::carries(int fd, std::uint64_t number) const {
-  return std::ranges::any_of(connections_, [&](const Connection& each) {
-    return each.fd == fd && each.let_in_before < number;
-  });
+  const auto found = connections_.find(fd);
+  return found != connections_.end() && found->second.let_in_before < number;
 }
 
 void Monitor::cut(int fd) { shutdown(fd, SHUT_RDWR); }
 
 void Monitor::mark_spoken(int fd) {
-  for (Connection& connection : connections_) {
-    if (connection.fd == fd) connection.spoke = true;
+  if (const auto found = connections_.find(fd); found != connections_.end()) {
+    found->second.spoke = true;
   }
 }
 

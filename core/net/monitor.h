@@ -14,9 +14,9 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "core/base/clock.h"
 #include "core/net/socket.h"
@@ -26,7 +26,6 @@ namespace canopy::net {
 class Monitor {
  public:
   struct Connection {
-    int fd;  // libzmq's: to compare with Message::source_fd(), for nothing else
     base::TimePoint since;
     bool spoke = false;  // as said with mark_spoken()
     // What Context::let_in() said when it was found here: the number that the ZapHandler gives it
@@ -50,8 +49,9 @@ class Monitor {
   Socket& socket() { return pair_; }
   // Reads the waiting events; true when connections came or went.
   bool drain(base::TimePoint now);
-  // Accepted and not yet closed, oldest first; each holds one descriptor.
-  const std::vector<Connection>& connections() const { return connections_; }
+  // Accepted and not yet closed, by libzmq's descriptor: to compare with Message::source_fd(), for
+  // nothing else.
+  const std::map<int, Connection>& connections() const { return connections_; }
   void mark_spoken(int fd);
   // Whether the connection of this number and descriptor stood when drain() was last called. If the
   // ZapHandler drains before it gives a number, and the caller since the message came, then libzmq
@@ -80,7 +80,7 @@ class Monitor {
   const Context& context_;
   Socket pair_;
   Message message_;
-  std::vector<Connection> connections_;
+  std::map<int, Connection> connections_;
   Failures failures_;
   int listener_ = -1;  // libzmq's descriptor; known once its event has been read
   int epoll_ = -1;     // libzmq's, in which the listener is registered

@@ -81,7 +81,7 @@ class Watcher:
         self._credit, self._options = credit, options
         self._last = {}  # key -> revision last told, deletions included
         self._request = 0
-        self._retired = []
+        self._retired, self._ticked = [], 0
         self._open()
 
     # What a Flock wants of its clients.
@@ -118,6 +118,10 @@ class Watcher:
             self.faults.append(f"protocol: {error!r} in {frames!r:.200}")
 
     def tick(self, now):
+        # Who was stopped himself has not heard a silence.
+        if now > self._ticked + seconds(1):
+            self._heard = max(self._heard, now)
+        self._ticked = max(self._ticked, now)
         while self._retired:
             self._retired.pop().close()
         if now > self._leave_at:

@@ -87,15 +87,6 @@ def counting(cluster, names=None):
     assert rejected(cluster, names) - before == seen
 
 
-@contextlib.contextmanager
-def stopped(cluster, name):
-    process = cluster.signal(name, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        process.signal(signal.SIGCONT)
-
-
 def test_wrong_requests_are_refused_by_number(cluster, requests, bystander):
     cases = [(WRITE, *case) for case in wrong_writes()]
     cases += [(FETCH, *case) for case in wrong_fetches()]
@@ -230,7 +221,6 @@ def test_wrong_topics_make_no_streams(cluster, context, bystander):
             seen["bad_topic"] += 1
         assert not xsub.poll(1200), "they are not answered"
         xsub.close()
-        seen["bad_topic"] += len(wrong)  # their ends are told, too
     expect_streams(cluster, 1, "the bystander's is the only stream")
 
 
@@ -289,7 +279,7 @@ def test_prefixes_of_topics_are_no_subscriptions(cluster, context, bystander):
         sub = make_socket(context, zmq.SUB, cluster.native("p1")[1])
         for prefix in (b"", b"\1", bystander.topic[:-1]):
             sub.subscribe(prefix)
-            seen["bad_topic"] += 2  # as it comes, as it goes
+            seen["bad_topic"] += 1
         assert sub.poll(5000), "the bystander's stream is overheard"
         assert streams_of(cluster) == 1
         sub.close()
@@ -332,7 +322,7 @@ def test_a_shard_that_does_not_take_writes(start_cluster, context):
     requests = native.Requests(context, cluster.native("p1")[0])
     client, value = os.urandom(16), bytes(200_000)
     answers, number = {}, 0
-    with stopped(cluster, "rest"), counting(cluster, ["p1"]) as seen:
+    with cluster.stopped("rest"), counting(cluster, ["p1"]) as seen:
         while not answers:
             number += 1
             assert number < 1000, "the queue is not bounded"
@@ -363,7 +353,7 @@ def test_a_fetch_from_a_shard_that_is_away(start_cluster, context):
         broker={"lease_ms": 60_000},
     )
     requests = native.Requests(context, cluster.native("p1")[0])
-    with stopped(cluster, "rest"), counting(cluster, ["p1"]) as seen:
+    with cluster.stopped("rest"), counting(cluster, ["p1"]) as seen:
         requests.send(FETCH, 1, b"", "", {}, None, 4)
         requests.send(FETCH, 2, b"", "/results/", {}, None, 4)
         assert requests.answer().request == 2

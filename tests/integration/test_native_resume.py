@@ -221,9 +221,12 @@ def test_a_restarted_shard_is_told_in_full(start_cluster, context, flock):
     flock.agree(disk | memory)
     known = dict(watchers[0].known)
 
-    for name, left in (("s1", disk), ("s2", disk)):
+    left = dict(disk)
+    for name, key in (("s1", b"/root"), ("s2", b"/disk/0")):
         before = cluster.kill(name)
         flock.run(lambda: cluster.restarted(name, before), f"{name} is back", 20)
+        left[key] = name.encode()
+        writer.put(key, left[key])  # what it says reaches them after the restart has
         flock.agree(left)
     gone = [told.key for told in watchers[0].history if told.value is None]
     assert sorted(gone) == sorted(memory), "each deletion is told once"
@@ -232,13 +235,13 @@ def test_a_restarted_shard_is_told_in_full(start_cluster, context, flock):
     chunks = requests.read(b"", known)
     assert {chunk.partition for chunk in chunks} == {b"", b"/memory/", b"/disk/"}
     assert all(chunk.mode == FULL for chunk in chunks)
-    assert {each.key: each.value for chunk in chunks for each in chunk.entries} == disk
+    assert {each.key: each.value for chunk in chunks for each in chunk.entries} == left
     requests.close()
 
     writer.put(b"/disk/new", b"1")
     revision = writer.put(b"/memory/0", b"2")
     assert revision > known[b"/memory/"]
-    flock.agree(disk | {b"/disk/new": b"1", b"/memory/0": b"2"})
+    flock.agree(left | {b"/disk/new": b"1", b"/memory/0": b"2"})
     check_promises(*watchers)
     writer.close()
 

@@ -82,7 +82,7 @@ TEST_F(MonitorTest, KnowsWhoSpoke) {
   for (int i = 0; i < 500 && !listener_.receive(message); ++i) turn(10ms);
   monitor_.mark_spoken(message.source_fd());
   int spoke = 0;
-  for (const auto& connection : monitor_.connections()) spoke += connection.spoke ? 1 : 0;
+  for (const auto& [fd, connection] : monitor_.connections()) spoke += connection.spoke ? 1 : 0;
   EXPECT_EQ(spoke, 1);
 }
 
