@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
 
   base::log::configure("proxy/" + start.name, base::log::to_level(cluster.log_level),
                        base::log::to_format(cluster.log_format));
+  net::prefer_throughput();
   net::Signals signals{SIGTERM, SIGINT, SIGHUP};
 
   const base::SystemClock clock;

@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
 
   base::log::configure("shard/" + start.name, base::log::to_level(cluster.log_level),
                        base::log::to_format(cluster.log_format));
+  net::prefer_throughput();
   net::Signals signals{SIGTERM, SIGINT, SIGHUP};
 
   auto tenancies = shard::open_tenancies(shard, cluster.state_dir + "/" + start.name);

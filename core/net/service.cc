@@ -1,5 +1,6 @@
 #include "core/net/service.h"
 
+#include <sched.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
@@ -26,6 +27,11 @@ bool tell(const std::string& what) {
 }
 
 }  // namespace
+
+void prefer_throughput() {
+  const sched_param none{};
+  sched_setscheduler(0, SCHED_BATCH, &none);
+}
 
 Service::Service(Loop& loop, Summary summary) : loop_(loop), summary_(std::move(summary)) {
   if (std::getenv("NOTIFY_SOCKET") == nullptr) return;

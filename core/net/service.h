@@ -1,6 +1,4 @@
-// What the service manager (systemd) is told of this process: that it is ready, that its loop
-// turns, what it does, that it stops. See sd_notify(3). Without one ($NOTIFY_SOCKET is not set)
-// nothing is said. Belongs to its loop.
+// How this process stands to its machine.
 #pragma once
 
 #include <functional>
@@ -10,6 +8,14 @@
 
 namespace canopy::net {
 
+// The threads of this process, those that it starts from now on, let each other finish instead of
+// interrupting the one that woke them (SCHED_BATCH): what one hands to another is then taken in
+// larger lots. Where the system does not allow it, it costs some CPU more.
+void prefer_throughput();
+
+// What the service manager (systemd) is told of this process: that it is ready, that its loop
+// turns, what it does, that it stops. See sd_notify(3). Without one ($NOTIFY_SOCKET is not set)
+// nothing is said. Belongs to its loop.
 class Service {
  public:
   // One short line for `systemctl status`, such as "12 of 300 clients".

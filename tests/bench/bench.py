@@ -29,12 +29,21 @@ def numbers(text):
     return [int(each) for each in text.split(",") if each]
 
 
+def known(name):
+    try:
+        systems.find(name)
+    except KeyError:
+        return False
+    return True
+
+
 def parse(arguments):
     parser = argparse.ArgumentParser(
         prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     names = ", ".join(systems.SYSTEMS)
-    parser.add_argument("--systems", help=f"comma-separated, of: {names} (default: all)")
+    parser.add_argument("--systems", help=f"comma-separated, of: {names} (default: all); "
+                        "canopy-native@max_linger_ms=10+publish_share=5: with other settings of its proxies")
     parser.add_argument("--subscribers", type=numbers, default=[100, 400, 1000], metavar="N,...")
     parser.add_argument("--phases", default="spread,together,flood", help="default: %(default)s")
     parser.add_argument("--flood-at", type=numbers, default=[100, 1000], metavar="N,...")
@@ -49,7 +58,7 @@ def parse(arguments):
     if options.quick:
         options.rounds, options.subscribers, options.seconds = 1, [100], 2
     chosen = options.systems.split(",") if options.systems else list(systems.SYSTEMS)
-    unknown = [name for name in chosen if name not in systems.SYSTEMS]
+    unknown = [name for name in chosen if not known(name)]
     if unknown:
         parser.error(f"no such system: {', '.join(unknown)}; there are: {names}")
     options.systems = chosen
@@ -72,7 +81,7 @@ def phases_at(subscribers, options):
 
 def measure_server(name, subscribers, options):
     """Yields (phase, figures) of one system. A server that has lost something is started anew for the next phase."""
-    server, bodies = systems.SYSTEMS[name]
+    server, bodies = systems.find(name)
     left = list(phases_at(subscribers, options))
     while left:
         with server(subscribers, options.proxies) as started:
@@ -127,14 +136,14 @@ def machine():
 
 def main(arguments):
     options = parse(arguments)
-    left_out = {name: systems.SYSTEMS[name][0].missing() for name in options.systems}
+    left_out = {name: systems.find(name)[0].missing() for name in options.systems}
     for name, missing in left_out.items():
         if missing:
             print(f"bench: {name} is left out: there is no {missing}", file=sys.stderr)
     options.systems = [name for name, missing in left_out.items() if not missing]
     if not options.systems:
         return 2
-    versions = {name: systems.SYSTEMS[name][0].version() for name in options.systems}
+    versions = {name: systems.find(name)[0].version() for name in options.systems}
     taken, failed = measure_all(options)
     document = {
         "machine": machine(),

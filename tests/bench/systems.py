@@ -241,6 +241,7 @@ class Canopy(Server):
 
     publisher_protocol, zmq_socket = "zmq", "PUSH"
     native = False
+    settings = ""  # of its proxies, as in the file: "max_linger_ms: 10, publish_share: 5"
 
     @classmethod
     def missing(cls):
@@ -284,9 +285,9 @@ class Canopy(Server):
             faces = f"kvsimple: 'tcp://127.0.0.1:{ports.take(3)}'"
             if self.native:
                 faces += ", native: 'tcp://127.0.0.1:*'"
-            lines.append(
-                f"  - {{name: p{index + 1}, max_clients: {self.max_clients()}, {faces}, nofile: {self.nofile()}}}"
-            )
+            limits = f"max_clients: {self.max_clients()}, nofile: {self.nofile()}"
+            more = f", {self.settings}" if self.settings else ""
+            lines.append(f"  - {{name: p{index + 1}, {limits}, {faces}{more}}}")
         return "\n".join(lines) + "\n"
 
     def topology(self):
@@ -336,3 +337,16 @@ SYSTEMS = {
     "mosquitto": (Mosquitto, "random"),
     "limit": (Limit, "random"),
 }
+
+
+def find(name):
+    """The server of a name, and the bodies; `canopy-native@max_linger_ms=10+publish_share=5` is one whose proxies have
+    these settings. KeyError when there is none."""
+    base, _, settings = name.partition("@")
+    server, bodies = SYSTEMS[base]
+    if settings:
+        if not issubclass(server, Canopy):
+            raise KeyError(name)
+        text = settings.replace("=", ": ").replace("+", ", ")
+        server = type(server.__name__, (server,), {"settings": text})
+    return server, bodies
