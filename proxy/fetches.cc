@@ -138,10 +138,15 @@ bool Fetches::serve(base::TimePoint now, const Sink& sink) {
   start_waiting(now, sink);
   std::size_t stuck = 0;  // in a row
   std::size_t steps = 0;
-  while (stuck < active_.size() && steps++ < chunks_per_turn) {
+  while (stuck < active_.size() && steps < chunks_per_turn) {
     const auto session = active_.begin();
     const Progress progress = advance(*session, now, sink);
-    stuck = progress == Progress::stuck ? stuck + 1 : 0;
+    if (progress == Progress::stuck) {
+      ++stuck;
+    } else {
+      stuck = 0;
+      ++steps;
+    }
     if (progress == Progress::finished) {
       forget(session->peer);
       active_.erase(session);

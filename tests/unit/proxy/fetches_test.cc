@@ -201,6 +201,18 @@ TEST_F(FetchesTest, WhoWaitsForCreditHoldsNobodyUp) {
   EXPECT_EQ(told.back().header.request, 9u);
 }
 
+TEST_F(FetchesTest, ManyWhoWaitForCreditKeepNobodyAwake) {
+  put("/a/1", "x");
+  put("/b", "y");
+  constexpr std::size_t many = 3 * Fetches::chunks_per_turn;
+  for (std::size_t i = 0; i < many; ++i) {
+    open({.request = i, .subtree = "", .credit = 1}, "peer" + std::to_string(i));
+  }
+  for (std::size_t i = 0; i < many; ++i) serve();
+  EXPECT_EQ(told.size(), many) << "a chunk each, and the other when there is credit";
+  EXPECT_FALSE(serve()) << "nothing can be sent at once";
+}
+
 TEST_F(FetchesTest, BoundsWhatOneClientMayAsk) {
   for (std::size_t i = 0; i < Fetches::max_per_client; ++i) {
     ASSERT_EQ(open({.request = i, .subtree = "/a/"}), wire::Fault::none);
