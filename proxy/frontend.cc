@@ -11,9 +11,9 @@ base::Status Frontend::bind(std::chrono::milliseconds patience) {
   return {};
 }
 
-void Frontend::arm(Role role, bool open, base::TimePoint now) {
+void Frontend::arm(Role role, std::uint64_t room, base::TimePoint now) {
   auto& listener = listeners_[static_cast<std::size_t>(role)];
-  if (listener != nullptr) listener->monitor.arm(open, now);
+  if (listener != nullptr) listener->monitor.arm(room, now);
 }
 
 std::size_t Frontend::connections(Role role) const {

@@ -43,8 +43,8 @@ class Frontend {
   virtual ~Frontend() = default;
 
   base::Status bind(std::chrono::milliseconds patience);
-  // Lets the next connection of a role in, or nobody; clients that are in stay.
-  void arm(Role role, bool open, base::TimePoint now);
+  // Lets further connections of a role in, or nobody; clients that are in stay.
+  void arm(Role role, std::uint64_t room, base::TimePoint now);
   // 0 for a role that it does not have.
   std::size_t connections(Role role) const;
 

@@ -242,7 +242,7 @@ void Node::arm_doors(Role role, std::uint64_t room) {
   const bool pause = room < doors && door_turn_ % 2 == 1;
   for (std::size_t i = 0; i < doors; ++i) {
     const bool open = !pause && i < room;
-    frontends_[(i + door_turn_ / 2) % doors]->arm(role, open, loop_.now());
+    frontends_[(i + door_turn_ / 2) % doors]->arm(role, open ? room : 0, loop_.now());
   }
 }
 

@@ -1,5 +1,6 @@
 #include "core/net/monitor.h"
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -32,9 +33,12 @@ bool Monitor::drain(base::TimePoint now) {
     std::memcpy(&value, message_[0].data() + sizeof event, sizeof value);
     if (event == ZMQ_EVENT_LISTENING) {
       listener_ = value;
+      // A ticket may find nobody, and libzmq's thread would wait in accept for the next to come.
+      fcntl(listener_, F_SETFL, fcntl(listener_, F_GETFL) | O_NONBLOCK);
     } else if (event == ZMQ_EVENT_ACCEPTED) {
       connections_[value] = {.since = now, .let_in_before = context_.let_in()};
       if (door_ == Door::armed) door_ = Door::shut;  // one-shot
+      came_in_ = true;
       changed = true;
     } else if (event == ZMQ_EVENT_DISCONNECTED) {
       connections_.erase(value);
@@ -71,9 +75,17 @@ void Monitor::mark_spoken(int fd) {
   }
 }
 
-void Monitor::arm(bool open, base::TimePoint now) {
+void Monitor::arm(std::uint64_t room, base::TimePoint now) {
   if (epoll_ < 0) find_registration();
   if (epoll_ < 0) return;
+  // Where one has come in more may be waiting.
+  if (std::exchange(came_in_, false) && room >= room_for_a_crowd) {
+    tickets_.issue(epoll_, epoll_data_);
+    issued_at_ = now;
+  } else if (room < room_for_a_crowd || now - issued_at_ > accept_patience) {
+    tickets_.withdraw();
+  }
+  const bool open = room > 0;
   if (open && door_ == Door::armed && now - armed_at_ < accept_patience) return;
   if (!open && door_ == Door::shut) return;
   door_ = open ? Door::armed : Door::shut;

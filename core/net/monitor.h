@@ -20,6 +20,7 @@
 
 #include "core/base/clock.h"
 #include "core/net/socket.h"
+#include "core/net/tickets.h"
 
 namespace canopy::net {
 
@@ -43,7 +44,7 @@ class Monitor {
     }
   };
 
-  // Before the socket is bound. `name` is unique within the process.
+  // Before the socket is bound, and gone before the socket is. `name` is unique within the process.
   Monitor(Context& context, Socket& socket, const std::string& name);
 
   Socket& socket() { return pair_; }
@@ -64,10 +65,15 @@ class Monitor {
   // Since the last call.
   Failures take_failures() { return std::exchange(failures_, {}); }
 
-  // Lets the next connection in, or nobody. To be said again after each connection, and a few times
-  // a second, for an accept that failed leaves the door shut. A door that was armed and has not yet
-  // let anybody in is left as it is: a connection may be between libzmq's accept and its event.
-  void arm(bool open, base::TimePoint now);
+  // From how much room on a crowd may come in by several at a time: how many did is known only
+  // afterwards. Such room has descriptors to spare, for tickets too.
+  static constexpr std::uint64_t room_for_a_crowd = 8 * Tickets::count;
+
+  // Lets the next connection in, or nobody when there is no room; of a crowd some more, while the
+  // room is ample. To be said again after each connection, and a few times a second, for an accept
+  // that failed leaves the door shut. A door that was armed and has not yet let anybody in is left
+  // as it is: a connection may be between libzmq's accept and its event.
+  void arm(std::uint64_t room, base::TimePoint now);
 
  private:
   // After this long without a connection an armed door is armed again.
@@ -87,6 +93,9 @@ class Monitor {
   std::uint64_t epoll_data_ = 0;
   enum class Door { as_libzmq_made_it, armed, shut } door_ = Door::as_libzmq_made_it;
   base::TimePoint armed_at_{};
+  bool came_in_ = false;  // somebody, since it was last armed
+  Tickets tickets_{};
+  base::TimePoint issued_at_{};
 };
 
 }  // namespace canopy::net

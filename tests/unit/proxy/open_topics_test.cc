@@ -66,7 +66,7 @@ class OpenTopicsTest : public testing::Test {
   // Lets time pass in which people come and go, and nothing that they say is read.
   void pass() {
     listener_.monitor.drain(clock_.now());
-    listener_.monitor.arm(true, clock_.now());
+    listener_.monitor.arm(1, clock_.now());
     std::this_thread::sleep_for(10ms);
   }
   void read() { topics_.read(message_, 100); }

@@ -22,7 +22,7 @@ class MonitorTest : public testing::Test {
 
   void turn(std::chrono::milliseconds pause) {
     monitor_.drain(clock_.now());
-    if (door_) monitor_.arm(*door_, clock_.now());
+    if (door_) monitor_.arm(*door_ ? 1 : 0, clock_.now());
     std::this_thread::sleep_for(pause);
   }
   void knock(int count) {
@@ -51,12 +51,40 @@ TEST_F(MonitorTest, EachArmingLetsOneConnectionIn) {
   knock(5);
   EXPECT_TRUE(settles_at(0)) << monitor_.connections().size();
   door_.reset();
-  monitor_.arm(true, clock_.now());
+  monitor_.arm(1, clock_.now());
   EXPECT_TRUE(settles_at(1)) << monitor_.connections().size();
-  monitor_.arm(true, clock_.now());
+  monitor_.arm(1, clock_.now());
   EXPECT_TRUE(settles_at(2)) << monitor_.connections().size();
   door_ = true;
   EXPECT_TRUE(settles_at(5)) << monitor_.connections().size();
+}
+
+TEST_F(MonitorTest, ACrowdComesInBySeveral) {
+  knock(3 * static_cast<int>(Tickets::count));
+  EXPECT_TRUE(settles_at(0));
+  door_.reset();
+  monitor_.arm(Monitor::room_for_a_crowd, clock_.now());
+  EXPECT_TRUE(settles_at(1)) << "the first alone: who knows whether more are waiting";
+  monitor_.arm(Monitor::room_for_a_crowd - 1, clock_.now());
+  EXPECT_TRUE(settles_at(2)) << "the room is not ample";
+  monitor_.arm(Monitor::room_for_a_crowd, clock_.now());
+  EXPECT_TRUE(settles_at(3 + Tickets::count)) << monitor_.connections().size();
+  monitor_.arm(0, clock_.now());
+  EXPECT_TRUE(settles_at(3 + Tickets::count)) << monitor_.connections().size();
+}
+
+TEST_F(MonitorTest, TicketsThatFindNobodyHoldNobodyUp) {
+  knock(2);
+  for (int i = 0; i < 2; ++i) {
+    monitor_.arm(Monitor::room_for_a_crowd, clock_.now());
+    door_.reset();
+    EXPECT_TRUE(settles_at(static_cast<std::size_t>(i) + 1));
+  }
+  monitor_.arm(Monitor::room_for_a_crowd, clock_.now());  // eight, and nobody waits
+  peers_.front()->send({"still", "here"});
+  Message message;
+  for (int i = 0; i < 500 && !listener_.receive(message); ++i) turn(10ms);
+  EXPECT_EQ(message.size(), 3u);
 }
 
 TEST_F(MonitorTest, CountsWhoLeavesAndKeepsWhoIsIn) {
