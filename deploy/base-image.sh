@@ -29,9 +29,14 @@ deploy/setup.sh --image
 root=()
 if [ "$(id -u)" -ne 0 ]; then root=(sudo); fi
 # What the slim images leave out, this one leaves out too.
-options=("--include=$(IFS=,; echo "$*")")
+options=()
+if [ $# -gt 0 ]; then options+=("--include=$(IFS=,; echo "$*")"); fi
 for path in doc man info locale groff lintian linda; do options+=("--dpkgopt=path-exclude=/usr/share/$path/*"); done
+# By way of a file: half a system must not become an image.
+tree=$(mktemp --suffix=.tar)
+trap 'rm -f "$tree"' EXIT
 "${root[@]}" mmdebstrap --quiet --variant=minbase --aptopt='APT::Install-Recommends "false"' "${options[@]}" \
   --dpkgopt='path-include=/usr/share/doc/*/copyright' --dpkgopt='path-include=/usr/share/locale/locale.alias' \
-  bookworm - "${mirror[@]}" | docker import --change 'CMD ["bash"]' - "$base" >/dev/null
+  bookworm "$tree" "${mirror[@]}"
+docker import --change 'CMD ["bash"]' "$tree" "$base" >/dev/null
 echo "base-image: made $base, $(docker image inspect --format '{{.Size}}' "$base" | numfmt --to=iec)"
