@@ -16,7 +16,7 @@ namespace canopy::proxy {
 
 class FlushPacer {
  public:
-  static constexpr double most_share = 0.3;
+  static constexpr double most_share = 1.0 / 3;
 
   // `longest`: the latency that gathering and one flush may add; 0 never gathers. `share` of one
   // core, above 0, at most 1.

@@ -145,16 +145,17 @@ def good_requests():
 class RawSubscriber:
     """Speaks just enough ZMTP to send a proxy what no libzmq socket would."""
 
-    def __init__(self, port):
+    def __init__(self, port, own=native.topic(b"/raw/")):
+        """With a topic that it is the first to subscribe to, and waits for; None for none."""
         self.peer = socket.create_connection(("127.0.0.1", port), timeout=5)
         self.received = b""
         self.peer.sendall(mischief.GREETING)
         self._receive(lambda data: len(data) >= len(mischief.GREETING))
         self.peer.sendall(mischief.command(b"\5READY\x0bSocket-Type\0\0\0\3SUB"))
         self._receive(lambda data: b"READY" in data)
-        own = native.topic(b"/raw/")
-        self.send(b"\1" + own)
-        self._receive(lambda data: own in data)
+        if own is not None:
+            self.send(b"\1" + own)
+            self._receive(lambda data: own in data)
 
     def send(self, message):
         self.peer.sendall(struct.pack(">BB", 0, len(message)) + message)

@@ -8,6 +8,7 @@ import zmq
 import mischief
 from clone import make_socket
 from clusterfile import DIALECTS, proxy, shard
+from native_mischief import RawSubscriber
 from promises import Hammer, check_unbroken
 
 BYSTANDER = b"/results/bystander-"
@@ -99,6 +100,18 @@ def test_malformed_requests(cluster, flock, context, bystanders, dialect):
         socket.close()
         subscriber.close()
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_ends_of_what_was_not_begun(cluster, flock, context, bystanders, dialect):
+    """Whoever ends the subscriptions of somebody else takes nothing from him."""
+    bystander = bystanders[DIALECTS.index(dialect)]
+    raw = RawSubscriber(int(cluster.triple("p1", dialect)[1].rpartition(":")[2]), None)
+    for _ in range(20):
+        raw.send(b"\0" + bystander.prefix)
+    told = len(bystander.history)
+    flock.run(lambda: len(bystander.history) > told + 50, "the bystander is told on")
+    raw.peer.close()
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
