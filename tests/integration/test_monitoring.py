@@ -86,7 +86,7 @@ def test_every_alert_is_explained():
 def cluster(start_shared_cluster):
     return start_shared_cluster(
         [shard("s1", "/results/", partition("/disk/", durability="disk")), shard("s2", "*")],
-        [proxy("p1"), proxy("p2")],
+        [proxy("p1"), proxy("p2", mirror_keep_ms=500)],
         broker={"supervise": False},
     )
 
@@ -181,11 +181,14 @@ def test_every_panel_shows_something(cluster, prometheus, flock, context, dashbo
     watcher = flock.add(Watcher(context, pairs, b"/results/"))
     flock.run(lambda: watcher.active, "a native client watches")
     writer = native.Writer(context, *pairs)
+    reader = native.Requests(context, pairs[1][0])
     number = 0
 
     def traffic():
         nonlocal number
         number += 1
+        if number % 8 == 0:  # a snapshot of p2, which takes others of the shards for it
+            reader.read(b"")
         for subtree in ("/results/", "/disk/", "/"):
             writer.put(f"{subtree}{number % 10}".encode(), b"%d" % number)
         for _ in range(10):
@@ -203,6 +206,7 @@ def test_every_panel_shows_something(cluster, prometheus, flock, context, dashbo
             eventually(lambda: answered(query), f"{panel}: an answer to {query}", 30, turn=traffic)
     finally:
         writer.close()
+        reader.close()
     for series, label in variables_of(dashboard):
         values = prometheus.get(f"label/{label}/values", **{"match[]": series})
         assert set(values) in ({"s1", "s2"}, {"p1", "p2"}), f"{series}: {values}"
