@@ -22,7 +22,6 @@ class Subscriptions {
   // twice.
   std::size_t matching(std::string_view key) const;
 
-  bool empty() const { return topics_.empty() && !overflowed_; }
   bool overflowed() const { return overflowed_; }
   // Prefix -> subscribers.
   const std::map<std::string, std::size_t, std::less<>>& topics() const { return topics_; }
