@@ -6,10 +6,11 @@
 //
 // The door: libzmq accepts whoever comes, and zmq_unbind would end every connection that the
 // listener has accepted. But it accepts one connection for each readiness event of its epoll, so
-// the doorkeeper re-registers the listening descriptor there as one-shot: each arm() lets exactly
-// one connection in, and whoever is not let in waits in the kernel's accept queue, in order of
-// arrival, costing neither descriptors nor CPU. Failing accepts (no descriptors left) cannot spin
-// the I/O thread either. Until libzmq has registered its listener the door stands open.
+// the doorkeeper re-registers the listening descriptor there as one-shot: each arm() lets one
+// connection in (of a crowd some more, while there is ample room: tickets.h), and whoever is not
+// let in waits in the kernel's accept queue, in order of arrival, costing neither descriptors nor
+// CPU. Failing accepts (no descriptors left) cannot spin the I/O thread either. Until libzmq has
+// registered its listener the door stands open.
 #pragma once
 
 #include <array>
@@ -65,9 +66,10 @@ class Monitor {
   // Since the last call.
   Failures take_failures() { return std::exchange(failures_, {}); }
 
-  // From how much room on a crowd may come in by several at a time: how many did is known only
-  // afterwards. Such room has descriptors to spare, for tickets too.
-  static constexpr std::uint64_t room_for_a_crowd = 8 * Tickets::count;
+  // From how much room on a crowd may come in by several at a time. How many did is known only
+  // afterwards: each of four doors that share the room may have let in a lot that is not known of
+  // yet, and be armed for another. Such room has descriptors to spare, for tickets too.
+  static constexpr std::uint64_t room_for_a_crowd = 16 * Tickets::count;
 
   // Lets the next connection in, or nobody when there is no room; of a crowd some more, while the
   // room is ample. To be said again after each connection, and a few times a second, for an accept
