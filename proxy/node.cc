@@ -240,9 +240,10 @@ void Node::admit() {
 void Node::arm_doors(Role role, std::uint64_t room) {
   const std::size_t doors = frontends_.size();
   const bool pause = room < doors && door_turn_ % 2 == 1;
+  const std::uint64_t share = std::max<std::uint64_t>(room / doors, 1);
   for (std::size_t i = 0; i < doors; ++i) {
     const bool open = !pause && i < room;
-    frontends_[(i + door_turn_ / 2) % doors]->arm(role, open ? room : 0, loop_.now());
+    frontends_[(i + door_turn_ / 2) % doors]->arm(role, open ? share : 0, loop_.now());
   }
 }
 

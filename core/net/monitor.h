@@ -66,10 +66,10 @@ class Monitor {
   // Since the last call.
   Failures take_failures() { return std::exchange(failures_, {}); }
 
-  // From how much room on a crowd may come in by several at a time. How many did is known only
-  // afterwards: each of four doors that share the room may have let in a lot that is not known of
-  // yet, and be armed for another. Such room has descriptors to spare, for tickets too.
-  static constexpr std::uint64_t room_for_a_crowd = 16 * Tickets::count;
+  // From how much room of its own on a door lets a crowd in by several at a time. How many came is
+  // known only afterwards: it may have let in a lot that is not known of yet, and be armed for
+  // another. Such room has descriptors to spare, for tickets too.
+  static constexpr std::uint64_t room_for_a_crowd = 4 * Tickets::count;
 
   // Lets the next connection in, or nobody when there is no room; of a crowd some more, while the
   // room is ample. To be said again after each connection, and a few times a second, for an accept
