@@ -2,13 +2,19 @@
 // Pure: time and the CPU time used are arguments. Not thread-safe.
 //
 // A flush costs one wake-up and one send for every subscriber, however much it carries. The
-// interval between flushes follows that cost, so that flushing stays near a share of a core: sparse
-// traffic and few subscribers keep their latency, dense traffic is packed. It is bounded by what
-// latency may be added, the time that a flush itself takes included, unless even that would take
-// more than `most_share`: then everybody would wait for the CPU instead, and longer.
+// interval for which updates gather follows that cost, so that flushing stays near a share of a
+// core. It begins with the first update that has to wait, not with the flush before it: an update
+// waits for as long either way, but leaves with all that comes in the meantime. So sparse traffic
+// and few subscribers keep their latency, dense traffic is packed.
+//
+// The interval is bounded by what latency may be added, the time that a flush itself takes
+// included. Where even that would take more than `most_share` all would wait for the CPU instead,
+// and longer: so it grows to twice the bound, and beyond it only to what one flush takes. (Part of
+// a flush's cost grows with what it carries; to wait ever longer for that would save nothing.)
 #pragma once
 
 #include <algorithm>
+#include <optional>
 
 #include "core/base/clock.h"
 
@@ -16,7 +22,7 @@ namespace canopy::proxy {
 
 class FlushPacer {
  public:
-  static constexpr double most_share = 1.0 / 3;
+  static constexpr double most_share = 2.0 / 5;
 
   // `longest`: the latency that gathering and one flush may add; 0 never gathers. `share` of one
   // core, above 0, at most 1.
@@ -27,12 +33,15 @@ class FlushPacer {
     share_ = share;
   }
 
-  // How long what is waiting now should still wait; zero: send.
-  base::Duration wait(base::TimePoint now) const {
-    return std::max(base::Duration{0}, last_ + interval_ - now);
+  // How long what waits should still wait; zero: send. Asked as soon as something waits, which is
+  // when an interval begins: what then comes within it leaves with it.
+  base::Duration wait(base::TimePoint now) {
+    if (!due_) due_ = now < last_ + interval_ ? now + interval_ : now;
+    return std::max(base::Duration{0}, *due_ - now);
   }
   void flushed(base::TimePoint now) {
     last_ = now;
+    due_.reset();
     ++flushes_;
   }
   // `cpu` is what the process has used since it began; called some times a second.
@@ -50,7 +59,8 @@ class FlushPacer {
       return;
     }
     const base::Duration tolerable = longest_ - affordable(1);
-    interval_ = std::max(std::min(affordable(share_), tolerable), affordable(most_share));
+    interval_ = std::max({std::min(affordable(share_), tolerable),
+                          std::min(affordable(most_share), 2 * longest_), affordable(1)});
   }
 
   base::Duration interval() const { return interval_; }
@@ -65,6 +75,7 @@ class FlushPacer {
   base::Duration longest_;
   double share_;
   base::TimePoint last_{};
+  std::optional<base::TimePoint> due_{};
   base::Duration interval_{};
   base::Duration measured_{};
   double cost_us_ = 0;

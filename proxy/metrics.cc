@@ -17,7 +17,7 @@ Metrics::Metrics(const std::string& name)
                         .Add({}, metrics::count_buckets())),
       flush_interval(registry
                          .gauge("canopy_flush_interval_seconds",
-                                "Time from one flush to the next, as tuned by now.")
+                                "For how long updates gather, as tuned by now: 0 sends each at once.")
                          .Add({})),
       max_linger(registry
                      .gauge("canopy_max_linger_seconds",

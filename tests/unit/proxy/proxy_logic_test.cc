@@ -50,10 +50,16 @@ TEST(FlushPacer, SendsAtOnceAfterAPauseAndElseOncePerInterval) {
   EXPECT_EQ(pacer.wait(start), 0ms);
   pacer.flushed(start);
   EXPECT_EQ(pacer.wait(start), 0ms) << "nothing is known of the cost yet";
-  pacer.measure(1ms);  // one flush cost 1 ms: a tenth of a core affords one every 10 ms
+  pacer.flushed(start);
+  pacer.measure(2ms);  // a flush cost 1 ms: a tenth of a core affords one every 10 ms
   EXPECT_EQ(pacer.interval(), 10ms);
-  EXPECT_EQ(pacer.wait(start + 4ms), 6ms);
-  EXPECT_EQ(pacer.wait(start + 30ms), 0ms);
+  EXPECT_EQ(pacer.wait(start + 4ms), 10ms) << "it begins with the first that waits";
+  EXPECT_EQ(pacer.wait(start + 11ms), 3ms) << "who comes later leaves with it";
+  EXPECT_EQ(pacer.wait(start + 15ms), 0ms);
+  pacer.flushed(start + 15ms);
+  EXPECT_EQ(pacer.wait(start + 24ms), 10ms);
+  pacer.flushed(start + 34ms);
+  EXPECT_EQ(pacer.wait(start + 44ms), 0ms) << "nothing came for an interval";
 }
 
 TEST(FlushPacer, FollowsTheCostWithinItsBounds) {
@@ -69,6 +75,11 @@ TEST(FlushPacer, FollowsTheCostWithinItsBounds) {
   for (int i = 0; i < 50; ++i) flush_at_cost(10ms);
   EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 10'000 / FlushPacer::most_share, 100)
       << "beyond most_share of a core it is the CPU that all would wait for";
+  for (int i = 0; i < 50; ++i) flush_at_cost(30ms);
+  EXPECT_EQ(pacer.interval(), 40ms) << "twice the bound";
+  for (int i = 0; i < 50; ++i) flush_at_cost(60ms);
+  EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 60'000, 100)
+      << "one flush after another";
   for (int i = 0; i < 50; ++i) flush_at_cost(100us);
   EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 1000, 10);
   const auto settled = pacer.interval();
