@@ -5,7 +5,9 @@
 // interval for which updates gather follows that cost, so that flushing stays near a share of a
 // core. It begins with the first update that has to wait, not with the flush before it: an update
 // waits for as long either way, but leaves with all that comes in the meantime. So sparse traffic
-// and few subscribers keep their latency, dense traffic is packed.
+// and few subscribers keep their latency, dense traffic is packed. Where threads wait for a core
+// for longer than they run, what they wait is the cost: on a machine that has no core to spare,
+// fewer flushes are also the sooner ones.
 //
 // The interval is bounded by what latency may be added, the time that a flush itself takes
 // included. Where even that would take more than `most_share` all would wait for the CPU instead,
@@ -17,6 +19,7 @@
 #include <optional>
 
 #include "core/base/clock.h"
+#include "core/metrics/cpu.h"
 
 namespace canopy::proxy {
 
@@ -45,14 +48,12 @@ class FlushPacer {
     ++flushes_;
   }
   // `cpu` is what the process has used since it began; called some times a second.
-  void measure(base::Duration cpu) {
-    if (flushes_ == 0) {
-      measured_ = cpu;
-      return;
-    }
-    const double cost = static_cast<double>((cpu - measured_).count()) / flushes_;
-    cost_us_ = cost_us_ == 0 ? cost : cost_us_ + (cost - cost_us_) / 4;
+  void measure(const metrics::CpuTime& cpu) {
+    const base::Duration taken = std::max(cpu.ran - measured_.ran, cpu.waited - measured_.waited);
     measured_ = cpu;
+    if (flushes_ == 0) return;
+    const double cost = static_cast<double>(taken.count()) / flushes_;
+    cost_us_ = cost_us_ == 0 ? cost : cost_us_ + (cost - cost_us_) / 4;
     flushes_ = 0;
     if (longest_.count() == 0) {
       interval_ = {};
@@ -77,7 +78,7 @@ class FlushPacer {
   base::TimePoint last_{};
   std::optional<base::TimePoint> due_{};
   base::Duration interval_{};
-  base::Duration measured_{};
+  metrics::CpuTime measured_{};
   double cost_us_ = 0;
   int flushes_ = 0;
 };

@@ -3,12 +3,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <ctime>
-
 #include "core/base/log.h"
 #include "core/config/exposure.h"
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
+#include "core/metrics/cpu.h"
 #include "core/metrics/descriptors.h"
 
 namespace canopy::proxy {
@@ -27,14 +26,6 @@ constexpr std::uint64_t reserve = 40;
 // Gathered beyond this, updates leave at once: a larger batch would hardly be cheaper.
 constexpr std::size_t most_gathered = 256;
 constexpr base::Duration measure_period = 200ms;
-
-// CPU time of the whole process, libzmq's threads included.
-base::Duration cpu_used() {
-  timespec used{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-  return std::chrono::duration_cast<base::Duration>(std::chrono::seconds(used.tv_sec) +
-                                                    std::chrono::nanoseconds(used.tv_nsec));
-}
 
 const std::optional<config::Endpoint>& endpoint_of(const config::Proxy& proxy,
                                                    clone::Dialect dialect) {
@@ -118,7 +109,7 @@ base::Status Node::open() {
                       [this](const coordination::Event& event) { upstream_.on_directory(event); });
   loop_.every(tick_period, [this] { tick(); });
   loop_.every(1s, [this] { second(); });
-  loop_.every(measure_period, [this] { pacer_.measure(cpu_used()); });
+  loop_.every(measure_period, [this] { pacer_.measure(metrics::cpu_time()); });
   loop_.on_turn_end([this] { end_turn(); });
   announce();
   report();

@@ -51,7 +51,7 @@ TEST(FlushPacer, SendsAtOnceAfterAPauseAndElseOncePerInterval) {
   pacer.flushed(start);
   EXPECT_EQ(pacer.wait(start), 0ms) << "nothing is known of the cost yet";
   pacer.flushed(start);
-  pacer.measure(2ms);  // a flush cost 1 ms: a tenth of a core affords one every 10 ms
+  pacer.measure({.ran = 2ms});  // a flush cost 1 ms: a tenth of a core affords one every 10 ms
   EXPECT_EQ(pacer.interval(), 10ms);
   EXPECT_EQ(pacer.wait(start + 4ms), 10ms) << "it begins with the first that waits";
   EXPECT_EQ(pacer.wait(start + 11ms), 3ms) << "who comes later leaves with it";
@@ -67,7 +67,7 @@ TEST(FlushPacer, FollowsTheCostWithinItsBounds) {
   base::Duration cpu{};
   const auto flush_at_cost = [&](base::Duration cost) {
     pacer.flushed(start);
-    pacer.measure(cpu += cost);
+    pacer.measure({.ran = cpu += cost});
   };
   flush_at_cost(3ms);
   EXPECT_EQ(pacer.interval(), 17ms)
@@ -83,16 +83,28 @@ TEST(FlushPacer, FollowsTheCostWithinItsBounds) {
   for (int i = 0; i < 50; ++i) flush_at_cost(100us);
   EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 1000, 10);
   const auto settled = pacer.interval();
-  pacer.measure(cpu += 1s);  // work of another kind, without a flush, is nothing to it
+  pacer.measure({.ran = cpu += 1s});  // work of another kind, without a flush, is nothing to it
   EXPECT_EQ(pacer.interval(), settled);
   flush_at_cost(100us);
   EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 1000, 10);
 }
 
+TEST(FlushPacer, CountsWhatItWaitsForACoreWhereThatIsMore) {
+  FlushPacer pacer(20ms, 0.1);
+  pacer.flushed(start);
+  pacer.measure({.ran = 500us, .waited = 100us});
+  EXPECT_EQ(pacer.interval(), 5ms);
+  for (int i = 1; i <= 50; ++i) {
+    pacer.flushed(start);
+    pacer.measure({.ran = 500us + i * 500us, .waited = 100us + i * 1ms});
+  }
+  EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 10'000, 100);
+}
+
 TEST(FlushPacer, NeverGathersWhereNoLatencyIsAllowed) {
   FlushPacer pacer(0ms, 0.1);
   pacer.flushed(start);
-  pacer.measure(10ms);
+  pacer.measure({.ran = 10ms});
   EXPECT_EQ(pacer.wait(start), 0ms);
 }
 
