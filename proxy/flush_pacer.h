@@ -11,11 +11,13 @@
 //
 // The interval is bounded by what latency may be added, the time that a flush itself takes
 // included. Where even that would take more than `most_share` all would wait for the CPU instead,
-// and longer: so it grows to twice the bound, and beyond it only to what one flush takes. (Part of
-// a flush's cost grows with what it carries; to wait ever longer for that would save nothing.)
+// and longer: so it grows to three times the bound, and beyond it only to what one flush takes.
+// (Part of a flush's cost grows with what it carries; to wait ever longer for that would save
+// nothing.)
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <optional>
 
 #include "core/base/clock.h"
@@ -26,6 +28,11 @@ namespace canopy::proxy {
 class FlushPacer {
  public:
   static constexpr double most_share = 2.0 / 5;
+  // A batch of so many updates would gain little by more: an interval after the last flush will do
+  // for it, lest writers that wait for their readers wait for the clock.
+  static constexpr std::size_t plenty = 64;
+  // And this one nothing.
+  static constexpr std::size_t most = 256;
 
   // `longest`: the latency that gathering and one flush may add; 0 never gathers. `share` of one
   // core, above 0, at most 1.
@@ -36,11 +43,13 @@ class FlushPacer {
     share_ = share;
   }
 
-  // How long what waits should still wait; zero: send. Asked as soon as something waits, which is
-  // when an interval begins: what then comes within it leaves with it.
-  base::Duration wait(base::TimePoint now) {
+  // How long what waits, so many updates, should still wait; zero: send. Asked as soon as something
+  // waits, which is when an interval begins: what then comes within it leaves with it.
+  base::Duration wait(base::TimePoint now, std::size_t gathered) {
     if (!due_) due_ = now < last_ + interval_ ? now + interval_ : now;
-    return std::max(base::Duration{0}, *due_ - now);
+    if (gathered >= most) return {};
+    const base::TimePoint due = gathered >= plenty ? std::min(*due_, last_ + interval_) : *due_;
+    return std::max(base::Duration{0}, due - now);
   }
   void flushed(base::TimePoint now) {
     last_ = now;
@@ -61,7 +70,7 @@ class FlushPacer {
     }
     const base::Duration tolerable = longest_ - affordable(1);
     interval_ = std::max({std::min(affordable(share_), tolerable),
-                          std::min(affordable(most_share), 2 * longest_), affordable(1)});
+                          std::min(affordable(most_share), 3 * longest_), affordable(1)});
   }
 
   base::Duration interval() const { return interval_; }

@@ -23,8 +23,6 @@ constexpr base::Duration tick_period = 50ms;
 constexpr std::size_t updates_per_flush = 8192;
 // Descriptors beside those of clients and those open at start: links to shards and broker, scrapes.
 constexpr std::uint64_t reserve = 40;
-// Gathered beyond this, updates leave at once: a larger batch would hardly be cheaper.
-constexpr std::size_t most_gathered = 256;
 constexpr base::Duration measure_period = 200ms;
 
 const std::optional<config::Endpoint>& endpoint_of(const config::Proxy& proxy,
@@ -171,8 +169,7 @@ void Node::end_turn() {
   upstream_.flush_writes();
   const base::TimePoint now = loop_.now();
   if (!pending_.empty() || (native_ != nullptr && native_->pending())) {
-    const bool much = pending_.size() >= most_gathered;
-    const auto wait = much ? base::Duration{0} : pacer_.wait(now);
+    const auto wait = pacer_.wait(now, pending_.size());
     if (wait.count() == 0) {
       flush(now);
       if (!pending_.empty()) wake_in(0ms);

@@ -47,19 +47,30 @@ TEST(Admission, OpensAgainWhenSomebodyLeaves) {
 
 TEST(FlushPacer, SendsAtOnceAfterAPauseAndElseOncePerInterval) {
   FlushPacer pacer(20ms, 0.1);
-  EXPECT_EQ(pacer.wait(start), 0ms);
+  EXPECT_EQ(pacer.wait(start, 1), 0ms);
   pacer.flushed(start);
-  EXPECT_EQ(pacer.wait(start), 0ms) << "nothing is known of the cost yet";
+  EXPECT_EQ(pacer.wait(start, 1), 0ms) << "nothing is known of the cost yet";
   pacer.flushed(start);
   pacer.measure({.ran = 2ms});  // a flush cost 1 ms: a tenth of a core affords one every 10 ms
   EXPECT_EQ(pacer.interval(), 10ms);
-  EXPECT_EQ(pacer.wait(start + 4ms), 10ms) << "it begins with the first that waits";
-  EXPECT_EQ(pacer.wait(start + 11ms), 3ms) << "who comes later leaves with it";
-  EXPECT_EQ(pacer.wait(start + 15ms), 0ms);
+  EXPECT_EQ(pacer.wait(start + 4ms, 1), 10ms) << "it begins with the first that waits";
+  EXPECT_EQ(pacer.wait(start + 11ms, 1), 3ms) << "who comes later leaves with it";
+  EXPECT_EQ(pacer.wait(start + 15ms, 1), 0ms);
   pacer.flushed(start + 15ms);
-  EXPECT_EQ(pacer.wait(start + 24ms), 10ms);
+  EXPECT_EQ(pacer.wait(start + 24ms, 1), 10ms);
   pacer.flushed(start + 34ms);
-  EXPECT_EQ(pacer.wait(start + 44ms), 0ms) << "nothing came for an interval";
+  EXPECT_EQ(pacer.wait(start + 44ms, 1), 0ms) << "nothing came for an interval";
+}
+
+TEST(FlushPacer, LetsLargeBatchesGoSooner) {
+  FlushPacer pacer(20ms, 0.1);
+  pacer.flushed(start);
+  pacer.measure({.ran = 1ms});
+  ASSERT_EQ(pacer.interval(), 10ms);
+  EXPECT_EQ(pacer.wait(start + 4ms, 1), 10ms);
+  EXPECT_EQ(pacer.wait(start + 5ms, FlushPacer::plenty - 1), 9ms);
+  EXPECT_EQ(pacer.wait(start + 5ms, FlushPacer::plenty), 5ms);
+  EXPECT_EQ(pacer.wait(start + 5ms, FlushPacer::most), 0ms);
 }
 
 TEST(FlushPacer, FollowsTheCostWithinItsBounds) {
@@ -76,9 +87,9 @@ TEST(FlushPacer, FollowsTheCostWithinItsBounds) {
   EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 10'000 / FlushPacer::most_share, 100)
       << "beyond most_share of a core it is the CPU that all would wait for";
   for (int i = 0; i < 50; ++i) flush_at_cost(30ms);
-  EXPECT_EQ(pacer.interval(), 40ms) << "twice the bound";
-  for (int i = 0; i < 50; ++i) flush_at_cost(60ms);
-  EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 60'000, 100)
+  EXPECT_EQ(pacer.interval(), 60ms) << "three times the bound";
+  for (int i = 0; i < 50; ++i) flush_at_cost(90ms);
+  EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 90'000, 100)
       << "one flush after another";
   for (int i = 0; i < 50; ++i) flush_at_cost(100us);
   EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 1000, 10);
@@ -105,7 +116,7 @@ TEST(FlushPacer, NeverGathersWhereNoLatencyIsAllowed) {
   FlushPacer pacer(0ms, 0.1);
   pacer.flushed(start);
   pacer.measure({.ran = 10ms});
-  EXPECT_EQ(pacer.wait(start), 0ms);
+  EXPECT_EQ(pacer.wait(start, 1), 0ms);
 }
 
 TEST(Compression, IsTriedNowAndThenAndUsedWhileItPays) {
