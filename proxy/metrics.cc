@@ -15,10 +15,11 @@ Metrics::Metrics(const std::string& name)
                   .Add({})),
       flush_updates(registry.histogram("canopy_batch_updates", "Updates sent in one flush.")
                         .Add({}, metrics::count_buckets())),
-      flush_interval(registry
-                         .gauge("canopy_flush_interval_seconds",
-                                "For how long updates gather, as tuned by now: 0 sends each at once.")
-                         .Add({})),
+      flush_interval(
+          registry
+              .gauge("canopy_flush_interval_seconds",
+                     "For how long updates gather, as tuned by now: 0 sends each at once.")
+              .Add({})),
       max_linger(registry
                      .gauge("canopy_max_linger_seconds",
                             "Latency that gathering may add: the flush interval goes beyond only "

@@ -72,7 +72,7 @@ struct Proxy {
   HttpAddress http = "127.0.0.1:0";
   std::uint64_t nofile = 1024;
   milliseconds max_linger{12};   // latency that gathering may add; 0 sends every update at once
-  int publish_share = 4;        // percent of a core that the flush interval aims at
+  int publish_share = 4;         // percent of a core that the flush interval aims at
   int client_hwm = 100'000;      // updates queued per Clone client before it misses some
   int stream_hwm = 1'000;        // batches queued per native client before it misses some
   int stream_send_buffer = -1;   // kernel buffer per native client; -1 kernel default
