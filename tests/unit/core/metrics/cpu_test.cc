@@ -1,0 +1,47 @@
+#include "core/metrics/cpu.h"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+namespace canopy::metrics {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Both threads of the test begin where it is.
+void stay_on_one_core() {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<unsigned>(sched_getcpu()), &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+}
+
+TEST(CpuTime, TellsWhatAllThreadsRanAndWaited) {
+  if (!std::filesystem::exists("/proc/self/schedstat")) {
+    GTEST_SKIP() << "this kernel does not tell how long threads wait";
+  }
+  const CpuTime before = cpu_time();
+  CpuTime after = before;
+  std::atomic<bool> done = false;
+  std::thread busy;
+  std::thread watching([&] {
+    stay_on_one_core();
+    busy = std::thread([&] {
+      while (!done) {
+      }
+    });
+    while (after.waited - before.waited < 20ms && after.ran - before.ran < 5s) after = cpu_time();
+    done = true;
+    busy.join();
+  });
+  watching.join();
+  EXPECT_GE(after.waited - before.waited, 20ms) << "two threads, one core";
+  EXPECT_GE(after.ran - before.ran, 10ms) << "while one waits the other runs";
+}
+
+}  // namespace
+}  // namespace canopy::metrics
