@@ -59,7 +59,7 @@ class FlushPacer {
   // `cpu` is what the process has used since it began; called some times a second.
   void measure(const metrics::CpuTime& cpu) {
     const base::Duration taken = std::max(cpu.ran - measured_.ran, cpu.waited - measured_.waited);
-    measured_ = cpu;
+    measured_ = {.ran = cpu.ran, .waited = std::max(cpu.waited, measured_.waited)};
     if (flushes_ == 0) return;
     const double cost = static_cast<double>(taken.count()) / flushes_;
     cost_us_ = cost_us_ == 0 ? cost : cost_us_ + (cost - cost_us_) / 4;

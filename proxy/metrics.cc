@@ -23,7 +23,7 @@ Metrics::Metrics(const std::string& name)
       max_linger(registry
                      .gauge("canopy_max_linger_seconds",
                             "Latency that gathering may add: the flush interval goes beyond only "
-                            "when the proxy cannot keep up.")
+                            "when it would cost too much of a core.")
                      .Add({})),
       delivery_latency(registry
                            .histogram("canopy_delivery_latency_seconds",

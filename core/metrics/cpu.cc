@@ -10,11 +10,12 @@ namespace {
 
 base::Duration waited() {
   std::chrono::nanoseconds sum{};
-  std::error_code ended;  // a thread, while it is looked at
-  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task", ended)) {
+  std::error_code failed;  // which ends the list
+  std::filesystem::directory_iterator thread("/proc/self/task", failed);
+  for (; thread != std::filesystem::directory_iterator(); thread.increment(failed)) {
     std::int64_t ran = 0;
     std::int64_t waited = 0;
-    std::ifstream(thread.path() / "schedstat") >> ran >> waited;
+    std::ifstream(thread->path() / "schedstat") >> ran >> waited;
     sum += std::chrono::nanoseconds(waited);
   }
   return std::chrono::duration_cast<base::Duration>(sum);

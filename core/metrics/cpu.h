@@ -8,7 +8,9 @@ namespace canopy::metrics {
 // Of all its threads, since they began.
 struct CpuTime {
   base::Duration ran{};
-  base::Duration waited{};  // ready to run, for a core; 0 where the kernel does not tell
+  // Ready to run, for a core; 0 where the kernel does not tell. Less than before where a thread has
+  // ended, or could not be looked at for want of descriptors.
+  base::Duration waited{};
 };
 
 CpuTime cpu_time();

@@ -110,6 +110,12 @@ TEST(FlushPacer, CountsWhatItWaitsForACoreWhereThatIsMore) {
     pacer.measure({.ran = 500us + i * 500us, .waited = 100us + i * 1ms});
   }
   EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 10'000, 100);
+  const auto settled = pacer.interval();
+  pacer.flushed(start);
+  pacer.measure({.ran = 26ms + 500us, .waited = {}});  // its threads could not be looked at
+  pacer.flushed(start);
+  pacer.measure({.ran = 27ms + 500us, .waited = 50ms + 200us});
+  EXPECT_LE(pacer.interval(), settled) << "what was waited before is not waited again";
 }
 
 TEST(FlushPacer, NeverGathersWhereNoLatencyIsAllowed) {

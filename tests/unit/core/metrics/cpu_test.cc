@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Both threads of the test begin where it is.
+// As does every thread that it starts from then on.
 void stay_on_one_core() {
   cpu_set_t one;
   CPU_ZERO(&one);
