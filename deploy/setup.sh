@@ -10,7 +10,7 @@ set -euo pipefail
 
 build=(g++ cmake ninja-build ccache pkg-config
        libzmq3-dev cppzmq-dev libboost-dev libboost-program-options-dev libyaml-cpp-dev libmsgpack-cxx-dev
-       libspdlog-dev libfmt-dev libsystemd-dev liblmdb-dev liblz4-dev nlohmann-json3-dev
+       libspdlog-dev libfmt-dev libsystemd-dev libsodium-dev liblmdb-dev liblz4-dev nlohmann-json3-dev
        prometheus-cpp-dev libcivetweb-dev libcurl4-openssl-dev zlib1g-dev # the last two: prometheus-cpp's CMake files
        libgtest-dev libgmock-dev python3)
 test=(python3 python3-pytest python3-pytest-xdist python3-zmq python3-yaml python3-msgpack prometheus tcpdump chromium-headless-shell

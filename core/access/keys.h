@@ -1,6 +1,8 @@
 // The keys of CurveZMQ (RFC 26), by which processes and clients know each other. Pure.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,5 +24,10 @@ inline constexpr std::string_view z85 =
 constexpr bool is_key(std::string_view text) {
   return text.size() == key_characters && text.find_first_not_of(z85) == std::string_view::npos;
 }
+
+// The 32 bytes of a key; nothing when `text` is none.
+std::optional<std::string> decode_key(std::string_view text);
+// The text of a key's 32 bytes.
+std::string encode_key(std::string_view bytes);
 
 }  // namespace canopy::access

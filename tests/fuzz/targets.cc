@@ -6,7 +6,9 @@
 #include "core/coordination/messages.h"
 #include "core/keyspace/key.h"
 #include "core/wire/clone.h"
+#include "core/zmtp/peer.h"
 #include "tests/unit/core/wire/decoders.h"
+#include "tests/unit/core/zmtp/peers.h"
 
 namespace canopy::fuzz {
 namespace {
@@ -122,6 +124,39 @@ std::vector<std::string> coordination_replies() {
   return frames;
 }
 
+// --- ZMTP ---------------------------------------------------------------------------------------
+
+constexpr zmtp::Limits zmtp_limits{.frame_bytes = 100, .message_bytes = 150, .parts = 4};
+
+// The first byte says of which type we are, the second where the bytes are cut: what is told does
+// not depend on it.
+void feed_zmtp_peer(std::string_view bytes) {
+  if (bytes.size() < 2) return;
+  const auto type = static_cast<zmtp::SocketType>(static_cast<unsigned char>(bytes[0]) % 11);
+  const std::size_t cut = static_cast<unsigned char>(bytes[1]);
+  bytes.remove_prefix(2);
+  zmtp::Peer whole({.type = type, .limits = zmtp_limits});
+  zmtp::Recorder told;
+  const zmtp::Fault fault = whole.receive(bytes, told);
+  zmtp::Peer peer({.type = type, .limits = zmtp_limits});
+  zmtp::Recorder again;
+  peer.receive(bytes.substr(0, cut), again);
+  must(peer.receive(bytes.substr(std::min(cut, bytes.size())), again) == fault);
+  must(again.messages == told.messages && again.subscriptions == told.subscriptions);
+  must(again.ready.size() == told.ready.size() && peer.output() == whole.output());
+  for (const auto& message : told.messages) must(message.size() <= zmtp_limits.parts);
+}
+
+std::vector<std::string> zmtp_talks() {
+  using namespace zmtp;
+  const std::string router(1, static_cast<char>(SocketType::router));
+  const std::string xpub(1, static_cast<char>(SocketType::xpub));
+  return {router + "\x40" + greeting(1) + ready("DEALER", "id") + message({"a", "", "b"}),
+          router + "\x10" + greeting_2(SocketType::dealer, "id") + message({"a", "b"}),
+          xpub + "\x80" + greeting(1) + ready("SUB") + command("SUBSCRIBE", "/a/") +
+              command("PING", std::string("\0\1", 2) + "c") + message({"\1/b/"})};
+}
+
 }  // namespace
 
 std::vector<Target> targets() {
@@ -138,6 +173,7 @@ std::vector<Target> targets() {
         joined({}, {wire::clone::snapshot_request, "/a/"})}},
       {"coordination_request", feed_coordination_request, coordination_requests()},
       {"coordination_reply", feed_coordination_reply, coordination_replies()},
+      {"zmtp_peer", feed_zmtp_peer, zmtp_talks()},
   };
   add(all, wire::link_decoders());
   add(all, wire::native::native_decoders());

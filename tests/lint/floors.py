@@ -10,13 +10,14 @@ import sys
 import tempfile
 
 # Lowest floor first. A folder may include itself, what is named here, and nothing else.
-CORE = ["core/base", "core/keyspace", "core/access", "core/wire", "core/cluster", "core/config", "core/metrics", "core/net",
+CORE = ["core/base", "core/keyspace", "core/access", "core/wire", "core/zmtp", "core/cluster", "core/config", "core/metrics", "core/net",
         "core/coordination"]
 MAY_INCLUDE = {
     "core/base": [],
     "core/keyspace": ["core/base"],
     "core/access": ["core/base", "core/keyspace"],
     "core/wire": ["core/base", "core/keyspace"],
+    "core/zmtp": ["core/base", "core/access"],
     "core/config": ["core/base", "core/keyspace", "core/access"],
     "core/metrics": ["core/base"],
     "core/net": ["core/base", "core/access"],
@@ -46,11 +47,12 @@ OWNERS = {
     r"lmdb\.h": ["shard"],
     r"msgpack(\.hpp|/)": ["core/wire", "core/coordination"],
     r"nlohmann/": ["core/coordination", "core/metrics", "broker", "loadtest"],
+    r"sodium\.h": ["core/zmtp"],
     r"curl/": ["core/coordination"],
 }
 
 # Pure logic knows no socket, file, clock or thread.
-PURE = ["core/keyspace", "core/access", "core/wire", "core/cluster"]
+PURE = ["core/keyspace", "core/access", "core/wire", "core/zmtp", "core/cluster"]
 IMPURE = re.compile(r"(thread|mutex|shared_mutex|condition_variable|future|atomic|fstream|iostream|filesystem"
                     r"|sys/.*|netinet/.*|arpa/.*|unistd\.h|fcntl\.h|poll\.h|time\.h|core/base/log\.h)$")
 
