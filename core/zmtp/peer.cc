@@ -308,6 +308,19 @@ void Peer::append_message(std::string& out, std::span<const std::string_view> pa
   }
 }
 
+void Peer::append_encoded(std::string& out, std::string_view messages) {
+  if (!curve_) {
+    out += messages;
+    return;
+  }
+  while (const auto header = read_header(messages)) {
+    const std::string_view body =
+        messages.substr(header->header_bytes, static_cast<std::size_t>(header->body_bytes));
+    append_frame(out, 0, curve_->seal(header->more() ? curve_flag_more : 0, body));
+    messages.remove_prefix(header->header_bytes + body.size());
+  }
+}
+
 void Peer::append_command(std::string& out, std::string_view name, std::string_view data) {
   const std::string body = make_command(name, data);
   if (curve_) {

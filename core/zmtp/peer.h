@@ -69,6 +69,8 @@ class Peer {
 
   // A message for this peer, appended to `out`. The peer must be ready.
   void append_message(std::string& out, std::span<const std::string_view> parts);
+  // The same of whole messages that append_message() of frame.h has encoded.
+  void append_encoded(std::string& out, std::string_view messages);
   // Of our SUB: what the peer is to publish to us, or no more.
   void append_subscription(std::string& out, std::string_view topic, bool begins);
 

@@ -1,0 +1,187 @@
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "core/net/proxy_protocol.h"
+#include "core/net/server.h"
+
+namespace canopy::net {
+namespace {
+
+// Of one connection in one turn; the others have their turn before it reads and writes on.
+constexpr int reads_per_turn = 4;
+constexpr std::size_t written_per_turn = std::size_t{1} << 20;
+constexpr std::size_t vectors_per_write = 64;
+
+}  // namespace
+
+Connection::Connection(Listener& listener, Descriptor socket, std::uint64_t id)
+    : listener_(listener),
+      server_(listener.server_),
+      socket_(std::move(socket)),
+      id_(id),
+      since_(server_.loop().now()),
+      address_(peer_of(socket_)),
+      peer_(listener.settings_.peer),
+      expects_header_(listener.settings_.proxy_protocol) {
+  server_.loop().watch(socket_.get(), *this, {.readable = true});
+  queue_output();
+}
+
+Connection::~Connection() {
+  server_.loop().unwatch(socket_.get());
+  server_.queued_bytes_ -= queue_.bytes();
+  if (unsent_) std::erase(server_.unsent_, this);
+  if (closing_) std::erase(server_.closing_, this);
+}
+
+void Connection::on_events(bool readable, bool writable) {
+  if (writable && !closing_) flush();
+  if (readable && !closing_) read_some();
+}
+
+void Connection::read_some() {
+  for (int i = 0; i < reads_per_turn && reading_ && !closing_; ++i) {
+    auto& buffer = server_.read_buffer_;
+    const ssize_t count = recv(socket_.get(), buffer.data(), buffer.size(), 0);
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) close("error");
+      return;
+    }
+    if (count == 0) return close("peer");
+    take({buffer.data(), static_cast<std::size_t>(count)});
+    if (static_cast<std::size_t>(count) < buffer.size()) return;
+  }
+}
+
+void Connection::take(std::string_view bytes) {
+  if (expects_header_) bytes = skip_proxy_header(bytes);
+  if (closing_ || bytes.empty()) return;
+  const zmtp::Fault fault = peer_.receive(bytes, *this);
+  queue_output();
+  if (fault != zmtp::Fault::none) close(zmtp::name(fault));
+}
+
+// What follows the header. Its bytes stay in header_ until then.
+std::string_view Connection::skip_proxy_header(std::string_view bytes) {
+  const std::size_t before = header_.size();
+  header_ += bytes;
+  const ProxyHeader header = read_proxy_header(header_);
+  if (header.state == ProxyHeader::State::malformed) {
+    close("proxy_header");
+    return {};
+  }
+  if (header.state == ProxyHeader::State::incomplete) return {};
+  if (!header.peer.empty()) address_ = header.peer;
+  expects_header_ = false;
+  header_ = {};
+  return bytes.substr(header.bytes - before);
+}
+
+void Connection::on_ready(const zmtp::PeerInfo&) { listener_.events_.on_ready(*this); }
+
+void Connection::on_message(std::span<const std::string_view> parts) {
+  if (!closing_) listener_.events_.on_message(*this, parts);
+}
+
+void Connection::on_subscription(std::string_view topic, bool begins) {
+  if (!closing_) listener_.events_.on_subscription(*this, topic, begins);
+}
+
+void Connection::send(const Buffer& messages) {
+  if (closing_) return;
+  const std::size_t before = queue_.bytes();
+  if (peer_.takes_plain()) {
+    queue_.push(messages);
+  } else {
+    std::string sealed;
+    peer_.append_encoded(sealed, *messages);
+    queue_.append(sealed);
+  }
+  note_queued(before);
+}
+
+void Connection::send(std::span<const std::string_view> parts) {
+  if (closing_) return;
+  const std::size_t before = queue_.bytes();
+  std::string encoded;
+  peer_.append_message(encoded, parts);
+  queue_.append(encoded);
+  note_queued(before);
+}
+
+void Connection::subscribe(std::string_view topic) {
+  if (closing_) return;
+  const std::size_t before = queue_.bytes();
+  std::string encoded;
+  peer_.append_subscription(encoded, topic, true);
+  queue_.append(encoded);
+  note_queued(before);
+}
+
+void Connection::queue_output() {
+  if (peer_.output().empty()) return;
+  const std::size_t before = queue_.bytes();
+  queue_.append(std::exchange(peer_.output(), {}));
+  note_queued(before);
+}
+
+void Connection::note_queued(std::size_t before) {
+  server_.queued_bytes_ += queue_.bytes() - before;
+  above_high_water_ |= queue_.bytes() >= listener_.settings_.high_water_bytes;
+  if (unsent_ || blocked_) return;
+  unsent_ = true;
+  server_.unsent_.push_back(this);
+}
+
+void Connection::flush() {
+  std::size_t written = 0;
+  bool blocked = false;
+  while (!queue_.empty() && !blocked && written < written_per_turn) {
+    std::array<iovec, vectors_per_write> vectors;
+    msghdr message{};
+    message.msg_iov = vectors.data();
+    message.msg_iovlen = queue_.gather(vectors);
+    const ssize_t count = sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) return close("error");
+      blocked = true;
+      break;
+    }
+    const auto taken = static_cast<std::size_t>(count);
+    queue_.consume(taken);
+    server_.queued_bytes_ -= taken;
+    written += taken;
+  }
+  // Also what exceeds this turn's share goes on when the loop finds the descriptor writable.
+  blocked_ = !queue_.empty();
+  update_interest();
+  if (above_high_water_ && !closing_ && queue_.bytes() <= listener_.settings_.low_water_bytes) {
+    above_high_water_ = false;
+    listener_.events_.on_drained(*this);
+  }
+}
+
+void Connection::set_reading(bool reading) {
+  reading_ = reading;
+  update_interest();
+}
+
+void Connection::update_interest() {
+  server_.loop().change(socket_.get(), {.readable = reading_ && !closing_, .writable = blocked_});
+}
+
+void Connection::close(std::string_view reason) {
+  if (std::exchange(closing_, true)) return;
+  reason_ = reason;
+  reading_ = false;
+  update_interest();
+  server_.closing_.push_back(this);
+}
+
+}  // namespace canopy::net

@@ -1,0 +1,34 @@
+// Listening stream sockets: binding, and what the kernel tells of accepted peers.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "core/base/result.h"
+#include "core/net/descriptor.h"
+
+namespace canopy::net {
+
+// Where to listen: a path for ipc, else a host (name, IPv4, [IPv6] or IPv6, `*` for every IPv4
+// address) and a port, 0 for any free one.
+struct ListenAddress {
+  std::string host{};
+  std::uint16_t port = 0;
+  std::string path{};
+
+  bool ipc() const { return !path.empty(); }
+};
+
+// A bound and listening socket that never blocks. While the address is held by a process that is
+// going away, tries again until `patience` is over. A path is taken over only when nobody answers
+// on it any more.
+base::Result<Descriptor> listen_at(const ListenAddress& address, int backlog,
+                                   std::chrono::milliseconds patience);
+
+// "tcp://192.0.2.1:5550", "tcp://[::1]:5550" or "ipc:///run/canopy"; of a listening socket.
+std::string endpoint_of(const Descriptor& socket);
+// "192.0.2.1:4711", "[::1]:4711", or "local" for an ipc peer; of an accepted one.
+std::string peer_of(const Descriptor& socket);
+
+}  // namespace canopy::net

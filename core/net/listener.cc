@@ -1,0 +1,127 @@
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/net/server.h"
+
+namespace canopy::net {
+namespace {
+
+constexpr int accepts_per_turn = 64;
+// After an accept that failed for want of descriptors or memory.
+constexpr base::Duration starved_pause = std::chrono::milliseconds(100);
+
+// A peer whose machine vanished is noticed within a minute.
+void keep_alive(int fd) {
+  const auto set = [fd](int level, int option, int value) {
+    setsockopt(fd, level, option, &value, sizeof value);
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+  set(IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+}  // namespace
+
+Listener::Listener(Server& server, ListenerSettings settings, ConnectionEvents& events)
+    : server_(server), settings_(std::move(settings)), events_(events) {}
+
+Listener::~Listener() {
+  if (accepting_) server_.loop().unwatch(socket_.get());
+  server_.loop().cancel(handshake_timer_);
+  server_.loop().cancel(starved_timer_);
+}
+
+base::Status Listener::open(std::chrono::milliseconds patience) {
+  auto socket = listen_at(settings_.address, settings_.backlog, patience);
+  if (!socket) return base::Error{socket.error()};
+  socket_ = std::move(*socket);
+  endpoint_ = endpoint_of(socket_);
+  update_interest();
+  return {};
+}
+
+void Listener::set_limit(std::size_t connections) {
+  limit_ = connections;
+  update_interest();
+}
+
+// At the limit the listening socket is not watched: peers wait in the kernel's queue, and nothing
+// spins.
+void Listener::update_interest() {
+  const bool wanted = socket_ && !starved_ && connections_.size() < limit_;
+  if (wanted == accepting_) return;
+  accepting_ = wanted;
+  if (wanted) {
+    server_.loop().watch(socket_.get(), *this, {.readable = true});
+  } else {
+    server_.loop().unwatch(socket_.get());
+  }
+}
+
+void Listener::on_events(bool, bool) { accept_some(); }
+
+void Listener::accept_some() {
+  for (int i = 0; i < accepts_per_turn && connections_.size() < limit_; ++i) {
+    Descriptor accepted(
+        accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!accepted) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) {
+        starved_ = true;
+        starved_timer_ = server_.loop().after(starved_pause, [this] {
+          starved_ = false;
+          update_interest();
+        });
+      }
+      break;
+    }
+    if (!settings_.address.ipc()) keep_alive(accepted.get());
+    if (settings_.send_buffer_bytes > 0) {
+      setsockopt(accepted.get(), SOL_SOCKET, SO_SNDBUF, &settings_.send_buffer_bytes,
+                 sizeof settings_.send_buffer_bytes);
+    }
+    const std::uint64_t id = server_.next_id_++;
+    connections_.emplace(id, std::make_unique<Connection>(*this, std::move(accepted), id));
+    handshakes_.emplace_back(server_.loop().now() + settings_.handshake, id);
+    if (handshakes_.size() == 1) expire_handshakes();
+  }
+  update_interest();
+}
+
+// One timer, for the handshake that must end first.
+void Listener::expire_handshakes() {
+  const base::TimePoint now = server_.loop().now();
+  for (; !handshakes_.empty(); handshakes_.pop_front()) {
+    const auto& [deadline, id] = handshakes_.front();
+    Connection* connection = find(id);
+    if (connection == nullptr || connection->ready()) continue;
+    if (deadline > now) {
+      handshake_timer_ = server_.loop().after(deadline - now, [this] { expire_handshakes(); });
+      return;
+    }
+    connection->close("handshake_timeout");
+  }
+}
+
+Connection* Listener::find(std::uint64_t id) const {
+  const auto found = connections_.find(id);
+  return found == connections_.end() ? nullptr : found->second.get();
+}
+
+void Listener::for_each(const std::function<void(Connection&)>& visit) const {
+  for (const auto& [id, connection] : connections_) visit(*connection);
+}
+
+void Listener::destroy(Connection& connection) {
+  events_.on_closed(connection, connection.reason_);
+  connections_.erase(connection.id());
+  update_interest();
+}
+
+}  // namespace canopy::net

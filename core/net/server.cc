@@ -1,0 +1,31 @@
+#include "core/net/server.h"
+
+#include <algorithm>
+
+namespace canopy::net {
+namespace {
+
+constexpr std::size_t read_bytes = std::size_t{64} << 10;
+
+}  // namespace
+
+Server::Server(Loop& loop) : loop_(loop), read_buffer_(read_bytes) {
+  flush_id_ = loop_.on_flush([this] { flush(); });
+}
+
+Server::~Server() { loop_.remove_flush(flush_id_); }
+
+// Handlers may close or send to further connections; those are served before the turn ends.
+void Server::flush() {
+  while (!unsent_.empty() || !closing_.empty()) {
+    for (Connection* connection : std::exchange(unsent_, {})) {
+      connection->unsent_ = false;
+      connection->flush();
+    }
+    for (Connection* connection : std::exchange(closing_, {})) {
+      connection->listener_.destroy(*connection);
+    }
+  }
+}
+
+}  // namespace canopy::net
