@@ -1,6 +1,8 @@
 #include "proxy/fetches.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 
 #include "core/base/limits.h"
 
@@ -19,34 +21,73 @@ std::optional<Revision> known_of(const native::Fetch& fetch, const std::string& 
   return known->revision;
 }
 
+std::size_t bytes_of(const native::Fetch& fetch) {
+  std::size_t total = sizeof(fetch) + fetch.topic.size() + fetch.subtree.size();
+  for (const auto& [partition, revision] : fetch.known) {
+    total += sizeof(native::PartitionRevision) + partition.size();
+  }
+  return total;
+}
+
 }  // namespace
 
 wire::Fault Fetches::open(const std::string& peer, native::Fetch fetch, base::TimePoint now) {
-  drop_if(peer, [&](const Session& session) {
+  drop_if([&](const Session& session) {
     return session.peer == peer && !fetch.topic.empty() && session.fetch.topic == fetch.topic;
   });
-  if (waiting_.size() >= max_waiting) return wire::Fault::busy;
-  std::size_t& count = per_client_[peer];
-  if (count >= max_per_client) return wire::Fault::too_many_requests;
-  ++count;
-  waiting_.push_back({.peer = peer, .fetch = std::move(fetch), .began = now, .moved = now});
+  const bool resumes = !fetch.known.empty();
+  keep_relevant(fetch);
+  const std::size_t bytes = peer.size() + bytes_of(fetch);
+  if (waiting_.size() >= max_waiting || bytes_ + bytes > max_bytes) return wire::Fault::busy;
+  const auto client = per_client_.find(peer);
+  if (client != per_client_.end() && (client->second.sessions >= max_per_client ||
+                                      client->second.bytes + bytes > max_bytes_per_client)) {
+    return wire::Fault::too_many_requests;
+  }
+  Share& share = per_client_[peer];
+  ++share.sessions;
+  share.bytes += bytes;
+  bytes_ += bytes;
+  waiting_.push_back({.peer = peer,
+                      .fetch = std::move(fetch),
+                      .resumes = resumes,
+                      .bytes = bytes,
+                      .began = now,
+                      .moved = now});
   return wire::Fault::none;
 }
 
-void Fetches::drop(const std::string& peer) {
-  drop_if(peer, [&](const Session& session) { return session.peer == peer; });
+// A client may name any partitions; only those of the subtree mean something.
+void Fetches::keep_relevant(native::Fetch& fetch) const {
+  if (fetch.known.empty()) return;
+  std::set<std::string_view> relevant;
+  for (const std::size_t partition : partitions_.covering(fetch.subtree)) {
+    relevant.insert(partitions_.subtree(partition));
+  }
+  std::erase_if(fetch.known,
+                [&](const auto& known) { return !relevant.contains(known.partition); });
+  fetch.known.shrink_to_fit();
 }
 
-void Fetches::drop_if(const std::string& peer,
-                      const std::function<bool(const Session& session)>& matches) {
+void Fetches::drop(const std::string& peer) {
+  drop_if([&](const Session& session) { return session.peer == peer; });
+}
+
+void Fetches::drop_if(const std::function<bool(const Session& session)>& matches) {
   for (Sessions* sessions : {&waiting_, &active_}) {
-    for (std::size_t n = std::erase_if(*sessions, matches); n > 0; --n) forget(peer);
+    std::erase_if(*sessions, [&](const Session& session) {
+      if (!matches(session)) return false;
+      forget(session);
+      return true;
+    });
   }
 }
 
-void Fetches::forget(const std::string& peer) {
-  const auto client = per_client_.find(peer);
-  if (--client->second == 0) per_client_.erase(client);
+void Fetches::forget(const Session& session) {
+  bytes_ -= session.bytes;
+  const auto client = per_client_.find(session.peer);
+  client->second.bytes -= session.bytes;
+  if (--client->second.sessions == 0) per_client_.erase(client);
 }
 
 void Fetches::credit(const std::string& peer, const native::Credit& credit) {
@@ -87,7 +128,7 @@ void Fetches::start_waiting(base::TimePoint now, const Sink& sink) {
     } else {
       continue;
     }
-    forget(current->peer);
+    forget(*current);
     waiting_.erase(current);
   }
 }
@@ -107,7 +148,7 @@ bool Fetches::begin(Session& session, base::TimePoint now, const Sink& sink) {
     session.parts.push_back(part_of(fetch, partition));
   }
   session.moved = now;
-  if (!fetch.known.empty()) {
+  if (session.resumes) {
     sink.resynced(std::ranges::all_of(session.parts,
                                       [](const Part& part) { return part.mode == Mode::changes; }));
   }
@@ -148,7 +189,7 @@ bool Fetches::serve(base::TimePoint now, const Sink& sink) {
       ++steps;
     }
     if (progress == Progress::finished) {
-      forget(session->peer);
+      forget(*session);
       active_.erase(session);
     } else {
       active_.splice(active_.end(), active_, session);

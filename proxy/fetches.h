@@ -26,6 +26,10 @@ class Fetches {
  public:
   static constexpr std::size_t max_waiting = 100'000;
   static constexpr std::size_t max_per_client = 64;
+  // What fetches that are not yet answered take with the revisions that their clients know: of all,
+  // and of one client. Only revisions of the subtree's partitions are kept.
+  static constexpr std::size_t max_bytes = std::size_t{64} << 20;
+  static constexpr std::size_t max_bytes_per_client = std::size_t{8} << 20;
   static constexpr std::size_t chunks_per_turn = 16;
   static constexpr std::size_t entries_per_chunk = 20'000;  // looked at, whether told or not
   // How long a mirror may take to reach what a client knows before all of it is sent anew, how long
@@ -60,6 +64,7 @@ class Fetches {
   bool serve(base::TimePoint now, const Sink& sink);
 
   std::size_t size() const { return waiting_.size() + active_.size(); }
+  std::size_t bytes() const { return bytes_; }
 
  private:
   using Mode = wire::native::ChunkHeader::Mode;
@@ -75,6 +80,8 @@ class Fetches {
   struct Session {
     std::string peer{};
     wire::native::Fetch fetch{};
+    bool resumes = false;   // its client said that it knows something
+    std::size_t bytes = 0;  // that count against max_bytes
     base::TimePoint began{};
     base::TimePoint moved{};
     Streams::Cut cut{};
@@ -93,16 +100,21 @@ class Fetches {
   Part part_of(const wire::native::Fetch& fetch, std::size_t partition) const;
   Progress advance(Session& session, base::TimePoint now, const Sink& sink);
   std::string fill(Session& session) const;
-  // Of this peer.
-  void drop_if(const std::string& peer, const std::function<bool(const Session& session)>& matches);
-  void forget(const std::string& peer);
+  void keep_relevant(wire::native::Fetch& fetch) const;
+  void drop_if(const std::function<bool(const Session& session)>& matches);
+  void forget(const Session& session);
 
   const Partitions& partitions_;
   const Streams& streams_;
   std::size_t max_active_;
   Sessions waiting_;
   Sessions active_;  // the front is served next
-  std::map<std::string, std::size_t> per_client_;
+  struct Share {
+    std::size_t sessions = 0;
+    std::size_t bytes = 0;
+  };
+  std::map<std::string, Share> per_client_;
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace canopy::proxy

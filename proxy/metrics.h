@@ -32,6 +32,9 @@ class Metrics {
   metrics::Counter& conflated;
   metrics::Counter& client_gaps;
   metrics::Counter& lost_answers;
+  metrics::Gauge& pending_bytes;
+  metrics::Counter& upstream_pauses;
+  metrics::Gauge& fetch_bytes;
 
   // By dialect, and by dialect and role.
   metrics::Family<metrics::Gauge>& connections;
@@ -50,7 +53,7 @@ class Metrics {
   metrics::Family<metrics::Counter>& gaps;
   metrics::Family<metrics::Counter>& resyncs;
   metrics::Family<metrics::Counter>& forwarded;
-  metrics::Family<metrics::Gauge>& upstream_queue;
+  metrics::Family<metrics::Gauge>& upstream_queue_bytes;
   metrics::Family<metrics::Gauge>& shard_up;
   metrics::Family<metrics::Gauge>& shard_silent;
   // By partition.
@@ -59,6 +62,7 @@ class Metrics {
   metrics::Family<metrics::Gauge>& epoch;
   metrics::Family<metrics::Gauge>& revision;
   metrics::Family<metrics::Gauge>& held_updates;
+  metrics::Family<metrics::Gauge>& held_bytes;
 };
 
 }  // namespace canopy::proxy

@@ -30,6 +30,8 @@ class NativeFrontend final : public Frontend {
   }
   // Whether there is something to flush beyond updates: new subscribers wait to be answered.
   bool pending() const { return streams_.pending(); }
+  // What streams have gathered and not yet sent.
+  std::size_t gathered_bytes() const { return streams_.gathered_bytes(); }
   // Clients connected, and updates that such clients have missed so far.
   std::size_t clients() const;
   std::uint64_t missed() const { return missed_; }

@@ -19,8 +19,6 @@ using namespace std::chrono_literals;
 
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
 constexpr base::Duration tick_period = 50ms;
-// What one flush sends at most; the rest follows in the next turn.
-constexpr std::size_t updates_per_flush = 8192;
 // Descriptors beside those of clients and those open at start: links to shards and broker, scrapes.
 constexpr std::uint64_t reserve = 40;
 constexpr base::Duration measure_period = 200ms;
@@ -160,8 +158,9 @@ void Node::take(std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
                 base::TimePoint committed) {
   for (const keyspace::UpdatePtr& update : updates) {
     if (native_ != nullptr) native_->append(update, shard);
-    pending_.push_back({++last_stamp_, update, committed});
+    pending_.push({++last_stamp_, update, committed});
   }
+  if (pending_.full(gathered_bytes())) upstream_.pause();
   metrics_.stamped.Increment(static_cast<double>(updates.size()));
 }
 
@@ -170,7 +169,7 @@ void Node::end_turn() {
   const base::TimePoint now = loop_.now();
   if (!pending_.empty() || (native_ != nullptr && native_->pending())) {
     const auto wait = pacer_.wait(now, pending_.size());
-    if (wait.count() == 0) {
+    if (wait.count() == 0 || upstream_.paused()) {
       flush(now);
       if (!pending_.empty()) wake_in(0ms);
     } else {
@@ -183,16 +182,21 @@ void Node::end_turn() {
 }
 
 void Node::flush(base::TimePoint now) {
-  const std::size_t count = std::min(pending_.size(), updates_per_flush);
-  const std::span<const Stamped> due(pending_.data(), count);
+  const std::span<const Stamped> due = pending_.front();
   for (auto& frontend : frontends_) frontend->publish(due);
   for (const Stamped& stamped : due) {
     const std::chrono::duration<double> latency = now - stamped.committed;
     metrics_.delivery_latency.Observe(std::max(latency.count(), 0.0));
   }
-  if (count > 0) metrics_.flush_updates.Observe(static_cast<double>(count));
-  pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count));
+  if (!due.empty()) metrics_.flush_updates.Observe(static_cast<double>(due.size()));
+  pending_.pop_front();
+  if (pending_.has_room(gathered_bytes())) upstream_.resume();
   if (pending_.empty()) pacer_.flushed(now);
+}
+
+// What streams hold of the updates that wait.
+std::size_t Node::gathered_bytes() const {
+  return native_ == nullptr ? 0 : native_->gathered_bytes();
 }
 
 // One timer, always for the earliest that was asked for; waking up is all it does, for the work is
@@ -319,6 +323,7 @@ void Node::report() {
   metrics_.max_linger.Set(std::chrono::duration<double>(config_.max_linger).count());
   metrics_.directory_up.Set(coordinator_->connected() ? 1 : 0);
   metrics_.clients.Set(static_cast<double>(admission_.clients()));
+  metrics_.pending_bytes.Set(static_cast<double>(pending_.bytes() + gathered_bytes()));
   upstream_.report();
   for (auto& frontend : frontends_) frontend->report();
   metrics::Checks checks = upstream_.checks();

@@ -23,6 +23,7 @@
 #include "proxy/guard.h"
 #include "proxy/metrics.h"
 #include "proxy/native_frontend.h"
+#include "proxy/pending_updates.h"
 #include "proxy/upstream.h"
 
 namespace canopy::proxy {
@@ -62,6 +63,7 @@ class Node final : private Backend {
   void take(std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
             base::TimePoint committed);
   void end_turn();
+  std::size_t gathered_bytes() const;
   void flush(base::TimePoint now);
   void wake_in(base::Duration delay);
   void admit();
@@ -92,7 +94,7 @@ class Node final : private Backend {
   std::size_t door_turn_ = 0;
   FlushPacer pacer_;
   std::int64_t last_stamp_;
-  std::vector<Stamped> pending_;
+  PendingUpdates pending_;
   std::optional<base::TimePoint> wake_at_;
   net::Loop::TimerId wake_timer_ = 0;
   base::Duration drain_patience_;

@@ -8,6 +8,14 @@ namespace canopy::proxy {
 
 namespace native = wire::native;
 
+namespace {
+
+std::size_t cost(const keyspace::Update& update) {
+  return update.bytes() + Streams::latest_overhead;
+}
+
+}  // namespace
+
 bool Streams::add(const native::Subscription& subscription) {
   std::string topic = native::topic(subscription);
   auto found = by_topic_.find(topic);
@@ -38,6 +46,8 @@ void Streams::remove(const native::Subscription& subscription) {
   if (group->second.empty()) by_subtree_.erase(group);
   if (stream->dirty) std::erase(dirty_, stream);
   if (subscription.latest_ms > 0) std::erase(latest_, stream);
+  for (const Body& body : stream->bodies) gathered_bytes_ -= body.entries.size();
+  latest_bytes_ -= stream->latest_bytes;
   by_topic_.erase(found);
 }
 
@@ -70,6 +80,10 @@ void Streams::append_to(const Group& group, const keyspace::UpdatePtr& update, s
 
 void Streams::conflate(Stream& stream, const keyspace::UpdatePtr& update, std::size_t shard) {
   const auto known = stream.latest_index.find(update->key);
+  const std::size_t before =
+      known == stream.latest_index.end() ? 0 : cost(*stream.latest[known->second].first);
+  stream.latest_bytes += cost(*update) - before;
+  latest_bytes_ += cost(*update) - before;
   if (known == stream.latest_index.end()) {
     stream.latest.emplace_back(update, shard);
     stream.latest_index.emplace(update->key, stream.latest.size() - 1);
@@ -90,6 +104,7 @@ void Streams::gather(Stream& stream, std::string_view entry, std::size_t shard) 
   }
   Body& body = stream.bodies.back();
   body.entries += entry;
+  gathered_bytes_ += entry.size();
   ++body.count;
   ++stream.position;
   if (!stream.runs.empty() && stream.runs.back().shard == shard) {
@@ -121,12 +136,14 @@ void Streams::gather_latest(Stream& stream) {
   }
   stream.latest_index.clear();
   stream.latest.clear();
+  latest_bytes_ -= std::exchange(stream.latest_bytes, 0);
 }
 
 void Streams::flush_latest(base::TimePoint now, const Send& send) {
+  const bool too_much = latest_bytes_ > max_latest_bytes;
   for (Stream* stream : latest_) {
     const auto period = std::chrono::milliseconds(stream->subscription.latest_ms);
-    if (stream->latest.empty() || now - stream->last_sent < period) continue;
+    if (stream->latest.empty() || (now - stream->last_sent < period && !too_much)) continue;
     gather_latest(*stream);
     send_all(*stream, now, send);
   }
@@ -159,6 +176,7 @@ void Streams::send_all(Stream& stream, base::TimePoint now, const Send& send) {
   while (!stream.bodies.empty()) {
     const Body body = std::move(stream.bodies.front());
     stream.bodies.pop_front();
+    gathered_bytes_ -= body.entries.size();
     const bool last = stream.bodies.empty() && stream.latest.empty();
     send_body(stream, body, last ? news(stream, greet) : native::Revisions{}, send);
   }

@@ -38,6 +38,10 @@ class Streams {
  public:
   static constexpr std::size_t max_streams = 100'000;
   static constexpr base::Duration idle = std::chrono::milliseconds(500);
+  // Of what all `latest` streams hold back; beyond, they are sent before their time.
+  static constexpr std::size_t max_latest_bytes = std::size_t{64} << 20;
+  // What an update that is held back takes beside its own bytes.
+  static constexpr std::size_t latest_overhead = 128;
   using Send = std::function<void(Sending sending)>;
 
   // Incarnations count up from `first_incarnation`, which no earlier process may have reached.
@@ -51,7 +55,7 @@ class Streams {
   void append(const keyspace::UpdatePtr& update, std::size_t shard);
   // Sends what is gathered, and answers new subscribers.
   void flush(base::TimePoint now, const Send& send);
-  // Sends the `latest` streams that are due.
+  // Sends the `latest` streams that are due, or all of them when they hold back too much.
   void flush_latest(base::TimePoint now, const Send& send);
   // When the next of them is.
   std::optional<base::TimePoint> next_due() const;
@@ -73,6 +77,9 @@ class Streams {
                                               const wire::native::Gap& gap) const;
 
   std::size_t size() const { return by_topic_.size(); }
+  // Of the entries gathered for the next flush, and of what `latest` streams hold back.
+  std::size_t gathered_bytes() const { return gathered_bytes_; }
+  std::size_t latest_bytes() const { return latest_bytes_; }
   std::uint64_t take_conflated() { return std::exchange(conflated_, 0); }
   // Subtree -> its streams; each subtree once.
   const auto& subtrees() const { return by_subtree_; }
@@ -104,6 +111,7 @@ class Streams {
     // `latest`: the last update of each key since the last flush, in order of first change.
     std::unordered_map<std::string_view, std::size_t> latest_index{};   // views into `latest`
     std::vector<std::pair<keyspace::UpdatePtr, std::size_t>> latest{};  // and its shard
+    std::size_t latest_bytes = 0;
     std::vector<Said> said{};
     std::deque<Run> runs{};  // of what was sent, while it comes from several shards
     Compression compression{};
@@ -137,6 +145,8 @@ class Streams {
   std::vector<Stream*> dirty_;
   std::vector<Stream*> latest_;  // all `latest` streams
   std::string encoded_;          // the update being appended, once encoded
+  std::size_t gathered_bytes_ = 0;
+  std::size_t latest_bytes_ = 0;
   std::uint64_t conflated_ = 0;
 };
 

@@ -21,6 +21,7 @@
 #include "core/net/socket.h"
 #include "proxy/metrics.h"
 #include "proxy/partitions.h"
+#include "proxy/write_queue.h"
 
 namespace canopy::proxy {
 
@@ -42,6 +43,12 @@ class Upstream final : public Partitions {
   wire::Fault forward(wire::RoutedRequest request);
   // Sends what forward() has gathered in this turn.
   void flush_writes();
+
+  // Stops reading what shards publish, and asking them for more, because the fan-out is behind.
+  // What a shard then cannot queue it drops, which is counted and repaired after resume().
+  void pause();
+  void resume();
+  bool paused() const { return paused_since_.has_value(); }
 
   // Mirrors every partition that may hold keys under `prefix`, from now on for as long as it is
   // asked for at least once in every `mirror_keep`.
@@ -72,6 +79,7 @@ class Upstream final : public Partitions {
     cluster::Mirror mirror;
     base::TimePoint needed{};
   };
+  // Requests of mirrors: syncs and credits, of some hundred bytes at most.
   static constexpr std::size_t max_unsent = 256;
   struct Link {
     Link(std::size_t position, const config::Shard& shard, const config::Proxy& proxy,
@@ -84,9 +92,8 @@ class Upstream final : public Partitions {
     std::string requests_endpoint{};  // empty: not yet known
     std::string updates_endpoint{};
     base::TimePoint heard{};
-    std::vector<wire::RoutedRequest> gathered{};  // this turn's
-    std::size_t gathered_bytes = 0;
-    std::deque<std::string> queue{};  // encoded, waiting for the shard
+    WriteQueue writes{};
+    std::size_t padding = 0;  // empty messages that the last one is still to be followed by
     // Of mirrors, waiting for the connection. Those beyond max_unsent are asked again by retry.
     std::deque<std::string> unsent{};
 
@@ -97,7 +104,7 @@ class Upstream final : public Partitions {
     metrics::Counter& replays;
     metrics::Counter& snapshots;
     metrics::Counter& forwarded;
-    metrics::Gauge& queue_length;
+    metrics::Gauge& queue_bytes;
     metrics::Gauge& up;
     metrics::Gauge& silent;
   };
@@ -115,8 +122,10 @@ class Upstream final : public Partitions {
   void on_answer(Link& link, const wire::Answers& answers);
   cluster::Mirror* find_mirror(const std::string& subtree);
   void carry_out(Link& link, cluster::Mirror::Effects& effects, base::TimePoint committed);
-  void enqueue_gathered(Link& link);
-  void drain_queue(Link& link);
+  void send_requests(Link& link);
+  void send_writes(Link& link);
+  static bool count_forwarded(Link& link);
+  bool heard_lately(const Link& link) const;
   void release(Partition& partition);
 
   const config::Proxy& config_;
@@ -127,6 +136,7 @@ class Upstream final : public Partitions {
   keyspace::PartitionMap map_;
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<Partition> partitions_;  // by the index of map_
+  std::optional<base::TimePoint> paused_since_{};
   net::Message message_;
   base::log::RateLimited log_;
 };

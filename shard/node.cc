@@ -11,6 +11,7 @@
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
 #include "core/metrics/descriptors.h"
+#include "core/wire/link_queue.h"
 
 namespace canopy::shard {
 namespace {
@@ -22,6 +23,8 @@ using wire::Fault;
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
 constexpr int messages_per_turn = 1000;
 constexpr int chunks_per_turn = 4;
+// Of one proxy, unread; further ones wait at the proxy.
+constexpr std::size_t requests_queue_bytes = std::size_t{16} << 20;
 constexpr base::Duration tick_period = 100ms;
 constexpr base::Duration report_period = 500ms;
 constexpr base::Duration vitals_period = 1s;
@@ -54,13 +57,14 @@ Node::Node(const config::Cluster& cluster, const config::Shard& shard,
       loop_(loop),
       started_(loop.now()),
       metrics_(shard.name),
-      requests_(
-          context_, net::SocketType::router,
-          net::listening({.max_frame_bytes = base::max_link_frame_bytes, .router_mandatory = true},
-                         cluster.keys())),
+      requests_(context_, net::SocketType::router,
+                net::listening({.receive_hwm = wire::queue_messages(requests_queue_bytes),
+                                .max_frame_bytes = base::max_link_frame_bytes,
+                                .router_mandatory = true},
+                               cluster.keys())),
       requests_monitor_(context_, requests_, "requests"),
       updates_(context_, net::SocketType::pub,
-               net::listening({.send_hwm = shard.updates_hwm,
+               net::listening({.send_hwm = wire::queue_messages(shard.updates_queue_bytes),
                                .max_frame_bytes = base::max_link_frame_bytes,
                                .send_buffer = shard.updates_send_buffer},
                               cluster.keys())) {
@@ -310,7 +314,7 @@ void Node::commit(Served& served) {
     metrics_.commit_latency.Observe(std::chrono::duration<double>(done - began).count());
     served.metrics.committed.Increment(static_cast<double>(count));
   }
-  for (const wire::Batch& batch : committed.batches) publish(served, batch);
+  for (wire::Batch& batch : committed.batches) publish(served, std::move(batch));
   for (Reply& reply : committed.replies) replies_.add(std::move(reply));
 }
 
@@ -323,12 +327,20 @@ void Node::send_replies() {
   }
 }
 
-void Node::publish(Served& served, const wire::Batch& batch) {
+void Node::publish(Served& served, wire::Batch batch) {
   if (!batch.updates.empty()) {
     metrics_.batch_updates.Observe(static_cast<double>(batch.updates.size()));
   }
   served.published = batch.committed;
-  updates_.send_frame(wire::encode(batch), false);
+  std::string frame = wire::encode(batch);
+  std::size_t padding = wire::padding_messages(frame.size());
+  updates_.send_frame(std::move(frame), false);
+  if (padding == 0) return;
+  batch.after = batch.end();
+  batch.updates.clear();
+  for (const std::string empty = wire::encode(batch); padding > 0; --padding) {
+    updates_.send_frame(std::string_view(empty), false);
+  }
 }
 
 void Node::serve_syncs() {

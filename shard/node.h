@@ -76,7 +76,7 @@ class Node {
 
   void end_turn();
   void commit(Served& served);
-  void publish(Served& served, const wire::Batch& batch);
+  void publish(Served& served, wire::Batch batch);
   void send_replies();
   void serve_syncs();
   void tick();

@@ -10,7 +10,7 @@ using keyspace::UpdatePtr;
 namespace {
 
 std::size_t bytes_of(const wire::Batch& batch) {
-  std::size_t total = 0;
+  std::size_t total = sizeof(batch);  // empty ones take room as well
   for (const UpdatePtr& update : batch.updates) total += update->bytes();
   return total;
 }

@@ -69,6 +69,7 @@ class Mirror {
   // Why the leader does not serve the partition; empty when it does.
   const std::string& refusal() const { return refusal_; }
   std::size_t held_updates() const { return held_updates_; }
+  std::size_t held_bytes() const { return held_bytes_; }
 
  private:
   void count_missed(const wire::Batch& batch, Effects& out);

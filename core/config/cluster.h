@@ -52,8 +52,9 @@ struct Shard {
   Endpoint updates = "tcp://127.0.0.1:*";   // PUB: batches
   std::string advertise = {};               // host that others connect to; empty: as bound
   HttpAddress http = "127.0.0.1:0";
-  std::uint64_t nofile = 1024;   // descriptors (RLIMIT_NOFILE); 0 leaves the limit alone
-  int updates_hwm = 10'000;      // batches queued per proxy before it misses some
+  std::uint64_t nofile = 1024;  // descriptors (RLIMIT_NOFILE); 0 leaves the limit alone
+  // Bytes of batches queued per proxy before it misses some.
+  std::uint64_t updates_queue_bytes = 64ull << 20;
   int updates_send_buffer = -1;  // kernel buffer per proxy in bytes; -1 kernel default
 
   bool operator==(const Shard&) const = default;
@@ -76,11 +77,11 @@ struct Proxy {
   int client_hwm = 100'000;      // updates queued per Clone client before it misses some
   int stream_hwm = 1'000;        // batches queued per native client before it misses some
   int stream_send_buffer = -1;   // kernel buffer per native client; -1 kernel default
-  int link_hwm = 10'000;         // batches queued from a shard before some are missed
   int link_receive_buffer = -1;  // kernel buffer per shard in bytes; -1 kernel default
-  std::uint64_t upstream_queue = 256;  // write messages (≤ 256 KiB each) waiting per shard
-  std::uint64_t max_snapshots = 64;    // snapshots sent to clients at the same time
-  milliseconds mirror_keep{60'000};    // how long an unused partition stays mirrored
+  std::uint64_t link_queue_bytes = 16ull << 20;      // batches queued from a shard, unread
+  std::uint64_t upstream_queue_bytes = 64ull << 20;  // writes that wait for a shard
+  std::uint64_t max_snapshots = 64;                  // snapshots sent to clients at the same time
+  milliseconds mirror_keep{60'000};                  // how long an unused partition stays mirrored
 
   bool operator==(const Proxy&) const = default;
 };

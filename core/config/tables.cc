@@ -13,6 +13,9 @@ constexpr std::int64_t max_nofile = 1 << 20;
 constexpr std::int64_t max_hwm = 100'000'000;
 constexpr std::int64_t max_buffer = std::numeric_limits<int>::max();
 constexpr std::int64_t mebibyte = 1 << 20;
+// Of the queues between processes.
+constexpr std::int64_t min_queue_bytes = 64 << 10;
+constexpr std::int64_t max_queue_bytes = std::int64_t{1} << 40;
 
 bool is_template(const std::string& name) { return name.ends_with('*'); }
 
@@ -187,7 +190,8 @@ const Table<Shard>& shard_table() {
       advertise<Shard>(),
       http<Shard>(),
       nofile<Shard>(),
-      number("updates_hwm", &Shard::updates_hwm, 1, max_hwm, "batches queued per proxy"),
+      number("updates_queue_bytes", &Shard::updates_queue_bytes, min_queue_bytes, max_queue_bytes,
+             "bytes of batches queued per proxy"),
       number("updates_send_buffer", &Shard::updates_send_buffer, -1, max_buffer,
              "kernel buffer per proxy in bytes; -1 is the kernel's default"),
   };
@@ -213,11 +217,12 @@ const Table<Proxy>& proxy_table() {
       number("stream_hwm", &Proxy::stream_hwm, 1, max_hwm, "batches queued per native client"),
       number("stream_send_buffer", &Proxy::stream_send_buffer, -1, max_buffer,
              "kernel buffer per native client in bytes; -1 is the kernel's default"),
-      number("link_hwm", &Proxy::link_hwm, 1, max_hwm, "batches queued from a shard"),
+      number("link_queue_bytes", &Proxy::link_queue_bytes, min_queue_bytes, max_queue_bytes,
+             "bytes of batches queued from a shard"),
       number("link_receive_buffer", &Proxy::link_receive_buffer, -1, max_buffer,
              "kernel buffer per shard in bytes; -1 is the kernel's default"),
-      live(number("upstream_queue", &Proxy::upstream_queue, 1, 1'000'000,
-                  "write messages waiting per shard")),
+      live(number("upstream_queue_bytes", &Proxy::upstream_queue_bytes, min_queue_bytes,
+                  max_queue_bytes, "bytes of writes that wait for a shard")),
       number("max_snapshots", &Proxy::max_snapshots, 1, max_nofile,
              "snapshots sent to clients at the same time"),
       live(duration("mirror_keep_ms", &Proxy::mirror_keep, 0, one_day_ms,

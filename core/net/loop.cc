@@ -52,6 +52,17 @@ void Loop::remove(int fd) {
   }
 }
 
+// A paused socket that was used keeps saying so, and is asked first thing after resume(); of one
+// that was not, the descriptor still tells.
+void Loop::set_paused(Socket& socket, bool paused) {
+  for (const auto& source : sources_) {
+    if (source->socket != &socket || source->removed || source->paused == paused) continue;
+    source->paused = paused;
+    epoll_event event{.events = paused ? 0U : EPOLLIN, .data = {.ptr = source.get()}};
+    epoll_ctl(epoll_, EPOLL_CTL_MOD, source->fd, &event);
+  }
+}
+
 Loop::TimerId Loop::after(base::Duration delay, Handler handler) {
   timers_.emplace(now() + delay, Timer{next_timer_, {}, std::move(handler)});
   return next_timer_++;
@@ -73,13 +84,13 @@ void Loop::sweep() {
 }
 
 // Of sockets that were used since they were last asked, the descriptor may not tell that they are
-// readable. True when one is.
+// readable, or can send again. True when one is or can.
 bool Loop::ask_used_sockets() {
   bool any = false;
   for (const auto& source : sources_) {
-    if (source->socket == nullptr || !source->socket->used()) continue;
+    if (source->socket == nullptr || source->paused || !source->socket->used()) continue;
     source->ready = source->socket->readable();
-    any |= source->ready;
+    any |= source->ready || source->socket->take_unblocked();
   }
   return any;
 }
@@ -98,7 +109,7 @@ void Loop::wait() {
   const int count = epoll_wait(epoll_, events.data(), events_per_turn, timeout);
   for (int i = 0; i < count; ++i) {
     auto& source = *static_cast<Source*>(events[static_cast<std::size_t>(i)].data.ptr);
-    source.ready = source.socket == nullptr || source.socket->readable();
+    source.ready = !source.paused && (source.socket == nullptr || source.socket->readable());
   }
 }
 
@@ -108,7 +119,7 @@ void Loop::call_handlers() {
   const std::size_t count = sources_.size();
   for (std::size_t i = 0; i < count && running_; ++i) {
     Source& source = *sources_[i];
-    if (std::exchange(source.ready, false) && !source.removed) source.handler();
+    if (std::exchange(source.ready, false) && !source.removed && !source.paused) source.handler();
   }
 }
 

@@ -34,6 +34,10 @@ class Loop {
   void on_readable(int fd, Handler handler);
   void remove(Socket& socket);
   void remove(int fd);
+  // Leaves what waits at the socket unread, and costs nothing, until resume(). What has arrived by
+  // then is found in the next turn.
+  void pause(Socket& socket) { set_paused(socket, true); }
+  void resume(Socket& socket) { set_paused(socket, false); }
 
   TimerId after(base::Duration delay, Handler handler);
   TimerId every(base::Duration period, Handler handler);
@@ -55,6 +59,7 @@ class Loop {
     Handler handler;
     bool ready = false;
     bool removed = false;
+    bool paused = false;
   };
   struct Timer {
     TimerId id;
@@ -63,6 +68,7 @@ class Loop {
   };
 
   void add(Socket* socket, int fd, Handler handler);
+  void set_paused(Socket& socket, bool paused);
   void sweep();
   bool ask_used_sockets();
   void wait();

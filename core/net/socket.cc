@@ -34,18 +34,6 @@ zmq::send_flags flags_for(bool more) {
   return more ? zmq::send_flags::dontwait | zmq::send_flags::sndmore : zmq::send_flags::dontwait;
 }
 
-template <typename Send>
-SendResult attempt(Send&& send) {
-  for (;;) {
-    try {
-      return send() ? SendResult::sent : SendResult::would_block;
-    } catch (const zmq::error_t& error) {
-      if (error.num() == EHOSTUNREACH) return SendResult::no_route;
-      if (error.num() != EINTR) throw;
-    }
-  }
-}
-
 // ZMQ_ZAP_ENFORCE_DOMAIN, which the library knows and its stable header leaves out.
 constexpr int zap_enforce_domain = 93;
 
@@ -100,7 +88,7 @@ int Message::source_fd(std::size_t frame) const {
 }
 
 Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
-    : socket_(context.zmq(), to_zmq(type)) {
+    : socket_(context.zmq(), to_zmq(type)), single_queue_(type == SocketType::dealer) {
   namespace opt = zmq::sockopt;
   socket_.set(opt::sndhwm, options.send_hwm);
   socket_.set(opt::rcvhwm, options.receive_hwm);
@@ -234,26 +222,43 @@ SendResult Socket::send(std::span<const std::string_view> frames) {
   return SendResult::sent;
 }
 
-SendResult Socket::send_frame(std::string_view frame, bool more) {
+SendResult Socket::attempt(zmq::message_t& message, bool more) {
   used_ = true;
+  for (;;) {
+    try {
+      if (socket_.send(message, flags_for(more))) return SendResult::sent;
+      blocked_ = single_queue_;
+      return SendResult::would_block;
+    } catch (const zmq::error_t& error) {
+      if (error.num() == EHOSTUNREACH) return SendResult::no_route;
+      if (error.num() != EINTR) throw;
+    }
+  }
+}
+
+SendResult Socket::send_frame(std::string_view frame, bool more) {
   zmq::message_t message(frame.data(), frame.size());
-  return attempt([&] { return socket_.send(message, flags_for(more)).has_value(); });
+  return attempt(message, more);
 }
 
 SendResult Socket::send_frame(std::string&& frame, bool more) {
   if (frame.size() < zero_copy_bytes) return send_frame(std::string_view(frame), more);
-  used_ = true;
   auto* owner = new std::string(std::move(frame));
   zmq::message_t message(
       owner->data(), owner->size(),
       [](void*, void* hint) { delete static_cast<std::string*>(hint); }, owner);
-  return attempt([&] { return socket_.send(message, flags_for(more)).has_value(); });
+  return attempt(message, more);
 }
 
 int Socket::fd() const { return socket_.get(zmq::sockopt::fd); }
 
 bool Socket::readable() {
-  used_ = (socket_.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0;
+  const int events = socket_.get(zmq::sockopt::events);
+  used_ = (events & ZMQ_POLLIN) != 0;
+  if (blocked_ && (events & ZMQ_POLLOUT) != 0) {
+    blocked_ = false;
+    unblocked_ = true;
+  }
   return used_;
 }
 

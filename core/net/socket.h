@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <zmq.hpp>
 
 #include "core/access/keys.h"
@@ -162,12 +163,20 @@ class Socket {
   bool readable();
   // Whether the socket was used since readable() last said no.
   bool used() const { return used_; }
+  // dealer: whether readable() has just found room after a send that would have blocked.
+  bool take_unblocked() { return std::exchange(unblocked_, false); }
 
   zmq::socket_ref ref() { return socket_; }
 
  private:
+  SendResult attempt(zmq::message_t& message, bool more);
+
   zmq::socket_t socket_;
   bool used_ = true;
+  // Only of sockets with a single queue: whether others "can send" does not say to whom.
+  bool single_queue_;
+  bool blocked_ = false;
+  bool unblocked_ = false;
 };
 
 }  // namespace canopy::net

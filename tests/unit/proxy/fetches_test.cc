@@ -111,6 +111,50 @@ TEST_F(FetchesTest, TellsWhatChangedSinceTheKnownRevision) {
   EXPECT_EQ(results, "changes sent");
 }
 
+native::Fetch fetch_that_knows(std::size_t partitions, const std::string& prefix) {
+  native::Fetch fetch{.request = 1, .subtree = ""};
+  for (std::size_t i = 0; i < partitions; ++i) {
+    fetch.known.push_back({prefix + std::to_string(i) + "/", Revision(1, 1)});
+  }
+  return fetch;
+}
+
+// What a client says of partitions that the subtree has not is not kept.
+TEST_F(FetchesTest, KeepsOnlyTheRevisionsThatMatter) {
+  for (int i = 0; i < 64; ++i) {
+    ASSERT_EQ(open(fetch_that_knows(4096, std::string(240, 'p'))), wire::Fault::none);
+  }
+  EXPECT_LT(fetches.bytes(), 64u << 10);
+  serve();
+  EXPECT_EQ(results.substr(0, 9), "full full") << "a client that knew something, if of no use";
+  fetches.drop("peer");
+  EXPECT_EQ(fetches.bytes(), 0u);
+}
+
+TEST(FetchBounds, AreInBytesOfAllAndOfOneClient) {
+  std::vector<std::string> subtrees{""};
+  const std::string prefix(240, 'p');
+  for (int i = 0; i < 1000; ++i) subtrees.push_back(prefix + std::to_string(i) + "/");
+  const Mirrored mirrored(subtrees);
+  const Streams streams(mirrored, 1);
+  Fetches fetches(mirrored, streams, 2);
+  const auto open = [&](const std::string& peer) {
+    return fetches.open(peer, fetch_that_knows(1000, prefix), start);
+  };
+  int accepted = 0;
+  wire::Fault fault = wire::Fault::none;
+  for (; (fault = open("one")) == wire::Fault::none; ++accepted) continue;
+  EXPECT_EQ(fault, wire::Fault::too_many_requests);
+  EXPECT_GT(accepted, 20);
+  EXPECT_LT(accepted, 32);
+  EXPECT_LE(fetches.bytes(), Fetches::max_bytes_per_client);
+  for (int i = 0; (fault = open("peer" + std::to_string(i))) == wire::Fault::none; ++i) continue;
+  EXPECT_EQ(fault, wire::Fault::busy);
+  EXPECT_LE(fetches.bytes(), Fetches::max_bytes);
+  fetches.drop("one");
+  EXPECT_EQ(open("another"), wire::Fault::none) << "there is room again";
+}
+
 TEST_F(FetchesTest, WhatAnEarlierEpochKnewIsNoGround) {
   put("/a/1", "x");
   open({.request = 1, .subtree = "/a/", .known = {{"/a/", Revision(0, 5)}}, .credit = 1});

@@ -132,6 +132,42 @@ TEST_F(StreamsTest, LivesWhileItHasSubscribers) {
   EXPECT_EQ(flush()[0].header.incarnation, 101u);
 }
 
+TEST_F(StreamsTest, CountsTheBytesThatItHolds) {
+  const Subscription latest{.latest_ms = 1000};
+  for (const Subscription& one : {Subscription{}, Subscription{.subtree = "/a/"}, latest}) {
+    ASSERT_TRUE(streams.add(one));
+  }
+  flush();
+  put("/a/1", std::string(1000, 'x'));
+  EXPECT_GT(streams.gathered_bytes(), 2000u) << "each has its own copy";
+  EXPECT_LT(streams.gathered_bytes(), 2200u);
+  EXPECT_GT(streams.latest_bytes(), 1000u);
+  put("/a/1", "y");
+  EXPECT_LT(streams.latest_bytes(), 200u) << "only the last one";
+  streams.remove({.subtree = "/a/"});
+  flush();
+  EXPECT_EQ(streams.gathered_bytes(), 0u);
+  put("/a/2", "z");
+  streams.remove(latest);
+  EXPECT_EQ(streams.latest_bytes(), 0u);
+  streams.remove({});
+  EXPECT_EQ(streams.gathered_bytes(), 0u);
+}
+
+TEST_F(StreamsTest, LatestLeavesBeforeItsTimeRatherThanHoldTooMuch) {
+  ASSERT_TRUE(streams.add({.latest_ms = 60'000}));
+  flush(start);
+  const std::string value(1 << 20, 'x');
+  std::size_t highest = 0;
+  for (int number = 0; number < 200; ++number) {
+    put("/a/" + std::to_string(number), value);
+    highest = std::max(highest, streams.latest_bytes());
+    streams.flush_latest(start + 1ms, [](const Sending&) {});
+  }
+  EXPECT_LT(highest, Streams::max_latest_bytes + 2 * value.size());
+  EXPECT_EQ(streams.gathered_bytes(), 0u);
+}
+
 TEST_F(StreamsTest, LatestSendsTheLastOfEachKeyOncePerPeriod) {
   const Subscription latest{.subtree = "/a/", .latest_ms = 100};
   ASSERT_TRUE(streams.add(latest));

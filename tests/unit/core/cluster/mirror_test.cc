@@ -257,6 +257,19 @@ TEST_F(MirrorTest, HoldsWithinBounds) {
   EXPECT_EQ(effects_.missed, 0u);
 }
 
+// Empty batches count against the bytes held.
+TEST_F(MirrorTest, HoldsFewEmptyBatches) {
+  Mirror small("/p/", {.held_bytes = 10'000});
+  Leader leader(1);
+  leader.write("/p/a", "1");
+  small.start(now_, effects_);
+  for (int i = 0; i < 10'000; ++i) {
+    small.on_batch(leader.heartbeat(), now_, effects_);
+    ASSERT_LE(small.held_bytes(), 10'000u);
+  }
+  EXPECT_GT(small.held_bytes(), 0u);
+}
+
 TEST_F(MirrorTest, TheFirstSnapshotBringsTheDeletionsThatTheLeaderKnows) {
   Leader leader(1, 1000, 2);
   for (const char* key : {"/p/a", "/p/b", "/p/c", "/p/d"}) leader.write(key, "1");

@@ -42,7 +42,7 @@ shards:
     requests: tcp://127.0.0.1:*
     updates: ipc://updates
     advertise: shard.example.com
-    updates_hwm: 1
+    updates_queue_bytes: 65536
     updates_send_buffer: 4096
     partitions:
       - {subtree: /results/, durability: disk, sync: interval, sync_interval_ms: 7, retain: false,
@@ -50,8 +50,8 @@ shards:
       - subtree: "*"
 proxies:
   - {name: p1, max_clients: 7, http: 127.0.0.1:8561, kvsimple: tcp://127.0.0.1:5556, chp: "tcp://*:5576",
-     max_linger_ms: 0, client_hwm: 2, link_hwm: 3, link_receive_buffer: 0, upstream_queue: 4, max_snapshots: 5,
-     mirror_keep_ms: 6}
+     max_linger_ms: 0, client_hwm: 2, link_queue_bytes: 65537, link_receive_buffer: 0,
+     upstream_queue_bytes: 65538, max_snapshots: 5, mirror_keep_ms: 6}
 )");
   EXPECT_EQ(cluster.file, "c.yaml");
   EXPECT_EQ(cluster.state_dir, "/var/lib/canopy");
@@ -78,7 +78,7 @@ proxies:
                                       .advertise = "shard.example.com",
                                       .http = "127.0.0.1:8551",
                                       .nofile = 0,
-                                      .updates_hwm = 1,
+                                      .updates_queue_bytes = 65536,
                                       .updates_send_buffer = 4096}));
   ASSERT_EQ(cluster.proxies.size(), 1u);
   EXPECT_EQ(cluster.proxies[0], (Proxy{.name = "p1",
@@ -91,9 +91,9 @@ proxies:
                                        .nofile = 1024,
                                        .max_linger = 0ms,
                                        .client_hwm = 2,
-                                       .link_hwm = 3,
                                        .link_receive_buffer = 0,
-                                       .upstream_queue = 4,
+                                       .link_queue_bytes = 65537,
+                                       .upstream_queue_bytes = 65538,
                                        .max_snapshots = 5,
                                        .mirror_keep = 6ms}));
   EXPECT_EQ(cluster.find_shard("results"), &cluster.shards[0]);
