@@ -61,6 +61,9 @@ Metrics::Metrics(const std::string& name)
       fetch_bytes(
           registry.gauge("canopy_fetch_bytes", "Bytes of the fetches not yet answered in full.")
               .Add({})),
+      latest_bytes(
+          registry.gauge("canopy_latest_bytes", "Bytes of updates that `latest` streams hold back.")
+              .Add({})),
       connections(
           registry.gauge("canopy_connections", "Connections of clients, by dialect and role.")),
       writes_received(

@@ -35,6 +35,7 @@ class Metrics {
   metrics::Gauge& pending_bytes;
   metrics::Counter& upstream_pauses;
   metrics::Gauge& fetch_bytes;
+  metrics::Gauge& latest_bytes;
 
   // By dialect, and by dialect and role.
   metrics::Family<metrics::Gauge>& connections;

@@ -266,6 +266,7 @@ void NativeFrontend::announce(coordination::ProxyMember& member,
 void NativeFrontend::report() {
   waiting_.Set(static_cast<double>(fetches_.size()));
   metrics_.fetch_bytes.Set(static_cast<double>(fetches_.bytes()));
+  metrics_.latest_bytes.Set(static_cast<double>(streams_.latest_bytes()));
   metrics_.streams.Set(static_cast<double>(streams_.size()));
   metrics_.conflated.Increment(static_cast<double>(streams_.take_conflated()));
 }

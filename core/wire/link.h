@@ -18,7 +18,8 @@
 //   answer  = [reply_to, number, fault, text, revision]
 //   update  = [key, value | nil, revision, expires_at_ms, properties, uuid]; nil deletes
 //
-// A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat.
+// A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat. A
+// large batch, and large writes, are followed by empty ones: link_queue.h.
 // A sync is answered by a replay (the contiguous updates after `since`) or, when `since` is too old
 // or of another epoch, by a snapshot (the entries as of `revision`), in chunks under credit: the
 // asker grants `initial_credit` chunks by asking and one more with each chunk it takes. A snapshot

@@ -42,6 +42,34 @@ def test_a_stopped_proxy_costs_its_shard_a_bounded_queue(start_cluster, context,
     writer.close()
 
 
+def test_a_proxy_that_is_behind_stops_reading_and_goes_on(start_cluster, context, flock):
+    """It finds 300,000 updates at once: more than may wait for its fan-out. None is lost, and none
+    is left unread once all is quiet."""
+    cluster = start_cluster(
+        [shard("s1", "*")],
+        [proxy("p1", ["kvsimple"]), proxy("p2", ["native"])],
+        broker={"lease_ms": 60_000},
+    )
+    flock.join("kvsimple", cluster.triple("p1", "kvsimple"), subtree=b"/quiet/")
+    writer = Writer(context, cluster.native("p2"))
+    value = bytes(60)
+    with cluster.stopped("p1"):
+        for number in range(300):
+            writer.write(*(write(b"/k/%d/%d" % (number, index), value) for index in range(1000)))
+
+    def received():
+        return cluster.metrics("p1").sum("canopy_updates_stamped_total")
+
+    eventually(lambda: received() == 300_000, "all have arrived", 20)
+    metrics = cluster.metrics("p1")
+    assert metrics.sum("canopy_upstream_pauses_total") > 0
+    assert metrics.sum("canopy_hwm_dropped_updates_total") == 0
+    assert metrics.sum("canopy_updates_received_total", source="live") == 300_000
+    eventually(lambda: cluster.metrics("p1").sum("canopy_pending_bytes") == 0, "nothing waits")
+    assert cluster.readyz("p1")[0] == 200
+    writer.close()
+
+
 def queued_at_the_proxy(cluster):
     return cluster.metrics("p1").sum("canopy_upstream_queue_bytes")
 
