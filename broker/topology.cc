@@ -171,7 +171,9 @@ std::string state_of(const ShardMember* shard) {
   std::string state = "ready";
   for (const PartitionState& partition : shard->partitions) {
     if (partition.state.starts_with("failed")) return "failed";
-    if (partition.state != "serving") state = "loading";
+    if (partition.state == "serving") continue;
+    const bool full = partition.state.starts_with("full");
+    if (!full || state == "ready") state = full ? "full" : "loading";
   }
   return state;
 }

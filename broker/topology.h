@@ -43,7 +43,7 @@ struct Self {
   std::string host{};       // this machine, for addresses bound to every interface
 };
 
-// "ready", "loading", "failed"; of a proxy, what it says of itself. "down" when not announced.
+// "ready", "full", "loading", "failed": of the worst of its partitions; of a proxy, what it says of itself. "down" when not announced.
 std::string state_of(const coordination::ShardMember* shard);
 std::string state_of(const coordination::ProxyMember* proxy);
 

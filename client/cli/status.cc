@@ -18,7 +18,8 @@ std::string state_of(const coordination::ShardMember& shard) {
   for (const PartitionState& partition : shard.partitions) {
     if (partition.state == "serving") continue;
     if (partition.state.starts_with("failed")) return "failed";
-    state = partition.state;
+    const bool full = partition.state.starts_with("full");
+    if (!full || state == "ready") state = full ? "full" : partition.state;
   }
   return state;
 }
