@@ -109,7 +109,8 @@ Space::Verdict Capacity::admit(const wire::WriteRequest& request, const keyspace
 
 Space::Verdict Capacity::admit_growing(const Need& need, std::uint64_t growth) {
   const std::uint64_t bytes = pages_for(need) + reserve();
-  if (growth > max_bytes_) return refuse(growth, bytes);
+  const bool hopeless = growth > max_bytes_ || (disk_full_ && bytes > headroom());
+  if (hopeless) return refuse(growth, bytes);
   if (pending_.requests > 0) return Verdict::commit_first;
   if (used_.state_bytes + growth > max_bytes_ || !ensure(bytes)) return refuse(growth, bytes);
   return count(need);

@@ -5,7 +5,7 @@ import pytest
 
 import native
 from clusterfile import partition, proxy, shard
-from smalldisk import mounted, remount
+from smalldisk import mounted, mounted_image, remount
 from waiting import eventually
 
 VALUE = b"x" * 20_000
@@ -209,3 +209,39 @@ def test_a_start_on_a_full_disk(small_disk, start_cluster, context, open_writer)
         writer.delete(b"/full/%d" % i)
     remount(small_disk, "size=64m")
     eventually(lambda: not is_refused(writer, b"/full/last", VALUE), "there is room", 15)
+
+
+@pytest.fixture
+def small_image(tmp_path):
+    with mounted_image(tmp_path / "image", 6):
+        yield tmp_path / "image"
+
+
+@pytest.mark.parametrize("sync", SYNCS, ids=lambda sync: sync["sync"])
+def test_a_full_disk_that_sets_no_blocks_aside(
+    small_image, start_cluster, context, flock, open_writer, sync
+):
+    """A commit finds no room although it was expected to: its turn is withdrawn."""
+    cluster = start(
+        start_cluster,
+        partition("/full/", durability="disk", **sync),
+        "/other/",
+        state_dir=small_image,
+    )
+    writer = open_writer(cluster)
+    for i in range(20):
+        writer.put(b"/full/%d" % i, VALUE)
+    use_up(small_image)
+    pid = cluster.process("s1").pid
+    eventually(lambda: is_refused(writer, b"/full/new", VALUE * 5), "the disk is found full", 15)
+    check_says_so(cluster)
+    entries = read(context, cluster, "p2", b"/full/")
+    assert {b"/full/%d" % i for i in range(20)} <= entries.keys()
+    (small_image / "filler").unlink()
+    check_goes_on(cluster)
+    eventually(lambda: not is_refused(writer, b"/full/last", VALUE), "there is room", 15)
+    assert cluster.process("s1").pid == pid
+    cluster.stop()
+    cluster.start()
+    after = read(context, cluster, "p2", b"/full/")
+    assert after.keys() >= entries.keys() | {b"/full/last"}
