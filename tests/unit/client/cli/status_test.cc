@@ -30,6 +30,11 @@ TEST(Status, AClusterThatServesIsWell) {
   EXPECT_TRUE(status({shard("s1", serving), proxy("p1", "full")}).well());
 }
 
+TEST(Status, ADrainedProxyIsNoFailureWhileOthersServe) {
+  EXPECT_TRUE(status({shard("s1", serving), proxy("p1", "drained"), proxy("p2", "ready")}).well());
+  EXPECT_FALSE(status({shard("s1", serving), proxy("p1", "drained")}).well());
+}
+
 TEST(Status, WhatDoesNotServeIsNotWell) {
   EXPECT_FALSE(status({}).well());
   EXPECT_FALSE(status({shard("s1", serving)}).well());
