@@ -6,10 +6,11 @@ namespace {
 using State = std::pair<std::string, std::string>;
 
 // States that a process made up are counted as one, so that labels stay few.
-const State known_states[] = {{"shard", "ready"}, {"shard", "loading"},  {"shard", "failed"},
-                              {"shard", "down"},  {"proxy", "ready"},    {"proxy", "starting"},
-                              {"proxy", "full"},  {"proxy", "draining"}, {"proxy", "down"},
-                              {"shard", "other"}, {"proxy", "other"}};
+const State known_states[] = {{"shard", "ready"},    {"shard", "full"}, {"shard", "loading"},
+                              {"shard", "failed"},   {"shard", "down"}, {"proxy", "ready"},
+                              {"proxy", "starting"}, {"proxy", "full"}, {"proxy", "draining"},
+                              {"proxy", "drained"},  {"proxy", "down"}, {"shard", "other"},
+                              {"proxy", "other"}};
 
 }  // namespace
 

@@ -26,7 +26,8 @@ constexpr std::size_t most_lost = 256;
 constexpr base::Duration status_period = 500ms;
 
 // What clients are told of the processes of the file that are not there.
-std::map<std::string, std::string> down_members(const config::Cluster& cluster) {
+std::map<std::string, std::string> absent_members(const config::Cluster& cluster,
+                                                  const Members& known) {
   std::map<std::string, std::string> members;
   for (const config::Shard& shard : cluster.shards) {
     coordination::ShardMember member{.name = shard.name};
@@ -36,8 +37,8 @@ std::map<std::string, std::string> down_members(const config::Cluster& cluster) 
     members[coordination::shards_prefix + shard.name] = to_json(member);
   }
   for (const config::Proxy& proxy : cluster.proxies) {
-    members[coordination::proxies_prefix + proxy.name] =
-        to_json(coordination::ProxyMember{.name = proxy.name, .state = "down"});
+    members[coordination::proxies_prefix + proxy.name] = to_json(coordination::ProxyMember{
+        .name = proxy.name, .state = known.drained.contains(proxy.name) ? "drained" : "down"});
   }
   return members;
 }
@@ -108,9 +109,7 @@ base::Status Node::open() {
     }
   }
   directory_->on_reload([this] { return reload(); });
-  directory_->on_drain([this](const std::string& name) {
-    return supervisor_ != nullptr && !stopping_ && supervisor_->drain(name);
-  });
+  directory_->on_drain([this](const std::string& name) { return drain(name); });
   publish();
   timer_ = loop_.every(tick_period, [this] { tick(); });
 
@@ -167,7 +166,7 @@ void Node::tick() {
 }
 
 void Node::expect_members(const config::Cluster& cluster) {
-  auto members = down_members(cluster);
+  auto members = absent_members(cluster, members_);
   for (const auto& [name, when] : lost_) {
     members[coordination::proxies_prefix + name] =
         to_json(coordination::ProxyMember{.name = name, .state = "down"});
@@ -204,17 +203,21 @@ std::string Node::summary() const {
 
 void Node::publish() {
   http_->publish("/api/v1/topology", topology_json(cluster_, members_, self_));
-  http_->publish("/api/v1/sd", targets_json(cluster_, members_, self_, drained()));
+  http_->publish("/api/v1/sd", targets_json(cluster_, members_, self_));
   metrics::Checks checks = readiness(cluster_, members_);
   if (stopping_) checks["broker"] = "stopping";
   http_->set_ready(checks);
   metrics_.set_members(count_states(cluster_, members_));
-  metrics_.set_process_up(presence(cluster_, members_, drained()));
+  metrics_.set_process_up(presence(cluster_, members_));
   publish_status();
 }
 
-std::set<std::string> Node::drained() const {
-  return supervisor_ ? supervisor_->drained() : std::set<std::string>{};
+bool Node::drain(const std::string& name) {
+  if (supervisor_ == nullptr || stopping_ || !supervisor_->drain(name)) return false;
+  members_.drained = supervisor_->drained();
+  expect_members(cluster_);
+  dirty_ = true;
+  return true;
 }
 
 void Node::publish_status() {
@@ -223,8 +226,7 @@ void Node::publish_status() {
                       .started = started_,
                       .fds = metrics::open_fds(),
                       .max_fds = metrics::max_fds(),
-                      .stopping = stopping_,
-                      .drained = drained()};
+                      .stopping = stopping_};
   http_->publish("/api/v1/status", status_json(cluster_, members_, self_, vitals_, moment));
 }
 

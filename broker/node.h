@@ -46,7 +46,7 @@ class Node {
   void tick();
   void publish();
   void publish_status();
-  std::set<std::string> drained() const;
+  bool drain(const std::string& name);
   void greet(const metrics::Checks& checks);
   base::Result<std::vector<std::string>> reload();
   void take_on(const config::Cluster& wanted);

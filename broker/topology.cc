@@ -15,6 +15,7 @@ using coordination::ShardMember;
 using json = nlohmann::ordered_json;
 
 constexpr const char* down = "down";
+constexpr const char* drained = "drained";
 
 template <typename Value>
 const Value* find(const std::map<std::string, Value>& all, const std::string& name) {
@@ -91,9 +92,9 @@ json triple_entry(const coordination::Triple& triple) {
       {"snapshot", triple.snapshot}, {"updates", triple.updates}, {"collector", triple.collector}};
 }
 
-json proxy_entry(const std::string& name, const config::Proxy* configured,
-                 const ProxyMember* member) {
-  json entry = {{"name", name}, {"state", state_of(member)}};
+json proxy_entry(const Members& members, const std::string& name, const config::Proxy* configured) {
+  const ProxyMember* member = find(members.proxies, name);
+  json entry = {{"name", name}, {"state", proxy_state(members, name)}};
   if (configured != nullptr) {
     entry["max_clients"] = configured->max_clients;
     entry["nofile"] = configured->nofile;
@@ -171,12 +172,19 @@ std::string state_of(const ShardMember* shard) {
   std::string state = "ready";
   for (const PartitionState& partition : shard->partitions) {
     if (partition.state.starts_with("failed")) return "failed";
-    if (partition.state != "serving") state = "loading";
+    if (partition.state == "serving") continue;
+    const bool full = partition.state.starts_with("full");
+    if (!full || state == "ready") state = full ? "full" : "loading";
   }
   return state;
 }
 
 std::string state_of(const ProxyMember* proxy) { return proxy ? first_word(proxy->state) : down; }
+
+std::string proxy_state(const Members& members, const std::string& name) {
+  const std::string state = state_of(find(members.proxies, name));
+  return state == down && members.drained.contains(name) ? drained : state;
+}
 
 std::string to_text(const json& document) {
   return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
@@ -194,7 +202,7 @@ json topology_document(const config::Cluster& cluster, const Members& members, c
   }
   json proxies = json::array();
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
-    proxies.push_back(proxy_entry(name, cluster.find_proxy(name), find(members.proxies, name)));
+    proxies.push_back(proxy_entry(members, name, cluster.find_proxy(name)));
   }
   return {{"broker",
            {{"name", cluster.broker.name},
@@ -205,8 +213,7 @@ json topology_document(const config::Cluster& cluster, const Members& members, c
           {"proxies", std::move(proxies)}};
 }
 
-std::string targets_json(const config::Cluster& cluster, const Members& members, const Self& self,
-                         const std::set<std::string>& drained) {
+std::string targets_json(const config::Cluster& cluster, const Members& members, const Self& self) {
   Targets targets(self.host);
   targets.add("broker", cluster.broker.name, self.http, {}, cluster.broker.advertise);
   const auto add = [&](const char* role, const auto& name, const auto* configured,
@@ -220,7 +227,7 @@ std::string targets_json(const config::Cluster& cluster, const Members& members,
   }
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
     const ProxyMember* member = find(members.proxies, name);
-    if (member != nullptr || !drained.contains(name)) {
+    if (member != nullptr || !members.drained.contains(name)) {
       add("proxy", name, cluster.find_proxy(name), member);
     }
   }
@@ -242,22 +249,21 @@ std::map<std::string, std::string> readiness(const config::Cluster& cluster,
     }
   }
   for (const config::Proxy& proxy : cluster.proxies) {
-    const std::string state = state_of(find(members.proxies, proxy.name));
+    const std::string state = proxy_state(members, proxy.name);
     checks["proxy/" + proxy.name] = state == down || state == "starting" ? state : "";
   }
   return checks;
 }
 
 std::map<std::pair<std::string, std::string>, bool> presence(const config::Cluster& cluster,
-                                                             const Members& members,
-                                                             const std::set<std::string>& drained) {
+                                                             const Members& members) {
   std::map<std::pair<std::string, std::string>, bool> roll;
   for (const std::string& name : all_names(cluster.shards, members.shards)) {
     roll[{"shard", name}] = state_of(find(members.shards, name)) != down;
   }
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
-    const bool there = state_of(find(members.proxies, name)) != down;
-    if (there || !drained.contains(name)) roll[{"proxy", name}] = there;
+    const std::string state = proxy_state(members, name);
+    if (state != drained) roll[{"proxy", name}] = state != down;
   }
   return roll;
 }
@@ -269,7 +275,7 @@ std::map<std::pair<std::string, std::string>, int> count_states(const config::Cl
     ++counts[{"shard", state_of(find(members.shards, name))}];
   }
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
-    ++counts[{"proxy", state_of(find(members.proxies, name))}];
+    ++counts[{"proxy", proxy_state(members, name)}];
   }
   return counts;
 }

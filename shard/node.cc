@@ -39,8 +39,6 @@ std::uint32_t least_epoch(const Tenancy& tenancy, base::TimePoint now) {
                   static_cast<std::uint32_t>(std::max<std::int64_t>(minutes, 1)));
 }
 
-std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : subtree; }
-
 }  // namespace
 
 base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
@@ -134,8 +132,10 @@ void Node::lead(Served& served, std::uint32_t epoch) {
   Tenancy& tenancy = served.tenancy;
   if (served.broken) return;
   if (served.partition && served.partition->revision().epoch() == epoch) return;
+  served.epoch_to_store.reset();
   if (tenancy.store) {
     if (auto status = tenancy.store->begin_epoch(epoch); !status) {
+      if (retry_later(served, epoch, status.error())) return;
       return fail(served, status.error());
     }
   }
@@ -147,7 +147,8 @@ void Node::lead(Served& served, std::uint32_t epoch) {
     served.partition.emplace(Partition::Settings{.subtree = tenancy.settings.subtree,
                                                  .retain = tenancy.settings.retain,
                                                  .log_updates = tenancy.settings.log_updates,
-                                                 .log_bytes = tenancy.settings.log_bytes},
+                                                 .log_bytes = tenancy.settings.log_bytes,
+                                                 .space = tenancy.space()},
                              epoch, std::move(tenancy.recovered.tree),
                              std::exchange(tenancy.recovered.requests, {}));
   }
@@ -165,6 +166,7 @@ void Node::lead(Served& served, std::uint32_t epoch) {
 // Its lease ran out, as when the process was stopped for a while. Nothing is answered until the
 // leadership is granted anew, which nobody else can have held: it goes on with what it has.
 void Node::suspend(Served& served) {
+  served.epoch_to_store.reset();
   if (!served.partition) return;
   served.suspended = std::exchange(served.partition, std::nullopt);
   stop_serving(served, "its leadership was lost");
@@ -198,9 +200,10 @@ void Node::announce() {
     const std::string& failure = served.tenancy.failure;
     member.partitions.push_back(
         {.subtree = served.tenancy.settings.subtree,
-         .state = !failure.empty()   ? "failed: " + failure
-                  : served.partition ? "serving"
-                                     : "loading",
+         .state = !failure.empty()       ? "failed: " + failure
+                  : !served.full.empty() ? served.full
+                  : served.partition     ? "serving"
+                                         : "loading",
          .epoch = served.partition ? served.partition->revision().epoch() : 0});
   }
   coordinator_->announce(coordination::shards_prefix + config_.name, to_json(member));
@@ -252,7 +255,7 @@ void Node::take(const std::string& peer, wire::RoutedRequest routed) {
   if (index == map_.size()) return refuse(peer, routed, Fault::no_partition);
   auto& partition = served_[index].partition;
   if (!partition) return refuse(peer, routed, Fault::partition_unavailable);
-  const auto staged = partition->stage(peer, std::move(routed), turn_);
+  const auto staged = stage(served_[index], peer, std::move(routed));
   if (staged.repeated) {
     metrics_.repeated.Increment(count);
   } else if (staged.fault != Fault::none) {
@@ -291,6 +294,7 @@ void Node::refuse(const std::string& peer, const wire::Sync& sync, const std::st
 
 void Node::end_turn() {
   for (Served& served : served_) {
+    served.extra_commits = 0;
     if (served.partition) commit(served);
   }
   send_replies();
@@ -304,9 +308,7 @@ void Node::commit(Served& served) {
   const base::TimePoint began = loop_.now();
   const std::size_t count = partition.staged().size();
   if (count > 0 && served.tenancy.store && served.tenancy.settings.retain) {
-    const auto status =
-        served.tenancy.store->write(partition.staged(), partition.staged_requests(), began);
-    if (!status) return fail(served, status.error());
+    if (!store(served, began)) return;
   }
   const base::TimePoint done = loop_.now();
   auto committed = partition.commit(done);
@@ -373,13 +375,11 @@ void Node::tick() {
   const base::TimePoint now = loop_.now();
   sessions_.drop_idle(now);
   for (Served& served : served_) {
-    if (!served.partition) continue;
-    if (served.tenancy.store) {
-      if (auto status = served.tenancy.store->sync_if_due(now); !status) {
-        fail(served, status.error());
-        continue;
-      }
+    // What is staged is written, and synced if that is due, at the end of the turn.
+    if (served.partition && served.tenancy.store && !served.partition->pending()) {
+      check(served, served.tenancy.store->sync_if_due(now));
     }
+    if (!served.partition) continue;
     if (now - served.published >= heartbeat_period) {
       publish(served, served.partition->heartbeat(now));
     }
@@ -397,9 +397,10 @@ void Node::report() {
   metrics_.directory_up.Set(coordinator_->connected() ? 1 : 0);
   metrics_.sync_sessions.Set(static_cast<double>(sessions_.size()));
   metrics::Checks checks{{"directory", coordinator_->connected() ? "" : "broker not reached"}};
-  for (const Served& served : served_) {
+  for (Served& served : served_) {
     const std::string name = "partition " + shown(served.tenancy.settings.subtree);
-    checks[name] = served.partition                 ? ""
+    report_space(served);
+    checks[name] = served.partition                 ? served.full
                    : served.tenancy.failure.empty() ? "waits for its leadership"
                                                     : served.tenancy.failure;
     if (!served.partition) continue;

@@ -51,6 +51,10 @@ class Node {
     std::optional<Partition> partition{};  // while this process leads it
     std::optional<Partition> suspended{};  // what it led before its lease ran out
     bool broken = false;                   // its store failed: not served until a restart
+    // Led, but the epoch could not be stored yet: the disk is full.
+    std::optional<std::uint32_t> epoch_to_store{};
+    int extra_commits = 0;  // of this turn
+    std::string full{};     // why requests that grow the state are refused, as announced
     base::TimePoint published{};
   };
 
@@ -62,6 +66,7 @@ class Node {
   void lead(Served& served, std::uint32_t epoch);
   void suspend(Served& served);
   void fail(Served& served, const std::string& why);
+  bool retry_later(Served& served, std::uint32_t epoch, const std::string& why);
   void stop_serving(Served& served, const std::string& why);
   void announce();
   void announce_vitals();
@@ -75,8 +80,13 @@ class Node {
   void refuse(const std::string& peer, const wire::Sync& sync, const std::string& why);
 
   void end_turn();
+  Partition::Staged stage(Served& served, const std::string& peer, wire::RoutedRequest routed);
+  bool commit_now(Served& served);
   void commit(Served& served);
   void publish(Served& served, wire::Batch batch);
+  bool store(Served& served, base::TimePoint now);
+  void check(Served& served, const base::Status& status);
+  void report_space(Served& served);
   void send_replies();
   void serve_syncs();
   void tick();
@@ -103,6 +113,7 @@ class Node {
   base::TimePoint turn_{};  // when this turn's messages were read
   bool wake_pending_ = false;
   base::log::RateLimited malformed_log_;
+  base::log::RateLimited full_log_;
 };
 
 }  // namespace canopy::shard

@@ -38,6 +38,10 @@ void Partition::start_epoch(std::uint32_t epoch) {
   last_staged_ = Revision(epoch, 0);
   log_ = keyspace::UpdateLog(last_staged_, settings_.log_updates, settings_.log_bytes);
   tombstones_.reset(last_staged_);
+  find_expiries();
+}
+
+void Partition::find_expiries() {
   expiries_.clear();
   for (auto entry = tree_.view().seek(""); !entry.done(); entry.next()) {
     const Update& update = **entry;
@@ -46,10 +50,23 @@ void Partition::start_epoch(std::uint32_t epoch) {
 }
 
 void Partition::begin_epoch(std::uint32_t epoch) {
+  forget_staged();
+  start_epoch(epoch);
+}
+
+void Partition::forget_staged() {
   for (; !staged_.empty(); staged_.pop_back()) forget_uuid(staged_.back()->uuid);
   clear_staged();
   clients_.forget_unconfirmed();
-  start_epoch(epoch);
+}
+
+std::vector<Reply> Partition::withdraw() {
+  std::vector<Reply> replies = std::move(replies_);
+  for (Reply& reply : replies) reply.refuse(Fault::partition_unavailable);
+  forget_staged();
+  last_staged_ = revision();
+  find_expiries();
+  return replies;
 }
 
 void Partition::clear_staged() {
@@ -60,7 +77,7 @@ void Partition::clear_staged() {
   replies_.clear();
 }
 
-Partition::Staged Partition::stage(const std::string& proxy, wire::RoutedRequest routed,
+Partition::Staged Partition::stage(const std::string& proxy, wire::RoutedRequest&& routed,
                                    base::TimePoint now) {
   wire::WriteRequest& request = routed.request;
   const bool remembered = !request.client.empty();
@@ -75,16 +92,17 @@ Partition::Staged Partition::stage(const std::string& proxy, wire::RoutedRequest
     reply(proxy, routed, {});
     return {.repeated = true};
   }
-  const Result result = decide(request, now);
-  const std::size_t at = reply(proxy, routed, result);
+  const std::optional<Result> result = decide(request, now);
+  if (!result) return {.later = true};
+  const std::size_t at = reply(proxy, routed, *result);
   if (remembered) {
-    clients_.remember(request.client, request.number, request.settled, result, at);
-    if (result.fault == Fault::none) {
+    clients_.remember(request.client, request.number, request.settled, *result, at);
+    if (result->fault == Fault::none) {
       staged_requests_.push_back(
-          {std::move(request.client), request.number, request.settled, result.revision});
+          {std::move(request.client), request.number, request.settled, result->revision});
     }
   }
-  return {result.fault};
+  return {result->fault};
 }
 
 // One that is decided in this turn is answered once, the way that the latest has come.
@@ -107,11 +125,19 @@ std::size_t Partition::reply(const std::string& proxy, wire::RoutedRequest& rout
   return replies_.size() - 1;
 }
 
-Result Partition::decide(wire::WriteRequest& request, base::TimePoint now) {
+// Nothing: after the next commit.
+std::optional<Result> Partition::decide(wire::WriteRequest& request, base::TimePoint now) {
   expire(now);
   if (Result refusal = check(request); refusal.fault != Fault::none) return refusal;
+  if (settings_.space != nullptr) {
+    switch (settings_.space->admit(request, tree_)) {
+      case Space::Verdict::fits: break;
+      case Space::Verdict::commit_first: return std::nullopt;
+      case Space::Verdict::full: return Result{Fault::full};
+    }
+  }
   for (wire::Write& write : request.writes) stage(write, now);
-  return {.revision = last_staged_};
+  return Result{.revision = last_staged_};
 }
 
 // Whether the conditions of the writes hold, each after the writes before it.
@@ -196,6 +222,7 @@ void Partition::forget_uuid(const std::string& uuid) {
 void Partition::expire(base::TimePoint now) {
   const std::int64_t now_ms = to_ms(now);
   while (!expiries_.empty() && expiries_.begin()->first <= now_ms) {
+    if (settings_.space != nullptr && !settings_.space->admit_expiry()) return;
     auto node = expiries_.extract(expiries_.begin());
     append({.key = std::move(node.value().second), .deleted = true});
   }

@@ -21,6 +21,7 @@
 #include "core/wire/link.h"
 #include "shard/client_table.h"
 #include "shard/replies.h"
+#include "shard/space.h"
 
 namespace canopy::shard {
 
@@ -34,12 +35,14 @@ class Partition {
     bool retain = true;
     std::size_t log_updates = 100'000;
     std::size_t log_bytes = std::size_t{64} << 20;
+    Space* space = nullptr;  // of its store, which outlives the partition; null: no bound
   };
 
   // What became of a request.
   struct Staged {
     wire::Fault fault = wire::Fault::none;
     bool repeated = false;  // decided before: its client gets that answer, nothing is staged
+    bool later = false;     // not decided: to be staged again after a commit
   };
   struct Committed {
     std::vector<wire::Batch> batches{};  // to publish, each within the bounds of a message
@@ -54,9 +57,10 @@ class Partition {
   void begin_epoch(std::uint32_t epoch);
 
   // Gives the writes the next revisions, all or none. What expired before `now` is deleted first,
-  // and conditions see what is staged already. The answer comes with the commit, to `proxy`.
-  Staged stage(const std::string& proxy, wire::RoutedRequest routed, base::TimePoint now);
-  // Stages the deletion of every entry whose time is over.
+  // and conditions see what is staged already. The answer comes with the commit, to `proxy`. A
+  // request that is to come later stays as it is.
+  Staged stage(const std::string& proxy, wire::RoutedRequest&& routed, base::TimePoint now);
+  // Stages the deletion of every entry whose time is over, as far as there is room for that.
   void expire(base::TimePoint now);
 
   // Waiting to be made durable, in order: the updates, and the requests of clients among them.
@@ -66,6 +70,9 @@ class Partition {
   bool pending() const { return !staged_.empty() || !replies_.empty(); }
   // Commits what is staged.
   Committed commit(base::TimePoint now);
+  // Forgets what is staged: it could not be made durable. Every request of the turn is answered
+  // `partition_unavailable`, so that its client sends it again.
+  std::vector<Reply> withdraw();
   // An empty batch: says where the partition stands.
   wire::Batch heartbeat(base::TimePoint now) const;
 
@@ -79,7 +86,7 @@ class Partition {
   // (when, key); an entry with an expiry is in here exactly until it is overwritten or expires.
   using Expiries = std::set<std::pair<std::int64_t, std::string>>;
 
-  Result decide(wire::WriteRequest& request, base::TimePoint now);
+  std::optional<Result> decide(wire::WriteRequest& request, base::TimePoint now);
   Result check(const wire::WriteRequest& request);
   keyspace::Revision current(const std::string& key);
   void stage(wire::Write& write, base::TimePoint now);
@@ -87,7 +94,9 @@ class Partition {
   std::size_t reply(const std::string& proxy, wire::RoutedRequest& routed, Result result);
   Staged repeat(const std::string& proxy, wire::RoutedRequest& routed, ClientTable::Entry& entry);
   void start_epoch(std::uint32_t epoch);
+  void forget_staged();
   void clear_staged();
+  void find_expiries();
   void apply(const keyspace::UpdatePtr& update);
   void forget_expiry(const std::string& key);
   bool seen_before(const wire::WriteRequest& request) const;

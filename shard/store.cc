@@ -14,6 +14,7 @@
 #include <tuple>
 
 #include "core/wire/link.h"
+#include "shard/lmdb.h"
 
 namespace canopy::shard {
 namespace {
@@ -25,14 +26,8 @@ using keyspace::UpdatePtr;
 constexpr std::string_view state_key = "state";
 constexpr std::size_t crc_bytes = 4;
 constexpr std::size_t number_bytes = 8;
-
-MDB_val to_val(std::string_view bytes) {
-  return {bytes.size(), const_cast<char*>(bytes.data())};  // LMDB does not write through keys
-}
-
-std::string_view to_view(const MDB_val& value) {
-  return {static_cast<const char*>(value.mv_data), value.mv_size};
-}
+// After a write that found no room, what was gathered is tried again this much later.
+constexpr base::Duration retry_pause = std::chrono::seconds(1);
 
 std::array<char, crc_bytes> crc_of(std::string_view bytes) {
   boost::crc_32_type crc;
@@ -58,45 +53,6 @@ std::string_view unsealed(std::string_view bytes) {
              ? content
              : std::string_view();
 }
-
-// A transaction that is undone unless committed.
-class Transaction {
- public:
-  Transaction() = default;
-  ~Transaction() {
-    if (handle_ != nullptr) mdb_txn_abort(handle_);
-  }
-  Transaction(const Transaction&) = delete;
-  Transaction& operator=(const Transaction&) = delete;
-
-  int begin(MDB_env* environment, unsigned flags) {
-    return mdb_txn_begin(environment, nullptr, flags, &handle_);
-  }
-  int commit() { return mdb_txn_commit(std::exchange(handle_, nullptr)); }
-  MDB_txn* get() { return handle_; }
-
- private:
-  MDB_txn* handle_ = nullptr;
-};
-
-// Closed before its transaction ends.
-class Cursor {
- public:
-  Cursor() = default;
-  ~Cursor() {
-    if (handle_ != nullptr) mdb_cursor_close(handle_);
-  }
-  Cursor(const Cursor&) = delete;
-  Cursor& operator=(const Cursor&) = delete;
-
-  int open(MDB_txn* transaction, MDB_dbi database) {
-    return mdb_cursor_open(transaction, database, &handle_);
-  }
-  MDB_cursor* get() { return handle_; }
-
- private:
-  MDB_cursor* handle_ = nullptr;
-};
 
 // Big-endian, so that keys sort as numbers.
 std::string to_bytes(std::uint64_t number) {
@@ -141,14 +97,6 @@ std::string Store::directory_name(const std::string& subtree) {
   return name;
 }
 
-base::Error Store::failure(const std::string& doing, int code) const {
-  std::string why = mdb_strerror(code);
-  if (code == MDB_MAP_FULL) {
-    why = "full: max_state_bytes is " + std::to_string(settings_.max_bytes);
-  }
-  return {settings_.path + ": " + doing + ": " + why};
-}
-
 base::Result<std::unique_ptr<Store>> Store::open(const Settings& settings, Recovered& recovered) {
   if (!fs::exists(settings.path)) {
     if (auto status = create(settings); !status) return base::Error{status.error()};
@@ -158,6 +106,8 @@ base::Result<std::unique_ptr<Store>> Store::open(const Settings& settings, Recov
   std::unique_ptr<Store> store(new Store(settings));
   if (auto status = store->open_environment(0); !status) return base::Error{status.error()};
   if (auto status = store->load(recovered); !status) return base::Error{status.error()};
+  store->measure();
+  store->capacity_.probe();
   return store;
 }
 
@@ -210,7 +160,7 @@ base::Status Store::open_environment(unsigned create) {
 
   if (const int code = mdb_env_create(&environment_)) return failure("create", code);
   mdb_env_set_maxdbs(environment_, 3);
-  mdb_env_set_mapsize(environment_, settings_.max_bytes);
+  mdb_env_set_mapsize(environment_, map_bytes());
   // Our own lock holds the directory: MDB_NOLOCK spares a file that a killed reader could stain.
   constexpr unsigned options = MDB_NOLOCK | MDB_NORDAHEAD;
   if (const int code = mdb_env_open(environment_, settings_.path.c_str(), options, 0644)) {
@@ -319,6 +269,7 @@ Store::~Store() {
 
 base::Status Store::begin_epoch(std::uint32_t epoch) {
   if (auto status = sync(); !status) return status;
+  out_of_room_ = false;
   Transaction transaction;
   if (const int code = transaction.begin(environment_, 0)) return failure("begin", code);
   if (const int code = put_state(transaction.get(), meta_, Revision(epoch, 0), count_)) {
@@ -331,22 +282,51 @@ base::Status Store::begin_epoch(std::uint32_t epoch) {
 
 base::Status Store::write(const std::vector<UpdatePtr>& updates,
                           const std::vector<AppliedRequest>& requests, base::TimePoint now) {
+  const std::size_t updates_before = gathered_.size();
+  const std::size_t requests_before = gathered_requests_.size();
+  const std::size_t bytes_before = gathered_bytes_;
   if (gathered_.empty()) gathering_since_ = now;
   for (const UpdatePtr& update : updates) gathered_bytes_ += update->bytes();
   gathered_.insert(gathered_.end(), updates.begin(), updates.end());
   gathered_requests_.insert(gathered_requests_.end(), requests.begin(), requests.end());
-  return sync_if_due(now);
+  // What was answered already still waits for room: nothing more is answered before it is on disk.
+  auto status = out_of_room_ ? sync() : sync_if_due(now);
+  if (status) {
+    capacity_.gathered();
+  } else if (out_of_room_) {
+    gathered_.resize(updates_before);
+    gathered_requests_.resize(requests_before);
+    gathered_bytes_ = bytes_before;
+    capacity_.withdrawn();
+  }
+  return status;
 }
 
 base::Status Store::sync_if_due(base::TimePoint now) {
   if (now - gathering_since_ < settings_.sync_interval && gathered_bytes_ < max_gathered_bytes) {
     return {};
   }
-  return sync();
+  auto status = sync();
+  if (!status && out_of_room_) gathering_since_ = now + retry_pause - settings_.sync_interval;
+  return status;
 }
 
 base::Status Store::sync() {
   if (gathered_.empty()) return {};
+  out_of_room_ = false;
+  if (auto status = write_gathered(); !status) {
+    if (out_of_room_) capacity_.failed();
+    return status;
+  }
+  gathered_.clear();
+  gathered_requests_.clear();
+  gathered_bytes_ = 0;
+  measure();
+  return {};
+}
+
+// All or nothing.
+base::Status Store::write_gathered() {
   Transaction transaction;
   if (const int code = transaction.begin(environment_, 0)) return failure("begin", code);
   if (auto status = put_entries(transaction.get()); !status) return status;
@@ -360,9 +340,6 @@ base::Status Store::sync() {
   if (const int code = transaction.commit()) return failure("commit", code);
   revision_ = revision;
   count_ = stat.ms_entries;
-  gathered_.clear();
-  gathered_requests_.clear();
-  gathered_bytes_ = 0;
   return {};
 }
 

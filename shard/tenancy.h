@@ -17,7 +17,13 @@ struct Tenancy {
   std::unique_ptr<Store> store{};  // disk partitions
   Store::Recovered recovered{};
   std::string failure{};  // why it is not served; empty otherwise
+
+  // What the store has room for; null: what the partition holds is not bounded by a store.
+  Space* space() const { return store && settings.retain ? &store->capacity() : nullptr; }
 };
+
+// For people: `*` is the root.
+inline std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : subtree; }
 
 // The partitions of a shard, and the hold on the directory of those on disk.
 struct Tenancies {

@@ -18,7 +18,8 @@ std::string state_of(const coordination::ShardMember& shard) {
   for (const PartitionState& partition : shard.partitions) {
     if (partition.state == "serving") continue;
     if (partition.state.starts_with("failed")) return "failed";
-    state = partition.state;
+    const bool full = partition.state.starts_with("full");
+    if (!full || state == "ready") state = full ? "full" : partition.state;
   }
   return state;
 }
@@ -75,11 +76,13 @@ std::string json_array(const std::vector<Process>& processes) {
 }  // namespace
 
 bool ClusterStatus::well() const {
-  const auto serves = [](const Process& process) {
-    return process.state == "ready" || process.state == "full";
+  const auto ready = [](const Process& shard) { return shard.state == "ready"; };
+  const auto serves = [](const Process& proxy) {
+    return proxy.state == "ready" || proxy.state == "full";
   };
-  return !shards.empty() && !proxies.empty() && std::ranges::all_of(shards, serves) &&
-         std::ranges::all_of(proxies, serves);
+  const auto well = [&](const Process& proxy) { return serves(proxy) || proxy.state == "drained"; };
+  return !shards.empty() && std::ranges::all_of(shards, ready) &&
+         std::ranges::any_of(proxies, serves) && std::ranges::all_of(proxies, well);
 }
 
 ClusterStatus status_of(const wire::native::Members& members) {

@@ -13,7 +13,7 @@ namespace canopy::coordination {
 
 struct PartitionState {
   std::string subtree{};  // "" is the root
-  std::string state{};    // "serving", "loading", or "failed: why"
+  std::string state{};    // "serving", "full: why", "loading", or "failed: why"
   std::uint32_t epoch = 0;
 };
 

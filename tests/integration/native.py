@@ -38,6 +38,8 @@ FAULTS = {
     12: "replayed",
     13: "not_found",
     14: "forbidden",
+    15: "configuration",
+    16: "full",
     32: "partition_unavailable",
     33: "busy",
     34: "draining",

@@ -404,11 +404,15 @@ def test_a_drained_proxy_leaves_and_its_clients_go_on(start_cluster, watch):
         )
         assert ("RESYNC", "full") not in each.rows()
     code, said = status(cluster)
-    assert code == ABSENT
-    down = said["proxies"]["p1"]
-    assert (down["state"], down["pid"], down["clients"]) == ("down", None, None)
+    assert code == OK
+    gone = said["proxies"]["p1"]
+    assert (gone["state"], gone["pid"], gone["clients"]) == ("drained", None, None)
     assert said["proxies"]["p2"]["state"] == "ready"
-    assert run(cluster, "status").returncode == ABSENT
+    assert run(cluster, "status").returncode == OK
+    assert cluster.readyz("broker") == (200, '{"ready":true}')
+    assert cluster.member("p1")["state"] == "drained"
+    assert cluster.metrics("broker").sum("canopy_members", role="proxy", state="drained") == 1
+    assert cluster.metrics("broker").sum("canopy_members", role="proxy", state="down") == 0
     assert fail(cluster, REFUSED, "drain", "p1").endswith("p1"), "it is gone"
 
 

@@ -1,15 +1,14 @@
-"""Disk full, read-only or corrupt files: a clear error, that partition not served, never silently
+"""Read-only or corrupt files: a clear error, that partition not served, never silently
 empty; the shard's other partitions are served."""
 
-import contextlib
 import os
 import random
 import shutil
-import subprocess
 
 import pytest
 
 from clusterfile import partition, proxy, shard
+from smalldisk import mounted, remount
 from waiting import eventually, remains
 
 MARKER = b"marker-of-the-partition-under-test"
@@ -145,83 +144,10 @@ def test_a_corrupt_file(start_cluster, flock, what):
     assert late.map == BAD
 
 
-def test_a_store_that_reaches_its_size(start_cluster, flock):
-    cluster = start_cluster(
-        [
-            shard("s1", disk("/bad/", max_state_bytes=1 << 20), disk("/good/"), "/mem/"),
-            shard("rest", "*"),
-        ],
-        [proxy("p1", ["kvmsg"])],
-    )
-    check_fills_up(cluster, flock, b"/good/")
-
-
-def check_fills_up(cluster, flock, other):
-    """Writes until /bad/ fails. What was published until then stays true, and the partition
-    `other` goes on."""
-    watcher = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/bad/")
-    good = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), other)
-    entries = {other + b"%d" % i: b"good %d" % i for i in range(50)}
-    for key, value in entries.items():
-        good.put(key, value)
-    flock.agree(entries, [good])
-    for i in range(400):
-        watcher.put(b"/bad/%d" % i, b"%d " % i + b"x" * 20_000)
-        flock.run(lambda: len(watcher.live) > i or failed(cluster), f"update {i} is dealt with")
-        if failed(cluster):
-            break
-    assert failed(cluster), "8 MB do not fit"
-    print(f"{len(watcher.live)} updates were published before that; {failed(cluster)}")
-    assert watcher.map, "some did fit"
-    flock.leave(good)
-    pid = cluster.process("s1").pid
-    status, body = cluster.readyz("s1")
-    assert status == 503 and "/bad/" in body
-    good = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), other)
-    assert good.map == entries
-    good.put(other + b"still", b"v")
-    flock.run(lambda: other + b"still" in good.map, "the other partition goes on")
-    flock.run_for(1)
-    assert cluster.process("s1").pid == pid, "the shard lives on"
-    assert failed(cluster)
-    return watcher.map
-
-
-@contextlib.contextmanager
-def mounted(path, size):
-    path.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
-    if os.getuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
-        pytest.skip("mounting a tmpfs needs root and the right to mount")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
-
-def remount(path, mode):
-    subprocess.run(["mount", "-o", f"remount,{mode}", str(path)], check=True)
-
-
 @pytest.fixture
 def small_disk(tmp_path):
     with mounted(tmp_path / "disk", "4m"):
         yield tmp_path / "disk"
-
-
-def test_a_full_disk(small_disk, start_cluster, flock):
-    cluster = start_cluster(
-        [shard("s1", disk("/bad/"), disk("/good/"), "/mem/"), shard("rest", "*")],
-        [proxy("p1", ["kvmsg"])],
-        state_dir=small_disk,
-    )
-    published = check_fills_up(cluster, flock, b"/mem/")
-    cluster.stop()
-    # With room again, everything that was published is there.
-    remount(small_disk, "size=64m")
-    cluster.start()
-    late = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/bad/")
-    assert late.map == published
 
 
 def test_a_read_only_disk(small_disk, start_cluster, flock):

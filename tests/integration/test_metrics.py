@@ -35,6 +35,7 @@ OF_SHARDS = {
     "canopy_state_bytes": "gauge",
     "canopy_revision": "gauge",
     "canopy_partition_leader": "gauge",
+    "canopy_partition_full": "gauge",
     "canopy_batch_updates": "histogram",
 }
 OF_PROXIES = {
