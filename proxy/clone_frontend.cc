@@ -153,8 +153,7 @@ void CloneFrontend::read_requests() {
     if (!guard_.may_read(message_, prefix, std::string(clone::name(dialect_)) + " snapshot")) {
       continue;
     }
-    if (released_.size() >= JoinGate::max_requests ||
-        !gate_.on_request(message_.peer_address(), std::string(message_[0]), std::string(prefix),
+    if (!gate_.on_request(message_.peer_address(), std::string(message_[0]), std::string(prefix),
                           loop_.now())) {
       metrics_.reject("snapshot_queue_full");
       continue;

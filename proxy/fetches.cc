@@ -32,28 +32,21 @@ std::size_t bytes_of(const native::Fetch& fetch) {
 }  // namespace
 
 wire::Fault Fetches::open(const std::string& peer, native::Fetch fetch, base::TimePoint now) {
-  drop_if([&](const Session& session) {
+  drop_if(peer, [&](const Session& session) {
     return session.peer == peer && !fetch.topic.empty() && session.fetch.topic == fetch.topic;
   });
   const bool resumes = !fetch.known.empty();
   keep_relevant(fetch);
-  const std::size_t bytes = peer.size() + bytes_of(fetch);
-  if (waiting_.size() >= max_waiting || bytes_ + bytes > max_bytes) return wire::Fault::busy;
-  const auto client = per_client_.find(peer);
-  if (client != per_client_.end() && (client->second.sessions >= max_per_client ||
-                                      client->second.bytes + bytes > max_bytes_per_client)) {
-    return wire::Fault::too_many_requests;
-  }
-  Share& share = per_client_[peer];
-  ++share.sessions;
-  share.bytes += bytes;
-  bytes_ += bytes;
-  waiting_.push_back({.peer = peer,
-                      .fetch = std::move(fetch),
-                      .resumes = resumes,
-                      .bytes = bytes,
-                      .began = now,
-                      .moved = now});
+  const std::size_t bytes = bytes_of(fetch);
+  if (!budget_.allows(bytes)) return wire::Fault::busy;
+  if (!budget_.allows(peer, bytes)) return wire::Fault::too_many_requests;
+  if (waiting_.size() >= max_waiting) return wire::Fault::busy;
+  std::size_t& count = per_client_[peer];
+  if (count >= max_per_client) return wire::Fault::too_many_requests;
+  ++count;
+  waiting_.push_back({.peer = peer, .fetch = std::move(fetch), .began = now, .moved = now});
+  waiting_.back().share = budget_.take(peer, bytes);
+  waiting_.back().resumes = resumes;
   return wire::Fault::none;
 }
 
@@ -70,24 +63,19 @@ void Fetches::keep_relevant(native::Fetch& fetch) const {
 }
 
 void Fetches::drop(const std::string& peer) {
-  drop_if([&](const Session& session) { return session.peer == peer; });
+  drop_if(peer, [&](const Session& session) { return session.peer == peer; });
 }
 
-void Fetches::drop_if(const std::function<bool(const Session& session)>& matches) {
+void Fetches::drop_if(const std::string& peer,
+                      const std::function<bool(const Session& session)>& matches) {
   for (Sessions* sessions : {&waiting_, &active_}) {
-    std::erase_if(*sessions, [&](const Session& session) {
-      if (!matches(session)) return false;
-      forget(session);
-      return true;
-    });
+    for (std::size_t n = std::erase_if(*sessions, matches); n > 0; --n) forget(peer);
   }
 }
 
-void Fetches::forget(const Session& session) {
-  bytes_ -= session.bytes;
-  const auto client = per_client_.find(session.peer);
-  client->second.bytes -= session.bytes;
-  if (--client->second.sessions == 0) per_client_.erase(client);
+void Fetches::forget(const std::string& peer) {
+  const auto client = per_client_.find(peer);
+  if (--client->second == 0) per_client_.erase(client);
 }
 
 void Fetches::credit(const std::string& peer, const native::Credit& credit) {
@@ -128,7 +116,7 @@ void Fetches::start_waiting(base::TimePoint now, const Sink& sink) {
     } else {
       continue;
     }
-    forget(*current);
+    forget(current->peer);
     waiting_.erase(current);
   }
 }
@@ -189,7 +177,7 @@ bool Fetches::serve(base::TimePoint now, const Sink& sink) {
       ++steps;
     }
     if (progress == Progress::finished) {
-      forget(*session);
+      forget(session->peer);
       active_.erase(session);
     } else {
       active_.splice(active_.end(), active_, session);

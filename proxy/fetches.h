@@ -17,6 +17,7 @@
 
 #include "core/base/clock.h"
 #include "core/wire/native.h"
+#include "proxy/byte_budget.h"
 #include "proxy/partitions.h"
 #include "proxy/streams.h"
 
@@ -26,8 +27,8 @@ class Fetches {
  public:
   static constexpr std::size_t max_waiting = 100'000;
   static constexpr std::size_t max_per_client = 64;
-  // What fetches that are not yet answered take with the revisions that their clients know: of all,
-  // and of one client. Only revisions of the subtree's partitions are kept.
+  // What fetches take, with the revisions that their clients know, until they are answered. Only
+  // revisions of the subtree's partitions are kept.
   static constexpr std::size_t max_bytes = std::size_t{64} << 20;
   static constexpr std::size_t max_bytes_per_client = std::size_t{8} << 20;
   static constexpr std::size_t chunks_per_turn = 16;
@@ -64,7 +65,7 @@ class Fetches {
   bool serve(base::TimePoint now, const Sink& sink);
 
   std::size_t size() const { return waiting_.size() + active_.size(); }
-  std::size_t bytes() const { return bytes_; }
+  std::size_t bytes() const { return budget_.bytes(); }
 
  private:
   using Mode = wire::native::ChunkHeader::Mode;
@@ -80,18 +81,19 @@ class Fetches {
   struct Session {
     std::string peer{};
     wire::native::Fetch fetch{};
-    bool resumes = false;   // its client said that it knows something
-    std::size_t bytes = 0;  // that count against max_bytes
     base::TimePoint began{};
     base::TimePoint moved{};
     Streams::Cut cut{};
     std::deque<Part> parts{};
     std::uint32_t next_chunk = 0;
     std::string unsent{};  // a chunk that the client had no room for
+    ByteBudget<std::string>::Share share{};
+    bool resumes = false;  // its client said that it knows something
   };
   using Sessions = std::list<Session>;
   enum class Progress { more, stuck, finished };
 
+  void keep_relevant(wire::native::Fetch& fetch) const;
   // Whether the mirrors can answer now.
   enum class Readiness { ready, behind, absent };
   Readiness readiness(const wire::native::Fetch& fetch) const;
@@ -100,21 +102,17 @@ class Fetches {
   Part part_of(const wire::native::Fetch& fetch, std::size_t partition) const;
   Progress advance(Session& session, base::TimePoint now, const Sink& sink);
   std::string fill(Session& session) const;
-  void keep_relevant(wire::native::Fetch& fetch) const;
-  void drop_if(const std::function<bool(const Session& session)>& matches);
-  void forget(const Session& session);
+  // Of this peer.
+  void drop_if(const std::string& peer, const std::function<bool(const Session& session)>& matches);
+  void forget(const std::string& peer);
 
   const Partitions& partitions_;
   const Streams& streams_;
   std::size_t max_active_;
+  ByteBudget<std::string> budget_{max_bytes, max_bytes_per_client};
   Sessions waiting_;
   Sessions active_;  // the front is served next
-  struct Share {
-    std::size_t sessions = 0;
-    std::size_t bytes = 0;
-  };
-  std::map<std::string, Share> per_client_;
-  std::size_t bytes_ = 0;
+  std::map<std::string, std::size_t> per_client_;
 };
 
 }  // namespace canopy::proxy
