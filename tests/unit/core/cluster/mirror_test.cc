@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <map>
 #include <random>
 
@@ -20,11 +21,13 @@ class Leader {
  public:
   explicit Leader(std::uint32_t epoch, std::size_t log_updates = 1000, std::size_t deletions = 1000)
       : log_(Revision(epoch, 0), log_updates, 1 << 20), tombstones_(deletions) {
+    static std::uint64_t last_lineage = 0;
+    lineage_ = ++last_lineage;
     tombstones_.reset(log_.last());
   }
 
   wire::Batch write(const std::string& key, const std::string& value) {
-    wire::Batch batch{.partition = "/p/", .after = log_.last(), .committed = {}, .updates = {}};
+    wire::Batch batch = heartbeat();
     auto update = std::make_shared<Update>(Update{
         .key = key, .value = value, .revision = log_.last().next(), .deleted = value.empty()});
     log_.append(update);
@@ -34,18 +37,23 @@ class Leader {
     return batch;
   }
   wire::Batch heartbeat() const {
-    return {.partition = "/p/", .after = log_.last(), .committed = {}, .updates = {}};
+    return {.partition = "/p/",
+            .lineage = lineage_,
+            .after = log_.last(),
+            .committed = {},
+            .updates = {}};
   }
   // Answers a sync at once, in chunks of at most two updates.
   std::vector<wire::Chunk> answer(const wire::Sync& sync) const {
     std::vector<wire::Chunk> chunks;
-    wire::Chunk chunk{.request = sync.request, .partition = "/p/"};
+    wire::Chunk chunk{.request = sync.request, .partition = "/p/", .lineage = lineage_};
     const auto cut_chunk = [&](Revision revision) {
       chunk.revision = revision;
       chunks.push_back(chunk);
+      ++chunk.number;
       chunk.updates.clear();
     };
-    if (log_.covers(sync.since)) {
+    if (sync.lineage == lineage_ && log_.covers(sync.since)) {
       Revision at = sync.since;
       while (at < log_.last()) {
         chunk.updates.push_back(log_.after(at));
@@ -71,8 +79,10 @@ class Leader {
   }
   const keyspace::Tree& tree() const { return tree_; }
   Revision revision() const { return log_.last(); }
+  std::uint64_t lineage() const { return lineage_; }
 
  private:
+  std::uint64_t lineage_ = 0;
   keyspace::Tree tree_;
   keyspace::UpdateLog log_;
   keyspace::Tombstones tombstones_;
@@ -220,14 +230,143 @@ TEST_F(MirrorTest, ANewEpochBringsASnapshotOfWhichTheDifferenceIsPassedOn) {
   EXPECT_EQ(mirror_.revision(), new_leader.revision());
 }
 
-TEST_F(MirrorTest, AsksAgainWithoutAnAnswer) {
+TEST_F(MirrorTest, AsksAgainAtGrowingIntervalsWithoutAnAnswer) {
   mirror_.start(now_, effects_);
   const auto first = last_sync(effects_);
-  mirror_.tick(now_ + 500ms, effects_);
-  EXPECT_EQ(effects_.requests.size(), 1u);
-  mirror_.tick(now_ + 1s, effects_);
-  EXPECT_GT(last_sync(effects_).request, first.request);
+  std::vector<base::Duration> asked;
+  for (base::Duration passed{}; passed < 40s; passed += 100ms) {
+    const std::size_t before = effects_.requests.size();
+    mirror_.tick(now_ + passed, effects_);
+    if (effects_.requests.size() > before) asked.push_back(passed);
+  }
+  EXPECT_EQ(asked, (std::vector<base::Duration>{1s, 3s, 7s, 15s, 23s, 31s, 39s}));
+  EXPECT_EQ(last_sync(effects_).request, first.request) << "a leader that is at it may go on";
 }
+
+TEST_F(MirrorTest, WhatArrivedOfASnapshotIsKeptWhileItsLeaderIsSlow) {
+  Leader leader(1);
+  for (int i = 0; i < 9; ++i) leader.write("/p/" + std::to_string(i), "v");
+  mirror_.start(now_, effects_);
+  const auto chunks = leader.answer(last_sync(effects_));
+  ASSERT_GT(chunks.size(), 3u);
+  for (const auto& chunk : chunks) {
+    now_ += 5s;
+    mirror_.tick(now_, effects_);
+    mirror_.on_chunk(chunk, now_, effects_);
+  }
+  EXPECT_EQ(mirror_.state(), Mirror::State::live);
+  EXPECT_EQ(contents(mirror_.tree()), contents(leader.tree()));
+}
+
+TEST_F(MirrorTest, AnAnswerThatBeginsAnewReplacesWhatArrived) {
+  Leader leader(1);
+  for (int i = 0; i < 9; ++i) leader.write("/p/" + std::to_string(i), "v");
+  mirror_.start(now_, effects_);
+  auto chunks = leader.answer(last_sync(effects_));
+  chunks.resize(2);
+  feed(chunks);
+  leader.write("/p/0", "");
+  mirror_.tick(now_ + 1s, effects_);
+  feed(leader.answer(last_sync(effects_)));
+  EXPECT_EQ(mirror_.state(), Mirror::State::live);
+  EXPECT_EQ(contents(mirror_.tree()), contents(leader.tree()));
+}
+
+TEST_F(MirrorTest, AChunkThatIsMissingIsNoticed) {
+  Leader leader(1);
+  for (int i = 0; i < 9; ++i) leader.write("/p/" + std::to_string(i), "v");
+  mirror_.start(now_, effects_);
+  const auto first = last_sync(effects_);
+  auto chunks = leader.answer(first);
+  chunks.erase(chunks.begin() + 1);
+  feed(chunks);
+  EXPECT_EQ(mirror_.state(), Mirror::State::syncing);
+  EXPECT_GT(last_sync(effects_).request, first.request);
+  feed(leader.answer(last_sync(effects_)));
+  EXPECT_EQ(contents(mirror_.tree()), contents(leader.tree()));
+}
+
+TEST_F(MirrorTest, ALeaderThatHasRefusedIsAskedSoonAfterItIsHeard) {
+  Leader leader(1);
+  mirror_.start(now_, effects_);
+  for (int i = 0; i < 300; ++i) mirror_.tick(now_ += 100ms, effects_);
+  mirror_.on_refused(
+      {.request = last_sync(effects_).request, .partition = "/p/", .why = "loading"});
+  mirror_.on_batch(leader.heartbeat(), now_, effects_);
+  effects_ = {};
+  for (int i = 0; i < 10; ++i) mirror_.tick(now_ += 100ms, effects_);
+  EXPECT_EQ(effects_.requests.size(), 1u);
+}
+
+// The numbers of its epoch may have been used before, or be below those of its predecessor.
+class MirrorOfANewHistory : public MirrorTest, public testing::WithParamInterface<std::uint32_t> {};
+
+TEST_P(MirrorOfANewHistory, TakesItWholeAndTellsTheDifference) {
+  Leader former(5);
+  for (const char* key : {"/p/kept", "/p/other", "/p/gone"}) former.write(key, "1");
+  former.write("/p/same", "");
+  join(former);
+  Leader leader(GetParam());
+  for (const char* key : {"/p/kept", "/p/other"}) leader.write(key, "1");
+  leader.write("/p/other", "2");
+  leader.write("/p/same", "new");
+  mirror_.on_batch(leader.heartbeat(), now_, effects_);
+  feed(leader.answer(last_sync(effects_)));
+  EXPECT_EQ(mirror_.state(), Mirror::State::live);
+  EXPECT_EQ(mirror_.revision(), leader.revision());
+  EXPECT_EQ(mirror_.lineage(), leader.lineage());
+  EXPECT_EQ(contents(mirror_.tree()), contents(leader.tree()));
+  Map told;
+  for (const UpdatePtr& update : effects_.applied) told[update->key] = update->value;
+  EXPECT_EQ(told["/p/other"], "2");
+  EXPECT_EQ(told["/p/same"], "new");
+  EXPECT_TRUE(told.contains("/p/gone"));
+  EXPECT_EQ(effects_.missed, 0u);
+  EXPECT_EQ(effects_.new_history, GetParam() <= 5);
+  EXPECT_EQ(mirror_.epoch_reused(), GetParam() <= 5);
+  effects_ = {};
+  mirror_.on_batch(leader.write("/p/kept", "3"), now_, effects_);
+  EXPECT_EQ(effects_.applied.size(), 1u);
+  EXPECT_TRUE(effects_.requests.empty());
+}
+
+TEST_P(MirrorOfANewHistory, IsNotLedBackByLateBatchesOfTheFormerLeader) {
+  Leader former(5);
+  former.write("/p/a", "1");
+  join(former);
+  Leader leader(GetParam());
+  leader.write("/p/b", "1");
+  mirror_.on_batch(leader.heartbeat(), now_, effects_);
+  feed(leader.answer(last_sync(effects_)));
+  effects_ = {};
+  for (int i = 0; i < 100; ++i) {
+    now_ += 100ms;
+    mirror_.on_batch(former.write("/p/a", "late"), now_, effects_);
+    if (!effects_.requests.empty()) feed(leader.answer(last_sync(effects_)));
+    mirror_.on_batch(leader.write("/p/b", std::to_string(i)), now_, effects_);
+    ASSERT_EQ(contents(mirror_.tree()), contents(leader.tree()));
+    ASSERT_EQ(mirror_.state(), Mirror::State::live);
+  }
+  EXPECT_EQ(effects_.applied.size(), 100u) << "of the leader alone";
+  EXPECT_LE(effects_.requests.size(), 10u) << "one question a second";
+}
+
+// The former leader's answer arrives whole after its successor has been heard.
+TEST_P(MirrorOfANewHistory, IsFoundBehindTheLastAnswerOfTheFormerLeader) {
+  Leader former(5);
+  former.write("/p/a", "1");
+  mirror_.start(now_, effects_);
+  const auto chunks = former.answer(last_sync(effects_));
+  Leader leader(GetParam());
+  mirror_.on_batch(leader.write("/p/b", "1"), now_, effects_);
+  feed(chunks);
+  EXPECT_EQ(mirror_.lineage(), former.lineage());
+  feed(leader.answer(last_sync(effects_)));
+  EXPECT_EQ(mirror_.state(), Mirror::State::live);
+  EXPECT_EQ(contents(mirror_.tree()), contents(leader.tree()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Epochs, MirrorOfANewHistory, testing::Values(3u, 5u, 6u));
 
 TEST_F(MirrorTest, SaysWhyItsLeaderRefuses) {
   mirror_.start(now_, effects_);
@@ -338,8 +477,10 @@ TEST_F(MirrorTest, RefusesASnapshotThatContradictsItself) {
   mirror_.start(now_, effects_);
   const auto refused = [&](std::vector<wire::Chunk> chunks) {
     const auto request = last_sync(effects_).request;
-    for (wire::Chunk& chunk : chunks) {
+    for (std::uint32_t number = 0; wire::Chunk & chunk : chunks) {
       chunk.request = request;
+      chunk.number = number++;
+      chunk.lineage = 9;
       mirror_.on_chunk(chunk, now_, effects_);
     }
     return !mirror_.ready() && last_sync(effects_).request > request;
@@ -404,7 +545,8 @@ TEST(MirrorWithoutRetention, PassesUpdatesOnAndKeepsNothing) {
   expect_nothing_kept();
 }
 
-// A leader that writes, restarts and forgets; a link that drops, delays and loses answers: what is
+// A leader that writes, restarts and forgets, in an epoch that is higher, the same or lower; a link
+// that drops, delays and loses answers, and still carries batches of the leader before: what is
 // passed on rebuilds the leader's state, in order, the count of misses is exact, and whoever knows
 // the state of a revision from the floor on, by whomever told, can be caught up.
 class MirrorProperty : public testing::TestWithParam<unsigned> {};
@@ -412,7 +554,7 @@ class MirrorProperty : public testing::TestWithParam<unsigned> {};
 TEST_P(MirrorProperty, EndsExactWhateverTheLinkLoses) {
   std::mt19937 random(GetParam());
   base::TimePoint now{1h};
-  std::uint32_t epoch = 1;
+  std::uint32_t epoch = 100;
   auto leader = std::make_unique<Leader>(epoch, 20, 30);
   Mirror mirror("/p/", {.held_updates = 30, .held_bytes = 1 << 20});
   Mirror::Effects effects;
@@ -424,6 +566,8 @@ TEST_P(MirrorProperty, EndsExactWhateverTheLinkLoses) {
   std::vector<wire::Chunk> in_flight;
   std::map<Revision, Map> history{{leader->revision(), {}}};  // the states of this epoch
   std::size_t caught_up_from_afar = 0;
+  std::size_t new_histories = 0;
+  std::deque<wire::Batch> late;  // of the leader before, still on the way
 
   const auto digest = [&] {
     if (!was_ready && mirror.ready()) {
@@ -439,6 +583,7 @@ TEST_P(MirrorProperty, EndsExactWhateverTheLinkLoses) {
       }
     }
     counted_dropped += effects.missed;
+    new_histories += effects.new_history;
     for (const auto& request : effects.requests) {
       auto decoded = wire::decode_to_shard(request);
       ASSERT_TRUE(decoded);
@@ -468,14 +613,22 @@ TEST_P(MirrorProperty, EndsExactWhateverTheLinkLoses) {
       } else {
         ++pending_dropped;
       }
-    } else if (action < 62 && step % 50 == 0) {
-      leader = std::make_unique<Leader>(++epoch, 20, 30);
+    } else if (action < 62 && random() % 8 == 0) {
+      late.clear();
+      if (pending_dropped == 0 && mirror.lineage() == leader->lineage()) {
+        for (int i = 0; i < 3; ++i) late.push_back(leader->write("/p/late", std::to_string(step)));
+      }
+      epoch += static_cast<std::uint32_t>(random() % 3) - 1;
+      leader = std::make_unique<Leader>(epoch, 20, 30);
       history = {{leader->revision(), {}}};
       in_flight.clear();
       seen_in_epoch = false;
       pending_dropped = 0;
     } else if (action < 70) {
       deliver(leader->heartbeat());
+    } else if (action < 73 && !late.empty()) {
+      mirror.on_batch(late.front(), now, effects);
+      late.pop_front();
     } else if (!in_flight.empty()) {
       mirror.on_chunk(in_flight.front(), now, effects);
       in_flight.erase(in_flight.begin());
@@ -484,7 +637,7 @@ TEST_P(MirrorProperty, EndsExactWhateverTheLinkLoses) {
     digest();
     if (!was_ready) continue;
     ASSERT_EQ(follower, contents(mirror.tree()));
-    if (mirror.revision().epoch() != epoch) continue;
+    if (mirror.lineage() != leader->lineage()) continue;
     const auto from = history.lower_bound(mirror.tombstones().floor());
     const auto to = history.find(mirror.revision());
     ASSERT_NE(to, history.end());
@@ -494,7 +647,9 @@ TEST_P(MirrorProperty, EndsExactWhateverTheLinkLoses) {
     caught_up_from_afar += std::distance(since, to) > 20;
   }
   deliver(leader->heartbeat());
-  for (int i = 0; i < 2000 && (mirror.revision() != leader->revision() || !mirror.ready()); ++i) {
+  for (int i = 0; i < 2000 && (mirror.lineage() != leader->lineage() ||
+                               mirror.revision() != leader->revision() || !mirror.ready());
+       ++i) {
     now += 100ms;
     digest();
     if (!in_flight.empty()) {
@@ -509,6 +664,7 @@ TEST_P(MirrorProperty, EndsExactWhateverTheLinkLoses) {
   EXPECT_EQ(follower, contents(leader->tree()));
   EXPECT_EQ(counted_dropped, dropped);
   EXPECT_GT(caught_up_from_afar, 100u);
+  EXPECT_GT(new_histories, 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, MirrorProperty, testing::Range(0u, 30u));
