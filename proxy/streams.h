@@ -22,6 +22,7 @@
 #include "core/keyspace/update.h"
 #include "core/wire/native.h"
 #include "proxy/compression.h"
+#include "proxy/mirror_lease.h"
 #include "proxy/partitions.h"
 
 namespace canopy::proxy {
@@ -45,8 +46,11 @@ class Streams {
       : partitions_(partitions), next_incarnation_(first_incarnation) {}
 
   // A subscriber came: the stream is answered with the next flush. False when there are too many.
-  bool add(const wire::native::Subscription& subscription);
+  bool add(const wire::native::Subscription& subscription, MirrorLease lease = {});
   void remove(const wire::native::Subscription& subscription);
+  // The partition has a new history: its streams begin a new incarnation, so that their clients ask
+  // what there is. What is gathered is left out, since the answers include it.
+  void renew(std::size_t partition);
 
   void append(const keyspace::UpdatePtr& update, std::size_t shard);
   // Sends what is gathered, and answers new subscribers.
@@ -74,8 +78,6 @@ class Streams {
 
   std::size_t size() const { return by_topic_.size(); }
   std::uint64_t take_conflated() { return std::exchange(conflated_, 0); }
-  // Subtree -> its streams; each subtree once.
-  const auto& subtrees() const { return by_subtree_; }
 
  private:
   struct Body {
@@ -105,6 +107,7 @@ class Streams {
     std::unordered_map<std::string_view, std::size_t> latest_index{};   // views into `latest`
     std::vector<std::pair<keyspace::UpdatePtr, std::size_t>> latest{};  // and its shard
     std::vector<Said> said{};
+    MirrorLease lease{};
     std::deque<Run> runs{};  // of what was sent, while it comes from several shards
     Compression compression{};
     base::TimePoint last_sent{};

@@ -20,6 +20,7 @@
 #include "core/net/loop.h"
 #include "core/net/socket.h"
 #include "proxy/metrics.h"
+#include "proxy/mirror_lease.h"
 #include "proxy/partitions.h"
 
 namespace canopy::proxy {
@@ -31,9 +32,11 @@ class Upstream final : public Partitions {
   using Applied = std::function<void(std::span<const keyspace::UpdatePtr> updates,
                                      std::size_t shard, base::TimePoint committed)>;
   using Answered = std::function<void(const wire::Answer& answer)>;
+  // A partition has a new history: the revisions that clients know of it mean nothing any more.
+  using Renewed = std::function<void(std::size_t partition)>;
 
   Upstream(const config::Cluster& cluster, const config::Proxy& proxy, net::Context& context,
-           net::Loop& loop, Metrics& metrics, Applied applied, Answered answered);
+           net::Loop& loop, Metrics& metrics, Applied applied, Answered answered, Renewed renewed);
 
   // The directory says where a shard is.
   void on_directory(const coordination::Event& event);
@@ -43,9 +46,9 @@ class Upstream final : public Partitions {
   // Sends what forward() has gathered in this turn.
   void flush_writes();
 
-  // Mirrors every partition that may hold keys under `prefix`, from now on for as long as it is
-  // asked for at least once in every `mirror_keep`.
-  void need(std::string_view prefix);
+  // Mirrors every partition that may hold keys under `prefix`, from now on until the lease ends and
+  // `mirror_keep` has passed.
+  MirrorLease lease(std::string_view prefix);
   std::vector<std::size_t> covering(std::string_view prefix) const override;
   const std::string& subtree(std::size_t partition) const override;
   std::size_t shard(std::size_t partition) const override;
@@ -60,7 +63,7 @@ class Upstream final : public Partitions {
   // Their state now.
   std::vector<keyspace::TreeView> views(std::string_view prefix) const;
 
-  // Retries, and lets go of what is no longer needed; a few times a second.
+  // Retries, and drops the mirrors that no lease holds; a few times a second.
   void tick();
   void report();
   // Shard -> why it is not heard; empty when it is.
@@ -70,7 +73,6 @@ class Upstream final : public Partitions {
   struct MirrorSlot {
     MirrorSlot(const std::string& partition, bool retain) : mirror(partition, {.retain = retain}) {}
     cluster::Mirror mirror;
-    base::TimePoint needed{};
   };
   static constexpr std::size_t max_unsent = 256;
   struct Link {
@@ -108,6 +110,7 @@ class Upstream final : public Partitions {
   };
 
   void connect(Link& link, const coordination::ShardMember& member);
+  void begin_mirror(std::size_t index);
   void read_updates(Link& link);
   void read_answers(Link& link);
   void on_answer(Link& link, const wire::Refused& refused);
@@ -117,16 +120,18 @@ class Upstream final : public Partitions {
   void carry_out(Link& link, cluster::Mirror::Effects& effects, base::TimePoint committed);
   void enqueue_gathered(Link& link);
   void drain_queue(Link& link);
-  void release(Partition& partition);
+  void drop_mirror(Partition& partition);
 
   const config::Proxy& config_;
   net::Loop& loop_;
   Metrics& metrics_;
   Applied applied_;
   Answered answered_;
+  Renewed renewed_;
   keyspace::PartitionMap map_;
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<Partition> partitions_;  // by the index of map_
+  MirrorLeases leases_;
   net::Message message_;
   base::log::RateLimited log_;
 };
