@@ -162,16 +162,37 @@ void Watch::doubt_what_was_told(const std::string& name, base::TimePoint now) {
   if (!stale_since_) stale_since_ = now;
   if (now - *stale_since_ < doubt) return;
   stale_since_.reset();
+  forget_revisions(name);
+}
+
+// What is held of the partition is told anew, whatever the revisions to come.
+void Watch::forget_revisions(const std::string& name) {
   const auto partition = partitions_.find(name);
+  if (partition == partitions_.end()) return;
   partition->second = {};
   for (auto& [key, held] : entries_) {
     if (owner(key) == partition) held.revision = {};
   }
 }
 
+// The partition has a new history, unless the watch has joined it in this incarnation of the
+// stream.
+bool Watch::on_void(const native::ChunkHeader& header, base::TimePoint now) {
+  if (header.number != next_chunk_ || open_ || header.more != More::next_partition) {
+    want_later(now);
+    return false;
+  }
+  ++next_chunk_;
+  advanced_ = now;
+  chunk_due_ = now + chunk_silence;
+  if (header.incarnation != position_.incarnation) forget_revisions(header.partition);
+  return true;
+}
+
 bool Watch::on_chunk(const native::Chunk& chunk, base::TimePoint now) {
   const native::ChunkHeader& header = chunk.header;
   if (state_ != State::fetching) return false;
+  if (header.revision == keyspace::Revision()) return on_void(header, now);
   const bool stale = is_stale(header);
   if (stale) doubt_what_was_told(header.partition, now);
   if (stale || !fits(header)) {
@@ -297,7 +318,11 @@ void Watch::tell_fetched(const native::Entry& entry) {
   } else {
     Held& held = entries_.try_emplace(std::string(entry.key)).first->second;
     held.fetch = fetches_;
-    if (entry.revision <= held.revision) return;
+    // All that a partition holds cannot be older than what was told of it before, but for a new
+    // history.
+    const bool known = open_->mode == Mode::full ? entry.revision == held.revision
+                                                 : entry.revision <= held.revision;
+    if (known) return;
     held.revision = entry.revision;
   }
   tell(entry, false);

@@ -10,8 +10,8 @@
 // only thing here that grows, with the subtree itself.
 //
 // Nobody goes back in time: an answer from before what has been told is not taken, but asked for
-// again. Only when for long nobody knows anything as new, the cluster has lost it: the partition is
-// told anew.
+// again. The partition is told anew when the cluster has lost what was told: a proxy says that it
+// has a new history, or for long no proxy knows anything as new.
 #pragma once
 
 #include <cstdint>
@@ -116,6 +116,8 @@ class Watch {
   bool fits(const wire::native::ChunkHeader& header) const;
   bool is_stale(const wire::native::ChunkHeader& header) const;
   void doubt_what_was_told(const std::string& name, base::TimePoint now);
+  bool on_void(const wire::native::ChunkHeader& header, base::TimePoint now);
+  void forget_revisions(const std::string& name);
   void begin_partition(const wire::native::ChunkHeader& header);
   void end_partition(const wire::native::ChunkHeader& header);
   void drop_unseen(const wire::native::ChunkHeader& header);

@@ -121,9 +121,9 @@ bool CloneFrontend::begin(std::string_view topic, const net::Message& message) {
   if (!guard_.may_read(message, topic, std::string(clone::name(dialect_)) + " subscription")) {
     return false;
   }
-  subscriptions_.add(topic);
+  subscriptions_.add(topic, backend_.lease(topic));
+  if (subscriptions_.overflowed() && !everything_) everything_ = backend_.lease("");
   gate_.on_subscription(message.peer_address(), topic, loop_.now());
-  backend_.need(topic);
   return true;
 }
 
@@ -154,11 +154,9 @@ void CloneFrontend::read_requests() {
       continue;
     }
     if (!gate_.on_request(message_.peer_address(), std::string(message_[0]), std::string(prefix),
-                          loop_.now())) {
+                          loop_.now(), backend_.lease(prefix))) {
       metrics_.reject("snapshot_queue_full");
-      continue;
     }
-    backend_.need(prefix);
   }
 }
 
@@ -246,9 +244,9 @@ std::optional<base::Duration> CloneFrontend::serve(bool full) {
     released_.pop_front();
     if (backend_.ready(request.prefix)) {
       const Cut cut = backend_.cut(request.prefix);
-      snapshots_.open(std::move(request.peer), std::move(request.prefix), cut, now);
+      snapshots_.open(std::move(request.peer), std::move(request.prefix), cut, now,
+                      std::move(request.lease));
     } else {
-      backend_.need(request.prefix);
       released_.push_back(std::move(request));
     }
   }
@@ -283,8 +281,6 @@ bool CloneFrontend::subscriptions_pending(base::TimePoint now) const {
 
 void CloneFrontend::second() {
   if (dialect_ == clone::Dialect::chp) send(clone::heartbeat_message().span());
-  if (subscriptions_.overflowed()) return backend_.need("");
-  for (const auto& [topic, subscribers] : subscriptions_.topics()) backend_.need(topic);
 }
 
 void CloneFrontend::announce(coordination::ProxyMember& member,

@@ -15,6 +15,7 @@
 #include "proxy/frontend.h"
 #include "proxy/join_gate.h"
 #include "proxy/metrics.h"
+#include "proxy/mirror_lease.h"
 #include "proxy/snapshots.h"
 #include "proxy/subscriptions.h"
 #include "proxy/topics.h"
@@ -26,7 +27,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual wire::Fault write(wire::RoutedRequest request) = 0;
-  virtual void need(std::string_view prefix) = 0;
+  // Mirrors what may hold keys under the prefix for as long as the lease is kept.
+  virtual MirrorLease lease(std::string_view prefix) = 0;
   virtual bool ready(std::string_view prefix) const = 0;
   virtual Cut cut(std::string_view prefix) const = 0;
   virtual void connections_changed() = 0;
@@ -65,6 +67,7 @@ class CloneFrontend final : public Frontend {
   net::Message message_;
   std::unique_ptr<Topics> topics_;
   Subscriptions subscriptions_;
+  MirrorLease everything_;  // once there are subscriptions that are not counted
   JoinGate gate_;
   std::deque<JoinGate::Request> released_;  // wait for a mirror or for a free place
   std::size_t max_snapshots_;

@@ -31,7 +31,8 @@ std::size_t bytes_of(const native::Fetch& fetch) {
 
 }  // namespace
 
-wire::Fault Fetches::open(const std::string& peer, native::Fetch fetch, base::TimePoint now) {
+wire::Fault Fetches::open(const std::string& peer, native::Fetch fetch, base::TimePoint now,
+                          MirrorLease lease) {
   drop_if(peer, [&](const Session& session) {
     return session.peer == peer && !fetch.topic.empty() && session.fetch.topic == fetch.topic;
   });
@@ -44,7 +45,11 @@ wire::Fault Fetches::open(const std::string& peer, native::Fetch fetch, base::Ti
   std::size_t& count = per_client_[peer];
   if (count >= max_per_client) return wire::Fault::too_many_requests;
   ++count;
-  waiting_.push_back({.peer = peer, .fetch = std::move(fetch), .began = now, .moved = now});
+  waiting_.push_back({.peer = peer,
+                      .fetch = std::move(fetch),
+                      .began = now,
+                      .moved = now,
+                      .lease = std::move(lease)});
   waiting_.back().share = budget_.take(peer, bytes);
   waiting_.back().resumes = resumes;
   return wire::Fault::none;
@@ -133,7 +138,7 @@ bool Fetches::begin(Session& session, base::TimePoint now, const Sink& sink) {
     session.cut = *cut;
   }
   for (const std::size_t partition : partitions_.covering(fetch.subtree)) {
-    session.parts.push_back(part_of(fetch, partition));
+    add_parts(session, partition);
   }
   session.moved = now;
   if (session.resumes) {
@@ -143,6 +148,16 @@ bool Fetches::begin(Session& session, base::TimePoint now, const Sink& sink) {
   return true;
 }
 
+// What a client knows may be of either history of an epoch that was used twice: it is voided, and
+// all is told.
+void Fetches::add_parts(Session& session, std::size_t partition) const {
+  if (partitions_.mirror(partition)->epoch_reused() &&
+      known_of(session.fetch, partitions_.subtree(partition))) {
+    session.parts.push_back({.partition = partition, .voids = true});
+  }
+  session.parts.push_back(part_of(session.fetch, partition));
+}
+
 Fetches::Part Fetches::part_of(const native::Fetch& fetch, std::size_t partition) const {
   const cluster::Mirror& mirror = *partitions_.mirror(partition);
   Part part{.partition = partition,
@@ -150,8 +165,8 @@ Fetches::Part Fetches::part_of(const native::Fetch& fetch, std::size_t partition
             .cursor = mirror.tree().view().seek(fetch.subtree)};
   const auto known = known_of(fetch, partitions_.subtree(partition));
   const keyspace::Tombstones& tombstones = mirror.tombstones();
-  if (!known || known->epoch() != part.revision.epoch() || *known > part.revision ||
-      *known < tombstones.floor()) {
+  if (!known || mirror.epoch_reused() || known->epoch() != part.revision.epoch() ||
+      *known > part.revision || *known < tombstones.floor()) {
     return part;
   }
   part.mode = Mode::changes;
@@ -233,8 +248,8 @@ std::string Fetches::fill(Session& session) const {
          room_for(part.deletions[part.next_deletion])) {
     tell(part.deletions[part.next_deletion++]);
   }
-  bool done = false;
-  if (part.next_deletion == part.deletions.size()) {
+  bool done = part.voids;
+  if (!done && part.next_deletion == part.deletions.size()) {
     auto& cursor = part.cursor;
     std::size_t looked_at = 0;
     for (;; cursor.next()) {

@@ -18,6 +18,7 @@
 #include "core/base/clock.h"
 #include "core/wire/native.h"
 #include "proxy/byte_budget.h"
+#include "proxy/mirror_lease.h"
 #include "proxy/partitions.h"
 #include "proxy/streams.h"
 
@@ -56,7 +57,8 @@ class Fetches {
       : partitions_(partitions), streams_(streams), max_active_(max_active) {}
 
   // Replaces an earlier fetch of the same client for the same stream.
-  wire::Fault open(const std::string& peer, wire::native::Fetch fetch, base::TimePoint now);
+  wire::Fault open(const std::string& peer, wire::native::Fetch fetch, base::TimePoint now,
+                   MirrorLease lease = {});
   void credit(const std::string& peer, const wire::native::Credit& credit);
   // Forgets what this client has asked for.
   void drop(const std::string& peer);
@@ -72,6 +74,8 @@ class Fetches {
   struct Part {
     std::size_t partition = 0;
     Mode mode = Mode::full;
+    // Says only that what the client knows of the partition is of another history.
+    bool voids = false;
     keyspace::Revision since{};
     keyspace::Revision revision{};
     std::vector<keyspace::UpdatePtr> deletions{};
@@ -83,6 +87,7 @@ class Fetches {
     wire::native::Fetch fetch{};
     base::TimePoint began{};
     base::TimePoint moved{};
+    MirrorLease lease{};
     Streams::Cut cut{};
     std::deque<Part> parts{};
     std::uint32_t next_chunk = 0;
@@ -99,6 +104,7 @@ class Fetches {
   Readiness readiness(const wire::native::Fetch& fetch) const;
   void start_waiting(base::TimePoint now, const Sink& sink);
   bool begin(Session& session, base::TimePoint now, const Sink& sink);
+  void add_parts(Session& session, std::size_t partition) const;
   Part part_of(const wire::native::Fetch& fetch, std::size_t partition) const;
   Progress advance(Session& session, base::TimePoint now, const Sink& sink);
   std::string fill(Session& session) const;

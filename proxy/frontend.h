@@ -60,7 +60,7 @@ class Frontend {
   // Answers what clients asked for, as far as they can take it. How long until this wants to be
   // called again; nothing while nobody waits.
   virtual std::optional<base::Duration> serve(bool full) = 0;
-  // Heartbeats, and keeping the mirrors of what clients watch; called each second.
+  // Heartbeats; called each second.
   virtual void second() = 0;
   // Adds where clients find it.
   virtual void announce(coordination::ProxyMember& member, const std::string& advertise) const = 0;

@@ -16,10 +16,10 @@ void JoinGate::on_subscription(const std::string& address, std::string_view topi
 }
 
 bool JoinGate::on_request(const std::string& address, std::string peer, std::string prefix,
-                          base::TimePoint now) {
+                          base::TimePoint now, MirrorLease lease) {
   std::erase_if(waiting_, [&](const Waiting& waiting) { return waiting.request.peer == peer; });
   if (waiting_.size() >= max_requests) return false;
-  waiting_.push_back({{std::move(peer), std::move(prefix), now}, address});
+  waiting_.push_back({{std::move(peer), std::move(prefix), now, std::move(lease)}, address});
   pair(waiting_.back());
   return true;
 }

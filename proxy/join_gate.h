@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "proxy/mirror_lease.h"
 
 namespace canopy::proxy {
 
@@ -37,6 +38,7 @@ class JoinGate {
     std::string peer{};  // routing id
     std::string prefix{};
     base::TimePoint since{};
+    MirrorLease lease{};  // of what it asks for
   };
 
   // What else is known of the clients that are joining.
@@ -48,7 +50,7 @@ class JoinGate {
   void on_subscription(const std::string& address, std::string_view topic, base::TimePoint now);
   // A later request of the same peer replaces one that still waits. False when too many wait.
   bool on_request(const std::string& address, std::string peer, std::string prefix,
-                  base::TimePoint now);
+                  base::TimePoint now, MirrorLease lease = {});
   // The requests that may be answered now, oldest first.
   std::vector<Request> take_released(base::TimePoint now, Surroundings surroundings);
 

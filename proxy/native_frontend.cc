@@ -96,11 +96,10 @@ bool NativeFrontend::begin(std::string_view topic, const net::Message& message) 
     return false;
   }
   if (!guard_.may_read(message, subscription->subtree, "native subscription")) return false;
-  if (!streams_.add(*subscription)) {
+  if (!streams_.add(*subscription, backend_.lease(subscription->subtree))) {
     metrics_.reject("too_many_streams");
     return false;
   }
-  backend_.need(subscription->subtree);
   return true;
 }
 
@@ -155,8 +154,8 @@ void NativeFrontend::take(const std::string& peer, native::Fetch fetch) {
     }
     if (fetch.gap) count_missed(*subscription, *fetch.gap);
   }
-  backend_.need(fetch.subtree);
-  const wire::Fault fault = fetches_.open(peer, std::move(fetch), loop_.now());
+  MirrorLease lease = backend_.lease(fetch.subtree);
+  const wire::Fault fault = fetches_.open(peer, std::move(fetch), loop_.now(), std::move(lease));
   if (fault != wire::Fault::none) refuse(peer, number, fault, wire::name(fault));
 }
 
@@ -254,7 +253,6 @@ std::size_t NativeFrontend::clients() const {
 
 void NativeFrontend::second() {
   streams_.heartbeat(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
-  for (const auto& [subtree, group] : streams_.subtrees()) backend_.need(subtree);
 }
 
 void NativeFrontend::announce(coordination::ProxyMember& member,

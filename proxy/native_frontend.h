@@ -28,6 +28,8 @@ class NativeFrontend final : public Frontend {
   void append(const keyspace::UpdatePtr& update, std::size_t shard) {
     streams_.append(update, shard);
   }
+  // What clients know of the partition means nothing any more.
+  void renew(std::size_t partition) { streams_.renew(partition); }
   // Whether there is something to flush beyond updates: new subscribers wait to be answered.
   bool pending() const { return streams_.pending(); }
   // What streams have gathered and not yet sent.

@@ -56,6 +56,9 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
                  base::TimePoint committed) { take(updates, shard, committed); },
           [this](const wire::Answer& answer) {
             if (native_ != nullptr) native_->answer(answer);
+          },
+          [this](std::size_t partition) {
+            if (native_ != nullptr) native_->renew(partition);
           }),
       admission_(proxy.max_clients),
       pacer_(proxy.max_linger, proxy.publish_share / 100.0),
@@ -146,7 +149,7 @@ wire::Fault Node::write(wire::RoutedRequest request) {
   return upstream_.forward(std::move(request));
 }
 
-void Node::need(std::string_view prefix) { upstream_.need(prefix); }
+MirrorLease Node::lease(std::string_view prefix) { return upstream_.lease(prefix); }
 
 bool Node::ready(std::string_view prefix) const { return upstream_.ready(prefix); }
 

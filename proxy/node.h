@@ -55,7 +55,7 @@ class Node final : private Backend {
   std::optional<std::string> let_in(std::string_view public_key);
 
   wire::Fault write(wire::RoutedRequest request) override;
-  void need(std::string_view prefix) override;
+  MirrorLease lease(std::string_view prefix) override;
   bool ready(std::string_view prefix) const override;
   Cut cut(std::string_view prefix) const override;
   void connections_changed() override;

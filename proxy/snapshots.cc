@@ -2,13 +2,15 @@
 
 namespace canopy::proxy {
 
-void Snapshots::open(std::string peer, std::string prefix, const Cut& cut, base::TimePoint now) {
+void Snapshots::open(std::string peer, std::string prefix, const Cut& cut, base::TimePoint now,
+                     MirrorLease lease) {
   Session session{.peer = std::move(peer),
                   .prefix = std::move(prefix),
                   .stamp = cut.stamp,
                   .cursors = {},
                   .began = now,
-                  .moved = now};
+                  .moved = now,
+                  .lease = std::move(lease)};
   for (const auto& view : cut.views) session.cursors.push_back(view.seek(session.prefix));
   sessions_.push_back(std::move(session));
 }

@@ -10,6 +10,7 @@
 
 #include "core/base/clock.h"
 #include "core/keyspace/tree.h"
+#include "proxy/mirror_lease.h"
 
 namespace canopy::proxy {
 
@@ -38,7 +39,8 @@ class Snapshots {
     std::function<void(const char* result, base::Duration took)> finished;
   };
 
-  void open(std::string peer, std::string prefix, const Cut& cut, base::TimePoint now);
+  void open(std::string peer, std::string prefix, const Cut& cut, base::TimePoint now,
+            MirrorLease lease = {});
   // Forgets those of this client.
   void drop(const std::string& peer) {
     std::erase_if(sessions_, [&](const Session& session) { return session.peer == peer; });
@@ -57,6 +59,7 @@ class Snapshots {
     std::vector<keyspace::TreeView::Cursor> cursors;  // the first is the one being sent
     base::TimePoint began;
     base::TimePoint moved;
+    MirrorLease lease;
   };
   enum class Progress { more, blocked, finished };
 

@@ -16,13 +16,14 @@ std::size_t cost(const keyspace::Update& update) {
 
 }  // namespace
 
-bool Streams::add(const native::Subscription& subscription) {
+bool Streams::add(const native::Subscription& subscription, MirrorLease lease) {
   std::string topic = native::topic(subscription);
   auto found = by_topic_.find(topic);
   if (found == by_topic_.end()) {
     if (by_topic_.size() >= max_streams) return false;
     auto stream = std::make_unique<Stream>(
         Stream{.subscription = subscription, .topic = topic, .incarnation = next_incarnation_++});
+    stream->lease = std::move(lease);
     for (const std::size_t partition : partitions_.covering(subscription.subtree)) {
       stream->said.push_back({partition, std::nullopt});
     }
@@ -46,9 +47,29 @@ void Streams::remove(const native::Subscription& subscription) {
   if (group->second.empty()) by_subtree_.erase(group);
   if (stream->dirty) std::erase(dirty_, stream);
   if (subscription.latest_ms > 0) std::erase(latest_, stream);
-  for (const Body& body : stream->bodies) gathered_bytes_ -= body.entries.size();
-  latest_bytes_ -= stream->latest_bytes;
+  forget_gathered(*stream);
   by_topic_.erase(found);
+}
+
+void Streams::forget_gathered(Stream& stream) {
+  for (const Body& body : stream.bodies) gathered_bytes_ -= body.entries.size();
+  stream.bodies.clear();
+  latest_bytes_ -= std::exchange(stream.latest_bytes, 0);
+  stream.latest_index.clear();
+  stream.latest.clear();
+}
+
+void Streams::renew(std::size_t partition) {
+  for (auto& [topic, stream] : by_topic_) {
+    if (std::ranges::find(stream->said, partition, &Said::partition) == stream->said.end())
+      continue;
+    stream->incarnation = next_incarnation_++;
+    stream->position = stream->sent = 0;
+    forget_gathered(*stream);
+    stream->runs.clear();
+    stream->greet = true;
+    mark(*stream);
+  }
 }
 
 void Streams::append(const keyspace::UpdatePtr& update, std::size_t shard) {

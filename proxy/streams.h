@@ -22,6 +22,7 @@
 #include "core/keyspace/update.h"
 #include "core/wire/native.h"
 #include "proxy/compression.h"
+#include "proxy/mirror_lease.h"
 #include "proxy/partitions.h"
 
 namespace canopy::proxy {
@@ -49,8 +50,11 @@ class Streams {
       : partitions_(partitions), next_incarnation_(first_incarnation) {}
 
   // A subscriber came: the stream is answered with the next flush. False when there are too many.
-  bool add(const wire::native::Subscription& subscription);
+  bool add(const wire::native::Subscription& subscription, MirrorLease lease = {});
   void remove(const wire::native::Subscription& subscription);
+  // The partition has a new history: its streams begin a new incarnation, so that their clients ask
+  // what there is. What is gathered is left out, since the answers include it.
+  void renew(std::size_t partition);
 
   void append(const keyspace::UpdatePtr& update, std::size_t shard);
   // Sends what is gathered, and answers new subscribers.
@@ -81,8 +85,6 @@ class Streams {
   std::size_t gathered_bytes() const { return gathered_bytes_; }
   std::size_t latest_bytes() const { return latest_bytes_; }
   std::uint64_t take_conflated() { return std::exchange(conflated_, 0); }
-  // Subtree -> its streams; each subtree once.
-  const auto& subtrees() const { return by_subtree_; }
 
  private:
   struct Body {
@@ -113,6 +115,7 @@ class Streams {
     std::vector<std::pair<keyspace::UpdatePtr, std::size_t>> latest{};  // and its shard
     std::size_t latest_bytes = 0;
     std::vector<Said> said{};
+    MirrorLease lease{};
     std::deque<Run> runs{};  // of what was sent, while it comes from several shards
     Compression compression{};
     base::TimePoint last_sent{};
@@ -128,6 +131,7 @@ class Streams {
   using Group = std::vector<Stream*>;
 
   void append_to(const Group& group, const keyspace::UpdatePtr& update, std::size_t shard);
+  void forget_gathered(Stream& stream);
   void conflate(Stream& stream, const keyspace::UpdatePtr& update, std::size_t shard);
   void gather(Stream& stream, std::string_view entry, std::size_t shard);
   void gather_latest(Stream& stream);

@@ -54,12 +54,13 @@ Upstream::Link::Link(std::size_t position, const config::Shard& shard, const con
 
 Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy,
                    net::Context& context, net::Loop& loop, Metrics& metrics, Applied applied,
-                   Answered answered)
+                   Answered answered, Renewed renewed)
     : config_(proxy),
       loop_(loop),
       metrics_(metrics),
       applied_(std::move(applied)),
-      answered_(std::move(answered)) {
+      answered_(std::move(answered)),
+      renewed_(std::move(renewed)) {
   for (const config::Shard& shard : cluster.shards) {
     links_.push_back(
         std::make_unique<Link>(links_.size(), shard, proxy, cluster.keys(), context, metrics));
@@ -185,20 +186,23 @@ bool Upstream::heard_lately(const Link& link) const {
   return paused_since_.value_or(loop_.now()) - link.heard < silence;
 }
 
-void Upstream::need(std::string_view prefix) {
-  for (const std::size_t index : map_.covering(prefix)) {
-    Partition& partition = partitions_[index];
-    const bool fresh = !partition.slot;
-    if (fresh) partition.slot.emplace(map_.subtree(index), partition.retain);
-    partition.slot->needed = loop_.now();
-    if (!fresh) continue;
-    Link& link = *links_[partition.link];
-    log::info("upstream", "mirroring", {{"partition", shown(map_.subtree(index))}});
-    link.updates.subscribe(wire::batch_topic(map_.subtree(index)));
-    Mirror::Effects effects;
-    partition.slot->mirror.start(loop_.now(), effects);
-    carry_out(link, effects, loop_.now());
+MirrorLease Upstream::lease(std::string_view prefix) {
+  std::vector<std::size_t> needed = map_.covering(prefix);
+  for (const std::size_t index : needed) {
+    if (!partitions_[index].slot) begin_mirror(index);
   }
+  return leases_.hold(std::move(needed));
+}
+
+void Upstream::begin_mirror(std::size_t index) {
+  Partition& partition = partitions_[index];
+  partition.slot.emplace(map_.subtree(index), partition.retain);
+  Link& link = *links_[partition.link];
+  log::info("upstream", "mirroring", {{"partition", shown(map_.subtree(index))}});
+  link.updates.subscribe(wire::batch_topic(map_.subtree(index)));
+  Mirror::Effects effects;
+  partition.slot->mirror.start(loop_.now(), effects);
+  carry_out(link, effects, loop_.now());
 }
 
 std::vector<std::size_t> Upstream::covering(std::string_view prefix) const {
@@ -300,6 +304,10 @@ void Upstream::on_answer(Link& link, const wire::Chunk& chunk) {
   mirror->on_chunk(chunk, link.heard, effects);
   link.received_repair.Increment(static_cast<double>(effects.applied.size()));
   carry_out(link, effects, link.heard);
+  if (!effects.new_history) return;
+  log::warn("upstream", "the partition has a new history: its epoch is not above the last one",
+            {{"partition", shown(chunk.partition)}, {"epoch", chunk.revision.epoch()}});
+  renewed_(map_.owner(chunk.partition));
 }
 
 void Upstream::on_answer(Link&, const wire::Answers& answers) {
@@ -325,10 +333,11 @@ void Upstream::carry_out(Link& link, Mirror::Effects& effects, base::TimePoint c
 
 void Upstream::tick() {
   const base::TimePoint now = loop_.now();
-  for (Partition& partition : partitions_) {
+  for (std::size_t index = 0; index < partitions_.size(); ++index) {
+    Partition& partition = partitions_[index];
     if (!partition.slot) continue;
-    if (now - partition.slot->needed > config_.mirror_keep) {
-      release(partition);
+    if (leases_.expired(index, now, config_.mirror_keep)) {
+      drop_mirror(partition);
       continue;
     }
     Mirror::Effects effects;
@@ -338,7 +347,7 @@ void Upstream::tick() {
   flush_writes();
 }
 
-void Upstream::release(Partition& partition) {
+void Upstream::drop_mirror(Partition& partition) {
   const std::string subtree = partition.slot->mirror.partition();
   log::info("upstream", "no longer mirroring", {{"partition", shown(subtree)}});
   links_[partition.link]->updates.unsubscribe(wire::batch_topic(subtree));

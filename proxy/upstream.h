@@ -20,6 +20,7 @@
 #include "core/net/loop.h"
 #include "core/net/socket.h"
 #include "proxy/metrics.h"
+#include "proxy/mirror_lease.h"
 #include "proxy/partitions.h"
 #include "proxy/write_queue.h"
 
@@ -32,9 +33,11 @@ class Upstream final : public Partitions {
   using Applied = std::function<void(std::span<const keyspace::UpdatePtr> updates,
                                      std::size_t shard, base::TimePoint committed)>;
   using Answered = std::function<void(const wire::Answer& answer)>;
+  // A partition has a new history: the revisions that clients know of it mean nothing any more.
+  using Renewed = std::function<void(std::size_t partition)>;
 
   Upstream(const config::Cluster& cluster, const config::Proxy& proxy, net::Context& context,
-           net::Loop& loop, Metrics& metrics, Applied applied, Answered answered);
+           net::Loop& loop, Metrics& metrics, Applied applied, Answered answered, Renewed renewed);
 
   // The directory says where a shard is.
   void on_directory(const coordination::Event& event);
@@ -50,9 +53,9 @@ class Upstream final : public Partitions {
   void resume();
   bool paused() const { return paused_since_.has_value(); }
 
-  // Mirrors every partition that may hold keys under `prefix`, from now on for as long as it is
-  // asked for at least once in every `mirror_keep`.
-  void need(std::string_view prefix);
+  // Mirrors every partition that may hold keys under `prefix`, from now on until the lease ends and
+  // `mirror_keep` has passed.
+  MirrorLease lease(std::string_view prefix);
   std::vector<std::size_t> covering(std::string_view prefix) const override;
   const std::string& subtree(std::size_t partition) const override;
   std::size_t shard(std::size_t partition) const override;
@@ -67,7 +70,7 @@ class Upstream final : public Partitions {
   // Their state now.
   std::vector<keyspace::TreeView> views(std::string_view prefix) const;
 
-  // Retries, and lets go of what is no longer needed; a few times a second.
+  // Retries, and drops the mirrors that no lease holds; a few times a second.
   void tick();
   void report();
   // Shard -> why it is not heard; empty when it is.
@@ -77,7 +80,6 @@ class Upstream final : public Partitions {
   struct MirrorSlot {
     MirrorSlot(const std::string& partition, bool retain) : mirror(partition, {.retain = retain}) {}
     cluster::Mirror mirror;
-    base::TimePoint needed{};
   };
   // Requests of mirrors: syncs and credits, of some hundred bytes at most.
   static constexpr std::size_t max_unsent = 256;
@@ -115,6 +117,7 @@ class Upstream final : public Partitions {
   };
 
   void connect(Link& link, const coordination::ShardMember& member);
+  void begin_mirror(std::size_t index);
   void read_updates(Link& link);
   void read_answers(Link& link);
   void on_answer(Link& link, const wire::Refused& refused);
@@ -126,17 +129,19 @@ class Upstream final : public Partitions {
   void send_writes(Link& link);
   static bool count_forwarded(Link& link);
   bool heard_lately(const Link& link) const;
-  void release(Partition& partition);
+  void drop_mirror(Partition& partition);
 
   const config::Proxy& config_;
   net::Loop& loop_;
   Metrics& metrics_;
   Applied applied_;
   Answered answered_;
+  Renewed renewed_;
   keyspace::PartitionMap map_;
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<Partition> partitions_;  // by the index of map_
   std::optional<base::TimePoint> paused_since_{};
+  MirrorLeases leases_;
   net::Message message_;
   base::log::RateLimited log_;
 };

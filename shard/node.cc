@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "core/access/authority.h"
@@ -22,13 +23,19 @@ using wire::Fault;
 
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
 constexpr int messages_per_turn = 1000;
-constexpr int chunks_per_turn = 4;
 // Of one proxy, unread; further ones wait at the proxy.
 constexpr std::size_t requests_queue_bytes = std::size_t{16} << 20;
 constexpr base::Duration tick_period = 100ms;
 constexpr base::Duration report_period = 500ms;
 constexpr base::Duration vitals_period = 1s;
 constexpr base::Duration heartbeat_period = 1s;
+
+std::uint64_t draw_lineage() {
+  std::random_device random;
+  std::uint64_t lineage = 0;
+  while (lineage == 0) lineage = (std::uint64_t{random()} << 32) | random();
+  return lineage;
+}
 
 // Epochs must grow even where nothing remembers the last one (memory partitions, a broker that
 // restarted too): the minutes since 2026 are a floor that has always moved on.
@@ -142,14 +149,14 @@ void Node::lead(Served& served, std::uint32_t epoch) {
   if (served.partition) served.suspended = std::exchange(served.partition, std::nullopt);
   if (served.suspended) {
     served.partition = std::exchange(served.suspended, std::nullopt);
-    served.partition->begin_epoch(epoch);
+    served.partition->begin_epoch(epoch, draw_lineage());
   } else {
     served.partition.emplace(Partition::Settings{.subtree = tenancy.settings.subtree,
                                                  .retain = tenancy.settings.retain,
                                                  .log_updates = tenancy.settings.log_updates,
                                                  .log_bytes = tenancy.settings.log_bytes,
                                                  .space = tenancy.space()},
-                             epoch, std::move(tenancy.recovered.tree),
+                             epoch, draw_lineage(), std::move(tenancy.recovered.tree),
                              std::exchange(tenancy.recovered.requests, {}));
   }
   tenancy.failure.clear();
@@ -292,13 +299,16 @@ void Node::refuse(const std::string& peer, const wire::Sync& sync, const std::st
                             .request = sync.request, .partition = sync.partition, .why = why})});
 }
 
+// Syncs come before the commits, which may take long: the credit of this turn is used in it.
 void Node::end_turn() {
+  serve_syncs();
+  const base::TimePoint began = loop_.now();
   for (Served& served : served_) {
     served.extra_commits = 0;
     if (served.partition) commit(served);
   }
+  last_commits_ = loop_.now() - began;
   send_replies();
-  serve_syncs();
 }
 
 void Node::commit(Served& served) {
@@ -350,7 +360,7 @@ void Node::serve_syncs() {
     const Served& served = served_[map_.owner(subtree)];
     return served.partition ? &*served.partition : nullptr;
   };
-  for (int i = 0; i < chunks_per_turn; ++i) {
+  for (std::size_t left = SyncSessions::chunks_per_turn(last_commits_); left > 0; --left) {
     const auto step = sessions_.next(find, loop_.now());
     if (!step) return;
     if (requests_.send({step->peer, wire::encode(step->chunk)}) != net::SendResult::sent) {

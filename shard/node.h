@@ -1,8 +1,8 @@
 // A shard at work: the one place where messages become calls on partitions and sync sessions, and
 // what they answer becomes sends.
 //
-// One turn of the loop: stage every request that has arrived, make the turn's updates durable,
-// commit them, publish one batch per partition, answer, then send some chunks to proxies that sync.
+// One turn of the loop: stage every request that has arrived, send some chunks to proxies that
+// sync, make the turn's updates durable, commit them, publish one batch per partition, answer.
 #pragma once
 
 #include <memory>
@@ -110,7 +110,8 @@ class Node {
   SyncSessions sessions_;
   Replies replies_;  // this turn's
   net::Message message_;
-  base::TimePoint turn_{};  // when this turn's messages were read
+  base::TimePoint turn_{};         // when this turn's messages were read
+  base::Duration last_commits_{};  // how long the commits of the last turn took
   bool wake_pending_ = false;
   base::log::RateLimited malformed_log_;
   base::log::RateLimited full_log_;

@@ -19,8 +19,8 @@ std::int64_t to_ms(base::TimePoint time) {
 
 }  // namespace
 
-Partition::Partition(Settings settings, std::uint32_t epoch, keyspace::Tree recovered,
-                     const std::vector<AppliedRequest>& applied)
+Partition::Partition(Settings settings, std::uint32_t epoch, std::uint64_t lineage,
+                     keyspace::Tree recovered, const std::vector<AppliedRequest>& applied)
     : settings_(std::move(settings)),
       tree_(std::move(recovered)),
       log_(Revision(epoch, 0), settings_.log_updates, settings_.log_bytes) {
@@ -31,10 +31,11 @@ Partition::Partition(Settings settings, std::uint32_t epoch, keyspace::Tree reco
                       {Fault::none, request.revision});
   }
   clients_.confirm();
-  start_epoch(epoch);
+  start_epoch(epoch, lineage);
 }
 
-void Partition::start_epoch(std::uint32_t epoch) {
+void Partition::start_epoch(std::uint32_t epoch, std::uint64_t lineage) {
+  lineage_ = lineage;
   last_staged_ = Revision(epoch, 0);
   log_ = keyspace::UpdateLog(last_staged_, settings_.log_updates, settings_.log_bytes);
   tombstones_.reset(last_staged_);
@@ -49,9 +50,9 @@ void Partition::find_expiries() {
   }
 }
 
-void Partition::begin_epoch(std::uint32_t epoch) {
+void Partition::begin_epoch(std::uint32_t epoch, std::uint64_t lineage) {
   forget_staged();
-  start_epoch(epoch);
+  start_epoch(epoch, lineage);
 }
 
 void Partition::forget_staged() {
@@ -264,7 +265,11 @@ Partition::Committed Partition::commit(base::TimePoint now) {
 }
 
 wire::Batch Partition::heartbeat(base::TimePoint now) const {
-  return {.partition = settings_.subtree, .after = revision(), .committed = now, .updates = {}};
+  return {.partition = settings_.subtree,
+          .lineage = lineage_,
+          .after = revision(),
+          .committed = now,
+          .updates = {}};
 }
 
 }  // namespace canopy::shard

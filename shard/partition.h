@@ -49,12 +49,13 @@ class Partition {
     std::vector<Reply> replies{};        // to send after that
   };
 
-  // Starts a new epoch over the recovered entries and the requests that had made them.
-  Partition(Settings settings, std::uint32_t epoch, keyspace::Tree recovered,
+  // Starts a new epoch over the recovered entries and the requests that had made them. `lineage`:
+  // random, not 0, drawn for this leadership alone.
+  Partition(Settings settings, std::uint32_t epoch, std::uint64_t lineage, keyspace::Tree recovered,
             const std::vector<AppliedRequest>& applied = {});
 
   // Starts a new epoch over the entries held; what is staged, nobody has seen, is forgotten.
-  void begin_epoch(std::uint32_t epoch);
+  void begin_epoch(std::uint32_t epoch, std::uint64_t lineage);
 
   // Gives the writes the next revisions, all or none. What expired before `now` is deleted first,
   // and conditions see what is staged already. The answer comes with the commit, to `proxy`. A
@@ -78,6 +79,7 @@ class Partition {
 
   const std::string& subtree() const { return settings_.subtree; }
   keyspace::Revision revision() const { return log_.last(); }
+  std::uint64_t lineage() const { return lineage_; }
   const keyspace::Tree& tree() const { return tree_; }
   const keyspace::UpdateLog& log() const { return log_; }
   const keyspace::Tombstones& tombstones() const { return tombstones_; }
@@ -93,8 +95,8 @@ class Partition {
   void append(keyspace::Update update);
   std::size_t reply(const std::string& proxy, wire::RoutedRequest& routed, Result result);
   Staged repeat(const std::string& proxy, wire::RoutedRequest& routed, ClientTable::Entry& entry);
-  void start_epoch(std::uint32_t epoch);
   void forget_staged();
+  void start_epoch(std::uint32_t epoch, std::uint64_t lineage);
   void clear_staged();
   void find_expiries();
   void apply(const keyspace::UpdatePtr& update);
@@ -104,6 +106,7 @@ class Partition {
   void forget_uuid(const std::string& uuid);
 
   Settings settings_;
+  std::uint64_t lineage_ = 0;
   keyspace::Tree tree_;
   keyspace::UpdateLog log_;
   keyspace::Tombstones tombstones_;

@@ -1,6 +1,7 @@
 // Answers to the syncs of proxies: replays from the log, else snapshots of an exact cut, in chunks
 // under the asker's credit, a few a turn, so that updates never wait for them. A snapshot opens
-// with the deletions that are still known.
+// with the deletions that are still known. A session goes on for as long as its asker takes chunks:
+// a sync that is sent again under the same request changes nothing.
 // Pure: time is an argument. Not thread-safe.
 #pragma once
 
@@ -19,8 +20,11 @@ namespace canopy::shard {
 class SyncSessions {
  public:
   static constexpr std::size_t max_sessions = 4096;
-  // A session that takes no chunk for this long is given up: its proxy is gone or asked anew.
+  // A session that has no credit for this long is given up: its proxy is gone or asked anew.
   static constexpr base::Duration patience = std::chrono::seconds(30);
+  // Chunks that may be sent in a turn when the commits of the last one took so long: a few, so that
+  // updates hardly wait for them, and more where turns are long and therefore few.
+  static std::size_t chunks_per_turn(base::Duration commits);
 
   struct Finished {
     wire::Chunk::Kind kind;
@@ -32,8 +36,8 @@ class SyncSessions {
     std::optional<Finished> finished{};
   };
 
-  // Begins to answer; replaces what the same peer asked of the same partition before. False when
-  // there are too many sessions.
+  // Begins to answer, or goes on if it is this request that is being answered; replaces any other
+  // that the same peer asked of the same partition. False when there are too many sessions.
   bool open(const std::string& peer, const wire::Sync& sync, const Partition& partition,
             base::TimePoint now);
   void credit(const std::string& peer, const wire::Credit& credit);
@@ -58,6 +62,8 @@ class SyncSessions {
   };
   struct Session {
     std::uint64_t request = 0;
+    std::uint64_t lineage = 0;
+    std::uint32_t next_number = 0;
     std::uint64_t credit = wire::initial_credit;
     // The last update that was sent or, of a snapshot, the last deletion that was looked at.
     keyspace::Revision position{};

@@ -130,8 +130,9 @@ void Loop::run_timers() {
     Timer& timer = node.mapped();
     const Handler handler = timer.handler;
     if (timer.period.count() > 0) {
-      // A late timer does not make up for the periods it missed.
-      node.key() = std::max(node.key() + timer.period, due);
+      // A late timer does not make up for the periods it missed, and runs once a turn at most.
+      const base::TimePoint next = node.key() + timer.period;
+      node.key() = next > due ? next : due + timer.period;
       timers_.insert(std::move(node));
     }
     handler();

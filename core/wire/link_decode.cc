@@ -10,8 +10,8 @@ using keyspace::Revision;
 using keyspace::Update;
 using keyspace::UpdatePtr;
 
-constexpr std::size_t max_fields = 9;  // of a message
-constexpr std::size_t id_bytes = 16;   // of a client, and of an update of a Clone client
+constexpr std::size_t max_fields = 11;  // of a message
+constexpr std::size_t id_bytes = 16;    // of a client, and of an update of a Clone client
 
 // As many elements as the array before them says, each as `read` reads it.
 template <typename Read>
@@ -103,11 +103,12 @@ ToShard read_to_shard(Reader& in) {
       return Writes{.requests = read_all(in, "requests", read_request)};
     }
     case Kind::sync: {
-      message.wants("sync", 3);
+      message.wants("sync", 4);
       Sync sync;
       sync.request = in.number("request");
       sync.partition = in.subtree("partition");
       sync.since = in.revision("since");
+      sync.lineage = in.number("lineage");
       return sync;
     }
     case Kind::credit: {
@@ -125,10 +126,12 @@ FromShard read_from_shard(Reader& in) {
   const Opening message = open(in);
   switch (message.kind) {
     case Kind::chunk: {
-      message.wants("chunk", 7);
+      message.wants("chunk", 9);
       Chunk chunk;
       chunk.request = in.number("request");
+      chunk.number = in.small_number("number");
       chunk.partition = in.subtree("partition");
+      chunk.lineage = in.number("lineage");
       chunk.kind = static_cast<Chunk::Kind>(in.number("kind", 0, 1));
       chunk.revision = in.revision("revision");
       chunk.floor = in.revision("floor");
@@ -155,8 +158,9 @@ FromShard read_from_shard(Reader& in) {
 Batch read_batch(Reader& in) {
   const Opening message = open(in);
   if (message.kind != Kind::batch) fail_kind();
-  message.wants("batch", 3);
+  message.wants("batch", 4);
   Batch batch;
+  batch.lineage = in.number("lineage");
   batch.after = in.revision("after");
   batch.committed = base::TimePoint(base::Duration(in.signed_number("committed_us")));
   batch.updates = read_all(in, "updates", read_update);

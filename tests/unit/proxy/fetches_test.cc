@@ -163,6 +163,44 @@ TEST_F(FetchesTest, WhatAnEarlierEpochKnewIsNoGround) {
   EXPECT_EQ(results, "full sent");
 }
 
+// A client that has joined it says the same as one that has not.
+TEST_F(FetchesTest, WhatMayBeKnownOfAnotherHistoryIsVoidedAndAllIsTold) {
+  const native::Subscription subscription{.subtree = "/a/"};
+  ASSERT_TRUE(streams.add(subscription));
+  put("/a/1", "x");
+  put("/a/2", "x");
+  ASSERT_TRUE(mirrored.sync(0, 1).new_history);
+  put("/a/3", "y");
+  put("/a/3", "z");
+  open({.request = 1,
+        .topic = native::topic(subscription),
+        .subtree = "/a/",
+        .known = {{"/a/", Revision(1, 1)}},
+        .credit = 2});
+  serve();
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[0].header.revision, Revision());
+  EXPECT_EQ(told[0].header.mode, ChunkHeader::Mode::full);
+  EXPECT_EQ(told[0].header.more, ChunkHeader::More::next_partition);
+  EXPECT_EQ(told[0].header.incarnation, streams.cut(subscription)->incarnation);
+  EXPECT_TRUE(told[0].entries.empty());
+  EXPECT_EQ(told[1].header.mode, ChunkHeader::Mode::full);
+  EXPECT_EQ(told[1].header.revision, Revision(1, 2));
+  EXPECT_THAT(told[1].entries, ElementsAre("/a/3=z"));
+  told.clear();
+
+  open({.request = 2, .subtree = "/a/", .credit = 1});
+  serve();
+  EXPECT_EQ(told.size(), 1u) << "nothing is known";
+  told.clear();
+
+  mirrored.sync(0, 2);
+  open({.request = 3, .subtree = "/a/", .known = {{"/a/", Revision(2, 0)}}, .credit = 1});
+  serve();
+  ASSERT_EQ(told.size(), 1u) << "this epoch was never used before";
+  EXPECT_EQ(told[0].header.mode, ChunkHeader::Mode::changes);
+}
+
 TEST_F(FetchesTest, WaitsForAMirrorThatLagsBehindTheClientAndNotForEver) {
   put("/a/1", "x");
   const Revision ahead(1, 2);

@@ -168,6 +168,30 @@ TEST_F(StreamsTest, LatestLeavesBeforeItsTimeRatherThanHoldTooMuch) {
   EXPECT_EQ(streams.gathered_bytes(), 0u);
 }
 
+TEST_F(StreamsTest, ANewHistoryBeginsTheStreamsThatItTouchesAnew) {
+  for (const char* subtree : {"", "/a/1", "/b/"}) ASSERT_TRUE(streams.add({.subtree = subtree}));
+  ASSERT_TRUE(streams.add({.subtree = "/a/", .latest_ms = 50}));
+  flush();
+  put("/a/1", "old");
+  put("/b/1", "old");
+  streams.renew(0);
+  put("/b/1", "new");
+  std::map<std::string, native::BatchHeader> headers;
+  for (const Sent& one : flush()) {
+    headers[native::parse_topic(one.topic)->subtree] = one.header;
+  }
+  ASSERT_EQ(headers.size(), 4u);
+  EXPECT_EQ(headers["/b/"].incarnation, 102u) << "of another partition alone";
+  EXPECT_EQ(headers["/b/"].count, 2u);
+  for (const char* subtree : {"", "/a/1", "/a/"}) {
+    EXPECT_GE(headers[subtree].incarnation, 104u);
+    EXPECT_EQ(headers[subtree].after, 0u);
+    EXPECT_FALSE(headers[subtree].revisions.empty());
+  }
+  EXPECT_EQ(headers[""].count, 1u) << "what came after it";
+  EXPECT_EQ(headers["/a/1"].count, 0u);
+}
+
 TEST_F(StreamsTest, LatestSendsTheLastOfEachKeyOncePerPeriod) {
   const Subscription latest{.subtree = "/a/", .latest_ms = 100};
   ASSERT_TRUE(streams.add(latest));

@@ -34,6 +34,24 @@ TEST_F(LoopTest, TimersRunInOrderAndOncePerPeriod) {
   EXPECT_EQ(beats, 3);
 }
 
+// As after a suspension: the clock moves on by many periods between two turns.
+TEST(LoopTimers, ALateTimerRunsOnceAndThenAPeriodLater) {
+  base::ManualClock clock;
+  Loop loop(clock);
+  const base::TimePoint start = clock.now();
+  std::vector<base::Duration> ran;
+  loop.every(1s, [&] { ran.push_back(clock.now() - start); });
+  clock.advance(63s);
+  int turns = 0;
+  loop.on_turn_end([&] {
+    clock.advance(500ms);
+    if (++turns == 4) loop.stop();
+  });
+  loop.every(1ms, [] {});  // no turn waits
+  loop.run();
+  EXPECT_EQ(ran, (std::vector<base::Duration>{63s, 64s}));
+}
+
 TEST_F(LoopTest, ReadsSocketsAndEndsEachTurn) {
   Socket server(context_, SocketType::router, {});
   ASSERT_TRUE(server.bind("inproc://loop"));

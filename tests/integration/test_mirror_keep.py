@@ -1,0 +1,38 @@
+"""What clients watch stays mirrored, however short mirrors are kept."""
+
+from clusterfile import proxy, shard
+from native_watcher import Watcher, check_promises
+
+KEEPS = {"p0": 0, "p100": 100, "p900": 900}
+KEYS = 41
+
+
+def test_watched_keys_arrive_whole_at_native_and_clone_clients(start_cluster, flock):
+    cluster = start_cluster(
+        [shard("s1", "/a/", "*")],
+        [proxy("w", ["kvmsg"])]
+        + [proxy(name, ["native", "kvmsg"], mirror_keep_ms=keep) for name, keep in KEEPS.items()],
+    )
+    writer = flock.writer("kvmsg", cluster.triple("w", "kvmsg"))
+    clients = [
+        client
+        for name in KEEPS
+        for client in (
+            flock.add(Watcher(flock.context, [cluster.native(name)])),
+            flock.join("kvmsg", cluster.triple(name, "kvmsg")),
+        )
+    ]
+    flock.run(lambda: all(each.active for each in clients), "all of them watch")
+    expected = {}
+    for number in range(KEYS):
+        key = (b"/a/%d" if number % 2 else b"/%d") % number
+        expected[key] = b"1"
+        writer.put(key, b"1")
+        flock.run_for(0.06)
+    flock.agree(expected)
+    natives = [each for each in clients if isinstance(each, Watcher)]
+    check_promises(*natives)
+    assert all(len(each.fetches) == 1 for each in natives), "nothing was to be repaired"
+    for name in KEEPS:
+        synced = cluster.metrics(name).sum("canopy_resyncs_total", kind="snapshot")
+        assert synced == 2, f"{name} has taken each of its mirrors once, not {synced} times"
