@@ -384,7 +384,7 @@ class PartitionSpaceTest : public testing::Test {
 
   base::TimePoint now_{1h};
   ScriptedSpace space_;
-  Partition partition_{{.subtree = "/p/", .space = &space_}, 7, keyspace::Tree()};
+  Partition partition_{{.subtree = "/p/", .space = &space_}, 7, 1, keyspace::Tree()};
 };
 
 TEST_F(PartitionSpaceTest, WhatDoesNotFitIsAnsweredAndItsNeighboursAreCommitted) {
