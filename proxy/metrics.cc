@@ -13,6 +13,22 @@ Metrics::Metrics(const std::string& name)
                   .counter("canopy_updates_stamped_total",
                            "Updates given this proxy's sequence, over all partitions.")
                   .Add({})),
+      pending_bytes(registry
+                        .gauge("canopy_pending_bytes",
+                               "Bytes of updates that wait for the fan-out, with what streams have "
+                               "gathered of them.")
+                        .Add({})),
+      upstream_pauses(registry
+                          .counter("canopy_upstream_pauses_total",
+                                   "Times that the proxy stopped reading from shards, because its "
+                                   "fan-out was behind.")
+                          .Add({})),
+      fetch_bytes(
+          registry.gauge("canopy_fetch_bytes", "Bytes of the fetches not yet answered in full.")
+              .Add({})),
+      latest_bytes(
+          registry.gauge("canopy_latest_bytes", "Bytes of updates that `latest` streams hold back.")
+              .Add({})),
       flush_updates(registry.histogram("canopy_batch_updates", "Updates sent in one flush.")
                         .Add({}, metrics::count_buckets())),
       flush_interval(
@@ -48,22 +64,6 @@ Metrics::Metrics(const std::string& name)
                                 "Answers that a native client was gone or too slow for; it asks "
                                 "again.")
                        .Add({})),
-      pending_bytes(registry
-                        .gauge("canopy_pending_bytes",
-                               "Bytes of updates that wait for the fan-out, with what streams have "
-                               "gathered of them.")
-                        .Add({})),
-      upstream_pauses(registry
-                          .counter("canopy_upstream_pauses_total",
-                                   "Times that the proxy stopped reading from shards, because its "
-                                   "fan-out was behind.")
-                          .Add({})),
-      fetch_bytes(
-          registry.gauge("canopy_fetch_bytes", "Bytes of the fetches not yet answered in full.")
-              .Add({})),
-      latest_bytes(
-          registry.gauge("canopy_latest_bytes", "Bytes of updates that `latest` streams hold back.")
-              .Add({})),
       connections(
           registry.gauge("canopy_connections", "Connections of clients, by dialect and role.")),
       writes_received(

@@ -23,6 +23,10 @@ class Metrics {
   metrics::Gauge& max_clients;
   metrics::Gauge& directory_up;
   metrics::Counter& stamped;
+  metrics::Gauge& pending_bytes;
+  metrics::Counter& upstream_pauses;
+  metrics::Gauge& fetch_bytes;
+  metrics::Gauge& latest_bytes;
   metrics::Histogram& flush_updates;
   metrics::Gauge& flush_interval;
   metrics::Gauge& max_linger;
@@ -32,10 +36,6 @@ class Metrics {
   metrics::Counter& conflated;
   metrics::Counter& client_gaps;
   metrics::Counter& lost_answers;
-  metrics::Gauge& pending_bytes;
-  metrics::Counter& upstream_pauses;
-  metrics::Gauge& fetch_bytes;
-  metrics::Gauge& latest_bytes;
 
   // By dialect, and by dialect and role.
   metrics::Family<metrics::Gauge>& connections;

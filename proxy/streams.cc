@@ -52,7 +52,6 @@ void Streams::remove(const native::Subscription& subscription) {
 }
 
 void Streams::forget_gathered(Stream& stream) {
-  for (const Body& body : stream.bodies) gathered_bytes_ -= body.entries.size();
   stream.bodies.clear();
   latest_bytes_ -= std::exchange(stream.latest_bytes, 0);
   stream.latest_index.clear();
@@ -147,6 +146,7 @@ void Streams::flush(base::TimePoint now, const Send& send) {
     send_all(*stream, now, send);
   }
   dirty_.clear();
+  gathered_bytes_ = 0;
 }
 
 void Streams::gather_latest(Stream& stream) {
@@ -161,6 +161,7 @@ void Streams::gather_latest(Stream& stream) {
 }
 
 void Streams::flush_latest(base::TimePoint now, const Send& send) {
+  const std::size_t gathered = gathered_bytes_;
   const bool too_much = latest_bytes_ > max_latest_bytes;
   for (Stream* stream : latest_) {
     const auto period = std::chrono::milliseconds(stream->subscription.latest_ms);
@@ -168,6 +169,7 @@ void Streams::flush_latest(base::TimePoint now, const Send& send) {
     gather_latest(*stream);
     send_all(*stream, now, send);
   }
+  gathered_bytes_ = gathered;
 }
 
 void Streams::heartbeat(base::TimePoint now, const Send& send) {
@@ -197,7 +199,6 @@ void Streams::send_all(Stream& stream, base::TimePoint now, const Send& send) {
   while (!stream.bodies.empty()) {
     const Body body = std::move(stream.bodies.front());
     stream.bodies.pop_front();
-    gathered_bytes_ -= body.entries.size();
     const bool last = stream.bodies.empty() && stream.latest.empty();
     send_body(stream, body, last ? news(stream, greet) : native::Revisions{}, send);
   }

@@ -81,7 +81,7 @@ class Streams {
                                               const wire::native::Gap& gap) const;
 
   std::size_t size() const { return by_topic_.size(); }
-  // Of the entries gathered for the next flush, and of what `latest` streams hold back.
+  // Of the entries gathered since the last flush, and of what `latest` streams hold back.
   std::size_t gathered_bytes() const { return gathered_bytes_; }
   std::size_t latest_bytes() const { return latest_bytes_; }
   std::uint64_t take_conflated() { return std::exchange(conflated_, 0); }

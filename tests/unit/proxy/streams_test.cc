@@ -151,6 +151,7 @@ TEST_F(StreamsTest, CountsTheBytesThatItHolds) {
   streams.remove(latest);
   EXPECT_EQ(streams.latest_bytes(), 0u);
   streams.remove({});
+  flush();
   EXPECT_EQ(streams.gathered_bytes(), 0u);
 }
 
