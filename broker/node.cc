@@ -108,7 +108,7 @@ base::Status Node::open() {
       metrics_.expect_leader(partition.subtree, shard.name);
     }
   }
-  directory_->on_reload([this] { return reload(); });
+  directory_->on_reload([this](ReloadDone done) { reload(std::move(done)); });
   directory_->on_drain([this](const std::string& name) { return drain(name); });
   publish();
   timer_ = loop_.every(tick_period, [this] { tick(); });
@@ -130,6 +130,7 @@ void Node::on_change(const cluster::Change& change) {
     const bool vitals = key->key.starts_with(coordination::vitals_prefix);
     if (!vitals) dirty_ = true;  // vitals come each second, of everybody
     const auto status = vitals ? vitals_.apply(*key, loop_.now()) : members_.apply(*key);
+    if (vitals) finish_reloads();
     if (status) return;
     metrics_.reject("member");
     strange_.warn("node", "announcement refused", {{"why", status.error()}});
@@ -157,6 +158,7 @@ void Node::tick() {
   }
   metrics_.sessions.Set(static_cast<double>(directory_->directory().session_count()));
   forget_lost();
+  finish_reloads();
   if (std::exchange(dirty_, false)) {
     publish();
   } else if (loop_.now() - status_published_ >= status_period) {
@@ -248,7 +250,7 @@ void Node::greet(const metrics::Checks& checks) {
 void Node::on_signal(int signal) {
   switch (signal) {
     case SIGCHLD: return supervisor_->reap();
-    case SIGHUP: return static_cast<void>(reload());
+    case SIGHUP: return reload([](const coordination::LocalServer::Reload&) {});
     default: break;
   }
   if (!std::exchange(stopping_, true)) log::info("node", "stopping", {{"signal", signal}});
@@ -256,21 +258,7 @@ void Node::on_signal(int signal) {
   supervisor_->stop([this] { loop_.stop(); });
 }
 
-base::Result<std::vector<std::string>> Node::reload() {
-  auto changed = config::reload(start_, [this](const config::Cluster& wanted) {
-    if (stopping_) return base::Status(base::Error{"the cluster is being stopped"});
-    take_on(wanted);
-    return base::Status();
-  });
-  metrics_.registry.count_reload(changed.ok());
-  return changed;
-}
-
 void Node::take_on(const config::Cluster& wanted) {
-  if (authority_ && wanted.security) {
-    authority_->replace(access::Permissions(wanted.security->clients), context_.let_in());
-  }
-  supervisor_->reload();
   supervisor_->set_drain(wanted.broker.drain);
   expect_members(wanted);
   dirty_ = true;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "broker/metrics.h"
+#include "broker/reload_watch.h"
 #include "broker/supervisor.h"
 #include "broker/topology.h"
 #include "broker/vitals.h"
@@ -48,7 +49,16 @@ class Node {
   void publish_status();
   bool drain(const std::string& name);
   void greet(const metrics::Checks& checks);
-  base::Result<std::vector<std::string>> reload();
+  using ReloadDone = std::function<void(coordination::LocalServer::Reload)>;
+  // A reload that waits for what the processes make of the file.
+  struct Reloading {
+    ReloadWatch watch;
+    coordination::LocalServer::Reload outcome{};  // of the broker alone
+    ReloadDone done{};
+  };
+  void reload(ReloadDone done);
+  std::vector<ReloadWatch::Process> processes() const;
+  void finish_reloads();
   void take_on(const config::Cluster& wanted);
   void guard(const config::Security& security);
   void expect_members(const config::Cluster& cluster);
@@ -71,6 +81,7 @@ class Node {
   // Proxies that the file does not name and that fell silent, and when that is forgotten.
   std::map<std::string, base::TimePoint> lost_;
   VitalsBook vitals_;
+  std::vector<Reloading> reloading_;
   Self self_;
   net::Loop::TimerId timer_ = 0;
   base::TimePoint started_;

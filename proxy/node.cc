@@ -44,6 +44,7 @@ base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
 
 Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop& loop)
     : config_(proxy),
+      file_read_{.fingerprint = cluster.fingerprint},
       loop_(loop),
       started_(loop.now()),
       metrics_(proxy.name),
@@ -127,12 +128,12 @@ base::Status Node::check_descriptors(std::uint64_t max_clients) const {
 }
 
 void Node::reload(config::Start& running) {
-  const auto changed = config::reload(running, [this](const config::Cluster& wanted) {
-    auto status = take_on(*wanted.find_proxy(config_.name));
-    if (status && wanted.security) set_permissions(*wanted.security);
-    return status;
-  });
+  const auto changed = config::reload(
+      running, [this](const config::Security& wanted) { set_permissions(wanted); },
+      [this](const config::Cluster& wanted) { return take_on(*wanted.find_proxy(config_.name)); });
   metrics_.registry.count_reload(changed.ok());
+  file_read_ = running.read;
+  announce_vitals();
 }
 
 base::Status Node::take_on(const config::Proxy& wanted) {
@@ -315,6 +316,7 @@ void Node::announce_vitals() {
           .revisions = upstream_.revisions(),
           .uptime_ms = base::in_ms(loop_.now() - started_),
           .updates = static_cast<std::uint64_t>(metrics_.stamped.Value()),
+          .file = file_read_,
           .deliveries = static_cast<std::uint64_t>(metrics::total(metrics_.delivered)),
           .delivered_bytes = static_cast<std::uint64_t>(metrics::total(metrics_.delivered_bytes)),
           .flush_interval_us = static_cast<std::uint64_t>(pacer_.interval().count())}));

@@ -59,6 +59,7 @@ base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
 Node::Node(const config::Cluster& cluster, const config::Shard& shard,
            std::vector<Tenancy> tenancies, net::Loop& loop)
     : config_(shard),
+      file_read_{.fingerprint = cluster.fingerprint},
       loop_(loop),
       started_(loop.now()),
       metrics_(shard.name),
@@ -221,7 +222,8 @@ void Node::announce_vitals() {
                               .fds = metrics::open_fds(),
                               .max_fds = metrics::max_fds(),
                               .clients = requests_monitor_.connections().size(),
-                              .uptime_ms = base::in_ms(loop_.now() - started_)};
+                              .uptime_ms = base::in_ms(loop_.now() - started_),
+                              .file = file_read_};
   for (const Served& served : served_) {
     vitals.updates += static_cast<std::uint64_t>(served.metrics.committed.Value());
     if (!served.partition) continue;
@@ -427,7 +429,11 @@ void Node::report() {
 // A shard has nothing of its own that could be changed.
 void Node::reload(config::Start& running) {
   const auto nothing = [](const config::Cluster&) { return base::Status(); };
-  metrics_.registry.count_reload(config::reload(running, nothing).ok());
+  const auto changed = config::reload(
+      running, [](const config::Security&) {}, nothing);
+  metrics_.registry.count_reload(changed.ok());
+  file_read_ = running.read;
+  announce_vitals();
 }
 
 std::string Node::summary() const {

@@ -19,6 +19,7 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr int wrong_usage = 2;
+constexpr const char* permissions_taken_on = " (what clients may do is as the file says)";
 
 struct Program {
   std::string name;
@@ -229,16 +230,30 @@ CommandLine parse_command_line(Role role, int argc, char** argv) {
 }
 
 base::Result<std::vector<std::string>> reload(
-    Start& running, const std::function<base::Status(const Cluster& wanted)>& take_on) {
+    Start& running, const std::function<void(const Security& wanted)>& permit,
+    const std::function<base::Status(const Cluster& wanted)>& take_on) {
   namespace log = base::log;
-  const std::string& file = running.cluster.file;
-  const auto refused = [](const std::string& why) {
-    log::error("config", "reload refused, nothing is changed", {{"why", why}});
-    return base::Error{why};
+  const std::string file = running.cluster.file;
+  std::string permitted;
+  running.read = {.fingerprint = {}, .number = running.read.number + 1, .refused = {}};
+  const auto refused = [&](const std::string& why) {
+    running.read.refused = why + permitted;
+    log::error("config",
+               permitted.empty() ? "reload refused, nothing is changed"
+                                 : "reload refused, only the permissions of clients are changed",
+               {{"why", why}});
+    return base::Error{running.read.refused};
   };
   auto wanted = read_with(file, running.overrides, running.name);
   if (!wanted) return refused(wanted.error());
+  running.read.fingerprint = wanted->fingerprint;
   Changes found = changes(running.cluster, *wanted);
+  if (running.cluster.security && wanted->security) {
+    permit(*wanted->security);
+    auto& clients = running.cluster.security->clients;
+    if (clients != wanted->security->clients) permitted = permissions_taken_on;
+    clients = wanted->security->clients;
+  }
   if (!found.fixed.empty())
     return refused(file + ": takes a restart: " + base::joined(found.fixed));
   if (const auto status = take_on(*wanted); !status) return refused(status.error());

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "core/config/file_read.h"
 #include "core/config/tables.h"
 
 namespace canopy::config {
@@ -90,7 +91,9 @@ base::Result<Cluster> read_cluster(const std::string& path) {
   std::ostringstream text;
   text << file.rdbuf();
   if (errno != 0) return base::Error{path + ": cannot be read: " + std::strerror(errno)};
-  return parse_cluster(text.str(), path);
+  auto cluster = parse_cluster(text.str(), path);
+  if (cluster) cluster->fingerprint = fingerprint(text.str());
+  return cluster;
 }
 
 Changes changes(const Cluster& running, const Cluster& wanted) {

@@ -81,28 +81,37 @@ void LocalServer::receive() {
   }
 }
 
-// A client has no session: whatever it asks is answered at once, and forgotten.
+// A client has no session: whatever it asks is answered, and forgotten.
 void LocalServer::serve_client(const std::string& peer, std::string_view frame) {
   namespace native = wire::native;
   auto decoded = native::decode_to_broker(frame);
-  native::FromBroker reply = native::Refusal{};
-  if (auto* refusal = std::get_if<native::Refusal>(&decoded)) {
-    reply = std::move(*refusal);
-  } else {
-    reply = std::visit(
-        [this](const auto& request) -> native::FromBroker {
-          if (may(request)) return answer(request);
+  if (auto* refusal = std::get_if<native::Refusal>(&decoded)) return reply(peer, *refusal);
+  std::visit(
+      [&](const auto& request) {
+        if (!may(request)) {
           log_forbidden("drain or reload");
-          return native::Refusal{.request = request.request,
-                                 .fault = wire::Fault::forbidden,
-                                 .text = "this key is not granted that"};
-        },
-        std::get<native::ToBroker>(decoded));
-  }
-  if (const auto* refusal = std::get_if<native::Refusal>(&reply); refusal && rejected_) {
+          return reply(peer, native::Refusal{.request = request.request,
+                                             .fault = wire::Fault::forbidden,
+                                             .text = "this key is not granted that"});
+        }
+        if constexpr (std::is_same_v<decltype(request), const native::Reload&>) {
+          reload(peer, request);
+        } else {
+          reply(peer, answer(request));
+        }
+      },
+      std::get<native::ToBroker>(decoded));
+}
+
+void LocalServer::reply(const std::string& peer, const wire::native::FromBroker& answer) {
+  if (const auto* refusal = std::get_if<wire::native::Refusal>(&answer); refusal && rejected_) {
     rejected_(wire::name(refusal->fault));
   }
-  std::visit([&](const auto& message) { socket_.send({peer, native::encode(message)}); }, reply);
+  std::visit(
+      [&](const auto& message) {
+        socket_.send({peer, wire::native::encode(message)});
+      },
+      answer);
 }
 
 bool LocalServer::is_own_process() const {
@@ -151,11 +160,17 @@ wire::native::FromBroker LocalServer::answer(const wire::native::Drain& request)
                                .text = "no running proxy of this broker is called " + request.name};
 }
 
-wire::native::FromBroker LocalServer::answer(const wire::native::Reload& request) const {
-  auto settings = reloader_ ? reloader_() : base::Error{"this broker has no file to reload"};
-  if (settings) return wire::native::Reloaded{request.request, std::move(*settings)};
-  return wire::native::Refusal{
-      .request = request.request, .fault = wire::Fault::configuration, .text = settings.error()};
+void LocalServer::reload(const std::string& peer, const wire::native::Reload& request) {
+  namespace native = wire::native;
+  const auto done = [this, peer, number = request.request](Reload outcome) {
+    if (outcome.fault == wire::Fault::none) {
+      return reply(peer, native::Reloaded{number, std::move(outcome.settings)});
+    }
+    reply(peer, native::Refusal{
+                    .request = number, .fault = outcome.fault, .text = std::move(outcome.text)});
+  };
+  if (reloader_) return reloader_(done);
+  done({.fault = wire::Fault::configuration, .text = "this broker has no file to reload"});
 }
 
 void LocalServer::reject(const cluster::SessionId& from, std::string_view reason,

@@ -29,8 +29,13 @@ class LocalServer {
   using Observer = std::function<void(const cluster::Change&)>;
   using Rejected = std::function<void(std::string_view reason)>;
   using Drainer = std::function<bool(const std::string& name)>;
-  // The settings that were changed, or why none was.
-  using Reloader = std::function<base::Result<std::vector<std::string>>()>;
+  struct Reload {
+    std::vector<std::string> settings{};    // that were changed
+    wire::Fault fault = wire::Fault::none;  // not none: what follows is said instead
+    std::string text{};
+  };
+  // Calls `done` once, in this or a later turn.
+  using Reloader = std::function<void(std::function<void(Reload)> done)>;
 
   // Room in the queue of each peer for a whole directory, as a watch of everything asks for.
   static constexpr int usual_queue = 2 * static_cast<int>(cluster::max_directory_keys);
@@ -81,6 +86,7 @@ class LocalServer {
 
   void receive();
   void serve_client(const std::string& peer, std::string_view frame);
+  void reply(const std::string& peer, const wire::native::FromBroker& answer);
   bool may(const wire::native::Directory& request) const;
   template <typename AdminRequest>
   bool may(const AdminRequest& request) const;
@@ -89,7 +95,7 @@ class LocalServer {
   void log_forbidden(std::string_view what);
   wire::native::FromBroker answer(const wire::native::Directory& request) const;
   wire::native::FromBroker answer(const wire::native::Drain& request) const;
-  wire::native::FromBroker answer(const wire::native::Reload& request) const;
+  void reload(const std::string& peer, const wire::native::Reload& request);
   void tick();
   void reject(const cluster::SessionId& from, std::string_view reason, const std::string& why);
   void handle(const cluster::SessionId& from, const Numbered<Request>& request);

@@ -154,6 +154,9 @@ std::string to_json(const Vitals& vitals) {
                {"revisions", vitals.revisions},
                {"uptime_ms", vitals.uptime_ms},
                {"updates", vitals.updates},
+               {"config", vitals.file.fingerprint},
+               {"reloads", vitals.file.number},
+               {"reload_refused", vitals.file.refused},
                {"deliveries", vitals.deliveries},
                {"delivered_bytes", vitals.delivered_bytes},
                {"flush_interval_us", vitals.flush_interval_us}});
@@ -195,6 +198,9 @@ base::Result<Vitals> parse_vitals(const std::string& text) {
     fields.take("revisions", vitals.revisions);
     fields.take("uptime_ms", vitals.uptime_ms);
     fields.take("updates", vitals.updates);
+    fields.take("config", vitals.file.fingerprint);
+    fields.take("reloads", vitals.file.number);
+    fields.take("reload_refused", vitals.file.refused);
     fields.take("deliveries", vitals.deliveries);
     fields.take("delivered_bytes", vitals.delivered_bytes);
     fields.take("flush_interval_us", vitals.flush_interval_us);

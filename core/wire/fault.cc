@@ -21,6 +21,7 @@ std::string_view name(Fault fault) {
     case Fault::forbidden: return "forbidden";
     case Fault::configuration: return "configuration";
     case Fault::full: return "full";
+    case Fault::not_followed: return "not_followed";
     case Fault::partition_unavailable: return "partition_unavailable";
     case Fault::busy: return "busy";
     case Fault::draining: return "draining";
