@@ -74,7 +74,7 @@ class Upstream final : public Partitions {
     MirrorSlot(const std::string& partition, bool retain) : mirror(partition, {.retain = retain}) {}
     cluster::Mirror mirror;
   };
-  static constexpr std::size_t max_unsent = 256;
+  static constexpr std::size_t max_unsent = 4096;
   struct Link {
     Link(std::size_t position, const config::Shard& shard, const config::Proxy& proxy,
          const access::KeyPair* keys, net::Context& context, Metrics& metrics);
