@@ -85,7 +85,7 @@ TEST_P(MirrorLeaseTest, AFetchThatWaitsAndOneThatIsAnswered) {
   Fetches fetches(mirrored, streams, 1);
   const auto serve = [&] {
     fetches.serve(now_, {.send = [](const auto&, std::string) { return Fetches::Delivery::sent; },
-                         .refuse = [](const auto&, auto, auto, auto) { FAIL(); },
+                         .refuse = [](const auto&, auto, auto, const auto&) { FAIL(); },
                          .finished = [](const char*, base::Duration) {},
                          .resynced = [](bool) {}});
   };
@@ -124,7 +124,6 @@ TEST_P(MirrorLeaseTest, CountsFromTheLastRelease) {
   }
   live_on();
   const MirrorLease moved = std::move(first);
-  EXPECT_FALSE(first);
   live_on();
   MirrorLease again;
   if (GetParam() > 0ms) {
