@@ -84,7 +84,7 @@ TEST_P(MirrorLeaseTest, AFetchThatWaitsAndOneThatIsAnswered) {
   Streams streams(mirrored, 1);
   Fetches fetches(mirrored, streams, 1);
   const auto serve = [&] {
-    fetches.serve(now_, {.send = [](const auto&, std::string) { return Fetches::Delivery::sent; },
+    fetches.serve(now_, {.send = [](const auto&, const auto&) { return Fetches::Delivery::sent; },
                          .refuse = [](const auto&, auto, auto, const auto&) { FAIL(); },
                          .finished = [](const char*, base::Duration) {},
                          .resynced = [](bool) {}});
