@@ -342,7 +342,9 @@ void Upstream::tick() {
     }
     Mirror::Effects effects;
     partition.slot->mirror.tick(now, effects);
-    carry_out(*links_[partition.link], effects, now);
+    Link& link = *links_[partition.link];
+    if (!link.unsent.empty()) effects.requests.clear();  // what is repeated is still waiting
+    carry_out(link, effects, now);
   }
   flush_writes();
 }

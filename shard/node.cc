@@ -365,9 +365,12 @@ void Node::serve_syncs() {
   for (std::size_t left = SyncSessions::chunks_per_turn(last_commits_); left > 0; --left) {
     const auto step = sessions_.next(find, loop_.now());
     if (!step) return;
-    if (requests_.send({step->peer, wire::encode(step->chunk)}) != net::SendResult::sent) {
-      sessions_.close(step->peer, step->chunk.partition);  // its proxy is gone, or asks again
-      continue;
+    switch (requests_.send({step->peer, wire::encode(step->chunk)})) {
+      case net::SendResult::sent: break;
+      case net::SendResult::would_block: sessions_.put_back(loop_.now()); continue;
+      case net::SendResult::no_route:
+        sessions_.close(step->peer, step->chunk.partition);  // its proxy is gone
+        continue;
     }
     if (!step->finished) continue;
     const bool snapshot = step->finished->kind == wire::Chunk::Kind::snapshot;
@@ -377,7 +380,7 @@ void Node::serve_syncs() {
           std::chrono::duration<double>(step->finished->took).count());
     }
   }
-  if (sessions_.waiting() && !wake_pending_) {
+  if (sessions_.waiting(loop_.now()) && !wake_pending_) {
     wake_pending_ = true;
     loop_.after(0ms, [this] { wake_pending_ = false; });
   }

@@ -86,13 +86,22 @@ void SyncSessions::close(const std::string& peer, const std::string& partition) 
   sessions_.erase({peer, partition});
 }
 
-bool SyncSessions::waiting() const {
-  return std::ranges::any_of(sessions_, [](const auto& entry) { return entry.second.credit > 0; });
+void SyncSessions::put_back(base::TimePoint now) {
+  before_.blocked_until = now + pause;
+  sessions_.insert_or_assign(last_served_, std::move(before_));
+}
+
+bool SyncSessions::waiting(base::TimePoint now) const {
+  return std::ranges::any_of(sessions_,
+                             [now](const auto& entry) { return may_go_on(entry.second, now); });
 }
 
 void SyncSessions::drop_idle(base::TimePoint now) {
+  before_ = {};
   std::erase_if(sessions_, [now](const auto& entry) {
-    return entry.second.credit == 0 && now - entry.second.moved > patience;
+    const Session& session = entry.second;
+    const bool waits_for_peer = session.credit == 0 || session.blocked_until != base::TimePoint{};
+    return waits_for_peer && now - session.moved > patience;
   });
 }
 
@@ -168,8 +177,10 @@ std::optional<SyncSessions::Step> SyncSessions::next(
       sessions_.erase(current);
       continue;
     }
-    if (session.credit == 0) continue;
+    if (!may_go_on(session, now)) continue;
+    before_ = session;
     --session.credit;
+    session.blocked_until = {};
     session.moved = now;
     last_served_ = current->first;
     Step step{.peer = current->first.first, .chunk = fill(session, *partition)};

@@ -20,7 +20,7 @@ namespace canopy::shard {
 class SyncSessions {
  public:
   static constexpr std::size_t max_sessions = 4096;
-  // A session that has no credit for this long is given up: its proxy is gone or asked anew.
+  // A session that has no credit, or no room at its proxy, for this long is given up.
   static constexpr base::Duration patience = std::chrono::seconds(30);
   // Chunks that may be sent in a turn when the commits of the last one took so long: a few, so that
   // updates hardly wait for them, and more where turns are long and therefore few.
@@ -42,12 +42,15 @@ class SyncSessions {
             base::TimePoint now);
   void credit(const std::string& peer, const wire::Credit& credit);
   void close(const std::string& peer, const std::string& partition);
+  // The chunk of the last next() could not be sent, since its proxy takes nothing for now: it comes
+  // again after a pause.
+  void put_back(base::TimePoint now);
 
   // The next chunk of some session that has credit, in turns; nothing when none has. `find` gives
   // the partition of a subtree, or null when it is no longer served.
   std::optional<Step> next(const std::function<const Partition*(const std::string&)>& find,
                            base::TimePoint now);
-  bool waiting() const;
+  bool waiting(base::TimePoint now) const;
   void drop_idle(base::TimePoint now);
 
   std::size_t size() const { return sessions_.size(); }
@@ -70,8 +73,13 @@ class SyncSessions {
     std::optional<Snapshot> snapshot{};
     base::TimePoint began{};
     base::TimePoint moved{};
+    base::TimePoint blocked_until{};  // its proxy took no chunk
   };
+  static constexpr base::Duration pause = std::chrono::milliseconds(100);
 
+  static bool may_go_on(const Session& session, base::TimePoint now) {
+    return session.credit > 0 && session.blocked_until <= now;
+  }
   static void begin_snapshot(Session& session, const Partition& partition);
   static wire::Chunk fill(Session& session, const Partition& partition);
   static void fill_snapshot(Session& session, const Partition& partition, wire::Chunk& chunk);
@@ -79,6 +87,7 @@ class SyncSessions {
 
   std::map<Id, Session> sessions_;
   Id last_served_;
+  Session before_;  // what the last served was before, for a moment: it holds a view
 };
 
 }  // namespace canopy::shard

@@ -1,7 +1,10 @@
 """What clients watch stays mirrored, however short mirrors are kept."""
 
-from clusterfile import proxy, shard
+import time
+
+from clusterfile import DIALECTS, proxy, shard
 from native_watcher import Watcher, check_promises
+from waiting import seconds
 
 KEEPS = {"p0": 0, "p100": 100, "p900": 900}
 KEYS = 41
@@ -36,3 +39,22 @@ def test_watched_keys_arrive_whole_at_native_and_clone_clients(start_cluster, fl
     for name in KEEPS:
         synced = cluster.metrics(name).sum("canopy_resyncs_total", kind="snapshot")
         assert synced == 2, f"{name} has taken each of its mirrors once, not {synced} times"
+
+
+def test_a_proxy_that_stood_still_for_longer_passes_everything_on(start_cluster, flock):
+    cluster = start_cluster(
+        [shard("s1", "*")],
+        [proxy("w", ["kvmsg"]), proxy("p1", DIALECTS, mirror_keep_ms=500)],
+        broker={"lease_ms": 30_000},
+    )
+    writer = flock.writer("kvmsg", cluster.triple("w", "kvmsg"))
+    for dialect in DIALECTS:
+        flock.join(dialect, cluster.triple("p1", dialect))
+    writer.put(b"/before", b"1")
+    flock.agree({b"/before": b"1"})
+    expected = {b"/%d" % number: b"1" for number in range(2000)}
+    with cluster.stopped("p1"):
+        for key, value in expected.items():
+            writer.put(key, value)
+        time.sleep(seconds(1.5))
+    flock.agree({b"/before": b"1", **expected})

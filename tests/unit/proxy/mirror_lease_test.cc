@@ -84,8 +84,8 @@ TEST_P(MirrorLeaseTest, AFetchThatWaitsAndOneThatIsAnswered) {
   Streams streams(mirrored, 1);
   Fetches fetches(mirrored, streams, 1);
   const auto serve = [&] {
-    fetches.serve(now_, {.send = [](const auto&, std::string) { return Fetches::Delivery::sent; },
-                         .refuse = [](const auto&, auto, auto, auto) { FAIL(); },
+    fetches.serve(now_, {.send = [](const auto&, const auto&) { return Fetches::Delivery::sent; },
+                         .refuse = [](const auto&, auto, auto, const auto&) { FAIL(); },
                          .finished = [](const char*, base::Duration) {},
                          .resynced = [](bool) {}});
   };
@@ -124,7 +124,6 @@ TEST_P(MirrorLeaseTest, CountsFromTheLastRelease) {
   }
   live_on();
   const MirrorLease moved = std::move(first);
-  EXPECT_FALSE(first);
   live_on();
   MirrorLease again;
   if (GetParam() > 0ms) {

@@ -68,7 +68,7 @@ TEST_F(SyncSessionsTest, SendsASnapshotOfItsCutUnderCredit) {
     write("/p/later" + std::to_string(i));
   }
   EXPECT_FALSE(next()) << "no credit is left";
-  EXPECT_FALSE(sessions_.waiting());
+  EXPECT_FALSE(sessions_.waiting(now_));
   bool last = false;
   while (!last) {
     sessions_.credit("peer", {.request = 1, .chunks = 1});
@@ -126,6 +126,29 @@ TEST_F(SyncSessionsTest, ASyncThatIsSentAgainGoesOnWhereItWas) {
     EXPECT_EQ(told(step->chunk), std::vector<std::string>{"/p/" + std::to_string(number)});
     EXPECT_EQ(step->chunk.last, number == 8);
   }
+}
+
+TEST_F(SyncSessionsTest, AChunkThatTheProxyHasNoRoomForComesAgain) {
+  for (int i = 0; i < 3; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
+  sessions_.open("peer", ask(Revision()), partition_, now_);
+  for (std::uint32_t number = 0; number < 3; ++number) {
+    ASSERT_TRUE(next());
+    sessions_.put_back(now_);
+    EXPECT_FALSE(next());
+    EXPECT_FALSE(sessions_.waiting(now_)) << "the shard does not spin";
+    now_ += 100ms;
+    EXPECT_TRUE(sessions_.waiting(now_));
+    const auto step = next();
+    EXPECT_EQ(step->chunk.number, number);
+    EXPECT_EQ(told(step->chunk), std::vector<std::string>{"/p/" + std::to_string(number)});
+    EXPECT_EQ(step->chunk.last, number == 2);
+  }
+  EXPECT_EQ(sessions_.size(), 0u);
+  sessions_.open("peer", ask(Revision(), 2), partition_, now_);
+  next();
+  sessions_.put_back(now_);
+  sessions_.drop_idle(now_ + SyncSessions::patience + 1s);
+  EXPECT_EQ(sessions_.size(), 0u) << "for that long it takes nothing";
 }
 
 TEST_F(SyncSessionsTest, CreditThatWasLostIsMadeUpForWhenTheSyncIsSentAgain) {
