@@ -20,6 +20,8 @@ bool Streams::add(const native::Subscription& subscription) {
     }
     by_subtree_[subscription.subtree].push_back(stream.get());
     if (subscription.latest_ms > 0) latest_.push_back(stream.get());
+    stream->heartbeat_at = paced_at_ + heartbeat_period;
+    stream->turn = heartbeats_.insert(heartbeats_.end(), stream.get());
     found = by_topic_.emplace(std::move(topic), std::move(stream)).first;
   }
   Stream& stream = *found->second;
@@ -37,6 +39,7 @@ void Streams::remove(const native::Subscription& subscription) {
   std::erase(group->second, stream);
   if (group->second.empty()) by_subtree_.erase(group);
   if (stream->dirty) std::erase(dirty_, stream);
+  heartbeats_.erase(stream->turn);
   if (subscription.latest_ms > 0) std::erase(latest_, stream);
   by_topic_.erase(found);
 }
@@ -106,11 +109,12 @@ void Streams::mark(Stream& stream) {
 }
 
 void Streams::flush(base::TimePoint now, const Send& send) {
-  for (Stream* stream : dirty_) {
+  flushing_.swap(dirty_);
+  for (Stream* stream : flushing_) {
     stream->dirty = false;
     send_all(*stream, now, send);
   }
-  dirty_.clear();
+  flushing_.clear();
 }
 
 void Streams::gather_latest(Stream& stream) {
@@ -132,12 +136,24 @@ void Streams::flush_latest(base::TimePoint now, const Send& send) {
   }
 }
 
-void Streams::heartbeat(base::TimePoint now, const Send& send) {
-  for (auto& [topic, stream] : by_topic_) {
-    if (now - stream->last_sent < idle || !stream->latest.empty()) continue;
-    stream->greet = true;
-    send_all(*stream, now, send);
+bool Streams::heartbeat(base::TimePoint now, const Send& send) {
+  const auto streams = static_cast<std::int64_t>(heartbeats_.size());
+  const auto at_once = std::max(heartbeats_at_once * heartbeat_spread.count(),
+                                streams * (heartbeat_spread / 10).count());
+  pace_ = std::min(pace_ + streams * std::min(now - paced_at_, heartbeat_period).count(), at_once);
+  paced_at_ = now;
+  while (!heartbeats_.empty() && heartbeats_.front()->heartbeat_at <= now) {
+    Stream& stream = *heartbeats_.front();
+    if (now - stream.last_sent >= idle && stream.latest.empty()) {
+      if (pace_ < heartbeat_spread.count()) return true;
+      pace_ -= heartbeat_spread.count();
+      stream.greet = true;
+      send_all(stream, now, send);
+    }
+    stream.heartbeat_at = now + heartbeat_period;
+    heartbeats_.splice(heartbeats_.end(), heartbeats_, stream.turn);
   }
+  return false;
 }
 
 std::optional<base::TimePoint> Streams::next_due() const {
@@ -156,23 +172,32 @@ void Streams::send_all(Stream& stream, base::TimePoint now, const Send& send) {
   const bool greet = std::exchange(stream.greet, false);
   if (stream.bodies.empty() && !greet) return;
   if (stream.bodies.empty()) stream.bodies.emplace_back();
+  // Of several subscribers one would hold up the others.
+  const bool may_wait = stream.subscribers == 1 && stream.bodies.size() == 1 &&
+                        now - stream.waits_since.value_or(now) < patience;
   while (!stream.bodies.empty()) {
-    const Body body = std::move(stream.bodies.front());
+    Body body = std::move(stream.bodies.front());
     stream.bodies.pop_front();
     const bool last = stream.bodies.empty() && stream.latest.empty();
-    send_body(stream, body, last ? news(stream, greet) : native::Revisions{}, send);
+    if (!send_body(stream, body, last ? news(stream, greet) : native::Revisions{}, may_wait,
+                   send)) {
+      stream.bodies.push_front(std::move(body));
+      stream.greet = true;  // what it would have said is to be said again
+      if (!stream.waits_since) stream.waits_since = now;
+      return mark(stream);
+    }
   }
+  stream.waits_since.reset();
   stream.last_sent = now;
 }
 
-void Streams::send_body(Stream& stream, const Body& body, native::Revisions revisions,
-                        const Send& send) {
+bool Streams::send_body(Stream& stream, const Body& body, native::Revisions revisions,
+                        bool may_wait, const Send& send) {
   const native::BatchHeader header{.incarnation = stream.incarnation,
                                    .after = stream.sent,
                                    .count = body.count,
                                    .revisions = std::move(revisions)};
-  stream.sent += body.count;
-  Sending sending{.updates = body.count, .subscribers = stream.subscribers};
+  Sending sending{.updates = body.count, .subscribers = stream.subscribers, .may_wait = may_wait};
   const std::size_t size = body.entries.size();
   if (stream.subscription.lz4 && stream.compression.worth_trying(size, stream.subscribers)) {
     const std::string packed = native::compress(body.entries);
@@ -183,7 +208,9 @@ void Streams::send_body(Stream& stream, const Body& body, native::Revisions revi
   if (!sending.compressed) {
     sending.frame = native::encode_batch(stream.topic, header, body.entries);
   }
-  send(std::move(sending));
+  if (!send(std::move(sending))) return false;
+  stream.sent += body.count;
+  return true;
 }
 
 // What has changed since it was last said to this stream; or all of it.

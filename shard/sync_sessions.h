@@ -19,6 +19,8 @@ namespace canopy::shard {
 class SyncSessions {
  public:
   static constexpr std::size_t max_sessions = 4096;
+  // Deletions looked at for one chunk, whether told or not: each takes a search in the tree.
+  static constexpr std::size_t deletions_per_chunk = 2'000;
   // A session that takes no chunk for this long is given up: its proxy is gone or asked anew.
   static constexpr base::Duration patience = std::chrono::seconds(30);
 

@@ -302,5 +302,17 @@ TEST_F(SnapshotsTest, SharesATurnBetweenClients) {
             static_cast<std::ptrdiff_t>(Snapshots::entries_per_turn / 2));
 }
 
+TEST_F(SnapshotsTest, PartitionsWithoutAnEntryToSendCountToo) {
+  const std::vector<keyspace::TreeView> empty(Snapshots::entries_per_turn, tree_.view());
+  for (const char* peer : {"a", "b"}) {
+    snapshots_.open(peer, "", {.stamp = 1, .views = empty}, start);
+  }
+  EXPECT_TRUE(snapshots_.send(sink_, start));
+  EXPECT_TRUE(sent_.empty()) << "half of each in the first turn";
+  while (snapshots_.send(sink_, start)) {
+  }
+  EXPECT_EQ(sent_, (std::vector<std::string>{"a end  1", "b end  1"}));
+}
+
 }  // namespace
 }  // namespace canopy::proxy
