@@ -105,6 +105,7 @@ void Session::listen(Watch& watch, base::TimePoint now) {
   Stream& stream = at->second;
   if (is_new) {
     stream.heard = now;
+    stream.at = by_silence_.insert(by_silence_.end(), &stream);
     network_.subscribe(watch.topic());
   }
   stream.watches.push_back(&watch);
@@ -119,6 +120,7 @@ void Session::forget(Watch& watch) {
   std::erase(stream->second.watches, &watch);
   if (stream->second.fetching == &watch) stream->second.fetching = nullptr;
   if (!stream->second.watches.empty()) return;
+  by_silence_.erase(stream->second.at);
   streams_.erase(stream);
   network_.unsubscribe(watch.topic());
 }
@@ -192,6 +194,7 @@ void Session::link(Target target, base::TimePoint now) {
 void Session::unlink() {
   avoid_ = link_->target.name;
   link_.reset();
+  by_silence_.clear();
   streams_.clear();
   fetches_.clear();
   queue_.clear();
@@ -221,11 +224,7 @@ void Session::leave_soon(base::Duration within, base::TimePoint now) {
 
 bool Session::is_lost(base::TimePoint now) const {
   if (link_->answer_due && now >= *link_->answer_due) return true;
-  for (const auto& [topic, stream] : streams_) {
-    if (now - stream.heard >= stream_silence) return true;
-  }
-  return std::any_of(watches_.begin(), watches_.end(),
-                     [now](const auto& each) { return each.second.stuck(now); });
+  return !by_silence_.empty() && now - by_silence_.front()->heard >= stream_silence;
 }
 
 // --- what arrives ------------------------------------------------------------------------------
@@ -239,6 +238,7 @@ void Session::on_stream(std::string_view frame, base::TimePoint now) {
   hear();
   Stream& stream = found->second;
   stream.heard = now;
+  by_silence_.splice(by_silence_.end(), by_silence_, stream.at);
   if (*move) return leave_soon(std::chrono::milliseconds((*move)->within_ms), now);
   stream.flowing = true;
   for (Watch* watch : stream.watches) {
@@ -348,17 +348,24 @@ void Session::tick(base::TimePoint now) {
   forgive_sleep(now);
   if (link_ && is_lost(now)) lose(now);
   seek_when_due(now);
-  if (link_) {
-    for (auto& [id, watch] : watches_) {
-      const bool fetched = watch.fetching();
-      watch.tick(now);
-      settle(watch, fetched);
-      serve(watch, now);
-    }
-  }
+  if (link_) tick_watches(now);
   writes_.expire(now);
   reads_.expire(now);
   serve(now);
+}
+
+void Session::tick_watches(base::TimePoint now) {
+  auto at = watches_.lower_bound(next_tick_);
+  for (std::size_t left = std::min(watches_per_tick, watches_.size()); left > 0; --left, ++at) {
+    if (at == watches_.end()) at = watches_.begin();
+    Watch& watch = at->second;
+    if (watch.stuck(now)) return lose(now);
+    const bool fetched = watch.fetching();
+    watch.tick(now);
+    settle(watch, fetched);
+    serve(watch, now);
+  }
+  next_tick_ = at == watches_.end() ? 0 : at->first;
 }
 
 void Session::seek_when_due(base::TimePoint now) {
