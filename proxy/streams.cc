@@ -19,7 +19,6 @@ bool Streams::add(const native::Subscription& subscription) {
       stream->said.push_back({partition, std::nullopt});
     }
     by_subtree_[subscription.subtree].push_back(stream.get());
-    if (subscription.latest_ms > 0) latest_.push_back(stream.get());
     stream->heartbeat_at = paced_at_ + heartbeat_period;
     stream->turn = heartbeats_.insert(heartbeats_.end(), stream.get());
     found = by_topic_.emplace(std::move(topic), std::move(stream)).first;
@@ -40,7 +39,7 @@ void Streams::remove(const native::Subscription& subscription) {
   if (group->second.empty()) by_subtree_.erase(group);
   if (stream->dirty) std::erase(dirty_, stream);
   heartbeats_.erase(stream->turn);
-  if (subscription.latest_ms > 0) std::erase(latest_, stream);
+  if (!stream->latest.empty()) std::erase(latest_, stream);
   by_topic_.erase(found);
 }
 
@@ -74,6 +73,7 @@ void Streams::append_to(const Group& group, const keyspace::UpdatePtr& update, s
 void Streams::conflate(Stream& stream, const keyspace::UpdatePtr& update, std::size_t shard) {
   const auto known = stream.latest_index.find(update->key);
   if (known == stream.latest_index.end()) {
+    if (stream.latest.empty()) latest_.push_back(&stream);
     stream.latest.emplace_back(update, shard);
     stream.latest_index.emplace(update->key, stream.latest.size() - 1);
     return;
@@ -128,12 +128,13 @@ void Streams::gather_latest(Stream& stream) {
 }
 
 void Streams::flush_latest(base::TimePoint now, const Send& send) {
-  for (Stream* stream : latest_) {
+  std::erase_if(latest_, [&](Stream* stream) {
     const auto period = std::chrono::milliseconds(stream->subscription.latest_ms);
-    if (stream->latest.empty() || now - stream->last_sent < period) continue;
+    if (now - stream->last_sent < period) return false;
     gather_latest(*stream);
     send_all(*stream, now, send);
-  }
+    return true;
+  });
 }
 
 bool Streams::heartbeat(base::TimePoint now, const Send& send) {
@@ -159,7 +160,6 @@ bool Streams::heartbeat(base::TimePoint now, const Send& send) {
 std::optional<base::TimePoint> Streams::next_due() const {
   std::optional<base::TimePoint> due;
   for (const Stream* stream : latest_) {
-    if (stream->latest.empty()) continue;
     const auto at = stream->last_sent + std::chrono::milliseconds(stream->subscription.latest_ms);
     if (!due || at < *due) due = at;
   }

@@ -156,7 +156,7 @@ class Streams {
   std::list<Stream*> heartbeats_;  // the next comes first
   base::TimePoint paced_at_{};
   std::int64_t pace_ = 0;        // heartbeats that may be sent, × heartbeat_spread
-  std::vector<Stream*> latest_;  // all `latest` streams
+  std::vector<Stream*> latest_;  // that hold updates back
   std::string encoded_;          // the update being appended, once encoded
   std::uint64_t conflated_ = 0;
 };
