@@ -28,10 +28,10 @@ class Fetches {
  public:
   static constexpr std::size_t max_waiting = 100'000;
   static constexpr std::size_t max_per_client = 64;
-  static constexpr std::size_t chunks_per_turn = 16;
+  static constexpr std::size_t chunks_per_turn = 8;
   // Entries and deletions looked at, whether told or not: in one turn, by all fetches together, and
   // for one chunk, so that a client whose answer holds little still hears of it.
-  static constexpr std::size_t entries_per_turn = 4'000;
+  static constexpr std::size_t entries_per_turn = 2'000;
   static constexpr std::size_t entries_per_chunk = 20'000;
   // Partitions asked in one turn whether they can answer fetches that wait.
   static constexpr std::size_t partitions_per_turn = 4'096;

@@ -60,6 +60,8 @@ class Frontend {
   // Answers what clients asked for, as far as they can take it. How long until this wants to be
   // called again; nothing while nobody waits.
   virtual std::optional<base::Duration> serve(bool full) = 0;
+  // Whether serve() has catching up to do, beside what it does for updates.
+  virtual bool catching_up() const = 0;
   // Heartbeats, and keeping the mirrors of what clients watch; called each second.
   virtual void second() = 0;
   // Adds where clients find it.

@@ -42,6 +42,7 @@ class NativeFrontend final : public Frontend {
   void look() override;
   void publish(std::span<const Stamped> updates) override;
   std::optional<base::Duration> serve(bool full) override;
+  bool catching_up() const override { return fetches_.size() > 0; }
   void second() override;
   void announce(coordination::ProxyMember& member, const std::string& advertise) const override;
   void report() override;

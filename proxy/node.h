@@ -63,6 +63,7 @@ class Node final : private Backend {
             base::TimePoint committed);
   void end_turn();
   void flush(base::TimePoint now);
+  void serve();
   void wake_in(base::Duration delay);
   void admit();
   void arm_doors(Role role, std::uint64_t room);
@@ -91,6 +92,7 @@ class Node final : private Backend {
   Admission admission_;
   std::size_t door_turn_ = 0;
   FlushPacer pacer_;
+  base::Duration catching_up_{};  // of the loop's thread, so far
   std::int64_t last_stamp_;
   std::vector<Stamped> pending_;
   std::optional<base::TimePoint> wake_at_;

@@ -118,6 +118,18 @@ TEST(FlushPacer, CountsWhatItWaitsForACoreWhereThatIsMore) {
   EXPECT_LE(pacer.interval(), settled) << "what was waited before is not waited again";
 }
 
+TEST(FlushPacer, OtherWorkIsNoCostOfAFlush) {
+  FlushPacer pacer(20ms, 0.1);
+  base::Duration other{};
+  for (int i = 1; i <= 50; ++i) {
+    pacer.flushed(start);
+    other += 199ms;
+    pacer.measure({.ran = i * 200ms, .waited = i * 100ms}, other);
+  }
+  EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 10'000, 100)
+      << "a flush cost 1 ms, and waited half of that";
+}
+
 TEST(FlushPacer, NeverGathersWhereNoLatencyIsAllowed) {
   FlushPacer pacer(0ms, 0.1);
   pacer.flushed(start);
