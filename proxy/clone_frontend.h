@@ -43,6 +43,7 @@ class CloneFrontend final : public Frontend {
   void look() override;
   void publish(std::span<const Stamped> updates) override;
   std::optional<base::Duration> serve(bool full) override;
+  bool catching_up() const override { return snapshots_.size() > 0; }
   void second() override;
   void announce(coordination::ProxyMember& member, const std::string& advertise) const override;
   void report() override;

@@ -60,8 +60,10 @@ class Frontend {
   // Answers what clients asked for, as far as they can take it. How long until this wants to be
   // called again; nothing while nobody waits.
   virtual std::optional<base::Duration> serve(bool full) = 0;
+  // Whether serve() has catching up to do, beside what it does for updates.
+  virtual bool catching_up() const = 0;
   // Heartbeats; called each second.
-  virtual void second() = 0;
+  virtual void second() {}
   // Adds where clients find it.
   virtual void announce(coordination::ProxyMember& member, const std::string& advertise) const = 0;
   virtual void report() = 0;

@@ -61,9 +61,14 @@ Metrics::Metrics(const std::string& name)
                       .Add({})),
       lost_answers(registry
                        .counter("canopy_answers_lost_total",
-                                "Answers that a native client was gone or too slow for; it asks "
-                                "again.")
+                                "Answers that a native client was gone for, or held too many of; "
+                                "it asks again.")
                        .Add({})),
+      queued_answers(registry
+                         .gauge("canopy_answers_queued_bytes",
+                                "Bytes of answers that wait for room in the queues of native "
+                                "clients.")
+                         .Add({})),
       connections(
           registry.gauge("canopy_connections", "Connections of clients, by dialect and role.")),
       writes_received(

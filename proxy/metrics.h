@@ -36,6 +36,7 @@ class Metrics {
   metrics::Counter& conflated;
   metrics::Counter& client_gaps;
   metrics::Counter& lost_answers;
+  metrics::Gauge& queued_answers;
 
   // By dialect, and by dialect and role.
   metrics::Family<metrics::Gauge>& connections;

@@ -1,6 +1,7 @@
 #include "proxy/native_frontend.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/keyspace/key.h"
 
@@ -14,6 +15,12 @@ constexpr int messages_per_turn = 1000;
 // How soon a client whose queue is full, a mirror that lags or a client's credit is looked at
 // again.
 constexpr base::Duration retry = 2ms;
+// Between two lots of heartbeats when many are due.
+constexpr base::Duration heartbeat_pause = 10ms;
+// Of replies that wait. A reply takes some 100 bytes with what keeping it costs, so that is room
+// for those to all that a client may have under way with some forty partitions.
+constexpr net::Outbox::Limits reply_limits{.peer_bytes = std::size_t{4} << 20,
+                                           .total_bytes = std::size_t{64} << 20};
 // Roles of the native sockets, as the doors know them.
 constexpr Role requests = Role::snapshot;
 constexpr Role streams = Role::updates;
@@ -44,12 +51,23 @@ NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Prox
       backend_(backend),
       streams_(upstream, first_incarnation(loop.now())),
       fetches_(upstream, streams_, proxy.max_snapshots),
+      replies_(reply_limits,
+               [this](const std::string& peer, std::string_view frame) {
+                 switch (deliver(peer, std::string(frame))) {
+                   case Fetches::Delivery::sent: return net::SendResult::sent;
+                   case Fetches::Delivery::blocked: return net::SendResult::would_block;
+                   case Fetches::Delivery::gone: break;
+                 }
+                 return net::SendResult::no_route;
+               }),
+      send_([this](Sending sending) { return send(std::move(sending)); }),
       writes_received_(metrics.writes_received.Add({{"dialect", "native"}})),
       delivered_(metrics.delivered.Add({{"dialect", "native"}})),
       delivered_bytes_(metrics.delivered_bytes.Add({{"dialect", "native"}})),
       frames_(metrics.frames.Add({{"encoding", "plain"}})),
       compressed_(metrics.frames.Add({{"encoding", "lz4"}})),
       lost_answers_(metrics.lost_answers),
+      queued_answers_(metrics.queued_answers),
       waiting_(metrics.snapshots_waiting.Add({{"dialect", "native"}})) {
   const auto listen = [&](Role role, net::SocketType type, const net::SocketOptions& options,
                           int offset, const char* label) {
@@ -110,6 +128,7 @@ void NativeFrontend::read_requests() {
     const std::string peer(message_[0]);
     if (guard_.on() && at(requests).peers.takes_over(peer, message_, at(requests).monitor)) {
       fetches_.drop(peer);
+      replies_.drop(peer);
     }
     if (message_.size() != 2) {
       refuse(peer, 0, wire::Fault::malformed, "a request is one frame");
@@ -181,8 +200,13 @@ void NativeFrontend::answer(const wire::Answer& answer) {
                                            .fault = answer.fault,
                                            .text = answer.text,
                                            .revision = answer.revision});
-  // A client that does not take it asks again, and is answered alike.
-  if (deliver(answer.reply_to, frame) != Fetches::Delivery::sent) lost_answers_.Increment();
+  reply(answer.reply_to, frame);
+}
+
+// At once, or when the client's queue has room. What a client that is gone does not get it asks for
+// again, and is answered alike.
+void NativeFrontend::reply(const std::string& peer, std::string frame) {
+  if (replies_.post(peer, std::move(frame)) > 0) lost_answers_.Increment();
 }
 
 void NativeFrontend::refuse(const std::string& peer, std::uint64_t request, wire::Fault fault,
@@ -191,8 +215,8 @@ void NativeFrontend::refuse(const std::string& peer, std::uint64_t request, wire
     metrics_.reject(wire::name(fault));
     log_.warn("native", "request refused", {{"fault", wire::name(fault)}, {"why", text}});
   }
-  deliver(peer, native::encode(native::Refusal{
-                    .request = request, .fault = fault, .text = std::string(text)}));
+  reply(peer, native::encode(
+                  native::Refusal{.request = request, .fault = fault, .text = std::string(text)}));
 }
 
 Fetches::Delivery NativeFrontend::deliver(const std::string& peer, std::string frame) {
@@ -210,24 +234,35 @@ Fetches::Delivery NativeFrontend::deliver(const std::string& peer, std::string f
   return Fetches::Delivery::sent;
 }
 
-void NativeFrontend::send(Sending sending) {
+bool NativeFrontend::send(Sending sending) {
+  net::Socket& socket = at(streams).socket;
+  if (std::exchange(nodrop_, sending.may_wait) != sending.may_wait) {
+    socket.set_xpub_nodrop(sending.may_wait);
+  }
+  const auto bytes = static_cast<double>(sending.frame.size());
+  // Who has no room misses what cannot wait, and will see the hole; the others never wait.
+  if (socket.send_frame(std::move(sending.frame), false) != net::SendResult::sent) return false;
   const auto subscribers = static_cast<double>(sending.subscribers);
   delivered_.Increment(subscribers * static_cast<double>(sending.updates));
-  delivered_bytes_.Increment(subscribers * static_cast<double>(sending.frame.size()));
+  delivered_bytes_.Increment(subscribers * bytes);
   (sending.compressed ? compressed_ : frames_).Increment();
-  // Who has no room misses it and will see the hole; the others never wait.
-  at(streams).socket.send_frame(std::move(sending.frame), false);
+  return true;
 }
 
-void NativeFrontend::publish(std::span<const Stamped>) {
-  streams_.flush(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
-}
+void NativeFrontend::publish(std::span<const Stamped>) { streams_.flush(loop_.now(), send_); }
 
 std::optional<base::Duration> NativeFrontend::serve(bool) {
   const base::TimePoint now = loop_.now();
   std::optional<base::Duration> wake;
-  streams_.flush_latest(now, [this](Sending sending) { send(std::move(sending)); });
-  if (const auto due = streams_.next_due()) wake = std::max(*due - now, base::Duration{0});
+  const auto wake_in = [&wake](base::Duration delay) {
+    wake = std::min(wake.value_or(delay), delay);
+  };
+  streams_.flush_latest(now, send_);
+  if (const auto due = streams_.next_due()) wake_in(std::max(*due - now, base::Duration{0}));
+  if (streams_.heartbeat(now, send_)) wake_in(heartbeat_pause);
+  if (streams_.pending()) wake_in(retry);
+  lost_answers_.Increment(static_cast<double>(replies_.flush(now)));
+  if (!replies_.empty()) wake_in(replies_.pause());
   const Fetches::Sink sink{
       .send = [this](const std::string& peer,
                      std::string frame) { return deliver(peer, std::move(frame)); },
@@ -243,16 +278,12 @@ std::optional<base::Duration> NativeFrontend::serve(bool) {
             metrics_.client_resyncs.Add({{"kind", changes ? "changes" : "full"}}).Increment();
           }};
   if (fetches_.serve(now, sink)) return base::Duration{0};
-  if (fetches_.size() > 0) wake = std::min(wake.value_or(retry), retry);
+  if (fetches_.size() > 0) wake_in(retry);
   return wake;
 }
 
 std::size_t NativeFrontend::clients() const {
   return std::max(connections(requests), connections(streams));
-}
-
-void NativeFrontend::second() {
-  streams_.heartbeat(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
 }
 
 void NativeFrontend::announce(coordination::ProxyMember& member,
@@ -266,15 +297,16 @@ void NativeFrontend::report() {
   metrics_.fetch_bytes.Set(static_cast<double>(fetches_.bytes()));
   metrics_.latest_bytes.Set(static_cast<double>(streams_.latest_bytes()));
   metrics_.streams.Set(static_cast<double>(streams_.size()));
+  queued_answers_.Set(static_cast<double>(replies_.bytes()));
   metrics_.conflated.Increment(static_cast<double>(streams_.take_conflated()));
 }
 
 void NativeFrontend::drain(base::Duration within) {
   draining_ = true;
-  streams_.flush(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
+  streams_.flush(loop_.now(), send_);
   streams_.move(static_cast<std::uint32_t>(
                     std::chrono::duration_cast<std::chrono::milliseconds>(within).count()),
-                [this](Sending sending) { send(std::move(sending)); });
+                send_);
 }
 
 }  // namespace canopy::proxy

@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "core/config/cluster.h"
 #include "core/net/loop.h"
+#include "core/net/outbox.h"
 #include "core/wire/native.h"
 #include "proxy/clone_frontend.h"
 #include "proxy/fetches.h"
@@ -45,7 +46,7 @@ class NativeFrontend final : public Frontend {
   void look() override;
   void publish(std::span<const Stamped> updates) override;
   std::optional<base::Duration> serve(bool full) override;
-  void second() override;
+  bool catching_up() const override { return fetches_.size() > 0; }
   void announce(coordination::ProxyMember& member, const std::string& advertise) const override;
   void report() override;
 
@@ -59,8 +60,9 @@ class NativeFrontend final : public Frontend {
   void count_missed(const wire::native::Subscription& subscription, const wire::native::Gap& gap);
   void refuse(const std::string& peer, std::uint64_t request, wire::Fault fault,
               std::string_view text);
+  void reply(const std::string& peer, std::string frame);
   Fetches::Delivery deliver(const std::string& peer, std::string frame);
-  void send(Sending sending);
+  bool send(Sending sending);
 
   net::Loop& loop_;
   Metrics& metrics_;
@@ -71,6 +73,9 @@ class NativeFrontend final : public Frontend {
   std::unique_ptr<Topics> topics_;
   Streams streams_;
   Fetches fetches_;
+  net::Outbox replies_;  // that their clients' queues have no room for
+  Streams::Send send_;
+  bool nodrop_ = false;  // as the streams' socket is set
   bool draining_ = false;
   std::uint64_t missed_ = 0;
   metrics::Counter& writes_received_;
@@ -79,6 +84,7 @@ class NativeFrontend final : public Frontend {
   metrics::Counter& frames_;
   metrics::Counter& compressed_;
   metrics::Counter& lost_answers_;
+  metrics::Gauge& queued_answers_;
   metrics::Gauge& waiting_;
   base::log::RateLimited log_;
 };

@@ -3,6 +3,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "core/base/log.h"
 #include "core/config/exposure.h"
 #include "core/coordination/local.h"
@@ -109,7 +111,7 @@ base::Status Node::open() {
                       [this](const coordination::Event& event) { upstream_.on_directory(event); });
   loop_.every(tick_period, [this] { tick(); });
   loop_.every(1s, [this] { second(); });
-  loop_.every(measure_period, [this] { pacer_.measure(metrics::cpu_time()); });
+  loop_.every(measure_period, [this] { pacer_.measure(metrics::cpu_time(), catching_up_); });
   loop_.on_turn_end([this] { end_turn(); });
   announce();
   report();
@@ -180,9 +182,17 @@ void Node::end_turn() {
       wake_in(wait);
     }
   }
+  serve();
+}
+
+void Node::serve() {
+  const bool catching_up =
+      std::ranges::any_of(frontends_, [](const auto& frontend) { return frontend->catching_up(); });
+  const base::Duration before = catching_up ? metrics::thread_time() : base::Duration{};
   for (auto& frontend : frontends_) {
     if (const auto wait = frontend->serve(admission_.full())) wake_in(*wait);
   }
+  if (catching_up) catching_up_ += metrics::thread_time() - before;
 }
 
 void Node::flush(base::TimePoint now) {

@@ -65,6 +65,7 @@ class Node final : private Backend {
   void end_turn();
   std::size_t gathered_bytes() const;
   void flush(base::TimePoint now);
+  void serve();
   void wake_in(base::Duration delay);
   void admit();
   void arm_doors(Role role, std::uint64_t room);
@@ -94,6 +95,7 @@ class Node final : private Backend {
   Admission admission_;
   std::size_t door_turn_ = 0;
   FlushPacer pacer_;
+  base::Duration catching_up_{};  // of the loop's thread, so far
   std::int64_t last_stamp_;
   PendingUpdates pending_;
   std::optional<base::TimePoint> wake_at_;

@@ -16,12 +16,12 @@ void Snapshots::open(std::string peer, std::string prefix, const Cut& cut, base:
 }
 
 bool Snapshots::send(const Sink& sink, base::TimePoint now) {
-  std::size_t sent = 0;
+  std::size_t looked_at = 0;
   std::size_t blocked = 0;  // in a row
-  while (!sessions_.empty() && blocked < sessions_.size() && sent < entries_per_turn) {
+  while (!sessions_.empty() && blocked < sessions_.size() && looked_at < entries_per_turn) {
     Session session = std::move(sessions_.front());
     sessions_.pop_front();
-    const Progress progress = advance(session, sink, now, sent);
+    const Progress progress = advance(session, sink, now, looked_at);
     blocked = progress == Progress::blocked ? blocked + 1 : 0;
     if (progress != Progress::finished) sessions_.push_back(std::move(session));
   }
@@ -29,13 +29,8 @@ bool Snapshots::send(const Sink& sink, base::TimePoint now) {
 }
 
 Snapshots::Progress Snapshots::advance(Session& session, const Sink& sink, base::TimePoint now,
-                                       std::size_t& sent) {
+                                       std::size_t& looked_at) {
   for (std::size_t i = 0; i < entries_at_a_time; ++i) {
-    while (!session.cursors.empty() &&
-           (session.cursors.front().done() ||
-            !(*session.cursors.front())->key.starts_with(session.prefix))) {
-      session.cursors.erase(session.cursors.begin());
-    }
     if (session.cursors.empty()) {
       const Delivery delivery = sink.end(session.peer, session.prefix, session.stamp);
       if (delivery != Delivery::sent) return after(delivery, session, sink, now);
@@ -43,11 +38,16 @@ Snapshots::Progress Snapshots::advance(Session& session, const Sink& sink, base:
       return Progress::finished;
     }
     auto& cursor = session.cursors.front();
+    if (cursor.done() || !(*cursor)->key.starts_with(session.prefix)) {
+      session.cursors.pop_front();
+      ++looked_at;
+      continue;
+    }
     const Delivery delivery = sink.entry(session.peer, **cursor, session.stamp);
     if (delivery != Delivery::sent) return after(delivery, session, sink, now);
     session.moved = now;
     cursor.next();
-    ++sent;
+    ++looked_at;
   }
   return Progress::more;
 }

@@ -24,7 +24,7 @@ enum class Delivery { sent, blocked, gone };
 
 class Snapshots {
  public:
-  static constexpr std::size_t entries_per_turn = 2000;
+  static constexpr std::size_t entries_per_turn = 2000;  // the end of a partition counts as one
   static constexpr std::size_t entries_at_a_time = 250;  // of one snapshot, before the next's turn
   // A client that takes nothing for this long is given up.
   static constexpr base::Duration patience = std::chrono::seconds(30);
@@ -56,7 +56,7 @@ class Snapshots {
     std::string peer;
     std::string prefix;
     std::int64_t stamp;
-    std::vector<keyspace::TreeView::Cursor> cursors;  // the first is the one being sent
+    std::deque<keyspace::TreeView::Cursor> cursors;  // the first is the one being sent
     base::TimePoint began;
     base::TimePoint moved;
     MirrorLease lease;
@@ -64,7 +64,7 @@ class Snapshots {
   enum class Progress { more, blocked, finished };
 
   static Progress advance(Session& session, const Sink& sink, base::TimePoint now,
-                          std::size_t& sent);
+                          std::size_t& looked_at);
   static Progress after(Delivery delivery, Session& session, const Sink& sink, base::TimePoint now);
 
   std::deque<Session> sessions_;  // the front is served next

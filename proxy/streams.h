@@ -4,11 +4,16 @@
 // An update is encoded once and appended to every stream it belongs to, found by one hash look-up
 // per path segment. Positions count the updates of a stream; a stream lives while it has
 // subscribers, and each life is an incarnation.
+//
+// A client may have any number of streams, and its queue is bounded in frames. So heartbeats are
+// spread over the second, and what a stream has for its only subscriber waits, for a moment, while
+// that one's queue is full.
 // Pure: time is an argument, what is sent goes through a callback. Not thread-safe.
 #pragma once
 
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -33,6 +38,7 @@ struct Sending {
   std::size_t updates = 0;
   std::size_t subscribers = 0;
   bool compressed = false;
+  bool may_wait = false;  // need not be sent, and is offered again, while there is no room for it
 };
 
 class Streams {
@@ -44,6 +50,14 @@ class Streams {
   // What an update that is held back takes beside its own bytes.
   static constexpr std::size_t latest_overhead = 128;
   using Send = std::function<void(Sending sending)>;
+  static constexpr base::Duration heartbeat_period = std::chrono::seconds(1);
+  // Heartbeats that are all due at once take this long, beyond the first few.
+  static constexpr base::Duration heartbeat_spread = std::chrono::milliseconds(500);
+  static constexpr std::int64_t heartbeats_at_once = 32;
+  // How long a frame may wait for room.
+  static constexpr base::Duration patience = std::chrono::milliseconds(200);
+  // False only for what may wait: it was not sent.
+  using Send = std::function<bool(Sending sending)>;
 
   // Incarnations count up from `first_incarnation`, which no earlier process may have reached.
   Streams(const Partitions& partitions, std::uint64_t first_incarnation)
@@ -63,8 +77,9 @@ class Streams {
   void flush_latest(base::TimePoint now, const Send& send);
   // When the next of them is.
   std::optional<base::TimePoint> next_due() const;
-  // Says where the idle streams stand; once a second.
-  void heartbeat(base::TimePoint now, const Send& send);
+  // Says where the idle streams stand: each once a second, if called often enough. True when some
+  // are due that are to go a little later.
+  bool heartbeat(base::TimePoint now, const Send& send);
   // Whether flush() has something to send.
   bool pending() const { return !dirty_.empty(); }
   // Tells every subscriber to be elsewhere within this time.
@@ -119,6 +134,9 @@ class Streams {
     std::deque<Run> runs{};  // of what was sent, while it comes from several shards
     Compression compression{};
     base::TimePoint last_sent{};
+    std::optional<base::TimePoint> waits_since{};  // for room
+    base::TimePoint heartbeat_at{};
+    std::list<Stream*>::iterator turn{};  // in heartbeats_
     bool dirty = false;
     bool greet = false;
   };
@@ -137,7 +155,7 @@ class Streams {
   void gather_latest(Stream& stream);
   void mark(Stream& stream);
   void send_all(Stream& stream, base::TimePoint now, const Send& send);
-  void send_body(Stream& stream, const Body& body, wire::native::Revisions revisions,
+  bool send_body(Stream& stream, const Body& body, wire::native::Revisions revisions, bool may_wait,
                  const Send& send);
   wire::native::Revisions news(Stream& stream, bool all) const;
   const Stream* find(const wire::native::Subscription& subscription) const;
@@ -147,7 +165,11 @@ class Streams {
   std::unordered_map<std::string, std::unique_ptr<Stream>> by_topic_;
   std::unordered_map<std::string, Group, Hash, std::equal_to<>> by_subtree_;
   std::vector<Stream*> dirty_;
-  std::vector<Stream*> latest_;  // all `latest` streams
+  std::vector<Stream*> flushing_;  // reused
+  std::list<Stream*> heartbeats_;  // the next comes first
+  base::TimePoint paced_at_{};
+  std::int64_t pace_ = 0;        // heartbeats that may be sent, × heartbeat_spread
+  std::vector<Stream*> latest_;  // that hold updates back
   std::string encoded_;          // the update being appended, once encoded
   std::size_t gathered_bytes_ = 0;
   std::size_t latest_bytes_ = 0;

@@ -39,8 +39,13 @@ Metrics::Metrics(const std::string& name)
                    .Add({})),
       answers_dropped(registry
                           .counter("canopy_answers_dropped_total",
-                                   "Answers to writes that their proxy did not take.")
+                                   "Answers to writes that their proxy was gone for, or held too "
+                                   "many of.")
                           .Add({})),
+      answers_queued(registry
+                         .gauge("canopy_answers_queued_bytes",
+                                "Bytes of answers that wait for room in the queues of proxies.")
+                         .Add({})),
       proxy_links(registry.gauge("canopy_proxy_links", "Proxies connected.").Add({})),
       directory_up(registry.gauge("canopy_directory_up", "1 while the broker answers this process.")
                        .Add({})),

@@ -29,6 +29,10 @@ constexpr base::Duration tick_period = 100ms;
 constexpr base::Duration report_period = 500ms;
 constexpr base::Duration vitals_period = 1s;
 constexpr base::Duration heartbeat_period = 1s;
+// Of answers that wait for room in the queue of a proxy, such as one that stands still for a while.
+// What it has sent before is bounded by its own queues and the kernel's.
+constexpr net::Outbox::Limits answer_limits{.peer_bytes = std::size_t{16} << 20,
+                                            .total_bytes = std::size_t{64} << 20};
 
 std::uint64_t draw_lineage() {
   std::random_device random;
@@ -73,7 +77,10 @@ Node::Node(const config::Cluster& cluster, const config::Shard& shard,
                net::listening({.send_hwm = wire::queue_messages(shard.updates_queue_bytes),
                                .max_frame_bytes = base::max_link_frame_bytes,
                                .send_buffer = shard.updates_send_buffer},
-                              cluster.keys())) {
+                              cluster.keys())),
+      answers_(answer_limits, [this](const std::string& peer, std::string_view frame) {
+        return requests_.send({peer, frame});
+      }) {
   if (cluster.security) guard(cluster.security->server_key.public_key);
   served_.reserve(tenancies.size());
   for (Tenancy& tenancy : tenancies) {
@@ -297,8 +304,10 @@ void Node::take(const std::string& peer, const wire::Credit& credit) {
 
 void Node::refuse(const std::string& peer, const wire::Sync& sync, const std::string& why) {
   metrics_.syncs_refused.Increment();
-  requests_.send({peer, wire::encode(wire::Refused{
-                            .request = sync.request, .partition = sync.partition, .why = why})});
+  answers_.post(
+      peer,
+      wire::encode(wire::Refused{.request = sync.request, .partition = sync.partition, .why = why}),
+      0);
 }
 
 // Syncs come before the commits, which may take long: the credit of this turn is used in it.
@@ -332,13 +341,17 @@ void Node::commit(Served& served) {
   for (Reply& reply : committed.replies) replies_.add(std::move(reply));
 }
 
-// What a proxy cannot take is gone, as when it dies: its clients ask again.
+// A proxy that is gone does not get them: its clients ask again.
 void Node::send_replies() {
+  std::size_t lost = answers_.flush(loop_.now());
   for (const Replies::Message& message : replies_.take()) {
-    if (requests_.send({message.proxy, wire::encode(message.answers)}) != net::SendResult::sent) {
-      metrics_.answers_dropped.Increment(static_cast<double>(message.answers.answers.size()));
-    }
+    lost +=
+        answers_.post(message.proxy, wire::encode(message.answers), message.answers.answers.size());
   }
+  metrics_.answers_dropped.Increment(static_cast<double>(lost));
+  if (answers_.empty() || retry_pending_) return;
+  retry_pending_ = true;
+  loop_.after(answers_.pause(), [this] { retry_pending_ = false; });
 }
 
 void Node::publish(Served& served, wire::Batch batch) {
@@ -411,6 +424,7 @@ void Node::report() {
   metrics_.proxy_links.Set(static_cast<double>(requests_monitor_.connections().size()));
   metrics_.directory_up.Set(coordinator_->connected() ? 1 : 0);
   metrics_.sync_sessions.Set(static_cast<double>(sessions_.size()));
+  metrics_.answers_queued.Set(static_cast<double>(answers_.bytes()));
   metrics::Checks checks{{"directory", coordinator_->connected() ? "" : "broker not reached"}};
   for (Served& served : served_) {
     const std::string name = "partition " + shown(served.tenancy.settings.subtree);

@@ -139,7 +139,7 @@ void SyncSessions::fill_snapshot(Session& session, const Partition& partition, w
   for (const UpdatePtr& deletion : tombstones.after(session.position)) {
     if (deletion->revision > snapshot.cut) break;
     const bool gone = !snapshot.view.contains(deletion->key);
-    told = ++looked_at <= wire::max_message_updates && (!gone || room.add(deletion));
+    told = ++looked_at <= deletions_per_chunk && (!gone || room.add(deletion));
     if (!told) break;
     session.position = deletion->revision;
   }

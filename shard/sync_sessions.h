@@ -20,6 +20,8 @@ namespace canopy::shard {
 class SyncSessions {
  public:
   static constexpr std::size_t max_sessions = 4096;
+  // Deletions looked at for one chunk, whether told or not: each takes a search in the tree.
+  static constexpr std::size_t deletions_per_chunk = 2'000;
   // A session that has no credit, or no room at its proxy, for this long is given up.
   static constexpr base::Duration patience = std::chrono::seconds(30);
   // Chunks that may be sent in a turn when the commits of the last one took so long: a few, so that

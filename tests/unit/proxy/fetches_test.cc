@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "tests/unit/proxy/mirrored.h"
 
 namespace canopy::proxy {
@@ -313,6 +315,79 @@ TEST_F(FetchesTest, ALaterFetchForTheSameStreamReplacesTheEarlier) {
   EXPECT_EQ(fetches.size(), 1u);
   serve();
   EXPECT_EQ(told.at(0).header.request, 2 * Fetches::max_per_client);
+}
+
+TEST_F(FetchesTest, ATurnLooksAtABoundedNumberOfDeletions) {
+  constexpr std::size_t deleted = 100'000, clients = 8;
+  put("/a/here", "x");
+  const Revision known = mirrored.mirror(0)->revision();
+  for (std::size_t i = 0; i < deleted; ++i) put("/a/" + std::to_string(i), "");
+  Fetches all{mirrored, streams, clients};
+  for (std::size_t i = 0; i < clients; ++i) {
+    ASSERT_EQ(
+        all.open("peer" + std::to_string(i),
+                 {.request = 1, .subtree = "/a/", .known = {{"/a/", known}}, .credit = 64}, start),
+        wire::Fault::none);
+  }
+  std::size_t turns = 0;
+  std::map<std::string, std::size_t> entries;
+  const Fetches::Sink sink{
+      .send =
+          [&](const std::string& peer, const std::string& frame) {
+            take(frame);
+            entries[peer] += told.back().entries.size();
+            return Fetches::Delivery::sent;
+          },
+      .refuse = [](const std::string&, std::uint64_t, wire::Fault, std::string_view) {},
+      .finished = [](const char*, base::Duration) {},
+      .resynced = [](bool) {}};
+  for (bool more = true; more; ++turns) {
+    const std::uint64_t before = all.looked_at();
+    more = all.serve(start, sink);
+    ASSERT_LE(all.looked_at() - before, Fetches::entries_per_turn);
+    // Later than the cut: told to nobody; and the first ones are forgotten meanwhile.
+    for (int i = 0; i < 1000; ++i) put("/a/later", "");
+  }
+  EXPECT_GE(turns, clients * deleted / Fetches::entries_per_turn);
+  EXPECT_EQ(entries.size(), clients);
+  for (const auto& [peer, count] : entries) EXPECT_EQ(count, deleted) << peer;
+  EXPECT_EQ(all.size(), 0u);
+}
+
+TEST_F(FetchesTest, AChunkTakesSeveralTurnsToFillAndComesAtLastWithLittleInIt) {
+  constexpr std::size_t unchanged = 2 * Fetches::entries_per_chunk + 10;
+  for (std::size_t i = 0; i < unchanged; ++i) put("/a/" + std::to_string(i), "x");
+  const Revision known = mirrored.mirror(0)->revision();
+  put("/a/new", "x");
+  open({.request = 1, .subtree = "/a/", .known = {{"/a/", known}}, .credit = 4});
+  std::size_t turns = 0;
+  for (bool more = true; more; ++turns) {
+    const std::uint64_t before = fetches.looked_at();
+    more = serve();
+    ASSERT_LE(fetches.looked_at() - before, Fetches::entries_per_turn);
+  }
+  EXPECT_GE(turns, unchanged / Fetches::entries_per_turn);
+  ASSERT_EQ(told.size(), 3u) << "a client is not left without a sign for long";
+  EXPECT_TRUE(told[0].entries.empty());
+  EXPECT_EQ(told[0].header.more, ChunkHeader::More::same_partition);
+  EXPECT_TRUE(told[1].entries.empty());
+  EXPECT_THAT(told[2].entries, ElementsAre("/a/new=x"));
+  EXPECT_EQ(told[2].header.more, ChunkHeader::More::last);
+}
+
+TEST_F(FetchesTest, ATurnAsksABoundedNumberOfPartitionsForThoseThatWait) {
+  constexpr std::size_t behind = 2 * Fetches::partitions_per_turn;
+  for (std::size_t i = 0; i < behind; ++i) {
+    open({.request = 1, .subtree = "/a/", .known = {{"/a/", Revision(1, 9)}}, .credit = 1},
+         "behind" + std::to_string(i));
+  }
+  open({.request = 7, .subtree = "/a/", .credit = 1});
+  serve();
+  EXPECT_TRUE(told.empty()) << "its turn has not come";
+  for (int i = 0; i < 4; ++i) serve();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].header.request, 7u);
+  EXPECT_EQ(fetches.size(), behind);
 }
 
 TEST_F(FetchesTest, RefusesWhatIsNotMirroredInTime) {

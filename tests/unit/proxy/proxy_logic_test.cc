@@ -118,6 +118,18 @@ TEST(FlushPacer, CountsWhatItWaitsForACoreWhereThatIsMore) {
   EXPECT_LE(pacer.interval(), settled) << "what was waited before is not waited again";
 }
 
+TEST(FlushPacer, OtherWorkIsNoCostOfAFlush) {
+  FlushPacer pacer(20ms, 0.1);
+  base::Duration other{};
+  for (int i = 1; i <= 50; ++i) {
+    pacer.flushed(start);
+    other += 199ms;
+    pacer.measure({.ran = i * 200ms, .waited = i * 100ms}, other);
+  }
+  EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 10'000, 100)
+      << "a flush cost 1 ms, and waited half of that";
+}
+
 TEST(FlushPacer, NeverGathersWhereNoLatencyIsAllowed) {
   FlushPacer pacer(0ms, 0.1);
   pacer.flushed(start);
@@ -300,6 +312,18 @@ TEST_F(SnapshotsTest, SharesATurnBetweenClients) {
   EXPECT_EQ(sent_.size(), Snapshots::entries_per_turn);
   EXPECT_EQ(std::ranges::count_if(sent_, [](const auto& line) { return line.front() == 'a'; }),
             static_cast<std::ptrdiff_t>(Snapshots::entries_per_turn / 2));
+}
+
+TEST_F(SnapshotsTest, PartitionsWithoutAnEntryToSendCountToo) {
+  const std::vector<keyspace::TreeView> empty(Snapshots::entries_per_turn, tree_.view());
+  for (const char* peer : {"a", "b"}) {
+    snapshots_.open(peer, "", {.stamp = 1, .views = empty}, start);
+  }
+  EXPECT_TRUE(snapshots_.send(sink_, start));
+  EXPECT_TRUE(sent_.empty()) << "half of each in the first turn";
+  while (snapshots_.send(sink_, start)) {
+  }
+  EXPECT_EQ(sent_, (std::vector<std::string>{"a end  1", "b end  1"}));
 }
 
 }  // namespace

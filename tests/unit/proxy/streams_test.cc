@@ -34,9 +34,10 @@ class StreamsTest : public testing::Test {
   }
   Streams::Send keep() {
     return [this](Sending sending) {
+      if (!room && sending.may_wait) return false;
       native::Batch batch;
       const auto move = native::decode_stream(sending.frame, batch);
-      ASSERT_TRUE(move) << move.error();
+      EXPECT_TRUE(move) << move.error();
       Sent one{.topic = std::string(native::topic_of(sending.frame)),
                .header = batch.header,
                .compressed = sending.compressed,
@@ -45,6 +46,7 @@ class StreamsTest : public testing::Test {
         one.entries.push_back(std::string(entry.key) + "=" + std::string(entry.value));
       }
       sent.push_back(std::move(one));
+      return true;
     };
   }
   std::vector<Sent> flush(base::TimePoint now = start) {
@@ -55,6 +57,7 @@ class StreamsTest : public testing::Test {
   Mirrored mirrored{{"/a/", ""}};
   Streams streams{mirrored, 100};
   std::vector<Sent> sent;
+  bool room = true;
 };
 
 TEST_F(StreamsTest, AnswersANewSubscriberWithWhereItStands) {
@@ -163,7 +166,7 @@ TEST_F(StreamsTest, LatestLeavesBeforeItsTimeRatherThanHoldTooMuch) {
   for (int number = 0; number < 200; ++number) {
     put("/a/" + std::to_string(number), value);
     highest = std::max(highest, streams.latest_bytes());
-    streams.flush_latest(start + 1ms, [](const Sending&) {});
+    streams.flush_latest(start + 1ms, [](const Sending&) { return true; });
   }
   EXPECT_LT(highest, Streams::max_latest_bytes + 2 * value.size());
   EXPECT_EQ(streams.gathered_bytes(), 0u);
@@ -226,15 +229,119 @@ TEST_F(StreamsTest, AGreetingOfALatestStreamClaimsNothingThatIsHeldBack) {
 }
 
 TEST_F(StreamsTest, IdleStreamsSayWhereTheyStand) {
+  streams.heartbeat(start, keep());
   ASSERT_TRUE(streams.add({.subtree = "/a/"}));
   flush(start);
   put("other", "1");  // not of this stream
-  streams.heartbeat(start + Streams::idle - 1ms, keep());
+  streams.heartbeat(start + Streams::heartbeat_period - 1ms, keep());
   EXPECT_TRUE(sent.empty());
-  streams.heartbeat(start + Streams::idle, keep());
+  EXPECT_FALSE(streams.heartbeat(start + Streams::heartbeat_period, keep()));
   ASSERT_EQ(sent.size(), 1u);
   EXPECT_EQ(sent[0].header.count, 0u);
   EXPECT_EQ(sent[0].header.revisions.size(), 1u);
+
+  put("/a/1", "x");
+  flush(start + 2 * Streams::heartbeat_period - Streams::idle + 1ms);
+  streams.heartbeat(start + 2 * Streams::heartbeat_period, keep());
+  EXPECT_TRUE(sent.empty()) << "it has just carried something";
+  streams.heartbeat(start + 3 * Streams::heartbeat_period, keep());
+  EXPECT_EQ(sent.size(), 1u);
+}
+
+TEST_F(StreamsTest, HeartbeatsOfManyStreamsAreSpreadOverTheSecond) {
+  constexpr auto turn = 10ms;
+  for (const std::size_t count :
+       {std::size_t{1}, std::size_t{40}, std::size_t{5'000}, std::size_t{20'000}}) {
+    Streams many{mirrored, 1};
+    std::vector<base::TimePoint> heard(count, start);
+    const auto name = [](std::size_t i) { return "/a/" + std::to_string(i); };
+    for (std::size_t i = 0; i < count; ++i) ASSERT_TRUE(many.add({.subtree = name(i)}));
+    many.flush(start, [](const Sending&) { return true; });
+    base::TimePoint now = start;
+    std::size_t beats = 0, most = 0;
+    base::Duration longest{};
+    for (; now < start + 6s; now += turn) {
+      std::size_t at_once = 0;
+      many.heartbeat(now, [&](const Sending& sending) {
+        const auto topic = native::parse_topic(native::topic_of(sending.frame));
+        base::TimePoint& last = heard[std::stoul(topic->subtree.substr(3))];
+        longest = std::max(longest, now - last);
+        last = now;
+        ++at_once;
+        return true;
+      });
+      beats += at_once;
+      most = std::max(most, at_once);
+    }
+    for (const base::TimePoint last : heard) longest = std::max(longest, now - last);
+    EXPECT_LE(longest, Streams::heartbeat_period + Streams::heartbeat_spread + 2 * turn) << count;
+    EXPECT_GE(beats, 4 * count) << count;
+    EXPECT_LE(beats, 6 * count) << count;
+    EXPECT_LE(most, std::max<std::size_t>(Streams::heartbeats_at_once, count / 10) + 1) << count;
+  }
+}
+
+TEST_F(StreamsTest, AfterAPauseHeartbeatsDoNotComeAllAtOnce) {
+  constexpr std::size_t count = 1000;
+  for (std::size_t i = 0; i < count; ++i) {
+    ASSERT_TRUE(streams.add({.subtree = "/a/" + std::to_string(i)}));
+  }
+  flush(start);
+  EXPECT_TRUE(streams.heartbeat(start + 1h, keep())) << "more are due";
+  EXPECT_LE(sent.size(), count / 10);
+}
+
+TEST_F(StreamsTest, WhatIsForOneSubscriberWaitsAWhileForRoom) {
+  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+  flush(start);
+  room = false;
+  put("/a/1", "x");
+  EXPECT_TRUE(flush(start).empty());
+  EXPECT_TRUE(streams.pending());
+  put("/a/2", "y");
+  EXPECT_TRUE(flush(start + Streams::patience - 1ms).empty());
+  room = true;
+  const auto batches = flush(start + Streams::patience - 1ms);
+  ASSERT_EQ(batches.size(), 1u);
+  EXPECT_THAT(batches[0].entries, ElementsAre("/a/1=x", "/a/2=y"));
+  EXPECT_EQ(batches[0].header.after, 0u);
+  EXPECT_EQ(batches[0].header.revisions.size(), 1u);
+  EXPECT_FALSE(streams.pending());
+
+  room = false;
+  put("/a/3", "z");
+  EXPECT_TRUE(flush(start + 1s).empty());
+  const auto given_up = flush(start + 1s + Streams::patience);
+  ASSERT_EQ(given_up.size(), 1u) << "it has had its chance";
+  EXPECT_EQ(given_up[0].header.after, 2u);
+}
+
+TEST_F(StreamsTest, NoSubscriberWaitsForAnother) {
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+  flush(start);
+  room = false;
+  put("/a/1", "x");
+  EXPECT_EQ(flush(start).size(), 1u);
+}
+
+TEST_F(StreamsTest, WhatFillsMoreThanAFrameDoesNotWait) {
+  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+  flush(start);
+  room = false;
+  put("/a/1", std::string(200'000, 'x'));
+  EXPECT_TRUE(flush(start).empty());
+  put("/a/2", std::string(200'000, 'x'));
+  EXPECT_EQ(flush(start).size(), 2u);
+}
+
+TEST_F(StreamsTest, AStreamThatWaitsCanEnd) {
+  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+  room = false;
+  EXPECT_TRUE(flush(start).empty());
+  streams.remove({.subtree = "/a/"});
+  EXPECT_FALSE(streams.pending());
+  EXPECT_FALSE(streams.heartbeat(start + 2s, keep()));
+  EXPECT_TRUE(sent.empty());
 }
 
 TEST_F(StreamsTest, CompressesForThoseWhoOfferItWhenItPays) {

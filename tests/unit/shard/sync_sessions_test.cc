@@ -253,7 +253,7 @@ TEST_F(SyncSessionsTest, DeletionsKeepToTheBoundsOfAMessageAndComeBeforeEntries)
 }
 
 TEST_F(SyncSessionsTest, LooksAtABoundedNumberOfDeletionsATurn) {
-  const std::size_t count = wire::max_message_updates + 10;
+  const std::size_t count = SyncSessions::deletions_per_chunk + 10;
   for (std::size_t i = 0; i < 2 * count; ++i) {
     partition_.stage("proxy", {.request = {.writes = {{.key = "/p/a", .deletes = i % 2 == 0}}}},
                      now_);
