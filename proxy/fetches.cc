@@ -21,7 +21,7 @@ std::optional<Revision> known_of(const native::Fetch& fetch, const std::string& 
 
 }  // namespace
 
-wire::Fault Fetches::open(const std::string& peer, native::Fetch fetch, base::TimePoint now) {
+wire::Fault Fetches::open(PeerId peer, native::Fetch fetch, base::TimePoint now) {
   drop_if(peer, [&](const Session& session) {
     return session.peer == peer && !fetch.topic.empty() && session.fetch.topic == fetch.topic;
   });
@@ -33,23 +33,23 @@ wire::Fault Fetches::open(const std::string& peer, native::Fetch fetch, base::Ti
   return wire::Fault::none;
 }
 
-void Fetches::drop(const std::string& peer) {
+void Fetches::drop(PeerId peer) {
   drop_if(peer, [&](const Session& session) { return session.peer == peer; });
 }
 
-void Fetches::drop_if(const std::string& peer,
+void Fetches::drop_if(PeerId peer,
                       const std::function<bool(const Session& session)>& matches) {
   for (Sessions* sessions : {&waiting_, &active_}) {
     for (std::size_t n = std::erase_if(*sessions, matches); n > 0; --n) forget(peer);
   }
 }
 
-void Fetches::forget(const std::string& peer) {
+void Fetches::forget(PeerId peer) {
   const auto client = per_client_.find(peer);
   if (--client->second == 0) per_client_.erase(client);
 }
 
-void Fetches::credit(const std::string& peer, const native::Credit& credit) {
+void Fetches::credit(PeerId peer, const native::Credit& credit) {
   for (Session& session : active_) {
     if (session.fetch.request != credit.request || session.peer != peer) continue;
     session.fetch.credit = std::min(session.fetch.credit + credit.chunks, native::max_credit);
@@ -69,7 +69,7 @@ Fetches::Readiness Fetches::readiness(const native::Fetch& fetch) const {
 
 void Fetches::start_waiting(base::TimePoint now, const Sink& sink) {
   auto busy = static_cast<std::size_t>(std::ranges::count_if(
-      active_, [](const Session& session) { return session.fetch.credit > 0; }));
+      active_, [](const Session& session) { return session.fetch.credit > 0 && session.unsent.empty(); }));
   for (auto at = waiting_.begin(); at != waiting_.end() && busy < max_active_;) {
     const auto current = at++;
     const Readiness state = readiness(current->fetch);

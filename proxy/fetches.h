@@ -18,6 +18,7 @@
 #include "core/base/clock.h"
 #include "core/wire/native.h"
 #include "proxy/partitions.h"
+#include "proxy/peers.h"
 #include "proxy/streams.h"
 
 namespace canopy::proxy {
@@ -35,8 +36,8 @@ class Fetches {
 
   enum class Delivery { sent, blocked, gone };
   struct Sink {
-    std::function<Delivery(const std::string& peer, std::string frame)> send;
-    std::function<void(const std::string& peer, std::uint64_t request, wire::Fault fault,
+    std::function<Delivery(PeerId peer, std::string frame)> send;
+    std::function<void(PeerId peer, std::uint64_t request, wire::Fault fault,
                        std::string_view why)>
         refuse;
     // "sent", "timeout", "unavailable" or "client_gone".
@@ -45,16 +46,16 @@ class Fetches {
     std::function<void(bool changes)> resynced;
   };
 
-  // At most `max_active` are answered at a time; those that wait for their client's credit are not
-  // counted.
+  // At most `max_active` are answered at a time; those that wait for their client, for its credit or
+  // for room in its queue, are not counted.
   Fetches(const Partitions& partitions, const Streams& streams, std::size_t max_active)
       : partitions_(partitions), streams_(streams), max_active_(max_active) {}
 
   // Replaces an earlier fetch of the same client for the same stream.
-  wire::Fault open(const std::string& peer, wire::native::Fetch fetch, base::TimePoint now);
-  void credit(const std::string& peer, const wire::native::Credit& credit);
+  wire::Fault open(PeerId peer, wire::native::Fetch fetch, base::TimePoint now);
+  void credit(PeerId peer, const wire::native::Credit& credit);
   // Forgets what this client has asked for.
-  void drop(const std::string& peer);
+  void drop(PeerId peer);
 
   // Sends what can be sent. True when more could be at once.
   bool serve(base::TimePoint now, const Sink& sink);
@@ -73,7 +74,7 @@ class Fetches {
     keyspace::TreeView::Cursor cursor{};
   };
   struct Session {
-    std::string peer{};
+    PeerId peer = 0;
     wire::native::Fetch fetch{};
     base::TimePoint began{};
     base::TimePoint moved{};
@@ -94,15 +95,15 @@ class Fetches {
   Progress advance(Session& session, base::TimePoint now, const Sink& sink);
   std::string fill(Session& session) const;
   // Of this peer.
-  void drop_if(const std::string& peer, const std::function<bool(const Session& session)>& matches);
-  void forget(const std::string& peer);
+  void drop_if(PeerId peer, const std::function<bool(const Session& session)>& matches);
+  void forget(PeerId peer);
 
   const Partitions& partitions_;
   const Streams& streams_;
   std::size_t max_active_;
   Sessions waiting_;
   Sessions active_;  // the front is served next
-  std::map<std::string, std::size_t> per_client_;
+  std::map<PeerId, std::size_t> per_client_;
 };
 
 }  // namespace canopy::proxy

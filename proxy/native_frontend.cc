@@ -1,6 +1,7 @@
 #include "proxy/native_frontend.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/keyspace/key.h"
 
@@ -25,6 +26,18 @@ net::SocketOptions stream_options(const config::Proxy& proxy, bool guarded) {
   options.xpub_verbose = true;  // each client's coming and going is seen, not the first and last
   options.xpub_manual = guarded;
   return options;
+}
+
+// A connection as the shard hands it back with its answer; empty: nobody.
+std::string reply_to(PeerId peer) {
+  if (peer == 0) return {};
+  return std::string(reinterpret_cast<const char*>(&peer), sizeof peer);
+}
+
+PeerId peer_of(std::string_view reply_to) {
+  PeerId peer = 0;
+  if (reply_to.size() == sizeof peer) std::memcpy(&peer, reply_to.data(), sizeof peer);
+  return peer;
 }
 
 // Larger than anything before it in an earlier life of this proxy.
@@ -75,12 +88,19 @@ NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Prox
 
 void NativeFrontend::read_monitor(Role role) {
   if (!count_connections(role, loop_.now())) return;
+  const auto ended = at(role).monitor.take_ended();
   if (role == streams) {
-    topics_->forget_gone();
+    topics_->forget(ended);
   } else {
-    at(role).peers.forget_gone(at(role).monitor, [](const auto&) {});
+    at(role).peers.forget(ended);
   }
   backend_.connections_changed();
+}
+
+// Whatever a connection asked for ends with it. Not done by read_monitor(), which is called while
+// fetches are served.
+void NativeFrontend::forget_ended() {
+  for (const PeerId peer : at(requests).peers.take_ended()) fetches_.drop(peer);
 }
 
 void NativeFrontend::look() {
@@ -106,12 +126,14 @@ bool NativeFrontend::begin(std::string_view topic, const net::Message& message) 
 
 void NativeFrontend::read_requests() {
   net::Socket& socket = at(requests).socket;
-  if (guard_.on()) read_monitor(requests);
-  for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
-    const std::string peer(message_[0]);
-    if (guard_.on() && at(requests).peers.takes_over(peer, message_, at(requests).monitor)) {
-      fetches_.drop(peer);
+  read_monitor(requests);
+  for (int i = 0; i < messages_per_turn; ++i) {
+    if (!socket.receive(message_)) {
+      at(requests).monitor.on_read_empty();
+      break;
     }
+    if (!acceptable(requests, message_)) continue;
+    const PeerId peer = requester(requests, message_);
     if (message_.size() != 2) {
       refuse(peer, 0, wire::Fault::malformed, "a request is one frame");
       continue;
@@ -124,9 +146,10 @@ void NativeFrontend::read_requests() {
     std::visit([&](auto& body) { take(peer, std::move(body)); },
                std::get<native::ToProxy>(request));
   }
+  forget_ended();
 }
 
-void NativeFrontend::take(const std::string& peer, wire::WriteRequest request) {
+void NativeFrontend::take(PeerId peer, wire::WriteRequest request) {
   const std::uint64_t number = request.number;
   writes_received_.Increment(static_cast<double>(request.writes.size()));
   if (draining_) return refuse(peer, number, wire::Fault::draining, "this proxy is going away");
@@ -135,12 +158,14 @@ void NativeFrontend::take(const std::string& peer, wire::WriteRequest request) {
       return refuse(peer, number, wire::Fault::forbidden, "this key is not granted that");
     }
   }
-  const wire::Fault fault = backend_.write({.reply_to = peer, .request = std::move(request)});
+  const wire::Fault fault =
+      backend_.write({.reply_to = reply_to(peer), .request = std::move(request)});
   if (fault != wire::Fault::none) refuse(peer, number, fault, wire::name(fault));
 }
 
-void NativeFrontend::take(const std::string& peer, native::Fetch fetch) {
+void NativeFrontend::take(PeerId peer, native::Fetch fetch) {
   const std::uint64_t number = fetch.request;
+  if (peer == 0) return;
   if (draining_) return refuse(peer, number, wire::Fault::draining, "this proxy is going away");
   if (!guard_.may_read(message_, fetch.subtree, "native fetch")) {
     return refuse(peer, number, wire::Fault::forbidden, "this key is not granted that");
@@ -160,7 +185,7 @@ void NativeFrontend::take(const std::string& peer, native::Fetch fetch) {
   if (fault != wire::Fault::none) refuse(peer, number, fault, wire::name(fault));
 }
 
-void NativeFrontend::take(const std::string& peer, const native::Credit& credit) {
+void NativeFrontend::take(PeerId peer, const native::Credit& credit) {
   fetches_.credit(peer, credit);
 }
 
@@ -183,10 +208,12 @@ void NativeFrontend::answer(const wire::Answer& answer) {
                                            .text = answer.text,
                                            .revision = answer.revision});
   // A client that does not take it asks again, and is answered alike.
-  if (deliver(answer.reply_to, frame) != Fetches::Delivery::sent) lost_answers_.Increment();
+  if (deliver(peer_of(answer.reply_to), frame) != Fetches::Delivery::sent) {
+    lost_answers_.Increment();
+  }
 }
 
-void NativeFrontend::refuse(const std::string& peer, std::uint64_t request, wire::Fault fault,
+void NativeFrontend::refuse(PeerId peer, std::uint64_t request, wire::Fault fault,
                             std::string_view text) {
   if (fault != wire::Fault::forbidden) {  // which the guard has counted
     metrics_.reject(wire::name(fault));
@@ -196,18 +223,13 @@ void NativeFrontend::refuse(const std::string& peer, std::uint64_t request, wire
                     .request = request, .fault = fault, .text = std::string(text)}));
 }
 
-Fetches::Delivery NativeFrontend::deliver(const std::string& peer, std::string frame) {
-  net::Socket& socket = at(requests).socket;
-  if (guard_.on()) {  // the routing id may be another's by now
-    read_monitor(requests);
-    if (!at(requests).peers.stands(peer, at(requests).monitor)) return Fetches::Delivery::gone;
-  }
-  switch (socket.send_frame(std::string_view(peer), true)) {
+Fetches::Delivery NativeFrontend::deliver(PeerId peer, std::string frame) {
+  switch (begin_reply(requests, peer)) {
     case net::SendResult::sent: break;
     case net::SendResult::would_block: return Fetches::Delivery::blocked;
     case net::SendResult::no_route: return Fetches::Delivery::gone;
   }
-  socket.send_frame(std::move(frame), false);
+  at(requests).socket.send_frame(std::move(frame), false);
   return Fetches::Delivery::sent;
 }
 
@@ -227,12 +249,13 @@ void NativeFrontend::publish(std::span<const Stamped>) {
 std::optional<base::Duration> NativeFrontend::serve(bool) {
   const base::TimePoint now = loop_.now();
   std::optional<base::Duration> wake;
+  forget_ended();
   streams_.flush_latest(now, [this](Sending sending) { send(std::move(sending)); });
   if (const auto due = streams_.next_due()) wake = std::max(*due - now, base::Duration{0});
   const Fetches::Sink sink{
-      .send = [this](const std::string& peer,
+      .send = [this](PeerId peer,
                      std::string frame) { return deliver(peer, std::move(frame)); },
-      .refuse = [this](const std::string& peer, std::uint64_t request, wire::Fault fault,
+      .refuse = [this](PeerId peer, std::uint64_t request, wire::Fault fault,
                        std::string_view why) { refuse(peer, request, fault, why); },
       .finished =
           [this](const char* result, base::Duration took) {
@@ -253,6 +276,8 @@ std::size_t NativeFrontend::clients() const {
 }
 
 void NativeFrontend::second() {
+  metrics_.reject("routing_id_in_use",
+                  static_cast<double>(at(requests).peers.cut_unheard(at(requests).monitor, loop_.now())));
   streams_.heartbeat(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
   for (const auto& [subtree, group] : streams_.subtrees()) backend_.need(subtree);
 }

@@ -46,16 +46,17 @@ class NativeFrontend final : public Frontend {
   void report() override;
 
  private:
-  void read_monitor(Role role);
+  void read_monitor(Role role) override;
+  void forget_ended();
   bool begin(std::string_view topic, const net::Message& message);
   void read_requests();
-  void take(const std::string& peer, wire::WriteRequest request);
-  void take(const std::string& peer, wire::native::Fetch fetch);
-  void take(const std::string& peer, const wire::native::Credit& credit);
+  void take(PeerId peer, wire::WriteRequest request);
+  void take(PeerId peer, wire::native::Fetch fetch);
+  void take(PeerId peer, const wire::native::Credit& credit);
   void count_missed(const wire::native::Subscription& subscription, const wire::native::Gap& gap);
-  void refuse(const std::string& peer, std::uint64_t request, wire::Fault fault,
+  void refuse(PeerId peer, std::uint64_t request, wire::Fault fault,
               std::string_view text);
-  Fetches::Delivery deliver(const std::string& peer, std::string frame);
+  Fetches::Delivery deliver(PeerId peer, std::string frame);
   void send(Sending sending);
 
   net::Loop& loop_;
