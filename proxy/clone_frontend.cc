@@ -15,6 +15,8 @@ constexpr int messages_per_turn = 1000;
 // How soon a client whose queue is full is tried again.
 constexpr base::Duration blocked_retry = 2ms;
 constexpr base::Duration gate_poll = 5ms;
+// How long a peer may take to send its first byte.
+constexpr base::Duration silent_peer = 3s;
 constexpr std::size_t max_requests = 10'000;  // snapshots that clients wait for
 constexpr std::size_t max_requests_per_client = 64;
 
@@ -183,10 +185,10 @@ void CloneFrontend::take_request(PeerId peer) {
   if (asked >= max_requests_per_client) return metrics_.reject("too_many_requests");
   ++asked;
   const auto* connection = at(Role::snapshot).monitor.find(message_.source_fd());
-  gate_.on_request({peer, connection == nullptr ? loop_.now() : connection->since,
-                    message_.peer_address(),
-                    std::string(guard_.on() ? message_.sender().name : "")},
-                   std::string(prefix), loop_.now());
+  gate_.on_request(
+      {peer, connection == nullptr ? loop_.now() : connection->since, message_.peer_address(),
+       std::string(guard_.on() ? message_.sender().name : "")},
+      std::string(prefix), loop_.now());
   backend_.need(prefix);
 }
 
@@ -318,6 +320,7 @@ std::set<std::string> CloneFrontend::silent_addresses(base::TimePoint now) const
 }
 
 void CloneFrontend::second() {
+  for (const Role role : roles) at(role).monitor.cut_silent(silent_peer, loop_.now());
   Listener& snapshot = at(Role::snapshot);
   metrics_.reject("routing_id_in_use",
                   static_cast<double>(snapshot.peers.cut_unheard(snapshot.monitor, loop_.now())));

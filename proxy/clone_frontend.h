@@ -70,7 +70,7 @@ class CloneFrontend final : public Frontend {
   std::unique_ptr<Topics> topics_;
   Subscriptions subscriptions_;
   JoinGate gate_;
-  std::deque<JoinGate::Request> released_;  // wait for a mirror or for a free place
+  std::deque<JoinGate::Request> released_;         // wait for a mirror or for a free place
   std::unordered_map<PeerId, std::size_t> asked_;  // snapshots that a client waits for
   std::size_t max_snapshots_;
   Snapshots snapshots_;

@@ -37,8 +37,7 @@ void Fetches::drop(PeerId peer) {
   drop_if(peer, [&](const Session& session) { return session.peer == peer; });
 }
 
-void Fetches::drop_if(PeerId peer,
-                      const std::function<bool(const Session& session)>& matches) {
+void Fetches::drop_if(PeerId peer, const std::function<bool(const Session& session)>& matches) {
   for (Sessions* sessions : {&waiting_, &active_}) {
     for (std::size_t n = std::erase_if(*sessions, matches); n > 0; --n) forget(peer);
   }
@@ -68,8 +67,9 @@ Fetches::Readiness Fetches::readiness(const native::Fetch& fetch) const {
 }
 
 void Fetches::start_waiting(base::TimePoint now, const Sink& sink) {
-  auto busy = static_cast<std::size_t>(std::ranges::count_if(
-      active_, [](const Session& session) { return session.fetch.credit > 0 && session.unsent.empty(); }));
+  auto busy = static_cast<std::size_t>(std::ranges::count_if(active_, [](const Session& session) {
+    return session.fetch.credit > 0 && session.unsent.empty();
+  }));
   for (auto at = waiting_.begin(); at != waiting_.end() && busy < max_active_;) {
     const auto current = at++;
     const Readiness state = readiness(current->fetch);

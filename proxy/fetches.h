@@ -37,8 +37,7 @@ class Fetches {
   enum class Delivery { sent, blocked, gone };
   struct Sink {
     std::function<Delivery(PeerId peer, std::string frame)> send;
-    std::function<void(PeerId peer, std::uint64_t request, wire::Fault fault,
-                       std::string_view why)>
+    std::function<void(PeerId peer, std::uint64_t request, wire::Fault fault, std::string_view why)>
         refuse;
     // "sent", "timeout", "unavailable" or "client_gone".
     std::function<void(const char* result, base::Duration took)> finished;
@@ -46,8 +45,8 @@ class Fetches {
     std::function<void(bool changes)> resynced;
   };
 
-  // At most `max_active` are answered at a time; those that wait for their client, for its credit or
-  // for room in its queue, are not counted.
+  // At most `max_active` are answered at a time; those that wait for their client, for its credit
+  // or for room in its queue, are not counted.
   Fetches(const Partitions& partitions, const Streams& streams, std::size_t max_active)
       : partitions_(partitions), streams_(streams), max_active_(max_active) {}
 

@@ -43,7 +43,8 @@ void GuardedTopics::take(const net::Message& message) {
 void GuardedTopics::cut_off(const net::Message& message, const char* reason) {
   for (const std::size_t frame : {std::size_t{0}, message.size() - 1}) {
     const int fd = message.source_fd(frame);
-    if (listener_.monitor.carries(fd, message.sender(frame).connection)) listener_.monitor.cut(fd, reason);
+    if (listener_.monitor.carries(fd, message.sender(frame).connection))
+      listener_.monitor.cut(fd, reason);
   }
 }
 

@@ -6,8 +6,8 @@ namespace canopy::proxy {
 namespace {
 
 bool covers(const std::vector<std::string>& topics, const std::string& prefix) {
-  return std::ranges::any_of(
-      topics, [&](const std::string& topic) { return prefix.starts_with(topic); });
+  return std::ranges::any_of(topics,
+                             [&](const std::string& topic) { return prefix.starts_with(topic); });
 }
 
 base::Duration between(base::TimePoint one, base::TimePoint other) {
@@ -114,8 +114,8 @@ void JoinGate::end(PeerId connection) {
   }
 }
 
-bool JoinGate::may_go(const Waiting& waiting, base::TimePoint now,
-                      const Surroundings& surroundings, const std::set<Place>& uncovered) const {
+bool JoinGate::may_go(const Waiting& waiting, base::TimePoint now, const Surroundings& surroundings,
+                      const std::set<Place>& uncovered) const {
   const bool fresh = waiting.request.since - waiting.accepted < joining;
   if (!waiting.covered) {
     return now - waiting.request.since >= (surroundings.full && fresh ? hold : grace);

@@ -90,9 +90,9 @@ class JoinGate {
               const std::set<Place>& uncovered) const;
 
   std::map<PeerId, Subscriber> subscribers_;
-  std::map<PeerId, PeerId> pairs_;           // requester, subscriber
+  std::map<PeerId, PeerId> pairs_;          // requester, subscriber
   std::map<Place, base::TimePoint> heard_;  // when somebody subscribed there
-  std::deque<Waiting> waiting_;              // oldest first
+  std::deque<Waiting> waiting_;             // oldest first
 };
 
 }  // namespace canopy::proxy

@@ -253,8 +253,7 @@ std::optional<base::Duration> NativeFrontend::serve(bool) {
   streams_.flush_latest(now, [this](Sending sending) { send(std::move(sending)); });
   if (const auto due = streams_.next_due()) wake = std::max(*due - now, base::Duration{0});
   const Fetches::Sink sink{
-      .send = [this](PeerId peer,
-                     std::string frame) { return deliver(peer, std::move(frame)); },
+      .send = [this](PeerId peer, std::string frame) { return deliver(peer, std::move(frame)); },
       .refuse = [this](PeerId peer, std::uint64_t request, wire::Fault fault,
                        std::string_view why) { refuse(peer, request, fault, why); },
       .finished =
@@ -276,8 +275,8 @@ std::size_t NativeFrontend::clients() const {
 }
 
 void NativeFrontend::second() {
-  metrics_.reject("routing_id_in_use",
-                  static_cast<double>(at(requests).peers.cut_unheard(at(requests).monitor, loop_.now())));
+  metrics_.reject("routing_id_in_use", static_cast<double>(at(requests).peers.cut_unheard(
+                                           at(requests).monitor, loop_.now())));
   streams_.heartbeat(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
   for (const auto& [subtree, group] : streams_.subtrees()) backend_.need(subtree);
 }

@@ -54,8 +54,7 @@ class NativeFrontend final : public Frontend {
   void take(PeerId peer, wire::native::Fetch fetch);
   void take(PeerId peer, const wire::native::Credit& credit);
   void count_missed(const wire::native::Subscription& subscription, const wire::native::Gap& gap);
-  void refuse(PeerId peer, std::uint64_t request, wire::Fault fault,
-              std::string_view text);
+  void refuse(PeerId peer, std::uint64_t request, wire::Fault fault, std::string_view text);
   Fetches::Delivery deliver(PeerId peer, std::string frame);
   void send(Sending sending);
 

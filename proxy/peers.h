@@ -1,9 +1,9 @@
 // The connections of one listener that have sent something: who they are, and under which routing
 // id libzmq answers them. Belongs to the node's loop.
 //
-// Whatever a connection asks for is tied to its number, not to its routing id, for a peer may choose
-// any routing id, and bear one that an earlier connection had. libzmq itself gives a routing id to
-// one connection at a time: a second peer that chose the same is not heard until the first
+// Whatever a connection asks for is tied to its number, not to its routing id, for a peer may
+// choose any routing id, and bear one that an earlier connection had. libzmq itself gives a routing
+// id to one connection at a time: a second peer that chose the same is not heard until the first
 // connection has ended (router_handover is off). The monitor reports that end before libzmq gives
 // the routing id away, since the I/O thread writes the event before the command that ends the pipe.
 #pragma once

@@ -32,11 +32,8 @@ class Snapshots {
   static constexpr base::Duration patience = std::chrono::seconds(30);
 
   struct Sink {
-    std::function<Delivery(PeerId peer, const keyspace::Update& entry,
-                           std::int64_t stamp)>
-        entry;
-    std::function<Delivery(PeerId peer, const std::string& prefix, std::int64_t stamp)>
-        end;
+    std::function<Delivery(PeerId peer, const keyspace::Update& entry, std::int64_t stamp)> entry;
+    std::function<Delivery(PeerId peer, const std::string& prefix, std::int64_t stamp)> end;
     // How it went ("sent", "client_gone", "timeout") and how long it took.
     std::function<void(PeerId peer, const char* result, base::Duration took)> finished;
   };
@@ -71,8 +68,7 @@ class Snapshots {
   };
   enum class Progress { more, blocked, finished };
 
-  Progress advance(Session& session, const Sink& sink, base::TimePoint now,
-                          std::size_t& sent);
+  Progress advance(Session& session, const Sink& sink, base::TimePoint now, std::size_t& sent);
   Progress after(Delivery delivery, Session& session, const Sink& sink, base::TimePoint now);
 
   Progress finish(const char* result, const Session& session, const Sink& sink,

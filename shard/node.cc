@@ -63,7 +63,8 @@ Node::Node(const config::Cluster& cluster, const config::Shard& shard,
                net::listening({.send_hwm = shard.updates_hwm,
                                .max_frame_bytes = base::max_link_frame_bytes,
                                .send_buffer = shard.updates_send_buffer},
-                              cluster.keys())) {
+                              cluster.keys())),
+      updates_monitor_(context_, updates_, "updates") {
   if (cluster.security) guard(cluster.security->server_key.public_key);
   served_.reserve(tenancies.size());
   for (Tenancy& tenancy : tenancies) {
@@ -82,7 +83,10 @@ void Node::guard(const std::string& cluster_key) {
   zap_.emplace(
       context_, loop_,
       [authority](std::string_view public_key) { return authority.name_of(public_key); },
-      [this] { metrics_.registry.refuse_handshakes("unknown_key"); });
+      [this] {
+        metrics_.registry.refuse_handshakes("unknown_key");
+        metrics_.registry.count_closed("handshake");
+      });
 }
 
 base::Status Node::open(const config::Cluster& cluster) {
@@ -97,7 +101,12 @@ base::Status Node::open(const config::Cluster& cluster) {
   http_ = std::move(*http);
 
   loop_.on_readable(requests_, [this] { read_requests(); });
-  loop_.on_readable(requests_monitor_.socket(), [this] { requests_monitor_.drain(loop_.now()); });
+  for (net::Monitor* monitor : {&requests_monitor_, &updates_monitor_}) {
+    loop_.on_readable(monitor->socket(), [this, monitor] {
+      monitor->drain(loop_.now());
+      monitor->take_ended();
+    });
+  }
   loop_.every(tick_period, [this] { tick(); });
   loop_.every(report_period, [this] { report(); });
   loop_.every(vitals_period, [this] { announce_vitals(); });
@@ -219,6 +228,10 @@ void Node::announce_vitals() {
 void Node::read_requests() {
   turn_ = loop_.now();
   for (int i = 0; i < messages_per_turn && requests_.receive(message_); ++i) {
+    if (message_.too_large()) {
+      requests_monitor_.cut(message_, "frame_too_large");
+      continue;
+    }
     auto decoded =
         message_.size() == 2 ? wire::decode_to_shard(message_[1]) : base::Error{"wants one frame"};
     if (!decoded) {
@@ -375,8 +388,12 @@ void Node::tick() {
 }
 
 void Node::report() {
-  if (zap_) {
-    for (const auto& [reason, count] : requests_monitor_.take_failures().by_reason()) {
+  for (net::Monitor* monitor : {&requests_monitor_, &updates_monitor_}) {
+    for (const auto& [reason, count] : monitor->take_closed()) {
+      metrics_.registry.count_closed(reason, count);
+    }
+    if (!zap_) continue;
+    for (const auto& [reason, count] : monitor->take_failures().by_reason()) {
       metrics_.registry.refuse_handshakes(reason, count);
     }
   }

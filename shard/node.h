@@ -94,6 +94,7 @@ class Node {
   net::Socket requests_;
   net::Monitor requests_monitor_;
   net::Socket updates_;
+  net::Monitor updates_monitor_;
   std::unique_ptr<coordination::Coordinator> coordinator_;
   keyspace::PartitionMap map_;
   std::vector<Served> served_;  // by the index of map_

@@ -1,7 +1,9 @@
 #include "core/net/monitor.h"
 
 #include <fcntl.h>
+#include <linux/tcp.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -128,6 +130,17 @@ void Monitor::cut(int fd, const char* reason) {
   found->second.cut = true;
   count_closed(reason, found->second.address);
   shutdown(fd, SHUT_RDWR);
+}
+
+void Monitor::cut_silent(base::Duration patience, base::TimePoint now) {
+  for (auto& [fd, connection] : connections_) {
+    if (connection.sent_bytes || connection.spoke || now - connection.since < patience) continue;
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    const bool known = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
+    connection.sent_bytes = !known || info.tcpi_bytes_received > 0;
+    if (!connection.sent_bytes) cut(fd, "handshake");
+  }
 }
 
 void Monitor::mark_spoken(int fd) {

@@ -1,5 +1,5 @@
-// Watches the listener of one bound socket through libzmq's socket monitor: numbers its connections,
-// counts why they are closed, and is its doorkeeper.
+// Watches the listener of one bound socket through libzmq's socket monitor: numbers its
+// connections, counts why they are closed, and is its doorkeeper.
 //
 // Belongs to the loop of its socket; must be drained (the loop does it), for an unread monitor
 // blocks libzmq's I/O thread.
@@ -34,13 +34,14 @@ class Monitor {
     std::uint64_t number = 0;  // Context::next_connection()
     base::TimePoint since;
     std::string address{};  // the peer's; empty over ipc://, or when it was gone at once
-    bool spoke = false;  // as said with mark_spoken()
+    bool spoke = false;     // as said with mark_spoken()
     // What Context::let_in() said when it was found here: the number that the ZapHandler gives it
     // is above, those of the connections that had its descriptor before are not.
     std::uint64_t let_in_before = 0;
     // An earlier connection had this descriptor, and messages of it may still wait to be read: a
     // message with this descriptor may be of either.
     bool in_doubt = false;
+    bool sent_bytes = false;  // as cut_silent() found
     bool cut = false;
   };
   // Handshakes that failed in libzmq, before anybody's name was asked for.
@@ -82,6 +83,9 @@ class Monitor {
   void cut(int fd, const char* reason);
   // The same for the sender of a message.
   void cut(const Message& message, const char* reason) { cut(message.source_fd(), reason); }
+  // Closes the TCP connections whose peer has not sent a byte `patience` after it came, for a
+  // socket whose own timer for handshakes is longer. Counted as "handshake".
+  void cut_silent(base::Duration patience, base::TimePoint now);
   // How many connections were closed for each reason since the last call: those of cut(), and
   // "handshake".
   std::map<std::string, std::uint64_t> take_closed() { return std::exchange(closed_, {}); }

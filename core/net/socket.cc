@@ -109,7 +109,8 @@ Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
   namespace opt = zmq::sockopt;
   socket_.set(opt::sndhwm, options.send_hwm);
   socket_.set(opt::rcvhwm, options.receive_hwm);
-  socket_.set(opt::maxmsgsize, options.marks_large_frames
+  // Nothing that is sent to a PUB is ever received, and marked.
+  socket_.set(opt::maxmsgsize, options.marks_large_frames && type != SocketType::pub
                                    ? static_cast<std::int64_t>(base::max_received_frame_bytes)
                                    : options.max_frame_bytes);
   socket_.set(opt::linger, static_cast<int>(options.linger.count()));
