@@ -154,13 +154,8 @@ void CloneFrontend::forget_ended() {
 }
 
 void CloneFrontend::read_requests() {
-  Listener& listener = at(Role::snapshot);
   read_monitor(Role::snapshot);
-  for (int i = 0; i < messages_per_turn; ++i) {
-    if (!listener.socket.receive(message_)) {
-      listener.monitor.on_read_empty();
-      break;
-    }
+  for (int i = 0; i < messages_per_turn && receive(Role::snapshot, message_); ++i) {
     if (!acceptable(Role::snapshot, message_)) continue;
     const PeerId peer = requester(Role::snapshot, message_);
     if (peer != 0) take_request(peer);
@@ -284,6 +279,7 @@ void CloneFrontend::open_snapshots(base::TimePoint now) {
 std::optional<base::Duration> CloneFrontend::serve(bool full) {
   const base::TimePoint now = loop_.now();
   forget_ended();
+  settle(Role::snapshot);
   if (!gate_.empty()) {
     for (auto& request :
          gate_.take_released(now, {.silent = silent_addresses(now), .full = full})) {

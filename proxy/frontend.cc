@@ -55,6 +55,20 @@ bool Frontend::acceptable(Role role, const net::Message& message) {
   return false;
 }
 
+bool Frontend::receive(Role role, net::Message& message) {
+  Listener& listener = at(role);
+  if (listener.socket.receive(message)) return true;
+  listener.peers.on_read_empty(listener.monitor);
+  return false;
+}
+
+void Frontend::settle(Role role) {
+  Listener& listener = at(role);
+  if (listener.monitor.expects_read_empty() && !listener.socket.readable()) {
+    listener.peers.on_read_empty(listener.monitor);
+  }
+}
+
 PeerId Frontend::requester(Role role, const net::Message& message) {
   Listener& listener = at(role);
   const Peers::Peer* const peer =

@@ -79,8 +79,12 @@ class Frontend {
   virtual void read_monitor(Role role) = 0;
   // False for a message that is larger than a client may send; its connection is closed.
   bool acceptable(Role role, const net::Message& message);
+  // Reads the next message; false when none waits.
+  bool receive(Role role, net::Message& message);
   // The connection that a request came over; 0 when it has ended.
   PeerId requester(Role role, const net::Message& message);
+  // To be called once a turn: finds out when the last messages of connections that ended are read.
+  void settle(Role role);
   // Sends the routing id of a connection, to a ROUTER; when it is sent the frames of the reply must
   // follow, and reach this connection or nobody.
   net::SendResult begin_reply(Role role, PeerId peer);

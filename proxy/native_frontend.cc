@@ -125,13 +125,8 @@ bool NativeFrontend::begin(std::string_view topic, const net::Message& message) 
 }
 
 void NativeFrontend::read_requests() {
-  net::Socket& socket = at(requests).socket;
   read_monitor(requests);
-  for (int i = 0; i < messages_per_turn; ++i) {
-    if (!socket.receive(message_)) {
-      at(requests).monitor.on_read_empty();
-      break;
-    }
+  for (int i = 0; i < messages_per_turn && receive(requests, message_); ++i) {
     if (!acceptable(requests, message_)) continue;
     const PeerId peer = requester(requests, message_);
     if (message_.size() != 2) {
@@ -250,6 +245,7 @@ std::optional<base::Duration> NativeFrontend::serve(bool) {
   const base::TimePoint now = loop_.now();
   std::optional<base::Duration> wake;
   forget_ended();
+  settle(requests);
   streams_.flush_latest(now, [this](Sending sending) { send(std::move(sending)); });
   if (const auto due = streams_.next_due()) wake = std::max(*due - now, base::Duration{0});
   const Fetches::Sink sink{

@@ -37,14 +37,27 @@ const Peers::Peer* Peers::meet_requester(const net::Message& message, net::Monit
   if (fd < 0) return guarded_ ? nullptr : meet_old(routing_id);
   Peer* const peer = meet(message, monitor);
   if (peer == nullptr) return nullptr;
-  // Without the ZapHandler's number, a request under a routing id that two connections may have
-  // chosen, over a descriptor that both have had, is nobody's.
-  if (!guarded_ && is_chosen(routing_id) && monitor.find(fd)->in_doubt) {
+  if (!guarded_ && in_doubt(routing_id, *monitor.find(fd))) {
     monitor.cut(fd, "routing_id_in_doubt");
     return nullptr;
   }
   bear(*peer, routing_id);
   return peer;
+}
+
+// Without the ZapHandler's number, a request under a routing id that two connections may have
+// chosen, over a descriptor that both have had, is nobody's.
+bool Peers::in_doubt(std::string_view routing_id,
+                     const net::Monitor::Connection& connection) const {
+  if (connection.after == 0 || !is_chosen(routing_id)) return false;
+  const auto former = former_.find(connection.after);
+  return former == former_.end() || former->second == routing_id;
+}
+
+void Peers::on_read_empty(net::Monitor& monitor) {
+  if (!monitor.expects_read_empty()) return;
+  monitor.on_read_empty();
+  former_.clear();
 }
 
 const Peers::Peer* Peers::meet_old(std::string_view routing_id) {
@@ -71,6 +84,7 @@ void Peers::bear(Peer& peer, std::string_view routing_id) {
   peer.routing_id = routing_id;
   peer.chose_routing_id = is_chosen(routing_id);
   if (peer.chose_routing_id) ++choosers_;
+  chosen_ |= peer.chose_routing_id;
   by_routing_id_[peer.routing_id] = &peer;
 }
 
@@ -87,6 +101,7 @@ void Peers::forget(std::span<const PeerId> ended, const std::function<void(const
     if (!peer.routing_id.empty()) {
       by_routing_id_.erase(peer.routing_id);
       ended_.push_back(id);
+      former_[id] = peer.routing_id;
     }
     if (peer.chose_routing_id) --choosers_;
     if (gone) gone(peer);
@@ -104,12 +119,16 @@ void Peers::cut(const std::vector<std::string>& names, net::Monitor& monitor) co
   }
 }
 
-std::size_t Peers::cut_unheard(net::Monitor& monitor, base::TimePoint now) const {
-  if (choosers_ == 0 || !old_peers_.empty()) return 0;
+// libzmq never reads from a connection again whose routing id was in use when it came. So they are
+// closed also when the one that had it has ended, for they may have it next time.
+std::size_t Peers::cut_unheard(net::Monitor& monitor, base::TimePoint now) {
+  if (choosers_ > 0 || std::exchange(chosen_, false)) last_chooser_ = now;
+  if (!old_peers_.empty()) return 0;  // whose messages do not tell their connections either
   std::vector<int> silent;
   for (const auto& [fd, connection] : monitor.connections()) {
-    if (!connection.cut && now - connection.since >= unheard && !by_id_.contains(connection.number))
-      silent.push_back(fd);
+    const bool may_be = connection.since <= last_chooser_ + std::chrono::seconds(1) &&
+                        now - connection.since >= unheard;
+    if (may_be && !connection.cut && !by_id_.contains(connection.number)) silent.push_back(fd);
   }
   for (const int fd : silent) monitor.cut(fd, "routing_id_in_use");
   return silent.size();

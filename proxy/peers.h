@@ -55,6 +55,8 @@ class Peers {
                              const std::function<void()>& look);
   // Null when the connection has ended.
   const Peer* find(PeerId id) const;
+  // No message waits at the socket, and the monitor has not been drained since that was found.
+  void on_read_empty(net::Monitor& monitor);
 
   // Forgets connections that have ended, each after a last call.
   void forget(std::span<const PeerId> ended, const std::function<void(const Peer&)>& gone = {});
@@ -65,7 +67,8 @@ class Peers {
   // Closes connections that libzmq does not let be heard because their routing id is in use. They
   // cannot be told from those that merely have nothing to say, so this is done only where some peer
   // chose a routing id. Returns how many were closed.
-  std::size_t cut_unheard(net::Monitor& monitor, base::TimePoint now) const;
+  // Called each second.
+  std::size_t cut_unheard(net::Monitor& monitor, base::TimePoint now);
 
  private:
   struct Hash {
@@ -77,6 +80,7 @@ class Peers {
 
   const Peer* meet_old(std::string_view routing_id);
   void bear(Peer& peer, std::string_view routing_id);
+  bool in_doubt(std::string_view routing_id, const net::Monitor::Connection& connection) const;
 
   bool guarded_;
   net::Context& context_;
@@ -84,7 +88,10 @@ class Peers {
   std::unordered_map<std::string, Peer*, Hash, std::equal_to<>> by_routing_id_;
   std::deque<PeerId> old_peers_;  // oldest first
   std::vector<PeerId> ended_;
-  std::size_t choosers_ = 0;  // peers that chose their routing id
+  std::unordered_map<PeerId, std::string> former_;  // routing ids, of those that have just ended
+  std::size_t choosers_ = 0;                        // peers that chose their routing id
+  bool chosen_ = false;                             // by some peer, since cut_unheard()
+  base::TimePoint last_chooser_{};                  // when there was one
 };
 
 }  // namespace canopy::proxy

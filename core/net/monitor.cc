@@ -69,11 +69,12 @@ bool Monitor::drain(base::TimePoint now) {
 }
 
 void Monitor::accept(int fd, base::TimePoint now) {
+  const auto before = ended_descriptors_.find(fd);
   connections_[fd] = {.number = context_.next_connection(),
                       .since = now,
                       .address = address_of(fd),
                       .let_in_before = context_.let_in(),
-                      .in_doubt = ended_descriptors_.contains(fd)};
+                      .after = before == ended_descriptors_.end() ? 0 : before->second};
   if (door_ == Door::armed) door_ = Door::shut;  // one-shot
   came_in_ = true;
 }
@@ -82,14 +83,14 @@ void Monitor::end(int fd) {
   const auto found = connections_.find(fd);
   if (found == connections_.end()) return;
   ended_.push_back(found->second.number);
-  ended_descriptors_.insert(fd);
+  ended_descriptors_[fd] = found->second.number;
   connections_.erase(found);
 }
 
 void Monitor::on_read_empty() {
-  for (const int fd : ended_descriptors_) {
+  for (const auto& [fd, number] : ended_descriptors_) {
     if (const auto found = connections_.find(fd); found != connections_.end()) {
-      found->second.in_doubt = false;
+      found->second.after = 0;
     }
   }
   ended_descriptors_.clear();

@@ -16,7 +16,6 @@
 #include <array>
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,9 +37,9 @@ class Monitor {
     // What Context::let_in() said when it was found here: the number that the ZapHandler gives it
     // is above, those of the connections that had its descriptor before are not.
     std::uint64_t let_in_before = 0;
-    // An earlier connection had this descriptor, and messages of it may still wait to be read: a
-    // message with this descriptor may be of either.
-    bool in_doubt = false;
+    // The number of an earlier connection that had this descriptor, and whose messages may still
+    // wait to be read: a message with this descriptor may be of either. 0: none.
+    std::uint64_t after = 0;
     bool sent_bytes = false;  // as cut_silent() found
     bool cut = false;
   };
@@ -70,8 +69,10 @@ class Monitor {
   const Connection* find(int fd) const;
   // The numbers of the connections that ended since the last call.
   std::vector<std::uint64_t> take_ended() { return std::exchange(ended_, {}); }
-  // The caller has read the socket until no message waited, and has not called drain() since.
+  // The caller has found that no message waits at the socket, and has not called drain() since.
   void on_read_empty();
+  // Whether a connection has ended since on_read_empty().
+  bool expects_read_empty() const { return !ended_descriptors_.empty(); }
   void mark_spoken(int fd);
   // Whether the connection of this number and descriptor stood when drain() was last called. If the
   // ZapHandler drains before it gives a number, and the caller since the message came, then libzmq
@@ -120,7 +121,7 @@ class Monitor {
   Message message_;
   std::map<int, Connection> connections_;
   std::vector<std::uint64_t> ended_;
-  std::set<int> ended_descriptors_;  // since on_read_empty()
+  std::map<int, std::uint64_t> ended_descriptors_;  // and numbers, since on_read_empty()
   Failures failures_;
   std::map<std::string, std::uint64_t> closed_;
   base::log::RateLimited log_;

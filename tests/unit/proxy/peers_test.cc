@@ -70,7 +70,7 @@ TEST_F(PeersTest, TheNextConnectionWithARoutingIdIsAnother) {
   EXPECT_NE(first, 0u);
   one.reset();
   wait_for_end();
-  monitor_.on_read_empty();
+  peers_.on_read_empty(monitor_);
   auto next_one = connect("chosen");
   next_one->send({"2"});
   const PeerId second = next();
