@@ -63,7 +63,10 @@ def everything(socket, duration):
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_snapshot_that_waits_ends_with_its_connection(site, dialect):
-    endpoint = site.cluster.triple("p1", dialect)[0]
+    endpoint, updates, _ = site.cluster.triple("p1", dialect)
+    # As many updates connections as snapshot connections, none of which subscribes to it.
+    subscribers = [make_socket(site.ops, zmq.SUB, updates, subscribe=b"/open/") for _ in range(4)]
+    time.sleep(0.1)
     asker = make_socket(site.ops, zmq.DEALER, endpoint, routing_id=b"id-" + dialect.encode())
     asker.send_multipart([b"ICANHAZ?", b"/secret/"])
     time.sleep(0.15)  # it is read, and waits for a subscription
@@ -73,7 +76,8 @@ def test_a_snapshot_that_waits_ends_with_its_connection(site, dialect):
         other.send_multipart([b"WHAT?"])
         frames = everything(other, 0.25)
         assert not frames, f"{len(frames)} messages, the first {frames[0]!r:.100}"
-    other.close()
+    for each in (other, *subscribers):
+        each.close()
 
 
 def test_a_snapshot_that_is_being_sent_ends_with_its_connection(site):
@@ -165,12 +169,12 @@ def test_each_of_several_requests_is_answered(site, dialect):
 
 def test_clients_that_sleep_over_their_snapshots_block_nobody(site):
     writer = native.Writer(site.ops, site.cluster.native("p1"))
-    for i in range(60):
-        writer.put(b"/heavy/%d" % i, b"h" * 500_000)
+    for i in range(0, 4000, 100):
+        writer.write(*(write(b"/heavy/%d" % (i + j), b"h" * 5000) for j in range(100)))
     writer.close()
     triple = site.cluster.triple("p1", "kvsimple")
     asleep = []
-    for _ in range(6):  # and four may be sent at once
+    for _ in range(6):  # four may be sent at once
         each = make_socket(site.ops, zmq.DEALER, rcvhwm=1, rcvbuf=4096)
         each.connect(triple[0])
         each.send_multipart([b"ICANHAZ?", b"/heavy/"])

@@ -29,11 +29,13 @@ class PeersTest : public testing::Test {
     const auto* peer = peers_.meet_requester(message_, monitor_, [this] { look(); });
     return peer == nullptr ? 0 : peer->id;
   }
-  void wait_for_end() {
-    for (int i = 0; i < 1000 && !monitor_.connections().empty(); ++i) {
+  // Until there are so many connections.
+  void wait_for(std::size_t count) {
+    for (int i = 0; i < 1000 && monitor_.connections().size() != count; ++i) {
       std::this_thread::sleep_for(5ms);
       monitor_.drain(clock_.now());
     }
+    EXPECT_EQ(monitor_.connections().size(), count);
   }
 
   base::SystemClock clock_;
@@ -57,7 +59,7 @@ TEST_F(PeersTest, AConnectionIsKnownUntilItEnds) {
   EXPECT_NE(peers_.find(first), nullptr);
   one.reset();
   other.reset();
-  wait_for_end();
+  wait_for(0);
   look();
   EXPECT_EQ(peers_.find(first), nullptr);
   EXPECT_EQ(peers_.take_ended().size(), 2u);
@@ -69,7 +71,7 @@ TEST_F(PeersTest, TheNextConnectionWithARoutingIdIsAnother) {
   const PeerId first = next();
   EXPECT_NE(first, 0u);
   one.reset();
-  wait_for_end();
+  wait_for(0);
   peers_.on_read_empty(monitor_);
   auto next_one = connect("chosen");
   next_one->send({"2"});
@@ -89,12 +91,9 @@ TEST_F(PeersTest, AMessageOfOneOfTwoIsNobodys) {
   one->send({"3"});
   std::this_thread::sleep_for(100ms);
   one.reset();
-  wait_for_end();
+  wait_for(0);
   auto next_one = connect("chosen");
-  for (int i = 0; i < 1000 && monitor_.connections().empty(); ++i) {
-    std::this_thread::sleep_for(5ms);
-    monitor_.drain(clock_.now());
-  }
+  wait_for(1);
   ASSERT_EQ(monitor_.connections().count(fd), 1u) << "the kernel gave another";
   EXPECT_EQ(next(), 0u);
   EXPECT_EQ(monitor_.take_closed()["routing_id_in_doubt"], 1u);
@@ -105,23 +104,19 @@ TEST_F(PeersTest, AConnectionWhoseRoutingIdIsInUseIsClosedAndCounted) {
   one->send({"1"});
   ASSERT_NE(next(), 0u);
   auto silent = connect("");
-  for (int i = 0; i < 1000 && monitor_.connections().size() < 2; ++i) {
-    std::this_thread::sleep_for(5ms);
-    look();
-  }
+  wait_for(2);
   EXPECT_EQ(peers_.cut_unheard(monitor_, clock_.now() + Peers::unheard), 0u)
       << "nobody chose a routing id";
   silent.reset();
+  wait_for(1);
+  peers_.on_read_empty(monitor_);
   auto chooser = connect("chosen");
   chooser->send({"1"});
   const PeerId first = next();
   ASSERT_NE(first, 0u);
   auto unheard = connect("chosen");
   unheard->send({"2"});
-  for (int i = 0; i < 1000 && monitor_.connections().size() != 3; ++i) {
-    std::this_thread::sleep_for(5ms);
-    look();
-  }
+  wait_for(3);
   EXPECT_EQ(peers_.cut_unheard(monitor_, clock_.now()), 0u);
   EXPECT_EQ(peers_.cut_unheard(monitor_, clock_.now() + Peers::unheard), 1u);
   EXPECT_EQ(monitor_.take_closed()["routing_id_in_use"], 1u);
