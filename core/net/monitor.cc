@@ -33,7 +33,9 @@ std::string address_of(int fd) {
 
 Monitor::Monitor(Context& context, Socket& socket, const std::string& name)
     : context_(context), name_(name), pair_(context, SocketType::pair, {.receive_hwm = 0}) {
-  const std::string endpoint = "inproc://monitor/" + name;
+  // libzmq frees the name of a closed socket's monitor some time later.
+  const std::string endpoint =
+      "inproc://monitor/" + name + "/" + std::to_string(context.next_connection());
   const int rc = zmq_socket_monitor(
       socket.ref().handle(), endpoint.c_str(),
       ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED |

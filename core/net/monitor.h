@@ -54,7 +54,7 @@ class Monitor {
     }
   };
 
-  // Before the socket is bound, and gone before the socket is. `name` is unique within the process.
+  // Before the socket is bound, and gone before the socket is. `name` is for the log.
   Monitor(Context& context, Socket& socket, const std::string& name);
 
   Socket& socket() { return pair_; }
