@@ -76,7 +76,10 @@ void Node::guard(const config::Security& security) {
   zap_.emplace(
       context_, loop_,
       [this](std::string_view public_key) { return authority_->name_of(public_key); },
-      [this] { metrics_.registry.refuse_handshakes("unknown_key"); });
+      [this] {
+        metrics_.registry.refuse_handshakes("unknown_key");
+        metrics_.registry.count_closed("handshake");
+      });
 }
 
 Node::~Node() { loop_.cancel(timer_); }
@@ -153,8 +156,13 @@ void Node::on_change(const cluster::Change& change) {
 
 void Node::tick() {
   http_->beat();
-  for (const auto& [reason, count] : directory_->take_failed_handshakes().by_reason()) {
-    metrics_.registry.refuse_handshakes(reason, count);
+  for (const auto& [reason, count] : directory_->take_closed()) {
+    metrics_.registry.count_closed(reason, count);
+  }
+  if (authority_) {
+    for (const auto& [reason, count] : directory_->take_failed_handshakes().by_reason()) {
+      metrics_.registry.refuse_handshakes(reason, count);
+    }
   }
   metrics_.sessions.Set(static_cast<double>(directory_->directory().session_count()));
   forget_lost();

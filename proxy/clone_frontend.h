@@ -4,8 +4,10 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
+#include <unordered_map>
 
 #include "core/base/log.h"
 #include "core/config/cluster.h"
@@ -49,16 +51,18 @@ class CloneFrontend final : public Frontend {
   void report() override;
 
  private:
-  void read_monitor(Role role);
+  void read_monitor(Role role) override;
   bool begin(std::string_view topic, const net::Message& message);
   bool is_heartbeat(std::string_view topic) const;
-  void forget(const std::string& peer);
+  void forget_ended();
+  void take_request(PeerId peer);
   void read_requests();
   void read_writes();
-  bool subscriptions_pending(base::TimePoint now) const;
+  std::set<std::string> silent_addresses(base::TimePoint now) const;
+  void open_snapshots(base::TimePoint now);
   void send(std::span<const std::string_view> frames);
-  Delivery deliver(const std::string& peer, std::span<const std::string_view> frames);
-  void finished(const char* result, base::Duration took);
+  Delivery deliver(PeerId peer, std::span<const std::string_view> frames);
+  void finished(PeerId peer, const char* result, base::Duration took);
 
   wire::clone::Dialect dialect_;
   net::Loop& loop_;
@@ -70,7 +74,8 @@ class CloneFrontend final : public Frontend {
   Subscriptions subscriptions_;
   MirrorLease everything_;  // once there are subscriptions that are not counted
   JoinGate gate_;
-  std::deque<JoinGate::Request> released_;  // wait for a mirror or for a free place
+  std::deque<JoinGate::Request> released_;         // wait for a mirror or for a free place
+  std::unordered_map<PeerId, std::size_t> asked_;  // snapshots that a client waits for
   std::size_t max_snapshots_;
   Snapshots snapshots_;
   metrics::Counter& writes_received_;

@@ -32,7 +32,7 @@ std::size_t bytes_of(const native::Fetch& fetch) {
 
 }  // namespace
 
-wire::Fault Fetches::open(const std::string& peer, native::Fetch fetch, base::TimePoint now,
+wire::Fault Fetches::open(PeerId peer, native::Fetch fetch, base::TimePoint now,
                           MirrorLease lease) {
   if (const auto mine = by_client_.find(peer); mine != by_client_.end()) {
     if (!fetch.topic.empty()) {
@@ -73,7 +73,7 @@ void Fetches::keep_relevant(native::Fetch& fetch) const {
   fetch.known.shrink_to_fit();
 }
 
-void Fetches::drop(const std::string& peer) {
+void Fetches::drop(PeerId peer) {
   for (auto mine = by_client_.find(peer); mine != by_client_.end(); mine = by_client_.find(peer)) {
     end(mine->second.back());
   }
@@ -91,7 +91,7 @@ void Fetches::move(Sessions::iterator session, Sessions& to) {
   session->in = &to;
 }
 
-void Fetches::credit(const std::string& peer, const native::Credit& credit) {
+void Fetches::credit(PeerId peer, const native::Credit& credit) {
   const auto client = by_client_.find(peer);
   if (client == by_client_.end()) return;
   for (const auto session : client->second) {
@@ -116,8 +116,10 @@ Fetches::Readiness Fetches::readiness(const native::Fetch& fetch,
 // Each is looked at in its turn: one that cannot be answered yet goes behind the others.
 void Fetches::start_waiting(base::TimePoint now, const Sink& sink) {
   std::size_t asked = 0;
+  auto busy = static_cast<std::size_t>(
+      std::ranges::count_if(active_, [](const auto& session) { return session.unsent.empty(); }));
   for (std::size_t left = waiting_.size();
-       left > 0 && active_.size() < max_active_ && asked < partitions_per_turn; --left) {
+       left > 0 && busy < max_active_ && asked < partitions_per_turn; --left) {
     const auto current = waiting_.begin();
     const std::vector<std::size_t> partitions = partitions_.covering(current->fetch.subtree);
     asked += 1 + partitions.size();
@@ -130,6 +132,7 @@ void Fetches::start_waiting(base::TimePoint now, const Sink& sink) {
     } else if (state == Readiness::ready ||
                (state == Readiness::behind && now - current->began > catch_up)) {
       if (begin(*current, partitions, now, sink)) {
+        if (current->fetch.credit > 0) ++busy;
         move(current, current->fetch.credit > 0 ? active_ : parked_);
       } else {
         end(current);
@@ -255,7 +258,8 @@ bool Fetches::fill(Session& session, std::size_t& budget) {
   };
   for (;;) {
     const bool deletions = !part.deletions.done();
-    if (part.voids || (!deletions && (part.cursor.done() || !native::covers(subtree, (*part.cursor)->key)))) {
+    if (part.voids ||
+        (!deletions && (part.cursor.done() || !native::covers(subtree, (*part.cursor)->key)))) {
       session.unsent = encode_filled(session, true);
       return true;
     }

@@ -22,6 +22,7 @@
 #include "proxy/byte_budget.h"
 #include "proxy/mirror_lease.h"
 #include "proxy/partitions.h"
+#include "proxy/peers.h"
 #include "proxy/streams.h"
 
 namespace canopy::proxy {
@@ -50,9 +51,8 @@ class Fetches {
 
   enum class Delivery { sent, blocked, gone };
   struct Sink {
-    std::function<Delivery(const std::string& peer, std::string frame)> send;
-    std::function<void(const std::string& peer, std::uint64_t request, wire::Fault fault,
-                       std::string_view why)>
+    std::function<Delivery(PeerId peer, std::string frame)> send;
+    std::function<void(PeerId peer, std::uint64_t request, wire::Fault fault, std::string_view why)>
         refuse;
     // "sent", "timeout", "unavailable" or "client_gone".
     std::function<void(const char* result, base::Duration took)> finished;
@@ -60,17 +60,17 @@ class Fetches {
     std::function<void(bool changes)> resynced;
   };
 
-  // At most `max_active` are answered at a time; those that wait for their client's credit (parked)
-  // are not counted.
+  // At most `max_active` are answered at a time; those that wait for their client, for its credit
+  // (parked) or for room in its queue, are not counted.
   Fetches(const Partitions& partitions, const Streams& streams, std::size_t max_active)
       : partitions_(partitions), streams_(streams), max_active_(max_active) {}
 
   // Replaces an earlier fetch of the same client for the same stream.
-  wire::Fault open(const std::string& peer, wire::native::Fetch fetch, base::TimePoint now,
+  wire::Fault open(PeerId peer, wire::native::Fetch fetch, base::TimePoint now,
                    MirrorLease lease = {});
-  void credit(const std::string& peer, const wire::native::Credit& credit);
+  void credit(PeerId peer, const wire::native::Credit& credit);
   // Forgets what this client has asked for.
-  void drop(const std::string& peer);
+  void drop(PeerId peer);
 
   // Sends what can be sent. True when more could be at once.
   bool serve(base::TimePoint now, const Sink& sink);
@@ -103,7 +103,7 @@ class Fetches {
   struct Session;
   using Sessions = std::list<Session>;
   struct Session {
-    std::string peer{};
+    PeerId peer = 0;
     wire::native::Fetch fetch{};
     base::TimePoint began{};
     base::TimePoint moved{};
@@ -114,7 +114,7 @@ class Fetches {
     std::uint32_t next_chunk = 0;
     Filling filling{};
     std::string unsent{};  // a chunk that the client had no room for
-    ByteBudget<std::string>::Share share{};
+    ByteBudget<PeerId>::Share share{};
     bool resumes = false;  // its client said that it knows something
   };
   enum class Progress { sent, turn_over, stuck, finished };
@@ -138,11 +138,11 @@ class Fetches {
   const Partitions& partitions_;
   const Streams& streams_;
   std::size_t max_active_;
-  ByteBudget<std::string> budget_{max_bytes, max_bytes_per_client};
+  ByteBudget<PeerId> budget_{max_bytes, max_bytes_per_client};
   Sessions waiting_;
   Sessions active_;  // the front is served next
   Sessions parked_;  // for the longest time first
-  std::unordered_map<std::string, std::vector<Sessions::iterator>> by_client_;
+  std::unordered_map<PeerId, std::vector<Sessions::iterator>> by_client_;
   std::uint64_t looked_at_ = 0;
 };
 

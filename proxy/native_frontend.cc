@@ -1,6 +1,7 @@
 #include "proxy/native_frontend.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "core/keyspace/key.h"
@@ -19,8 +20,8 @@ constexpr base::Duration retry = 2ms;
 constexpr base::Duration heartbeat_pause = 10ms;
 // Of replies that wait. A reply takes some 100 bytes with what keeping it costs, so that is room
 // for those to all that a client may have under way with some forty partitions.
-constexpr net::Outbox::Limits reply_limits{.peer_bytes = std::size_t{4} << 20,
-                                           .total_bytes = std::size_t{64} << 20};
+constexpr net::OutboxLimits reply_limits{.peer_bytes = std::size_t{4} << 20,
+                                         .total_bytes = std::size_t{64} << 20};
 // Roles of the native sockets, as the doors know them.
 constexpr Role requests = Role::snapshot;
 constexpr Role streams = Role::updates;
@@ -32,6 +33,18 @@ net::SocketOptions stream_options(const config::Proxy& proxy, bool guarded) {
   options.xpub_verbose = true;  // each client's coming and going is seen, not the first and last
   options.xpub_manual = guarded;
   return options;
+}
+
+// A connection as the shard hands it back with its answer; empty: nobody.
+std::string reply_to(PeerId peer) {
+  if (peer == 0) return {};
+  return std::string(reinterpret_cast<const char*>(&peer), sizeof peer);
+}
+
+PeerId peer_of(std::string_view reply_to) {
+  PeerId peer = 0;
+  if (reply_to.size() == sizeof peer) std::memcpy(&peer, reply_to.data(), sizeof peer);
+  return peer;
 }
 
 // Larger than anything before it in an earlier life of this proxy.
@@ -52,7 +65,7 @@ NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Prox
       streams_(upstream, first_incarnation(loop.now())),
       fetches_(upstream, streams_, proxy.max_snapshots),
       replies_(reply_limits,
-               [this](const std::string& peer, std::string_view frame) {
+               [this](PeerId peer, std::string_view frame) {
                  switch (deliver(peer, std::string(frame))) {
                    case Fetches::Delivery::sent: return net::SendResult::sent;
                    case Fetches::Delivery::blocked: return net::SendResult::would_block;
@@ -93,12 +106,22 @@ NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Prox
 
 void NativeFrontend::read_monitor(Role role) {
   if (!count_connections(role, loop_.now())) return;
+  const auto ended = at(role).monitor.take_ended();
   if (role == streams) {
-    topics_->forget_gone();
+    topics_->forget(ended);
   } else {
-    at(role).peers.forget_gone(at(role).monitor, [](const auto&) {});
+    at(role).peers.forget(ended);
   }
   backend_.connections_changed();
+}
+
+// Whatever a connection asked for ends with it. Not done by read_monitor(), which is called while
+// fetches are served.
+void NativeFrontend::forget_ended() {
+  for (const PeerId peer : at(requests).peers.take_ended()) {
+    fetches_.drop(peer);
+    replies_.drop(peer);
+  }
 }
 
 void NativeFrontend::look() {
@@ -122,14 +145,10 @@ bool NativeFrontend::begin(std::string_view topic, const net::Message& message) 
 }
 
 void NativeFrontend::read_requests() {
-  net::Socket& socket = at(requests).socket;
-  if (guard_.on()) read_monitor(requests);
-  for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
-    const std::string peer(message_[0]);
-    if (guard_.on() && at(requests).peers.takes_over(peer, message_, at(requests).monitor)) {
-      fetches_.drop(peer);
-      replies_.drop(peer);
-    }
+  read_monitor(requests);
+  for (int i = 0; i < messages_per_turn && receive(requests, message_); ++i) {
+    if (!acceptable(requests, message_)) continue;
+    const PeerId peer = requester(requests, message_);
     if (message_.size() != 2) {
       refuse(peer, 0, wire::Fault::malformed, "a request is one frame");
       continue;
@@ -142,9 +161,10 @@ void NativeFrontend::read_requests() {
     std::visit([&](auto& body) { take(peer, std::move(body)); },
                std::get<native::ToProxy>(request));
   }
+  forget_ended();
 }
 
-void NativeFrontend::take(const std::string& peer, wire::WriteRequest request) {
+void NativeFrontend::take(PeerId peer, wire::WriteRequest request) {
   const std::uint64_t number = request.number;
   writes_received_.Increment(static_cast<double>(request.writes.size()));
   if (draining_) return refuse(peer, number, wire::Fault::draining, "this proxy is going away");
@@ -153,12 +173,14 @@ void NativeFrontend::take(const std::string& peer, wire::WriteRequest request) {
       return refuse(peer, number, wire::Fault::forbidden, "this key is not granted that");
     }
   }
-  const wire::Fault fault = backend_.write({.reply_to = peer, .request = std::move(request)});
+  const wire::Fault fault =
+      backend_.write({.reply_to = reply_to(peer), .request = std::move(request)});
   if (fault != wire::Fault::none) refuse(peer, number, fault, wire::name(fault));
 }
 
-void NativeFrontend::take(const std::string& peer, native::Fetch fetch) {
+void NativeFrontend::take(PeerId peer, native::Fetch fetch) {
   const std::uint64_t number = fetch.request;
+  if (peer == 0) return;
   if (draining_) return refuse(peer, number, wire::Fault::draining, "this proxy is going away");
   if (!guard_.may_read(message_, fetch.subtree, "native fetch")) {
     return refuse(peer, number, wire::Fault::forbidden, "this key is not granted that");
@@ -178,7 +200,7 @@ void NativeFrontend::take(const std::string& peer, native::Fetch fetch) {
   if (fault != wire::Fault::none) refuse(peer, number, fault, wire::name(fault));
 }
 
-void NativeFrontend::take(const std::string& peer, const native::Credit& credit) {
+void NativeFrontend::take(PeerId peer, const native::Credit& credit) {
   fetches_.credit(peer, credit);
 }
 
@@ -200,16 +222,16 @@ void NativeFrontend::answer(const wire::Answer& answer) {
                                            .fault = answer.fault,
                                            .text = answer.text,
                                            .revision = answer.revision});
-  reply(answer.reply_to, frame);
+  reply(peer_of(answer.reply_to), frame);
 }
 
 // At once, or when the client's queue has room. What a client that is gone does not get it asks for
 // again, and is answered alike.
-void NativeFrontend::reply(const std::string& peer, std::string frame) {
+void NativeFrontend::reply(PeerId peer, std::string frame) {
   if (replies_.post(peer, std::move(frame)) > 0) lost_answers_.Increment();
 }
 
-void NativeFrontend::refuse(const std::string& peer, std::uint64_t request, wire::Fault fault,
+void NativeFrontend::refuse(PeerId peer, std::uint64_t request, wire::Fault fault,
                             std::string_view text) {
   if (fault != wire::Fault::forbidden) {  // which the guard has counted
     metrics_.reject(wire::name(fault));
@@ -219,18 +241,13 @@ void NativeFrontend::refuse(const std::string& peer, std::uint64_t request, wire
                   native::Refusal{.request = request, .fault = fault, .text = std::string(text)}));
 }
 
-Fetches::Delivery NativeFrontend::deliver(const std::string& peer, std::string frame) {
-  net::Socket& socket = at(requests).socket;
-  if (guard_.on()) {  // the routing id may be another's by now
-    read_monitor(requests);
-    if (!at(requests).peers.stands(peer, at(requests).monitor)) return Fetches::Delivery::gone;
-  }
-  switch (socket.send_frame(std::string_view(peer), true)) {
+Fetches::Delivery NativeFrontend::deliver(PeerId peer, std::string frame) {
+  switch (begin_reply(requests, peer)) {
     case net::SendResult::sent: break;
     case net::SendResult::would_block: return Fetches::Delivery::blocked;
     case net::SendResult::no_route: return Fetches::Delivery::gone;
   }
-  socket.send_frame(std::move(frame), false);
+  at(requests).socket.send_frame(std::move(frame), false);
   return Fetches::Delivery::sent;
 }
 
@@ -254,6 +271,8 @@ void NativeFrontend::publish(std::span<const Stamped>) { streams_.flush(loop_.no
 std::optional<base::Duration> NativeFrontend::serve(bool) {
   const base::TimePoint now = loop_.now();
   std::optional<base::Duration> wake;
+  forget_ended();
+  settle(requests);
   const auto wake_in = [&wake](base::Duration delay) {
     wake = std::min(wake.value_or(delay), delay);
   };
@@ -264,9 +283,8 @@ std::optional<base::Duration> NativeFrontend::serve(bool) {
   lost_answers_.Increment(static_cast<double>(replies_.flush(now)));
   if (!replies_.empty()) wake_in(replies_.pause());
   const Fetches::Sink sink{
-      .send = [this](const std::string& peer,
-                     std::string frame) { return deliver(peer, std::move(frame)); },
-      .refuse = [this](const std::string& peer, std::uint64_t request, wire::Fault fault,
+      .send = [this](PeerId peer, std::string frame) { return deliver(peer, std::move(frame)); },
+      .refuse = [this](PeerId peer, std::uint64_t request, wire::Fault fault,
                        std::string_view why) { refuse(peer, request, fault, why); },
       .finished =
           [this](const char* result, base::Duration took) {
@@ -284,6 +302,11 @@ std::optional<base::Duration> NativeFrontend::serve(bool) {
 
 std::size_t NativeFrontend::clients() const {
   return std::max(connections(requests), connections(streams));
+}
+
+void NativeFrontend::second() {
+  metrics_.reject("routing_id_in_use", static_cast<double>(at(requests).peers.cut_unheard(
+                                           at(requests).monitor, loop_.now())));
 }
 
 void NativeFrontend::announce(coordination::ProxyMember& member,

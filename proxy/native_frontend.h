@@ -46,22 +46,23 @@ class NativeFrontend final : public Frontend {
   void look() override;
   void publish(std::span<const Stamped> updates) override;
   std::optional<base::Duration> serve(bool full) override;
+  void second() override;
   bool catching_up() const override { return fetches_.size() > 0; }
   void announce(coordination::ProxyMember& member, const std::string& advertise) const override;
   void report() override;
 
  private:
-  void read_monitor(Role role);
+  void read_monitor(Role role) override;
+  void forget_ended();
   bool begin(std::string_view topic, const net::Message& message);
   void read_requests();
-  void take(const std::string& peer, wire::WriteRequest request);
-  void take(const std::string& peer, wire::native::Fetch fetch);
-  void take(const std::string& peer, const wire::native::Credit& credit);
+  void take(PeerId peer, wire::WriteRequest request);
+  void take(PeerId peer, wire::native::Fetch fetch);
+  void take(PeerId peer, const wire::native::Credit& credit);
   void count_missed(const wire::native::Subscription& subscription, const wire::native::Gap& gap);
-  void refuse(const std::string& peer, std::uint64_t request, wire::Fault fault,
-              std::string_view text);
-  void reply(const std::string& peer, std::string frame);
-  Fetches::Delivery deliver(const std::string& peer, std::string frame);
+  void refuse(PeerId peer, std::uint64_t request, wire::Fault fault, std::string_view text);
+  void reply(PeerId peer, std::string frame);
+  Fetches::Delivery deliver(PeerId peer, std::string frame);
   bool send(Sending sending);
 
   net::Loop& loop_;
@@ -73,7 +74,7 @@ class NativeFrontend final : public Frontend {
   std::unique_ptr<Topics> topics_;
   Streams streams_;
   Fetches fetches_;
-  net::Outbox replies_;  // that their clients' queues have no room for
+  net::Outbox<PeerId> replies_;  // that their clients' queues have no room for
   Streams::Send send_;
   bool nodrop_ = false;  // as the streams' socket is set
   bool draining_ = false;

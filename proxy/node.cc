@@ -73,7 +73,10 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
   if (guard_.on()) {
     zap_.emplace(
         context_, loop, [this](std::string_view public_key) { return let_in(public_key); },
-        [this] { metrics_.registry.refuse_handshakes("unknown_key"); });
+        [this] {
+          metrics_.registry.refuse_handshakes("unknown_key");
+          metrics_.registry.count_closed("handshake");
+        });
   }
   auto& backend = static_cast<Backend&>(*this);
   if (proxy.native) {
@@ -263,7 +266,7 @@ void Node::tick() {
 void Node::second() {
   for (auto& frontend : frontends_) {
     frontend->second();
-    if (guard_.on()) frontend->count_failed_handshakes(metrics_.registry);
+    frontend->count_closed(metrics_.registry, guard_.on());
   }
   announce();
   announce_vitals();

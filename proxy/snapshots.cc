@@ -2,15 +2,17 @@
 
 namespace canopy::proxy {
 
-void Snapshots::open(std::string peer, std::string prefix, const Cut& cut, base::TimePoint now,
+void Snapshots::open(PeerId peer, std::string prefix, const Cut& cut, base::TimePoint now,
                      MirrorLease lease) {
-  Session session{.peer = std::move(peer),
+  peers_.insert(peer);
+  Session session{.peer = peer,
                   .prefix = std::move(prefix),
                   .stamp = cut.stamp,
                   .cursors = {},
                   .began = now,
                   .moved = now,
-                  .lease = std::move(lease)};
+                  .lease = std::move(lease),
+                  .blocked = false};
   for (const auto& view : cut.views) session.cursors.push_back(view.seek(session.prefix));
   sessions_.push_back(std::move(session));
 }
@@ -22,7 +24,8 @@ bool Snapshots::send(const Sink& sink, base::TimePoint now) {
     Session session = std::move(sessions_.front());
     sessions_.pop_front();
     const Progress progress = advance(session, sink, now, looked_at);
-    blocked = progress == Progress::blocked ? blocked + 1 : 0;
+    session.blocked = progress == Progress::blocked;
+    blocked = session.blocked ? blocked + 1 : 0;
     if (progress != Progress::finished) sessions_.push_back(std::move(session));
   }
   return !sessions_.empty() && blocked < sessions_.size();
@@ -34,8 +37,7 @@ Snapshots::Progress Snapshots::advance(Session& session, const Sink& sink, base:
     if (session.cursors.empty()) {
       const Delivery delivery = sink.end(session.peer, session.prefix, session.stamp);
       if (delivery != Delivery::sent) return after(delivery, session, sink, now);
-      sink.finished("sent", now - session.began);
-      return Progress::finished;
+      return finish("sent", session, sink, now);
     }
     auto& cursor = session.cursors.front();
     if (cursor.done() || !(*cursor)->key.starts_with(session.prefix)) {
@@ -55,14 +57,19 @@ Snapshots::Progress Snapshots::advance(Session& session, const Sink& sink, base:
 Snapshots::Progress Snapshots::after(Delivery delivery, Session& session, const Sink& sink,
                                      base::TimePoint now) {
   if (delivery == Delivery::gone) {
-    sink.finished("client_gone", now - session.began);
-    return Progress::finished;
+    return finish("client_gone", session, sink, now);
   }
   if (now - session.moved > patience) {
-    sink.finished("timeout", now - session.began);
-    return Progress::finished;
+    return finish("timeout", session, sink, now);
   }
   return Progress::blocked;
+}
+
+Snapshots::Progress Snapshots::finish(const char* result, const Session& session, const Sink& sink,
+                                      base::TimePoint now) {
+  peers_.erase(session.peer);
+  sink.finished(session.peer, result, now - session.began);
+  return Progress::finished;
 }
 
 }  // namespace canopy::proxy

@@ -31,8 +31,8 @@ constexpr base::Duration vitals_period = 1s;
 constexpr base::Duration heartbeat_period = 1s;
 // Of answers that wait for room in the queue of a proxy, such as one that stands still for a while.
 // What it has sent before is bounded by its own queues and the kernel's.
-constexpr net::Outbox::Limits answer_limits{.peer_bytes = std::size_t{16} << 20,
-                                            .total_bytes = std::size_t{64} << 20};
+constexpr net::OutboxLimits answer_limits{.peer_bytes = std::size_t{16} << 20,
+                                          .total_bytes = std::size_t{64} << 20};
 
 std::uint64_t draw_lineage() {
   std::random_device random;
@@ -78,6 +78,7 @@ Node::Node(const config::Cluster& cluster, const config::Shard& shard,
                                .max_frame_bytes = base::max_link_frame_bytes,
                                .send_buffer = shard.updates_send_buffer},
                               cluster.keys())),
+      updates_monitor_(context_, updates_, "updates"),
       answers_(answer_limits, [this](const std::string& peer, std::string_view frame) {
         return requests_.send({peer, frame});
       }) {
@@ -99,7 +100,10 @@ void Node::guard(const std::string& cluster_key) {
   zap_.emplace(
       context_, loop_,
       [authority](std::string_view public_key) { return authority.name_of(public_key); },
-      [this] { metrics_.registry.refuse_handshakes("unknown_key"); });
+      [this] {
+        metrics_.registry.refuse_handshakes("unknown_key");
+        metrics_.registry.count_closed("handshake");
+      });
 }
 
 base::Status Node::open(const config::Cluster& cluster) {
@@ -114,7 +118,12 @@ base::Status Node::open(const config::Cluster& cluster) {
   http_ = std::move(*http);
 
   loop_.on_readable(requests_, [this] { read_requests(); });
-  loop_.on_readable(requests_monitor_.socket(), [this] { requests_monitor_.drain(loop_.now()); });
+  for (net::Monitor* monitor : {&requests_monitor_, &updates_monitor_}) {
+    loop_.on_readable(monitor->socket(), [this, monitor] {
+      monitor->drain(loop_.now());
+      monitor->take_ended();
+    });
+  }
   loop_.every(tick_period, [this] { tick(); });
   loop_.every(report_period, [this] { report(); });
   loop_.every(vitals_period, [this] { announce_vitals(); });
@@ -242,6 +251,10 @@ void Node::announce_vitals() {
 void Node::read_requests() {
   turn_ = loop_.now();
   for (int i = 0; i < messages_per_turn && requests_.receive(message_); ++i) {
+    if (message_.too_large()) {
+      requests_monitor_.cut(message_, "frame_too_large");
+      continue;
+    }
     auto decoded =
         message_.size() == 2 ? wire::decode_to_shard(message_[1]) : base::Error{"wants one frame"};
     if (!decoded) {
@@ -415,8 +428,12 @@ void Node::tick() {
 }
 
 void Node::report() {
-  if (zap_) {
-    for (const auto& [reason, count] : requests_monitor_.take_failures().by_reason()) {
+  for (net::Monitor* monitor : {&requests_monitor_, &updates_monitor_}) {
+    for (const auto& [reason, count] : monitor->take_closed()) {
+      metrics_.registry.count_closed(reason, count);
+    }
+    if (!zap_) continue;
+    for (const auto& [reason, count] : monitor->take_failures().by_reason()) {
       metrics_.registry.refuse_handshakes(reason, count);
     }
   }

@@ -106,12 +106,13 @@ class Node {
   net::Socket requests_;
   net::Monitor requests_monitor_;
   net::Socket updates_;
+  net::Monitor updates_monitor_;
   std::unique_ptr<coordination::Coordinator> coordinator_;
   keyspace::PartitionMap map_;
   std::vector<Served> served_;  // by the index of map_
   SyncSessions sessions_;
   Replies replies_;      // this turn's
-  net::Outbox answers_;  // that the proxies' queues have no room for
+  net::Outbox<std::string> answers_;  // that the proxies' queues have no room for
   net::Message message_;
   base::TimePoint turn_{};         // when this turn's messages were read
   base::Duration last_commits_{};  // how long the commits of the last turn took

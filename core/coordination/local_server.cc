@@ -34,19 +34,20 @@ LocalServer::LocalServer(net::Context& context, net::Loop& loop, base::Duration 
                               .router_mandatory = true,
                               .router_handover = true},
                              security == nullptr ? nullptr : &security->keys)),
+      monitor_(context, socket_, "directory"),
       last_tick_(loop.now()) {
   loop_.on_readable(socket_, [this] { receive(); });
-  if (security != nullptr) {
-    monitor_.emplace(context, socket_, "directory");
-    loop_.on_readable(monitor_->socket(), [this] { monitor_->drain(loop_.now()); });
-  }
+  loop_.on_readable(monitor_.socket(), [this] {
+    monitor_.drain(loop_.now());
+    monitor_.take_ended();
+  });
   timer_ = loop_.every(tick_period, [this] { tick(); });
 }
 
 LocalServer::~LocalServer() {
   loop_.cancel(timer_);
   loop_.remove(socket_);
-  if (monitor_) loop_.remove(monitor_->socket());
+  loop_.remove(monitor_.socket());
 }
 
 base::Status LocalServer::bind(const std::string& endpoint, std::chrono::milliseconds patience) {
@@ -55,6 +56,10 @@ base::Status LocalServer::bind(const std::string& endpoint, std::chrono::millise
 
 void LocalServer::receive() {
   for (int i = 0; i < messages_per_turn && socket_.receive(message_); ++i) {
+    if (message_.too_large()) {
+      monitor_.cut(message_, "frame_too_large");
+      continue;
+    }
     const cluster::SessionId from(message_[0]);
     if (message_.size() != 2) {
       reject(from, "frame_count", "not one frame");

@@ -62,9 +62,9 @@ class LocalServer {
   // Called for every message that is refused unread: "frame_count" or "malformed".
   void on_rejected(Rejected rejected) { rejected_ = std::move(rejected); }
   // Of connections; what the ZapHandler refuses is not among them.
-  net::Monitor::Failures take_failed_handshakes() {
-    return monitor_ ? monitor_->take_failures() : net::Monitor::Failures{};
-  }
+  net::Monitor::Failures take_failed_handshakes() { return monitor_.take_failures(); }
+  // Connections that were closed for cause, by reason, since the last call.
+  std::map<std::string, std::uint64_t> take_closed() { return monitor_.take_closed(); }
 
   // Called when a client asks for a process to be drained; says whether there is one to drain.
   void on_drain(Drainer drainer) { drainer_ = std::move(drainer); }
@@ -107,7 +107,7 @@ class LocalServer {
   const access::Authority* authority_;  // null: no security
   cluster::Registry registry_;
   net::Socket socket_;
-  std::optional<net::Monitor> monitor_{};  // with security
+  net::Monitor monitor_;
   net::Message message_;
   net::Loop::TimerId timer_ = 0;
   base::TimePoint last_tick_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <random>
 #include <thread>
 
@@ -50,6 +51,7 @@ access::KeyPair make_key_pair() {
 }
 
 SocketOptions listening(SocketOptions options, const access::KeyPair* cluster) {
+  options.marks_large_frames = true;
   if (cluster != nullptr) options.curve_server = cluster->secret_key;
   return options;
 }
@@ -88,11 +90,18 @@ int Message::source_fd(std::size_t frame) const {
 }
 
 Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
-    : socket_(context.zmq(), to_zmq(type)), single_queue_(type == SocketType::dealer) {
+    : socket_(context.zmq(), to_zmq(type)),
+      max_frame_bytes_(options.max_frame_bytes < 0
+                           ? std::numeric_limits<std::size_t>::max()
+                           : static_cast<std::size_t>(options.max_frame_bytes)),
+      single_queue_(type == SocketType::dealer) {
   namespace opt = zmq::sockopt;
   socket_.set(opt::sndhwm, options.send_hwm);
   socket_.set(opt::rcvhwm, options.receive_hwm);
-  socket_.set(opt::maxmsgsize, options.max_frame_bytes);
+  // Nothing that is sent to a PUB is ever received, and marked.
+  socket_.set(opt::maxmsgsize, options.marks_large_frames && type != SocketType::pub
+                                   ? static_cast<std::int64_t>(base::max_received_frame_bytes)
+                                   : options.max_frame_bytes);
   socket_.set(opt::linger, static_cast<int>(options.linger.count()));
   socket_.set(opt::handshake_ivl, static_cast<int>(options.handshake.count()));
   socket_.set(opt::backlog, options.backlog);
@@ -196,6 +205,7 @@ void Socket::set_xpub_nodrop(bool on) {
 bool Socket::receive(Message& message) {
   used_ = true;
   message.count_ = 0;
+  message.too_large_ = false;
   for (std::size_t i = 0;; ++i) {
     zmq::message_t& frame = message.frames_[std::min(i, Message::max_frames - 1)];
     for (;;) {
@@ -207,6 +217,7 @@ bool Socket::receive(Message& message) {
       }
     }
     message.count_ = std::min(i + 1, Message::max_frames);
+    message.too_large_ |= frame.size() > max_frame_bytes_;
     if (!frame.more()) return true;
   }
 }

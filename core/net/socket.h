@@ -27,11 +27,14 @@ class Context {
 
   // How many connections the ZapHandler has let in so far; each bears its number in this count.
   std::uint64_t let_in() const { return let_in_; }
+  // A number for a connection; none is given twice. Not thread-safe: of the process's loop.
+  std::uint64_t next_connection() { return ++connections_; }
 
  private:
   friend class ZapHandler;
   zmq::context_t context_;
   std::uint64_t let_in_ = 0;
+  std::uint64_t connections_ = 0;
 };
 
 // The property of a connection's messages that holds its number; no peer can set it himself.
@@ -53,8 +56,11 @@ struct SocketOptions {
   // SUB and XSUB senders, which lose subscriptions at any other value.
   int send_hwm = 1000;
   int receive_hwm = 1000;
-  // A larger frame closes the connection.
+  // The largest frame that a peer may send. A connecting socket closes the connection at a larger
+  // one; a listening one delivers it, marked (Message::too_large()), up to
+  // base::max_received_frame_bytes.
   std::int64_t max_frame_bytes = base::max_client_frame_bytes;
+  bool marks_large_frames = false;
   // What close() may wait to send; 0 discards.
   std::chrono::milliseconds linger{0};
   // Peers that stay silent after connecting hold a descriptor this long.
@@ -107,6 +113,8 @@ class Message {
   // The name and the number that the ZapHandler has given its sender. Only to be asked of a socket
   // with curve_server: without, a peer may call itself what it likes. Valid as the frames.
   access::Sender sender() const { return count_ == 0 ? access::Sender() : sender(count_ - 1); }
+  // Whether a frame is larger than the socket's max_frame_bytes.
+  bool too_large() const { return too_large_; }
   // The descriptor of the connection it came over, which may be gone by now; -1 when unknown.
   int source_fd() const { return count_ == 0 ? -1 : source_fd(count_ - 1); }
   // Both of one frame: what an XPUB is sent beside subscriptions can run into those of others.
@@ -118,6 +126,7 @@ class Message {
   std::array<zmq::message_t, max_frames> frames_;
   std::array<std::string_view, max_frames> views_;
   std::size_t count_ = 0;
+  bool too_large_ = false;
 };
 
 class Socket {
@@ -172,6 +181,7 @@ class Socket {
   SendResult attempt(zmq::message_t& message, bool more);
 
   zmq::socket_t socket_;
+  std::size_t max_frame_bytes_;
   bool used_ = true;
   // Only of sockets with a single queue: whether others "can send" does not say to whom.
   bool single_queue_;

@@ -5,6 +5,8 @@
 
 #include <map>
 
+#include <set>
+
 #include "tests/unit/proxy/mirrored.h"
 
 namespace canopy::proxy {
@@ -32,13 +34,16 @@ class FetchesTest : public testing::Test {
   void put(const std::string& key, const std::string& value) {
     streams.append(mirrored.update(key, value), mirrored.owner(key));
   }
-  wire::Fault open(native::Fetch fetch, const std::string& peer = "peer") {
+  wire::Fault open(native::Fetch fetch, PeerId peer = 1) {
     return fetches.open(peer, std::move(fetch), start);
   }
   bool serve(base::TimePoint now = start) {
     return fetches.serve(
-        now, {.send = [this](const std::string&, const std::string& frame) { return take(frame); },
-              .refuse = [this](const std::string&, std::uint64_t, wire::Fault why,
+        now, {.send =
+                  [this](PeerId peer, const std::string& frame) {
+                    return without_room.contains(peer) ? Fetches::Delivery::blocked : take(frame);
+                  },
+              .refuse = [this](PeerId, std::uint64_t, wire::Fault why,
                                std::string_view) { fault = why; },
               .finished = [this](const char* result, base::Duration) { results += result; },
               .resynced = [this](bool changes) { results += changes ? "changes " : "full "; }});
@@ -62,6 +67,7 @@ class FetchesTest : public testing::Test {
   Streams streams{mirrored, 100};
   Fetches fetches{mirrored, streams, 2};
   Fetches::Delivery delivery = Fetches::Delivery::sent;
+  std::set<PeerId> without_room;
   std::vector<Told> told;
   std::string results;
   wire::Fault fault = wire::Fault::none;
@@ -243,11 +249,11 @@ TEST_F(FetchesTest, SendsOnlyUnderCreditAndGivesUpOnWhoTakesNothing) {
   open({.request = 1, .subtree = "/a/", .credit = 1});
   EXPECT_FALSE(serve());
   EXPECT_EQ(told.size(), 1u);
-  fetches.credit("peer", {.request = 2, .chunks = 1});
-  fetches.credit("other", {.request = 1, .chunks = 1});
+  fetches.credit(1, {.request = 2, .chunks = 1});
+  fetches.credit(2, {.request = 1, .chunks = 1});
   EXPECT_FALSE(serve());
   EXPECT_EQ(told.size(), 1u);
-  fetches.credit("peer", {.request = 1, .chunks = 1});
+  fetches.credit(1, {.request = 1, .chunks = 1});
   serve();
   EXPECT_EQ(told.size(), 2u);
   EXPECT_EQ(told[1].header.more, ChunkHeader::More::same_partition);
@@ -274,15 +280,28 @@ TEST_F(FetchesTest, KeepsAChunkThatTheClientHasNoRoomFor) {
 TEST_F(FetchesTest, WhoWaitsForCreditHoldsNobodyUp) {
   for (const char* key : {"/a/1", "/a/2"}) put(key, std::string(200'000, 'x'));
   for (std::uint64_t request = 1; request <= 3; ++request) {
-    open({.request = request, .subtree = "/a/", .credit = 1}, "slow");
+    open({.request = request, .subtree = "/a/", .credit = 1}, 2);
   }
   serve();
   serve();
   ASSERT_EQ(told.size(), 3u);
   put("/b", "y");
-  open({.request = 9, .subtree = "/b", .credit = 1}, "other");
+  open({.request = 9, .subtree = "/b", .credit = 1}, 2);
   serve();
   EXPECT_EQ(told.back().header.request, 9u);
+}
+
+TEST_F(FetchesTest, ClientsWithoutRoomHoldNobodyUp) {
+  put("/a/1", "x");
+  without_room = {1, 2};
+  for (PeerId peer = 1; peer <= 2; ++peer) {
+    open({.request = 1, .subtree = "/a/", .credit = 4}, peer);
+  }
+  serve();
+  open({.request = 9, .subtree = "/a/", .credit = 4}, 3);
+  serve();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].header.request, 9u);
 }
 
 TEST_F(FetchesTest, ManyWhoWaitForCreditKeepNobodyAwake) {
@@ -290,7 +309,7 @@ TEST_F(FetchesTest, ManyWhoWaitForCreditKeepNobodyAwake) {
   put("/b", "y");
   constexpr std::size_t many = 3 * Fetches::chunks_per_turn;
   for (std::size_t i = 0; i < many; ++i) {
-    open({.request = i, .subtree = "", .credit = 1}, "peer" + std::to_string(i));
+    open({.request = i, .subtree = "", .credit = 1}, i);
   }
   for (std::size_t i = 0; i < many; ++i) serve();
   EXPECT_EQ(told.size(), many) << "a chunk each, and the other when there is credit";
@@ -302,7 +321,7 @@ TEST_F(FetchesTest, BoundsWhatOneClientMayAsk) {
     ASSERT_EQ(open({.request = i, .subtree = "/a/"}), wire::Fault::none);
   }
   EXPECT_EQ(open({.request = 99, .subtree = "/a/"}), wire::Fault::too_many_requests);
-  EXPECT_EQ(open({.request = 99, .subtree = "/a/"}, "another"), wire::Fault::none);
+  EXPECT_EQ(open({.request = 99, .subtree = "/a/"}, 3), wire::Fault::none);
 }
 
 TEST_F(FetchesTest, ALaterFetchForTheSameStreamReplacesTheEarlier) {
@@ -394,12 +413,14 @@ TEST_F(FetchesTest, RefusesWhatIsNotMirroredInTime) {
   Mirrored empty{{""}};
   Fetches none{empty, streams, 2};
   const Fetches::Sink sink{
-      .send = [this](const std::string&, const std::string& frame) { return take(frame); },
-      .refuse = [this](const std::string&, std::uint64_t, wire::Fault why,
-                       std::string_view) { fault = why; },
+      .send =
+          [this](PeerId peer, const std::string& frame) {
+            return without_room.contains(peer) ? Fetches::Delivery::blocked : take(frame);
+          },
+      .refuse = [this](PeerId, std::uint64_t, wire::Fault why, std::string_view) { fault = why; },
       .finished = [this](const char* result, base::Duration) { results += result; },
       .resynced = [](bool) {}};
-  ASSERT_EQ(none.open("peer", {.request = 1, .subtree = ""}, start), wire::Fault::none);
+  ASSERT_EQ(none.open(1, {.request = 1, .subtree = ""}, start), wire::Fault::none);
   none.serve(start + Fetches::patience, sink);
   EXPECT_EQ(results, "");
   none.serve(start + Fetches::patience + 1ms, sink);

@@ -19,13 +19,13 @@ class OutboxTest : public testing::Test {
     sent.push_back(peer + " " + std::string(frame));
     return SendResult::sent;
   }
-  std::size_t flush() { return outbox.flush(now += Outbox::most_pause); }
+  std::size_t flush() { return outbox.flush(now += Outbox<std::string>::most_pause); }
 
   base::TimePoint now{1h};
   std::map<std::string, int> room;
   std::string gone;
   std::vector<std::string> sent;
-  Outbox outbox{
+  Outbox<std::string> outbox{
       {.peer_bytes = 200, .total_bytes = 350},
       [this](const std::string& peer, std::string_view frame) { return send(peer, frame); }};
 };
@@ -79,16 +79,16 @@ TEST_F(OutboxTest, IsBoundedForOnePeerAndForAll) {
 
 TEST_F(OutboxTest, TriesLessAndLessOftenWhileNothingGoes) {
   outbox.post("a", "1");
-  EXPECT_EQ(outbox.pause(), Outbox::least_pause);
+  EXPECT_EQ(outbox.pause(), Outbox<std::string>::least_pause);
   for (int i = 0; i < 20; ++i) flush();
-  EXPECT_EQ(outbox.pause(), Outbox::most_pause);
+  EXPECT_EQ(outbox.pause(), Outbox<std::string>::most_pause);
   room["a"] = 1;
-  outbox.flush(now + Outbox::most_pause - 1us);
+  outbox.flush(now + Outbox<std::string>::most_pause - 1us);
   EXPECT_TRUE(sent.empty()) << "not yet";
-  outbox.flush(now + Outbox::most_pause);
+  outbox.flush(now + Outbox<std::string>::most_pause);
   EXPECT_EQ(sent.size(), 1u);
   outbox.post("b", "1");
-  EXPECT_EQ(outbox.pause(), Outbox::least_pause);
+  EXPECT_EQ(outbox.pause(), Outbox<std::string>::least_pause);
 }
 
 }  // namespace
