@@ -105,15 +105,18 @@ Exit fail(const Command& command, const Answer& answer) {
               subject + ": " + refusal_text(command.action, answer.number, answer.text));
 }
 
-// The write is done: what the hint costs may not make it fail.
-void hint_at_write(const Command& command) {
+// The hint for a write or a get, if it applies. The command is done: whatever becomes of the look
+// at the keys, it does not fail.
+std::string hint_after(const Command& command) {
   const std::string hint = hint_for(command);
-  if (hint.empty()) return;
+  const std::string condition = condition_of_hint(command);
+  if (hint.empty() || condition.empty()) return hint;
+  if (condition.size() > base::max_key_bytes) return {};  // no key is that long
   Command look = command;
   look.action = Action::list;
-  look.subject = condition_of_hint(command);
+  look.subject = condition;
   look.timeout = std::min(command.timeout, hint_patience);
-  if (look.subject.empty() || !Call(look).read(Extent::some).entries.empty()) complain(hint);
+  return Call(look).read(Extent::some).entries.empty() ? "" : hint;
 }
 
 Exit write(const Command& command) {
@@ -131,7 +134,7 @@ Exit write(const Command& command) {
   const Answer answer = Call(command).write(std::move(write));
   if (!answer.ok()) return fail(command, answer);
   const Exit exit = print_result(std::to_string(answer.revision.value()) + "\n");
-  hint_at_write(command);
+  if (const std::string hint = hint_after(command); !hint.empty()) complain(hint);
   return exit;
 }
 
@@ -139,7 +142,7 @@ Exit get(const Command& command) {
   const Answer answer = Call(command).get();
   if (!answer.ok()) return fail(command, answer);
   if (answer.entries.empty()) {
-    const std::string hint = hint_for(command);
+    const std::string hint = hint_after(command);
     return fail(Exit::absent,
                 escaped(command.subject) + " is absent" + (hint.empty() ? "" : " (" + hint + ")"));
   }

@@ -5,6 +5,8 @@
 namespace canopy::client::cli {
 namespace {
 
+constexpr std::string_view one_key = "this is one key";
+
 bool is_of_subtree(const Command& command) {
   return command.action == Action::list || command.action == Action::watch;
 }
@@ -35,10 +37,10 @@ std::string hint_for(const Command& command) {
   if (subject.find('*') != std::string::npos) return star_hint(command);
   const bool is_key = !is_of_subtree(command);
   if (command.action == Action::erase && subject.ends_with('/')) {
-    return "this is one key: the keys below it are not deleted";
+    return std::string(one_key) + ": the keys below it are not deleted";
   }
   if (command.action == Action::get && subject.ends_with('/')) {
-    return "this is one key: `canopy list " + escaped(with_slash(subject)) +
+    return std::string(one_key) + ": `canopy list " + escaped(with_slash(subject)) +
            "` prints what is below it";
   }
   std::string why;
@@ -51,13 +53,20 @@ std::string hint_for(const Command& command) {
     why += std::string(why.empty() ? "" : ", and ") + "keys usually begin with '/'";
     meant = with_slash(meant);
   }
+  if (why.empty() && command.action == Action::get) {
+    return "there are keys below it: `canopy list " + escaped(subject) + "/` prints them";
+  }
   if (why.empty()) return {};
   return why + ": did you mean " + escaped(meant) + "?";
 }
 
 std::string condition_of_hint(const Command& command) {
   const std::string& subject = command.subject;
-  if (subject.starts_with('/') || subject.find('*') != std::string::npos) return {};
+  if (subject.find('*') != std::string::npos) return {};
+  if (command.action == Action::get) {
+    return subject.starts_with('/') && !subject.ends_with('/') ? subject + "/" : "";
+  }
+  if (subject.starts_with('/') || hint_for(command).starts_with(one_key)) return {};
   const std::size_t slash = subject.find('/');
   return slash == std::string::npos ? "/" + subject : "/" + subject.substr(0, slash + 1);
 }

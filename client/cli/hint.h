@@ -11,8 +11,8 @@ namespace canopy::client::cli {
 // nothing odd about the subject.
 std::string hint_for(const Command& command);
 
-// The hint for a write is true only if there are keys here: a subtree, or a key. Empty: it is true
-// in any case.
+// The hint is given only if there are keys here: a subtree, or a key. Empty: in any case. Of reads,
+// only a get has such a condition.
 std::string condition_of_hint(const Command& command);
 
 }  // namespace canopy::client::cli

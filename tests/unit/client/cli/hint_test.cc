@@ -10,7 +10,7 @@ std::string hint(Action action, const std::string& subject) {
 }
 
 TEST(Hint, ThereIsNoneForWhatIsUsual) {
-  for (const Action action : {Action::put, Action::get, Action::erase}) {
+  for (const Action action : {Action::put, Action::erase}) {
     EXPECT_EQ(hint(action, "/results/eu/42"), "");
   }
   for (const Action action : {Action::list, Action::watch}) {
@@ -63,6 +63,13 @@ TEST(Hint, AWriteIsOddOnlyWhereKeysBeginWithASlash) {
   EXPECT_EQ(condition("mode"), "/mode");
   EXPECT_EQ(condition("results/*"), "");
   EXPECT_EQ(condition("/results/"), "");
+}
+
+TEST(Hint, AGetOfASubtreeWithoutItsSlashIsTold) {
+  EXPECT_EQ(hint(Action::get, "/results"),
+            "there are keys below it: `canopy list /results/` prints them");
+  EXPECT_EQ(condition_of_hint({.action = Action::get, .subject = "/results"}), "/results/");
+  EXPECT_EQ(condition_of_hint({.action = Action::get, .subject = "results"}), "");
 }
 
 }  // namespace
