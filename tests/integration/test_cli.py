@@ -409,14 +409,15 @@ def test_watch_ends_at_once_with_any_reader(cluster, place, kind):
     else:
         ours, its = os.pipe()
     blocked = {signal.SIGPIPE} if "blocked" in kind else set()
-    with subprocess.Popen(
+    watching = subprocess.Popen(
         [BIN / "canopy", "watch", place],
         stdin=subprocess.DEVNULL,
         stdout=its,
         stderr=subprocess.PIPE,
         env=environment(cluster),
         preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, blocked),
-    ) as watching:
+    )
+    try:
         os.close(its)
         assert os.read(ours, 4) == b"PUT\t"
         if kind == "socket":
@@ -426,6 +427,9 @@ def test_watch_ends_at_once_with_any_reader(cluster, place, kind):
         os.close(ours)
         assert watching.wait(seconds(10)) == -signal.SIGPIPE
         assert watching.stderr.read() == b""
+    finally:
+        watching.kill()
+        watching.wait()
 
 
 def test_output_that_cannot_be_written_is_said(cluster, place):
