@@ -63,8 +63,8 @@ class JavaClient:
         for row in list(self.rows):
             if row[0] == "SYNCED":
                 continue
-            if row[4]:
-                made[row[1]] = row[4]
+            if row[3]:
+                made[row[1]] = row[3]
             else:
                 made.pop(row[1], None)
         return made

@@ -6,7 +6,7 @@
 //
 //   put <tab> KEY <tab> TTL <tab> VALUE    publishes an update; TTL as it goes into the property, or empty
 //
-//   SNAPSHOT|UPDATE <tab> KEY <tab> SEQUENCE <tab> UUID <tab> VALUE
+//   SNAPSHOT|UPDATE <tab> KEY <tab> SEQUENCE <tab> VALUE
 //   SYNCED <tab> SEQUENCE
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
@@ -17,7 +17,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import org.zeromq.ZMQ;
 
 public class GuideClient {
-    private static final int KEY = 0, SEQUENCE = 1, UUID_ = 2, VALUE = 4, FRAMES = 5;
+    private static final int KEY = 0, SEQUENCE = 1, VALUE = 4, FRAMES = 5;
 
     private static byte[] bytes(String text) {
         return text.getBytes(StandardCharsets.UTF_8);
@@ -54,7 +54,7 @@ public class GuideClient {
 
     private static void tell(String what, byte[][] message) {
         System.out.println(String.join("\t", what, text(message[KEY]), Long.toString(sequence(message)),
-                text(message[UUID_]), text(message[VALUE])));
+                text(message[VALUE])));
     }
 
     private static void readCommands(ConcurrentLinkedQueue<String[]> commands) {
