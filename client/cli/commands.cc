@@ -108,7 +108,7 @@ Exit fail(const Command& command, const Answer& answer) {
 // The hint for a write or a get, if it applies. The command is done: whatever becomes of the look
 // at the keys, it does not fail.
 std::string hint_after(const Command& command) {
-  const std::string hint = hint_for(command);
+  std::string hint = hint_for(command);
   const std::string condition = condition_of_hint(command);
   if (hint.empty() || condition.empty()) return hint;
   if (condition.size() > base::max_key_bytes) return {};  // no key is that long

@@ -13,6 +13,8 @@
 namespace canopy::wire::clone {
 namespace {
 
+constexpr std::string_view blanks = " \t\v\f\r";
+
 std::size_t frame_count(Dialect dialect) { return dialect == Dialect::kvsimple ? 3 : 5; }
 
 // The first property of this name; nothing without one.
@@ -30,7 +32,7 @@ std::optional<std::string_view> find_property(std::string_view properties, std::
 
 // The number that the text begins with, after blanks and a sign; nothing when there is none.
 std::optional<double> leading_number(std::string_view text) {
-  text.remove_prefix(std::min(text.find_first_not_of(" \t\v\f\r"), text.size()));
+  text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
   if (text.starts_with('+')) text.remove_prefix(text.starts_with("+-") ? text.size() : 1);
   double number = 0;
   const auto [rest, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -38,8 +40,8 @@ std::optional<double> leading_number(std::string_view text) {
     // Digits without end, or an exponent beyond what a double holds.
     const std::string_view digits = text.substr(0, static_cast<std::size_t>(rest - text.data()));
     if (digits.starts_with('-')) return -1.0;
-    const bool tiny = digits.find("e-") != digits.npos || digits.find("E-") != digits.npos;
-    return tiny ? 0.0 : std::numeric_limits<double>::infinity();
+    const bool is_tiny = digits.find('-') != std::string_view::npos;  // the sign of its exponent
+    return is_tiny ? 0.0 : std::numeric_limits<double>::infinity();
   }
   if (fault != std::errc() || std::isnan(number)) return std::nullopt;
   return number;
@@ -48,7 +50,7 @@ std::optional<double> leading_number(std::string_view text) {
 // Of the `ttl` property in seconds; 0 without one. Nothing when it is no duration.
 std::optional<std::int64_t> parse_ttl_ms(std::string_view properties) {
   const auto text = find_property(properties, "ttl");
-  if (!text || text->find_first_not_of(" \t\v\f\r") == text->npos) return 0;
+  if (!text || text->find_first_not_of(blanks) == std::string_view::npos) return 0;
   const auto seconds = leading_number(*text);
   if (!seconds || *seconds < 0) return std::nullopt;
   if (*seconds == 0) return 0;

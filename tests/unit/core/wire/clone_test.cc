@@ -63,7 +63,7 @@ TEST(Clone, ReadsTheUuidsOfEveryLanguage) {
 }
 
 TEST(Clone, IgnoresTheSequenceOfAWrite) {
-  for (const std::size_t length : {0, 1, 4, 7, 8, 9, 255}) {
+  for (const std::size_t length : {0u, 1u, 4u, 7u, 8u, 9u, 255u}) {
     const std::string number(length, '\xff');
     EXPECT_EQ(accepted(Dialect::kvsimple, {"/a", number, "v"}).write.value, "v") << length;
     EXPECT_EQ(accepted(Dialect::kvmsg, {"/a", number, uuid, "", "v"}).write.value, "v") << length;
@@ -132,7 +132,8 @@ TEST(Clone, TakesAnUpdateWithoutTheMetadataThatItCannotUse) {
   EXPECT_EQ(bare.write.properties, "");
   EXPECT_EQ(bare.write.ttl_ms, 5'000);
   EXPECT_TRUE(bare.write.once);
-  for (const std::string_view noise : {"\xff\xfe\0\x01"sv, "a\0b=c"sv, "===="sv, "no equals sign"sv}) {
+  for (const std::string_view noise :
+       {"\xff\xfe\0\x01"sv, "a\0b=c"sv, "===="sv, "no equals sign"sv}) {
     EXPECT_EQ(accepted(Dialect::kvmsg, {"/a", sequence, uuid, noise, "v"}).write.properties, noise);
   }
 }
