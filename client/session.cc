@@ -67,16 +67,17 @@ void Session::get(CallId call, std::string key, base::TimePoint now, base::Durat
   if (keyspace::check_key(key) != keyspace::KeyFault::none) {
     return events_.answered(call, refusal(wire::Fault::bad_key, "not a key"));
   }
-  read(call, std::move(key), now, timeout);
+  read(call, std::move(key), now, timeout, Extent::key);
 }
 
-void Session::read(CallId call, std::string subtree, base::TimePoint now, base::Duration timeout) {
+void Session::read(CallId call, std::string subtree, base::TimePoint now, base::Duration timeout,
+                   Extent extent) {
   if (!native::is_watchable(subtree)) {
     return events_.answered(
         call, refusal(wire::Fault::bad_subtree, "neither a key nor a subtree (ends with '/')"));
   }
   if (!has_room(call, 0)) return;
-  reads_.add(call, std::move(subtree), now + timeout);
+  reads_.add(call, std::move(subtree), extent, now + timeout);
   serve(now);
 }
 

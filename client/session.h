@@ -87,7 +87,7 @@ class Session {
            base::Duration timeout = default_timeout);
   // The entries of a subtree, or the entry of a full key.
   void read(CallId call, std::string subtree, base::TimePoint now,
-            base::Duration timeout = default_timeout);
+            base::Duration timeout = default_timeout, Extent extent = Extent::all);
   void watch(WatchId watch, const wire::native::Subscription& subscription, base::TimePoint now);
   // Nothing more is told of it.
   void unwatch(WatchId watch);

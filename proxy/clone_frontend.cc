@@ -192,17 +192,21 @@ void CloneFrontend::read_writes() {
   int count = 0;
   for (; count < messages_per_turn && socket.receive(message_); ++count) {
     if (!acceptable(Role::collector, message_)) continue;
-    auto write = clone::parse_write(dialect_, message_.views());
-    if (const auto* rejection = std::get_if<clone::Rejection>(&write)) {
+    auto parsed = clone::parse_write(dialect_, message_.views());
+    if (const auto* rejection = std::get_if<clone::Rejection>(&parsed)) {
       metrics_.reject(rejection->reason);
       log_.warn("clone", "update refused",
                 {{"dialect", clone::name(dialect_)}, {"reason", rejection->reason}});
       continue;
     }
     if (guard_.on()) at(Role::collector).peers.meet(message_, at(Role::collector).monitor);
-    if (!guard_.may_write(message_, std::get<wire::Write>(write).key)) continue;
+    auto& [write, ignored] = std::get<clone::ClientWrite>(parsed);
+    if (!guard_.may_write(message_, write.key)) continue;
+    if (!ignored.empty()) {
+      metrics_.ignored_metadata.Add({{"reason", std::string(ignored)}}).Increment();
+    }
     wire::RoutedRequest request;  // nobody waits for an answer
-    request.request.writes.push_back(std::get<wire::Write>(std::move(write)));
+    request.request.writes.push_back(std::move(write));
     const wire::Fault fault = backend_.write(std::move(request));
     if (fault != wire::Fault::none) metrics_.reject(wire::name(fault));
   }

@@ -73,6 +73,9 @@ Metrics::Metrics(const std::string& name)
           registry.gauge("canopy_connections", "Connections of clients, by dialect and role.")),
       writes_received(
           registry.counter("canopy_writes_received_total", "Updates received from clients.")),
+      ignored_metadata(registry.counter("canopy_ignored_metadata_total",
+                                        "Updates of Clone clients that were taken without a part "
+                                        "of their metadata, by what was wrong with it.")),
       delivered(registry.counter(
           "canopy_updates_delivered_total",
           "Updates handed to the queues of subscribed clients, one for each that matches.")),
@@ -118,6 +121,9 @@ Metrics::Metrics(const std::string& name)
       held_bytes(registry.gauge("canopy_held_bytes", "Bytes of the updates held back.")) {
   // There from the start, so that the first one is seen as a change.
   for (const char* reason : {"busy", "no_partition"}) rejected_.Add({{"reason", reason}});
+  for (const char* reason : {"ttl_malformed", "uuid_too_long", "properties_too_long"}) {
+    ignored_metadata.Add({{"reason", reason}});
+  }
   for (const char* kind : {"changes", "full"}) client_resyncs.Add({{"kind", kind}});
 }
 

@@ -41,6 +41,7 @@ class Metrics {
   // By dialect, and by dialect and role.
   metrics::Family<metrics::Gauge>& connections;
   metrics::Family<metrics::Counter>& writes_received;
+  metrics::Family<metrics::Counter>& ignored_metadata;  // by reason
   metrics::Family<metrics::Counter>& delivered;
   metrics::Family<metrics::Counter>& delivered_bytes;
   metrics::Family<metrics::Counter>& blocked_sends;

@@ -45,9 +45,12 @@ Snapshots::Progress Snapshots::advance(Session& session, const Sink& sink, base:
       ++looked_at;
       continue;
     }
-    const Delivery delivery = sink.entry(session.peer, **cursor, session.stamp);
-    if (delivery != Delivery::sent) return after(delivery, session, sink, now);
-    session.moved = now;
+    const keyspace::Update& entry = **cursor;
+    if (!entry.value.empty()) {
+      const Delivery delivery = sink.entry(session.peer, entry, session.stamp);
+      if (delivery != Delivery::sent) return after(delivery, session, sink, now);
+      session.moved = now;
+    }
     cursor.next();
     ++looked_at;
   }

@@ -1,5 +1,6 @@
 // The snapshots being sent to the clients of one dialect: each an exact cut of the mirror, sent as
 // fast as its client takes it, a bounded number of entries a turn, so that updates never wait.
+// Entries with an empty value are left out: to a Clone client an empty value means no entry.
 // Pure: what is sent goes through a callback. Not thread-safe.
 #pragma once
 
@@ -27,7 +28,8 @@ enum class Delivery { sent, blocked, gone };
 
 class Snapshots {
  public:
-  static constexpr std::size_t entries_per_turn = 2000;  // the end of a partition counts as one
+  static constexpr std::size_t entries_per_turn =
+      2000;  // sent or left out; the end of a partition is one
   static constexpr std::size_t entries_at_a_time = 250;  // of one snapshot, before the next's turn
   // A client that takes nothing for this long is given up.
   static constexpr base::Duration patience = std::chrono::seconds(30);

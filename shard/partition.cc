@@ -17,6 +17,12 @@ std::int64_t to_ms(base::TimePoint time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
 
+// Of what a write does to its key.
+std::size_t content_hash(const wire::Write& write) {
+  const std::size_t key = std::hash<std::string>()(write.key);
+  return key * 31 + std::hash<std::string>()(write.value);
+}
+
 }  // namespace
 
 Partition::Partition(Settings settings, std::uint32_t epoch, std::uint64_t lineage,
@@ -180,7 +186,7 @@ Revision Partition::current(const std::string& key) {
 }
 
 void Partition::stage(wire::Write& write, base::TimePoint now) {
-  if (write.once) remember_uuid(write.uuid);
+  if (write.once) remember_uuid(write);
   forget_expiry(write.key);  // from here on the write decides, however long the commit takes
   const bool expires = write.ttl_ms > 0 && !write.deletes;
   append({.key = std::move(write.key),
@@ -200,24 +206,27 @@ void Partition::append(Update update) {
 // A Clone client sends the same update through several proxies, one to a request.
 bool Partition::seen_before(const wire::WriteRequest& request) const {
   return std::ranges::any_of(request.writes, [this](const wire::Write& write) {
-    return write.once && recent_uuids_.contains(write.uuid);
+    if (!write.once) return false;
+    const auto known = recent_uuids_.find(write.uuid);
+    return known != recent_uuids_.end() && known->second == content_hash(write);
   });
 }
 
-void Partition::remember_uuid(const std::string& uuid) {
-  if (!recent_uuids_.insert(uuid).second) return;
-  recent_order_.push_back(uuid);
+void Partition::remember_uuid(const wire::Write& write) {
+  const auto [known, is_new] = recent_uuids_.insert_or_assign(write.uuid, content_hash(write));
+  if (!is_new) return;
+  recent_order_.push_back(&known->first);
   if (recent_order_.size() > max_recent_uuids) {
-    recent_uuids_.erase(recent_order_.front());
+    recent_uuids_.erase(*recent_order_.front());
     recent_order_.pop_front();
   }
 }
 
 // The one remembered last, if it is that.
 void Partition::forget_uuid(const std::string& uuid) {
-  if (recent_order_.empty() || recent_order_.back() != uuid) return;
-  recent_uuids_.erase(uuid);
+  if (recent_order_.empty() || *recent_order_.back() != uuid) return;
   recent_order_.pop_back();
+  recent_uuids_.erase(uuid);
 }
 
 void Partition::expire(base::TimePoint now) {

@@ -11,7 +11,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -27,7 +26,8 @@ namespace canopy::shard {
 
 class Partition {
  public:
-  // How many `once` writes back a repeated one is recognised.
+  // How many `once` writes back a repeated one is recognised, by its uuid and what it writes: a
+  // client that gives all its updates one uuid loses none.
   static constexpr std::size_t max_recent_uuids = 65'536;
 
   struct Settings {
@@ -102,7 +102,7 @@ class Partition {
   void apply(const keyspace::UpdatePtr& update);
   void forget_expiry(const std::string& key);
   bool seen_before(const wire::WriteRequest& request) const;
-  void remember_uuid(const std::string& uuid);
+  void remember_uuid(const wire::Write& write);
   void forget_uuid(const std::string& uuid);
 
   Settings settings_;
@@ -121,9 +121,10 @@ class Partition {
   // here, so without them it stays empty.
   std::unordered_map<std::string_view, keyspace::Revision> staged_index_;
   std::size_t indexed_ = 0;
-  // The uuids of the last `once` writes, in the order they came.
-  std::unordered_set<std::string> recent_uuids_;
-  std::deque<std::string> recent_order_;
+  // The uuids of the last `once` writes, each with the hash of its last key and value, and in the
+  // order they came; at most base::max_uuid_bytes each.
+  std::unordered_map<std::string, std::size_t> recent_uuids_;
+  std::deque<const std::string*> recent_order_;  // into the above, whose elements do not move
 };
 
 }  // namespace canopy::shard

@@ -1,5 +1,4 @@
 // canopy: the command line of a cluster.
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
@@ -19,7 +18,7 @@ std::string variable(const char* name) {
 int main(int argc, char** argv) {
   using namespace canopy::client::cli;
   reserve_descriptors();
-  std::signal(SIGPIPE, SIG_DFL);  // whoever started us may have ignored it
+  end_on_sigpipe();
   auto line =
       parse_command_line({argv + 1, argv + argc}, {.broker = variable("CANOPY_BROKER"),
                                                    .key = variable("CANOPY_KEY"),

@@ -1,6 +1,7 @@
 #include "client/cli/status.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "client/cli/text.h"
@@ -25,6 +26,11 @@ std::string state_of(const coordination::ShardMember& shard) {
 }
 
 std::string number(std::uint64_t value) { return std::to_string(value); }
+
+// Without a limit no number stands for it.
+std::string limit(std::uint64_t most) {
+  return most == std::numeric_limits<std::uint64_t>::max() ? "null" : number(most);
+}
 
 std::string revisions_text(const coordination::Vitals& vitals) {
   std::string text;
@@ -55,14 +61,15 @@ std::string json_object(const Process& process) {
   std::string revisions;
   if (vitals) {
     for (const auto& [subtree, revision] : vitals->revisions) {
-      revisions += (revisions.empty() ? "" : ",") + json_string(subtree) + ":" + number(revision);
+      revisions +=
+          (revisions.empty() ? "" : ",") + json_string(subtree) + ":\"" + number(revision) + '"';
     }
   }
   return "{" + json_member("name", process.name) + "," + json_member("state", process.state) +
          ",\"pid\":" + (process.pid == 0 ? "null" : std::to_string(process.pid)) +
          ",\"clients\":" + known(&coordination::Vitals::clients) +
          ",\"fds\":" + known(&coordination::Vitals::fds) +
-         ",\"max_fds\":" + known(&coordination::Vitals::max_fds) +
+         ",\"max_fds\":" + (vitals ? limit(vitals->max_fds) : "null") +
          ",\"drops\":" + known(&coordination::Vitals::drops) + ",\"revisions\":{" + revisions +
          "}}";
 }

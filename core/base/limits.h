@@ -11,6 +11,8 @@ inline constexpr std::size_t max_key_bytes = 255;
 inline constexpr std::size_t max_value_bytes = std::size_t{1} << 20;
 // Largest `name=value\n` block of a client's update.
 inline constexpr std::size_t max_properties_bytes = std::size_t{4} << 10;
+// Largest uuid of a Clone client's update: 16 bytes in C, 32 or 36 characters of text elsewhere.
+inline constexpr std::size_t max_uuid_bytes = 64;
 // What one message between processes is filled up to; a single larger entry may exceed it.
 inline constexpr std::size_t max_chunk_bytes = std::size_t{256} << 10;
 // A client that sends a larger frame is disconnected.

@@ -25,14 +25,17 @@ Loop::Loop(const base::Clock& clock) : clock_(clock), epoll_(epoll_create1(EPOLL
 Loop::~Loop() { close(epoll_); }
 
 void Loop::on_readable(Socket& socket, Handler handler) {
-  add(&socket, socket.fd(), std::move(handler));
+  add(&socket, socket.fd(), EPOLLIN, std::move(handler));
 }
 
-void Loop::on_readable(int fd, Handler handler) { add(nullptr, fd, std::move(handler)); }
+void Loop::on_readable(int fd, Handler handler) { add(nullptr, fd, EPOLLIN, std::move(handler)); }
 
-void Loop::add(Socket* socket, int fd, Handler handler) {
+// epoll reports EPOLLERR and EPOLLHUP whatever is asked for.
+void Loop::on_hangup(int fd, Handler handler) { add(nullptr, fd, 0, std::move(handler)); }
+
+void Loop::add(Socket* socket, int fd, std::uint32_t events, Handler handler) {
   auto source = std::make_unique<Source>(Source{socket, fd, std::move(handler)});
-  epoll_event event{.events = EPOLLIN, .data = {.ptr = source.get()}};
+  epoll_event event{.events = events, .data = {.ptr = source.get()}};
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) {
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
   }

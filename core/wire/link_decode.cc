@@ -1,3 +1,4 @@
+#include "core/base/limits.h"
 #include "core/keyspace/key.h"
 #include "core/wire/link.h"
 #include "core/wire/link_kind.h"
@@ -11,7 +12,7 @@ using keyspace::Update;
 using keyspace::UpdatePtr;
 
 constexpr std::size_t max_fields = 11;  // of a message
-constexpr std::size_t id_bytes = 16;    // of a client, and of an update of a Clone client
+constexpr std::size_t id_bytes = 16;    // of a client
 
 // As many elements as the array before them says, each as `read` reads it.
 template <typename Read>
@@ -32,7 +33,7 @@ UpdatePtr read_update(Reader& in) {
   update->revision = in.revision("revision");
   update->expires_at_ms = in.signed_number("expires_at_ms");
   update->properties = in.properties("properties");
-  update->uuid = in.bytes("uuid", id_bytes);
+  update->uuid = in.bytes("uuid", base::max_uuid_bytes);
   return update;
 }
 
@@ -44,7 +45,7 @@ Write read_write(Reader& in) {
   if (!write.deletes) write.value = in.value("value");
   write.ttl_ms = in.signed_number("ttl_ms");
   write.properties = in.properties("properties");
-  write.uuid = in.bytes("uuid", id_bytes);
+  write.uuid = in.bytes("uuid", base::max_uuid_bytes);
   write.once = in.boolean("once");
   write.if_revision = in.revision_or_nil("if_revision");
   return write;

@@ -170,9 +170,10 @@ class Proxy {
 
   void answer(const native::Fetch& fetch) {
     const auto stream = streams_.find(fetch.topic);
-    std::vector<std::string> names;
+    const std::string owner = shards_.owner(fetch.subtree);
+    std::vector<std::string> names{owner};
     for (const std::string& each : shards_.partitions()) {
-      if (each.starts_with(fetch.subtree) || fetch.subtree.starts_with(each)) names.push_back(each);
+      if (each != owner && each.starts_with(fetch.subtree)) names.push_back(each);
     }
     Sending& sending = sending_[fetch.request];
     sending.credit += fetch.credit;

@@ -83,14 +83,14 @@ TEST_F(FetchesTest, TellsEveryPartitionBelowTheSubtree) {
   ASSERT_EQ(told.size(), 2u);
   EXPECT_EQ(told[0].header.request, 7u);
   EXPECT_EQ(told[0].header.number, 0u);
-  EXPECT_EQ(told[0].header.partition, "/a/");
+  EXPECT_EQ(told[0].header.partition, "") << "the owner of the subtree comes first";
   EXPECT_EQ(told[0].header.more, ChunkHeader::More::next_partition);
   EXPECT_EQ(told[0].header.mode, ChunkHeader::Mode::full);
-  EXPECT_EQ(told[0].header.revision, Revision(1, 3));
-  EXPECT_THAT(told[0].entries, ElementsAre("/a/1=x"));
+  EXPECT_THAT(told[0].entries, ElementsAre("/b=y"));
   EXPECT_EQ(told[1].header.number, 1u);
   EXPECT_EQ(told[1].header.more, ChunkHeader::More::last);
-  EXPECT_THAT(told[1].entries, ElementsAre("/b=y"));
+  EXPECT_EQ(told[1].header.revision, Revision(1, 3));
+  EXPECT_THAT(told[1].entries, ElementsAre("/a/1=x"));
   EXPECT_EQ(results, "sent");
   EXPECT_EQ(fetches.size(), 0u);
 }

@@ -180,8 +180,8 @@ TEST(Subscriptions, CountsWhatMatchesAKey) {
 
 class SnapshotsTest : public testing::Test {
  protected:
-  void put(keyspace::Tree& tree, const std::string& key) {
-    tree.put(std::make_shared<keyspace::Update>(keyspace::Update{.key = key, .value = "v"}));
+  void put(keyspace::Tree& tree, const std::string& key, const std::string& value = "v") {
+    tree.put(std::make_shared<keyspace::Update>(keyspace::Update{.key = key, .value = value}));
   }
 
   keyspace::Tree tree_;
@@ -219,6 +219,24 @@ TEST_F(SnapshotsTest, SendsThePrefixOfEveryPartitionAsItWasCut) {
   EXPECT_FALSE(snapshots_.send(sink_, start));
   EXPECT_EQ(sent_, (std::vector<std::string>{"1 /b/1", "1 /b/2", "1 /b/x/1", "1 end /b/ 7"}));
   EXPECT_EQ(results_, std::vector<std::string>{"sent"});
+}
+
+TEST_F(SnapshotsTest, LeavesOutEmptyValues) {
+  put(tree_, "/1", "");
+  put(tree_, "/2");
+  put(tree_, "/3", "");
+  snapshots_.open("peer", "", {.stamp = 1, .views = {tree_.view()}}, start);
+  EXPECT_FALSE(snapshots_.send(sink_, start));
+  EXPECT_EQ(sent_, (std::vector<std::string>{"peer /2", "peer end  1"}));
+}
+
+TEST_F(SnapshotsTest, WhatIsLeftOutCountsAsWorkOfATurn) {
+  for (int i = 0; i < 5000; ++i) put(tree_, "/" + std::to_string(i), "");
+  snapshots_.open("peer", "", {.stamp = 1, .views = {tree_.view()}}, start);
+  EXPECT_TRUE(snapshots_.send(sink_, start));
+  EXPECT_TRUE(snapshots_.send(sink_, start));
+  EXPECT_FALSE(snapshots_.send(sink_, start));
+  EXPECT_EQ(sent_, std::vector<std::string>{"peer end  1"});
 }
 
 TEST_F(SnapshotsTest, ResumesWhereAClientBlocked) {

@@ -151,6 +151,19 @@ TEST_F(PartitionTest, WhatComesThroughTwoProxiesIsAppliedOnce) {
   EXPECT_FALSE(write(once).repeated) << "the table of uuids is bounded";
 }
 
+TEST_F(PartitionTest, AClientThatGivesEveryUpdateOneUuidLosesNone) {
+  wire::Write update{.key = "/p/a", .value = "1", .uuid = std::string(16, '\0'), .once = true};
+  EXPECT_FALSE(write(update).repeated);
+  EXPECT_TRUE(write(update).repeated) << "through its second proxy";
+  update.value = "2";
+  EXPECT_FALSE(write(update).repeated);
+  update.value = "1";
+  EXPECT_FALSE(write(update).repeated);
+  update.key = "/p/b";
+  EXPECT_FALSE(write(update).repeated);
+  EXPECT_EQ(partition_.staged().size(), 4u);
+}
+
 TEST_F(PartitionTest, ANewEpochGoesOnWithWhatIsCommitted) {
   put("/p/a", "1", 1000);
   partition_.commit(now_);

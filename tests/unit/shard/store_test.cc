@@ -8,6 +8,7 @@
 #include <fstream>
 #include <random>
 
+#include "core/base/limits.h"
 #include "shard/directory_lock.h"
 
 namespace canopy::shard {
@@ -83,6 +84,29 @@ TEST_F(StoreTest, RecoversEntriesExpiriesAndEpoch) {
   EXPECT_EQ(entry->value, "2");
   EXPECT_EQ(entry->revision, Revision(4, 2));
   EXPECT_EQ(entry->expires_at_ms, 5'000'000'000'000);
+}
+
+TEST_F(StoreTest, RecoversEmptyValuesAndTheLongestUuid) {
+  const Update update{.key = "/p/a",
+                      .properties = "ttl=30.000000\n",
+                      .uuid = std::string(base::max_uuid_bytes, 'u'),
+                      .revision = Revision(4, 1)};
+  {
+    Store::Recovered recovered;
+    auto store = Store::open(settings(), recovered);
+    ASSERT_TRUE(store) << store.error();
+    ASSERT_TRUE((*store)->begin_epoch(4));
+    ASSERT_TRUE((*store)->write({std::make_shared<Update>(update)}, {}, now_));
+  }
+  Store::Recovered recovered;
+  auto store = Store::open(settings(), recovered);
+  ASSERT_TRUE(store) << store.error();
+  const auto entry = recovered.tree.find("/p/a");
+  ASSERT_NE(entry, nullptr);
+  EXPECT_EQ(entry->value, "");
+  EXPECT_FALSE(entry->deleted);
+  EXPECT_EQ(entry->uuid, update.uuid);
+  EXPECT_EQ(entry->properties, update.properties);
 }
 
 TEST_F(StoreTest, RecoversTheRequestsThatMadeTheEntries) {

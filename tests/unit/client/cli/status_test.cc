@@ -99,7 +99,7 @@ TEST(Status, JsonSaysTheSame) {
             R"({"shards":[{"name":"s1","state":"ready","pid":11,"clients":null,"fds":null,)"
             R"("max_fds":null,"drops":null,"revisions":{}}],"proxies":[{"name":"p1",)"
             R"("state":"ready","pid":22,"clients":3,"fds":64,"max_fds":1024,"drops":5,)"
-            R"("revisions":{"*":42,"/a/":7}},{"name":"p2\u001b","state":"down","pid":22,)"
+            R"("revisions":{"*":"42","/a/":"7"}},{"name":"p2\u001b","state":"down","pid":22,)"
             R"("clients":null,"fds":null,"max_fds":null,"drops":null,"revisions":{}}]})"
             "\n");
 }

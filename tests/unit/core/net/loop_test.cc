@@ -1,7 +1,10 @@
 #include "core/net/loop.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <vector>
 
@@ -73,6 +76,31 @@ TEST_F(LoopTest, ReadsSocketsAndEndsEachTurn) {
   for (int i = 0; i < 3; ++i) ASSERT_EQ(client.send({"x"}), SendResult::sent);
   loop_.run();
   EXPECT_GE(turns_with_mail, 1);
+}
+
+TEST_F(LoopTest, TellsWhenTheOtherEndIsGone) {
+  std::array<int, 2> pipe_ends{}, socket_ends{};
+  ASSERT_EQ(pipe(pipe_ends.data()), 0);
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, socket_ends.data()), 0);
+  ASSERT_EQ(write(socket_ends[0], "x", 1), 1) << "something to read is not the end";
+  int gone = 0;
+  for (const int fd : {pipe_ends[1], socket_ends[1]}) {
+    loop_.on_hangup(fd, [this, fd, &gone] {
+      loop_.remove(fd);
+      if (++gone == 2) loop_.stop();
+    });
+  }
+  int at_first = -1;
+  loop_.after(10ms, [&] {
+    at_first = gone;
+    close(pipe_ends[0]);
+    close(socket_ends[0]);
+  });
+  loop_.run();
+  EXPECT_EQ(at_first, 0);
+  EXPECT_EQ(gone, 2);
+  close(pipe_ends[1]);
+  close(socket_ends[1]);
 }
 
 TEST_F(LoopTest, FindsWhatAHandlerLeftUnread) {

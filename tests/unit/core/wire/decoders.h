@@ -40,7 +40,7 @@ inline std::vector<keyspace::UpdatePtr> sample_updates(keyspace::Revision after)
   keyspace::Update rich{.key = "/c",
                         .value = std::string(300, 'v'),
                         .properties = "ttl=3\n",
-                        .uuid = std::string(16, 'u'),
+                        .uuid = std::string(64, 'u'),
                         .revision = after.next().next().next(),
                         .expires_at_ms = 1'800'000'000'000};
   return {sample_update("/a", after.next()), std::make_shared<keyspace::Update>(std::move(gone)),
