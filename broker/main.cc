@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "broker/node.h"
+#include "core/base/uncaught.h"
 #include "core/config/program.h"
 #include "core/metrics/health.h"
 #include "core/net/service.h"
@@ -12,6 +13,7 @@
 using namespace canopy;
 
 int main(int argc, char** argv) {
+  base::report_uncaught("canopy-broker");
   auto command = config::parse_command_line(config::Role::broker, argc, argv);
   if (const int* code = std::get_if<int>(&command)) return *code;
   auto& start = std::get<config::Start>(command);

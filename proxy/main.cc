@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "core/base/log.h"
+#include "core/base/uncaught.h"
 #include "core/config/program.h"
 #include "core/metrics/health.h"
 #include "core/net/service.h"
@@ -11,6 +12,7 @@
 
 int main(int argc, char** argv) {
   using namespace canopy;
+  base::report_uncaught("canopy-proxy");
   auto command = config::parse_command_line(config::Role::proxy, argc, argv);
   if (const int* code = std::get_if<int>(&command)) return *code;
   auto& start = std::get<config::Start>(command);

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "core/base/log.h"
+#include "core/base/uncaught.h"
 #include "core/config/program.h"
 #include "core/metrics/health.h"
 #include "core/net/service.h"
@@ -21,6 +22,7 @@ int fail(const std::string& why) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  base::report_uncaught("canopy-shard");
   auto command = config::parse_command_line(config::Role::shard, argc, argv);
   if (const int* code = std::get_if<int>(&command)) return *code;
   auto& start = std::get<config::Start>(command);

@@ -26,6 +26,8 @@ constexpr base::Duration tick_period = 100ms;
 constexpr base::Duration report_period = 500ms;
 constexpr base::Duration vitals_period = 1s;
 constexpr base::Duration heartbeat_period = 1s;
+// So that what 4,096 partitions announce of themselves stays one value of the directory.
+constexpr std::size_t max_announced_failure = 256;
 
 // Epochs must grow even where nothing remembers the last one (memory partitions, a broker that
 // restarted too): the minutes since 2026 are a floor that has always moved on.
@@ -154,8 +156,7 @@ void Node::lead(Served& served, std::uint32_t epoch) {
              {"epoch", epoch},
              {"keys", served.partition->tree().size()}});
   publish(served, served.partition->heartbeat(loop_.now()));
-  announce();
-  report();
+  changed_ = true;
 }
 
 // Its lease ran out, as when the process was stopped for a while. Nothing is answered until the
@@ -178,8 +179,7 @@ void Node::stop_serving(Served& served, const std::string& why) {
   served.metrics.leader.Set(0);
   log::error("shard", "partition no longer served",
              {{"partition", shown(served.tenancy.settings.subtree)}, {"why", why}});
-  announce();
-  report();
+  changed_ = true;
 }
 
 void Node::announce() {
@@ -194,7 +194,7 @@ void Node::announce() {
     const std::string& failure = served.tenancy.failure;
     member.partitions.push_back(
         {.subtree = served.tenancy.settings.subtree,
-         .state = !failure.empty()   ? "failed: " + failure
+         .state = !failure.empty()   ? "failed: " + failure.substr(0, max_announced_failure)
                   : served.partition ? "serving"
                                      : "loading",
          .epoch = served.partition ? served.partition->revision().epoch() : 0});
@@ -286,6 +286,10 @@ void Node::refuse(const std::string& peer, const wire::Sync& sync, const std::st
 }
 
 void Node::end_turn() {
+  if (std::exchange(changed_, false)) {
+    announce();
+    report();
+  }
   for (Served& served : served_) {
     if (served.partition) commit(served);
   }

@@ -102,6 +102,7 @@ class Node {
   net::Message message_;
   base::TimePoint turn_{};  // when this turn's messages were read
   bool wake_pending_ = false;
+  bool changed_ = false;  // what is announced, with this turn's end
   base::log::RateLimited malformed_log_;
 };
 

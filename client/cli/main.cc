@@ -6,6 +6,7 @@
 #include "client/cli/command_line.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
+#include "core/base/uncaught.h"
 
 namespace {
 
@@ -18,6 +19,7 @@ std::string variable(const char* name) {
 
 int main(int argc, char** argv) {
   using namespace canopy::client::cli;
+  canopy::base::report_uncaught("canopy", static_cast<int>(Exit::broken));
   reserve_descriptors();
   std::signal(SIGPIPE, SIG_DFL);  // whoever started us may have ignored it
   auto line =

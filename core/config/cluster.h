@@ -130,10 +130,13 @@ base::Result<Cluster> read_cluster(const std::string& path);
 
 // The endpoint `count` ports further: ("tcp://h:5556", 2) -> "tcp://h:5558".
 Endpoint next_port(const Endpoint& endpoint, int count);
-// What others connect to: `bound` with its host replaced by `advertise`, if that is not empty.
+// What others connect to: `bound` with its host replaced by `advertise`, if that is not empty. What
+// is bound to every interface is announced at this machine's address otherwise.
 Endpoint advertised(const Endpoint& bound, const std::string& advertise);
 // The same for HTTP, which moves only when it is bound to every interface: one bound to the
 // loopback is not reached elsewhere.
 HttpAddress advertised_http(const HttpAddress& bound, const std::string& advertise);
+// Where processes of this machine reach it: at the loopback, when it is bound to every interface.
+Endpoint on_this_machine(const Endpoint& bound);
 
 }  // namespace canopy::config

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "core/config/capacity.h"
 #include "core/config/tables.h"
 
 namespace canopy::config {
@@ -60,6 +61,7 @@ base::Result<Cluster> read_document(const std::string& text, const Place& top) {
   Claims claims;
   const base::Status status = read_section(YAML::Load(text), top, cluster_table(), cluster, claims);
   if (!status) return base::Error{status.error()};
+  if (const auto fits = check_capacity(cluster, claims); !fits) return base::Error{fits.error()};
   const auto templates =
       std::stable_partition(cluster.proxies.begin(), cluster.proxies.end(),
                             [](const Proxy& proxy) { return !proxy.name.ends_with('*'); });
@@ -115,7 +117,10 @@ base::Status override_setting(Cluster& cluster, const std::string& key, const st
   return setting->read(YAML::Node(value), {"", 0, source}, cluster, none);
 }
 
-Endpoint Broker::directory() const { return advertised(listen, advertise); }
+// Without `advertise`, a broker that is bound to every interface has its processes beside it.
+Endpoint Broker::directory() const {
+  return advertise.empty() ? on_this_machine(listen) : advertised(listen, advertise);
+}
 
 const Shard* Cluster::find_shard(const std::string& wanted) const {
   return find_named(shards, wanted);

@@ -2,16 +2,18 @@
 
 #include <CivetServer.h>
 
-#include <array>
 #include <atomic>
 #include <future>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "core/base/host.h"
 #include "core/metrics/http_get.h"
+#include "core/metrics/http_ipv6.h"
 
 namespace canopy::metrics {
 namespace {
@@ -22,6 +24,7 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds retry_pause{50};
 constexpr milliseconds knock_pause{5};
+constexpr const char* in_use = "address already in use";
 constexpr const char* json_type = "application/json";
 constexpr const char* metrics_type = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -64,14 +67,13 @@ int keep_complaint(const mg_connection*, const char* message) {
   return 1;
 }
 
-// civetweb knows no `*`.
-std::string listening_address(const std::string& address) {
-  return address.starts_with("*:") ? "0.0.0.0" + address.substr(1) : address;
-}
-
-std::string reachable_host(const std::string& address) {
-  const std::string local = local_address(address);
-  return local.substr(0, local.rfind(':'));
+// civetweb knows neither `*` nor names. `[::]` serves IPv4, too, as the sockets of libzmq do.
+base::Result<std::string> listening_address(const std::string& address) {
+  const std::size_t colon = address.rfind(':');
+  if (colon == std::string::npos) return base::Error{"not HOST:PORT"};
+  auto host = base::listening_host(address.substr(0, colon));
+  if (!host) return host;
+  return *host + address.substr(colon);
 }
 
 }  // namespace
@@ -80,6 +82,7 @@ struct HttpServer::Impl {
   Impl(Registry& its_registry, milliseconds its_stall) : registry(its_registry), stall(its_stall) {}
   ~Impl();
 
+  base::Status listen(const std::string& at);
   static int serve(mg_connection* connection);
   Response respond(const std::string& path);
   Response livez() const;
@@ -100,14 +103,38 @@ struct HttpServer::Impl {
 // civetweb looks up from its listener every two seconds, or when someone knocks.
 HttpServer::Impl::~Impl() {
   if (!server) return;
-  const std::string host = reachable_host(address);
-  const int port = server->getListeningPorts().at(0);
   const auto closed = std::async(std::launch::async, [this] { server->close(); });
-  while (closed.wait_for(knock_pause) != std::future_status::ready) {
-    std::array<char, 128> ignored{};
-    mg_connection* knock = mg_connect_client(host.c_str(), port, 0, ignored.data(), ignored.size());
-    if (knock != nullptr) mg_close_connection(knock);
+  while (closed.wait_for(knock_pause) != std::future_status::ready) knock(local_address(address));
+}
+
+// One try. The error is what stands in its way.
+base::Status HttpServer::Impl::listen(const std::string& at) {
+  const std::string host = at.substr(0, at.rfind(':'));
+  std::optional<Ipv6Listener> ipv6;
+  if (host.starts_with('[')) {
+    auto listener = Ipv6Listener::bind(at);
+    if (!listener) return base::Error{listener.error()};
+    ipv6.emplace(std::move(*listener));
   }
+  // A thread waits for one peer at a time; four of them outlast a crowd of silent ones.
+  const std::vector<std::string> options = {"listening_ports",    ipv6 ? "127.0.0.1:0" : at,
+                                            "num_threads",        "4",
+                                            "request_timeout_ms", "1000",
+                                            "enable_keep_alive",  "no"};
+  CivetCallbacks callbacks;
+  callbacks.begin_request = &Impl::serve;
+  callbacks.log_message = keep_complaint;
+  complaints.clear();
+  try {
+    server = std::make_unique<CivetServer>(options, &callbacks, this);
+  } catch (const CivetException& fault) {
+    if (complaints.find("Address already in use") != std::string::npos) return base::Error{in_use};
+    return base::Error{complaints.empty() ? fault.what() : complaints};
+  }
+  const auto port = static_cast<std::uint16_t>(server->getListeningPorts().at(0));
+  address = ipv6 ? ipv6->address() : host + ":" + std::to_string(port);
+  if (ipv6) return ipv6->replace(port);
+  return {};
 }
 
 int HttpServer::Impl::serve(mg_connection* connection) {
@@ -172,33 +199,19 @@ HttpServer::~HttpServer() = default;
 base::Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& address,
                                                             Registry& registry, milliseconds stall,
                                                             milliseconds patience) {
+  const auto bound = listening_address(address);
+  if (!bound) return base::Error{"http " + address + ": " + bound.error()};
   std::unique_ptr<HttpServer> self(new HttpServer);
   self->impl_ = std::make_unique<Impl>(registry, stall);
-  // A thread waits for one peer at a time; four of them outlast a crowd of silent ones.
-  const std::vector<std::string> options = {"listening_ports",    listening_address(address),
-                                            "num_threads",        "4",
-                                            "request_timeout_ms", "1000",
-                                            "enable_keep_alive",  "no"};
-  CivetCallbacks callbacks;
-  callbacks.begin_request = &Impl::serve;
-  callbacks.log_message = keep_complaint;
   const auto deadline = steady_clock::now() + patience;
-  while (!self->impl_->server) {
-    complaints.clear();
-    try {
-      self->impl_->server = std::make_unique<CivetServer>(options, &callbacks, self->impl_.get());
-    } catch (const CivetException& fault) {
-      const std::string why = complaints.empty() ? fault.what() : complaints;
-      const bool in_use = why.find("Address already in use") != std::string::npos;
-      if (!in_use || steady_clock::now() >= deadline) {
-        return base::Error{"http " + address + ": " + (in_use ? "address already in use" : why)};
-      }
-      std::this_thread::sleep_for(retry_pause);
+  for (;;) {
+    const auto status = self->impl_->listen(*bound);
+    if (status) return self;
+    if (status.error() != in_use || steady_clock::now() >= deadline) {
+      return base::Error{"http " + address + ": " + status.error()};
     }
+    std::this_thread::sleep_for(retry_pause);
   }
-  const int port = self->impl_->server->getListeningPorts().at(0);
-  self->impl_->address = address.substr(0, address.rfind(':') + 1) + std::to_string(port);
-  return self;
 }
 
 std::string HttpServer::address() const { return impl_->address; }

@@ -21,7 +21,7 @@ namespace canopy::net {
 // One per process; outlives every socket.
 class Context {
  public:
-  explicit Context(int io_threads = 1, int max_sockets = 1023);
+  explicit Context(int io_threads = 1, int max_sockets = 4096);
   zmq::context_t& zmq() { return context_; }
 
   // How many connections the ZapHandler has let in so far; each bears its number in this count.
@@ -124,7 +124,8 @@ class Socket {
   Socket(Context& context, SocketType type, const SocketOptions& options);
 
   // Binds; while the address is still held by a process that is going away, tries again until
-  // `patience` is over. The endpoint may end in `:*` for any free port.
+  // `patience` is over. The endpoint may end in `:*` for any free port. Its host may be a name or
+  // an interface of this machine. An ipc path is taken only when no process answers there.
   base::Status bind(const std::string& endpoint, std::chrono::milliseconds patience = {});
   base::Status unbind(const std::string& endpoint);
   base::Status connect(const std::string& endpoint);
