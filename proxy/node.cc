@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/base/log.h"
+#include "core/config/capacity.h"
 #include "core/config/exposure.h"
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
@@ -21,8 +22,6 @@ constexpr auto bind_patience = 5s;  // a predecessor that is just going away
 constexpr base::Duration tick_period = 50ms;
 // What one flush sends at most; the rest follows in the next turn.
 constexpr std::size_t updates_per_flush = 8192;
-// Descriptors beside those of clients and those open at start: links to shards and broker, scrapes.
-constexpr std::uint64_t reserve = 40;
 constexpr base::Duration measure_period = 200ms;
 
 const std::optional<config::Endpoint>& endpoint_of(const config::Proxy& proxy,
@@ -65,7 +64,8 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
           std::chrono::duration_cast<std::chrono::milliseconds>(loop.now().time_since_epoch())
               .count()
           << 20),
-      drain_patience_(cluster.broker.drain * 2 / 5) {
+      drain_patience_(cluster.broker.drain * 2 / 5),
+      reserved_descriptors_(config::reserved_descriptors(cluster.shards.size())) {
   if (guard_.on()) {
     zap_.emplace(
         context_, loop, [this](std::string_view public_key) { return let_in(public_key); },
@@ -118,7 +118,7 @@ base::Status Node::check_descriptors(std::uint64_t max_clients) const {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   const std::uint64_t needed =
-      descriptors_at_start_ + reserve + connections_per_client * max_clients;
+      descriptors_at_start_ + reserved_descriptors_ + connections_per_client * max_clients;
   if (limit.rlim_cur >= needed) return {};
   return base::Error{"max_clients " + std::to_string(max_clients) + " needs " +
                      std::to_string(needed) + " descriptors, but RLIMIT_NOFILE is " +

@@ -72,7 +72,7 @@ class Upstream final : public Partitions {
     cluster::Mirror mirror;
     base::TimePoint needed{};
   };
-  static constexpr std::size_t max_unsent = 256;
+  static constexpr std::size_t max_unsent = 2 * base::max_partitions;
   struct Link {
     Link(std::size_t position, const config::Shard& shard, const config::Proxy& proxy,
          const access::KeyPair* keys, net::Context& context, Metrics& metrics);

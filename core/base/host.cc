@@ -10,7 +10,6 @@
 
 #include <array>
 #include <memory>
-#include <optional>
 
 namespace canopy::base {
 namespace {
@@ -93,12 +92,15 @@ const std::string& announced_host() {
   return host;
 }
 
+std::optional<std::string> interface_host(const std::string& name) {
+  return interface_address([&](const ifaddrs& each) { return name == each.ifa_name; });
+}
+
 Result<std::string> listening_host(const std::string& host) {
   if (host == "*") return std::string("0.0.0.0");
   in_addr numeric{};
   if (host.starts_with('[') || inet_pton(AF_INET, host.c_str(), &numeric) == 1) return host;
-  const auto is_named = [&](const ifaddrs& interface) { return host == interface.ifa_name; };
-  if (auto address = interface_address(is_named)) return *address;
+  if (auto address = interface_host(host)) return *address;
   return resolve(host);
 }
 

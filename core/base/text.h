@@ -22,27 +22,13 @@ inline bool is_control(char c) {
 
 inline bool has_control(std::string_view text) { return std::ranges::any_of(text, is_control); }
 
+// Well-formed, so that JSON can hold it.
+bool is_utf8(std::string_view text);
+
 // One line: control characters as \xNN.
-inline std::string one_line(std::string_view text) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string line;
-  for (const char c : text) {
-    if (!is_control(c)) {
-      line += c;
-    } else {
-      line += "\\x";
-      line += digits[static_cast<unsigned char>(c) >> 4];
-      line += digits[static_cast<unsigned char>(c) & 15];
-    }
-  }
-  return line;
-}
+std::string one_line(std::string_view text);
 
 // For messages about what somebody wrote: one line, in quotes, its end left out when it is long.
-inline std::string quoted(std::string_view text) {
-  constexpr std::size_t most = 300;
-  const bool cut = text.size() > most;
-  return "'" + one_line(text.substr(0, most)) + (cut ? "…'" : "'");
-}
+std::string quoted(std::string_view text);
 
 }  // namespace canopy::base

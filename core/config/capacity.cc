@@ -6,12 +6,16 @@
 namespace canopy::config {
 namespace {
 
-// Of a process by itself: standard streams, libzmq's threads, event loop, HTTP and its peers.
-constexpr std::uint64_t own_descriptors = 64;
-constexpr std::uint64_t per_listener = 3;  // socket, bound port, monitor
-constexpr std::uint64_t per_link = 4;      // to a shard: two sockets, a connection each
+// Of a process by itself, once it has started: standard streams, libzmq's threads, event loop,
+// HTTP. A shard's include its sockets. Counted in /proc; test_checked.py holds them against
+// processes.
+constexpr std::uint64_t own_of_shard = 26;
+constexpr std::uint64_t own_of_proxy = 20;
+constexpr std::uint64_t per_listener = 4;  // of a proxy: socket, bound port, two for its monitor
+constexpr std::uint64_t per_shard = 2;     // of a proxy: sockets
 constexpr std::uint64_t per_proxy = 2;     // of a shard: connections
 constexpr std::uint64_t per_store = 2;     // LMDB: data, and what it syncs through
+constexpr std::uint64_t passing = 8;       // the broker, those that ask over HTTP
 constexpr std::uint64_t per_client = 3;    // connections that one client can hold
 
 // An address space has 128 TiB, a part of which is taken.
@@ -53,14 +57,19 @@ std::uint64_t disk_partitions(const Shard& shard) {
 }  // namespace
 
 std::uint64_t descriptors_of(const Shard& shard, const Cluster& cluster) {
-  return own_descriptors + per_store * disk_partitions(shard) + per_proxy * cluster.proxies.size();
+  return own_of_shard + per_store * disk_partitions(shard) + per_proxy * cluster.proxies.size() +
+         passing;
 }
 
 std::uint64_t descriptors_of(const Proxy& proxy, const Cluster& cluster) {
   std::uint64_t listeners = proxy.native ? 2 : 0;
   for (const auto& dialect : {proxy.kvsimple, proxy.kvmsg, proxy.chp}) listeners += dialect ? 3 : 0;
-  return own_descriptors + per_listener * listeners + per_link * cluster.shards.size() +
-         per_client * proxy.max_clients;
+  return own_of_proxy + per_listener * listeners + per_shard * cluster.shards.size() +
+         reserved_descriptors(cluster.shards.size()) + per_client * proxy.max_clients;
+}
+
+std::uint64_t reserved_descriptors(std::size_t shards) {
+  return std::max<std::uint64_t>(40, per_proxy * shards + passing);
 }
 
 // Only a broker that starts the processes sets the limit of their open files.

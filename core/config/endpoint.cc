@@ -218,9 +218,13 @@ HttpAddress advertised_http(const HttpAddress& bound, const std::string& adverti
 Endpoint on_this_machine(const Endpoint& bound) {
   if (!bound.starts_with(tcp_scheme)) return bound;
   const std::size_t start = port_start(bound);
-  const std::string host = bound.substr(tcp_scheme.size(), start - 1 - tcp_scheme.size());
-  const char* loopback = is_any_ipv6(host) ? "[::1]" : "127.0.0.1";
-  return is_any_host(host) ? std::string(tcp_scheme) + loopback + ":" + bound.substr(start) : bound;
+  std::string host = bound.substr(tcp_scheme.size(), start - 1 - tcp_scheme.size());
+  if (is_any_host(host)) {
+    host = is_any_ipv6(host) ? "[::1]" : "127.0.0.1";
+  } else if (const auto address = base::interface_host(host)) {
+    host = *address;
+  }
+  return std::string(tcp_scheme) + host + ":" + bound.substr(start);
 }
 
 }  // namespace canopy::config

@@ -157,8 +157,8 @@ std::string count(std::size_t number, const std::string& one, const std::string&
 
 base::Result<Cluster> read_with(const std::string& file,
                                 const std::vector<Start::Override>& overrides,
-                                const std::string& name) {
-  auto cluster = read_cluster(file);
+                                const std::string& name, ReadTo purpose) {
+  auto cluster = read_cluster(file, purpose);
   if (!cluster) return cluster;
   for (const auto& [key, value, source] : overrides) {
     if (auto status = override_setting(*cluster, key, value, source); !status) {
@@ -181,7 +181,7 @@ base::Result<Start> make_start(Role role, const Given& given) {
     overrides.push_back({key, given.text(option), given.sources.at(option)});
   }
   const std::string called = expand_name(given.text("name"), base::host_name());
-  auto cluster = read_with(given.text("config"), overrides, called);
+  auto cluster = read_with(given.text("config"), overrides, called, ReadTo::start);
   if (!cluster) return base::Error{cluster.error()};
   const bool nameless = given.has("check-config") && !given.has("name");
   if (nameless) return Start{std::move(*cluster), ""};
@@ -236,7 +236,7 @@ base::Result<std::vector<std::string>> reload(
     log::error("config", "reload refused, nothing is changed", {{"why", why}});
     return base::Error{why};
   };
-  auto wanted = read_with(file, running.overrides, running.name);
+  auto wanted = read_with(file, running.overrides, running.name, ReadTo::reload);
   if (!wanted) return refused(wanted.error());
   Changes found = changes(running.cluster, *wanted);
   if (!found.fixed.empty())

@@ -47,7 +47,7 @@ class DocumentCounter final : public YAML::EventHandler {
   void OnMapEnd() override {}
 };
 
-base::Result<Cluster> read_document(const std::string& text, const Place& top) {
+base::Result<Cluster> read_document(const std::string& text, const Place& top, ReadTo purpose) {
   std::istringstream stream(text);
   YAML::Parser parser(stream);
   DocumentCounter documents;
@@ -61,7 +61,9 @@ base::Result<Cluster> read_document(const std::string& text, const Place& top) {
   Claims claims;
   const base::Status status = read_section(YAML::Load(text), top, cluster_table(), cluster, claims);
   if (!status) return base::Error{status.error()};
-  if (const auto fits = check_capacity(cluster, claims); !fits) return base::Error{fits.error()};
+  if (purpose == ReadTo::start) {
+    if (const auto fits = check_capacity(cluster, claims); !fits) return base::Error{fits.error()};
+  }
   const auto templates =
       std::stable_partition(cluster.proxies.begin(), cluster.proxies.end(),
                             [](const Proxy& proxy) { return !proxy.name.ends_with('*'); });
@@ -78,21 +80,22 @@ const Named* find_named(const std::vector<Named>& all, const std::string& name) 
 
 }  // namespace
 
-base::Result<Cluster> parse_cluster(const std::string& text, const std::string& file_name) {
+base::Result<Cluster> parse_cluster(const std::string& text, const std::string& file_name,
+                                    ReadTo purpose) {
   try {
-    return read_document(text, {file_name, 1, ""});
+    return read_document(text, {file_name, 1, ""}, purpose);
   } catch (const YAML::Exception& fault) {
     return Place{file_name, fault.mark.line + 1, ""}.error(explain(fault));
   }
 }
 
-base::Result<Cluster> read_cluster(const std::string& path) {
+base::Result<Cluster> read_cluster(const std::string& path, ReadTo purpose) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
   if (errno != 0) return base::Error{path + ": cannot be read: " + std::strerror(errno)};
-  return parse_cluster(text.str(), path);
+  return parse_cluster(text.str(), path, purpose);
 }
 
 Changes changes(const Cluster& running, const Cluster& wanted) {

@@ -30,20 +30,18 @@ int line_of(const YAML::Node& node) { return node.Mark().line + 1; }
 constexpr const char* merge_key = "<<";
 constexpr int most_merges = 16;  // inside one another; an alias may stand for what it is part of
 
-// What yaml-cpp makes of bytes that are no UTF-8.
-constexpr std::string_view replacement = "\xef\xbf\xbd";
-
 base::Status add_entries(const YAML::Node& node, const Place& place, int merges,
                          std::vector<Entry>& entries);
 
-// The sections that `<<` names give what the section itself does not: an earlier one goes first.
-base::Status merge(const YAML::Node& node, const Place& place, int merges,
+// The sections that a `<<` at `where` names give what the section itself does not: an earlier one
+// goes first.
+base::Status merge(const YAML::Node& node, const Place& place, const Place& where, int merges,
                    std::vector<Entry>& entries) {
-  if (merges == most_merges) return place.error("too many sections inside one another");
+  if (merges == most_merges) return where.error("too many sections inside one another");
   if (node.IsMap()) return add_entries(node, place, merges + 1, entries);
-  if (!node.IsSequence()) return place.error(describe(node) + " is not a section to take over");
+  if (!node.IsSequence()) return where.error(describe(node) + " is not a section to take over");
   for (const auto& each : node) {
-    if (!each.IsMap()) return place.error(describe(each) + " is not a section to take over");
+    if (!each.IsMap()) return where.error(describe(each) + " is not a section to take over");
     if (auto status = add_entries(each, place, merges + 1, entries); !status) return status;
   }
   return {};
@@ -72,7 +70,7 @@ base::Status add_entries(const YAML::Node& node, const Place& place, int merges,
     if (!known) entries.push_back(std::move(entry));
   }
   for (const auto& [sections, where] : merged) {
-    if (auto status = merge(sections, where, merges, entries); !status) return status;
+    if (auto status = merge(sections, place, where, merges, entries); !status) return status;
   }
   return {};
 }
@@ -81,9 +79,7 @@ base::Status add_entries(const YAML::Node& node, const Place& place, int merges,
 
 base::Result<std::string> as_text(const YAML::Node& node) {
   if (!node.IsScalar()) return wrong_type(node, "a text");
-  if (node.Scalar().find(replacement) != std::string::npos) {
-    return base::Error{base::quoted(node.Scalar()) + " is not UTF-8"};
-  }
+  if (!base::is_utf8(node.Scalar())) return base::Error{"the text is not UTF-8"};
   return node.Scalar();
 }
 

@@ -183,6 +183,13 @@ TEST(Cluster, NofileCountsWhereTheBrokerSetsIt) {
              "proxies: [{name: p, max_clients: 100000, nofile: 64}]\n");
 }
 
+// The proxy refuses that part of it, and takes on the rest.
+TEST(Cluster, AFileReadAgainMayAskForMoreThanAProxyCanDo) {
+  const std::string text = root_shard + "proxies: [{name: p, max_clients: 100000}]\n";
+  EXPECT_FALSE(parse_cluster(text, "c.yaml").ok());
+  EXPECT_TRUE(parse_cluster(text, "c.yaml", ReadTo::reload).ok());
+}
+
 TEST(Cluster, ABrokerOfEveryInterfaceIsFoundAtTheLoopback) {
   EXPECT_EQ((Broker{.listen = "tcp://0.0.0.0:5550"}).directory(), "tcp://127.0.0.1:5550");
   EXPECT_EQ((Broker{.listen = "tcp://*:5550"}).directory(), "tcp://127.0.0.1:5550");

@@ -94,7 +94,7 @@ const std::vector<Mistake>& mistakes() {
       {"key_of_several_lines", "\"a\\nb\": 1\n" + shard, "c.yaml:1: a\\x0ab: ", "unknown key"},
       {"very_long", "log_level: " + std::string(100'000, 'x') + "\n" + shard,
        "c.yaml:1: log_level: 'xxx", "x…' is none of"},
-      {"no_utf8", "state_dir: caf\xe9\n" + shard, "c.yaml:1: state_dir: ", "is not UTF-8"},
+      {"no_utf8", "state_dir: caf\xe9\n" + shard, "c.yaml:1: state_dir: ", "not UTF-8"},
       {"no_utf8_key", "caf\xe9: 1\n" + shard, "c.yaml:1: ", "a key must be a word"},
       {"merge_text", shard + "proxies:\n  - <<: x\n    name: p\n",
        "c.yaml:3: proxies.<<: ", "'x' is not a section to take over"},
@@ -137,8 +137,8 @@ const std::vector<Mistake>& mistakes() {
        "c.yaml:3: proxies.name: ", "leaves no room"},
       {"processes",
        "shards: [{name: a, partitions: [{subtree: \"*\"}]}]\nproxies:\n" +
-           many(1023, [](const std::string& i) { return "  - {name: p" + i + "}\n"; }),
-       "c.yaml:1025: proxies.name: ", "at most 1024"},
+           many(1024, [](const std::string& i) { return "  - {name: p" + i + "}\n"; }),
+       "c.yaml:1026: proxies.name: ", "at most 1024"},
       // Partitions.
       {"partitions", partitions(4097), "c.yaml:4100: shards.partitions.subtree: ", "at most 4096"},
       {"address_space",
