@@ -7,6 +7,7 @@
 
 #include "core/access/authority.h"
 #include "core/base/log.h"
+#include "core/config/capacity.h"
 #include "core/config/exposure.h"
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
@@ -45,6 +46,11 @@ std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : s
 base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
                                                 const config::Shard& shard,
                                                 std::vector<Tenancy> tenancies, net::Loop& loop) {
+  const std::uint64_t needed = config::descriptors_of(shard, cluster);
+  if (metrics::max_fds() < needed) {
+    return base::Error{"needs " + std::to_string(needed) + " descriptors, but RLIMIT_NOFILE is " +
+                       std::to_string(metrics::max_fds())};
+  }
   std::unique_ptr<Node> node(new Node(cluster, shard, std::move(tenancies), loop));
   if (auto status = node->open(cluster); !status) return base::Error{status.error()};
   return node;

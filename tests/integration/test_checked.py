@@ -2,7 +2,6 @@
 
 import re
 import resource
-import socket
 import subprocess
 
 import pytest
@@ -96,16 +95,16 @@ def test_many_stores(tmp_path, ports):
     described = document(
         ports,
         shard={
-            "partitions": partitions(200, durability="disk", max_state_bytes=1 << 38),
-            "nofile": 436,
+            "partitions": partitions(100, durability="disk", max_state_bytes=1 << 38),
+            "nofile": 236,
         },
         state_dir="state",
     )
     with started(tmp_path, dump(described), described["broker"]["listen"], 40) as cluster:
         cluster.works("/7/a")
         assert cluster.canopy("status").returncode == 0
-    described["shards"][0]["nofile"] = 435
-    assert "shards.nofile: 435 open files are too few" in refusal(tmp_path, dump(described))
+    described["shards"][0]["nofile"] = 235
+    assert "shards.nofile: 235 open files are too few" in refusal(tmp_path, dump(described))
 
 
 # What stands in for the part of a file that is written down as text, and is accepted.
@@ -184,7 +183,7 @@ def test_every_number_at_its_bounds(tmp_path, ports):
                 owned = {"subtree": f"/{path[-1]}/{value}/", "durability": "disk"}
                 whole["shards"][0]["partitions"].append({**owned, path[-1]: value})
             else:
-                added = {"name": f"{path[-1]}-{value}".replace("_", "-").replace("--", "-m")}
+                added = {"name": f"{path[0]}-{path[-1]}-{value}".replace("_", "-").replace("--", "-m")}
                 if path[0] == "shards":
                     added["partitions"] = [{"subtree": f"/{added['name']}/"}]
                 elif path[-1] == "max_clients":
@@ -250,14 +249,8 @@ def test_a_second_broker_leaves_the_first_alone(tmp_path, ports):
         done = run_program("canopy-broker", "--config", tmp_path / "cluster.yaml", cwd=tmp_path)
         assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done
         assert "is another broker running?" in done.stderr
-        done = run_program(
-            "canopy-shard", "--config", tmp_path / "cluster.yaml", "--name", "s", cwd=tmp_path
-        )
-        assert done.returncode == 1 and "already in use" in done.stderr, done
         cluster.works()
-    cluster.process.kill()
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(tmp_path / "broker"))  # what a killed broker leaves
+    assert (tmp_path / "broker").exists()  # libzmq leaves it
     with started(tmp_path, dump(described), broker) as cluster:
         cluster.works()
 
@@ -277,5 +270,5 @@ def test_a_start_without_descriptors_ends_with_one_line(tmp_path, ports, program
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (10, 10)),
     )
     assert done.returncode == 1, done
-    lines = [line for line in done.stderr.splitlines() if line.startswith(program)]
-    assert len(lines) == 1 and "terminate called" not in done.stderr, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith(f"{program}: "), done.stderr
