@@ -28,7 +28,7 @@ constexpr base::Duration report_period = 500ms;
 constexpr base::Duration vitals_period = 1s;
 constexpr base::Duration heartbeat_period = 1s;
 // So that what 4,096 partitions announce of themselves stays one value of the directory.
-constexpr std::size_t max_announced_failure = 256;
+constexpr std::size_t max_announced_failure = 128;
 
 // Epochs must grow even where nothing remembers the last one (memory partitions, a broker that
 // restarted too): the minutes since 2026 are a floor that has always moved on.

@@ -109,6 +109,7 @@ struct Security {
 
 struct Cluster {
   std::string file = {};                     // where it was read from, as given
+  int server_key_line = 0;                   // in it; 0: without security
   std::string state_dir = "./canopy-state";  // a shard keeps its disk partitions in state_dir/NAME
   std::string log_level = "info";            // debug, info, warn, error
   std::string log_format = "text";           // text, json

@@ -70,7 +70,8 @@ bool is_any_ipv6(std::string_view host) { return ipv6_of(host) == "::"; }
 
 std::string canonical(std::string_view host) {
   if (auto address = ipv6_of(host)) return *address;
-  return std::string(host == "localhost" ? std::string_view("127.0.0.1") : host);
+  if (host == "localhost") return "127.0.0.1";
+  return base::interface_host(std::string(host)).value_or(std::string(host));
 }
 
 // Whether sockets bound to these hosts take each other's ports. `[::]` takes IPv4, too.

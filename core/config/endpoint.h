@@ -1,4 +1,5 @@
-// What an address of the cluster may look like. Pure: no name is resolved, no socket opened.
+// What an address of the cluster may look like. No name is resolved, no socket opened; of this
+// machine only the interfaces are looked at.
 #pragma once
 
 #include <cstdint>

@@ -63,6 +63,12 @@ access::KeyPair make_key_pair() {
   return {.public_key = public_key.data(), .secret_key = secret_key.data()};
 }
 
+bool is_pair(const access::KeyPair& keys) {
+  std::array<char, access::key_characters + 1> public_key{};
+  return zmq_curve_public(public_key.data(), keys.secret_key.c_str()) == 0 &&
+         keys.public_key == public_key.data();
+}
+
 SocketOptions listening(SocketOptions options, const access::KeyPair* cluster) {
   if (cluster != nullptr) options.curve_server = cluster->secret_key;
   return options;

@@ -38,6 +38,8 @@ inline constexpr const char* connection_property = "Connection-Number";
 
 // A new pair of CURVE keys.
 access::KeyPair make_key_pair();
+// Whether the keys belong together.
+bool is_pair(const access::KeyPair& keys);
 
 // The connecting side of CURVE: who is to be met, and as whom.
 struct CurveClient {

@@ -1,5 +1,7 @@
 """What `--check-config` accepts starts, and serves; what would not start it refuses."""
 
+import json
+import os
 import re
 import resource
 import subprocess
@@ -9,6 +11,7 @@ import yaml
 
 from checked import check, refusal, started
 from cluster import BIN, REPOSITORY, run_program
+from scrape import get
 from waiting import SLOW, seconds
 
 ROOT = {"subtree": "*"}
@@ -49,9 +52,11 @@ def test_hosts(tmp_path, ports, host):
     broker = described["broker"]["listen"]
     with started(tmp_path, dump(described), loopback(broker)) as cluster:
         cluster.works()
-        shown = cluster.canopy("status", "--json").stdout
-        for unreachable in ("0.0.0.0", "[::]", "*:"):
-            assert f"tcp://{unreachable}" not in shown, shown
+        http = loopback("//" + described["broker"]["http"])[2:]
+        announced = json.loads(get(http, "/api/v1/topology")[1])
+        for process in announced["shards"] + announced["proxies"]:
+            process.pop("partitions", None)  # one of which is called *
+            assert not re.search(r"0\.0\.0\.0|\[::\]|\*", json.dumps(process)), process
 
 
 def partitions(count, **settings):
@@ -231,6 +236,27 @@ def broken(ports):
             "broker.listen",
         ),
     }
+
+
+def test_keys_that_would_let_nobody_in_are_refused(tmp_path, ports):
+    for name in ("cluster", "other"):
+        assert run_program("canopy", "keygen", name, "--directory", tmp_path).returncode == 0
+    described = document(ports, security={"server_key": "mixed.key_secret", "clients": []})
+    line = dump(described).splitlines().index("  server_key: mixed.key_secret") + 1
+    own, other = ((tmp_path / f"{name}.key_secret").read_text() for name in ("cluster", "other"))
+    mixed = tmp_path / "mixed.key_secret"
+    for text, why in (
+        (own[: own.index("secret-key")] + other[other.index("secret-key") :], "belong together"),
+        (re.sub('"[^"]{40}"', '"' + "#" * 40 + '"', own), "40 characters of Z85"),
+        ("", "holds no public-key"),
+    ):
+        mixed.write_text(text)
+        mixed.chmod(0o600)
+        said = refusal(tmp_path, dump(described))
+        assert f":{line}: security.server_key: " in said and why in said, said
+    mixed.unlink()
+    os.mkfifo(mixed, 0o600)  # which a reader would wait at
+    assert "is not a file" in refusal(tmp_path, dump(described))
 
 
 def test_what_would_not_start_is_refused(tmp_path, ports):

@@ -221,6 +221,7 @@ const std::vector<Mistake>& mistakes() {
       {"star_host", proxy("chp: tcp://*:5549"),
        "c.yaml:4: proxies.chp: ", "clashes with tcp://127.0.0.1:5550"},
       {"localhost", proxy("http: localhost:5550"), "c.yaml:4: proxies.http: ", "clashes"},
+      {"interface", proxy("http: lo:5550"), "c.yaml:4: proxies.http: ", "clashes"},
       {"later_line",
        "proxies: [{name: p, http: \"127.0.0.1:81\"}]\n" + shard + "broker:\n  http: 127.0.0.1:81\n",
        "c.yaml:4: broker.http: ", "of proxies.http on line 1"},
