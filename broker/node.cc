@@ -23,6 +23,7 @@ constexpr base::Duration start_patience = 10s;
 // A proxy of a template that died stays in sight for so long, and so many of them.
 constexpr base::Duration lost_patience = 10min;
 constexpr std::size_t most_lost = 256;
+constexpr std::uint64_t own_descriptors = 64;
 constexpr base::Duration status_period = 500ms;
 
 // What clients are told of the processes of the file that are not there.
@@ -41,6 +42,14 @@ std::map<std::string, std::string> absent_members(const config::Cluster& cluster
         .name = proxy.name, .state = known.drained.contains(proxy.name) ? "drained" : "down"});
   }
   return members;
+}
+
+// Each process of the cluster holds a connection, and clients that ask hold some for a moment.
+base::Status make_room(const config::Cluster& cluster) {
+  const std::uint64_t needed = own_descriptors + cluster.shards.size() + cluster.proxies.size();
+  if (metrics::raise_max_fds(needed)) return {};
+  return base::Error{"needs " + std::to_string(needed) + " descriptors, but RLIMIT_NOFILE is " +
+                     std::to_string(metrics::max_fds())};
 }
 
 }  // namespace
@@ -89,16 +98,21 @@ base::Status Node::open() {
        config::exposure(authority_.has_value(), {cluster_.broker.listen}, cluster_.broker.http)) {
     log::warn("security", line);
   }
+  if (auto status = make_room(cluster_); !status) return status;
+  const auto refused = [](const std::string& why) {
+    const bool in_use = why.ends_with("already in use");
+    return base::Error{why + (in_use ? " (is another broker running?)" : "")};
+  };
   if (auto status = directory_->bind(cluster_.broker.listen, bind_patience); !status) {
-    return base::Error{status.error() + " (is another broker running?)"};
+    return refused(status.error());
   }
   auto http =
       metrics::HttpServer::start(cluster_.broker.http, metrics_.registry, 10s, bind_patience);
-  if (!http) return base::Error{http.error()};
+  if (!http) return refused(http.error());
   http_ = std::move(*http);
   self_ = {.pid = getpid(),
            .http = http_->address(),
-           .directory = directory_->endpoint(),
+           .directory = config::on_this_machine(directory_->endpoint()),
            .host = base::host_name()};
   http_->publish("/", std::string(page_html), "text/html; charset=utf-8",
                  "Content-Security-Policy: " + std::string(page_policy) +

@@ -42,15 +42,15 @@ std::string first_word(const std::string& state) {
   return state.empty() ? "unknown" : state.substr(0, state.find(':'));
 }
 
-json partition_entry(const std::string& subtree, const config::Shard* configured,
+using Durabilities = std::map<std::string, config::Durability>;  // by subtree
+
+json partition_entry(const std::string& subtree, const Durabilities& configured,
                      const PartitionState* announced) {
   json entry = {{"subtree", subtree.empty() ? "*" : subtree},
                 {"state", announced ? announced->state : down}};
   if (announced != nullptr) entry["epoch"] = announced->epoch;
-  if (configured == nullptr) return entry;
-  for (const config::Partition& partition : configured->partitions) {
-    if (partition.subtree != subtree) continue;
-    entry["durability"] = partition.durability == config::Durability::disk ? "disk" : "memory";
+  if (const auto found = configured.find(subtree); found != configured.end()) {
+    entry["durability"] = found->second == config::Durability::disk ? "disk" : "memory";
   }
   return entry;
 }
@@ -58,16 +58,22 @@ json partition_entry(const std::string& subtree, const config::Shard* configured
 json partition_entries(const config::Shard* configured, const ShardMember* member) {
   json entries = json::array();
   std::set<std::string> told;
+  Durabilities durabilities;
+  if (configured != nullptr) {
+    for (const config::Partition& partition : configured->partitions) {
+      durabilities[partition.subtree] = partition.durability;
+    }
+  }
   if (member != nullptr) {
     for (const PartitionState& partition : member->partitions) {
-      entries.push_back(partition_entry(partition.subtree, configured, &partition));
+      entries.push_back(partition_entry(partition.subtree, durabilities, &partition));
       told.insert(partition.subtree);
     }
   }
   if (configured != nullptr) {
     for (const config::Partition& partition : configured->partitions) {
       if (told.contains(partition.subtree)) continue;
-      entries.push_back(partition_entry(partition.subtree, configured, nullptr));
+      entries.push_back(partition_entry(partition.subtree, durabilities, nullptr));
     }
   }
   return entries;

@@ -1,11 +1,11 @@
 #include "proxy/node.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "core/base/log.h"
+#include "core/config/capacity.h"
 #include "core/config/exposure.h"
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
@@ -21,8 +21,6 @@ using namespace std::chrono_literals;
 
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
 constexpr base::Duration tick_period = 50ms;
-// Descriptors beside those of clients and those open at start: links to shards and broker, scrapes.
-constexpr std::uint64_t reserve = 40;
 constexpr base::Duration measure_period = 200ms;
 
 const std::optional<config::Endpoint>& endpoint_of(const config::Proxy& proxy,
@@ -35,10 +33,17 @@ const std::optional<config::Endpoint>& endpoint_of(const config::Proxy& proxy,
   return proxy.kvsimple;
 }
 
+base::Error too_few_descriptors(std::uint64_t max_clients, std::uint64_t needed) {
+  return {"max_clients " + std::to_string(max_clients) + " needs " + std::to_string(needed) +
+          " descriptors, but RLIMIT_NOFILE is " + std::to_string(metrics::max_fds())};
+}
+
 }  // namespace
 
 base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
                                                 const config::Proxy& proxy, net::Loop& loop) {
+  const std::uint64_t needed = config::descriptors_of(proxy, cluster);
+  if (metrics::max_fds() < needed) return too_few_descriptors(proxy.max_clients, needed);
   std::unique_ptr<Node> node(new Node(cluster, proxy, loop));
   if (auto status = node->open(); !status) return base::Error{status.error()};
   return node;
@@ -69,7 +74,8 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
           std::chrono::duration_cast<std::chrono::milliseconds>(loop.now().time_since_epoch())
               .count()
           << 20),
-      drain_patience_(cluster.broker.drain * 2 / 5) {
+      drain_patience_(cluster.broker.drain * 2 / 5),
+      reserved_descriptors_(config::reserved_descriptors(cluster.shards.size())) {
   if (guard_.on()) {
     zap_.emplace(
         context_, loop, [this](std::string_view public_key) { return let_in(public_key); },
@@ -122,14 +128,10 @@ base::Status Node::open() {
 }
 
 base::Status Node::check_descriptors(std::uint64_t max_clients) const {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
   const std::uint64_t needed =
-      descriptors_at_start_ + reserve + connections_per_client * max_clients;
-  if (limit.rlim_cur >= needed) return {};
-  return base::Error{"max_clients " + std::to_string(max_clients) + " needs " +
-                     std::to_string(needed) + " descriptors, but RLIMIT_NOFILE is " +
-                     std::to_string(limit.rlim_cur)};
+      descriptors_at_start_ + reserved_descriptors_ + connections_per_client * max_clients;
+  if (metrics::max_fds() >= needed) return {};
+  return too_few_descriptors(max_clients, needed);
 }
 
 void Node::reload(config::Start& running) {
@@ -248,6 +250,7 @@ void Node::admit() {
 // each, and between two turns all are shut for a tick: nobody is on his way in at two doors.
 void Node::arm_doors(Role role, std::uint64_t room) {
   const std::size_t doors = frontends_.size();
+  if (doors == 0) return;  // a proxy may serve no protocol
   const bool pause = room < doors && door_turn_ % 2 == 1;
   const std::uint64_t share = std::max<std::uint64_t>(room / doors, 1);
   for (std::size_t i = 0; i < doors; ++i) {

@@ -102,6 +102,7 @@ class Node final : private Backend {
   net::Loop::TimerId wake_timer_ = 0;
   base::Duration drain_patience_;
   std::uint64_t descriptors_at_start_ = 0;  // before any client
+  std::uint64_t reserved_descriptors_;      // beside those of clients
   std::function<void()> drained_{};         // set while draining
   base::TimePoint drain_until_{};
   std::string announced_;

@@ -82,7 +82,7 @@ class Upstream final : public Partitions {
     cluster::Mirror mirror;
   };
   // Requests of mirrors: syncs and credits, of some hundred bytes at most.
-  static constexpr std::size_t max_unsent = 4096;
+  static constexpr std::size_t max_unsent = 2 * base::max_partitions;
   struct Link {
     Link(std::size_t position, const config::Shard& shard, const config::Proxy& proxy,
          const access::KeyPair* keys, net::Context& context, Metrics& metrics);

@@ -8,6 +8,7 @@
 
 #include "core/access/authority.h"
 #include "core/base/log.h"
+#include "core/config/capacity.h"
 #include "core/config/exposure.h"
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
@@ -40,6 +41,8 @@ std::uint64_t draw_lineage() {
   while (lineage == 0) lineage = (std::uint64_t{random()} << 32) | random();
   return lineage;
 }
+// So that what 4,096 partitions announce of themselves stays one value of the directory.
+constexpr std::size_t max_announced_failure = 128;
 
 // Epochs must grow even where nothing remembers the last one (memory partitions, a broker that
 // restarted too): the minutes since 2026 are a floor that has always moved on.
@@ -55,6 +58,11 @@ std::uint32_t least_epoch(const Tenancy& tenancy, base::TimePoint now) {
 base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
                                                 const config::Shard& shard,
                                                 std::vector<Tenancy> tenancies, net::Loop& loop) {
+  const std::uint64_t needed = config::descriptors_of(shard, cluster);
+  if (metrics::max_fds() < needed) {
+    return base::Error{"needs " + std::to_string(needed) + " descriptors, but RLIMIT_NOFILE is " +
+                       std::to_string(metrics::max_fds())};
+  }
   std::unique_ptr<Node> node(new Node(cluster, shard, std::move(tenancies), loop));
   if (auto status = node->open(cluster); !status) return base::Error{status.error()};
   return node;
@@ -183,8 +191,7 @@ void Node::lead(Served& served, std::uint32_t epoch) {
              {"epoch", epoch},
              {"keys", served.partition->tree().size()}});
   publish(served, served.partition->heartbeat(loop_.now()));
-  announce();
-  report();
+  changed_ = true;
 }
 
 // Its lease ran out, as when the process was stopped for a while. Nothing is answered until the
@@ -208,8 +215,7 @@ void Node::stop_serving(Served& served, const std::string& why) {
   served.metrics.leader.Set(0);
   log::error("shard", "partition no longer served",
              {{"partition", shown(served.tenancy.settings.subtree)}, {"why", why}});
-  announce();
-  report();
+  changed_ = true;
 }
 
 void Node::announce() {
@@ -224,7 +230,7 @@ void Node::announce() {
     const std::string& failure = served.tenancy.failure;
     member.partitions.push_back(
         {.subtree = served.tenancy.settings.subtree,
-         .state = !failure.empty()       ? "failed: " + failure
+         .state = !failure.empty()       ? "failed: " + failure.substr(0, max_announced_failure)
                   : !served.full.empty() ? served.full
                   : served.partition     ? "serving"
                                          : "loading",
@@ -325,6 +331,10 @@ void Node::refuse(const std::string& peer, const wire::Sync& sync, const std::st
 
 // Syncs come before the commits, which may take long: the credit of this turn is used in it.
 void Node::end_turn() {
+  if (std::exchange(changed_, false)) {
+    announce();
+    report();
+  }
   serve_syncs();
   const base::TimePoint began = loop_.now();
   for (Served& served : served_) {

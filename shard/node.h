@@ -111,13 +111,14 @@ class Node {
   keyspace::PartitionMap map_;
   std::vector<Served> served_;  // by the index of map_
   SyncSessions sessions_;
-  Replies replies_;      // this turn's
+  Replies replies_;                   // this turn's
   net::Outbox<std::string> answers_;  // that the proxies' queues have no room for
   net::Message message_;
   base::TimePoint turn_{};         // when this turn's messages were read
   base::Duration last_commits_{};  // how long the commits of the last turn took
   bool wake_pending_ = false;
   bool retry_pending_ = false;
+  bool changed_ = false;  // what is announced, with this turn's end
   base::log::RateLimited malformed_log_;
   base::log::RateLimited full_log_;
 };

@@ -28,6 +28,7 @@ constexpr std::size_t crc_bytes = 4;
 constexpr std::size_t number_bytes = 8;
 // After a write that found no room, what was gathered is tried again this much later.
 constexpr base::Duration retry_pause = std::chrono::seconds(1);
+constexpr std::size_t max_file_name = 255 - 4;  // a store is made as NAME.new
 
 std::array<char, crc_bytes> crc_of(std::string_view bytes) {
   boost::crc_32_type crc;
@@ -37,6 +38,13 @@ std::array<char, crc_bytes> crc_of(std::string_view bytes) {
     result[i] = static_cast<char>(crc.checksum() >> (8 * i));
   }
   return result;
+}
+
+// FNV-1a: the same on every machine and in every version.
+std::uint64_t digest_of(std::string_view text) {
+  std::uint64_t digest = 0xcbf29ce484222325;
+  for (const char c : text) digest = (digest ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return digest;
 }
 
 std::string sealed(std::string bytes) {
@@ -82,6 +90,7 @@ int put_state(MDB_txn* transaction, MDB_dbi meta, Revision revision, std::uint64
 
 }  // namespace
 
+// Escaped, a subtree may be longer than the name of a file: a digest then stands for its end.
 std::string Store::directory_name(const std::string& subtree) {
   if (subtree.empty()) return "root";
   std::string name;
@@ -94,11 +103,18 @@ std::string Store::directory_name(const std::string& subtree) {
       name += escaped.data();
     }
   }
-  return name;
+  if (name.size() <= max_file_name) return name;
+  std::array<char, 17> digest;
+  std::snprintf(digest.data(), digest.size(), "%016llx",
+                static_cast<unsigned long long>(digest_of(subtree)));
+  return name.substr(0, max_file_name - digest.size()) + "~" + digest.data();
 }
 
 base::Result<std::unique_ptr<Store>> Store::open(const Settings& settings, Recovered& recovered) {
-  if (!fs::exists(settings.path)) {
+  std::error_code fault;
+  const bool present = fs::exists(settings.path, fault);
+  if (fault) return base::Error{settings.path + ": " + fault.message()};
+  if (!present) {
     if (auto status = create(settings); !status) return base::Error{status.error()};
   } else if (auto status = probe(settings); !status) {
     return base::Error{status.error()};

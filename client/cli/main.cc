@@ -5,6 +5,7 @@
 #include "client/cli/command_line.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
+#include "core/base/uncaught.h"
 
 namespace {
 
@@ -17,6 +18,7 @@ std::string variable(const char* name) {
 
 int main(int argc, char** argv) {
   using namespace canopy::client::cli;
+  canopy::base::report_uncaught("canopy", static_cast<int>(Exit::broken));
   reserve_descriptors();
   end_on_sigpipe();
   auto line =

@@ -24,4 +24,9 @@ inline constexpr std::size_t max_link_frame_bytes = std::size_t{16} << 20;
 // logs it, and closes the connection itself.
 inline constexpr std::size_t max_received_frame_bytes = std::size_t{32} << 20;
 
+// Of one cluster, over all its shards: every one may be named in one message.
+inline constexpr std::size_t max_partitions = 4096;
+// Brokers, shards and proxies that a file may name.
+inline constexpr std::size_t max_processes = 1024;
+
 }  // namespace canopy::base

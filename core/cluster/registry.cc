@@ -94,11 +94,15 @@ Effects Registry::ping(const SessionId& session, base::TimePoint now) {
 
 bool Registry::room_for(const SessionId& session, const std::string& key, const std::string& value,
                         Effects& effects) const {
+  const auto present = entries_.find(key);
+  const bool absent = present == entries_.end();
+  const std::size_t others = value_bytes_ - (absent ? 0 : present->second.value.size());
   if (keyspace::check_key(key) != keyspace::KeyFault::none) {
     fail(effects, session, Fault::bad_key, {});
   } else if (value.size() > max_directory_value_bytes) {
     fail(effects, session, Fault::value_too_long, key);
-  } else if (!entries_.contains(key) && entries_.size() >= max_directory_keys) {
+  } else if ((absent && entries_.size() >= max_directory_keys) ||
+             others + value.size() > max_directory_bytes) {
     fail(effects, session, Fault::too_many_keys, key);
   } else {
     return true;
@@ -204,12 +208,14 @@ void Registry::renew_leases(base::TimePoint now) {
 void Registry::set(const std::string& key, Entry entry, Effects& effects) {
   entry.version = ++version_;
   const KeyChanged change{key, entry.value, entry.version};
-  entries_.insert_or_assign(key, std::move(entry));
+  Entry& present = entries_[key];
+  value_bytes_ = value_bytes_ - present.value.size() + entry.value.size();
+  present = std::move(entry);
   tell(change, effects);
 }
 
 void Registry::erase(const std::string& key, Effects& effects) {
-  entries_.erase(key);
+  if (const auto gone = entries_.extract(key)) value_bytes_ -= gone.mapped().value.size();
   tell({key, std::nullopt, ++version_}, effects);
 }
 

@@ -18,15 +18,18 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "core/base/limits.h"
 
 namespace canopy::cluster {
 
-inline constexpr std::size_t max_sessions = 1024;
+inline constexpr std::size_t max_sessions = base::max_processes;
 inline constexpr std::size_t max_name_bytes = 64;
 inline constexpr std::size_t max_directory_keys = 4096;
-inline constexpr std::size_t max_directory_value_bytes = std::size_t{64} << 10;
+// A shard announces all its partitions in one value.
+inline constexpr std::size_t max_directory_value_bytes = std::size_t{4} << 20;
+inline constexpr std::size_t max_directory_bytes = std::size_t{256} << 20;  // of all values
 inline constexpr std::size_t max_watches_per_session = 64;
-inline constexpr std::size_t max_led_partitions = 4096;
+inline constexpr std::size_t max_led_partitions = base::max_partitions;
 inline constexpr std::size_t max_candidates = 16;  // per partition, its leader included
 
 using SessionId = std::string;
@@ -208,6 +211,7 @@ class Registry {
   std::map<SessionId, Session> sessions_;
   std::map<std::string, SessionId> names_;
   std::map<std::string, Entry> entries_;
+  std::size_t value_bytes_ = 0;  // of all entries
   std::map<std::string, Partition> partitions_;
 };
 

@@ -111,6 +111,7 @@ struct Security {
 struct Cluster {
   std::string file = {};                     // where it was read from, as given
   std::string fingerprint = {};              // of the text of the file (core/config/file_read.h)
+  int server_key_line = 0;                   // in it; 0: without security
   std::string state_dir = "./canopy-state";  // a shard keeps its disk partitions in state_dir/NAME
   std::string log_level = "info";            // debug, info, warn, error
   std::string log_format = "text";           // text, json
@@ -127,15 +128,23 @@ struct Cluster {
   const Proxy* find_proxy(const std::string& name) const;
 };
 
-base::Result<Cluster> parse_cluster(const std::string& text, const std::string& file_name);
-base::Result<Cluster> read_cluster(const std::string& path);
+// A file that is read again by a running process may ask for more than the process can do: that is
+// for the process to refuse, which takes on the rest.
+enum class ReadTo { start, reload };
+base::Result<Cluster> parse_cluster(const std::string& text, const std::string& file_name,
+                                    ReadTo purpose = ReadTo::start);
+base::Result<Cluster> read_cluster(const std::string& path, ReadTo purpose = ReadTo::start);
 
 // The endpoint `count` ports further: ("tcp://h:5556", 2) -> "tcp://h:5558".
 Endpoint next_port(const Endpoint& endpoint, int count);
-// What others connect to: `bound` with its host replaced by `advertise`, if that is not empty.
+// What others connect to: `bound` with its host replaced by `advertise`, if that is not empty. What
+// is bound to every interface is announced at this machine's address otherwise.
 Endpoint advertised(const Endpoint& bound, const std::string& advertise);
 // The same for HTTP, which moves only when it is bound to every interface: one bound to the
 // loopback is not reached elsewhere.
 HttpAddress advertised_http(const HttpAddress& bound, const std::string& advertise);
+// Where processes of this machine reach it: at the loopback, when it is bound to every interface;
+// at the address of the interface that is named.
+Endpoint on_this_machine(const Endpoint& bound);
 
 }  // namespace canopy::config

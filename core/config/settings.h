@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/base/text.h"
 #include "core/config/changes.h"
 #include "core/config/claims.h"
 
@@ -133,7 +134,7 @@ Setting<Section> choice(const std::string& key, Value Section::*member, Choices<
           if (name == *word) return value;
           known += (known.empty() ? "" : ", ") + name;
         }
-        return base::Error{"'" + *word + "' is none of " + known};
+        return base::Error{base::quoted(*word) + " is none of " + known};
       },
       [member](Section& section, const Value& value) { section.*member = value; });
 }
@@ -183,6 +184,7 @@ base::Status read_section(const YAML::Node& node, const Place& place, const Tabl
   for (const Entry& entry : *entries) {
     const auto setting = std::ranges::find(table, entry.key, &Setting<Section>::key);
     if (setting == table.end()) {
+      if (place.key.empty() && entry.key.starts_with("x-")) continue;  // for anchors
       std::string known;
       for (const auto& other : table) known += (known.empty() ? "" : ", ") + other.key;
       return entry.place.error("unknown key; known here: " + known);

@@ -7,9 +7,18 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t max_revisions_bytes = std::size_t{64} << 10;
+
 // What a stranger's bytes may hold is replaced rather than thrown at.
 std::string dump(const json& document) {
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// Said each second by every process, so of very many partitions it is left out.
+bool are_few(const std::map<std::string, std::uint64_t>& revisions) {
+  std::size_t bytes = 0;
+  for (const auto& [subtree, revision] : revisions) bytes += subtree.size() + 24;
+  return bytes <= max_revisions_bytes;
 }
 
 json to_document(const Triple& triple) {
@@ -151,7 +160,7 @@ std::string to_json(const Vitals& vitals) {
                {"max_fds", vitals.max_fds},
                {"clients", vitals.clients},
                {"drops", vitals.drops},
-               {"revisions", vitals.revisions},
+               {"revisions", are_few(vitals.revisions) ? json(vitals.revisions) : json::object()},
                {"uptime_ms", vitals.uptime_ms},
                {"updates", vitals.updates},
                {"config", vitals.file.fingerprint},

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/host.h"
 #include "core/metrics/http_gate.h"
 #include "core/metrics/http_get.h"
 
@@ -64,6 +65,14 @@ thread_local std::string complaints;
 int keep_complaint(const mg_connection*, const char* message) {
   complaints += (complaints.empty() ? "" : "; ") + std::string(message);
   return 1;
+}
+
+base::Result<std::string> listening_address(const std::string& address) {
+  const std::size_t colon = address.rfind(':');
+  if (colon == std::string::npos) return base::Error{"not HOST:PORT"};
+  auto host = base::listening_host(address.substr(0, colon));
+  if (!host) return host;
+  return *host + address.substr(colon);
 }
 
 // civetweb is reached through the gate alone.
@@ -195,11 +204,13 @@ HttpServer::~HttpServer() = default;
 base::Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& address,
                                                             Registry& registry, milliseconds stall,
                                                             milliseconds patience) {
+  const auto bound = listening_address(address);
+  if (!bound) return base::Error{"http " + address + ": " + bound.error()};
   const auto deadline = steady_clock::now() + patience;
-  auto gate = HttpGate::open(address);
+  auto gate = HttpGate::open(*bound);
   while (!gate && gate.error() == HttpGate::in_use && steady_clock::now() < deadline) {
     std::this_thread::sleep_for(retry_pause);
-    gate = HttpGate::open(address);
+    gate = HttpGate::open(*bound);
   }
   if (!gate) return base::Error{"http " + address + ": " + gate.error()};
   std::unique_ptr<HttpServer> self(new HttpServer);

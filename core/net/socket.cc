@@ -6,6 +6,8 @@
 #include <random>
 #include <thread>
 
+#include "core/net/bind_address.h"
+
 namespace canopy::net {
 namespace {
 
@@ -48,6 +50,12 @@ access::KeyPair make_key_pair() {
   std::array<char, access::key_characters + 1> secret_key{};
   if (zmq_curve_keypair(public_key.data(), secret_key.data()) != 0) throw zmq::error_t();
   return {.public_key = public_key.data(), .secret_key = secret_key.data()};
+}
+
+bool is_pair(const access::KeyPair& keys) {
+  std::array<char, access::key_characters + 1> public_key{};
+  return zmq_curve_public(public_key.data(), keys.secret_key.c_str()) == 0 &&
+         keys.public_key == public_key.data();
 }
 
 SocketOptions listening(SocketOptions options, const access::KeyPair* cluster) {
@@ -142,16 +150,28 @@ Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
 
 base::Status Socket::bind(const std::string& endpoint, std::chrono::milliseconds patience) {
   used_ = true;
+  const auto cannot = [&](const std::string& why) {
+    return base::Error{"cannot bind " + endpoint + ": " + why};
+  };
+  const auto wanted = listening_endpoint(endpoint);
+  if (!wanted) return cannot(wanted.error());
+  socket_.set(zmq::sockopt::ipv6, is_ipv6(*wanted) ? 1 : 0);
   const auto give_up = std::chrono::steady_clock::now() + patience;
   for (;;) {
-    try {
-      socket_.bind(endpoint);
-      return {};
-    } catch (const zmq::error_t& error) {
-      if (error.num() != EADDRINUSE || std::chrono::steady_clock::now() >= give_up) {
-        return base::Error{"cannot bind " + endpoint + ": " + error.what()};
-      }
+    std::string why = "Address already in use";
+    switch (look_at(*wanted)) {
+      case IpcPath::no_socket: return cannot("there is a file of this name");
+      case IpcPath::in_use: break;
+      case IpcPath::free:
+        try {
+          socket_.bind(*wanted);
+          return {};
+        } catch (const zmq::error_t& error) {
+          if (error.num() != EADDRINUSE) return cannot(error.what());
+          why = error.what();
+        }
     }
+    if (std::chrono::steady_clock::now() >= give_up) return cannot(why);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
 }
@@ -169,6 +189,7 @@ base::Status Socket::unbind(const std::string& endpoint) {
 base::Status Socket::connect(const std::string& endpoint) {
   used_ = true;
   try {
+    socket_.set(zmq::sockopt::ipv6, is_ipv6(endpoint) ? 1 : 0);
     socket_.connect(endpoint);
     return {};
   } catch (const zmq::error_t& error) {

@@ -22,7 +22,7 @@ namespace canopy::net {
 // One per process; outlives every socket.
 class Context {
  public:
-  explicit Context(int io_threads = 1, int max_sockets = 1023);
+  explicit Context(int io_threads = 1, int max_sockets = 4096);
   zmq::context_t& zmq() { return context_; }
 
   // How many connections the ZapHandler has let in so far; each bears its number in this count.
@@ -42,6 +42,8 @@ inline constexpr const char* connection_property = "Connection-Number";
 
 // A new pair of CURVE keys.
 access::KeyPair make_key_pair();
+// Whether the keys belong together.
+bool is_pair(const access::KeyPair& keys);
 
 // The connecting side of CURVE: who is to be met, and as whom.
 struct CurveClient {
@@ -134,7 +136,8 @@ class Socket {
   Socket(Context& context, SocketType type, const SocketOptions& options);
 
   // Binds; while the address is still held by a process that is going away, tries again until
-  // `patience` is over. The endpoint may end in `:*` for any free port.
+  // `patience` is over. The endpoint may end in `:*` for any free port. Its host may be a name or
+  // an interface of this machine. An ipc path is taken only when no process answers there.
   base::Status bind(const std::string& endpoint, std::chrono::milliseconds patience = {});
   base::Status unbind(const std::string& endpoint);
   base::Status connect(const std::string& endpoint);

@@ -24,6 +24,7 @@ def connect(kind, endpoint):
     if KEY:
         socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(KEY)
         socket.curve_serverkey, _ = zmq.auth.load_certificate(SERVER_KEY)
+    socket.ipv6 = "[" in endpoint
     socket.connect(endpoint)
     return socket
 

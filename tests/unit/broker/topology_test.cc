@@ -219,7 +219,7 @@ TEST_F(TopologyTest, TheWelcomeTellsWhereToGo) {
   EXPECT_THAT(text, HasSubstr("ask the broker at tcp://127.0.0.1:5550"));
   EXPECT_THAT(text, HasSubstr("results  /results/ (disk)"));
   EXPECT_THAT(text, HasSubstr("rest     * (memory)"));
-  EXPECT_THAT(text, HasSubstr("http://0.0.0.0:8550/ "));
+  EXPECT_THAT(text, HasSubstr("http://127.0.0.1:8550/ "));
   EXPECT_THAT(text, ::testing::Not(HasSubstr(" \n")));
 }
 

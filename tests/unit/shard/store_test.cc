@@ -390,6 +390,12 @@ TEST_F(StoreTest, DirectoryNamesAreDistinctAndPlain) {
   EXPECT_EQ(Store::directory_name("/results/"), "%2Fresults%2F");
   EXPECT_EQ(Store::directory_name("root/"), "root%2F");
   EXPECT_EQ(Store::directory_name("../"), "%2E%2E%2F");
+  EXPECT_EQ(Store::directory_name(std::string(248, 'x') + "/"), std::string(248, 'x') + "%2F");
+  const std::string slashes(255, '/');
+  EXPECT_EQ(Store::directory_name(slashes).size(), 251u);
+  EXPECT_EQ(Store::directory_name(std::string(254, 'x') + "/"),
+            std::string(234, 'x') + "~dff625324c997116");
+  EXPECT_NE(Store::directory_name(slashes), Store::directory_name(slashes.substr(1)));
 }
 
 }  // namespace

@@ -341,5 +341,17 @@ TEST_F(RegistryTest, KeysWatchesAndCandidatesAreBounded) {
               ElementsAre("A: too many partitions"));
 }
 
+TEST_F(RegistryTest, ValuesAreBoundedTogether) {
+  open("A");
+  const std::string value(max_directory_value_bytes, 'v');
+  for (std::size_t i = 0; i < max_directory_bytes / max_directory_value_bytes; ++i) {
+    EXPECT_THAT(lines(registry_.announce("A", std::to_string(i), value, now_)), IsEmpty());
+  }
+  EXPECT_THAT(lines(registry_.announce("A", "one more", "1", now_)),
+              ElementsAre("A: too many directory keys"));
+  EXPECT_THAT(lines(registry_.announce("A", "0", "less", now_)), IsEmpty());
+  EXPECT_THAT(lines(registry_.announce("A", "one more", "1", now_)), IsEmpty());
+}
+
 }  // namespace
 }  // namespace canopy::cluster

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "core/base/host.h"
 #include "core/config/reader.h"
 
 namespace canopy::config {
@@ -126,6 +127,77 @@ proxies:
 )");
 }
 
+TEST(Cluster, TheFamiliesHavePortsOfTheirOwn) {
+  parse_good(root_shard + R"(
+proxies:
+  - {name: p1, kvsimple: tcp://127.0.0.1:5556, kvmsg: "tcp://[::1]:5556", http: 127.0.0.1:0}
+  - {name: p2, kvsimple: tcp://0.0.0.0:5559, kvmsg: "tcp://[::1]:5559", http: 127.0.0.1:0}
+)");
+}
+
+TEST(Cluster, SectionsTakeOverWhatOthersSay) {
+  const Cluster cluster = parse_good(R"(
+x-large: &large {nofile: 4096, link_hwm: 5}
+shards:
+  - &first
+    name: a
+    updates_hwm: 7
+    partitions: [&part {subtree: "*", durability: disk}]
+  - <<: *first
+    name: b
+    partitions:
+      - {<<: *part, subtree: /b/, sync: interval}
+proxies:
+  - &p {name: p1, max_clients: 10, http: 127.0.0.1:0}
+  - {name: p2, <<: [*p, *large], max_clients: 20}
+)");
+  EXPECT_EQ(cluster.shards.at(1).name, "b");
+  EXPECT_EQ(cluster.shards.at(1).updates_hwm, 7);
+  EXPECT_EQ(cluster.shards.at(1).partitions,
+            (std::vector{Partition{
+                .subtree = "/b/", .durability = Durability::disk, .sync = Sync::interval}}));
+  EXPECT_EQ(cluster.proxies.at(1).max_clients, 20u);
+  EXPECT_EQ(cluster.proxies.at(1).nofile, 4096u);
+  EXPECT_EQ(cluster.proxies.at(0).nofile, 1024u);
+}
+
+TEST(Cluster, ReadsAsManyPartitionsAsAClusterCanHave) {
+  std::string text = "shards:\n";
+  for (int shard = 0; shard < 2; ++shard) {
+    text += "  - name: s" + std::to_string(shard) + "\n    partitions:\n";
+    if (shard == 0) text += "      - subtree: \"*\"\n";
+    for (int i = 0; i < 2047; ++i) {
+      text += "      - subtree: /" + std::to_string(shard) + "/" + std::to_string(i) + "/\n";
+    }
+  }
+  EXPECT_EQ(parse_good(text).shards.at(1).partitions.size(), 2047u);
+}
+
+TEST(Cluster, NofileCountsWhereTheBrokerSetsIt) {
+  parse_good(root_shard + "proxies: [{name: p, max_clients: 100000, nofile: 0}]\n");
+  parse_good(root_shard +
+             "proxies: [{name: p, max_clients: 300, nofile: 1024,\n"
+             "  native: tcp://127.0.0.1:1, kvsimple: tcp://127.0.0.1:11,\n"
+             "  kvmsg: tcp://127.0.0.1:21, chp: tcp://127.0.0.1:31}]\n");
+  parse_good("broker: {supervise: false}\n" + root_shard +
+             "proxies: [{name: p, max_clients: 100000, nofile: 64}]\n");
+}
+
+// The proxy refuses that part of it, and takes on the rest.
+TEST(Cluster, AFileReadAgainMayAskForMoreThanAProxyCanDo) {
+  const std::string text = root_shard + "proxies: [{name: p, max_clients: 100000}]\n";
+  EXPECT_FALSE(parse_cluster(text, "c.yaml").ok());
+  EXPECT_TRUE(parse_cluster(text, "c.yaml", ReadTo::reload).ok());
+}
+
+TEST(Cluster, ABrokerOfEveryInterfaceIsFoundAtTheLoopback) {
+  EXPECT_EQ((Broker{.listen = "tcp://0.0.0.0:5550"}).directory(), "tcp://127.0.0.1:5550");
+  EXPECT_EQ((Broker{.listen = "tcp://*:5550"}).directory(), "tcp://127.0.0.1:5550");
+  EXPECT_EQ((Broker{.listen = "tcp://[::]:5550"}).directory(), "tcp://[::1]:5550");
+  EXPECT_EQ((Broker{.listen = "tcp://0.0.0.0:5550", .advertise = "b"}).directory(), "tcp://b:5550");
+  EXPECT_EQ((Broker{.listen = "ipc:///run/b"}).directory(), "ipc:///run/b");
+}
+
 TEST(Cluster, TheExampleHoldsEverySettingWithItsDefault) {
   const std::string path = deploy_folder() / "canopy.example.yaml";
   const auto cluster = read_cluster(path);
@@ -176,8 +248,19 @@ TEST(Endpoint, NextPort) {
 
 TEST(Endpoint, AdvertisedReplacesTheHostAlone) {
   EXPECT_EQ(advertised("tcp://0.0.0.0:5556", "db.example.com"), "tcp://db.example.com:5556");
-  EXPECT_EQ(advertised("tcp://0.0.0.0:5556", ""), "tcp://0.0.0.0:5556");
+  EXPECT_EQ(advertised("tcp://[::]:5556", "[fd00::1]"), "tcp://[fd00::1]:5556");
+  EXPECT_EQ(advertised("tcp://127.0.0.1:5556", ""), "tcp://127.0.0.1:5556");
   EXPECT_EQ(advertised("ipc:///run/x", "db.example.com"), "ipc:///run/x");
+}
+
+// Nobody can connect to 0.0.0.0.
+TEST(Endpoint, EveryInterfaceIsAnnouncedAsAnAddressOfThisMachine) {
+  const std::string host = base::announced_host();
+  EXPECT_NE(host, "0.0.0.0");
+  for (const char* any : {"0.0.0.0", "*", "[::]"}) {
+    EXPECT_EQ(advertised("tcp://" + std::string(any) + ":5556", ""), "tcp://" + host + ":5556");
+    EXPECT_EQ(advertised_http(std::string(any) + ":8551", ""), host + ":8551");
+  }
 }
 
 }  // namespace

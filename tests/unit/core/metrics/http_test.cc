@@ -169,6 +169,24 @@ TEST_F(Http, ServesALargeDocumentWhole) {
   EXPECT_EQ(body(request(*server, "GET /large")).size(), large.size());
 }
 
+TEST_F(Http, ServesIPv6AndNames) {
+  for (const auto& [address, bound] : {std::pair("[::1]:0", "[::1]:"),
+                                       {"[::]:0", "[::]:"},
+                                       {"localhost:0", "127.0.0.1:"},
+                                       {"lo:0", "127.0.0.1:"},
+                                       {"*:0", "0.0.0.0:"}}) {
+    const auto started = HttpServer::start(address, registry_, 10s);
+    ASSERT_TRUE(started.ok()) << started.error();
+    EXPECT_THAT((*started)->address(), StartsWith(bound));
+    const auto answer = http_get(local_address((*started)->address()), "/livez", 5s);
+    ASSERT_TRUE(answer.ok()) << answer.error();
+    EXPECT_EQ(answer->status, 200);
+    const auto second = HttpServer::start((*started)->address(), registry_);
+    ASSERT_FALSE(second.ok());
+    EXPECT_THAT(second.error(), HasSubstr(": address already in use"));
+  }
+}
+
 TEST_F(Http, AnAddressInUseIsAClearError) {
   const auto first = start();
   const auto second = HttpServer::start(first->address(), registry_);
