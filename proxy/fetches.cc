@@ -23,12 +23,10 @@ std::optional<Revision> known_of(const native::Fetch& fetch, const std::string& 
 }  // namespace
 
 wire::Fault Fetches::open(const std::string& peer, native::Fetch fetch, base::TimePoint now) {
-  if (const auto mine = by_client_.find(peer); mine != by_client_.end()) {
-    if (!fetch.topic.empty()) {
-      const auto earlier = std::ranges::find_if(
-          mine->second, [&](const auto& session) { return session->fetch.topic == fetch.topic; });
-      if (earlier != mine->second.end()) end(*earlier);
-    }
+  if (const auto mine = by_client_.find(peer); mine != by_client_.end() && !fetch.topic.empty()) {
+    const auto earlier = std::ranges::find_if(
+        mine->second, [&](const auto& session) { return session->fetch.topic == fetch.topic; });
+    if (earlier != mine->second.end()) end(*earlier);
   }
   if (waiting_.size() >= max_waiting) return wire::Fault::busy;
   auto& mine = by_client_[peer];
