@@ -34,12 +34,10 @@ std::size_t bytes_of(const native::Fetch& fetch) {
 
 wire::Fault Fetches::open(PeerId peer, native::Fetch fetch, base::TimePoint now,
                           MirrorLease lease) {
-  if (const auto mine = by_client_.find(peer); mine != by_client_.end()) {
-    if (!fetch.topic.empty()) {
-      const auto earlier = std::ranges::find_if(
-          mine->second, [&](const auto& session) { return session->fetch.topic == fetch.topic; });
-      if (earlier != mine->second.end()) end(*earlier);
-    }
+  if (const auto mine = by_client_.find(peer); mine != by_client_.end() && !fetch.topic.empty()) {
+    const auto earlier = std::ranges::find_if(
+        mine->second, [&](const auto& session) { return session->fetch.topic == fetch.topic; });
+    if (earlier != mine->second.end()) end(*earlier);
   }
   const bool resumes = !fetch.known.empty();
   keep_relevant(fetch);
