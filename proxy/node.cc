@@ -61,10 +61,6 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
           }),
       admission_(proxy.max_clients),
       pacer_(proxy.max_linger, proxy.publish_share / 100.0),
-      last_stamp_(
-          std::chrono::duration_cast<std::chrono::milliseconds>(loop.now().time_since_epoch())
-              .count()
-          << 20),
       drain_patience_(cluster.broker.drain * 2 / 5) {
   if (guard_.on()) {
     zap_.emplace(
@@ -103,6 +99,8 @@ base::Status Node::open() {
   if (auto status = check_descriptors(config_.max_clients); !status) return status;
 
   metrics_.max_clients.Set(static_cast<double>(config_.max_clients));
+  coordinator_->on_generation([this](std::uint32_t granted) { begin_generation(granted); });
+  coordinator_->report_known([this] { return upstream_.highest_epoch(); });
   coordinator_->watch(coordination::shards_prefix,
                       [this](const coordination::Event& event) { upstream_.on_directory(event); });
   loop_.every(tick_period, [this] { tick(); });
@@ -150,10 +148,23 @@ wire::Fault Node::write(wire::RoutedRequest request) {
 
 void Node::need(std::string_view prefix) { upstream_.need(prefix); }
 
-bool Node::ready(std::string_view prefix) const { return upstream_.ready(prefix); }
+bool Node::ready(std::string_view prefix) const {
+  return generation_ != 0 && upstream_.ready(prefix);
+}
 
 Cut Node::cut(std::string_view prefix) const {
   return {.stamp = last_stamp_, .views = upstream_.views(prefix)};
+}
+
+// Stamps and streams go on above those of every earlier process of this name.
+void Node::begin_generation(std::uint32_t generation) {
+  generation_ = generation;
+  last_stamp_ = first_stamp(generation);
+  if (native_ != nullptr) native_->begin_generation(generation);
+  log::info("node", "generation granted", {{"generation", generation}});
+  admit();
+  announce();
+  report();
 }
 
 void Node::take(std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
@@ -230,7 +241,7 @@ void Node::arm_doors(Role role, std::uint64_t room) {
   const bool pause = room < doors && door_turn_ % 2 == 1;
   const std::uint64_t share = std::max<std::uint64_t>(room / doors, 1);
   for (std::size_t i = 0; i < doors; ++i) {
-    const bool open = !pause && i < room;
+    const bool open = generation_ != 0 && !pause && i < room;
     frontends_[(i + door_turn_ / 2) % doors]->arm(role, open ? share : 0, loop_.now());
   }
 }
@@ -254,6 +265,7 @@ void Node::second() {
 
 const char* Node::state() const {
   if (drained_) return "draining";
+  if (generation_ == 0) return "starting";
   return admission_.full() ? "full" : "ready";
 }
 
@@ -322,7 +334,8 @@ void Node::report() {
   upstream_.report();
   for (auto& frontend : frontends_) frontend->report();
   metrics::Checks checks = upstream_.checks();
-  checks["directory"] = coordinator_->connected() ? "" : "broker not reached";
+  checks["directory"] = coordination::readiness(*coordinator_);
+  checks["generation"] = generation_ == 0 ? "waits for the broker to grant one" : "";
   checks["clients"] = admission_.full() ? "full: " + std::to_string(admission_.clients()) + " of " +
                                               std::to_string(admission_.max_clients())
                                         : "";

@@ -8,6 +8,19 @@ namespace canopy::proxy {
 
 namespace native = wire::native;
 
+void Streams::begin(std::uint64_t first_incarnation, base::TimePoint now, const Send& send) {
+  flush(now, send);
+  next_incarnation_ = first_incarnation;
+  for (auto& [topic, stream] : by_topic_) {
+    stream->incarnation = next_incarnation_++;
+    stream->position = 0;
+    stream->sent = 0;
+    stream->runs.clear();
+    stream->greet = true;
+    mark(*stream);
+  }
+}
+
 bool Streams::add(const native::Subscription& subscription) {
   std::string topic = native::topic(subscription);
   auto found = by_topic_.find(topic);

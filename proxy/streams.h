@@ -40,9 +40,14 @@ class Streams {
   static constexpr base::Duration idle = std::chrono::milliseconds(500);
   using Send = std::function<void(Sending sending)>;
 
-  // Incarnations count up from `first_incarnation`, which no earlier process may have reached.
-  Streams(const Partitions& partitions, std::uint64_t first_incarnation)
+  // Incarnations count up from `first_incarnation`, which neither an earlier process of this proxy
+  // nor this one may have reached.
+  explicit Streams(const Partitions& partitions, std::uint64_t first_incarnation = 0)
       : partitions_(partitions), next_incarnation_(first_incarnation) {}
+
+  // Goes on from another `first_incarnation`; what is gathered is sent, then every stream begins
+  // anew.
+  void begin(std::uint64_t first_incarnation, base::TimePoint now, const Send& send);
 
   // A subscriber came: the stream is answered with the next flush. False when there are too many.
   bool add(const wire::native::Subscription& subscription);

@@ -185,6 +185,14 @@ std::uint64_t Upstream::dropped() const {
   return static_cast<std::uint64_t>(total);
 }
 
+std::uint32_t Upstream::highest_epoch() const {
+  std::uint32_t highest = 0;
+  for (const Partition& partition : partitions_) {
+    if (partition.slot) highest = std::max(highest, partition.slot->mirror.revision().epoch());
+  }
+  return highest;
+}
+
 std::map<std::string, std::uint64_t> Upstream::revisions() const {
   std::map<std::string, std::uint64_t> result;
   for (const Partition& partition : partitions_) {

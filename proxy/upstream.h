@@ -53,6 +53,8 @@ class Upstream final : public Partitions {
   const std::string& shard_name(std::size_t shard) const { return links_[shard]->name; }
   // The counters of the mirrored partitions, by subtree ("*" is the root).
   std::map<std::string, std::uint64_t> revisions() const;
+  // Of all mirrors.
+  std::uint32_t highest_epoch() const;
   // Updates lost on the way from the shards, so far.
   std::uint64_t dropped() const;
   // Whether all of them are mirrored.

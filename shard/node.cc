@@ -27,13 +27,9 @@ constexpr base::Duration report_period = 500ms;
 constexpr base::Duration vitals_period = 1s;
 constexpr base::Duration heartbeat_period = 1s;
 
-// Epochs must grow even where nothing remembers the last one (memory partitions, a broker that
-// restarted too): the minutes since 2026 are a floor that has always moved on.
-std::uint32_t least_epoch(const Tenancy& tenancy, base::TimePoint now) {
-  constexpr base::TimePoint origin = std::chrono::sys_days(std::chrono::year(2026) / 1 / 1);
-  const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(now - origin).count();
-  return std::max(tenancy.recovered.epoch + 1,
-                  static_cast<std::uint32_t>(std::max<std::int64_t>(minutes, 1)));
+// Above the epoch that the partition's store has seen; a memory partition asks for none.
+std::uint32_t least_epoch(const Tenancy& tenancy) {
+  return tenancy.recovered.epoch == 0 ? 0 : tenancy.recovered.epoch + 1;
 }
 
 std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : subtree; }
@@ -41,16 +37,17 @@ std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : s
 }  // namespace
 
 base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
-                                                const config::Shard& shard,
-                                                std::vector<Tenancy> tenancies, net::Loop& loop) {
+                                                const config::Shard& shard, Tenancies tenancies,
+                                                net::Loop& loop) {
   std::unique_ptr<Node> node(new Node(cluster, shard, std::move(tenancies), loop));
   if (auto status = node->open(cluster); !status) return base::Error{status.error()};
   return node;
 }
 
-Node::Node(const config::Cluster& cluster, const config::Shard& shard,
-           std::vector<Tenancy> tenancies, net::Loop& loop)
+Node::Node(const config::Cluster& cluster, const config::Shard& shard, Tenancies tenancies,
+           net::Loop& loop)
     : config_(shard),
+      lock_(std::move(tenancies.lock)),
       loop_(loop),
       started_(loop.now()),
       metrics_(shard.name),
@@ -65,13 +62,14 @@ Node::Node(const config::Cluster& cluster, const config::Shard& shard,
                                .send_buffer = shard.updates_send_buffer},
                               cluster.keys())) {
   if (cluster.security) guard(cluster.security->server_key.public_key);
-  served_.reserve(tenancies.size());
-  for (Tenancy& tenancy : tenancies) {
+  served_.reserve(tenancies.all.size());
+  for (Tenancy& tenancy : tenancies.all) {
     map_.add(tenancy.settings.subtree);
     served_.emplace_back(std::move(tenancy), metrics_);
   }
-  coordinator_ = coordination::make_local_coordinator(
-      directory_context_, loop_, cluster.broker.directory(), shard.name, cluster.keys());
+  coordinator_ =
+      coordination::make_local_coordinator(directory_context_, loop_, cluster.broker.directory(),
+                                           shard.name, cluster.keys(), tenancies.identity);
 }
 
 Node::~Node() = default;
@@ -116,7 +114,7 @@ void Node::campaign(std::size_t index) {
         {{"partition", shown(served.tenancy.settings.subtree)}, {"why", served.tenancy.failure}});
     return;
   }
-  coordinator_->campaign(served.tenancy.settings.subtree, least_epoch(served.tenancy, loop_.now()),
+  coordinator_->campaign(served.tenancy.settings.subtree, least_epoch(served.tenancy),
                          [this, &served](std::optional<std::uint32_t> epoch) {
                            if (epoch) {
                              lead(served, *epoch);
@@ -384,7 +382,7 @@ void Node::report() {
   metrics_.proxy_links.Set(static_cast<double>(requests_monitor_.connections().size()));
   metrics_.directory_up.Set(coordinator_->connected() ? 1 : 0);
   metrics_.sync_sessions.Set(static_cast<double>(sessions_.size()));
-  metrics::Checks checks{{"directory", coordinator_->connected() ? "" : "broker not reached"}};
+  metrics::Checks checks{{"directory", coordination::readiness(*coordinator_)}};
   for (const Served& served : served_) {
     const std::string name = "partition " + shown(served.tenancy.settings.subtree);
     checks[name] = served.partition                 ? ""
