@@ -152,7 +152,9 @@ void Upstream::need(std::string_view prefix) {
   for (const std::size_t index : map_.covering(prefix)) {
     Partition& partition = partitions_[index];
     const bool fresh = !partition.slot;
-    if (fresh) partition.slot.emplace(map_.subtree(index), partition.retain);
+    if (fresh) {
+      partition.slot.emplace(map_.subtree(index), partition.retain, partition.mirrors++ << 32);
+    }
     partition.slot->needed = loop_.now();
     if (!fresh) continue;
     Link& link = *links_[partition.link];

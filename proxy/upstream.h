@@ -70,7 +70,8 @@ class Upstream final : public Partitions {
 
  private:
   struct MirrorSlot {
-    MirrorSlot(const std::string& partition, bool retain) : mirror(partition, {.retain = retain}) {}
+    MirrorSlot(const std::string& partition, bool retain, std::uint64_t first_request)
+        : mirror(partition, {.retain = retain, .first_request = first_request}) {}
     cluster::Mirror mirror;
     base::TimePoint needed{};
   };
@@ -106,6 +107,7 @@ class Upstream final : public Partitions {
   struct Partition {
     std::size_t link;
     bool retain = true;
+    std::uint64_t mirrors = 0;  // made so far
     std::optional<MirrorSlot> slot{};
   };
 

@@ -30,6 +30,9 @@ struct MirrorSettings {
   std::size_t held_updates = 200'000;
   std::size_t held_bytes = std::size_t{64} << 20;
   base::Duration retry = std::chrono::seconds(1);  // a sync without progress is asked again
+  // Syncs are numbered from here: what is answered to an earlier mirror of the same link is not for
+  // this one.
+  std::uint64_t first_request = 0;
 };
 
 class Mirror {

@@ -109,7 +109,7 @@ struct Security {
 
 struct Cluster {
   std::string file = {};                     // where it was read from, as given
-  std::string state_dir = "./canopy-state";  // a shard keeps its disk partitions in state_dir/NAME
+  std::string state_dir = "./canopy-state";  // shards and broker keep what lasts in state_dir/NAME
   std::string log_level = "info";            // debug, info, warn, error
   std::string log_format = "text";           // text, json
   std::optional<Security> security = {};     // absent: open to all, and in the clear

@@ -17,6 +17,8 @@ namespace {
 using Kept = cluster::DirectoryRecord::Kept;
 
 constexpr const char* header = "canopy-generations 1";
+constexpr const char* remedy =
+    "; the broker needs a state_dir that it can write and that no other broker uses";
 
 std::string reason() { return std::strerror(errno); }
 
@@ -61,15 +63,23 @@ base::Status sync_directory(const std::string& path) {
   return synced ? base::Status() : base::Error{path + ": " + why};
 }
 
+// Over what is there already, which takes no room on a full disk.
 base::Status write_through(const std::string& path, const std::string& text) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return base::Error{path + ": " + reason()};
   errno = ENOSPC;  // of a write that is cut short
-  const bool written =
-      ::write(fd, text.data(), text.size()) == std::ssize(text) && ::fsync(fd) == 0;
+  const bool written = ::write(fd, text.data(), text.size()) == std::ssize(text) &&
+                       ::ftruncate(fd, std::ssize(text)) == 0 && ::fsync(fd) == 0;
   const std::string why = reason();
   ::close(fd);
   return written ? base::Status() : base::Error{path + ": " + why};
+}
+
+// Puts `fresh` in the place of `path`, and keeps what was there as the next `fresh` where the file
+// system can exchange the two.
+bool replace(const std::string& fresh, const std::string& path) {
+  return ::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0 ||
+         std::rename(fresh.c_str(), path.c_str()) == 0;
 }
 
 }  // namespace
@@ -77,8 +87,6 @@ base::Status write_through(const std::string& path, const std::string& text) {
 base::Result<std::unique_ptr<DirectoryFile>> DirectoryFile::open(
     const std::string& directory, std::chrono::milliseconds patience) {
   std::unique_ptr<DirectoryFile> file(new DirectoryFile(directory));
-  const std::string remedy =
-      "; the broker needs a state_dir that it can write and that no other broker uses";
   auto lock = base::DirectoryLock::take(directory, patience);
   if (!lock) return base::Error{lock.error() + remedy};
   if (*lock == nullptr) return base::Error{directory + ": held by another running broker" + remedy};
@@ -108,14 +116,16 @@ base::Status DirectoryFile::read() {
 base::Status DirectoryFile::write(const Kept& kept) const {
   const std::string path = directory_ + "/generations";
   const std::string fresh = path + ".new";
+  const bool is_first = ::access(path.c_str(), F_OK) != 0;
   if (auto status = write_through(fresh, to_text(kept)); !status) return status;
-  if (std::rename(fresh.c_str(), path.c_str()) != 0) return base::Error{path + ": " + reason()};
+  if (!replace(fresh, path)) return base::Error{path + ": " + reason()};
+  if (is_first) static_cast<void>(write_through(fresh, to_text(kept)).ok());
   return sync_directory(directory_);
 }
 
 base::Result<cluster::DirectoryRecord> DirectoryFile::record() {
   cluster::DirectoryRecord record(kept_, [this](const Kept& kept) { return write(kept); });
-  if (auto status = record.reserve(); !status) return base::Error{status.error()};
+  if (auto status = record.reserve(); !status) return base::Error{status.error() + remedy};
   return record;
 }
 

@@ -8,8 +8,8 @@
 //                          holder NAME IDENTITY   (any number of lines)
 //                          end
 //
-// Each change is a new file that is on disk before it takes the place of the old one. Not
-// thread-safe.
+// Each change is a file that is on disk before it takes the place of the old one, which then waits
+// as DIRECTORY/generations.new for the next change. Not thread-safe.
 #pragma once
 
 #include <chrono>

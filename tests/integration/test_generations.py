@@ -270,7 +270,7 @@ def test_a_broker_without_a_usable_file_says_so(start_cluster, damage):
     if damage == "damaged":
         file.write_text("canopy-generations 1\nreserved")
     else:
-        file.unlink()
+        file.with_suffix(".new").unlink(missing_ok=True)
         file.with_suffix(".new").mkdir()
     ended = run_program("canopy-broker", "--config", cluster.file)
     assert ended.returncode == 1

@@ -110,7 +110,7 @@ TEST_F(DirectoryFileTest, ADirectoryInUseOrThatCannotBeMadeIsAnError) {
 TEST_F(DirectoryFileTest, AFileThatCannotBeWrittenIsAnError) {
   (void)start();
   file_.reset();
-  fs::remove(path_);
+  fs::remove(path_ + ".new");
   fs::create_directory(path_ + ".new");  // root may write anywhere, but not over a directory
   auto file = DirectoryFile::open(directory_, milliseconds(0));
   ASSERT_TRUE(file) << file.error();
