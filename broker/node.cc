@@ -168,6 +168,7 @@ void Node::tick() {
     metrics_.registry.refuse_handshakes(reason, count);
   }
   metrics_.sessions.Set(static_cast<double>(directory_->directory().session_count()));
+  metrics_.last_generation.Set(static_cast<double>(directory_->directory().last_generation()));
   forget_lost();
   const bool grants = directory_->directory().failure().empty();
   if (std::exchange(grants_, grants) != grants) dirty_ = true;

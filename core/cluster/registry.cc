@@ -233,9 +233,9 @@ Effects Registry::campaign(const SessionId& session, const std::string& name,
   const bool kept = held_epoch != 0 && held_epoch >= least_epoch &&
                     (held_epoch > record_.floor() || !candidate->granted_since) &&
                     held_epoch >= partition.epoch + (partition.leader ? 1 : 0);
-  // The leader was elected while the registry knew nothing of the held epoch.
-  const bool outranks =
-      held_epoch > partition.first_epoch && partition.leader && partition.granted_since && !kept;
+  const bool from_before = held_epoch < partition.first_epoch || !candidate->granted_since;
+  const bool outranks = held_epoch != 0 && !kept && partition.leader && from_before &&
+                        partition.elected_blindly && held_epoch >= partition.leader->least_epoch;
   if (held_epoch != 0 && !kept && !outranks) effects.letters.push_back({session, Lost{name}});
   if (kept || outranks) {
     if (in_line != partition.waiting.end()) partition.waiting.erase(in_line);
@@ -247,9 +247,10 @@ Effects Registry::campaign(const SessionId& session, const std::string& name,
   if (kept) {
     record_.raise(held_epoch);
     lead(name, partition, {session, least_epoch}, held_epoch, effects);
-    partition.granted_since = sessions_.at(session).granted_since;
-    partition.first_epoch = held_epoch;
+    partition.granted_since = candidate->granted_since;
+    partition.elected_blindly = false;
   } else if (outranks) {
+    partition.elected_blindly = false;
     partition.waiting.insert(partition.waiting.begin(), {session, least_epoch});
     elect(name, partition, effects);
   } else if (in_line != partition.waiting.end()) {
@@ -278,16 +279,28 @@ void Registry::depose(const std::string& name, Partition& partition, Effects& ef
   partition.leader.reset();
 }
 
+// Above `last`. Its generation serves a process for all its partitions: one that leads a thousand
+// takes no more numbers than one that leads one.
+base::Result<std::uint32_t> Registry::next_epoch(const Candidate& candidate, std::uint32_t last) {
+  const Session& session = sessions_.at(candidate.session);
+  const std::uint32_t least = std::max(candidate.least_epoch, last + 1);
+  if (session.granted_here && session.generation >= least) return session.generation;
+  record_.raise(least - 1);
+  return record_.next();
+}
+
 // The first in line leads, unless there is no epoch left for it.
 void Registry::elect(const std::string& name, Partition& partition, Effects& effects) {
   while (!partition.leader && !partition.waiting.empty()) {
     Candidate first = std::move(partition.waiting.front());
     partition.waiting.erase(partition.waiting.begin());
-    record_.raise(std::max(first.least_epoch == 0 ? 0 : first.least_epoch - 1, partition.epoch));
-    if (const auto epoch = record_.next()) {
+    if (const auto epoch = next_epoch(first, partition.epoch)) {
+      if (partition.epoch == 0) {
+        partition.elected_blindly = true;
+        partition.first_epoch = *epoch;
+      }
       lead(name, partition, std::move(first), *epoch, effects);
       partition.granted_since = true;
-      partition.first_epoch = *epoch;
     } else {
       fail(effects, first.session, Fault::no_generation, epoch.error());
     }

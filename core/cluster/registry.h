@@ -154,10 +154,11 @@ class Registry {
                           const std::string& value, std::uint64_t expected, base::TimePoint now);
 
   // One candidate leads, the others wait in order. The epoch granted is a generation, at least
-  // `least_epoch` and above all epochs granted before. `held_epoch`, if not 0, is one that the
-  // session was granted earlier, perhaps by a service that has forgotten it since: it keeps that
-  // epoch unless that or a higher one leads meanwhile, and takes over from a leader with a lower
-  // one.
+  // `least_epoch` and above all epochs of the partition before. `held_epoch`, if not 0, is one that
+  // the session was granted earlier, perhaps by a service that has forgotten it since: it keeps
+  // that epoch unless that or a higher one leads meanwhile, and takes over from a leader with a
+  // lower one. From a leader that was elected before the registry could know of it, and that has
+  // not seen that epoch itself, it takes over with a new one.
   Effects campaign(const SessionId& session, const std::string& partition,
                    std::uint32_t least_epoch, std::uint32_t held_epoch, base::TimePoint now);
 
@@ -197,6 +198,10 @@ class Registry {
   }
   // Why nothing that must last can be granted; empty when it can.
   const std::string& failure() const { return record_.failure(); }
+  // The last generation that was granted.
+  std::uint32_t last_generation() const { return record_.last(); }
+  // Up to here a record that was lost has granted generations; 0: none was lost.
+  std::uint32_t floor() const { return record_.floor(); }
   const std::map<std::string, Entry>& entries() const { return entries_; }
   std::optional<Leader> leader(const std::string& partition) const;
 
@@ -205,6 +210,7 @@ class Registry {
     std::string name{};
     std::uint32_t generation = 0;
     bool granted_since = false;  // the generation, since the record began
+    bool granted_here = false;   // the generation, by this registry
     std::string identity{};
     base::TimePoint deadline{};
     std::set<std::string> watches{};
@@ -217,7 +223,9 @@ class Registry {
   struct Partition {
     std::uint32_t epoch = 0;     // last granted
     bool granted_since = false;  // the epoch, since the record began
-    // What the leader was granted before the registry learned of higher numbers.
+    // The first leader was elected while the registry knew of none before it, which may live on
+    // since before a restart; and its epoch.
+    bool elected_blindly = false;
     std::uint32_t first_epoch = 0;
     std::optional<Candidate> leader;
     std::vector<Candidate> waiting;
@@ -239,6 +247,7 @@ class Registry {
   void lead(const std::string& name, Partition& partition, Candidate candidate, std::uint32_t epoch,
             Effects& effects);
   void depose(const std::string& name, Partition& partition, Effects& effects);
+  base::Result<std::uint32_t> next_epoch(const Candidate& candidate, std::uint32_t last);
   void elect(const std::string& name, Partition& partition, Effects& effects);
   void withdraw(const SessionId& session, Effects& effects);
   void end(const SessionId& session, SessionEnded::Why why, Effects& effects);

@@ -76,6 +76,7 @@ Effects Registry::hello(const SessionId& session, const Claim& claim, base::Time
   sessions_.emplace(session, Session{.name = claim.name,
                                      .generation = *granted,
                                      .granted_since = !keeps || !foreign,
+                                     .granted_here = !keeps,
                                      .identity = claim.identity,
                                      .deadline = now + lease_});
   names_.emplace(claim.name, session);
@@ -123,6 +124,7 @@ void Registry::learn(std::uint32_t known, Effects& effects) {
     if (!session.granted_since || session.generation > known) continue;
     if (const auto generation = record_.next()) {
       session.generation = *generation;
+      session.granted_here = true;
       effects.letters.push_back({id, Renewed{*generation}});
     } else {
       lost.push_back(id);
@@ -132,11 +134,9 @@ void Registry::learn(std::uint32_t known, Effects& effects) {
   for (auto& [name, partition] : partitions_) {
     if (!partition.leader || !partition.granted_since || partition.epoch > known) continue;
     Candidate leader = *partition.leader;
-    const std::uint32_t first_epoch = partition.first_epoch;
     depose(name, partition, effects);
     partition.waiting.insert(partition.waiting.begin(), std::move(leader));
     elect(name, partition, effects);
-    partition.first_epoch = first_epoch;
   }
 }
 

@@ -168,7 +168,12 @@ void LocalServer::tick() {
 }
 
 void LocalServer::hello(const cluster::SessionId& from, const Hello& hello) {
+  const std::uint32_t floor = registry_.floor();
   const cluster::Effects effects = registry_.hello(from, hello, loop_.now());
+  if (registry_.floor() != floor) {
+    base::log::warn("directory", "a record of generations was lost; goes on above it",
+                    {{"name", hello.name}, {"knows", registry_.floor()}});
+  }
   carry_out(effects);
   if (registry_.knows(from)) {
     links_[from] = {.received = 1, .sent = 0};

@@ -249,7 +249,7 @@ class History {
         if (held != granted->epoch) {
           EXPECT_GT(granted->epoch, last_epoch_[granted->partition]) << "an epoch granted twice";
           last_epoch_[granted->partition] = granted->epoch;
-          count(granted->epoch);
+          if (granted->epoch != view.generation) count(granted->epoch);
         }
         held = granted->epoch;
         view.known = std::max(view.known, held);

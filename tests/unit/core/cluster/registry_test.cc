@@ -230,7 +230,6 @@ TEST_F(RegistryTest, PartitionsAreIndependent) {
   open("A");
   (void)registry_.campaign("A", "/p/", 5, 0, now_);
   EXPECT_THAT(lines(registry_.campaign("A", "", 1, 0, now_)), ElementsAre("A: granted "));
-  EXPECT_GT(epoch(""), epoch("/p/")) << "of one sequence of numbers";
 }
 
 TEST_F(RegistryTest, ALeaderMayAskForAHigherEpoch) {
@@ -272,6 +271,31 @@ TEST_F(RegistryTest, AHeldEpochTakesOverFromALeaderThatWasGrantedALowerOneAtFirs
   EXPECT_GT(epoch(), of_b);
 }
 
+TEST_F(RegistryTest, ALeaderFromBeforeARestartTakesOverFromOneElectedBeforeItCameBack) {
+  open("A");
+  (void)registry_.campaign("A", "/p/", 0, 0, now_);
+  const std::uint32_t held = epoch();
+  registry_ = Registry(seconds(3), DirectoryRecord({.reserved = 100}, {}));
+  open("B");
+  (void)registry_.campaign("B", "/p/", 1, 0, now_);
+  const std::uint32_t of_b = epoch();
+  EXPECT_GT(of_b, held);
+  open("A");
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 0, held, now_)),
+              ElementsAre("B: lost /p/", "A: granted /p/"));
+  EXPECT_GT(epoch(), of_b);
+
+  // But not in its turn from one that was elected when its own lease had ended.
+  const std::uint32_t lost = epoch();
+  now_ += seconds(2);
+  (void)registry_.ping("B", now_);
+  now_ += seconds(1);
+  (void)registry_.expire(now_);
+  EXPECT_EQ(registry_.leader("/p/")->name, "b");
+  open("A");
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 0, lost, now_)), ElementsAre("A: lost /p/"));
+}
+
 TEST_F(RegistryTest, AHeldEpochIsLostToAHigherOne) {
   open("A");
   open("B");
@@ -309,13 +333,27 @@ TEST_F(RegistryTest, GenerationsEnd) {
   open("A");
   open("B");
   (void)registry_.campaign("A", "/p/", 0, 0, now_);
-  (void)registry_.campaign("B", "/p/", 0, 0, now_);
+  (void)registry_.campaign("B", "/p/", last, 0, now_);
+  EXPECT_THAT(lines(registry_.drop("A")), ElementsAre("A: lost /p/", "B: granted /p/"));
   EXPECT_EQ(epoch(), last);
-  EXPECT_THAT(lines(registry_.drop("A")),
-              ElementsAre("A: lost /p/", "B: no generation can be granted"));
-  EXPECT_FALSE(registry_.leader("/p/"));
+  (void)registry_.campaign("B", "/q/", 0, 0, now_);
+  EXPECT_EQ(epoch("/q/"), registry_.generation("B"));
   EXPECT_THAT(lines(hello("C", {.name = "c"})), ElementsAre("C: no generation can be granted"));
   EXPECT_THAT(lines(hello("C", {.name = "c", .generation = 5})), IsEmpty()) << "it has one";
+  EXPECT_THAT(lines(registry_.campaign("C", "/r/", 0, 0, now_)),
+              ElementsAre("C: no generation can be granted"));
+}
+
+TEST_F(RegistryTest, AProcessTakesOneNumberHoweverManyPartitionsItLeads) {
+  open("A");
+  for (int i = 0; i < 1000; ++i) {
+    (void)registry_.campaign("A", "/" + std::to_string(i) + "/", 0, 0, now_);
+  }
+  EXPECT_EQ(registry_.last_generation(), registry_.generation("A"));
+  const std::uint32_t first = epoch("/7/");
+  (void)registry_.resign("A", now_);
+  (void)registry_.campaign("A", "/7/", 0, 0, now_);
+  EXPECT_GT(epoch("/7/"), first) << "an epoch of its own all the same";
 }
 
 TEST_F(RegistryTest, AProcessKeepsTheGenerationThatItHas) {
