@@ -31,11 +31,16 @@ Metrics::Metrics(const std::string& name)
                             .counter("canopy_lease_expirations_total",
                                      "Processes that fell silent for a lease without a goodbye.")
                             .Add({})),
+      last_generation(registry
+                          .gauge("canopy_last_generation",
+                                 "The last number that the directory granted; 8388607 is the "
+                                 "largest.")
+                          .Add({})),
       sessions(registry.gauge("canopy_sessions", "Processes that the directory knows.").Add({})) {
   for (const State& state : known_states) {
     by_state_[state] = &members_.Add({{"role", state.first}, {"state", state.second}});
   }
-  for (const char* reason : {"frame_count", "malformed", "member"}) {
+  for (const char* reason : {"frame_count", "malformed", "member", "name_taken"}) {
     rejected_.Add({{"reason", reason}});
   }
 }

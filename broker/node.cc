@@ -72,12 +72,22 @@ Node::Node(config::Start& start, const std::string& directory, net::Loop& loop,
       metrics_(cluster_.broker.name),
       started_(loop.now()) {
   if (cluster_.security) guard(*cluster_.security);
+}
+
+base::Status Node::open_directory() {
+  auto file = coordination::DirectoryFile::open(cluster_.state_dir + "/" + cluster_.broker.name,
+                                                bind_patience);
+  if (!file) return base::Error{file.error()};
+  file_ = std::move(*file);
+  auto record = file_->record();
+  if (!record) return base::Error{record.error()};
   const auto security = authority_ ? std::optional(coordination::LocalServer::Security{
                                          cluster_.security->server_key, *authority_})
                                    : std::nullopt;
-  directory_ = std::make_unique<coordination::LocalServer>(context_, loop, cluster_.broker.lease,
-                                                           coordination::LocalServer::usual_queue,
-                                                           security ? &*security : nullptr);
+  directory_ = std::make_unique<coordination::LocalServer>(
+      context_, loop_, cluster_.broker.lease, coordination::LocalServer::usual_queue,
+      security ? &*security : nullptr, std::move(*record));
+  return {};
 }
 
 void Node::guard(const config::Security& security) {
@@ -99,6 +109,7 @@ base::Status Node::open() {
     log::warn("security", line);
   }
   if (auto status = make_room(cluster_); !status) return status;
+  if (auto status = open_directory(); !status) return status;
   const auto refused = [](const std::string& why) {
     const bool in_use = why.ends_with("already in use");
     return base::Error{why + (in_use ? " (is another broker running?)" : "")};
@@ -179,8 +190,11 @@ void Node::tick() {
     }
   }
   metrics_.sessions.Set(static_cast<double>(directory_->directory().session_count()));
+  metrics_.last_generation.Set(static_cast<double>(directory_->directory().last_generation()));
   forget_lost();
   finish_reloads();
+  const bool grants = directory_->directory().failure().empty();
+  if (std::exchange(grants_, grants) != grants) dirty_ = true;
   if (std::exchange(dirty_, false)) {
     publish();
   } else if (loop_.now() - status_published_ >= status_period) {
@@ -229,6 +243,9 @@ void Node::publish() {
   http_->publish("/api/v1/topology", topology_json(cluster_, members_, self_));
   http_->publish("/api/v1/sd", targets_json(cluster_, members_, self_));
   metrics::Checks checks = readiness(cluster_, members_);
+  if (const std::string& why = directory_->directory().failure(); !why.empty()) {
+    checks["state_dir"] = why;
+  }
   if (stopping_) checks["broker"] = "stopping";
   http_->set_ready(checks);
   metrics_.set_members(count_states(cluster_, members_));

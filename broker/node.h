@@ -15,6 +15,7 @@
 #include "core/base/log.h"
 #include "core/config/program.h"
 #include "core/coordination/coordinator.h"
+#include "core/coordination/directory_file.h"
 #include "core/coordination/local_server.h"
 #include "core/metrics/http.h"
 #include "core/net/zap.h"
@@ -43,6 +44,7 @@ class Node {
   Node(config::Start& start, const std::string& directory, net::Loop& loop,
        std::function<void(const std::string&)> say);
   base::Status open();
+  base::Status open_directory();
   void on_change(const cluster::Change& change);
   void tick();
   void publish();
@@ -73,8 +75,9 @@ class Node {
   Metrics metrics_;
   std::unique_ptr<metrics::HttpServer> http_;
   net::Context context_;
-  std::optional<access::Authority> authority_{};  // with security
-  std::optional<net::ZapHandler> zap_{};          // before the directory, which it guards
+  std::optional<access::Authority> authority_{};       // with security
+  std::optional<net::ZapHandler> zap_{};               // before the directory, which it guards
+  std::unique_ptr<coordination::DirectoryFile> file_;  // before the directory, which writes it
   std::unique_ptr<coordination::LocalServer> directory_;
   std::unique_ptr<Supervisor> supervisor_;
   Members members_;
@@ -87,6 +90,7 @@ class Node {
   base::TimePoint started_;
   base::TimePoint status_published_{};
   bool dirty_ = true;
+  bool grants_ = true;  // what the directory grants can be kept
   bool greeted_ = false;
   bool warned_ = false;
   bool stopping_ = false;

@@ -47,11 +47,6 @@ PeerId peer_of(std::string_view reply_to) {
   return peer;
 }
 
-// Larger than anything before it in an earlier life of this proxy.
-std::uint64_t first_incarnation(base::TimePoint now) {
-  return static_cast<std::uint64_t>(now.time_since_epoch().count());
-}
-
 }  // namespace
 
 NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Proxy& proxy,
@@ -62,7 +57,7 @@ NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Prox
       guard_(guard),
       upstream_(upstream),
       backend_(backend),
-      streams_(upstream, first_incarnation(loop.now())),
+      streams_(upstream),
       fetches_(upstream, streams_, proxy.max_snapshots),
       replies_(reply_limits,
                [this](PeerId peer, std::string_view frame) {
@@ -102,6 +97,11 @@ NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Prox
   // Subscriptions are read before requests: a fetch finds the stream it joins on to.
   loop_.on_readable(at(streams).socket, [this] { topics_->read(message_, messages_per_turn); });
   loop_.on_readable(at(requests).socket, [this] { read_requests(); });
+}
+
+void NativeFrontend::begin_generation(std::uint32_t generation) {
+  streams_.begin(static_cast<std::uint64_t>(first_stamp(generation)), loop_.now(),
+                 [this](Sending sending) { send(std::move(sending)); });
 }
 
 void NativeFrontend::read_monitor(Role role) {

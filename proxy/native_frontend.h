@@ -25,6 +25,8 @@ class NativeFrontend final : public Frontend {
                  net::Loop& loop, Metrics& metrics, Guard& guard, const Upstream& upstream,
                  Backend& backend);
 
+  // Streams begin anew, under incarnations of this generation.
+  void begin_generation(std::uint32_t generation);
   // An update of a mirror, at once: from here on it is part of what fetches are cut from.
   void append(const keyspace::UpdatePtr& update, std::size_t shard) {
     streams_.append(update, shard);

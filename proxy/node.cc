@@ -70,10 +70,6 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
           }),
       admission_(proxy.max_clients),
       pacer_(proxy.max_linger, proxy.publish_share / 100.0),
-      last_stamp_(
-          std::chrono::duration_cast<std::chrono::milliseconds>(loop.now().time_since_epoch())
-              .count()
-          << 20),
       drain_patience_(cluster.broker.drain * 2 / 5),
       reserved_descriptors_(config::reserved_descriptors(cluster.shards.size())) {
   if (guard_.on()) {
@@ -116,6 +112,8 @@ base::Status Node::open() {
   if (auto status = check_descriptors(config_.max_clients); !status) return status;
 
   metrics_.max_clients.Set(static_cast<double>(config_.max_clients));
+  coordinator_->on_generation([this](std::uint32_t granted) { begin_generation(granted); });
+  coordinator_->report_known([this] { return upstream_.highest_epoch(); });
   coordinator_->watch(coordination::shards_prefix,
                       [this](const coordination::Event& event) { upstream_.on_directory(event); });
   loop_.every(tick_period, [this] { tick(); });
@@ -159,10 +157,23 @@ wire::Fault Node::write(wire::RoutedRequest request) {
 
 MirrorLease Node::lease(std::string_view prefix) { return upstream_.lease(prefix); }
 
-bool Node::ready(std::string_view prefix) const { return upstream_.ready(prefix); }
+bool Node::ready(std::string_view prefix) const {
+  return generation_ != 0 && upstream_.ready(prefix);
+}
 
 Cut Node::cut(std::string_view prefix) const {
   return {.stamp = last_stamp_, .views = upstream_.views(prefix)};
+}
+
+// Stamps and streams go on above those of every earlier process of this name.
+void Node::begin_generation(std::uint32_t generation) {
+  generation_ = generation;
+  last_stamp_ = first_stamp(generation);
+  if (native_ != nullptr) native_->begin_generation(generation);
+  log::info("node", "generation granted", {{"generation", generation}});
+  admit();
+  announce();
+  report();
 }
 
 void Node::take(std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
@@ -254,7 +265,7 @@ void Node::arm_doors(Role role, std::uint64_t room) {
   const bool pause = room < doors && door_turn_ % 2 == 1;
   const std::uint64_t share = std::max<std::uint64_t>(room / doors, 1);
   for (std::size_t i = 0; i < doors; ++i) {
-    const bool open = !pause && i < room;
+    const bool open = generation_ != 0 && !pause && i < room;
     frontends_[(i + door_turn_ / 2) % doors]->arm(role, open ? share : 0, loop_.now());
   }
 }
@@ -278,6 +289,7 @@ void Node::second() {
 
 const char* Node::state() const {
   if (drained_) return "draining";
+  if (generation_ == 0) return "starting";
   return admission_.full() ? "full" : "ready";
 }
 
@@ -348,7 +360,8 @@ void Node::report() {
   upstream_.report();
   for (auto& frontend : frontends_) frontend->report();
   metrics::Checks checks = upstream_.checks();
-  checks["directory"] = coordinator_->connected() ? "" : "broker not reached";
+  checks["directory"] = coordination::readiness(*coordinator_);
+  checks["generation"] = generation_ == 0 ? "waits for the broker to grant one" : "";
   checks["clients"] = admission_.full() ? "full: " + std::to_string(admission_.clients()) + " of " +
                                               std::to_string(admission_.max_clients())
                                         : "";

@@ -60,6 +60,7 @@ class Node final : private Backend {
   Cut cut(std::string_view prefix) const override;
   void connections_changed() override;
 
+  void begin_generation(std::uint32_t generation);
   void take(std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
             base::TimePoint committed);
   void end_turn();
@@ -96,7 +97,8 @@ class Node final : private Backend {
   std::size_t door_turn_ = 0;
   FlushPacer pacer_;
   base::Duration catching_up_{};  // of the loop's thread, so far
-  std::int64_t last_stamp_;
+  std::uint32_t generation_ = 0;  // granted by the directory; 0: no client is served yet
+  std::int64_t last_stamp_ = 0;   // generation above, a counter of 40 bits below
   PendingUpdates pending_;
   std::optional<base::TimePoint> wake_at_;
   net::Loop::TimerId wake_timer_ = 0;

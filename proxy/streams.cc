@@ -60,18 +60,28 @@ void Streams::forget_gathered(Stream& stream) {
   stream.latest.clear();
 }
 
+void Streams::begin(std::uint64_t first_incarnation, base::TimePoint now, const Send& send) {
+  flush(now, send);
+  next_incarnation_ = first_incarnation;
+  for (auto& [topic, stream] : by_topic_) restart(*stream);
+}
+
 void Streams::renew(std::size_t partition) {
   for (auto& [topic, stream] : by_topic_) {
-    if (std::ranges::find(stream->said, partition, &Said::partition) == stream->said.end())
-      continue;
-    stream->incarnation = next_incarnation_++;
-    stream->position = stream->sent = 0;
-    forget_gathered(*stream);
-    stream->runs.clear();
-    stream->waits_since.reset();
-    stream->greet = true;
-    mark(*stream);
+    if (std::ranges::find(stream->said, partition, &Said::partition) != stream->said.end()) {
+      restart(*stream);
+    }
   }
+}
+
+void Streams::restart(Stream& stream) {
+  stream.incarnation = next_incarnation_++;
+  stream.position = stream.sent = 0;
+  forget_gathered(stream);
+  stream.runs.clear();
+  stream.waits_since.reset();
+  stream.greet = true;
+  mark(stream);
 }
 
 void Streams::append(const keyspace::UpdatePtr& update, std::size_t shard) {

@@ -59,9 +59,14 @@ class Streams {
   // False only for what may wait: it was not sent.
   using Send = std::function<bool(Sending sending)>;
 
-  // Incarnations count up from `first_incarnation`, which no earlier process may have reached.
-  Streams(const Partitions& partitions, std::uint64_t first_incarnation)
+  // Incarnations count up from `first_incarnation`, which neither an earlier process of this proxy
+  // nor this one may have reached.
+  explicit Streams(const Partitions& partitions, std::uint64_t first_incarnation = 0)
       : partitions_(partitions), next_incarnation_(first_incarnation) {}
+
+  // Goes on from another `first_incarnation`; what is gathered is sent, then every stream begins
+  // anew.
+  void begin(std::uint64_t first_incarnation, base::TimePoint now, const Send& send);
 
   // A subscriber came: the stream is answered with the next flush. False when there are too many.
   bool add(const wire::native::Subscription& subscription, MirrorLease lease = {});
@@ -149,6 +154,7 @@ class Streams {
   using Group = std::vector<Stream*>;
 
   void append_to(const Group& group, const keyspace::UpdatePtr& update, std::size_t shard);
+  void restart(Stream& stream);
   void forget_gathered(Stream& stream);
   void conflate(Stream& stream, const keyspace::UpdatePtr& update, std::size_t shard);
   void gather(Stream& stream, std::string_view entry, std::size_t shard);

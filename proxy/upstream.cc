@@ -196,7 +196,7 @@ MirrorLease Upstream::lease(std::string_view prefix) {
 
 void Upstream::begin_mirror(std::size_t index) {
   Partition& partition = partitions_[index];
-  partition.slot.emplace(map_.subtree(index), partition.retain);
+  partition.slot.emplace(map_.subtree(index), partition.retain, partition.mirrors++ << 32);
   Link& link = *links_[partition.link];
   log::info("upstream", "mirroring", {{"partition", shown(map_.subtree(index))}});
   link.updates.subscribe(wire::batch_topic(map_.subtree(index)));
@@ -224,6 +224,14 @@ std::uint64_t Upstream::dropped() const {
   double total = 0;
   for (const auto& link : links_) total += link->dropped.Value();
   return static_cast<std::uint64_t>(total);
+}
+
+std::uint32_t Upstream::highest_epoch() const {
+  std::uint32_t highest = 0;
+  for (const Partition& partition : partitions_) {
+    if (partition.slot) highest = std::max(highest, partition.slot->mirror.revision().epoch());
+  }
+  return highest;
 }
 
 std::map<std::string, std::uint64_t> Upstream::revisions() const {

@@ -63,6 +63,8 @@ class Upstream final : public Partitions {
   const std::string& shard_name(std::size_t shard) const { return links_[shard]->name; }
   // The counters of the mirrored partitions, by subtree ("*" is the root).
   std::map<std::string, std::uint64_t> revisions() const;
+  // Of all mirrors.
+  std::uint32_t highest_epoch() const;
   // Updates lost on the way from the shards, so far.
   std::uint64_t dropped() const;
   // Whether all of them are mirrored.
@@ -78,7 +80,8 @@ class Upstream final : public Partitions {
 
  private:
   struct MirrorSlot {
-    MirrorSlot(const std::string& partition, bool retain) : mirror(partition, {.retain = retain}) {}
+    MirrorSlot(const std::string& partition, bool retain, std::uint64_t first_request)
+        : mirror(partition, {.retain = retain, .first_request = first_request}) {}
     cluster::Mirror mirror;
   };
   // Requests of mirrors: syncs and credits, of some hundred bytes at most.
@@ -113,6 +116,7 @@ class Upstream final : public Partitions {
   struct Partition {
     std::size_t link;
     bool retain = true;
+    std::uint64_t mirrors = 0;  // made so far
     std::optional<MirrorSlot> slot{};
   };
 

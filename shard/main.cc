@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
 
   const base::SystemClock clock;
   net::Loop loop(clock);
-  auto node = shard::Node::start(cluster, shard, std::move(tenancies->all), loop);
+  auto node = shard::Node::start(cluster, shard, std::move(*tenancies), loop);
   if (!node) return fail(node.error());
   net::Service service(loop, [&] { return (*node)->summary(); });
   signals.attach(loop, [&](int signal) {

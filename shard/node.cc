@@ -44,20 +44,16 @@ std::uint64_t draw_lineage() {
 // So that what 4,096 partitions announce of themselves stays one value of the directory.
 constexpr std::size_t max_announced_failure = 128;
 
-// Epochs must grow even where nothing remembers the last one (memory partitions, a broker that
-// restarted too): the minutes since 2026 are a floor that has always moved on.
-std::uint32_t least_epoch(const Tenancy& tenancy, base::TimePoint now) {
-  constexpr base::TimePoint origin = std::chrono::sys_days(std::chrono::year(2026) / 1 / 1);
-  const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(now - origin).count();
-  return std::max(tenancy.recovered.epoch + 1,
-                  static_cast<std::uint32_t>(std::max<std::int64_t>(minutes, 1)));
+// Above the epoch that the partition's store has seen; a memory partition asks for none.
+std::uint32_t least_epoch(const Tenancy& tenancy) {
+  return tenancy.recovered.epoch == 0 ? 0 : tenancy.recovered.epoch + 1;
 }
 
 }  // namespace
 
 base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
-                                                const config::Shard& shard,
-                                                std::vector<Tenancy> tenancies, net::Loop& loop) {
+                                                const config::Shard& shard, Tenancies tenancies,
+                                                net::Loop& loop) {
   const std::uint64_t needed = config::descriptors_of(shard, cluster);
   if (metrics::max_fds() < needed) {
     return base::Error{"needs " + std::to_string(needed) + " descriptors, but RLIMIT_NOFILE is " +
@@ -68,10 +64,11 @@ base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
   return node;
 }
 
-Node::Node(const config::Cluster& cluster, const config::Shard& shard,
-           std::vector<Tenancy> tenancies, net::Loop& loop)
+Node::Node(const config::Cluster& cluster, const config::Shard& shard, Tenancies tenancies,
+           net::Loop& loop)
     : config_(shard),
       file_read_{.fingerprint = cluster.fingerprint},
+      lock_(std::move(tenancies.lock)),
       loop_(loop),
       started_(loop.now()),
       metrics_(shard.name),
@@ -91,13 +88,14 @@ Node::Node(const config::Cluster& cluster, const config::Shard& shard,
         return requests_.send({peer, frame});
       }) {
   if (cluster.security) guard(cluster.security->server_key.public_key);
-  served_.reserve(tenancies.size());
-  for (Tenancy& tenancy : tenancies) {
+  served_.reserve(tenancies.all.size());
+  for (Tenancy& tenancy : tenancies.all) {
     map_.add(tenancy.settings.subtree);
     served_.emplace_back(std::move(tenancy), metrics_);
   }
-  coordinator_ = coordination::make_local_coordinator(
-      directory_context_, loop_, cluster.broker.directory(), shard.name, cluster.keys());
+  coordinator_ =
+      coordination::make_local_coordinator(directory_context_, loop_, cluster.broker.directory(),
+                                           shard.name, cluster.keys(), tenancies.identity);
 }
 
 Node::~Node() = default;
@@ -150,7 +148,7 @@ void Node::campaign(std::size_t index) {
         {{"partition", shown(served.tenancy.settings.subtree)}, {"why", served.tenancy.failure}});
     return;
   }
-  coordinator_->campaign(served.tenancy.settings.subtree, least_epoch(served.tenancy, loop_.now()),
+  coordinator_->campaign(served.tenancy.settings.subtree, least_epoch(served.tenancy),
                          [this, &served](std::optional<std::uint32_t> epoch) {
                            if (epoch) {
                              lead(served, *epoch);
@@ -452,7 +450,7 @@ void Node::report() {
   metrics_.directory_up.Set(coordinator_->connected() ? 1 : 0);
   metrics_.sync_sessions.Set(static_cast<double>(sessions_.size()));
   metrics_.answers_queued.Set(static_cast<double>(answers_.bytes()));
-  metrics::Checks checks{{"directory", coordinator_->connected() ? "" : "broker not reached"}};
+  metrics::Checks checks{{"directory", coordination::readiness(*coordinator_)}};
   for (Served& served : served_) {
     const std::string name = "partition " + shown(served.tenancy.settings.subtree);
     report_space(served);

@@ -31,8 +31,8 @@ class Node {
  public:
   // Everything bound and announced, or why not.
   static base::Result<std::unique_ptr<Node>> start(const config::Cluster& cluster,
-                                                   const config::Shard& shard,
-                                                   std::vector<Tenancy> tenancies, net::Loop& loop);
+                                                   const config::Shard& shard, Tenancies tenancies,
+                                                   net::Loop& loop);
   ~Node();
 
   // Takes on what can be changed while it runs.
@@ -59,7 +59,7 @@ class Node {
     base::TimePoint published{};
   };
 
-  Node(const config::Cluster& cluster, const config::Shard& shard, std::vector<Tenancy> tenancies,
+  Node(const config::Cluster& cluster, const config::Shard& shard, Tenancies tenancies,
        net::Loop& loop);
   base::Status open(const config::Cluster& cluster);
   void guard(const std::string& cluster_key);
@@ -94,7 +94,8 @@ class Node {
   void report();
 
   const config::Shard config_;
-  config::FileRead file_read_;  // as the broker is told
+  config::FileRead file_read_;                       // as the broker is told
+  const std::unique_ptr<base::DirectoryLock> lock_;  // may be null
   net::Loop& loop_;
   base::TimePoint started_;
   Metrics metrics_;

@@ -1,7 +1,7 @@
 // A partition on disk: LMDB, one environment per partition, written before anything is published.
 // The only user of LMDB. Not thread-safe.
 //
-//   state_dir/SHARD/lock               held by the running shard
+//   state_dir/SHARD/lock               held by the running shard (core/base/directory_lock.h)
 //   state_dir/SHARD/PARTITION/data.mdb PARTITION: the subtree with `/` as %2F; `root`
 //
 //   database "entries"  key → wire::encode(Update), then its CRC-32 (4 bytes, little-endian)

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/directory_lock.h"
 #include "core/config/cluster.h"
-#include "shard/directory_lock.h"
 #include "shard/store.h"
 
 namespace canopy::shard {
@@ -25,14 +25,17 @@ struct Tenancy {
 // For people: `*` is the root.
 inline std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : subtree; }
 
-// The partitions of a shard, and the hold on the directory of those on disk.
+// The partitions of a shard, and the hold on its directory.
 struct Tenancies {
-  std::unique_ptr<DirectoryLock> lock{};
+  std::unique_ptr<base::DirectoryLock> lock{};  // null: the directory cannot be written
+  // By which the broker knows a restart of this shard from another shard of its name.
+  std::string identity{};
   std::vector<Tenancy> all{};
 };
 
 // Opens the stores of the disk partitions in `directory`; before threads start. A store that fails
-// is reported in its tenancy, the others are served. An error when another shard holds them.
+// is reported in its tenancy, the others are served. An error when another shard holds the
+// directory. Where it cannot be written memory partitions are served all the same.
 base::Result<Tenancies> open_tenancies(const config::Shard& shard, const std::string& directory);
 
 }  // namespace canopy::shard

@@ -18,7 +18,7 @@ std::size_t bytes_of(const wire::Batch& batch) {
 }  // namespace
 
 Mirror::Mirror(std::string partition, MirrorSettings settings)
-    : partition_(std::move(partition)), settings_(settings) {}
+    : partition_(std::move(partition)), settings_(settings), request_(settings.first_request) {}
 
 void Mirror::start(base::TimePoint now, Effects& out) { begin_sync(now, out); }
 

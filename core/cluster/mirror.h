@@ -42,6 +42,9 @@ struct MirrorSettings {
   // A sync without progress is sent again after this time, doubled each time up to `longest_retry`.
   base::Duration retry = std::chrono::seconds(1);
   base::Duration longest_retry = std::chrono::seconds(8);
+  // Syncs are numbered from here: what is answered to an earlier mirror of the same link is not for
+  // this one.
+  std::uint64_t first_request = 0;
 };
 
 class Mirror {

@@ -303,7 +303,8 @@ const Table<Broker>& broker_table() {
 
 const Table<Cluster>& cluster_table() {
   static const Table<Cluster> table = {
-      text("state_dir", &Cluster::state_dir, check_path, "folder of what shards keep on disk"),
+      text("state_dir", &Cluster::state_dir, check_path,
+           "folder of what shards and broker keep on disk"),
       live(word("log_level", &Cluster::log_level, {"debug", "info", "warn", "error"},
                 "what is logged")),
       word("log_format", &Cluster::log_format, {"text", "json"}, "how it is logged"),

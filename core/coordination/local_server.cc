@@ -17,17 +17,13 @@ struct Overloaded : Handlers... {
 template <typename... Handlers>
 Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
-std::uint64_t microseconds(base::TimePoint time) {
-  return static_cast<std::uint64_t>(time.time_since_epoch().count());
-}
-
 }  // namespace
 
 LocalServer::LocalServer(net::Context& context, net::Loop& loop, base::Duration lease, int queue,
-                         const Security* security)
+                         const Security* security, cluster::DirectoryRecord record)
     : loop_(loop),
       authority_(security == nullptr ? nullptr : &security->authority),
-      registry_(lease, microseconds(loop.now())),
+      registry_(lease, std::move(record), loop.now()),
       socket_(context, net::SocketType::router,
               net::listening({.send_hwm = queue,
                               .max_frame_bytes = max_message_bytes,
@@ -191,14 +187,33 @@ void LocalServer::tick() {
   carry_out(registry_.expire(now));
 }
 
-void LocalServer::handle(const cluster::SessionId& from, const Numbered<Request>& request) {
-  if (const auto* hello = std::get_if<Hello>(&request.body)) {
-    carry_out(registry_.hello(from, hello->name, hello->started, loop_.now()));
-    if (!registry_.knows(from)) return;
+void LocalServer::hello(const cluster::SessionId& from, const Hello& hello) {
+  const std::uint32_t floor = registry_.floor();
+  const cluster::Effects effects = registry_.hello(from, hello, loop_.now());
+  if (registry_.floor() != floor) {
+    base::log::warn("directory", "a record of generations was lost; goes on above it",
+                    {{"name", hello.name}, {"knows", registry_.floor()}});
+  }
+  carry_out(effects);
+  if (registry_.knows(from)) {
     links_[from] = {.received = 1, .sent = 0};
-    send(from, Welcome{static_cast<std::uint64_t>(registry_.lease().count())});
+    send(from, Welcome{static_cast<std::uint64_t>(registry_.lease().count()),
+                       registry_.generation(from), registry_.record()});
     return;
   }
+  for (const cluster::Letter& letter : effects.letters) {
+    const auto* failed = std::get_if<cluster::Failed>(&letter.answer);
+    if (failed == nullptr || letter.to != from) continue;
+    refused_.warn("directory", "process refused",
+                  {{"name", hello.name},
+                   {"why", cluster::to_text(failed->fault)},
+                   {"subject", failed->subject}});
+    if (rejected_) rejected_(failed->fault == cluster::Fault::name_taken ? "name_taken" : "hello");
+  }
+}
+
+void LocalServer::handle(const cluster::SessionId& from, const Numbered<Request>& request) {
+  if (const auto* said = std::get_if<Hello>(&request.body)) return hello(from, *said);
   // A hole in the count is answered like a lost session: either way, all is to be said again.
   const auto link = links_.find(from);
   if (link != links_.end() && request.number != ++link->second.received) {

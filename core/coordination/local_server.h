@@ -47,8 +47,10 @@ class LocalServer {
     const access::KeyPair& keys;
     const access::Authority& authority;  // outlives the server
   };
+  // `record`: what it goes on from, and keeps.
   LocalServer(net::Context& context, net::Loop& loop, base::Duration lease, int queue = usual_queue,
-              const Security* security = nullptr);
+              const Security* security = nullptr,
+              cluster::DirectoryRecord record = cluster::DirectoryRecord());
   ~LocalServer();
   LocalServer(const LocalServer&) = delete;
   LocalServer& operator=(const LocalServer&) = delete;
@@ -84,6 +86,7 @@ class LocalServer {
     std::uint64_t sent = 0;
   };
 
+  void hello(const cluster::SessionId& from, const Hello& hello);
   void receive();
   void serve_client(const std::string& peer, std::string_view frame);
   void reply(const std::string& peer, const wire::native::FromBroker& answer);
@@ -118,6 +121,7 @@ class LocalServer {
   Drainer drainer_;
   Reloader reloader_;
   base::log::RateLimited strange_;
+  base::log::RateLimited refused_;
   base::log::RateLimited forbidden_;
 };
 

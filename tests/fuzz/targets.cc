@@ -101,7 +101,7 @@ std::vector<std::string> coordination_requests() {
   using namespace coordination;
   std::vector<std::string> frames;
   for (const Request& request : std::initializer_list<Request>{
-           Hello{"p1", 1'700'000'000'000'000}, Ping{}, Announce{"proxies/p1", "{}"},
+           Hello{"p1", 4, 8'388'607, "r", "x-1"}, Ping{}, Announce{"proxies/p1", "{}"},
            Campaign{"/results/", 3, 2}, CompareAndSet{9, "replicas/", "v", 1ull << 63},
            Watch{"shards/"}, Resign{}}) {
     frames.push_back(encode(request, 77));
@@ -113,10 +113,10 @@ std::vector<std::string> coordination_replies() {
   using namespace coordination;
   std::vector<std::string> frames;
   for (const Reply& reply : std::initializer_list<Reply>{
-           Welcome{3'000'000}, Pong{}, cluster::KeyChanged{"k", "v", 12},
+           Welcome{3'000'000, 5, "r"}, Pong{}, cluster::KeyChanged{"k", "v", 12},
            cluster::KeyChanged{"k", std::nullopt, 13}, cluster::Watched{""},
            cluster::Granted{"", 5}, cluster::Lost{"/results/"}, cluster::Swapped{9, true},
-           cluster::Failed{cluster::Fault::key_taken, "k"}}) {
+           cluster::Failed{cluster::Fault::key_taken, "k"}, cluster::Renewed{7}}) {
     frames.push_back(encode(reply, 77));
   }
   return frames;

@@ -150,11 +150,30 @@ def small_disk(tmp_path):
         yield tmp_path / "disk"
 
 
-def test_a_read_only_disk(small_disk, start_cluster, flock):
+def test_a_broker_starts_on_a_full_disk(small_disk, start_cluster):
+    """What it keeps of its generations takes the place of what it kept before."""
+    cluster = start_cluster([shard("s1", "*")], [proxy("p1")], state_dir=small_disk)
+    cluster.stop()
+    cluster.start()
+    cluster.stop()
+    with contextlib.suppress(OSError), open(small_disk / "ballast", "wb", buffering=0) as ballast:
+        while ballast.write(b"x" * 4096):
+            pass
+    cluster.start()
+
+
+@pytest.fixture
+def disk_of_s1(tmp_path):
+    """A disk that only s1 has: the broker cannot start where it cannot write."""
+    with mounted(tmp_path / "state" / "s1", "4m"):
+        yield tmp_path / "state" / "s1"
+
+
+def test_a_read_only_disk(disk_of_s1, start_cluster, flock):
     cluster = start_cluster(
         [shard("s1", disk("/bad/"), "/good/", "/mem/"), shard("rest", "*")],
         [proxy("p1", ["kvmsg"])],
-        state_dir=small_disk,
+        state_dir=disk_of_s1.parent,
     )
     client = flock.join("kvmsg", cluster.triple("p1", "kvmsg"))
     for key, value in BAD.items():
@@ -162,7 +181,7 @@ def test_a_read_only_disk(small_disk, start_cluster, flock):
     flock.agree(BAD)
     flock.leave(client)
     cluster.stop()
-    remount(small_disk, "ro")
+    remount(disk_of_s1, "ro")
     cluster.start(ready=False)
     triple = cluster.triple("p1", "kvmsg")
     # What follows in check_failed_alone, but /good/ is in memory: it holds nothing yet.
@@ -174,7 +193,7 @@ def test_a_read_only_disk(small_disk, start_cluster, flock):
     flock.agree(GOOD, [good])
     check_failed_alone(cluster, flock)
     cluster.stop()
-    remount(small_disk, "rw")
+    remount(disk_of_s1, "rw")
     cluster.start()
     late = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/bad/")
     assert late.map == BAD

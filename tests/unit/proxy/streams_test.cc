@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "core/cluster/directory_record.h"
+#include "proxy/stamped.h"
 #include "tests/unit/proxy/mirrored.h"
 
 namespace canopy::proxy {
@@ -105,6 +109,35 @@ TEST_F(StreamsTest, PositionsCountUpdatesAcrossBatches) {
   EXPECT_EQ(second[0].header.after, 2u);
   ASSERT_EQ(second[0].header.revisions.size(), 1u) << "only what is new";
   EXPECT_EQ(second[0].header.revisions[0].partition, "");
+}
+
+TEST_F(StreamsTest, BeginAnewUnderIncarnationsOfAnotherGeneration) {
+  ASSERT_TRUE(streams.add({}));
+  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+  put("k", "1");
+  flush();
+  put("k", "2");
+  streams.begin(1000, start, keep());
+  ASSERT_EQ(sent.size(), 1u) << "what is gathered belongs to the old incarnation";
+  EXPECT_EQ(sent[0].header.incarnation, 100u);
+  EXPECT_THAT(sent[0].entries, ElementsAre("k=2"));
+  sent.clear();
+  put("k", "3");
+  std::set<std::uint64_t> incarnations;
+  for (const Sent& one : flush()) {
+    incarnations.insert(one.header.incarnation);
+    EXPECT_EQ(one.header.after, 0u);
+    EXPECT_FALSE(one.header.revisions.empty()) << "it says where it stands";
+  }
+  EXPECT_THAT(incarnations, ElementsAre(1000u, 1001u));
+  EXPECT_EQ(streams.cut({})->position, 1u);
+}
+
+TEST(Stamps, GrowWithGenerationsAndStayPositive) {
+  EXPECT_GT(first_stamp(cluster::DirectoryRecord::max_generation), 0);
+  EXPECT_EQ(first_stamp(7) & 0xffff'ffff, 0) << "clients that print the lower half count from 0";
+  const std::int64_t last = first_stamp(7) + (std::int64_t{1} << stamp_counter_bits) - 1;
+  EXPECT_GT(first_stamp(8), last);
 }
 
 TEST_F(StreamsTest, OnlyTheLastOfSeveralBatchesSaysRevisions) {

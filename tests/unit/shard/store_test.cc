@@ -366,21 +366,7 @@ TEST_F(StoreTest, AWriteThatFindsNoRoomChangesNothing) {
   EXPECT_EQ(after.tree.size(), 1u);
 }
 
-TEST_F(StoreTest, OneShardADirectory) {
-  auto first = DirectoryLock::take(directory_.string(), 0ms);
-  ASSERT_TRUE(first);
-  ASSERT_NE(*first, nullptr);
-  auto second = DirectoryLock::take(directory_.string(), 50ms);
-  ASSERT_TRUE(second);
-  EXPECT_EQ(*second, nullptr);
-  first->reset();
-  auto third = DirectoryLock::take(directory_.string(), 0ms);
-  ASSERT_TRUE(third);
-  EXPECT_NE(*third, nullptr);
-}
-
 TEST_F(StoreTest, ADirectoryThatCannotBeMadeIsAnError) {
-  EXPECT_FALSE(DirectoryLock::take("/proc/no-such-place", 0ms));
   Store::Recovered recovered;
   EXPECT_FALSE(Store::open({.path = "/proc/no-such-place/p"}, recovered));
 }

@@ -97,6 +97,25 @@ TEST_F(MirrorTest, ANewEpochBringsASnapshotOfWhichTheDifferenceIsPassedOn) {
   EXPECT_EQ(mirror_.revision(), new_leader.revision());
 }
 
+TEST_F(MirrorTest, TakesNoAnswerToAnEarlierMirrorOfItsLink) {
+  Leader leader(1);
+  for (int i = 0; i < 6; ++i) (void)leader.write("/p/" + std::to_string(i), "v");
+  const auto first_sync = [&](Mirror& mirror) {
+    Mirror::Effects out;
+    mirror.start(base::TimePoint(1s), out);
+    return std::get<wire::Sync>(*wire::decode_to_shard(out.requests.at(0)));
+  };
+  Mirror earlier("/p/");
+  const auto late = leader.answer(first_sync(earlier));
+  Mirror mirror("/p/", {.first_request = std::uint64_t{1} << 32});
+  const auto own = leader.answer(first_sync(mirror));
+  Mirror::Effects out;
+  mirror.on_chunk(late.back(), base::TimePoint(1s), out);  // its first chunks are lost
+  EXPECT_FALSE(mirror.ready());
+  for (const wire::Chunk& chunk : own) mirror.on_chunk(chunk, base::TimePoint(1s), out);
+  EXPECT_EQ(contents(mirror.tree()), contents(leader.tree()));
+}
+
 TEST_F(MirrorTest, AsksAgainAtGrowingIntervalsWithoutAnAnswer) {
   mirror_.start(now_, effects_);
   const auto first = last_sync(effects_);
