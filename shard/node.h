@@ -93,7 +93,7 @@ class Node {
   void report();
 
   const config::Shard config_;
-  config::FileRead file_read_;  // as the broker is told
+  base::FileRead file_read_;  // as the broker is told
   net::Loop& loop_;
   base::TimePoint started_;
   Metrics metrics_;

@@ -109,7 +109,7 @@ struct Security {
 
 struct Cluster {
   std::string file = {};                     // where it was read from, as given
-  std::string fingerprint = {};              // of the text of the file (core/config/file_read.h)
+  std::string fingerprint = {};              // of the text of the file (core/base/file_read.h)
   std::string state_dir = "./canopy-state";  // a shard keeps its disk partitions in state_dir/NAME
   std::string log_level = "info";            // debug, info, warn, error
   std::string log_format = "text";           // text, json

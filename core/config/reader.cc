@@ -9,7 +9,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "core/config/file_read.h"
+#include "core/base/file_read.h"
 #include "core/config/tables.h"
 
 namespace canopy::config {
@@ -92,7 +92,7 @@ base::Result<Cluster> read_cluster(const std::string& path) {
   text << file.rdbuf();
   if (errno != 0) return base::Error{path + ": cannot be read: " + std::strerror(errno)};
   auto cluster = parse_cluster(text.str(), path);
-  if (cluster) cluster->fingerprint = fingerprint(text.str());
+  if (cluster) cluster->fingerprint = base::fingerprint(text.str());
   return cluster;
 }
 
