@@ -17,7 +17,8 @@ namespace fs = std::filesystem;
 // With less free space than this a write that fails for no better reason counts as one that found
 // no room.
 constexpr std::uint64_t almost_full_bytes = std::uint64_t{1} << 20;
-// Space in the file for requests, the list of free pages and the reserve.
+// In the file, beside the entries: pages that commits have replaced; and requests, the list of free
+// pages and the reserve.
 constexpr std::uint64_t max_copied_bytes = std::uint64_t{16} << 30;
 constexpr std::uint64_t max_other_bytes = std::uint64_t{64} << 20;
 
