@@ -78,8 +78,8 @@ class Node final : private Backend {
   const char* state() const;
   void report();
 
-  config::Proxy config_;        // those who refer to it see what a reload changes
-  config::FileRead file_read_;  // as the broker is told
+  config::Proxy config_;      // those who refer to it see what a reload changes
+  base::FileRead file_read_;  // as the broker is told
   net::Loop& loop_;
   base::TimePoint started_;
   Metrics metrics_;

@@ -14,9 +14,11 @@ constexpr int max_extra_commits = 64;
 }  // namespace
 
 Partition::Staged Node::stage(Served& served, const std::string& peer, wire::RoutedRequest routed) {
-  auto staged = served.partition->stage(peer, std::move(routed), turn_);
+  // A request that is to come later is left as it was.
+  const auto attempt = [&] { return served.partition->stage(peer, std::move(routed), turn_); };
+  auto staged = attempt();
   if (!staged.later) return staged;
-  if (commit_now(served)) staged = served.partition->stage(peer, std::move(routed), turn_);
+  if (commit_now(served)) staged = attempt();
   if (!staged.later) return staged;
   const Fault fault = served.partition ? Fault::busy : Fault::partition_unavailable;
   replies_.add(Reply::to(peer, routed, {fault}));

@@ -293,6 +293,7 @@ base::Status Store::begin_epoch(std::uint32_t epoch) {
   }
   if (const int code = transaction.commit()) return failure("commit", code);
   revision_ = Revision(epoch, 0);
+  measure();  // what was staged under the epoch before is forgotten
   return {};
 }
 

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
@@ -16,7 +17,9 @@ namespace fs = std::filesystem;
 // With less free space than this a write that fails for no better reason counts as one that found
 // no room.
 constexpr std::uint64_t almost_full_bytes = std::uint64_t{1} << 20;
-// Space in the file for requests, the list of free pages and the reserve.
+// In the file, beside the entries: pages that commits have replaced; and requests, the list of free
+// pages and the reserve.
+constexpr std::uint64_t max_copied_bytes = std::uint64_t{16} << 30;
 constexpr std::uint64_t max_other_bytes = std::uint64_t{64} << 20;
 
 }  // namespace
@@ -40,8 +43,12 @@ std::uint64_t Store::free_bytes() const {
   return std::uint64_t{disk.f_bavail} * disk.f_frsize;
 }
 
-// A commit may need as many pages again as the entries have, and so may the one before it.
-std::uint64_t Store::map_bytes() const { return 4 * settings_.max_bytes + max_other_bytes; }
+// A commit may need as many pages again as the entries have, and so may the one before it; large
+// partitions do not change as a whole at once.
+std::uint64_t Store::map_bytes() const {
+  return settings_.max_bytes + std::min(3 * settings_.max_bytes, max_copied_bytes) +
+         max_other_bytes;
+}
 
 // Blocks beyond the end of the file, whose length stays. A file system that cannot do this is asked
 // for its free space.

@@ -110,7 +110,7 @@ struct Security {
 
 struct Cluster {
   std::string file = {};                     // where it was read from, as given
-  std::string fingerprint = {};              // of the text of the file (core/config/file_read.h)
+  std::string fingerprint = {};              // of the text of the file (core/base/file_read.h)
   int server_key_line = 0;                   // in it; 0: without security
   std::string state_dir = "./canopy-state";  // shards and broker keep what lasts in state_dir/NAME
   std::string log_level = "info";            // debug, info, warn, error

@@ -11,8 +11,8 @@
 #include <variant>
 #include <vector>
 
+#include "core/base/file_read.h"
 #include "core/config/cluster.h"
-#include "core/config/file_read.h"
 
 namespace canopy::config {
 
@@ -27,8 +27,8 @@ struct Start {
     std::string source = {};  // the flag or variable
   };
   std::vector<Override> overrides = {};
-  bool health = false;  // only tell how the process of this name is, and exit
-  FileRead read = {};   // by the last reload(); before the first one only the cluster says
+  bool health = false;       // only tell how the process of this name is, and exit
+  base::FileRead read = {};  // by the last reload(); before the first one only the cluster says
 };
 
 // What main() does next: run with Start, or exit with this code, everything already printed.

@@ -9,8 +9,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "core/base/file_read.h"
 #include "core/config/capacity.h"
-#include "core/config/file_read.h"
 #include "core/config/tables.h"
 
 namespace canopy::config {
@@ -97,7 +97,7 @@ base::Result<Cluster> read_cluster(const std::string& path, ReadTo purpose) {
   text << file.rdbuf();
   if (errno != 0) return base::Error{path + ": cannot be read: " + std::strerror(errno)};
   auto cluster = parse_cluster(text.str(), path, purpose);
-  if (cluster) cluster->fingerprint = fingerprint(text.str());
+  if (cluster) cluster->fingerprint = base::fingerprint(text.str());
   return cluster;
 }
 

@@ -25,7 +25,7 @@ class HttpGate {
   // A request has to arrive within this time, and its answer to be taken within the other.
   static constexpr std::chrono::milliseconds request_patience{1000};
   static constexpr std::chrono::milliseconds answer_patience{10'000};
-  static constexpr std::size_t max_request_bytes = 16 * 1024;
+  static constexpr std::size_t max_request_bytes = std::size_t{16} * 1024;
   static constexpr const char* in_use = "address already in use";
 
   // The whole response to a request that ends with an empty line; empty: the connection is closed.

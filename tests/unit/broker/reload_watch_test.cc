@@ -13,7 +13,7 @@ using ::testing::Optional;
 
 class ReloadWatchTest : public testing::Test {
  protected:
-  void say(const std::string& name, const config::FileRead& read, std::uint64_t uptime_ms = 60'000) {
+  void say(const std::string& name, const base::FileRead& read, std::uint64_t uptime_ms = 60'000) {
     EXPECT_TRUE(vitals_.apply(
         {"vitals/" + name,
          to_json(coordination::Vitals{.name = name, .uptime_ms = uptime_ms, .file = read}), 1},

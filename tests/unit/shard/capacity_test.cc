@@ -17,8 +17,9 @@ class CapacityTest : public testing::Test {
 
   // What is on disk by now.
   void look() {
-    capacity_.committed(
-        {.state_bytes = state_, .leaf_pages = state_ / 4096, .file_bytes = state_ + 64 * 1024});
+    capacity_.committed({.state_bytes = state_,
+                         .leaf_pages = state_ / 4096,
+                         .file_bytes = state_ + std::uint64_t{64} * 1024});
   }
   Verdict put(const std::string& key, std::size_t bytes) {
     return capacity_.admit({.writes = {{.key = key, .value = std::string(bytes, 'v')}}}, tree_);

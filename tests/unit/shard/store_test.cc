@@ -341,6 +341,19 @@ TEST_F(StoreTest, LargeAndSmallValuesInTurnDoNotFillAStore) {
   }
 }
 
+TEST_F(StoreTest, ANewEpochForgetsWhatWasAdmittedAndNeverWritten) {
+  auto small = settings();
+  small.max_bytes = 256 << 10;
+  Store::Recovered recovered;
+  auto store = Store::open(small, recovered);
+  ASSERT_TRUE(store) << store.error();
+  const wire::WriteRequest request{.writes = {{.key = "/p/a", .value = std::string(200'000, 'v')}}};
+  ASSERT_EQ((*store)->capacity().admit(request, recovered.tree), Space::Verdict::fits);
+  EXPECT_EQ((*store)->capacity().admit(request, recovered.tree), Space::Verdict::commit_first);
+  ASSERT_TRUE((*store)->begin_epoch(4));
+  EXPECT_EQ((*store)->capacity().admit(request, recovered.tree), Space::Verdict::fits);
+}
+
 // What the file system cannot take, though it was admitted, leaves the store as it was.
 TEST_F(StoreTest, AWriteThatFindsNoRoomChangesNothing) {
   rlimit limit{};

@@ -1,9 +1,9 @@
-#include "core/config/file_read.h"
+#include "core/base/file_read.h"
 
 #include <array>
 #include <cstdio>
 
-namespace canopy::config {
+namespace canopy::base {
 
 // FNV-1a, 64 bits.
 std::string fingerprint(const std::string& text) {
@@ -14,4 +14,4 @@ std::string fingerprint(const std::string& text) {
   return digits.data();
 }
 
-}  // namespace canopy::config
+}  // namespace canopy::base

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-namespace canopy::config {
+namespace canopy::base {
 
 struct FileRead {
   std::string fingerprint{};  // of its text
@@ -15,4 +15,4 @@ struct FileRead {
 // 16 hexadecimal digits; tells apart what people write, not what an attacker makes up.
 std::string fingerprint(const std::string& text);
 
-}  // namespace canopy::config
+}  // namespace canopy::base
