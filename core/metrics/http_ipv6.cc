@@ -31,7 +31,9 @@ Addresses numeric(const std::string& address) {
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
   addrinfo* found = nullptr;
-  getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &hints, &found);
+  if (getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &hints, &found) != 0) {
+    found = nullptr;
+  }
   return {found, &freeaddrinfo};
 }
 
@@ -107,7 +109,7 @@ void knock(const std::string& address) {
   if (fd < 0) return;
   const timeval patience{0, 100'000};  // bounds connect(), too
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  connect(fd, to->ai_addr, to->ai_addrlen);
+  (void)connect(fd, to->ai_addr, to->ai_addrlen);
   close(fd);
 }
 
