@@ -40,8 +40,8 @@ bool is_plain(char c) {
 // An IPv6 address in its one spelling, its brackets and zone gone; nothing when it is none.
 std::optional<std::string> ipv6_of(std::string_view host) {
   if (host.size() < 2 || host.front() != '[' || host.back() != ']') return std::nullopt;
-  const std::string text(
-      host.substr(1, host.find('%') == host.npos ? host.size() - 2 : host.find('%') - 1));
+  const std::size_t end = std::min(host.find('%'), host.size() - 1);
+  const std::string text(host.substr(1, end - 1));
   in6_addr address{};
   std::array<char, INET6_ADDRSTRLEN> spelled{};
   if (inet_pton(AF_INET6, text.c_str(), &address) != 1) return std::nullopt;
@@ -54,7 +54,7 @@ bool is_host(std::string_view host) {
   if (host.starts_with('[')) {
     const auto zone = host.find('%');
     return ipv6_of(host) &&
-           (zone == host.npos ||
+           (zone == std::string_view::npos ||
             std::ranges::all_of(host.substr(zone + 1, host.size() - zone - 2), is_plain));
   }
   if (host.empty() || host.size() > max_name || !std::ranges::all_of(host, is_plain)) return false;

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <memory>
 
+#include "core/base/host.h"
+
 namespace canopy::metrics {
 namespace {
 
@@ -62,7 +64,7 @@ std::string local_address(const std::string& bound) {
   const std::string host = bound.substr(0, colon);
   if (host == "*" || host == "0.0.0.0") return "127.0.0.1" + bound.substr(colon);
   if (host == "[::]") return "[::1]" + bound.substr(colon);
-  return bound;
+  return base::interface_host(host).value_or(host) + bound.substr(colon);
 }
 
 base::Result<std::string> http_exchange(const std::string& address, const std::string& request,

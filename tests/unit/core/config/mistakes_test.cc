@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/base/text.h"
 #include "core/config/cluster.h"
+#include "core/config/reader.h"
 
 namespace canopy::config {
 namespace {
@@ -272,6 +274,80 @@ TEST(Noise, NoCutOfAGoodFileCrashes) {
     error_of(good.substr(0, length));
     error_of(good.substr(length));
   }
+}
+
+// A file in which the setting has this value, and everything else is as short as can be.
+std::string file_with(const std::string& key, const std::string& value) {
+  const auto entries = [&](const std::string& section, const std::string& required) {
+    const bool inside = key.starts_with(section) && key.find('.', section.size()) == key.npos;
+    const std::string own = key.substr(inside ? section.size() : 0);
+    std::string all = inside ? own + ": " + value : "";
+    if (inside && required.starts_with(own + ":")) return all;
+    return all.empty() ? required : required + ", " + all;
+  };
+  std::string own_shard = entries("shards.", "name: a");
+  if (key != "shards.partitions") {
+    own_shard += ", partitions: [{" + entries("shards.partitions.", "subtree: \"*\"") + "}]";
+  }
+  std::string text;
+  if (key.find('.') == key.npos) text += key + ": " + value + "\n";
+  if (key != "broker") text += "broker: {" + entries("broker.", "lease_ms: 3000") + "}\n";
+  if (key != "shards") text += "shards: [{" + own_shard + "}]\n";
+  if (key != "proxies") text += "proxies: [{" + entries("proxies.", "name: p") + "}]\n";
+  return text;
+}
+
+// Each setting with what somebody might write: a cluster, or one line that says where it is wrong.
+TEST(Noise, EverySettingWithOddValuesEndsWithAClusterOrALine) {
+  const std::vector<std::string> values = {"",
+                                           "~",
+                                           "\"\"",
+                                           "0",
+                                           "-1",
+                                           "007",
+                                           "0x10",
+                                           "1e3",
+                                           "1.5",
+                                           "99999999999999999999",
+                                           "true",
+                                           "yes",
+                                           "\"\\0\"",
+                                           "\"\\n\"",
+                                           "\xff",
+                                           "[]",
+                                           "{}",
+                                           "[a, b]",
+                                           "{a: b}",
+                                           "&x y",
+                                           "*nothing",
+                                           "!!int 5",
+                                           "a",
+                                           "/",
+                                           ".",
+                                           "..",
+                                           "~/x",
+                                           "\"*\"",
+                                           "-",
+                                           "--help",
+                                           "tcp://[::1]:1",
+                                           "ipc://x",
+                                           "[[[[]]]]",
+                                           "\"" + std::string(100'000, 'x') + "\"",
+                                           "\"\\u2028\\u00e9\"",
+                                           "<<: {}"};
+  std::size_t accepted = 0;
+  for (const std::string& key : setting_keys()) {
+    for (const std::string& value : values) {
+      const std::string text = file_with(key, value);
+      const auto cluster = parse_cluster(text, "c.yaml");
+      accepted += cluster ? 1 : 0;
+      if (cluster) continue;
+      EXPECT_THAT(cluster.error(), StartsWith("c.yaml:")) << text;
+      EXPECT_LT(cluster.error().size(), 2000u);
+      EXPECT_FALSE(base::has_control(cluster.error())) << text;
+    }
+  }
+  EXPECT_GT(accepted, 100u);  // or else the files are wrong elsewhere
 }
 
 }  // namespace

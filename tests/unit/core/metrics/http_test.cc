@@ -169,6 +169,13 @@ TEST_F(Http, ServesALargeDocumentWhole) {
   EXPECT_EQ(body(request(*server, "GET /large")).size(), large.size());
 }
 
+TEST_F(Http, ABoundAddressIsReachedFromHere) {
+  EXPECT_EQ(local_address("0.0.0.0:80"), "127.0.0.1:80");
+  EXPECT_EQ(local_address("[::]:80"), "[::1]:80");
+  EXPECT_EQ(local_address("lo:80"), "127.0.0.1:80");
+  EXPECT_EQ(local_address("[fd00::1]:80"), "[fd00::1]:80");
+}
+
 TEST_F(Http, ServesIPv6AndNames) {
   for (const auto& [address, bound] : {std::pair("[::1]:0", "[::1]:"),
                                        {"[::]:0", "[::]:"},

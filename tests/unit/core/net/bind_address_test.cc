@@ -121,5 +121,11 @@ TEST_F(BindAddress, RemovesNoFileThatIsNoSocket) {
   EXPECT_EQ(fs::file_size(path("data")), 8u);
 }
 
+TEST(KeyPairs, BelongTogetherOrNot) {
+  const access::KeyPair one = make_key_pair();
+  EXPECT_TRUE(is_pair(one));
+  EXPECT_FALSE(is_pair({.public_key = one.public_key, .secret_key = make_key_pair().secret_key}));
+}
+
 }  // namespace
 }  // namespace canopy::net

@@ -23,8 +23,6 @@ TEST(ZapRequest, IsReadWhole) {
   EXPECT_EQ(parsed->request_id, "1");
   EXPECT_EQ(parsed->address, "127.0.0.1");
   EXPECT_TRUE(access::is_key(parsed->public_key));
-  EXPECT_TRUE(is_pair(*parsed));
-  EXPECT_FALSE(is_pair({parsed->public_key, make_key_pair().secret_key}));
 }
 
 TEST(ZapRequest, AnythingElseIsNone) {
