@@ -154,7 +154,6 @@ void CloneFrontend::forget_ended() {
 }
 
 void CloneFrontend::read_requests() {
-  read_monitor(Role::snapshot);
   for (int i = 0; i < messages_per_turn && receive(Role::snapshot, message_); ++i) {
     if (!acceptable(Role::snapshot, message_)) continue;
     const PeerId peer = requester(Role::snapshot, message_);

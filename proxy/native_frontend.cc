@@ -145,7 +145,6 @@ bool NativeFrontend::begin(std::string_view topic, const net::Message& message) 
 }
 
 void NativeFrontend::read_requests() {
-  read_monitor(requests);
   for (int i = 0; i < messages_per_turn && receive(requests, message_); ++i) {
     if (!acceptable(requests, message_)) continue;
     const PeerId peer = requester(requests, message_);

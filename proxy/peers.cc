@@ -34,24 +34,40 @@ const Peers::Peer* Peers::meet_requester(const net::Message& message, net::Monit
   if (known != by_routing_id_.end() && !known->second->chose_routing_id) return known->second;
   look();
   const int fd = message.source_fd();
-  if (fd < 0) return guarded_ ? nullptr : meet_old(routing_id);
-  Peer* const peer = meet(message, monitor);
-  if (peer == nullptr) return nullptr;
-  if (!guarded_ && in_doubt(routing_id, *monitor.find(fd))) {
+  if (fd < 0) {
+    old_peers_ = true;
+    return guarded_ ? nullptr : meet_unplaced(message);
+  }
+  const auto* connection = monitor.find(fd);
+  if (connection == nullptr) return nullptr;
+  monitor.mark_spoken(fd);
+  const Sender from = guarded_ ? Sender::present : sender(message, *connection);
+  if (from == Sender::former) return nullptr;
+  if (from == Sender::unknown) {
+    if (!is_chosen(routing_id)) return meet_unplaced(message);
     monitor.cut(fd, "routing_id_in_doubt");
     return nullptr;
   }
-  bear(*peer, routing_id);
+  Peer* const peer = meet(message, monitor);
+  if (peer != nullptr) bear(*peer, message);
   return peer;
 }
 
-// Without the ZapHandler's number, a request under a routing id that two connections may have
-// chosen, over a descriptor that both have had, is nobody's.
-bool Peers::in_doubt(std::string_view routing_id,
-                     const net::Monitor::Connection& connection) const {
-  if (connection.after == 0 || !is_chosen(routing_id)) return false;
-  const auto former = former_.find(connection.after);
-  return former == former_.end() || former->second == routing_id;
+// Without the ZapHandler's number. A routing id that libzmq chose is of one connection only; one
+// that a peer chose may be of a former connection and of the present one.
+Peers::Sender Peers::sender(const net::Message& message,
+                            const net::Monitor::Connection& connection) const {
+  bool all_known = true;
+  for (const PeerId id : connection.after) {
+    const auto former = former_.find(id);
+    if (former == former_.end()) {
+      all_known = false;
+    } else if (former->second.routing_id == message[0] &&
+               (!is_chosen(message[0]) || former->second.origin.is_of(message))) {
+      return Sender::former;
+    }
+  }
+  return all_known ? Sender::present : Sender::unknown;
 }
 
 void Peers::on_read_empty(net::Monitor& monitor) {
@@ -60,22 +76,24 @@ void Peers::on_read_empty(net::Monitor& monitor) {
   former_.clear();
 }
 
-const Peers::Peer* Peers::meet_old(std::string_view routing_id) {
-  const auto known = by_routing_id_.find(routing_id);
+// A reply reaches the right connection if libzmq chose the routing id, or none at all.
+const Peers::Peer* Peers::meet_unplaced(const net::Message& message) {
+  const auto known = by_routing_id_.find(message[0]);
   if (known != by_routing_id_.end() && known->second->fd < 0) return known->second;
-  if (old_peers_.size() >= max_old_peers) {
-    forget(std::vector{old_peers_.front()});
-    old_peers_.pop_front();
+  if (unplaced_.size() >= max_unplaced) {
+    forget(std::vector{unplaced_.front()});
+    unplaced_.pop_front();
   }
   const PeerId id = context_.next_connection();
-  old_peers_.push_back(id);
+  unplaced_.push_back(id);
   Peer& peer = by_id_[id];
   peer.id = id;
-  bear(peer, routing_id);
+  bear(peer, message);
   return &peer;
 }
 
-void Peers::bear(Peer& peer, std::string_view routing_id) {
+void Peers::bear(Peer& peer, const net::Message& message) {
+  const std::string_view routing_id = message[0];
   if (peer.routing_id == routing_id) return;
   const auto known = by_routing_id_.find(routing_id);
   if (known != by_routing_id_.end()) forget(std::vector{known->second->id});
@@ -83,7 +101,10 @@ void Peers::bear(Peer& peer, std::string_view routing_id) {
   if (peer.chose_routing_id) --choosers_;
   peer.routing_id = routing_id;
   peer.chose_routing_id = is_chosen(routing_id);
-  if (peer.chose_routing_id) ++choosers_;
+  if (peer.chose_routing_id) {
+    ++choosers_;
+    peer.origin = net::Origin(message);
+  }
   chosen_ |= peer.chose_routing_id;
   by_routing_id_[peer.routing_id] = &peer;
 }
@@ -97,14 +118,16 @@ void Peers::forget(std::span<const PeerId> ended, const std::function<void(const
   for (const PeerId id : ended) {
     const auto found = by_id_.find(id);
     if (found == by_id_.end()) continue;
-    const Peer& peer = found->second;
+    Peer& peer = found->second;
     if (!peer.routing_id.empty()) {
       by_routing_id_.erase(peer.routing_id);
       ended_.push_back(id);
-      former_[id] = peer.routing_id;
     }
     if (peer.chose_routing_id) --choosers_;
     if (gone) gone(peer);
+    if (!peer.routing_id.empty()) {
+      former_[id] = {std::move(peer.routing_id), std::move(peer.origin)};
+    }
     by_id_.erase(found);
   }
 }
@@ -123,12 +146,12 @@ void Peers::cut(const std::vector<std::string>& names, net::Monitor& monitor) co
 // closed also when the one that had it has ended, for they may have it next time.
 std::size_t Peers::cut_unheard(net::Monitor& monitor, base::TimePoint now) {
   if (choosers_ > 0 || std::exchange(chosen_, false)) last_chooser_ = now;
-  if (!old_peers_.empty()) return 0;  // whose messages do not tell their connections either
+  if (old_peers_) return 0;  // whose messages do not tell their connections either
   std::vector<int> silent;
   for (const auto& [fd, connection] : monitor.connections()) {
     const bool may_be = connection.since <= last_chooser_ + std::chrono::seconds(1) &&
                         now - connection.since >= unheard;
-    if (may_be && !connection.cut && !by_id_.contains(connection.number)) silent.push_back(fd);
+    if (may_be && !connection.cut && !connection.spoke) silent.push_back(fd);
   }
   for (const int fd : silent) monitor.cut(fd, "routing_id_in_use");
   return silent.size();

@@ -30,14 +30,17 @@ class Peers {
  public:
   struct Peer {
     PeerId id = 0;
-    int fd = -1;         // -1: a peer older than ZMTP 3, of which libzmq tells no connection
+    int fd = -1;         // -1: not known of which connection
     std::string name{};  // with security
     std::set<std::string, std::less<>> topics{};
     std::string routing_id{};
     bool chose_routing_id = false;  // libzmq's own are never given twice
+    net::Origin origin{};           // of a peer that chose its routing id
   };
-  // Peers older than ZMTP 3 that are remembered; their ends are not known.
-  static constexpr std::size_t max_old_peers = 10'000;
+  // Peers without a known connection that are remembered, since their ends are not reported: those
+  // older than ZMTP 3, of which libzmq tells no descriptor, and the few whose descriptor is in
+  // doubt.
+  static constexpr std::size_t max_unplaced = 10'000;
   // A connection that has sent nothing for so long may have chosen a routing id that is in use.
   static constexpr base::Duration unheard = std::chrono::seconds(3);
 
@@ -78,20 +81,27 @@ class Peers {
     }
   };
 
-  const Peer* meet_old(std::string_view routing_id);
-  void bear(Peer& peer, std::string_view routing_id);
-  bool in_doubt(std::string_view routing_id, const net::Monitor::Connection& connection) const;
+  // Of whom a message is whose descriptor several connections have had.
+  enum class Sender { present, former, unknown };
+  Sender sender(const net::Message& message, const net::Monitor::Connection& connection) const;
+  const Peer* meet_unplaced(const net::Message& message);
+  void bear(Peer& peer, const net::Message& message);
 
   bool guarded_;
   net::Context& context_;
   std::unordered_map<PeerId, Peer> by_id_;  // by_routing_id_ holds addresses
   std::unordered_map<std::string, Peer*, Hash, std::equal_to<>> by_routing_id_;
-  std::deque<PeerId> old_peers_;  // oldest first
+  std::deque<PeerId> unplaced_;  // oldest first
+  bool old_peers_ = false;       // there was one older than ZMTP 3
   std::vector<PeerId> ended_;
-  std::unordered_map<PeerId, std::string> former_;  // routing ids, of those that have just ended
-  std::size_t choosers_ = 0;                        // peers that chose their routing id
-  bool chosen_ = false;                             // by some peer, since cut_unheard()
-  base::TimePoint last_chooser_{};                  // when there was one
+  struct Former {
+    std::string routing_id{};
+    net::Origin origin{};
+  };
+  std::unordered_map<PeerId, Former> former_;  // that have just ended
+  std::size_t choosers_ = 0;                   // peers that chose their routing id
+  bool chosen_ = false;                        // by some peer, since cut_unheard()
+  base::TimePoint last_chooser_{};             // when there was one
 };
 
 }  // namespace canopy::proxy

@@ -76,7 +76,8 @@ void Monitor::accept(int fd, base::TimePoint now) {
                       .since = now,
                       .address = address_of(fd),
                       .let_in_before = context_.let_in(),
-                      .after = before == ended_descriptors_.end() ? 0 : before->second};
+                      .after = {}};
+  if (before != ended_descriptors_.end()) connections_[fd].after = before->second;
   if (door_ == Door::armed) door_ = Door::shut;  // one-shot
   came_in_ = true;
 }
@@ -85,14 +86,14 @@ void Monitor::end(int fd) {
   const auto found = connections_.find(fd);
   if (found == connections_.end()) return;
   ended_.push_back(found->second.number);
-  ended_descriptors_[fd] = found->second.number;
+  ended_descriptors_[fd].push_back(found->second.number);
   connections_.erase(found);
 }
 
 void Monitor::on_read_empty() {
-  for (const auto& [fd, number] : ended_descriptors_) {
+  for (const auto& [fd, numbers] : ended_descriptors_) {
     if (const auto found = connections_.find(fd); found != connections_.end()) {
-      found->second.after = 0;
+      found->second.after.clear();
     }
   }
   ended_descriptors_.clear();

@@ -37,9 +37,9 @@ class Monitor {
     // What Context::let_in() said when it was found here: the number that the ZapHandler gives it
     // is above, those of the connections that had its descriptor before are not.
     std::uint64_t let_in_before = 0;
-    // The number of an earlier connection that had this descriptor, and whose messages may still
-    // wait to be read: a message with this descriptor may be of either. 0: none.
-    std::uint64_t after = 0;
+    // The numbers of earlier connections that had this descriptor, and whose messages may still
+    // wait to be read: a message with this descriptor may be of any of them.
+    std::vector<std::uint64_t> after{};
     bool sent_bytes = false;  // as cut_silent() found
     bool cut = false;
   };
@@ -121,7 +121,7 @@ class Monitor {
   Message message_;
   std::map<int, Connection> connections_;
   std::vector<std::uint64_t> ended_;
-  std::map<int, std::uint64_t> ended_descriptors_;  // and numbers, since on_read_empty()
+  std::map<int, std::vector<std::uint64_t>> ended_descriptors_;  // numbers, since on_read_empty()
   Failures failures_;
   std::map<std::string, std::uint64_t> closed_;
   base::log::RateLimited log_;

@@ -97,6 +97,20 @@ int Message::source_fd(std::size_t frame) const {
   return zmq_msg_get(frames_[frame].handle(), ZMQ_SRCFD);
 }
 
+// The first frame: of a request it is the routing id, and small.
+Origin::Origin(const Message& message) {
+  if (message.size() > 0) frame_.copy(const_cast<zmq::message_t&>(message.frames_[0]));
+}
+
+bool Origin::is_of(const Message& message) const {
+  const char* own = record(frame_);
+  return own != nullptr && message.size() > 0 && own == record(message.frames_[0]);
+}
+
+const char* Origin::record(const zmq::message_t& frame) {
+  return zmq_msg_gets(const_cast<zmq_msg_t*>(frame.handle()), "Peer-Address");
+}
+
 Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
     : socket_(context.zmq(), to_zmq(type)),
       max_frame_bytes_(options.max_frame_bytes < 0

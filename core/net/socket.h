@@ -125,10 +125,25 @@ class Message {
 
  private:
   friend class Socket;
+  friend class Origin;
   std::array<zmq::message_t, max_frames> frames_;
   std::array<std::string_view, max_frames> views_;
   std::size_t count_ = 0;
   bool too_large_ = false;
+};
+
+// Recognises messages of the connection that one message came over, also when its descriptor is
+// another connection's by now. libzmq attaches one record of properties to all messages of a
+// connection; this keeps the record, so that its address is not used again.
+class Origin {
+ public:
+  Origin() = default;
+  explicit Origin(const Message& message);
+  bool is_of(const Message& message) const;
+
+ private:
+  static const char* record(const zmq::message_t& frame);
+  zmq::message_t frame_{};
 };
 
 class Socket {

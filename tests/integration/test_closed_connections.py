@@ -63,18 +63,22 @@ def test_a_handshake_that_fails_is_counted(cluster):
         eventually(lambda: closed(cluster, name, "handshake") > before, f"{name} {endpoint} counts")
 
 
-class OldSubscriber:
-    """A SUB as libzmq 3.2 is one: ZMTP 2.0, without a mechanism."""
+SUB, DEALER = 2, 5
 
-    def __init__(self, endpoint):
+
+class OldPeer:
+    """As of libzmq 3.2: ZMTP 2.0, without a mechanism."""
+
+    def __init__(self, endpoint, kind):
         self.peer = socket.create_connection(("127.0.0.1", int(endpoint.rsplit(":", 1)[1])))
         self.peer.settimeout(seconds(10))
-        self.peer.sendall(b"\xff" + bytes(8) + b"\x7f\x01\x02")  # revision 1, SUB
+        self.peer.sendall(b"\xff" + bytes(8) + b"\x7f\x01" + bytes([kind]))  # revision 1
         self.peer.sendall(b"\x00\x00")  # no identity
         self.heard = b""
 
-    def subscribe(self, topic):
-        self.peer.sendall(bytes([0, 1 + len(topic), 1]) + topic)
+    def send(self, *frames):
+        for i, frame in enumerate(frames):
+            self.peer.sendall(bytes([i + 1 < len(frames), len(frame)]) + frame)
 
     def wait_for(self, text):
         while text not in self.heard:
@@ -87,8 +91,8 @@ def test_an_old_peer_stays(cluster, flock):
     """For more than the three seconds that other peers have for their handshake."""
     triple = cluster.triple("p1", "kvsimple")
     writer = flock.writer("kvsimple", triple)
-    old = OldSubscriber(triple[1])
-    old.subscribe(b"/old/")
+    old = OldPeer(triple[1], SUB)
+    old.send(b"\x01/old/")
 
     def served():
         writer.put(b"/old/first", b"here")
@@ -104,4 +108,11 @@ def test_an_old_peer_stays(cluster, flock):
     old.peer.settimeout(seconds(10))
     writer.put(b"/old/second", b"still here")
     old.wait_for(b"/old/second")
-    old.peer.close()
+    asker = OldPeer(triple[0], DEALER)
+    for _ in range(2):
+        asker.heard = b""
+        asker.send(b"ICANHAZ?", b"/old/")
+        asker.wait_for(b"KTHXBAI")
+        assert b"still here" in asker.heard
+    for each in (old, asker):
+        each.peer.close()

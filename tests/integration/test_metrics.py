@@ -58,6 +58,7 @@ OF_PROXIES = {
     "canopy_snapshot_requests_total": "counter",
     "canopy_snapshot_duration_seconds": "histogram",
     "canopy_rejected_total": "counter",
+    "canopy_connections_closed_total": "counter",
 }
 MEMBERS = ("broker", "s1", "p1")
 

@@ -81,8 +81,47 @@ TEST_F(PeersTest, TheNextConnectionWithARoutingIdIsAnother) {
   EXPECT_EQ(peers_.find(first), nullptr);
 }
 
-// It had the same descriptor, and its last messages were not read before the next one came.
-TEST_F(PeersTest, AMessageOfOneOfTwoIsNobodys) {
+// It had the same descriptor, but not the same routing id.
+TEST_F(PeersTest, TheLastMessagesOfAConnectionAreNotOfTheNextOne) {
+  auto one = connect("");
+  one->send({"1"});
+  EXPECT_NE(next(), 0u);
+  const int fd = message_.source_fd();
+  one->send({"2"});
+  std::this_thread::sleep_for(100ms);
+  one.reset();
+  wait_for(0);
+  look();
+  auto next_one = connect("");
+  wait_for(1);
+  ASSERT_EQ(monitor_.connections().count(fd), 1u) << "the kernel gave another";
+  EXPECT_EQ(next(), 0u);
+  next_one->send({"3"});
+  const PeerId second = next();
+  EXPECT_NE(second, 0u);
+  EXPECT_EQ(second, monitor_.connections().at(fd).number);
+}
+
+// The first of them was not even heard of before.
+TEST_F(PeersTest, EachMessageInDoubtIsOfItsRoutingId) {
+  auto one = connect("");
+  one->send({"1"});
+  wait_for(1);
+  std::this_thread::sleep_for(100ms);
+  one.reset();
+  wait_for(0);
+  auto next_one = connect("");
+  next_one->send({"2"});
+  wait_for(1);
+  const PeerId first = next();
+  const PeerId second = next();
+  EXPECT_NE(first, 0u);
+  EXPECT_NE(second, 0u);
+  EXPECT_NE(first, second);
+}
+
+// It had the same descriptor and the same routing id.
+TEST_F(PeersTest, TheLastMessagesUnderAChosenRoutingIdAreNotOfTheNextOne) {
   auto one = connect("chosen");
   one->send({"1"});
   EXPECT_NE(next(), 0u);
@@ -95,6 +134,21 @@ TEST_F(PeersTest, AMessageOfOneOfTwoIsNobodys) {
   auto next_one = connect("chosen");
   wait_for(1);
   ASSERT_EQ(monitor_.connections().count(fd), 1u) << "the kernel gave another";
+  EXPECT_EQ(next(), 0u);
+  EXPECT_EQ(next(), 0u);
+  EXPECT_TRUE(monitor_.take_closed().empty());
+}
+
+// The first of them was not heard of before, so it cannot be told from the next one.
+TEST_F(PeersTest, AChosenRoutingIdOfOneOfTwoIsNobodys) {
+  auto one = connect("chosen");
+  one->send({"1"});
+  wait_for(1);
+  std::this_thread::sleep_for(100ms);
+  one.reset();
+  wait_for(0);
+  auto next_one = connect("chosen");
+  wait_for(1);
   EXPECT_EQ(next(), 0u);
   EXPECT_EQ(monitor_.take_closed()["routing_id_in_doubt"], 1u);
 }

@@ -206,7 +206,7 @@ class SnapshotsTest : public testing::Test {
                               return answer_;
                             },
                         .finished = [this](PeerId, const char* result,
-                                           base::Duration) { results_.push_back(result); }};
+                                           base::Duration) { results_.emplace_back(result); }};
 };
 
 TEST_F(SnapshotsTest, SendsThePrefixOfEveryPartitionAsItWasCut) {
