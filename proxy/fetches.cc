@@ -267,9 +267,9 @@ bool Fetches::fill(Session& session, std::size_t& budget) {
     ++looked_at_;
     ++filling.looked_at;
     const UpdatePtr& update = deletions ? *part.deletions : *part.cursor;
-    const bool told = deletions
-                          ? native::covers(subtree, update->key) && !part.view.contains(update->key)
-                          : part.mode == Mode::full || update->revision > part.since;
+    const bool told =
+        deletions ? native::covers(subtree, update->key) && !part.view->contains(update->key)
+                  : part.mode == Mode::full || update->revision > part.since;
     if (told) {
       if (!room_for(update)) break;
       native::append_entry(filling.entries, *update);

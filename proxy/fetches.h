@@ -11,6 +11,7 @@
 #include <deque>
 #include <functional>
 #include <list>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -35,8 +36,6 @@ class Fetches {
   // revisions of the subtree's partitions are kept.
   static constexpr std::size_t max_bytes = std::size_t{64} << 20;
   static constexpr std::size_t max_bytes_per_client = std::size_t{8} << 20;
-  static constexpr std::size_t chunks_per_turn = 16;
-  static constexpr std::size_t entries_per_chunk = 20'000;  // looked at, whether told or not
   static constexpr std::size_t chunks_per_turn = 8;
   // Entries and deletions looked at, whether told or not: in one turn, by all fetches together, and
   // for one chunk, so that a client whose answer holds little still hears of it.
@@ -75,7 +74,6 @@ class Fetches {
   // Sends what can be sent. True when more could be at once.
   bool serve(base::TimePoint now, const Sink& sink);
 
-  std::size_t size() const { return waiting_.size() + active_.size(); }
   std::size_t bytes() const { return budget_.bytes(); }
   std::size_t size() const { return waiting_.size() + active_.size() + parked_.size(); }
   // Entries and deletions so far.
@@ -90,7 +88,7 @@ class Fetches {
     bool voids = false;
     keyspace::Revision since{};
     keyspace::Revision revision{};
-    keyspace::TreeView view;
+    std::optional<keyspace::TreeView> view{};
     keyspace::TreeView::Cursor cursor{};
     keyspace::Tombstones::Deletions deletions{};
   };
@@ -125,7 +123,8 @@ class Fetches {
   Readiness readiness(const wire::native::Fetch& fetch,
                       const std::vector<std::size_t>& partitions) const;
   void start_waiting(base::TimePoint now, const Sink& sink);
-  bool begin(Session& session, base::TimePoint now, const Sink& sink);
+  bool begin(Session& session, const std::vector<std::size_t>& partitions, base::TimePoint now,
+             const Sink& sink);
   void add_parts(Session& session, std::size_t partition) const;
   Part part_of(const wire::native::Fetch& fetch, std::size_t partition) const;
   void give_up_parked(base::TimePoint now, const Sink& sink);

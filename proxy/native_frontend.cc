@@ -100,8 +100,7 @@ NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Prox
 }
 
 void NativeFrontend::begin_generation(std::uint32_t generation) {
-  streams_.begin(static_cast<std::uint64_t>(first_stamp(generation)), loop_.now(),
-                 [this](Sending sending) { send(std::move(sending)); });
+  streams_.begin(static_cast<std::uint64_t>(first_stamp(generation)), loop_.now(), send_);
 }
 
 void NativeFrontend::read_monitor(Role role) {

@@ -49,7 +49,6 @@ class Streams {
   static constexpr std::size_t max_latest_bytes = std::size_t{64} << 20;
   // What an update that is held back takes beside its own bytes.
   static constexpr std::size_t latest_overhead = 128;
-  using Send = std::function<void(Sending sending)>;
   static constexpr base::Duration heartbeat_period = std::chrono::seconds(1);
   // Heartbeats that are all due at once take this long, beyond the first few.
   static constexpr base::Duration heartbeat_spread = std::chrono::milliseconds(500);

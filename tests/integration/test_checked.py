@@ -121,7 +121,7 @@ ODD_FILES = {
     "flow style": lambda text: yaml.safe_dump(yaml.safe_load(text), default_flow_style=True),
     "odd texts": lambda text: text.replace("name: s", "name: --help").replace("name: p", "name: '-'")
     + "state_dir: '--version'\nlog_level: 'debug'\nlog_format: !!str json\nsecurity: \"off\"\n",
-    "merge keys": lambda text: "x-shard: &shard {nofile: 512, updates_hwm: 7}\n"
+    "merge keys": lambda text: "x-shard: &shard {nofile: 512, updates_queue_bytes: 70000}\n"
     + text.replace("- name: s", "- <<: *shard\n  name: s"),
 }
 

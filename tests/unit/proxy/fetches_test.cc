@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <map>
-
 #include <set>
 
 #include "tests/unit/proxy/mirrored.h"
@@ -135,7 +134,7 @@ TEST_F(FetchesTest, KeepsOnlyTheRevisionsThatMatter) {
   EXPECT_LT(fetches.bytes(), 64u << 10);
   serve();
   EXPECT_EQ(results.substr(0, 9), "full full") << "a client that knew something, if of no use";
-  fetches.drop("peer");
+  fetches.drop(1);
   EXPECT_EQ(fetches.bytes(), 0u);
 }
 
@@ -146,21 +145,21 @@ TEST(FetchBounds, AreInBytesOfAllAndOfOneClient) {
   const Mirrored mirrored(subtrees);
   const Streams streams(mirrored, 1);
   Fetches fetches(mirrored, streams, 2);
-  const auto open = [&](const std::string& peer) {
+  const auto open = [&](PeerId peer) {
     return fetches.open(peer, fetch_that_knows(1000, prefix), start);
   };
   int accepted = 0;
   wire::Fault fault = wire::Fault::none;
-  for (; (fault = open("one")) == wire::Fault::none; ++accepted) continue;
+  for (; (fault = open(1)) == wire::Fault::none; ++accepted) continue;
   EXPECT_EQ(fault, wire::Fault::too_many_requests);
   EXPECT_GT(accepted, 20);
   EXPECT_LT(accepted, 32);
   EXPECT_LE(fetches.bytes(), Fetches::max_bytes_per_client);
-  for (int i = 0; (fault = open("peer" + std::to_string(i))) == wire::Fault::none; ++i) continue;
+  for (int i = 0; (fault = open(static_cast<PeerId>(i + 2))) == wire::Fault::none; ++i) continue;
   EXPECT_EQ(fault, wire::Fault::busy);
   EXPECT_LE(fetches.bytes(), Fetches::max_bytes);
-  fetches.drop("one");
-  EXPECT_EQ(open("another"), wire::Fault::none) << "there is room again";
+  fetches.drop(1);
+  EXPECT_EQ(open(100'000), wire::Fault::none) << "there is room again";
 }
 
 TEST_F(FetchesTest, WhatAnEarlierEpochKnewIsNoGround) {
@@ -344,22 +343,21 @@ TEST_F(FetchesTest, ATurnLooksAtABoundedNumberOfDeletions) {
   Fetches all{mirrored, streams, clients};
   for (std::size_t i = 0; i < clients; ++i) {
     ASSERT_EQ(
-        all.open("peer" + std::to_string(i),
-                 {.request = 1, .subtree = "/a/", .known = {{"/a/", known}}, .credit = 64}, start),
+        all.open(i + 1, {.request = 1, .subtree = "/a/", .known = {{"/a/", known}}, .credit = 64},
+                 start),
         wire::Fault::none);
   }
   std::size_t turns = 0;
-  std::map<std::string, std::size_t> entries;
-  const Fetches::Sink sink{
-      .send =
-          [&](const std::string& peer, const std::string& frame) {
-            take(frame);
-            entries[peer] += told.back().entries.size();
-            return Fetches::Delivery::sent;
-          },
-      .refuse = [](const std::string&, std::uint64_t, wire::Fault, std::string_view) {},
-      .finished = [](const char*, base::Duration) {},
-      .resynced = [](bool) {}};
+  std::map<PeerId, std::size_t> entries;
+  const Fetches::Sink sink{.send =
+                               [&](PeerId peer, const std::string& frame) {
+                                 take(frame);
+                                 entries[peer] += told.back().entries.size();
+                                 return Fetches::Delivery::sent;
+                               },
+                           .refuse = [](PeerId, std::uint64_t, wire::Fault, std::string_view) {},
+                           .finished = [](const char*, base::Duration) {},
+                           .resynced = [](bool) {}};
   for (bool more = true; more; ++turns) {
     const std::uint64_t before = all.looked_at();
     more = all.serve(start, sink);
@@ -397,8 +395,7 @@ TEST_F(FetchesTest, AChunkTakesSeveralTurnsToFillAndComesAtLastWithLittleInIt) {
 TEST_F(FetchesTest, ATurnAsksABoundedNumberOfPartitionsForThoseThatWait) {
   constexpr std::size_t behind = 2 * Fetches::partitions_per_turn;
   for (std::size_t i = 0; i < behind; ++i) {
-    open({.request = 1, .subtree = "/a/", .known = {{"/a/", Revision(1, 9)}}, .credit = 1},
-         "behind" + std::to_string(i));
+    open({.request = 1, .subtree = "/a/", .known = {{"/a/", Revision(1, 9)}}, .credit = 1}, i + 2);
   }
   open({.request = 7, .subtree = "/a/", .credit = 1});
   serve();

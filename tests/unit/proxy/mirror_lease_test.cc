@@ -89,13 +89,13 @@ TEST_P(MirrorLeaseTest, AFetchThatWaitsAndOneThatIsAnswered) {
                          .finished = [](const char*, base::Duration) {},
                          .resynced = [](bool) {}});
   };
-  fetches.open("peer", {.request = 1, .subtree = "/a/", .credit = 0}, now_, lease());
+  fetches.open(1, {.request = 1, .subtree = "/a/", .credit = 0}, now_, lease());
   live_on();
   mirrored.sync(0);
   serve();
   ASSERT_EQ(fetches.size(), 1u) << "its client takes nothing";
   live_on();
-  fetches.credit("peer", {.request = 1, .chunks = 1});
+  fetches.credit(1, {.request = 1, .chunks = 1});
   serve();
   ASSERT_EQ(fetches.size(), 0u);
   expect_kept_and_dropped();
@@ -104,15 +104,15 @@ TEST_P(MirrorLeaseTest, AFetchThatWaitsAndOneThatIsAnswered) {
 TEST_P(MirrorLeaseTest, ASnapshotOfACloneClientFromRequestToEnd) {
   JoinGate gate;
   Snapshots snapshots;
-  ASSERT_TRUE(gate.on_request("address", "peer", "/a/", now_, lease()));
+  gate.on_request({.connection = 1, .accepted = now_, .address = "address"}, "/a/", now_, lease());
   live_on();
   auto released = gate.take_released(now_, {});
   ASSERT_EQ(released.size(), 1u);
   live_on();
-  snapshots.open("peer", "/a/", {}, now_, std::move(released[0].lease));
+  snapshots.open(1, "/a/", {}, now_, std::move(released[0].lease));
   released.clear();
   live_on();
-  snapshots.drop("peer");
+  snapshots.drop(1);
   expect_kept_and_dropped();
 }
 

@@ -225,18 +225,18 @@ TEST_F(SnapshotsTest, LeavesOutEmptyValues) {
   put(tree_, "/1", "");
   put(tree_, "/2");
   put(tree_, "/3", "");
-  snapshots_.open("peer", "", {.stamp = 1, .views = {tree_.view()}}, start);
+  snapshots_.open(1, "", {.stamp = 1, .views = {tree_.view()}}, start);
   EXPECT_FALSE(snapshots_.send(sink_, start));
-  EXPECT_EQ(sent_, (std::vector<std::string>{"peer /2", "peer end  1"}));
+  EXPECT_EQ(sent_, (std::vector<std::string>{"1 /2", "1 end  1"}));
 }
 
 TEST_F(SnapshotsTest, WhatIsLeftOutCountsAsWorkOfATurn) {
   for (int i = 0; i < 5000; ++i) put(tree_, "/" + std::to_string(i), "");
-  snapshots_.open("peer", "", {.stamp = 1, .views = {tree_.view()}}, start);
+  snapshots_.open(1, "", {.stamp = 1, .views = {tree_.view()}}, start);
   EXPECT_TRUE(snapshots_.send(sink_, start));
   EXPECT_TRUE(snapshots_.send(sink_, start));
   EXPECT_FALSE(snapshots_.send(sink_, start));
-  EXPECT_EQ(sent_, std::vector<std::string>{"peer end  1"});
+  EXPECT_EQ(sent_, std::vector<std::string>{"1 end  1"});
 }
 
 TEST_F(SnapshotsTest, ResumesWhereAClientBlocked) {
@@ -296,14 +296,14 @@ TEST_F(SnapshotsTest, SharesATurnBetweenClients) {
 
 TEST_F(SnapshotsTest, PartitionsWithoutAnEntryToSendCountToo) {
   const std::vector<keyspace::TreeView> empty(Snapshots::entries_per_turn, tree_.view());
-  for (const char* peer : {"a", "b"}) {
+  for (const PeerId peer : {1, 2}) {
     snapshots_.open(peer, "", {.stamp = 1, .views = empty}, start);
   }
   EXPECT_TRUE(snapshots_.send(sink_, start));
   EXPECT_TRUE(sent_.empty()) << "half of each in the first turn";
   while (snapshots_.send(sink_, start)) {
   }
-  EXPECT_EQ(sent_, (std::vector<std::string>{"a end  1", "b end  1"}));
+  EXPECT_EQ(sent_, (std::vector<std::string>{"1 end  1", "2 end  1"}));
 }
 
 }  // namespace

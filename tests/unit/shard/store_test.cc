@@ -9,7 +9,6 @@
 #include <random>
 
 #include "core/base/limits.h"
-#include "shard/directory_lock.h"
 
 namespace canopy::shard {
 namespace {

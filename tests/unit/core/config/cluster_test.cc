@@ -137,11 +137,11 @@ proxies:
 
 TEST(Cluster, SectionsTakeOverWhatOthersSay) {
   const Cluster cluster = parse_good(R"(
-x-large: &large {nofile: 4096, link_hwm: 5}
+x-large: &large {nofile: 4096, link_queue_bytes: 70000}
 shards:
   - &first
     name: a
-    updates_hwm: 7
+    updates_queue_bytes: 70000
     partitions: [&part {subtree: "*", durability: disk}]
   - <<: *first
     name: b
@@ -152,7 +152,7 @@ proxies:
   - {name: p2, <<: [*p, *large], max_clients: 20}
 )");
   EXPECT_EQ(cluster.shards.at(1).name, "b");
-  EXPECT_EQ(cluster.shards.at(1).updates_hwm, 7);
+  EXPECT_EQ(cluster.shards.at(1).updates_queue_bytes, 70'000u);
   EXPECT_EQ(cluster.shards.at(1).partitions,
             (std::vector{Partition{
                 .subtree = "/b/", .durability = Durability::disk, .sync = Sync::interval}}));
