@@ -33,14 +33,16 @@ wire::Fault Fetches::open(PeerId peer, native::Fetch fetch, base::TimePoint now)
   return wire::Fault::none;
 }
 
-void Fetches::drop(PeerId peer) {
-  drop_if(peer, [&](const Session& session) { return session.peer == peer; });
+std::size_t Fetches::drop(PeerId peer) {
+  return drop_if(peer, [&](const Session& session) { return session.peer == peer; });
 }
 
-void Fetches::drop_if(PeerId peer, const std::function<bool(const Session& session)>& matches) {
-  for (Sessions* sessions : {&waiting_, &active_}) {
-    for (std::size_t n = std::erase_if(*sessions, matches); n > 0; --n) forget(peer);
-  }
+std::size_t Fetches::drop_if(PeerId peer,
+                             const std::function<bool(const Session& session)>& matches) {
+  std::size_t count = 0;
+  for (Sessions* sessions : {&waiting_, &active_}) count += std::erase_if(*sessions, matches);
+  for (std::size_t i = 0; i < count; ++i) forget(peer);
+  return count;
 }
 
 void Fetches::forget(PeerId peer) {

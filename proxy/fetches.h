@@ -53,8 +53,8 @@ class Fetches {
   // Replaces an earlier fetch of the same client for the same stream.
   wire::Fault open(PeerId peer, wire::native::Fetch fetch, base::TimePoint now);
   void credit(PeerId peer, const wire::native::Credit& credit);
-  // Forgets what this client has asked for.
-  void drop(PeerId peer);
+  // Forgets what this client has asked for; how many fetches that were.
+  std::size_t drop(PeerId peer);
 
   // Sends what can be sent. True when more could be at once.
   bool serve(base::TimePoint now, const Sink& sink);
@@ -94,7 +94,7 @@ class Fetches {
   Progress advance(Session& session, base::TimePoint now, const Sink& sink);
   std::string fill(Session& session) const;
   // Of this peer.
-  void drop_if(PeerId peer, const std::function<bool(const Session& session)>& matches);
+  std::size_t drop_if(PeerId peer, const std::function<bool(const Session& session)>& matches);
   void forget(PeerId peer);
 
   const Partitions& partitions_;

@@ -100,7 +100,12 @@ void NativeFrontend::read_monitor(Role role) {
 // Whatever a connection asked for ends with it. Not done by read_monitor(), which is called while
 // fetches are served.
 void NativeFrontend::forget_ended() {
-  for (const PeerId peer : at(requests).peers.take_ended()) fetches_.drop(peer);
+  for (const PeerId peer : at(requests).peers.take_ended()) {
+    const std::size_t ended = fetches_.drop(peer);
+    if (ended == 0) continue;
+    metrics_.snapshot_requests.Add({{"dialect", "native"}, {"result", "client_gone"}})
+        .Increment(static_cast<double>(ended));
+  }
 }
 
 void NativeFrontend::look() {
