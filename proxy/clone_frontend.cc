@@ -149,7 +149,11 @@ void CloneFrontend::forget_ended() {
     gate_.end(peer);
     std::erase_if(released_, [&](const auto& request) { return request.peer == peer; });
     snapshots_.drop(peer);
-    asked_.erase(peer);
+    const auto asked = asked_.extract(peer);
+    if (asked.empty()) continue;
+    metrics_.snapshot_requests
+        .Add({{"dialect", std::string(clone::name(dialect_))}, {"result", "client_gone"}})
+        .Increment(static_cast<double>(asked.mapped()));
   }
 }
 

@@ -71,10 +71,13 @@ void Fetches::keep_relevant(native::Fetch& fetch) const {
   fetch.known.shrink_to_fit();
 }
 
-void Fetches::drop(PeerId peer) {
+std::size_t Fetches::drop(PeerId peer) {
+  std::size_t count = 0;
   for (auto mine = by_client_.find(peer); mine != by_client_.end(); mine = by_client_.find(peer)) {
     end(mine->second.back());
+    ++count;
   }
+  return count;
 }
 
 void Fetches::end(Sessions::iterator session) {

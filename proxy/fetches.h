@@ -68,8 +68,8 @@ class Fetches {
   wire::Fault open(PeerId peer, wire::native::Fetch fetch, base::TimePoint now,
                    MirrorLease lease = {});
   void credit(PeerId peer, const wire::native::Credit& credit);
-  // Forgets what this client has asked for.
-  void drop(PeerId peer);
+  // Forgets what this client has asked for; how many fetches that were.
+  std::size_t drop(PeerId peer);
 
   // Sends what can be sent. True when more could be at once.
   bool serve(base::TimePoint now, const Sink& sink);

@@ -118,8 +118,11 @@ void NativeFrontend::read_monitor(Role role) {
 // fetches are served.
 void NativeFrontend::forget_ended() {
   for (const PeerId peer : at(requests).peers.take_ended()) {
-    fetches_.drop(peer);
     replies_.drop(peer);
+    const std::size_t ended = fetches_.drop(peer);
+    if (ended == 0) continue;
+    metrics_.snapshot_requests.Add({{"dialect", "native"}, {"result", "client_gone"}})
+        .Increment(static_cast<double>(ended));
   }
 }
 
