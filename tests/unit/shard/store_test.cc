@@ -6,7 +6,6 @@
 #include <fstream>
 #include <random>
 
-
 namespace canopy::shard {
 namespace {
 
