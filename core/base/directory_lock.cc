@@ -31,7 +31,7 @@ std::string read_or_draw_identity(int fd) {
       present.find_first_not_of("0123456789abcdef") == identity_digits) {
     return std::string(present.substr(0, identity_digits));
   }
-  const std::string drawn = random_identity();
+  std::string drawn = random_identity();
   const std::string line = drawn + "\n";
   // A line that is not whole is drawn anew next time.
   if (::ftruncate(fd, 0) == 0 && ::pwrite(fd, line.data(), line.size(), 0) > 0) ::fsync(fd);
