@@ -272,9 +272,14 @@ def test_a_second_broker_leaves_the_first_alone(tmp_path, ports):
     described["shards"][0]["requests"] = f"ipc://{tmp_path}/requests"
     broker = described["broker"]["listen"]
     with started(tmp_path, dump(described), broker) as cluster:
-        done = run_program("canopy-broker", "--config", tmp_path / "cluster.yaml", cwd=tmp_path)
-        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done
-        assert "is another broker running?" in done.stderr
+        same = run_program("canopy-broker", "--config", tmp_path / "cluster.yaml", cwd=tmp_path)
+        assert same.returncode == 1 and len(same.stderr.splitlines()) == 1, same
+        assert "another running broker" in same.stderr
+        other = run_program(
+            "canopy-broker", "--config", tmp_path / "cluster.yaml", "--state-dir", tmp_path / "other", cwd=tmp_path
+        )
+        assert other.returncode == 1 and len(other.stderr.splitlines()) == 1, other
+        assert "is another broker running?" in other.stderr
         cluster.works()
     assert (tmp_path / "broker").exists()  # libzmq leaves it
     with started(tmp_path, dump(described), broker) as cluster:

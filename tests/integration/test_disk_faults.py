@@ -1,6 +1,7 @@
 """Read-only or corrupt files: a clear error, that partition not served, never silently
 empty; the shard's other partitions are served."""
 
+import contextlib
 import os
 import random
 import shutil

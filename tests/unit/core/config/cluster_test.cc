@@ -21,7 +21,7 @@ shards:
 )";
 
 std::filesystem::path deploy_folder() {
-  return std::filesystem::path(__FILE__).parent_path() / "../../../../deploy";
+  return std::filesystem::path(CANOPY_SOURCE_DIR) / "deploy";
 }
 
 Cluster parse_good(const std::string& text) {
