@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "core/access/authority.h"
@@ -34,20 +33,6 @@ constexpr base::Duration heartbeat_period = 1s;
 // What it has sent before is bounded by its own queues and the kernel's.
 constexpr net::OutboxLimits answer_limits{.peer_bytes = std::size_t{16} << 20,
                                           .total_bytes = std::size_t{64} << 20};
-
-std::uint64_t draw_lineage() {
-  std::random_device random;
-  std::uint64_t lineage = 0;
-  while (lineage == 0) lineage = (std::uint64_t{random()} << 32) | random();
-  return lineage;
-}
-// So that what 4,096 partitions announce of themselves stays one value of the directory.
-constexpr std::size_t max_announced_failure = 128;
-
-// Above the epoch that the partition's store has seen; a memory partition asks for none.
-std::uint32_t least_epoch(const Tenancy& tenancy) {
-  return tenancy.recovered.epoch == 0 ? 0 : tenancy.recovered.epoch + 1;
-}
 
 }  // namespace
 
@@ -138,118 +123,6 @@ base::Status Node::open(const config::Cluster& cluster) {
   announce();
   report();
   return {};
-}
-
-void Node::campaign(std::size_t index) {
-  Served& served = served_[index];
-  if (!served.tenancy.failure.empty()) {
-    log::error(
-        "shard", "partition not served",
-        {{"partition", shown(served.tenancy.settings.subtree)}, {"why", served.tenancy.failure}});
-    return;
-  }
-  coordinator_->campaign(served.tenancy.settings.subtree, least_epoch(served.tenancy),
-                         [this, &served](std::optional<std::uint32_t> epoch) {
-                           if (epoch) {
-                             lead(served, *epoch);
-                           } else {
-                             suspend(served);
-                           }
-                         });
-}
-
-void Node::lead(Served& served, std::uint32_t epoch) {
-  Tenancy& tenancy = served.tenancy;
-  if (served.broken) return;
-  if (served.partition && served.partition->revision().epoch() == epoch) return;
-  served.epoch_to_store.reset();
-  if (tenancy.store) {
-    if (auto status = tenancy.store->begin_epoch(epoch); !status) {
-      if (retry_later(served, epoch, status.error())) return;
-      return fail(served, status.error());
-    }
-  }
-  if (served.partition) served.suspended = std::exchange(served.partition, std::nullopt);
-  if (served.suspended) {
-    served.partition = std::exchange(served.suspended, std::nullopt);
-    served.partition->begin_epoch(epoch, draw_lineage());
-  } else {
-    served.partition.emplace(Partition::Settings{.subtree = tenancy.settings.subtree,
-                                                 .retain = tenancy.settings.retain,
-                                                 .log_updates = tenancy.settings.log_updates,
-                                                 .log_bytes = tenancy.settings.log_bytes,
-                                                 .space = tenancy.space()},
-                             epoch, draw_lineage(), std::move(tenancy.recovered.tree),
-                             std::exchange(tenancy.recovered.requests, {}));
-  }
-  tenancy.failure.clear();
-  served.metrics.leader.Set(1);
-  log::info("shard", "serving",
-            {{"partition", shown(tenancy.settings.subtree)},
-             {"epoch", epoch},
-             {"keys", served.partition->tree().size()}});
-  publish(served, served.partition->heartbeat(loop_.now()));
-  changed_ = true;
-}
-
-// Its lease ran out, as when the process was stopped for a while. Nothing is answered until the
-// leadership is granted anew, which nobody else can have held: it goes on with what it has.
-void Node::suspend(Served& served) {
-  served.epoch_to_store.reset();
-  if (!served.partition) return;
-  served.suspended = std::exchange(served.partition, std::nullopt);
-  stop_serving(served, "its leadership was lost");
-}
-
-void Node::fail(Served& served, const std::string& why) {
-  served.broken = true;
-  served.partition.reset();
-  served.suspended.reset();
-  stop_serving(served, why);
-}
-
-void Node::stop_serving(Served& served, const std::string& why) {
-  served.tenancy.failure = why;
-  served.metrics.leader.Set(0);
-  log::error("shard", "partition no longer served",
-             {{"partition", shown(served.tenancy.settings.subtree)}, {"why", why}});
-  changed_ = true;
-}
-
-void Node::announce() {
-  coordination::ShardMember member{
-      .name = config_.name,
-      .pid = getpid(),
-      .http = config::advertised_http(http_->address(), config_.advertise),
-      .requests = config::advertised(requests_.last_endpoint(), config_.advertise),
-      .updates = config::advertised(updates_.last_endpoint(), config_.advertise),
-      .partitions = {}};
-  for (const Served& served : served_) {
-    const std::string& failure = served.tenancy.failure;
-    member.partitions.push_back(
-        {.subtree = served.tenancy.settings.subtree,
-         .state = !failure.empty()       ? "failed: " + failure.substr(0, max_announced_failure)
-                  : !served.full.empty() ? served.full
-                  : served.partition     ? "serving"
-                                         : "loading",
-         .epoch = served.partition ? served.partition->revision().epoch() : 0});
-  }
-  coordinator_->announce(coordination::shards_prefix + config_.name, to_json(member));
-}
-
-void Node::announce_vitals() {
-  coordination::Vitals vitals{.name = config_.name,
-                              .fds = metrics::open_fds(),
-                              .max_fds = metrics::max_fds(),
-                              .clients = requests_monitor_.connections().size(),
-                              .uptime_ms = base::in_ms(loop_.now() - started_),
-                              .file = file_read_};
-  for (const Served& served : served_) {
-    vitals.updates += static_cast<std::uint64_t>(served.metrics.committed.Value());
-    if (!served.partition) continue;
-    vitals.revisions[shown(served.tenancy.settings.subtree)] = served.partition->revision().value();
-  }
-  coordinator_->announce(coordination::vitals_prefix + config_.name, to_json(vitals));
 }
 
 void Node::read_requests() {
@@ -435,39 +308,6 @@ void Node::tick() {
   }
 }
 
-void Node::report() {
-  for (net::Monitor* monitor : {&requests_monitor_, &updates_monitor_}) {
-    for (const auto& [reason, count] : monitor->take_closed()) {
-      metrics_.registry.count_closed(reason, count);
-    }
-    if (!zap_) continue;
-    for (const auto& [reason, count] : monitor->take_failures().by_reason()) {
-      metrics_.registry.refuse_handshakes(reason, count);
-    }
-  }
-  http_->beat();
-  metrics_.proxy_links.Set(static_cast<double>(requests_monitor_.connections().size()));
-  metrics_.directory_up.Set(coordinator_->connected() ? 1 : 0);
-  metrics_.sync_sessions.Set(static_cast<double>(sessions_.size()));
-  metrics_.answers_queued.Set(static_cast<double>(answers_.bytes()));
-  metrics::Checks checks{{"directory", coordination::readiness(*coordinator_)}};
-  for (Served& served : served_) {
-    const std::string name = "partition " + shown(served.tenancy.settings.subtree);
-    report_space(served);
-    checks[name] = served.partition                 ? served.full
-                   : served.tenancy.failure.empty() ? "waits for its leadership"
-                                                    : served.tenancy.failure;
-    if (!served.partition) continue;
-    const Partition& partition = *served.partition;
-    served.metrics.keys.Set(static_cast<double>(partition.tree().size()));
-    served.metrics.state_bytes.Set(static_cast<double>(partition.tree().bytes()));
-    served.metrics.epoch.Set(partition.revision().epoch());
-    served.metrics.revision.Set(static_cast<double>(partition.revision().counter()));
-    served.metrics.log_updates.Set(static_cast<double>(partition.log().size()));
-  }
-  http_->set_ready(checks);
-}
-
 // A shard has nothing of its own that could be changed.
 void Node::reload(config::Start& running) {
   const auto nothing = [](const config::Cluster&) { return base::Status(); };
@@ -476,12 +316,6 @@ void Node::reload(config::Start& running) {
   metrics_.registry.count_reload(changed.ok());
   file_read_ = running.read;
   announce_vitals();
-}
-
-std::string Node::summary() const {
-  const auto led = std::ranges::count_if(
-      served_, [](const Served& served) { return served.partition.has_value(); });
-  return std::to_string(led) + " of " + std::to_string(served_.size()) + " partitions served";
 }
 
 void Node::drain() {

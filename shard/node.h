@@ -94,7 +94,7 @@ class Node {
   void report();
 
   const config::Shard config_;
-  base::FileRead file_read_;                       // as the broker is told
+  base::FileRead file_read_;                         // as the broker is told
   const std::unique_ptr<base::DirectoryLock> lock_;  // may be null
   net::Loop& loop_;
   base::TimePoint started_;

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <boost/crc.hpp>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -15,6 +14,7 @@
 
 #include "core/wire/link.h"
 #include "shard/lmdb.h"
+#include "shard/record.h"
 
 namespace canopy::shard {
 namespace {
@@ -24,60 +24,15 @@ using keyspace::Revision;
 using keyspace::UpdatePtr;
 
 constexpr std::string_view state_key = "state";
-constexpr std::size_t crc_bytes = 4;
-constexpr std::size_t number_bytes = 8;
 // After a write that found no room, what was gathered is tried again this much later.
 constexpr base::Duration retry_pause = std::chrono::seconds(1);
 constexpr std::size_t max_file_name = 255 - 4;  // a store is made as NAME.new
-
-std::array<char, crc_bytes> crc_of(std::string_view bytes) {
-  boost::crc_32_type crc;
-  crc.process_bytes(bytes.data(), bytes.size());
-  std::array<char, crc_bytes> result;
-  for (std::size_t i = 0; i < crc_bytes; ++i) {
-    result[i] = static_cast<char>(crc.checksum() >> (8 * i));
-  }
-  return result;
-}
 
 // FNV-1a: the same on every machine and in every version.
 std::uint64_t digest_of(std::string_view text) {
   std::uint64_t digest = 0xcbf29ce484222325;
   for (const char c : text) digest = (digest ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   return digest;
-}
-
-std::string sealed(std::string bytes) {
-  const auto crc = crc_of(bytes);
-  return bytes.append(crc.data(), crc.size());
-}
-
-// Nothing when the seal is broken.
-std::string_view unsealed(std::string_view bytes) {
-  if (bytes.size() < crc_bytes) return {};
-  const std::string_view content = bytes.substr(0, bytes.size() - crc_bytes);
-  const auto crc = crc_of(content);
-  return bytes.substr(content.size()) == std::string_view(crc.data(), crc.size())
-             ? content
-             : std::string_view();
-}
-
-// Big-endian, so that keys sort as numbers.
-std::string to_bytes(std::uint64_t number) {
-  std::string bytes(number_bytes, '\0');
-  for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte, number >>= 8) {
-    *byte = static_cast<char>(number);
-  }
-  return bytes;
-}
-
-// Of the first eight bytes.
-std::uint64_t to_number(std::string_view bytes) {
-  std::uint64_t number = 0;
-  for (const char byte : bytes.substr(0, number_bytes)) {
-    number = number << 8 | static_cast<unsigned char>(byte);
-  }
-  return number;
 }
 
 int put_state(MDB_txn* transaction, MDB_dbi meta, Revision revision, std::uint64_t count) {

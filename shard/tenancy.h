@@ -7,6 +7,7 @@
 
 #include "core/base/directory_lock.h"
 #include "core/config/cluster.h"
+#include "core/keyspace/key.h"
 #include "shard/store.h"
 
 namespace canopy::shard {
@@ -22,8 +23,7 @@ struct Tenancy {
   Space* space() const { return store && settings.retain ? &store->capacity() : nullptr; }
 };
 
-// For people: `*` is the root.
-inline std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : subtree; }
+using keyspace::shown;
 
 // The partitions of a shard, and the hold on its directory.
 struct Tenancies {

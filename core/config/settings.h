@@ -17,6 +17,7 @@
 #include "core/base/text.h"
 #include "core/config/changes.h"
 #include "core/config/claims.h"
+#include "core/keyspace/key.h"
 
 namespace canopy::config {
 
@@ -208,8 +209,7 @@ base::Status read_section(const YAML::Node& node, const Place& place, const Tabl
   return {};
 }
 
-// The root has an empty name, and is written `*`.
-inline std::string shown(const std::string& id) { return id.empty() ? "*" : id; }
+using keyspace::shown;
 
 template <typename Section>
 void compare_sections(const Table<Section>& table, const Section& running, const Section& wanted,
