@@ -53,6 +53,7 @@ check: configure ## checks format, include floors and clang-tidy
 	@deploy/setup.sh --check
 	@clang-format --dry-run -Werror $(CXX_FILES)
 	@$(PYTHON) tests/lint/floors.py
+	@$(PYTHON) tests/lint/licence.py
 	@run-clang-tidy -quiet -p build -j $(JOBS) '^$(CURDIR)/($(subst $() ,|,$(SOURCES)))/' >build/tidy.log 2>&1 \
 	  || { sed -i 's/\x1b\[[0-9;]*m//g' build/tidy.log; grep -A 3 -E ' (warning|error): ' build/tidy.log; exit 1; }
 

@@ -6,10 +6,11 @@ namespace {
 using State = std::pair<std::string, std::string>;
 
 // States that a process made up are counted as one, so that labels stay few.
-const State known_states[] = {{"shard", "ready"}, {"shard", "loading"},  {"shard", "failed"},
-                              {"shard", "down"},  {"proxy", "ready"},    {"proxy", "starting"},
-                              {"proxy", "full"},  {"proxy", "draining"}, {"proxy", "down"},
-                              {"shard", "other"}, {"proxy", "other"}};
+const State known_states[] = {{"shard", "ready"},    {"shard", "full"}, {"shard", "loading"},
+                              {"shard", "failed"},   {"shard", "down"}, {"proxy", "ready"},
+                              {"proxy", "starting"}, {"proxy", "full"}, {"proxy", "draining"},
+                              {"proxy", "drained"},  {"proxy", "down"}, {"shard", "other"},
+                              {"proxy", "other"}};
 
 }  // namespace
 
@@ -30,11 +31,16 @@ Metrics::Metrics(const std::string& name)
                             .counter("canopy_lease_expirations_total",
                                      "Processes that fell silent for a lease without a goodbye.")
                             .Add({})),
+      last_generation(registry
+                          .gauge("canopy_last_generation",
+                                 "The last number that the directory granted; 8388607 is the "
+                                 "largest.")
+                          .Add({})),
       sessions(registry.gauge("canopy_sessions", "Processes that the directory knows.").Add({})) {
   for (const State& state : known_states) {
     by_state_[state] = &members_.Add({{"role", state.first}, {"state", state.second}});
   }
-  for (const char* reason : {"frame_count", "malformed", "member"}) {
+  for (const char* reason : {"frame_count", "malformed", "member", "name_taken"}) {
     rejected_.Add({{"reason", reason}});
   }
 }

@@ -28,6 +28,7 @@ class Metrics {
 
  public:
   metrics::Counter& lease_expirations;
+  metrics::Gauge& last_generation;
   metrics::Gauge& sessions;
 
   // By (role, state); a state that nobody is in any more goes to 0.

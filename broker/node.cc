@@ -23,10 +23,12 @@ constexpr base::Duration start_patience = 10s;
 // A proxy of a template that died stays in sight for so long, and so many of them.
 constexpr base::Duration lost_patience = 10min;
 constexpr std::size_t most_lost = 256;
+constexpr std::uint64_t own_descriptors = 64;
 constexpr base::Duration status_period = 500ms;
 
 // What clients are told of the processes of the file that are not there.
-std::map<std::string, std::string> down_members(const config::Cluster& cluster) {
+std::map<std::string, std::string> absent_members(const config::Cluster& cluster,
+                                                  const Members& known) {
   std::map<std::string, std::string> members;
   for (const config::Shard& shard : cluster.shards) {
     coordination::ShardMember member{.name = shard.name};
@@ -36,10 +38,18 @@ std::map<std::string, std::string> down_members(const config::Cluster& cluster) 
     members[coordination::shards_prefix + shard.name] = to_json(member);
   }
   for (const config::Proxy& proxy : cluster.proxies) {
-    members[coordination::proxies_prefix + proxy.name] =
-        to_json(coordination::ProxyMember{.name = proxy.name, .state = "down"});
+    members[coordination::proxies_prefix + proxy.name] = to_json(coordination::ProxyMember{
+        .name = proxy.name, .state = known.drained.contains(proxy.name) ? "drained" : "down"});
   }
   return members;
+}
+
+// Each process of the cluster holds a connection, and clients that ask hold some for a moment.
+base::Status make_room(const config::Cluster& cluster) {
+  const std::uint64_t needed = own_descriptors + cluster.shards.size() + cluster.proxies.size();
+  if (metrics::raise_max_fds(needed)) return {};
+  return base::Error{"needs " + std::to_string(needed) + " descriptors, but RLIMIT_NOFILE is " +
+                     std::to_string(metrics::max_fds())};
 }
 
 }  // namespace
@@ -62,12 +72,22 @@ Node::Node(config::Start& start, const std::string& directory, net::Loop& loop,
       metrics_(cluster_.broker.name),
       started_(loop.now()) {
   if (cluster_.security) guard(*cluster_.security);
+}
+
+base::Status Node::open_directory() {
+  auto file = coordination::DirectoryFile::open(cluster_.state_dir + "/" + cluster_.broker.name,
+                                                bind_patience);
+  if (!file) return base::Error{file.error()};
+  file_ = std::move(*file);
+  auto record = file_->record();
+  if (!record) return base::Error{record.error()};
   const auto security = authority_ ? std::optional(coordination::LocalServer::Security{
                                          cluster_.security->server_key, *authority_})
                                    : std::nullopt;
-  directory_ = std::make_unique<coordination::LocalServer>(context_, loop, cluster_.broker.lease,
-                                                           coordination::LocalServer::usual_queue,
-                                                           security ? &*security : nullptr);
+  directory_ = std::make_unique<coordination::LocalServer>(
+      context_, loop_, cluster_.broker.lease, coordination::LocalServer::usual_queue,
+      security ? &*security : nullptr, std::move(*record));
+  return {};
 }
 
 void Node::guard(const config::Security& security) {
@@ -75,7 +95,10 @@ void Node::guard(const config::Security& security) {
   zap_.emplace(
       context_, loop_,
       [this](std::string_view public_key) { return authority_->name_of(public_key); },
-      [this] { metrics_.registry.refuse_handshakes("unknown_key"); });
+      [this] {
+        metrics_.registry.refuse_handshakes("unknown_key");
+        metrics_.registry.count_closed("handshake");
+      });
 }
 
 Node::~Node() { loop_.cancel(timer_); }
@@ -85,16 +108,22 @@ base::Status Node::open() {
        config::exposure(authority_.has_value(), {cluster_.broker.listen}, cluster_.broker.http)) {
     log::warn("security", line);
   }
+  if (auto status = make_room(cluster_); !status) return status;
+  if (auto status = open_directory(); !status) return status;
+  const auto refused = [](const std::string& why) {
+    const bool in_use = why.ends_with("already in use");
+    return base::Error{why + (in_use ? " (is another broker running?)" : "")};
+  };
   if (auto status = directory_->bind(cluster_.broker.listen, bind_patience); !status) {
-    return base::Error{status.error() + " (is another broker running?)"};
+    return refused(status.error());
   }
   auto http =
       metrics::HttpServer::start(cluster_.broker.http, metrics_.registry, 10s, bind_patience);
-  if (!http) return base::Error{http.error()};
+  if (!http) return refused(http.error());
   http_ = std::move(*http);
   self_ = {.pid = getpid(),
            .http = http_->address(),
-           .directory = directory_->endpoint(),
+           .directory = config::on_this_machine(directory_->endpoint()),
            .host = base::host_name()};
   http_->publish("/", std::string(page_html), "text/html; charset=utf-8",
                  "Content-Security-Policy: " + std::string(page_policy) +
@@ -107,10 +136,8 @@ base::Status Node::open() {
       metrics_.expect_leader(partition.subtree, shard.name);
     }
   }
-  directory_->on_reload([this] { return reload(); });
-  directory_->on_drain([this](const std::string& name) {
-    return supervisor_ != nullptr && !stopping_ && supervisor_->drain(name);
-  });
+  directory_->on_reload([this](ReloadDone done) { reload(std::move(done)); });
+  directory_->on_drain([this](const std::string& name) { return drain(name); });
   publish();
   timer_ = loop_.every(tick_period, [this] { tick(); });
 
@@ -131,6 +158,7 @@ void Node::on_change(const cluster::Change& change) {
     const bool vitals = key->key.starts_with(coordination::vitals_prefix);
     if (!vitals) dirty_ = true;  // vitals come each second, of everybody
     const auto status = vitals ? vitals_.apply(*key, loop_.now()) : members_.apply(*key);
+    if (vitals) finish_reloads();
     if (status) return;
     metrics_.reject("member");
     strange_.warn("node", "announcement refused", {{"why", status.error()}});
@@ -153,11 +181,20 @@ void Node::on_change(const cluster::Change& change) {
 
 void Node::tick() {
   http_->beat();
-  for (const auto& [reason, count] : directory_->take_failed_handshakes().by_reason()) {
-    metrics_.registry.refuse_handshakes(reason, count);
+  for (const auto& [reason, count] : directory_->take_closed()) {
+    metrics_.registry.count_closed(reason, count);
+  }
+  if (authority_) {
+    for (const auto& [reason, count] : directory_->take_failed_handshakes().by_reason()) {
+      metrics_.registry.refuse_handshakes(reason, count);
+    }
   }
   metrics_.sessions.Set(static_cast<double>(directory_->directory().session_count()));
+  metrics_.last_generation.Set(static_cast<double>(directory_->directory().last_generation()));
   forget_lost();
+  finish_reloads();
+  const bool grants = directory_->directory().failure().empty();
+  if (std::exchange(grants_, grants) != grants) dirty_ = true;
   if (std::exchange(dirty_, false)) {
     publish();
   } else if (loop_.now() - status_published_ >= status_period) {
@@ -167,7 +204,7 @@ void Node::tick() {
 }
 
 void Node::expect_members(const config::Cluster& cluster) {
-  auto members = down_members(cluster);
+  auto members = absent_members(cluster, members_);
   for (const auto& [name, when] : lost_) {
     members[coordination::proxies_prefix + name] =
         to_json(coordination::ProxyMember{.name = name, .state = "down"});
@@ -204,17 +241,24 @@ std::string Node::summary() const {
 
 void Node::publish() {
   http_->publish("/api/v1/topology", topology_json(cluster_, members_, self_));
-  http_->publish("/api/v1/sd", targets_json(cluster_, members_, self_, drained()));
+  http_->publish("/api/v1/sd", targets_json(cluster_, members_, self_));
   metrics::Checks checks = readiness(cluster_, members_);
+  if (const std::string& why = directory_->directory().failure(); !why.empty()) {
+    checks["state_dir"] = why;
+  }
   if (stopping_) checks["broker"] = "stopping";
   http_->set_ready(checks);
   metrics_.set_members(count_states(cluster_, members_));
-  metrics_.set_process_up(presence(cluster_, members_, drained()));
+  metrics_.set_process_up(presence(cluster_, members_));
   publish_status();
 }
 
-std::set<std::string> Node::drained() const {
-  return supervisor_ ? supervisor_->drained() : std::set<std::string>{};
+bool Node::drain(const std::string& name) {
+  if (supervisor_ == nullptr || stopping_ || !supervisor_->drain(name)) return false;
+  members_.drained = supervisor_->drained();
+  expect_members(cluster_);
+  dirty_ = true;
+  return true;
 }
 
 void Node::publish_status() {
@@ -223,8 +267,7 @@ void Node::publish_status() {
                       .started = started_,
                       .fds = metrics::open_fds(),
                       .max_fds = metrics::max_fds(),
-                      .stopping = stopping_,
-                      .drained = drained()};
+                      .stopping = stopping_};
   http_->publish("/api/v1/status", status_json(cluster_, members_, self_, vitals_, moment));
 }
 
@@ -246,7 +289,7 @@ void Node::greet(const metrics::Checks& checks) {
 void Node::on_signal(int signal) {
   switch (signal) {
     case SIGCHLD: return supervisor_->reap();
-    case SIGHUP: return static_cast<void>(reload());
+    case SIGHUP: return reload([](const coordination::LocalServer::Reload&) {});
     default: break;
   }
   if (!std::exchange(stopping_, true)) log::info("node", "stopping", {{"signal", signal}});
@@ -254,21 +297,7 @@ void Node::on_signal(int signal) {
   supervisor_->stop([this] { loop_.stop(); });
 }
 
-base::Result<std::vector<std::string>> Node::reload() {
-  auto changed = config::reload(start_, [this](const config::Cluster& wanted) {
-    if (stopping_) return base::Status(base::Error{"the cluster is being stopped"});
-    take_on(wanted);
-    return base::Status();
-  });
-  metrics_.registry.count_reload(changed.ok());
-  return changed;
-}
-
 void Node::take_on(const config::Cluster& wanted) {
-  if (authority_ && wanted.security) {
-    authority_->replace(access::Permissions(wanted.security->clients), context_.let_in());
-  }
-  supervisor_->reload();
   supervisor_->set_drain(wanted.broker.drain);
   expect_members(wanted);
   dirty_ = true;

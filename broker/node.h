@@ -7,6 +7,7 @@
 #include <string>
 
 #include "broker/metrics.h"
+#include "broker/reload_watch.h"
 #include "broker/supervisor.h"
 #include "broker/topology.h"
 #include "broker/vitals.h"
@@ -14,6 +15,7 @@
 #include "core/base/log.h"
 #include "core/config/program.h"
 #include "core/coordination/coordinator.h"
+#include "core/coordination/directory_file.h"
 #include "core/coordination/local_server.h"
 #include "core/metrics/http.h"
 #include "core/net/zap.h"
@@ -42,13 +44,23 @@ class Node {
   Node(config::Start& start, const std::string& directory, net::Loop& loop,
        std::function<void(const std::string&)> say);
   base::Status open();
+  base::Status open_directory();
   void on_change(const cluster::Change& change);
   void tick();
   void publish();
   void publish_status();
-  std::set<std::string> drained() const;
+  bool drain(const std::string& name);
   void greet(const metrics::Checks& checks);
-  base::Result<std::vector<std::string>> reload();
+  using ReloadDone = std::function<void(coordination::LocalServer::Reload)>;
+  // A reload that waits for what the processes make of the file.
+  struct Reloading {
+    ReloadWatch watch;
+    coordination::LocalServer::Reload outcome{};  // of the broker alone
+    ReloadDone done{};
+  };
+  void reload(ReloadDone done);
+  std::vector<ReloadWatch::Process> processes() const;
+  void finish_reloads();
   void take_on(const config::Cluster& wanted);
   void guard(const config::Security& security);
   void expect_members(const config::Cluster& cluster);
@@ -63,19 +75,22 @@ class Node {
   Metrics metrics_;
   std::unique_ptr<metrics::HttpServer> http_;
   net::Context context_;
-  std::optional<access::Authority> authority_{};  // with security
-  std::optional<net::ZapHandler> zap_{};          // before the directory, which it guards
+  std::optional<access::Authority> authority_{};       // with security
+  std::optional<net::ZapHandler> zap_{};               // before the directory, which it guards
+  std::unique_ptr<coordination::DirectoryFile> file_;  // before the directory, which writes it
   std::unique_ptr<coordination::LocalServer> directory_;
   std::unique_ptr<Supervisor> supervisor_;
   Members members_;
   // Proxies that the file does not name and that fell silent, and when that is forgotten.
   std::map<std::string, base::TimePoint> lost_;
   VitalsBook vitals_;
+  std::vector<Reloading> reloading_;
   Self self_;
   net::Loop::TimerId timer_ = 0;
   base::TimePoint started_;
   base::TimePoint status_published_{};
   bool dirty_ = true;
+  bool grants_ = true;  // what the directory grants can be kept
   bool greeted_ = false;
   bool warned_ = false;
   bool stopping_ = false;

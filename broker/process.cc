@@ -68,16 +68,11 @@ std::vector<Program> programs_of(const config::Cluster& cluster, const std::stri
   };
   const auto command = [&](const std::string& role, const std::string& name) {
     return std::vector<std::string>{directory + "/canopy-" + role,
-                                    "--config",
-                                    absolute(cluster.file),
-                                    "--name",
-                                    name,
-                                    "--state-dir",
-                                    absolute(cluster.state_dir),
-                                    "--log-level",
-                                    cluster.log_level,
-                                    "--log-format",
-                                    cluster.log_format};
+                                    "--config=" + absolute(cluster.file),
+                                    "--name=" + name,
+                                    "--state-dir=" + absolute(cluster.state_dir),
+                                    "--log-level=" + cluster.log_level,
+                                    "--log-format=" + cluster.log_format};
   };
   std::vector<Program> programs;
   for (const config::Shard& shard : cluster.shards) {

@@ -90,9 +90,6 @@ std::string status_json(const config::Cluster& cluster, const Members& members, 
     const auto* entry = vitals.find(proxy["name"]);
     add_vitals(proxy, entry, moment.now);
     add_proxy_vitals(proxy, entry);
-    if (proxy["state"] == "down" && moment.drained.contains(proxy["name"])) {
-      proxy["state"] = "drained";
-    }
   }
   return to_text(document);
 }

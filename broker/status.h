@@ -17,7 +17,6 @@ struct Moment {
   std::uint64_t fds = 0;
   std::uint64_t max_fds = 0;
   bool stopping = false;
-  std::set<std::string> drained{};  // proxies that were asked to drain, and stay away
 };
 
 // As topology_json() has it, and of each process what docs/operations.md says ("Status page"). What

@@ -15,6 +15,7 @@ using coordination::ShardMember;
 using json = nlohmann::ordered_json;
 
 constexpr const char* down = "down";
+constexpr const char* drained = "drained";
 
 template <typename Value>
 const Value* find(const std::map<std::string, Value>& all, const std::string& name) {
@@ -41,15 +42,15 @@ std::string first_word(const std::string& state) {
   return state.empty() ? "unknown" : state.substr(0, state.find(':'));
 }
 
-json partition_entry(const std::string& subtree, const config::Shard* configured,
+using Durabilities = std::map<std::string, config::Durability>;  // by subtree
+
+json partition_entry(const std::string& subtree, const Durabilities& configured,
                      const PartitionState* announced) {
   json entry = {{"subtree", subtree.empty() ? "*" : subtree},
                 {"state", announced ? announced->state : down}};
   if (announced != nullptr) entry["epoch"] = announced->epoch;
-  if (configured == nullptr) return entry;
-  for (const config::Partition& partition : configured->partitions) {
-    if (partition.subtree != subtree) continue;
-    entry["durability"] = partition.durability == config::Durability::disk ? "disk" : "memory";
+  if (const auto found = configured.find(subtree); found != configured.end()) {
+    entry["durability"] = found->second == config::Durability::disk ? "disk" : "memory";
   }
   return entry;
 }
@@ -57,16 +58,22 @@ json partition_entry(const std::string& subtree, const config::Shard* configured
 json partition_entries(const config::Shard* configured, const ShardMember* member) {
   json entries = json::array();
   std::set<std::string> told;
+  Durabilities durabilities;
+  if (configured != nullptr) {
+    for (const config::Partition& partition : configured->partitions) {
+      durabilities[partition.subtree] = partition.durability;
+    }
+  }
   if (member != nullptr) {
     for (const PartitionState& partition : member->partitions) {
-      entries.push_back(partition_entry(partition.subtree, configured, &partition));
+      entries.push_back(partition_entry(partition.subtree, durabilities, &partition));
       told.insert(partition.subtree);
     }
   }
   if (configured != nullptr) {
     for (const config::Partition& partition : configured->partitions) {
       if (told.contains(partition.subtree)) continue;
-      entries.push_back(partition_entry(partition.subtree, configured, nullptr));
+      entries.push_back(partition_entry(partition.subtree, durabilities, nullptr));
     }
   }
   return entries;
@@ -91,9 +98,9 @@ json triple_entry(const coordination::Triple& triple) {
       {"snapshot", triple.snapshot}, {"updates", triple.updates}, {"collector", triple.collector}};
 }
 
-json proxy_entry(const std::string& name, const config::Proxy* configured,
-                 const ProxyMember* member) {
-  json entry = {{"name", name}, {"state", state_of(member)}};
+json proxy_entry(const Members& members, const std::string& name, const config::Proxy* configured) {
+  const ProxyMember* member = find(members.proxies, name);
+  json entry = {{"name", name}, {"state", proxy_state(members, name)}};
   if (configured != nullptr) {
     entry["max_clients"] = configured->max_clients;
     entry["nofile"] = configured->nofile;
@@ -171,12 +178,19 @@ std::string state_of(const ShardMember* shard) {
   std::string state = "ready";
   for (const PartitionState& partition : shard->partitions) {
     if (partition.state.starts_with("failed")) return "failed";
-    if (partition.state != "serving") state = "loading";
+    if (partition.state == "serving") continue;
+    const bool full = partition.state.starts_with("full");
+    if (!full || state == "ready") state = full ? "full" : "loading";
   }
   return state;
 }
 
 std::string state_of(const ProxyMember* proxy) { return proxy ? first_word(proxy->state) : down; }
+
+std::string proxy_state(const Members& members, const std::string& name) {
+  const std::string state = state_of(find(members.proxies, name));
+  return state == down && members.drained.contains(name) ? drained : state;
+}
 
 std::string to_text(const json& document) {
   return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
@@ -194,7 +208,7 @@ json topology_document(const config::Cluster& cluster, const Members& members, c
   }
   json proxies = json::array();
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
-    proxies.push_back(proxy_entry(name, cluster.find_proxy(name), find(members.proxies, name)));
+    proxies.push_back(proxy_entry(members, name, cluster.find_proxy(name)));
   }
   return {{"broker",
            {{"name", cluster.broker.name},
@@ -205,8 +219,7 @@ json topology_document(const config::Cluster& cluster, const Members& members, c
           {"proxies", std::move(proxies)}};
 }
 
-std::string targets_json(const config::Cluster& cluster, const Members& members, const Self& self,
-                         const std::set<std::string>& drained) {
+std::string targets_json(const config::Cluster& cluster, const Members& members, const Self& self) {
   Targets targets(self.host);
   targets.add("broker", cluster.broker.name, self.http, {}, cluster.broker.advertise);
   const auto add = [&](const char* role, const auto& name, const auto* configured,
@@ -220,7 +233,7 @@ std::string targets_json(const config::Cluster& cluster, const Members& members,
   }
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
     const ProxyMember* member = find(members.proxies, name);
-    if (member != nullptr || !drained.contains(name)) {
+    if (member != nullptr || !members.drained.contains(name)) {
       add("proxy", name, cluster.find_proxy(name), member);
     }
   }
@@ -242,22 +255,21 @@ std::map<std::string, std::string> readiness(const config::Cluster& cluster,
     }
   }
   for (const config::Proxy& proxy : cluster.proxies) {
-    const std::string state = state_of(find(members.proxies, proxy.name));
+    const std::string state = proxy_state(members, proxy.name);
     checks["proxy/" + proxy.name] = state == down || state == "starting" ? state : "";
   }
   return checks;
 }
 
 std::map<std::pair<std::string, std::string>, bool> presence(const config::Cluster& cluster,
-                                                             const Members& members,
-                                                             const std::set<std::string>& drained) {
+                                                             const Members& members) {
   std::map<std::pair<std::string, std::string>, bool> roll;
   for (const std::string& name : all_names(cluster.shards, members.shards)) {
     roll[{"shard", name}] = state_of(find(members.shards, name)) != down;
   }
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
-    const bool there = state_of(find(members.proxies, name)) != down;
-    if (there || !drained.contains(name)) roll[{"proxy", name}] = there;
+    const std::string state = proxy_state(members, name);
+    if (state != drained) roll[{"proxy", name}] = state != down;
   }
   return roll;
 }
@@ -269,7 +281,7 @@ std::map<std::pair<std::string, std::string>, int> count_states(const config::Cl
     ++counts[{"shard", state_of(find(members.shards, name))}];
   }
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
-    ++counts[{"proxy", state_of(find(members.proxies, name))}];
+    ++counts[{"proxy", proxy_state(members, name)}];
   }
   return counts;
 }

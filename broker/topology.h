@@ -33,6 +33,7 @@ struct Members {
   void forget(const std::string& name) { proxies.erase(name); }
 
   std::optional<coordination::ProxyMember> gone{};  // the proxy whose key went last
+  std::set<std::string> drained{};  // proxies that were told to stop: their absence is no failure
 };
 
 // The broker itself.
@@ -43,9 +44,12 @@ struct Self {
   std::string host{};       // this machine, for addresses bound to every interface
 };
 
-// "ready", "loading", "failed"; of a proxy, what it says of itself. "down" when not announced.
+// "ready", "full", "loading", "failed": of the worst of its partitions; of a proxy, what it says of
+// itself. "down" when not announced.
 std::string state_of(const coordination::ShardMember* shard);
 std::string state_of(const coordination::ProxyMember* proxy);
+// "drained" for a proxy that is absent because it was told to stop.
+std::string proxy_state(const Members& members, const std::string& name);
 
 // Every process of the file, down or not, and those that came by themselves:
 //   {"broker": {…}, "shards": […], "proxies": […]}
@@ -58,15 +62,13 @@ std::string to_text(const nlohmann::ordered_json& document);
 
 // Prometheus HTTP service discovery: [{"targets": ["host:port"], "labels": {"role", "name"}}].
 // A process that is down stays a target, so that its absence is seen.
-// Unless it is one of the `drained` proxies, which were told to stop.
-std::string targets_json(const config::Cluster& cluster, const Members& members, const Self& self,
-                         const std::set<std::string>& drained = {});
+// Unless it is a drained proxy.
+std::string targets_json(const config::Cluster& cluster, const Members& members, const Self& self);
 
 // By (role, name): who is there (true) or missed (false), be it of the file or one that came by
 // itself and fell silent. A drained proxy is not missed.
 std::map<std::pair<std::string, std::string>, bool> presence(const config::Cluster& cluster,
-                                                             const Members& members,
-                                                             const std::set<std::string>& drained);
+                                                             const Members& members);
 
 // What keeps the cluster from being ready, by process: "proxy/p1" -> "down". Every process of the
 // file is a check; one that passes is empty.

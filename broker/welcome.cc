@@ -1,10 +1,14 @@
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "broker/topology.h"
+#include "core/metrics/http_get.h"
 
 namespace canopy::broker {
 namespace {
+
+constexpr std::size_t most_shown = 20;  // partitions of a shard
 
 // Columns as wide as their widest cell, two blanks apart, indented by two.
 class Table {
@@ -51,7 +55,10 @@ std::string shard_lines(const config::Cluster& cluster, const Members& members) 
   for (const auto& [name, shard] : members.shards) {
     std::string subtrees;
     const config::Shard* configured = cluster.find_shard(name);
-    for (const auto& partition : shard.partitions) {
+    const std::size_t more =
+        shard.partitions.size() - std::min(shard.partitions.size(), most_shown);
+    for (const auto& partition :
+         std::span(shard.partitions).first(shard.partitions.size() - more)) {
       subtrees += (subtrees.empty() ? "" : ", ") +
                   (partition.subtree.empty() ? std::string("*") : partition.subtree);
       if (configured == nullptr) continue;
@@ -60,6 +67,7 @@ std::string shard_lines(const config::Cluster& cluster, const Members& members) 
       if (same == configured->partitions.end()) continue;
       subtrees += same->durability == config::Durability::disk ? " (disk)" : " (memory)";
     }
+    if (more > 0) subtrees += ", and " + std::to_string(more) + " more";
     table.row({name, subtrees});
   }
   return table.text();
@@ -80,7 +88,7 @@ std::string proxy_lines(const Members& members) {
 
 std::string welcome_text(const config::Cluster& cluster, const Members& members, const Self& self) {
   Table links;
-  const std::string http = "http://" + self.http;
+  const std::string http = "http://" + metrics::local_address(self.http);
   links.row({"cluster", http + "/", "(in a browser)"});
   links.row({"metrics", http + "/metrics"});
   links.row({"targets", http + "/api/v1/sd", "(Prometheus HTTP service discovery)"});

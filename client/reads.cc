@@ -12,8 +12,9 @@ namespace native = wire::native;
 Reads::Reads(Events& events, std::uint64_t seed)
     : events_(events), random_(static_cast<std::minstd_rand::result_type>(seed)) {}
 
-void Reads::add(CallId id, std::string subtree, base::TimePoint deadline) {
+void Reads::add(CallId id, std::string subtree, Extent extent, base::TimePoint deadline) {
   Call& call = calls_[id];
+  call.extent = extent;
   call.subtree = std::move(subtree);
   call.deadline = deadline;
 }
@@ -31,7 +32,7 @@ std::vector<native::Fetch> Reads::due(std::uint64_t& next_request, base::TimePoi
                        .subtree = call.subtree,
                        .known = {},
                        .gap = {},
-                       .credit = credit});
+                       .credit = call.extent == Extent::all ? credit : 1});
   }
   return fetches;
 }
@@ -70,16 +71,27 @@ bool Reads::on_chunk(const native::Chunk& chunk, base::TimePoint now) {
                 .text = "the answer is beyond what one call may hold"});
     return false;
   }
-  if (header.more != native::ChunkHeader::More::last) return true;
+  if (header.more != native::ChunkHeader::More::last && !is_enough(call, header)) return true;
   std::sort(call.entries.begin(), call.entries.end(),
             [](const auto& left, const auto& right) { return left.key < right.key; });
   end(found, {.entries = std::move(call.entries)});
   return false;
 }
 
+bool Reads::is_enough(const Call& call, const native::ChunkHeader& header) {
+  switch (call.extent) {
+    case Extent::all: return false;
+    // Of partitions that overlap `subtree`, only the owner of this key is a prefix of it.
+    case Extent::key: return call.subtree.starts_with(header.partition);
+    case Extent::some: return !call.entries.empty();
+  }
+  return false;
+}
+
 bool Reads::add_entries(Call& call, const std::vector<native::Entry>& entries) {
   for (const native::Entry& entry : entries) {
     if (entry.deleted || !native::covers(call.subtree, entry.key)) continue;
+    if (call.extent == Extent::key && entry.key != call.subtree) continue;
     call.bytes +=
         sizeof(Answer::Entry) + entry.key.size() + entry.value.size() + entry.properties.size();
     if (call.bytes > max_answer_bytes) return false;

@@ -3,48 +3,13 @@
 #include <algorithm>
 #include <cassert>
 
-#include "core/base/limits.h"
+#include "client/checks.h"
 #include "core/keyspace/key.h"
 
 namespace canopy::client {
 namespace {
 
 namespace native = wire::native;
-
-// Of a request, beside what its writes hold.
-constexpr std::size_t overhead = 64;
-
-Answer refusal(wire::Fault fault, std::string text) {
-  return {.number = static_cast<unsigned>(fault), .text = std::move(text)};
-}
-
-// What no proxy would take, and what would cut the connection.
-Answer check(const std::vector<wire::Write>& writes) {
-  if (writes.empty() || writes.size() > native::max_writes) {
-    return refusal(wire::Fault::bad_field,
-                   "one to " + std::to_string(native::max_writes) + " writes make a request");
-  }
-  std::size_t bytes = overhead;
-  for (const wire::Write& write : writes) {
-    bytes += write.bytes() + overhead;
-    if (keyspace::check_key(write.key) != keyspace::KeyFault::none) {
-      return refusal(wire::Fault::bad_key, "not a key");
-    }
-    if (write.value.size() > base::max_value_bytes) {
-      return refusal(wire::Fault::too_large, "the value is too large");
-    }
-    if (write.properties.size() > base::max_properties_bytes) {
-      return refusal(wire::Fault::too_large, "the properties are too large");
-    }
-    if (write.ttl_ms < 0 || write.ttl_ms > native::max_ttl_ms) {
-      return refusal(wire::Fault::bad_field, "ttl_ms is out of range");
-    }
-  }
-  if (bytes > base::max_client_frame_bytes) {
-    return refusal(wire::Fault::too_large, "the writes are too large for one request");
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -102,16 +67,17 @@ void Session::get(CallId call, std::string key, base::TimePoint now, base::Durat
   if (keyspace::check_key(key) != keyspace::KeyFault::none) {
     return events_.answered(call, refusal(wire::Fault::bad_key, "not a key"));
   }
-  read(call, std::move(key), now, timeout);
+  read(call, std::move(key), now, timeout, Extent::key);
 }
 
-void Session::read(CallId call, std::string subtree, base::TimePoint now, base::Duration timeout) {
+void Session::read(CallId call, std::string subtree, base::TimePoint now, base::Duration timeout,
+                   Extent extent) {
   if (!native::is_watchable(subtree)) {
     return events_.answered(
         call, refusal(wire::Fault::bad_subtree, "neither a key nor a subtree (ends with '/')"));
   }
   if (!has_room(call, 0)) return;
-  reads_.add(call, std::move(subtree), now + timeout);
+  reads_.add(call, std::move(subtree), extent, now + timeout);
   serve(now);
 }
 
@@ -140,6 +106,7 @@ void Session::listen(Watch& watch, base::TimePoint now) {
   Stream& stream = at->second;
   if (is_new) {
     stream.heard = now;
+    stream.at = by_silence_.insert(by_silence_.end(), &stream);
     network_.subscribe(watch.topic());
   }
   stream.watches.push_back(&watch);
@@ -154,6 +121,7 @@ void Session::forget(Watch& watch) {
   std::erase(stream->second.watches, &watch);
   if (stream->second.fetching == &watch) stream->second.fetching = nullptr;
   if (!stream->second.watches.empty()) return;
+  by_silence_.erase(stream->second.at);
   streams_.erase(stream);
   network_.unsubscribe(watch.topic());
 }
@@ -227,8 +195,11 @@ void Session::link(Target target, base::TimePoint now) {
 void Session::unlink() {
   avoid_ = link_->target.name;
   link_.reset();
+  by_silence_.clear();
   streams_.clear();
   fetches_.clear();
+  queue_.clear();
+  queued_.clear();
   for (auto& [id, watch] : watches_) watch.rest();
   network_.disconnect();
 }
@@ -254,11 +225,7 @@ void Session::leave_soon(base::Duration within, base::TimePoint now) {
 
 bool Session::is_lost(base::TimePoint now) const {
   if (link_->answer_due && now >= *link_->answer_due) return true;
-  for (const auto& [topic, stream] : streams_) {
-    if (now - stream.heard >= stream_silence) return true;
-  }
-  return std::any_of(watches_.begin(), watches_.end(),
-                     [now](const auto& each) { return each.second.stuck(now); });
+  return !by_silence_.empty() && now - by_silence_.front()->heard >= stream_silence;
 }
 
 // --- what arrives ------------------------------------------------------------------------------
@@ -272,10 +239,13 @@ void Session::on_stream(std::string_view frame, base::TimePoint now) {
   hear();
   Stream& stream = found->second;
   stream.heard = now;
+  by_silence_.splice(by_silence_.end(), by_silence_, stream.at);
   if (*move) return leave_soon(std::chrono::milliseconds((*move)->within_ms), now);
   stream.flowing = true;
   for (Watch* watch : stream.watches) {
+    const bool fetched = watch->fetching();
     watch->on_batch(batch_, frame, now);
+    settle(*watch, fetched);
     serve(*watch, now);
   }
 }
@@ -299,11 +269,9 @@ void Session::on(const native::Chunk& chunk, base::TimePoint now) {
     return;
   }
   Watch& watch = *found->second;
-  if (watch.on_chunk(chunk, now)) {
-    grant(request, now);
-  } else {
-    serve_all(watch.topic(), now);
-  }
+  if (watch.on_chunk(chunk, now)) return grant(request, now);
+  settle(watch, true);
+  serve_all(watch.topic(), now);
 }
 
 void Session::on(const native::Refusal& refusal, base::TimePoint now) {
@@ -314,7 +282,10 @@ void Session::on(const native::Refusal& refusal, base::TimePoint now) {
     return;
   }
   Watch& watch = *found->second;
-  if (wire::retriable(refusal.fault)) return watch.on_refusal(refusal.fault, now);
+  if (wire::retriable(refusal.fault)) {
+    watch.on_refusal(refusal.fault, now);
+    return settle(watch, true);
+  }
   const WatchId id = watch.id();
   unwatch(id);
   events_.refused(id, {.number = static_cast<unsigned>(refusal.fault), .text = refusal.text});
@@ -335,6 +306,21 @@ void Session::serve(base::TimePoint now) {
   for (const native::Fetch& fetch : reads_.due(next_request_, now)) {
     send(native::encode(fetch), now + fetch_silence);
   }
+  serve_queued(now);
+}
+
+// After what may have ended a fetch that was under way.
+void Session::settle(Watch& watch, bool fetched) {
+  if (fetched && !watch.fetching()) fetches_.erase(watch.request());
+}
+
+void Session::serve_queued(base::TimePoint now) {
+  while (!queue_.empty() && fetches_.size() < max_watch_fetches) {
+    const WatchId id = queue_.front();
+    queue_.pop_front();
+    queued_.erase(id);
+    if (const auto found = watches_.find(id); found != watches_.end()) serve(found->second, now);
+  }
 }
 
 void Session::serve(Watch& watch, base::TimePoint now) {
@@ -342,13 +328,15 @@ void Session::serve(Watch& watch, base::TimePoint now) {
   if (stream.fetching != nullptr && stream.fetching != &watch && stream.fetching->fetching()) {
     return watch.wait(now);
   }
-  const std::uint64_t before = watch.request();
-  const auto fetch = watch.fetch(next_request_, now);
-  if (!fetch) return;
+  if (!watch.wants(now)) return;
+  if (fetches_.size() >= max_watch_fetches) {
+    if (queued_.insert(watch.id()).second) queue_.push_back(watch.id());
+    return watch.wait(now);
+  }
+  const native::Fetch fetch = watch.fetch(next_request_, now);
   stream.fetching = &watch;
-  fetches_.erase(before);
   fetches_.emplace(next_request_++, &watch);
-  send(native::encode(*fetch), now + fetch_silence);
+  send(native::encode(fetch), now + fetch_silence);
 }
 
 void Session::serve_all(const std::string& topic, base::TimePoint now) {
@@ -361,15 +349,24 @@ void Session::tick(base::TimePoint now) {
   forgive_sleep(now);
   if (link_ && is_lost(now)) lose(now);
   seek_when_due(now);
-  if (link_) {
-    for (auto& [id, watch] : watches_) {
-      watch.tick(now);
-      serve(watch, now);
-    }
-  }
+  if (link_) tick_watches(now);
   writes_.expire(now);
   reads_.expire(now);
   serve(now);
+}
+
+void Session::tick_watches(base::TimePoint now) {
+  auto at = watches_.lower_bound(next_tick_);
+  for (std::size_t left = std::min(watches_per_tick, watches_.size()); left > 0; --left, ++at) {
+    if (at == watches_.end()) at = watches_.begin();
+    Watch& watch = at->second;
+    if (watch.stuck(now)) return lose(now);
+    const bool fetched = watch.fetching();
+    watch.tick(now);
+    settle(watch, fetched);
+    serve(watch, now);
+  }
+  next_tick_ = at == watches_.end() ? 0 : at->first;
 }
 
 void Session::seek_when_due(base::TimePoint now) {

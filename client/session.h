@@ -15,11 +15,14 @@
 // Not thread-safe. Every collection is bounded: by limits here or by the size of what is watched.
 #pragma once
 
+#include <deque>
+#include <list>
 #include <map>
 #include <optional>
 #include <random>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "client/directory.h"
@@ -52,6 +55,11 @@ class Session {
   // Calls that wait for an answer or to be sent; further ones are refused as busy.
   static constexpr std::size_t max_calls = 65'536;
   static constexpr std::size_t max_call_bytes = std::size_t{256} << 20;
+  // Fetches of watches that are under way; further ones wait. With those of reads (32) they stay
+  // below what a proxy lets one client have (64), which still counts those that were given up.
+  static constexpr std::size_t max_watch_fetches = 24;
+  // Watches looked at in one tick; of more each has its turn every few ticks.
+  static constexpr std::size_t watches_per_tick = 2'000;
 
   Session(Settings settings, Network& network, Events& events);
 
@@ -79,7 +87,7 @@ class Session {
            base::Duration timeout = default_timeout);
   // The entries of a subtree, or the entry of a full key.
   void read(CallId call, std::string subtree, base::TimePoint now,
-            base::Duration timeout = default_timeout);
+            base::Duration timeout = default_timeout, Extent extent = Extent::all);
   void watch(WatchId watch, const wire::native::Subscription& subscription, base::TimePoint now);
   // Nothing more is told of it.
   void unwatch(WatchId watch);
@@ -104,6 +112,7 @@ class Session {
     bool flowing = false;     // heard at all
     std::vector<Watch*> watches{};
     Watch* fetching = nullptr;  // one after the other: a proxy answers one fetch of a stream
+    std::list<Stream*>::iterator at{};  // in by_silence_
   };
 
   bool has_room(CallId call, std::size_t bytes);
@@ -131,6 +140,9 @@ class Session {
   // Sends what can be sent.
   void serve(base::TimePoint now);
   void serve(Watch& watch, base::TimePoint now);
+  void serve_queued(base::TimePoint now);
+  void settle(Watch& watch, bool fetched);
+  void tick_watches(base::TimePoint now);
   void serve_all(const std::string& topic, base::TimePoint now);
   void send(std::string frame, base::TimePoint answer_due);
   void grant(std::uint64_t request, base::TimePoint now);
@@ -154,7 +166,11 @@ class Session {
 
   std::map<WatchId, Watch> watches_;
   std::unordered_map<std::string, Stream, TextHash, std::equal_to<>> streams_;  // by topic
-  std::unordered_map<std::uint64_t, Watch*> fetches_{};  // the latest of each watch, by request
+  std::list<Stream*> by_silence_{};                      // that was heard last, last
+  WatchId next_tick_ = 0;                                // the watch that is looked at next
+  std::unordered_map<std::uint64_t, Watch*> fetches_{};  // under way, by request
+  std::deque<WatchId> queue_{};                          // whose fetch is due and has to wait
+  std::unordered_set<WatchId> queued_{};                 // those in it
   std::uint64_t next_request_ = first_request;
   Reads reads_;
   Writes writes_;

@@ -1,6 +1,7 @@
 #include "client/watch.h"
 
 #include <algorithm>
+#include <cassert>
 #include <vector>
 
 namespace canopy::client {
@@ -32,8 +33,7 @@ void Watch::rest() {
   state_ = State::away;
   seen_.reset();
   gaps_.clear();  // of a stream that is no more
-  held_.clear();
-  held_bytes_ = 0;
+  let_go();
 }
 
 // Whatever becomes of a batch, what is missing before it was dropped on the way here. False when
@@ -78,18 +78,20 @@ void Watch::on_batch(const native::Batch& batch, std::string_view frame, base::T
     advanced_ = now;
     want(now);
   }
-  hold(frame);
+  if (state_ == State::fetching && continues) return hold(frame);
   // The proxy that was asked may be another process by now.
-  if (state_ == State::listening || (state_ == State::fetching && !continues)) want(now);
+  if (state_ == State::listening || state_ == State::fetching) want(now);
 }
 
 void Watch::hold(std::string_view frame) {
-  if (held_bytes_ + frame.size() > max_held_bytes) {
-    held_.clear();
-    held_bytes_ = 0;
-  }
+  if (held_bytes_ + frame.size() > max_held_bytes) let_go();
   held_.emplace_back(frame);
   held_bytes_ += frame.size();
+}
+
+void Watch::let_go() {
+  held_.clear();
+  held_bytes_ = 0;
 }
 
 // False when the batch does not follow on what was taken before.
@@ -118,9 +120,10 @@ void Watch::take_revisions(const native::Revisions& revisions) {
   }
 }
 
-std::optional<native::Fetch> Watch::fetch(std::uint64_t request, base::TimePoint now) {
-  if (state_ != State::wanting || now < retry_at_) return std::nullopt;
+native::Fetch Watch::fetch(std::uint64_t request, base::TimePoint now) {
+  assert(wants(now));
   state_ = State::fetching;
+  let_go();
   request_ = request;
   ++fetches_;
   next_chunk_ = 0;
@@ -162,16 +165,37 @@ void Watch::doubt_what_was_told(const std::string& name, base::TimePoint now) {
   if (!stale_since_) stale_since_ = now;
   if (now - *stale_since_ < doubt) return;
   stale_since_.reset();
+  forget_revisions(name);
+}
+
+// What is held of the partition is told anew, whatever the revisions to come.
+void Watch::forget_revisions(const std::string& name) {
   const auto partition = partitions_.find(name);
+  if (partition == partitions_.end()) return;
   partition->second = {};
   for (auto& [key, held] : entries_) {
     if (owner(key) == partition) held.revision = {};
   }
 }
 
+// The partition has a new history, unless the watch has joined it in this incarnation of the
+// stream.
+bool Watch::on_void(const native::ChunkHeader& header, base::TimePoint now) {
+  if (header.number != next_chunk_ || open_ || header.more != More::next_partition) {
+    want_later(now);
+    return false;
+  }
+  ++next_chunk_;
+  advanced_ = now;
+  chunk_due_ = now + chunk_silence;
+  if (header.incarnation != position_.incarnation) forget_revisions(header.partition);
+  return true;
+}
+
 bool Watch::on_chunk(const native::Chunk& chunk, base::TimePoint now) {
   const native::ChunkHeader& header = chunk.header;
   if (state_ != State::fetching) return false;
+  if (header.revision == keyspace::Revision()) return on_void(header, now);
   const bool stale = is_stale(header);
   if (stale) doubt_what_was_told(header.partition, now);
   if (stale || !fits(header)) {
@@ -237,9 +261,9 @@ void Watch::take_held(base::TimePoint now) {
   for (const std::string& frame : frames) {
     if (!native::decode_stream(frame, batch)) continue;  // it has been read once already
     joined = joined || batch.header.incarnation == position_.incarnation;
-    if (!joined || (state_ == State::live && take(batch))) continue;
-    if (state_ == State::live) want(now);
-    hold(frame);
+    if (!joined || take(batch)) continue;
+    want(now);
+    break;
   }
   // A hole that the answer covers is still to be told to the proxy, which counts them.
   if (state_ == State::live && !gaps_.empty()) want(now);
@@ -297,7 +321,11 @@ void Watch::tell_fetched(const native::Entry& entry) {
   } else {
     Held& held = entries_.try_emplace(std::string(entry.key)).first->second;
     held.fetch = fetches_;
-    if (entry.revision <= held.revision) return;
+    // All that a partition holds cannot be older than what was told of it before, but for a new
+    // history.
+    const bool known = open_->mode == Mode::full ? entry.revision == held.revision
+                                                 : entry.revision <= held.revision;
+    if (known) return;
     held.revision = entry.revision;
   }
   tell(entry, false);

@@ -5,13 +5,14 @@
 //                                           └── refused, stuck ─┴── hole, new incarnation ┘
 //
 // Batches that come while a fetch is under way are held and joined on at the position that its last
-// chunk names. The watcher is told each change once: an entry that it holds already, or a newer one
-// of the same key, is not told again. What makes that possible is a map from key to revision, the
-// only thing here that grows, with the subtree itself.
+// chunk names; what came before it was sent is part of its answer. The watcher is told each change
+// once: an entry that it holds already, or a newer one of the same key, is not told again. What
+// makes that possible is a map from key to revision, the only thing here that grows, with the
+// subtree itself.
 //
 // Nobody goes back in time: an answer from before what has been told is not taken, but asked for
-// again. Only when for long nobody knows anything as new, the cluster has lost it: the partition is
-// told anew.
+// again. The partition is told anew when the cluster has lost what was told: a proxy says that it
+// has a new history, or for long no proxy knows anything as new.
 #pragma once
 
 #include <cstdint>
@@ -69,8 +70,10 @@ class Watch {
   // A frame of the stream: what it says, and the frame itself.
   void on_batch(const wire::native::Batch& batch, std::string_view frame, base::TimePoint now);
 
-  // The fetch that is due, under this number.
-  std::optional<wire::native::Fetch> fetch(std::uint64_t request, base::TimePoint now);
+  // Whether a fetch is due.
+  bool wants(base::TimePoint now) const { return state_ == State::wanting && now >= retry_at_; }
+  // The one that is, under this number.
+  wire::native::Fetch fetch(std::uint64_t request, base::TimePoint now);
   bool fetching() const { return state_ == State::fetching; }
   // Its turn to fetch has not come: that is no delay of the proxy's.
   void wait(base::TimePoint now) { advanced_ = now; }
@@ -110,12 +113,15 @@ class Watch {
   void want(base::TimePoint at);
   void want_later(base::TimePoint now);
   void hold(std::string_view frame);
+  void let_go();
   bool take(const wire::native::Batch& batch);
   void take_revisions(const wire::native::Revisions& revisions);
   void take_held(base::TimePoint now);
   bool fits(const wire::native::ChunkHeader& header) const;
   bool is_stale(const wire::native::ChunkHeader& header) const;
   void doubt_what_was_told(const std::string& name, base::TimePoint now);
+  bool on_void(const wire::native::ChunkHeader& header, base::TimePoint now);
+  void forget_revisions(const std::string& name);
   void begin_partition(const wire::native::ChunkHeader& header);
   void end_partition(const wire::native::ChunkHeader& header);
   void drop_unseen(const wire::native::ChunkHeader& header);

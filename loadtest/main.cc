@@ -1,9 +1,11 @@
 #include <cstdio>
 
+#include "core/base/uncaught.h"
 #include "loadtest/options.h"
 #include "loadtest/run.h"
 
 int main(int argc, char** argv) {
+  canopy::base::report_uncaught("canopy-loadtest");
   const auto options = canopy::loadtest::parse_options(argc, argv);
   if (!options) {
     std::fprintf(stderr, "canopy-loadtest: %s (--help tells more)\n", options.error().c_str());

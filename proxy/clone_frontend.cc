@@ -15,6 +15,10 @@ constexpr int messages_per_turn = 1000;
 // How soon a client whose queue is full is tried again.
 constexpr base::Duration blocked_retry = 2ms;
 constexpr base::Duration gate_poll = 5ms;
+// How long a peer may take to send its first byte.
+constexpr base::Duration silent_peer = 3s;
+constexpr std::size_t max_requests = 10'000;  // snapshots that clients wait for
+constexpr std::size_t max_requests_per_client = 64;
 
 const char* label(Role role) {
   switch (role) {
@@ -37,6 +41,9 @@ net::SocketType socket_type(clone::Dialect dialect, Role role) {
 
 net::SocketOptions socket_options(Role role, const config::Proxy& proxy, bool guarded) {
   net::SocketOptions options;
+  // libzmq never cancels the handshake timer of a ZMTP 2.0 peer, as Clone clients may be: it
+  // disconnects them each time that this is over.
+  options.handshake = 30s;
   if (role == Role::snapshot) options.router_mandatory = true;
   if (role == Role::updates) {
     options.send_hwm = proxy.client_hwm;
@@ -97,10 +104,12 @@ CloneFrontend::CloneFrontend(clone::Dialect dialect, const config::Endpoint& fir
 
 void CloneFrontend::read_monitor(Role role) {
   if (!count_connections(role, loop_.now())) return;
+  const auto ended = at(role).monitor.take_ended();
   if (role == Role::updates) {
-    topics_->forget_gone();
+    topics_->forget(ended);
+    for (const PeerId peer : ended) gate_.end(peer);
   } else {
-    at(role).peers.forget_gone(at(role).monitor, [](const auto&) {});
+    at(role).peers.forget(ended);
   }
   backend_.connections_changed();
 }
@@ -116,50 +125,68 @@ bool CloneFrontend::is_heartbeat(std::string_view topic) const {
 
 bool CloneFrontend::begin(std::string_view topic, const net::Message& message) {
   if (is_heartbeat(topic)) return true;
-  at(Role::updates).monitor.mark_spoken(message.source_fd());
+  net::Monitor& monitor = at(Role::updates).monitor;
+  monitor.mark_spoken(message.source_fd());
   if (keyspace::check_prefix(topic) != keyspace::KeyFault::none) return false;  // matches no key
   if (!guard_.may_read(message, topic, std::string(clone::name(dialect_)) + " subscription")) {
     return false;
   }
-  subscriptions_.add(topic);
-  gate_.on_subscription(message.peer_address(), topic, loop_.now());
-  backend_.need(topic);
+  subscriptions_.add(topic, backend_.lease(topic));
+  if (subscriptions_.overflowed() && !everything_) everything_ = backend_.lease("");
+  // A peer older than ZMTP 3 has no connection here: its request is answered after `grace`.
+  if (const auto* connection = monitor.find(message.source_fd())) {
+    gate_.on_subscription({connection->number, connection->since, message.peer_address(),
+                           std::string(guard_.on() ? message.sender().name : "")},
+                          topic, loop_.now());
+  }
   return true;
 }
 
-// Another client bears this routing id now: what the one before asked for is not for him.
-void CloneFrontend::forget(const std::string& peer) {
-  std::erase_if(released_, [&](const JoinGate::Request& request) { return request.peer == peer; });
-  snapshots_.drop(peer);
+// Whatever a connection asked for ends with it. Not done by read_monitor(), which is called while
+// snapshots are sent.
+void CloneFrontend::forget_ended() {
+  for (const PeerId peer : at(Role::snapshot).peers.take_ended()) {
+    gate_.end(peer);
+    std::erase_if(released_, [&](const auto& request) { return request.peer == peer; });
+    snapshots_.drop(peer);
+    const auto asked = asked_.extract(peer);
+    if (asked.empty()) continue;
+    metrics_.snapshot_requests
+        .Add({{"dialect", std::string(clone::name(dialect_))}, {"result", "client_gone"}})
+        .Increment(static_cast<double>(asked.mapped()));
+  }
 }
 
 void CloneFrontend::read_requests() {
-  net::Socket& socket = at(Role::snapshot).socket;
-  if (guard_.on()) read_monitor(Role::snapshot);
-  for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
-    if (guard_.on()) {
-      Listener& listener = at(Role::snapshot);
-      const std::string peer(message_[0]);
-      if (listener.peers.takes_over(peer, message_, listener.monitor)) forget(peer);
-    }
-    const auto request = clone::parse_snapshot_request(message_.views(1));
-    if (const auto* rejection = std::get_if<clone::Rejection>(&request)) {
-      metrics_.reject(rejection->reason);
-      log_.warn("clone", "snapshot request refused",
-                {{"dialect", clone::name(dialect_)}, {"reason", rejection->reason}});
-      continue;
-    }
-    const std::string_view prefix = std::get<std::string_view>(request);
-    if (!guard_.may_read(message_, prefix, std::string(clone::name(dialect_)) + " snapshot")) {
-      continue;
-    }
-    if (!gate_.on_request(message_.peer_address(), std::string(message_[0]), std::string(prefix),
-                          loop_.now())) {
-      metrics_.reject("snapshot_queue_full");
-      continue;
-    }
-    backend_.need(prefix);
+  for (int i = 0; i < messages_per_turn && receive(Role::snapshot, message_); ++i) {
+    if (!acceptable(Role::snapshot, message_)) continue;
+    const PeerId peer = requester(Role::snapshot, message_);
+    if (peer != 0) take_request(peer);
   }
+  forget_ended();
+}
+
+void CloneFrontend::take_request(PeerId peer) {
+  const auto request = clone::parse_snapshot_request(message_.views(1));
+  if (const auto* rejection = std::get_if<clone::Rejection>(&request)) {
+    metrics_.reject(rejection->reason);
+    log_.warn("clone", "snapshot request refused",
+              {{"dialect", clone::name(dialect_)}, {"reason", rejection->reason}});
+    return;
+  }
+  const std::string_view prefix = std::get<std::string_view>(request);
+  if (!guard_.may_read(message_, prefix, std::string(clone::name(dialect_)) + " snapshot")) return;
+  if (gate_.waiting() + released_.size() + snapshots_.size() >= max_requests) {
+    return metrics_.reject("snapshot_queue_full");
+  }
+  std::size_t& asked = asked_[peer];
+  if (asked >= max_requests_per_client) return metrics_.reject("too_many_requests");
+  ++asked;
+  const auto* connection = at(Role::snapshot).monitor.find(message_.source_fd());
+  gate_.on_request(
+      {peer, connection == nullptr ? loop_.now() : connection->since, message_.peer_address(),
+       std::string(guard_.on() ? message_.sender().name : "")},
+      std::string(prefix), loop_.now(), backend_.lease(prefix));
 }
 
 void CloneFrontend::read_writes() {
@@ -167,17 +194,22 @@ void CloneFrontend::read_writes() {
   if (guard_.on()) read_monitor(Role::collector);
   int count = 0;
   for (; count < messages_per_turn && socket.receive(message_); ++count) {
-    auto write = clone::parse_write(dialect_, message_.views());
-    if (const auto* rejection = std::get_if<clone::Rejection>(&write)) {
+    if (!acceptable(Role::collector, message_)) continue;
+    auto parsed = clone::parse_write(dialect_, message_.views());
+    if (const auto* rejection = std::get_if<clone::Rejection>(&parsed)) {
       metrics_.reject(rejection->reason);
       log_.warn("clone", "update refused",
                 {{"dialect", clone::name(dialect_)}, {"reason", rejection->reason}});
       continue;
     }
     if (guard_.on()) at(Role::collector).peers.meet(message_, at(Role::collector).monitor);
-    if (!guard_.may_write(message_, std::get<wire::Write>(write).key)) continue;
+    auto& [write, ignored] = std::get<clone::ClientWrite>(parsed);
+    if (!guard_.may_write(message_, write.key)) continue;
+    if (!ignored.empty()) {
+      metrics_.ignored_metadata.Add({{"reason", std::string(ignored)}}).Increment();
+    }
     wire::RoutedRequest request;  // nobody waits for an answer
-    request.request.writes.push_back(std::get<wire::Write>(std::move(write)));
+    request.request.writes.push_back(std::move(write));
     const wire::Fault fault = backend_.write(std::move(request));
     if (fault != wire::Fault::none) metrics_.reject(wire::name(fault));
   }
@@ -211,80 +243,87 @@ void CloneFrontend::send(std::span<const std::string_view> frames) {
   socket.set_xpub_nodrop(true);
 }
 
-Delivery CloneFrontend::deliver(const std::string& peer, std::span<const std::string_view> frames) {
-  net::Socket& socket = at(Role::snapshot).socket;
-  if (guard_.on()) {  // the routing id may be another's by now
-    read_monitor(Role::snapshot);
-    if (!at(Role::snapshot).peers.stands(peer, at(Role::snapshot).monitor)) return Delivery::gone;
-  }
-  switch (socket.send_frame(std::string_view(peer), true)) {
+Delivery CloneFrontend::deliver(PeerId peer, std::span<const std::string_view> frames) {
+  switch (begin_reply(Role::snapshot, peer)) {
     case net::SendResult::sent: break;
     case net::SendResult::would_block: return Delivery::blocked;
     case net::SendResult::no_route: return Delivery::gone;
   }
-  socket.send(frames);
+  at(Role::snapshot).socket.send(frames);
   return Delivery::sent;
 }
 
-void CloneFrontend::finished(const char* result, base::Duration took) {
+void CloneFrontend::finished(PeerId peer, const char* result, base::Duration took) {
+  if (const auto asked = asked_.find(peer); asked != asked_.end() && --asked->second == 0) {
+    asked_.erase(asked);
+  }
   metrics_.snapshot_requests
       .Add({{"dialect", std::string(clone::name(dialect_))}, {"result", result}})
       .Increment();
   metrics_.snapshot_duration.Observe(std::chrono::duration<double>(took).count());
 }
 
+// A snapshot whose client does not take it holds no place. A client's snapshots are sent one after
+// another.
+void CloneFrontend::open_snapshots(base::TimePoint now) {
+  std::size_t active = snapshots_.active();
+  for (auto at = released_.begin(); at != released_.end() && active < max_snapshots_;) {
+    if (snapshots_.serves(at->peer) || !backend_.ready(at->prefix)) {
+      ++at;
+    } else {
+      const Cut cut = backend_.cut(at->prefix);
+      snapshots_.open(at->peer, std::move(at->prefix), cut, now, std::move(at->lease));
+      at = released_.erase(at);
+      ++active;
+    }
+  }
+}
+
 std::optional<base::Duration> CloneFrontend::serve(bool full) {
   const base::TimePoint now = loop_.now();
+  forget_ended();
+  settle(Role::snapshot);
   if (!gate_.empty()) {
-    for (auto& request : gate_.take_released(
-             now, {.subscriptions_pending = subscriptions_pending(now), .full = full}))
-      released_.push_back(std::move(request));
-  }
-  for (std::size_t left = released_.size(); left > 0 && snapshots_.size() < max_snapshots_;
-       --left) {
-    JoinGate::Request request = std::move(released_.front());
-    released_.pop_front();
-    if (backend_.ready(request.prefix)) {
-      const Cut cut = backend_.cut(request.prefix);
-      snapshots_.open(std::move(request.peer), std::move(request.prefix), cut, now);
-    } else {
-      backend_.need(request.prefix);
+    for (auto& request :
+         gate_.take_released(now, {.silent = silent_addresses(now), .full = full})) {
       released_.push_back(std::move(request));
     }
   }
+  open_snapshots(now);
   const Snapshots::Sink sink{
       .entry =
-          [this](const std::string& peer, const keyspace::Update& entry, std::int64_t stamp) {
+          [this](PeerId peer, const keyspace::Update& entry, std::int64_t stamp) {
             return deliver(peer, clone::update(dialect_, entry, stamp).span());
           },
       .end =
-          [this](const std::string& peer, const std::string& prefix, std::int64_t stamp) {
+          [this](PeerId peer, const std::string& prefix, std::int64_t stamp) {
             return deliver(peer, clone::end_of_snapshot(dialect_, prefix, stamp).span());
           },
-      .finished = [this](const char* result, base::Duration took) { finished(result, took); }};
+      .finished = [this](PeerId peer, const char* result,
+                         base::Duration took) { finished(peer, result, took); }};
   if (snapshots_.send(sink, now)) return 0ms;
   if (snapshots_.size() > 0) return blocked_retry;
   if (!gate_.empty() || !released_.empty()) return gate_poll;
   return std::nullopt;
 }
 
-// Whether some client that is just joining may not have its subscription here yet: its updates
-// connection is accepted but silent, or not even accepted while its snapshot connection is.
-bool CloneFrontend::subscriptions_pending(base::TimePoint now) const {
-  const auto joining = [now](const auto& entry) {
-    return now - entry.second.since < JoinGate::joining;
-  };
-  const auto& updates = at(Role::updates).monitor.connections();
-  const auto& snapshots = at(Role::snapshot).monitor.connections();
-  const auto silent = [&](const auto& entry) { return !entry.second.spoke && joining(entry); };
-  return std::ranges::any_of(updates, silent) ||
-         std::ranges::count_if(snapshots, joining) > std::ranges::count_if(updates, joining);
+// Of updates connections that were just accepted and have not subscribed to anything yet.
+std::set<std::string> CloneFrontend::silent_addresses(base::TimePoint now) const {
+  std::set<std::string> addresses;
+  for (const auto& [fd, connection] : at(Role::updates).monitor.connections()) {
+    if (!connection.spoke && now - connection.since < JoinGate::joining) {
+      addresses.insert(connection.address);
+    }
+  }
+  return addresses;
 }
 
 void CloneFrontend::second() {
+  for (const Role role : roles) at(role).monitor.cut_silent(silent_peer, loop_.now());
+  Listener& snapshot = at(Role::snapshot);
+  metrics_.reject("routing_id_in_use",
+                  static_cast<double>(snapshot.peers.cut_unheard(snapshot.monitor, loop_.now())));
   if (dialect_ == clone::Dialect::chp) send(clone::heartbeat_message().span());
-  if (subscriptions_.overflowed()) return backend_.need("");
-  for (const auto& [topic, subscribers] : subscriptions_.topics()) backend_.need(topic);
 }
 
 void CloneFrontend::announce(coordination::ProxyMember& member,

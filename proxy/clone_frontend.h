@@ -4,8 +4,10 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
+#include <unordered_map>
 
 #include "core/base/log.h"
 #include "core/config/cluster.h"
@@ -15,6 +17,7 @@
 #include "proxy/frontend.h"
 #include "proxy/join_gate.h"
 #include "proxy/metrics.h"
+#include "proxy/mirror_lease.h"
 #include "proxy/snapshots.h"
 #include "proxy/subscriptions.h"
 #include "proxy/topics.h"
@@ -26,7 +29,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual wire::Fault write(wire::RoutedRequest request) = 0;
-  virtual void need(std::string_view prefix) = 0;
+  // Mirrors what may hold keys under the prefix for as long as the lease is kept.
+  virtual MirrorLease lease(std::string_view prefix) = 0;
   virtual bool ready(std::string_view prefix) const = 0;
   virtual Cut cut(std::string_view prefix) const = 0;
   virtual void connections_changed() = 0;
@@ -41,21 +45,24 @@ class CloneFrontend final : public Frontend {
   void look() override;
   void publish(std::span<const Stamped> updates) override;
   std::optional<base::Duration> serve(bool full) override;
+  bool catching_up() const override { return snapshots_.size() > 0; }
   void second() override;
   void announce(coordination::ProxyMember& member, const std::string& advertise) const override;
   void report() override;
 
  private:
-  void read_monitor(Role role);
+  void read_monitor(Role role) override;
   bool begin(std::string_view topic, const net::Message& message);
   bool is_heartbeat(std::string_view topic) const;
-  void forget(const std::string& peer);
+  void forget_ended();
+  void take_request(PeerId peer);
   void read_requests();
   void read_writes();
-  bool subscriptions_pending(base::TimePoint now) const;
+  std::set<std::string> silent_addresses(base::TimePoint now) const;
+  void open_snapshots(base::TimePoint now);
   void send(std::span<const std::string_view> frames);
-  Delivery deliver(const std::string& peer, std::span<const std::string_view> frames);
-  void finished(const char* result, base::Duration took);
+  Delivery deliver(PeerId peer, std::span<const std::string_view> frames);
+  void finished(PeerId peer, const char* result, base::Duration took);
 
   wire::clone::Dialect dialect_;
   net::Loop& loop_;
@@ -65,8 +72,10 @@ class CloneFrontend final : public Frontend {
   net::Message message_;
   std::unique_ptr<Topics> topics_;
   Subscriptions subscriptions_;
+  MirrorLease everything_;  // once there are subscriptions that are not counted
   JoinGate gate_;
-  std::deque<JoinGate::Request> released_;  // wait for a mirror or for a free place
+  std::deque<JoinGate::Request> released_;         // wait for a mirror or for a free place
+  std::unordered_map<PeerId, std::size_t> asked_;  // snapshots that a client waits for
   std::size_t max_snapshots_;
   Snapshots snapshots_;
   metrics::Counter& writes_received_;

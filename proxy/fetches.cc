@@ -1,6 +1,9 @@
 #include "proxy/fetches.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
+#include <utility>
 
 #include "core/base/limits.h"
 
@@ -14,51 +17,95 @@ namespace {
 
 std::optional<Revision> known_of(const native::Fetch& fetch, const std::string& partition) {
   const auto known =
-      std::ranges::find(fetch.known, partition, &native::PartitionRevision::partition);
-  if (known == fetch.known.end()) return std::nullopt;
+      std::ranges::lower_bound(fetch.known, partition, {}, &native::PartitionRevision::partition);
+  if (known == fetch.known.end() || known->partition != partition) return std::nullopt;
   return known->revision;
+}
+
+std::size_t bytes_of(const native::Fetch& fetch) {
+  std::size_t total = sizeof(fetch) + fetch.topic.size() + fetch.subtree.size();
+  for (const auto& [partition, revision] : fetch.known) {
+    total += sizeof(native::PartitionRevision) + partition.size();
+  }
+  return total;
 }
 
 }  // namespace
 
-wire::Fault Fetches::open(const std::string& peer, native::Fetch fetch, base::TimePoint now) {
-  drop_if(peer, [&](const Session& session) {
-    return session.peer == peer && !fetch.topic.empty() && session.fetch.topic == fetch.topic;
-  });
+wire::Fault Fetches::open(PeerId peer, native::Fetch fetch, base::TimePoint now,
+                          MirrorLease lease) {
+  if (const auto mine = by_client_.find(peer); mine != by_client_.end() && !fetch.topic.empty()) {
+    const auto earlier = std::ranges::find_if(
+        mine->second, [&](const auto& session) { return session->fetch.topic == fetch.topic; });
+    if (earlier != mine->second.end()) end(*earlier);
+  }
+  const bool resumes = !fetch.known.empty();
+  keep_relevant(fetch);
+  const std::size_t bytes = bytes_of(fetch);
+  if (!budget_.allows(bytes)) return wire::Fault::busy;
+  if (!budget_.allows(peer, bytes)) return wire::Fault::too_many_requests;
   if (waiting_.size() >= max_waiting) return wire::Fault::busy;
-  std::size_t& count = per_client_[peer];
-  if (count >= max_per_client) return wire::Fault::too_many_requests;
-  ++count;
-  waiting_.push_back({.peer = peer, .fetch = std::move(fetch), .began = now, .moved = now});
+  auto& mine = by_client_[peer];
+  if (mine.size() >= max_per_client) return wire::Fault::too_many_requests;
+  waiting_.push_back({.peer = peer,
+                      .fetch = std::move(fetch),
+                      .began = now,
+                      .moved = now,
+                      .lease = std::move(lease),
+                      .in = &waiting_,
+                      .share = budget_.take(peer, bytes),
+                      .resumes = resumes});
+  mine.push_back(std::prev(waiting_.end()));
   return wire::Fault::none;
 }
 
-void Fetches::drop(const std::string& peer) {
-  drop_if(peer, [&](const Session& session) { return session.peer == peer; });
-}
-
-void Fetches::drop_if(const std::string& peer,
-                      const std::function<bool(const Session& session)>& matches) {
-  for (Sessions* sessions : {&waiting_, &active_}) {
-    for (std::size_t n = std::erase_if(*sessions, matches); n > 0; --n) forget(peer);
-  }
-}
-
-void Fetches::forget(const std::string& peer) {
-  const auto client = per_client_.find(peer);
-  if (--client->second == 0) per_client_.erase(client);
-}
-
-void Fetches::credit(const std::string& peer, const native::Credit& credit) {
-  for (Session& session : active_) {
-    if (session.fetch.request != credit.request || session.peer != peer) continue;
-    session.fetch.credit = std::min(session.fetch.credit + credit.chunks, native::max_credit);
-  }
-}
-
-Fetches::Readiness Fetches::readiness(const native::Fetch& fetch) const {
-  bool behind = false;
+// A client may name any partitions; only those of the subtree mean something.
+void Fetches::keep_relevant(native::Fetch& fetch) const {
+  if (fetch.known.empty()) return;
+  std::set<std::string_view> relevant;
   for (const std::size_t partition : partitions_.covering(fetch.subtree)) {
+    relevant.insert(partitions_.subtree(partition));
+  }
+  std::erase_if(fetch.known,
+                [&](const auto& known) { return !relevant.contains(known.partition); });
+  fetch.known.shrink_to_fit();
+}
+
+std::size_t Fetches::drop(PeerId peer) {
+  std::size_t count = 0;
+  for (auto mine = by_client_.find(peer); mine != by_client_.end(); mine = by_client_.find(peer)) {
+    end(mine->second.back());
+    ++count;
+  }
+  return count;
+}
+
+void Fetches::end(Sessions::iterator session) {
+  const auto client = by_client_.find(session->peer);
+  std::erase(client->second, session);
+  if (client->second.empty()) by_client_.erase(client);
+  session->in->erase(session);
+}
+
+void Fetches::move(Sessions::iterator session, Sessions& to) {
+  to.splice(to.end(), *session->in, session);
+  session->in = &to;
+}
+
+void Fetches::credit(PeerId peer, const native::Credit& credit) {
+  const auto client = by_client_.find(peer);
+  if (client == by_client_.end()) return;
+  for (const auto session : client->second) {
+    if (session->fetch.request != credit.request || session->in == &waiting_) continue;
+    session->fetch.credit = std::min(session->fetch.credit + credit.chunks, native::max_credit);
+    if (session->in == &parked_) move(session, active_);
+  }
+}
+
+Fetches::Readiness Fetches::readiness(const native::Fetch& fetch,
+                                      const std::vector<std::size_t>& partitions) const {
+  bool behind = false;
+  for (const std::size_t partition : partitions) {
     const cluster::Mirror* mirror = partitions_.mirror(partition);
     if (mirror == nullptr || !mirror->ready()) return Readiness::absent;
     const auto known = known_of(fetch, partitions_.subtree(partition));
@@ -67,32 +114,38 @@ Fetches::Readiness Fetches::readiness(const native::Fetch& fetch) const {
   return behind ? Readiness::behind : Readiness::ready;
 }
 
+// Each is looked at in its turn: one that cannot be answered yet goes behind the others.
 void Fetches::start_waiting(base::TimePoint now, const Sink& sink) {
-  auto busy = static_cast<std::size_t>(std::ranges::count_if(
-      active_, [](const Session& session) { return session.fetch.credit > 0; }));
-  for (auto at = waiting_.begin(); at != waiting_.end() && busy < max_active_;) {
-    const auto current = at++;
-    const Readiness state = readiness(current->fetch);
+  std::size_t asked = 0;
+  auto busy = static_cast<std::size_t>(
+      std::ranges::count_if(active_, [](const auto& session) { return session.unsent.empty(); }));
+  for (std::size_t left = waiting_.size();
+       left > 0 && busy < max_active_ && asked < partitions_per_turn; --left) {
+    const auto current = waiting_.begin();
+    const std::vector<std::size_t> partitions = partitions_.covering(current->fetch.subtree);
+    asked += 1 + partitions.size();
+    const Readiness state = readiness(current->fetch, partitions);
     if (state == Readiness::absent && now - current->began > patience) {
       sink.refuse(current->peer, current->fetch.request, wire::Fault::partition_unavailable,
                   "its state is not here");
       sink.finished("unavailable", now - current->began);
+      end(current);
     } else if (state == Readiness::ready ||
                (state == Readiness::behind && now - current->began > catch_up)) {
-      if (begin(*current, now, sink)) {
-        active_.splice(active_.end(), waiting_, current);
-        ++busy;
-        continue;
+      if (begin(*current, partitions, now, sink)) {
+        if (current->fetch.credit > 0) ++busy;
+        move(current, current->fetch.credit > 0 ? active_ : parked_);
+      } else {
+        end(current);
       }
     } else {
-      continue;
+      move(current, waiting_);
     }
-    forget(current->peer);
-    waiting_.erase(current);
   }
 }
 
-bool Fetches::begin(Session& session, base::TimePoint now, const Sink& sink) {
+bool Fetches::begin(Session& session, const std::vector<std::size_t>& partitions,
+                    base::TimePoint now, const Sink& sink) {
   const native::Fetch& fetch = session.fetch;
   if (!fetch.topic.empty()) {
     const auto cut = streams_.cut(*native::parse_topic(fetch.topic));
@@ -103,44 +156,56 @@ bool Fetches::begin(Session& session, base::TimePoint now, const Sink& sink) {
     }
     session.cut = *cut;
   }
-  for (const std::size_t partition : partitions_.covering(fetch.subtree)) {
-    session.parts.push_back(part_of(fetch, partition));
+  for (const std::size_t partition : partitions) {
+    add_parts(session, partition);
   }
   session.moved = now;
-  if (!fetch.known.empty()) {
+  if (session.resumes) {
     sink.resynced(std::ranges::all_of(session.parts,
                                       [](const Part& part) { return part.mode == Mode::changes; }));
   }
   return true;
 }
 
+// What a client knows may be of either history of an epoch that was used twice: it is voided, and
+// all is told.
+void Fetches::add_parts(Session& session, std::size_t partition) const {
+  if (partitions_.mirror(partition)->epoch_reused() &&
+      known_of(session.fetch, partitions_.subtree(partition))) {
+    session.parts.push_back({.partition = partition, .voids = true});
+  }
+  session.parts.push_back(part_of(session.fetch, partition));
+}
+
 Fetches::Part Fetches::part_of(const native::Fetch& fetch, std::size_t partition) const {
   const cluster::Mirror& mirror = *partitions_.mirror(partition);
+  const keyspace::TreeView view = mirror.tree().view();
   Part part{.partition = partition,
             .revision = mirror.revision(),
-            .cursor = mirror.tree().view().seek(fetch.subtree)};
+            .view = view,
+            .cursor = view.seek(fetch.subtree)};
   const auto known = known_of(fetch, partitions_.subtree(partition));
   const keyspace::Tombstones& tombstones = mirror.tombstones();
-  if (!known || known->epoch() != part.revision.epoch() || *known > part.revision ||
-      *known < tombstones.floor()) {
+  if (!known || mirror.epoch_reused() || known->epoch() != part.revision.epoch() ||
+      *known > part.revision || *known < tombstones.floor()) {
     return part;
   }
   part.mode = Mode::changes;
   part.since = *known;
-  for (const UpdatePtr& deletion : tombstones.after(*known)) {
-    if (!native::covers(fetch.subtree, deletion->key)) continue;
-    if (mirror.tree().find(deletion->key) == nullptr) part.deletions.push_back(deletion);
-  }
+  part.deletions = tombstones.after(*known);
   return part;
 }
 
 bool Fetches::serve(base::TimePoint now, const Sink& sink) {
   start_waiting(now, sink);
+  give_up_parked(now, sink);
+  std::size_t budget = entries_per_turn;
   std::size_t stuck = 0;  // in a row
   std::size_t steps = 0;
-  while (stuck < active_.size() && steps < chunks_per_turn) {
+  while (stuck < active_.size() && steps < chunks_per_turn && budget > 0) {
     const auto session = active_.begin();
-    const Progress progress = advance(*session, now, sink);
+    const Progress progress = advance(*session, budget, now, sink);
+    if (progress == Progress::turn_over) break;  // it goes on in the next one
     if (progress == Progress::stuck) {
       ++stuck;
     } else {
@@ -148,26 +213,28 @@ bool Fetches::serve(base::TimePoint now, const Sink& sink) {
       ++steps;
     }
     if (progress == Progress::finished) {
-      forget(session->peer);
-      active_.erase(session);
+      end(session);
     } else {
-      active_.splice(active_.end(), active_, session);
+      move(session, session->fetch.credit > 0 ? active_ : parked_);
     }
   }
-  return stuck < active_.size();
+  return stuck < active_.size() || (steps > 0 && !waiting_.empty());
 }
 
-Fetches::Progress Fetches::advance(Session& session, base::TimePoint now, const Sink& sink) {
+void Fetches::give_up_parked(base::TimePoint now, const Sink& sink) {
+  while (!parked_.empty() && now - parked_.front().moved > patience) {
+    sink.finished("timeout", now - parked_.front().began);
+    end(parked_.begin());
+  }
+}
+
+Fetches::Progress Fetches::advance(Session& session, std::size_t& budget, base::TimePoint now,
+                                   const Sink& sink) {
   const auto give_up = [&](const char* result) {
     sink.finished(result, now - session.began);
     return Progress::finished;
   };
-  if (session.unsent.empty()) {
-    if (session.fetch.credit == 0) {
-      return now - session.moved > patience ? give_up("timeout") : Progress::stuck;
-    }
-    session.unsent = fill(session);
-  }
+  if (session.unsent.empty() && !fill(session, budget)) return Progress::turn_over;
   switch (sink.send(session.peer, session.unsent)) {
     case Delivery::gone: return give_up("client_gone");
     case Delivery::blocked:
@@ -177,49 +244,64 @@ Fetches::Progress Fetches::advance(Session& session, base::TimePoint now, const 
   session.unsent.clear();
   --session.fetch.credit;
   session.moved = now;
-  return session.parts.empty() ? give_up("sent") : Progress::more;
+  return session.parts.empty() ? give_up("sent") : Progress::sent;
 }
 
-std::string Fetches::fill(Session& session) const {
+// Looks at what `budget` allows, which it takes from. True when the chunk is filled, and encoded.
+bool Fetches::fill(Session& session, std::size_t& budget) {
   Part& part = session.parts.front();
+  Filling& filling = session.filling;
   const std::string& subtree = session.fetch.subtree;
+  const auto room_for = [&](const UpdatePtr& update) {
+    return filling.count == 0 ||
+           (filling.entries.size() + update->bytes() + 64 <= base::max_chunk_bytes &&
+            filling.count < native::max_entries);
+  };
+  for (;;) {
+    const bool deletions = !part.deletions.done();
+    if (part.voids ||
+        (!deletions && (part.cursor.done() || !native::covers(subtree, (*part.cursor)->key)))) {
+      session.unsent = encode_filled(session, true);
+      return true;
+    }
+    if (filling.looked_at == entries_per_chunk) break;
+    if (budget == 0) return false;
+    --budget;
+    ++looked_at_;
+    ++filling.looked_at;
+    const UpdatePtr& update = deletions ? *part.deletions : *part.cursor;
+    const bool told =
+        deletions ? native::covers(subtree, update->key) && !part.view->contains(update->key)
+                  : part.mode == Mode::full || update->revision > part.since;
+    if (told) {
+      if (!room_for(update)) break;
+      native::append_entry(filling.entries, *update);
+      ++filling.count;
+    }
+    deletions ? part.deletions.next() : part.cursor.next();
+  }
+  session.unsent = encode_filled(session, false);
+  return true;
+}
+
+std::string Fetches::encode_filled(Session& session, bool last_of_part) const {
+  const Filling filling = std::exchange(session.filling, {});
+  const Part& part = session.parts.front();
+  using More = native::ChunkHeader::More;
   native::ChunkHeader header{.request = session.fetch.request,
                              .number = session.next_chunk++,
                              .partition = partitions_.subtree(part.partition),
                              .mode = part.mode,
                              .revision = part.revision,
-                             .more = native::ChunkHeader::More::same_partition,
+                             .more = More::same_partition,
                              .incarnation = session.cut.incarnation,
-                             .position = session.cut.position};
-  std::string entries;
-  const auto room_for = [&](const UpdatePtr& update) {
-    return header.count == 0 || (entries.size() + update->bytes() + 64 <= base::max_chunk_bytes &&
-                                 header.count < native::max_entries);
-  };
-  const auto tell = [&](const UpdatePtr& update) {
-    native::append_entry(entries, *update);
-    ++header.count;
-  };
-  while (part.next_deletion < part.deletions.size() &&
-         room_for(part.deletions[part.next_deletion])) {
-    tell(part.deletions[part.next_deletion++]);
-  }
-  bool done = false;
-  if (part.next_deletion == part.deletions.size()) {
-    auto& cursor = part.cursor;
-    std::size_t looked_at = 0;
-    for (;; cursor.next()) {
-      done = cursor.done() || !native::covers(subtree, (*cursor)->key);
-      if (done || looked_at++ == entries_per_chunk || !room_for(*cursor)) break;
-      if (part.mode == Mode::full || (*cursor)->revision > part.since) tell(*cursor);
-    }
-  }
-  if (done) {
+                             .position = session.cut.position,
+                             .count = filling.count};
+  if (last_of_part) {
     session.parts.pop_front();
-    header.more = session.parts.empty() ? native::ChunkHeader::More::last
-                                        : native::ChunkHeader::More::next_partition;
+    header.more = session.parts.empty() ? More::last : More::next_partition;
   }
-  return native::encode_chunk(header, entries);
+  return native::encode_chunk(header, filling.entries);
 }
 
 }  // namespace canopy::proxy

@@ -7,7 +7,8 @@
 // waits for as long either way, but leaves with all that comes in the meantime. So sparse traffic
 // and few subscribers keep their latency, dense traffic is packed. Where threads wait for a core
 // for longer than they run, what they wait is the cost: on a machine that has no core to spare,
-// fewer flushes are also the sooner ones.
+// fewer flushes are also the sooner ones. What other work takes, such as bringing joining clients
+// up to date, is no cost of a flush: were it one, updates would wait for it twice.
 //
 // The interval is bounded by what latency may be added, the time that a flush itself takes
 // included. Where even that would take more than `most_share` all would wait for the CPU instead,
@@ -56,10 +57,17 @@ class FlushPacer {
     due_.reset();
     ++flushes_;
   }
-  // `cpu` is what the process has used since it began; called some times a second.
-  void measure(const metrics::CpuTime& cpu) {
-    const base::Duration taken = std::max(cpu.ran - measured_.ran, cpu.waited - measured_.waited);
+  // `cpu` is what the process has used since it began, `other` how much of that is known not to be
+  // for flushes; called some times a second.
+  void measure(const metrics::CpuTime& cpu, base::Duration other = {}) {
+    const base::Duration ran = cpu.ran - measured_.ran;
+    const base::Duration for_flushes = ran - std::min(ran, other - other_);
+    const double share = ran.count() == 0 ? 1 : for_flushes / std::chrono::duration<double>(ran);
+    const auto waited = std::chrono::duration_cast<base::Duration>(
+        share * std::chrono::duration<double>(cpu.waited - measured_.waited));
+    const base::Duration taken = std::max(for_flushes, waited);
     measured_ = {.ran = cpu.ran, .waited = std::max(cpu.waited, measured_.waited)};
+    other_ = other;
     if (flushes_ == 0) return;
     const double cost = static_cast<double>(taken.count()) / flushes_;
     cost_us_ = cost_us_ == 0 ? cost : cost_us_ + (cost - cost_us_) / 4;
@@ -88,6 +96,7 @@ class FlushPacer {
   std::optional<base::TimePoint> due_{};
   base::Duration interval_{};
   metrics::CpuTime measured_{};
+  base::Duration other_{};
   double cost_us_ = 0;
   int flushes_ = 0;
 };

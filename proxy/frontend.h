@@ -29,13 +29,14 @@ struct Listener {
       : socket(context, type, net::listening(options, keys)),
         monitor(context, socket, monitor_name),
         endpoint(std::move(listen_at)),
-        gauge(connections) {}
+        gauge(connections),
+        peers(keys != nullptr, context) {}
 
   net::Socket socket;
   net::Monitor monitor;
   config::Endpoint endpoint;
   metrics::Gauge& gauge;
-  Peers peers{};  // with security
+  Peers peers;
 };
 
 class Frontend {
@@ -52,15 +53,18 @@ class Frontend {
   virtual void look() = 0;
   // Ends the connections of these clients, as far as they have said anything.
   void cut(const std::vector<std::string>& names);
-  // Handshakes that failed; with security.
-  void count_failed_handshakes(metrics::Registry& registry);
+  // Counts the connections that were closed for cause, and the handshakes that failed; with
+  // security by reason.
+  void count_closed(metrics::Registry& registry, bool guarded);
 
   // Fans out, in order.
   virtual void publish(std::span<const Stamped> updates) = 0;
   // Answers what clients asked for, as far as they can take it. How long until this wants to be
   // called again; nothing while nobody waits.
   virtual std::optional<base::Duration> serve(bool full) = 0;
-  // Heartbeats, and keeping the mirrors of what clients watch; called each second.
+  // Whether serve() has catching up to do, beside what it does for updates.
+  virtual bool catching_up() const = 0;
+  // Heartbeats; called each second.
   virtual void second() = 0;
   // Adds where clients find it.
   virtual void announce(coordination::ProxyMember& member, const std::string& advertise) const = 0;
@@ -73,6 +77,19 @@ class Frontend {
   const Listener& at(Role role) const { return *listeners_[static_cast<std::size_t>(role)]; }
   // Reads the monitor; true when connections came or went.
   bool count_connections(Role role, base::TimePoint now);
+  // The same, and forgets the connections that have ended.
+  virtual void read_monitor(Role role) = 0;
+  // False for a message that is larger than a client may send; its connection is closed.
+  bool acceptable(Role role, const net::Message& message);
+  // Reads the next message; false when none waits.
+  bool receive(Role role, net::Message& message);
+  // The connection that a request came over; 0 when it has ended.
+  PeerId requester(Role role, const net::Message& message);
+  // To be called once a turn: finds out when the last messages of connections that ended are read.
+  void settle(Role role);
+  // Sends the routing id of a connection, to a ROUTER; when it is sent the frames of the reply must
+  // follow, and reach this connection or nobody.
+  net::SendResult begin_reply(Role role, PeerId peer);
   std::string advertised(Role role, const std::string& advertise) const;
 };
 

@@ -16,13 +16,13 @@ void GuardedTopics::read(net::Message& message, int most) {
 }
 
 void GuardedTopics::take(const net::Message& message) {
-  if (!is_topic_event(message)) {
+  if (!is_topic_event(message) || message.too_large()) {
     misaligned_ = true;
     owner_.reject("malformed");
-    return cut_off(message);
+    return cut_off(message, message.too_large() ? "frame_too_large" : "malformed");
   }
   if (message.source_fd() < 0) return;  // libzmq, of a connection that is gone
-  if (misaligned_) return cut_off(message);
+  if (misaligned_) return cut_off(message, "malformed_before");
   Peers::Peer* const peer = listener_.peers.meet(message, listener_.monitor);
   if (peer == nullptr) return;
   const std::string topic(message[0].substr(1));
@@ -40,15 +40,16 @@ void GuardedTopics::take(const net::Message& message) {
 
 // The first frame is that of the peer who began with it; the last may be of another, whose
 // subscription libzmq took for its continuation.
-void GuardedTopics::cut_off(const net::Message& message) {
+void GuardedTopics::cut_off(const net::Message& message, const char* reason) {
   for (const std::size_t frame : {std::size_t{0}, message.size() - 1}) {
     const int fd = message.source_fd(frame);
-    if (listener_.monitor.carries(fd, message.sender(frame).connection)) net::Monitor::cut(fd);
+    if (listener_.monitor.carries(fd, message.sender(frame).connection))
+      listener_.monitor.cut(fd, reason);
   }
 }
 
-void GuardedTopics::forget_gone() {
-  listener_.peers.forget_gone(listener_.monitor, [this](const Peers::Peer& peer) {
+void GuardedTopics::forget(std::span<const PeerId> ended) {
+  listener_.peers.forget(ended, [this](const Peers::Peer& peer) {
     for (const std::string& topic : peer.topics) owner_.end(topic);
   });
 }

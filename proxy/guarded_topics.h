@@ -20,11 +20,11 @@ class GuardedTopics final : public Topics {
   GuardedTopics(Listener& listener, Owner owner) : listener_(listener), owner_(std::move(owner)) {}
 
   void read(net::Message& message, int most) override;
-  void forget_gone() override;
+  void forget(std::span<const PeerId> ended) override;
 
  private:
   void take(const net::Message& message);
-  void cut_off(const net::Message& message);
+  void cut_off(const net::Message& message, const char* reason);
 
   Listener& listener_;
   Owner owner_;

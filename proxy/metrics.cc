@@ -13,6 +13,22 @@ Metrics::Metrics(const std::string& name)
                   .counter("canopy_updates_stamped_total",
                            "Updates given this proxy's sequence, over all partitions.")
                   .Add({})),
+      pending_bytes(registry
+                        .gauge("canopy_pending_bytes",
+                               "Bytes of updates that wait for the fan-out, with what streams have "
+                               "gathered of them.")
+                        .Add({})),
+      upstream_pauses(registry
+                          .counter("canopy_upstream_pauses_total",
+                                   "Times that the proxy stopped reading from shards, because its "
+                                   "fan-out was behind.")
+                          .Add({})),
+      fetch_bytes(
+          registry.gauge("canopy_fetch_bytes", "Bytes of the fetches not yet answered in full.")
+              .Add({})),
+      latest_bytes(
+          registry.gauge("canopy_latest_bytes", "Bytes of updates that `latest` streams hold back.")
+              .Add({})),
       flush_updates(registry.histogram("canopy_batch_updates", "Updates sent in one flush.")
                         .Add({}, metrics::count_buckets())),
       flush_interval(
@@ -45,13 +61,21 @@ Metrics::Metrics(const std::string& name)
                       .Add({})),
       lost_answers(registry
                        .counter("canopy_answers_lost_total",
-                                "Answers that a native client was gone or too slow for; it asks "
-                                "again.")
+                                "Answers that a native client was gone for, or held too many of; "
+                                "it asks again.")
                        .Add({})),
+      queued_answers(registry
+                         .gauge("canopy_answers_queued_bytes",
+                                "Bytes of answers that wait for room in the queues of native "
+                                "clients.")
+                         .Add({})),
       connections(
           registry.gauge("canopy_connections", "Connections of clients, by dialect and role.")),
       writes_received(
           registry.counter("canopy_writes_received_total", "Updates received from clients.")),
+      ignored_metadata(registry.counter("canopy_ignored_metadata_total",
+                                        "Updates of Clone clients that were taken without a part "
+                                        "of their metadata, by what was wrong with it.")),
       delivered(registry.counter(
           "canopy_updates_delivered_total",
           "Updates handed to the queues of subscribed clients, one for each that matches.")),
@@ -81,8 +105,8 @@ Metrics::Metrics(const std::string& name)
       gaps(registry.counter("canopy_gaps_total", "Holes seen in what shards published.")),
       resyncs(registry.counter("canopy_resyncs_total", "Completed syncs with a shard, by kind.")),
       forwarded(registry.counter("canopy_writes_forwarded_total", "Updates forwarded to shards.")),
-      upstream_queue(registry.gauge("canopy_upstream_queue_messages",
-                                    "Messages of updates waiting for a shard.")),
+      upstream_queue_bytes(
+          registry.gauge("canopy_upstream_queue_bytes", "Bytes of writes that wait for a shard.")),
       shard_up(registry.gauge("canopy_shard_up", "1 while the shard is heard.")),
       shard_silent(
           registry.gauge("canopy_shard_silent", "1 while a shard that clients need is not heard.")),
@@ -93,9 +117,13 @@ Metrics::Metrics(const std::string& name)
       revision(registry.gauge("canopy_revision",
                               "Counter of the last mirrored revision within the epoch.")),
       held_updates(registry.gauge("canopy_held_updates",
-                                  "Updates held back while a hole before them is repaired.")) {
+                                  "Updates held back while a hole before them is repaired.")),
+      held_bytes(registry.gauge("canopy_held_bytes", "Bytes of the updates held back.")) {
   // There from the start, so that the first one is seen as a change.
   for (const char* reason : {"busy", "no_partition"}) rejected_.Add({{"reason", reason}});
+  for (const char* reason : {"ttl_malformed", "uuid_too_long", "properties_too_long"}) {
+    ignored_metadata.Add({{"reason", reason}});
+  }
   for (const char* kind : {"changes", "full"}) client_resyncs.Add({{"kind", kind}});
 }
 

@@ -23,6 +23,10 @@ class Metrics {
   metrics::Gauge& max_clients;
   metrics::Gauge& directory_up;
   metrics::Counter& stamped;
+  metrics::Gauge& pending_bytes;
+  metrics::Counter& upstream_pauses;
+  metrics::Gauge& fetch_bytes;
+  metrics::Gauge& latest_bytes;
   metrics::Histogram& flush_updates;
   metrics::Gauge& flush_interval;
   metrics::Gauge& max_linger;
@@ -32,10 +36,12 @@ class Metrics {
   metrics::Counter& conflated;
   metrics::Counter& client_gaps;
   metrics::Counter& lost_answers;
+  metrics::Gauge& queued_answers;
 
   // By dialect, and by dialect and role.
   metrics::Family<metrics::Gauge>& connections;
   metrics::Family<metrics::Counter>& writes_received;
+  metrics::Family<metrics::Counter>& ignored_metadata;  // by reason
   metrics::Family<metrics::Counter>& delivered;
   metrics::Family<metrics::Counter>& delivered_bytes;
   metrics::Family<metrics::Counter>& blocked_sends;
@@ -50,7 +56,7 @@ class Metrics {
   metrics::Family<metrics::Counter>& gaps;
   metrics::Family<metrics::Counter>& resyncs;
   metrics::Family<metrics::Counter>& forwarded;
-  metrics::Family<metrics::Gauge>& upstream_queue;
+  metrics::Family<metrics::Gauge>& upstream_queue_bytes;
   metrics::Family<metrics::Gauge>& shard_up;
   metrics::Family<metrics::Gauge>& shard_silent;
   // By partition.
@@ -59,6 +65,7 @@ class Metrics {
   metrics::Family<metrics::Gauge>& epoch;
   metrics::Family<metrics::Gauge>& revision;
   metrics::Family<metrics::Gauge>& held_updates;
+  metrics::Family<metrics::Gauge>& held_bytes;
 };
 
 }  // namespace canopy::proxy

@@ -1,6 +1,8 @@
 #include "proxy/native_frontend.h"
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 #include "core/keyspace/key.h"
 
@@ -14,6 +16,12 @@ constexpr int messages_per_turn = 1000;
 // How soon a client whose queue is full, a mirror that lags or a client's credit is looked at
 // again.
 constexpr base::Duration retry = 2ms;
+// Between two lots of heartbeats when many are due.
+constexpr base::Duration heartbeat_pause = 10ms;
+// Of replies that wait. A reply takes some 100 bytes with what keeping it costs, so that is room
+// for those to all that a client may have under way with some forty partitions.
+constexpr net::OutboxLimits reply_limits{.peer_bytes = std::size_t{4} << 20,
+                                         .total_bytes = std::size_t{64} << 20};
 // Roles of the native sockets, as the doors know them.
 constexpr Role requests = Role::snapshot;
 constexpr Role streams = Role::updates;
@@ -27,9 +35,16 @@ net::SocketOptions stream_options(const config::Proxy& proxy, bool guarded) {
   return options;
 }
 
-// Larger than anything before it in an earlier life of this proxy.
-std::uint64_t first_incarnation(base::TimePoint now) {
-  return static_cast<std::uint64_t>(now.time_since_epoch().count());
+// A connection as the shard hands it back with its answer; empty: nobody.
+std::string reply_to(PeerId peer) {
+  if (peer == 0) return {};
+  return std::string(reinterpret_cast<const char*>(&peer), sizeof peer);
+}
+
+PeerId peer_of(std::string_view reply_to) {
+  PeerId peer = 0;
+  if (reply_to.size() == sizeof peer) std::memcpy(&peer, reply_to.data(), sizeof peer);
+  return peer;
 }
 
 }  // namespace
@@ -42,14 +57,25 @@ NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Prox
       guard_(guard),
       upstream_(upstream),
       backend_(backend),
-      streams_(upstream, first_incarnation(loop.now())),
+      streams_(upstream),
       fetches_(upstream, streams_, proxy.max_snapshots),
+      replies_(reply_limits,
+               [this](PeerId peer, std::string_view frame) {
+                 switch (deliver(peer, std::string(frame))) {
+                   case Fetches::Delivery::sent: return net::SendResult::sent;
+                   case Fetches::Delivery::blocked: return net::SendResult::would_block;
+                   case Fetches::Delivery::gone: break;
+                 }
+                 return net::SendResult::no_route;
+               }),
+      send_([this](Sending sending) { return send(std::move(sending)); }),
       writes_received_(metrics.writes_received.Add({{"dialect", "native"}})),
       delivered_(metrics.delivered.Add({{"dialect", "native"}})),
       delivered_bytes_(metrics.delivered_bytes.Add({{"dialect", "native"}})),
       frames_(metrics.frames.Add({{"encoding", "plain"}})),
       compressed_(metrics.frames.Add({{"encoding", "lz4"}})),
       lost_answers_(metrics.lost_answers),
+      queued_answers_(metrics.queued_answers),
       waiting_(metrics.snapshots_waiting.Add({{"dialect", "native"}})) {
   const auto listen = [&](Role role, net::SocketType type, const net::SocketOptions& options,
                           int offset, const char* label) {
@@ -73,14 +99,31 @@ NativeFrontend::NativeFrontend(const config::Endpoint& first, const config::Prox
   loop_.on_readable(at(requests).socket, [this] { read_requests(); });
 }
 
+void NativeFrontend::begin_generation(std::uint32_t generation) {
+  streams_.begin(static_cast<std::uint64_t>(first_stamp(generation)), loop_.now(), send_);
+}
+
 void NativeFrontend::read_monitor(Role role) {
   if (!count_connections(role, loop_.now())) return;
+  const auto ended = at(role).monitor.take_ended();
   if (role == streams) {
-    topics_->forget_gone();
+    topics_->forget(ended);
   } else {
-    at(role).peers.forget_gone(at(role).monitor, [](const auto&) {});
+    at(role).peers.forget(ended);
   }
   backend_.connections_changed();
+}
+
+// Whatever a connection asked for ends with it. Not done by read_monitor(), which is called while
+// fetches are served.
+void NativeFrontend::forget_ended() {
+  for (const PeerId peer : at(requests).peers.take_ended()) {
+    replies_.drop(peer);
+    const std::size_t ended = fetches_.drop(peer);
+    if (ended == 0) continue;
+    metrics_.snapshot_requests.Add({{"dialect", "native"}, {"result", "client_gone"}})
+        .Increment(static_cast<double>(ended));
+  }
 }
 
 void NativeFrontend::look() {
@@ -96,22 +139,17 @@ bool NativeFrontend::begin(std::string_view topic, const net::Message& message) 
     return false;
   }
   if (!guard_.may_read(message, subscription->subtree, "native subscription")) return false;
-  if (!streams_.add(*subscription)) {
+  if (!streams_.add(*subscription, backend_.lease(subscription->subtree))) {
     metrics_.reject("too_many_streams");
     return false;
   }
-  backend_.need(subscription->subtree);
   return true;
 }
 
 void NativeFrontend::read_requests() {
-  net::Socket& socket = at(requests).socket;
-  if (guard_.on()) read_monitor(requests);
-  for (int i = 0; i < messages_per_turn && socket.receive(message_); ++i) {
-    const std::string peer(message_[0]);
-    if (guard_.on() && at(requests).peers.takes_over(peer, message_, at(requests).monitor)) {
-      fetches_.drop(peer);
-    }
+  for (int i = 0; i < messages_per_turn && receive(requests, message_); ++i) {
+    if (!acceptable(requests, message_)) continue;
+    const PeerId peer = requester(requests, message_);
     if (message_.size() != 2) {
       refuse(peer, 0, wire::Fault::malformed, "a request is one frame");
       continue;
@@ -124,9 +162,10 @@ void NativeFrontend::read_requests() {
     std::visit([&](auto& body) { take(peer, std::move(body)); },
                std::get<native::ToProxy>(request));
   }
+  forget_ended();
 }
 
-void NativeFrontend::take(const std::string& peer, wire::WriteRequest request) {
+void NativeFrontend::take(PeerId peer, wire::WriteRequest request) {
   const std::uint64_t number = request.number;
   writes_received_.Increment(static_cast<double>(request.writes.size()));
   if (draining_) return refuse(peer, number, wire::Fault::draining, "this proxy is going away");
@@ -135,12 +174,14 @@ void NativeFrontend::take(const std::string& peer, wire::WriteRequest request) {
       return refuse(peer, number, wire::Fault::forbidden, "this key is not granted that");
     }
   }
-  const wire::Fault fault = backend_.write({.reply_to = peer, .request = std::move(request)});
+  const wire::Fault fault =
+      backend_.write({.reply_to = reply_to(peer), .request = std::move(request)});
   if (fault != wire::Fault::none) refuse(peer, number, fault, wire::name(fault));
 }
 
-void NativeFrontend::take(const std::string& peer, native::Fetch fetch) {
+void NativeFrontend::take(PeerId peer, native::Fetch fetch) {
   const std::uint64_t number = fetch.request;
+  if (peer == 0) return;
   if (draining_) return refuse(peer, number, wire::Fault::draining, "this proxy is going away");
   if (!guard_.may_read(message_, fetch.subtree, "native fetch")) {
     return refuse(peer, number, wire::Fault::forbidden, "this key is not granted that");
@@ -155,12 +196,12 @@ void NativeFrontend::take(const std::string& peer, native::Fetch fetch) {
     }
     if (fetch.gap) count_missed(*subscription, *fetch.gap);
   }
-  backend_.need(fetch.subtree);
-  const wire::Fault fault = fetches_.open(peer, std::move(fetch), loop_.now());
+  MirrorLease lease = backend_.lease(fetch.subtree);
+  const wire::Fault fault = fetches_.open(peer, std::move(fetch), loop_.now(), std::move(lease));
   if (fault != wire::Fault::none) refuse(peer, number, fault, wire::name(fault));
 }
 
-void NativeFrontend::take(const std::string& peer, const native::Credit& credit) {
+void NativeFrontend::take(PeerId peer, const native::Credit& credit) {
   fetches_.credit(peer, credit);
 }
 
@@ -182,57 +223,69 @@ void NativeFrontend::answer(const wire::Answer& answer) {
                                            .fault = answer.fault,
                                            .text = answer.text,
                                            .revision = answer.revision});
-  // A client that does not take it asks again, and is answered alike.
-  if (deliver(answer.reply_to, frame) != Fetches::Delivery::sent) lost_answers_.Increment();
+  reply(peer_of(answer.reply_to), frame);
 }
 
-void NativeFrontend::refuse(const std::string& peer, std::uint64_t request, wire::Fault fault,
+// At once, or when the client's queue has room. What a client that is gone does not get it asks for
+// again, and is answered alike.
+void NativeFrontend::reply(PeerId peer, std::string frame) {
+  if (replies_.post(peer, std::move(frame)) > 0) lost_answers_.Increment();
+}
+
+void NativeFrontend::refuse(PeerId peer, std::uint64_t request, wire::Fault fault,
                             std::string_view text) {
   if (fault != wire::Fault::forbidden) {  // which the guard has counted
     metrics_.reject(wire::name(fault));
     log_.warn("native", "request refused", {{"fault", wire::name(fault)}, {"why", text}});
   }
-  deliver(peer, native::encode(native::Refusal{
-                    .request = request, .fault = fault, .text = std::string(text)}));
+  reply(peer, native::encode(
+                  native::Refusal{.request = request, .fault = fault, .text = std::string(text)}));
 }
 
-Fetches::Delivery NativeFrontend::deliver(const std::string& peer, std::string frame) {
-  net::Socket& socket = at(requests).socket;
-  if (guard_.on()) {  // the routing id may be another's by now
-    read_monitor(requests);
-    if (!at(requests).peers.stands(peer, at(requests).monitor)) return Fetches::Delivery::gone;
-  }
-  switch (socket.send_frame(std::string_view(peer), true)) {
+Fetches::Delivery NativeFrontend::deliver(PeerId peer, std::string frame) {
+  switch (begin_reply(requests, peer)) {
     case net::SendResult::sent: break;
     case net::SendResult::would_block: return Fetches::Delivery::blocked;
     case net::SendResult::no_route: return Fetches::Delivery::gone;
   }
-  socket.send_frame(std::move(frame), false);
+  at(requests).socket.send_frame(std::move(frame), false);
   return Fetches::Delivery::sent;
 }
 
-void NativeFrontend::send(Sending sending) {
+bool NativeFrontend::send(Sending sending) {
+  net::Socket& socket = at(streams).socket;
+  if (std::exchange(nodrop_, sending.may_wait) != sending.may_wait) {
+    socket.set_xpub_nodrop(sending.may_wait);
+  }
+  const auto bytes = static_cast<double>(sending.frame.size());
+  // Who has no room misses what cannot wait, and will see the hole; the others never wait.
+  if (socket.send_frame(std::move(sending.frame), false) != net::SendResult::sent) return false;
   const auto subscribers = static_cast<double>(sending.subscribers);
   delivered_.Increment(subscribers * static_cast<double>(sending.updates));
-  delivered_bytes_.Increment(subscribers * static_cast<double>(sending.frame.size()));
+  delivered_bytes_.Increment(subscribers * bytes);
   (sending.compressed ? compressed_ : frames_).Increment();
-  // Who has no room misses it and will see the hole; the others never wait.
-  at(streams).socket.send_frame(std::move(sending.frame), false);
+  return true;
 }
 
-void NativeFrontend::publish(std::span<const Stamped>) {
-  streams_.flush(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
-}
+void NativeFrontend::publish(std::span<const Stamped>) { streams_.flush(loop_.now(), send_); }
 
 std::optional<base::Duration> NativeFrontend::serve(bool) {
   const base::TimePoint now = loop_.now();
   std::optional<base::Duration> wake;
-  streams_.flush_latest(now, [this](Sending sending) { send(std::move(sending)); });
-  if (const auto due = streams_.next_due()) wake = std::max(*due - now, base::Duration{0});
+  forget_ended();
+  settle(requests);
+  const auto wake_in = [&wake](base::Duration delay) {
+    wake = std::min(wake.value_or(delay), delay);
+  };
+  streams_.flush_latest(now, send_);
+  if (const auto due = streams_.next_due()) wake_in(std::max(*due - now, base::Duration{0}));
+  if (streams_.heartbeat(now, send_)) wake_in(heartbeat_pause);
+  if (streams_.pending()) wake_in(retry);
+  lost_answers_.Increment(static_cast<double>(replies_.flush(now)));
+  if (!replies_.empty()) wake_in(replies_.pause());
   const Fetches::Sink sink{
-      .send = [this](const std::string& peer,
-                     std::string frame) { return deliver(peer, std::move(frame)); },
-      .refuse = [this](const std::string& peer, std::uint64_t request, wire::Fault fault,
+      .send = [this](PeerId peer, std::string frame) { return deliver(peer, std::move(frame)); },
+      .refuse = [this](PeerId peer, std::uint64_t request, wire::Fault fault,
                        std::string_view why) { refuse(peer, request, fault, why); },
       .finished =
           [this](const char* result, base::Duration took) {
@@ -244,7 +297,7 @@ std::optional<base::Duration> NativeFrontend::serve(bool) {
             metrics_.client_resyncs.Add({{"kind", changes ? "changes" : "full"}}).Increment();
           }};
   if (fetches_.serve(now, sink)) return base::Duration{0};
-  if (fetches_.size() > 0) wake = std::min(wake.value_or(retry), retry);
+  if (fetches_.size() > 0) wake_in(retry);
   return wake;
 }
 
@@ -253,8 +306,8 @@ std::size_t NativeFrontend::clients() const {
 }
 
 void NativeFrontend::second() {
-  streams_.heartbeat(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
-  for (const auto& [subtree, group] : streams_.subtrees()) backend_.need(subtree);
+  metrics_.reject("routing_id_in_use", static_cast<double>(at(requests).peers.cut_unheard(
+                                           at(requests).monitor, loop_.now())));
 }
 
 void NativeFrontend::announce(coordination::ProxyMember& member,
@@ -265,16 +318,19 @@ void NativeFrontend::announce(coordination::ProxyMember& member,
 
 void NativeFrontend::report() {
   waiting_.Set(static_cast<double>(fetches_.size()));
+  metrics_.fetch_bytes.Set(static_cast<double>(fetches_.bytes()));
+  metrics_.latest_bytes.Set(static_cast<double>(streams_.latest_bytes()));
   metrics_.streams.Set(static_cast<double>(streams_.size()));
+  queued_answers_.Set(static_cast<double>(replies_.bytes()));
   metrics_.conflated.Increment(static_cast<double>(streams_.take_conflated()));
 }
 
 void NativeFrontend::drain(base::Duration within) {
   draining_ = true;
-  streams_.flush(loop_.now(), [this](Sending sending) { send(std::move(sending)); });
+  streams_.flush(loop_.now(), send_);
   streams_.move(static_cast<std::uint32_t>(
                     std::chrono::duration_cast<std::chrono::milliseconds>(within).count()),
-                [this](Sending sending) { send(std::move(sending)); });
+                send_);
 }
 
 }  // namespace canopy::proxy

@@ -1,9 +1,11 @@
 #include "proxy/node.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "core/base/log.h"
+#include "core/config/capacity.h"
 #include "core/config/exposure.h"
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
@@ -19,10 +21,6 @@ using namespace std::chrono_literals;
 
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
 constexpr base::Duration tick_period = 50ms;
-// What one flush sends at most; the rest follows in the next turn.
-constexpr std::size_t updates_per_flush = 8192;
-// Descriptors beside those of clients and those open at start: links to shards and broker, scrapes.
-constexpr std::uint64_t reserve = 40;
 constexpr base::Duration measure_period = 200ms;
 
 const std::optional<config::Endpoint>& endpoint_of(const config::Proxy& proxy,
@@ -35,10 +33,17 @@ const std::optional<config::Endpoint>& endpoint_of(const config::Proxy& proxy,
   return proxy.kvsimple;
 }
 
+base::Error too_few_descriptors(std::uint64_t max_clients, std::uint64_t needed) {
+  return {"max_clients " + std::to_string(max_clients) + " needs " + std::to_string(needed) +
+          " descriptors, but RLIMIT_NOFILE is " + std::to_string(metrics::max_fds())};
+}
+
 }  // namespace
 
 base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
                                                 const config::Proxy& proxy, net::Loop& loop) {
+  const std::uint64_t needed = config::descriptors_of(proxy, cluster);
+  if (metrics::max_fds() < needed) return too_few_descriptors(proxy.max_clients, needed);
   std::unique_ptr<Node> node(new Node(cluster, proxy, loop));
   if (auto status = node->open(); !status) return base::Error{status.error()};
   return node;
@@ -46,6 +51,7 @@ base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
 
 Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop& loop)
     : config_(proxy),
+      file_read_{.fingerprint = cluster.fingerprint},
       loop_(loop),
       started_(loop.now()),
       metrics_(proxy.name),
@@ -58,18 +64,21 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
                  base::TimePoint committed) { take(updates, shard, committed); },
           [this](const wire::Answer& answer) {
             if (native_ != nullptr) native_->answer(answer);
+          },
+          [this](std::size_t partition) {
+            if (native_ != nullptr) native_->renew(partition);
           }),
       admission_(proxy.max_clients),
       pacer_(proxy.max_linger, proxy.publish_share / 100.0),
-      last_stamp_(
-          std::chrono::duration_cast<std::chrono::milliseconds>(loop.now().time_since_epoch())
-              .count()
-          << 20),
-      drain_patience_(cluster.broker.drain * 2 / 5) {
+      drain_patience_(cluster.broker.drain * 2 / 5),
+      reserved_descriptors_(config::reserved_descriptors(cluster.shards.size())) {
   if (guard_.on()) {
     zap_.emplace(
         context_, loop, [this](std::string_view public_key) { return let_in(public_key); },
-        [this] { metrics_.registry.refuse_handshakes("unknown_key"); });
+        [this] {
+          metrics_.registry.refuse_handshakes("unknown_key");
+          metrics_.registry.count_closed("handshake");
+        });
   }
   auto& backend = static_cast<Backend&>(*this);
   if (proxy.native) {
@@ -103,11 +112,13 @@ base::Status Node::open() {
   if (auto status = check_descriptors(config_.max_clients); !status) return status;
 
   metrics_.max_clients.Set(static_cast<double>(config_.max_clients));
+  coordinator_->on_generation([this](std::uint32_t granted) { begin_generation(granted); });
+  coordinator_->report_known([this] { return upstream_.highest_epoch(); });
   coordinator_->watch(coordination::shards_prefix,
                       [this](const coordination::Event& event) { upstream_.on_directory(event); });
   loop_.every(tick_period, [this] { tick(); });
   loop_.every(1s, [this] { second(); });
-  loop_.every(measure_period, [this] { pacer_.measure(metrics::cpu_time()); });
+  loop_.every(measure_period, [this] { pacer_.measure(metrics::cpu_time(), catching_up_); });
   loop_.on_turn_end([this] { end_turn(); });
   announce();
   report();
@@ -115,23 +126,19 @@ base::Status Node::open() {
 }
 
 base::Status Node::check_descriptors(std::uint64_t max_clients) const {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
   const std::uint64_t needed =
-      descriptors_at_start_ + reserve + connections_per_client * max_clients;
-  if (limit.rlim_cur >= needed) return {};
-  return base::Error{"max_clients " + std::to_string(max_clients) + " needs " +
-                     std::to_string(needed) + " descriptors, but RLIMIT_NOFILE is " +
-                     std::to_string(limit.rlim_cur)};
+      descriptors_at_start_ + reserved_descriptors_ + connections_per_client * max_clients;
+  if (metrics::max_fds() >= needed) return {};
+  return too_few_descriptors(max_clients, needed);
 }
 
 void Node::reload(config::Start& running) {
-  const auto changed = config::reload(running, [this](const config::Cluster& wanted) {
-    auto status = take_on(*wanted.find_proxy(config_.name));
-    if (status && wanted.security) set_permissions(*wanted.security);
-    return status;
-  });
+  const auto changed = config::reload(
+      running, [this](const config::Security& wanted) { set_permissions(wanted); },
+      [this](const config::Cluster& wanted) { return take_on(*wanted.find_proxy(config_.name)); });
   metrics_.registry.count_reload(changed.ok());
+  file_read_ = running.read;
+  announce_vitals();
 }
 
 base::Status Node::take_on(const config::Proxy& wanted) {
@@ -148,20 +155,34 @@ wire::Fault Node::write(wire::RoutedRequest request) {
   return upstream_.forward(std::move(request));
 }
 
-void Node::need(std::string_view prefix) { upstream_.need(prefix); }
+MirrorLease Node::lease(std::string_view prefix) { return upstream_.lease(prefix); }
 
-bool Node::ready(std::string_view prefix) const { return upstream_.ready(prefix); }
+bool Node::ready(std::string_view prefix) const {
+  return generation_ != 0 && upstream_.ready(prefix);
+}
 
 Cut Node::cut(std::string_view prefix) const {
   return {.stamp = last_stamp_, .views = upstream_.views(prefix)};
+}
+
+// Stamps and streams go on above those of every earlier process of this name.
+void Node::begin_generation(std::uint32_t generation) {
+  generation_ = generation;
+  last_stamp_ = first_stamp(generation);
+  if (native_ != nullptr) native_->begin_generation(generation);
+  log::info("node", "generation granted", {{"generation", generation}});
+  admit();
+  announce();
+  report();
 }
 
 void Node::take(std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
                 base::TimePoint committed) {
   for (const keyspace::UpdatePtr& update : updates) {
     if (native_ != nullptr) native_->append(update, shard);
-    pending_.push_back({++last_stamp_, update, committed});
+    pending_.push({++last_stamp_, update, committed});
   }
+  if (pending_.full(gathered_bytes())) upstream_.pause();
   metrics_.stamped.Increment(static_cast<double>(updates.size()));
 }
 
@@ -170,29 +191,42 @@ void Node::end_turn() {
   const base::TimePoint now = loop_.now();
   if (!pending_.empty() || (native_ != nullptr && native_->pending())) {
     const auto wait = pacer_.wait(now, pending_.size());
-    if (wait.count() == 0) {
+    if (wait.count() == 0 || upstream_.paused()) {
       flush(now);
       if (!pending_.empty()) wake_in(0ms);
     } else {
       wake_in(wait);
     }
   }
+  serve();
+}
+
+void Node::serve() {
+  const bool catching_up =
+      std::ranges::any_of(frontends_, [](const auto& frontend) { return frontend->catching_up(); });
+  const base::Duration before = catching_up ? metrics::thread_time() : base::Duration{};
   for (auto& frontend : frontends_) {
     if (const auto wait = frontend->serve(admission_.full())) wake_in(*wait);
   }
+  if (catching_up) catching_up_ += metrics::thread_time() - before;
 }
 
 void Node::flush(base::TimePoint now) {
-  const std::size_t count = std::min(pending_.size(), updates_per_flush);
-  const std::span<const Stamped> due(pending_.data(), count);
+  const std::span<const Stamped> due = pending_.front();
   for (auto& frontend : frontends_) frontend->publish(due);
   for (const Stamped& stamped : due) {
     const std::chrono::duration<double> latency = now - stamped.committed;
     metrics_.delivery_latency.Observe(std::max(latency.count(), 0.0));
   }
-  if (count > 0) metrics_.flush_updates.Observe(static_cast<double>(count));
-  pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count));
+  if (!due.empty()) metrics_.flush_updates.Observe(static_cast<double>(due.size()));
+  pending_.pop_front();
+  if (pending_.has_room(gathered_bytes())) upstream_.resume();
   if (pending_.empty()) pacer_.flushed(now);
+}
+
+// What streams hold of the updates that wait.
+std::size_t Node::gathered_bytes() const {
+  return native_ == nullptr ? 0 : native_->gathered_bytes();
 }
 
 // One timer, always for the earliest that was asked for; waking up is all it does, for the work is
@@ -227,10 +261,11 @@ void Node::admit() {
 // each, and between two turns all are shut for a tick: nobody is on his way in at two doors.
 void Node::arm_doors(Role role, std::uint64_t room) {
   const std::size_t doors = frontends_.size();
+  if (doors == 0) return;  // a proxy may serve no protocol
   const bool pause = room < doors && door_turn_ % 2 == 1;
   const std::uint64_t share = std::max<std::uint64_t>(room / doors, 1);
   for (std::size_t i = 0; i < doors; ++i) {
-    const bool open = !pause && i < room;
+    const bool open = generation_ != 0 && !pause && i < room;
     frontends_[(i + door_turn_ / 2) % doors]->arm(role, open ? share : 0, loop_.now());
   }
 }
@@ -245,7 +280,7 @@ void Node::tick() {
 void Node::second() {
   for (auto& frontend : frontends_) {
     frontend->second();
-    if (guard_.on()) frontend->count_failed_handshakes(metrics_.registry);
+    frontend->count_closed(metrics_.registry, guard_.on());
   }
   announce();
   announce_vitals();
@@ -254,6 +289,7 @@ void Node::second() {
 
 const char* Node::state() const {
   if (drained_) return "draining";
+  if (generation_ == 0) return "starting";
   return admission_.full() ? "full" : "ready";
 }
 
@@ -308,6 +344,7 @@ void Node::announce_vitals() {
           .revisions = upstream_.revisions(),
           .uptime_ms = base::in_ms(loop_.now() - started_),
           .updates = static_cast<std::uint64_t>(metrics_.stamped.Value()),
+          .file = file_read_,
           .deliveries = static_cast<std::uint64_t>(metrics::total(metrics_.delivered)),
           .delivered_bytes = static_cast<std::uint64_t>(metrics::total(metrics_.delivered_bytes)),
           .flush_interval_us = static_cast<std::uint64_t>(pacer_.interval().count())}));
@@ -319,10 +356,12 @@ void Node::report() {
   metrics_.max_linger.Set(std::chrono::duration<double>(config_.max_linger).count());
   metrics_.directory_up.Set(coordinator_->connected() ? 1 : 0);
   metrics_.clients.Set(static_cast<double>(admission_.clients()));
+  metrics_.pending_bytes.Set(static_cast<double>(pending_.bytes() + gathered_bytes()));
   upstream_.report();
   for (auto& frontend : frontends_) frontend->report();
   metrics::Checks checks = upstream_.checks();
-  checks["directory"] = coordinator_->connected() ? "" : "broker not reached";
+  checks["directory"] = coordination::readiness(*coordinator_);
+  checks["generation"] = generation_ == 0 ? "waits for the broker to grant one" : "";
   checks["clients"] = admission_.full() ? "full: " + std::to_string(admission_.clients()) + " of " +
                                               std::to_string(admission_.max_clients())
                                         : "";

@@ -23,6 +23,7 @@
 #include "proxy/guard.h"
 #include "proxy/metrics.h"
 #include "proxy/native_frontend.h"
+#include "proxy/pending_updates.h"
 #include "proxy/upstream.h"
 
 namespace canopy::proxy {
@@ -54,15 +55,18 @@ class Node final : private Backend {
   std::optional<std::string> let_in(std::string_view public_key);
 
   wire::Fault write(wire::RoutedRequest request) override;
-  void need(std::string_view prefix) override;
+  MirrorLease lease(std::string_view prefix) override;
   bool ready(std::string_view prefix) const override;
   Cut cut(std::string_view prefix) const override;
   void connections_changed() override;
 
+  void begin_generation(std::uint32_t generation);
   void take(std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
             base::TimePoint committed);
   void end_turn();
+  std::size_t gathered_bytes() const;
   void flush(base::TimePoint now);
+  void serve();
   void wake_in(base::Duration delay);
   void admit();
   void arm_doors(Role role, std::uint64_t room);
@@ -74,7 +78,8 @@ class Node final : private Backend {
   const char* state() const;
   void report();
 
-  config::Proxy config_;  // those who refer to it see what a reload changes
+  config::Proxy config_;      // those who refer to it see what a reload changes
+  base::FileRead file_read_;  // as the broker is told
   net::Loop& loop_;
   base::TimePoint started_;
   Metrics metrics_;
@@ -91,12 +96,15 @@ class Node final : private Backend {
   Admission admission_;
   std::size_t door_turn_ = 0;
   FlushPacer pacer_;
-  std::int64_t last_stamp_;
-  std::vector<Stamped> pending_;
+  base::Duration catching_up_{};  // of the loop's thread, so far
+  std::uint32_t generation_ = 0;  // granted by the directory; 0: no client is served yet
+  std::int64_t last_stamp_ = 0;   // generation above, a counter of 40 bits below
+  PendingUpdates pending_;
   std::optional<base::TimePoint> wake_at_;
   net::Loop::TimerId wake_timer_ = 0;
   base::Duration drain_patience_;
   std::uint64_t descriptors_at_start_ = 0;  // before any client
+  std::uint64_t reserved_descriptors_;      // beside those of clients
   std::function<void()> drained_{};         // set while draining
   base::TimePoint drain_until_{};
   std::string announced_;

@@ -10,6 +10,10 @@ void OpenTopics::read(net::Message& message, int most) {
 }
 
 void OpenTopics::take(const net::Message& message) {
+  if (message.too_large()) {
+    owner_.reject("frame_too_large");
+    return listener_.monitor.cut(message, "frame_too_large");
+  }
   if (!is_topic_event(message)) return owner_.reject("malformed");
   Names* const topics = topics_of(message);
   if (topics == nullptr) return;
@@ -27,23 +31,16 @@ void OpenTopics::take(const net::Message& message) {
 OpenTopics::Names* OpenTopics::topics_of(const net::Message& message) {
   const int fd = message.source_fd();
   if (fd < 0) return message[0].front() == 1 ? &of_old_peers_ : nullptr;
-  const auto& connections = listener_.monitor.connections();
-  const auto standing = connections.find(fd);
-  if (standing == connections.end()) return nullptr;
-  Connection& connection = by_fd_[fd];
-  connection.since = standing->second.since;
-  return &connection.topics;
+  const auto* connection = listener_.monitor.find(fd);
+  return connection == nullptr ? nullptr : &by_connection_[connection->number];
 }
 
-void OpenTopics::forget_gone() {
-  const auto& connections = listener_.monitor.connections();
-  std::erase_if(by_fd_, [&](const auto& entry) {
-    const auto& [fd, known] = entry;
-    const auto standing = connections.find(fd);
-    if (standing != connections.end() && standing->second.since == known.since) return false;
-    for (const std::string& topic : known.topics) owner_.end(topic);
-    return true;
-  });
+void OpenTopics::forget(std::span<const PeerId> ended) {
+  for (const PeerId id : ended) {
+    const auto known = by_connection_.extract(id);
+    if (known.empty()) continue;
+    for (const std::string& topic : known.mapped()) owner_.end(topic);
+  }
 }
 
 }  // namespace canopy::proxy

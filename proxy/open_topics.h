@@ -22,21 +22,17 @@ class OpenTopics final : public Topics {
   OpenTopics(Listener& listener, Owner owner) : listener_(listener), owner_(std::move(owner)) {}
 
   void read(net::Message& message, int most) override;
-  void forget_gone() override;
+  void forget(std::span<const PeerId> ended) override;
 
  private:
   using Names = std::set<std::string, std::less<>>;
-  struct Connection {
-    base::TimePoint since{};  // as the monitor says
-    Names topics{};
-  };
 
   void take(const net::Message& message);
   Names* topics_of(const net::Message& message);
 
   Listener& listener_;
   Owner owner_;
-  std::unordered_map<int, Connection> by_fd_{};
+  std::unordered_map<PeerId, Names> by_connection_{};
   Names of_old_peers_{};
 };
 

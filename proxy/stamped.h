@@ -8,9 +8,16 @@
 
 namespace canopy::proxy {
 
+// Stamps are a generation of the directory above a counter of 40 bits.
+inline constexpr int stamp_counter_bits = 40;
+
+constexpr std::int64_t first_stamp(std::uint32_t generation) {
+  return std::int64_t{generation} << stamp_counter_bits;
+}
+
 struct Stamped {
   // The proxy's own sequence over all partitions: strictly increasing, and larger after a restart
-  // than anything before it, for it starts at the wall clock's milliseconds × 2^20.
+  // than anything before it.
   std::int64_t stamp = 0;
   keyspace::UpdatePtr update{};
   base::TimePoint committed{};  // by the shard's clock

@@ -8,18 +8,28 @@ namespace canopy::proxy {
 
 namespace native = wire::native;
 
-bool Streams::add(const native::Subscription& subscription) {
+namespace {
+
+std::size_t cost(const keyspace::Update& update) {
+  return update.bytes() + Streams::latest_overhead;
+}
+
+}  // namespace
+
+bool Streams::add(const native::Subscription& subscription, MirrorLease lease) {
   std::string topic = native::topic(subscription);
   auto found = by_topic_.find(topic);
   if (found == by_topic_.end()) {
     if (by_topic_.size() >= max_streams) return false;
     auto stream = std::make_unique<Stream>(
         Stream{.subscription = subscription, .topic = topic, .incarnation = next_incarnation_++});
+    stream->lease = std::move(lease);
     for (const std::size_t partition : partitions_.covering(subscription.subtree)) {
       stream->said.push_back({partition, std::nullopt});
     }
     by_subtree_[subscription.subtree].push_back(stream.get());
-    if (subscription.latest_ms > 0) latest_.push_back(stream.get());
+    stream->heartbeat_at = paced_at_ + heartbeat_period;
+    stream->turn = heartbeats_.insert(heartbeats_.end(), stream.get());
     found = by_topic_.emplace(std::move(topic), std::move(stream)).first;
   }
   Stream& stream = *found->second;
@@ -37,8 +47,41 @@ void Streams::remove(const native::Subscription& subscription) {
   std::erase(group->second, stream);
   if (group->second.empty()) by_subtree_.erase(group);
   if (stream->dirty) std::erase(dirty_, stream);
-  if (subscription.latest_ms > 0) std::erase(latest_, stream);
+  heartbeats_.erase(stream->turn);
+  forget_gathered(*stream);
   by_topic_.erase(found);
+}
+
+void Streams::forget_gathered(Stream& stream) {
+  if (!stream.latest.empty()) std::erase(latest_, &stream);
+  stream.bodies.clear();
+  latest_bytes_ -= std::exchange(stream.latest_bytes, 0);
+  stream.latest_index.clear();
+  stream.latest.clear();
+}
+
+void Streams::begin(std::uint64_t first_incarnation, base::TimePoint now, const Send& send) {
+  flush(now, send);
+  next_incarnation_ = first_incarnation;
+  for (auto& [topic, stream] : by_topic_) restart(*stream);
+}
+
+void Streams::renew(std::size_t partition) {
+  for (auto& [topic, stream] : by_topic_) {
+    if (std::ranges::find(stream->said, partition, &Said::partition) != stream->said.end()) {
+      restart(*stream);
+    }
+  }
+}
+
+void Streams::restart(Stream& stream) {
+  stream.incarnation = next_incarnation_++;
+  stream.position = stream.sent = 0;
+  forget_gathered(stream);
+  stream.runs.clear();
+  stream.waits_since.reset();
+  stream.greet = true;
+  mark(stream);
 }
 
 void Streams::append(const keyspace::UpdatePtr& update, std::size_t shard) {
@@ -70,7 +113,12 @@ void Streams::append_to(const Group& group, const keyspace::UpdatePtr& update, s
 
 void Streams::conflate(Stream& stream, const keyspace::UpdatePtr& update, std::size_t shard) {
   const auto known = stream.latest_index.find(update->key);
+  const std::size_t before =
+      known == stream.latest_index.end() ? 0 : cost(*stream.latest[known->second].first);
+  stream.latest_bytes += cost(*update) - before;
+  latest_bytes_ += cost(*update) - before;
   if (known == stream.latest_index.end()) {
+    if (stream.latest.empty()) latest_.push_back(&stream);
     stream.latest.emplace_back(update, shard);
     stream.latest_index.emplace(update->key, stream.latest.size() - 1);
     return;
@@ -90,6 +138,7 @@ void Streams::gather(Stream& stream, std::string_view entry, std::size_t shard) 
   }
   Body& body = stream.bodies.back();
   body.entries += entry;
+  gathered_bytes_ += entry.size();
   ++body.count;
   ++stream.position;
   if (!stream.runs.empty() && stream.runs.back().shard == shard) {
@@ -106,11 +155,14 @@ void Streams::mark(Stream& stream) {
 }
 
 void Streams::flush(base::TimePoint now, const Send& send) {
-  for (Stream* stream : dirty_) {
+  flushing_.swap(dirty_);
+  for (Stream* stream : flushing_) {
     stream->dirty = false;
     send_all(*stream, now, send);
   }
-  dirty_.clear();
+  flushing_.clear();
+  // What waits for the room of one client is not counted: it must not hold up the others.
+  gathered_bytes_ = 0;
 }
 
 void Streams::gather_latest(Stream& stream) {
@@ -121,29 +173,45 @@ void Streams::gather_latest(Stream& stream) {
   }
   stream.latest_index.clear();
   stream.latest.clear();
+  latest_bytes_ -= std::exchange(stream.latest_bytes, 0);
 }
 
 void Streams::flush_latest(base::TimePoint now, const Send& send) {
-  for (Stream* stream : latest_) {
+  const std::size_t gathered = gathered_bytes_;
+  const bool too_much = latest_bytes_ > max_latest_bytes;
+  std::erase_if(latest_, [&](Stream* stream) {
     const auto period = std::chrono::milliseconds(stream->subscription.latest_ms);
-    if (stream->latest.empty() || now - stream->last_sent < period) continue;
+    if (now - stream->last_sent < period && !too_much) return false;
     gather_latest(*stream);
     send_all(*stream, now, send);
-  }
+    return true;
+  });
+  gathered_bytes_ = gathered;
 }
 
-void Streams::heartbeat(base::TimePoint now, const Send& send) {
-  for (auto& [topic, stream] : by_topic_) {
-    if (now - stream->last_sent < idle || !stream->latest.empty()) continue;
-    stream->greet = true;
-    send_all(*stream, now, send);
+bool Streams::heartbeat(base::TimePoint now, const Send& send) {
+  const auto streams = static_cast<std::int64_t>(heartbeats_.size());
+  const auto at_once = std::max(heartbeats_at_once * heartbeat_spread.count(),
+                                streams * (heartbeat_spread / 10).count());
+  pace_ = std::min(pace_ + streams * std::min(now - paced_at_, heartbeat_period).count(), at_once);
+  paced_at_ = now;
+  while (!heartbeats_.empty() && heartbeats_.front()->heartbeat_at <= now) {
+    Stream& stream = *heartbeats_.front();
+    if (now - stream.last_sent >= idle && stream.latest.empty()) {
+      if (pace_ < heartbeat_spread.count()) return true;
+      pace_ -= heartbeat_spread.count();
+      stream.greet = true;
+      send_all(stream, now, send);
+    }
+    stream.heartbeat_at = now + heartbeat_period;
+    heartbeats_.splice(heartbeats_.end(), heartbeats_, stream.turn);
   }
+  return false;
 }
 
 std::optional<base::TimePoint> Streams::next_due() const {
   std::optional<base::TimePoint> due;
   for (const Stream* stream : latest_) {
-    if (stream->latest.empty()) continue;
     const auto at = stream->last_sent + std::chrono::milliseconds(stream->subscription.latest_ms);
     if (!due || at < *due) due = at;
   }
@@ -156,23 +224,32 @@ void Streams::send_all(Stream& stream, base::TimePoint now, const Send& send) {
   const bool greet = std::exchange(stream.greet, false);
   if (stream.bodies.empty() && !greet) return;
   if (stream.bodies.empty()) stream.bodies.emplace_back();
+  // Of several subscribers one would hold up the others.
+  const bool may_wait = stream.subscribers == 1 && stream.bodies.size() == 1 &&
+                        now - stream.waits_since.value_or(now) < patience;
   while (!stream.bodies.empty()) {
-    const Body body = std::move(stream.bodies.front());
+    Body body = std::move(stream.bodies.front());
     stream.bodies.pop_front();
     const bool last = stream.bodies.empty() && stream.latest.empty();
-    send_body(stream, body, last ? news(stream, greet) : native::Revisions{}, send);
+    if (!send_body(stream, body, last ? news(stream, greet) : native::Revisions{}, may_wait,
+                   send)) {
+      stream.bodies.push_front(std::move(body));
+      stream.greet = true;  // what it would have said is to be said again
+      if (!stream.waits_since) stream.waits_since = now;
+      return mark(stream);
+    }
   }
+  stream.waits_since.reset();
   stream.last_sent = now;
 }
 
-void Streams::send_body(Stream& stream, const Body& body, native::Revisions revisions,
-                        const Send& send) {
+bool Streams::send_body(Stream& stream, const Body& body, native::Revisions revisions,
+                        bool may_wait, const Send& send) {
   const native::BatchHeader header{.incarnation = stream.incarnation,
                                    .after = stream.sent,
                                    .count = body.count,
                                    .revisions = std::move(revisions)};
-  stream.sent += body.count;
-  Sending sending{.updates = body.count, .subscribers = stream.subscribers};
+  Sending sending{.updates = body.count, .subscribers = stream.subscribers, .may_wait = may_wait};
   const std::size_t size = body.entries.size();
   if (stream.subscription.lz4 && stream.compression.worth_trying(size, stream.subscribers)) {
     const std::string packed = native::compress(body.entries);
@@ -183,7 +260,9 @@ void Streams::send_body(Stream& stream, const Body& body, native::Revisions revi
   if (!sending.compressed) {
     sending.frame = native::encode_batch(stream.topic, header, body.entries);
   }
-  send(std::move(sending));
+  if (!send(std::move(sending))) return false;
+  stream.sent += body.count;
+  return true;
 }
 
 // What has changed since it was last said to this stream; or all of it.

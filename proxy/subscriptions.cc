@@ -2,11 +2,11 @@
 
 namespace canopy::proxy {
 
-void Subscriptions::add(std::string_view topic) {
+void Subscriptions::add(std::string_view topic, MirrorLease lease) {
   if (const auto known = topics_.find(topic); known != topics_.end()) {
-    ++known->second;
+    ++known->second.subscribers;
   } else if (topics_.size() < max_topics) {
-    topics_.emplace(topic, 1);
+    topics_.emplace(topic, Topic{.subscribers = 1, .lease = std::move(lease)});
     ++lengths_[topic.size()];
   } else {
     overflowed_ = true;
@@ -15,7 +15,7 @@ void Subscriptions::add(std::string_view topic) {
 
 void Subscriptions::remove(std::string_view topic) {
   const auto known = topics_.find(topic);
-  if (known == topics_.end() || --known->second > 0) return;
+  if (known == topics_.end() || --known->second.subscribers > 0) return;
   topics_.erase(known);
   const auto length = lengths_.find(topic.size());
   if (--length->second == 0) lengths_.erase(length);
@@ -27,7 +27,7 @@ std::size_t Subscriptions::matching(std::string_view key) const {
   for (const auto& [length, topics] : lengths_) {
     if (length > key.size()) break;
     if (const auto topic = topics_.find(key.substr(0, length)); topic != topics_.end()) {
-      count += topic->second;
+      count += topic->second.subscribers;
     }
   }
   return count;

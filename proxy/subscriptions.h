@@ -1,11 +1,13 @@
-// The prefixes that the clients of one dialect subscribe to, with how many subscribe to each.
-// Pure; not thread-safe.
+// The prefixes that the clients of one dialect subscribe to, with how many subscribe to each and
+// the lease of what they watch. Pure; not thread-safe.
 #pragma once
 
 #include <cstddef>
 #include <map>
 #include <string>
 #include <string_view>
+
+#include "proxy/mirror_lease.h"
 
 namespace canopy::proxy {
 
@@ -15,7 +17,7 @@ class Subscriptions {
   // counted, and overflowed() says so from then on.
   static constexpr std::size_t max_topics = 100'000;
 
-  void add(std::string_view topic);
+  void add(std::string_view topic, MirrorLease lease = {});
   void remove(std::string_view topic);
 
   // How many subscriptions match `key`; a client that subscribed to two matching prefixes counts
@@ -23,11 +25,15 @@ class Subscriptions {
   std::size_t matching(std::string_view key) const;
 
   bool overflowed() const { return overflowed_; }
-  // Prefix -> subscribers.
-  const std::map<std::string, std::size_t, std::less<>>& topics() const { return topics_; }
+  // Distinct prefixes.
+  std::size_t size() const { return topics_.size(); }
 
  private:
-  std::map<std::string, std::size_t, std::less<>> topics_;
+  struct Topic {
+    std::size_t subscribers = 0;
+    MirrorLease lease{};
+  };
+  std::map<std::string, Topic, std::less<>> topics_;
   std::map<std::size_t, std::size_t> lengths_;  // length -> topics of that length
   bool overflowed_ = false;
 };

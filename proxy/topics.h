@@ -10,9 +10,11 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "core/net/socket.h"
+#include "proxy/peers.h"
 
 namespace canopy::proxy {
 
@@ -23,7 +25,7 @@ class Topics {
   static constexpr std::size_t max_topics = 100'000;  // of one connection
 
   struct Owner {
-    // Reads the monitor of the listener, and calls forget_gone() when something has changed there.
+    // Reads the monitor of the listener, and calls forget() when something has changed there.
     std::function<void()> look;
     // A client wants to begin, or has ended; begin says whether it may.
     std::function<bool(std::string_view topic, const net::Message& message)> begin;
@@ -34,7 +36,8 @@ class Topics {
   virtual ~Topics() = default;
   // Up to `most` messages.
   virtual void read(net::Message& message, int most) = 0;
-  virtual void forget_gone() = 0;
+  // Ends what these connections had begun, for they have ended.
+  virtual void forget(std::span<const PeerId> ended) = 0;
 };
 
 // Of a listener with security, or without.

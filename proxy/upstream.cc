@@ -2,16 +2,22 @@
 
 #include <algorithm>
 
+#include "core/keyspace/key.h"
+#include "core/wire/link_queue.h"
+
 namespace canopy::proxy {
 namespace {
 
 namespace log = base::log;
 using cluster::Mirror;
+using keyspace::shown;
 
+// Units of bytes as well, for a large batch is followed by empty ones.
 constexpr int batches_per_turn = 256;
+constexpr int answers_per_turn = 256;
 constexpr base::Duration silence = std::chrono::seconds(3);
-
-std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : subtree; }
+// Of writes, in libzmq's queue to a shard; the others wait where they are counted.
+constexpr std::size_t sending_bytes = std::size_t{1} << 20;
 
 }  // namespace
 
@@ -19,17 +25,17 @@ Upstream::Link::Link(std::size_t position, const config::Shard& shard, const con
                      const access::KeyPair* keys, net::Context& context, Metrics& metrics)
     : index(position),
       name(shard.name),
-      // Only to a completed connection: what cannot be sent now waits in `queue`, where it is
+      // Only to a completed connection: what cannot be sent now waits in `writes`, where it is
       // bounded and seen.
       requests(context, net::SocketType::dealer,
-               net::connecting({.send_hwm = 16,
+               net::connecting({.send_hwm = wire::queue_messages(sending_bytes),
                                 .max_frame_bytes = base::max_link_frame_bytes,
                                 .linger = std::chrono::milliseconds(500),
                                 .immediate = true},
                                keys)),
       updates(context, net::SocketType::sub,
               net::connecting({.send_hwm = 0,
-                               .receive_hwm = proxy.link_hwm,
+                               .receive_hwm = wire::queue_messages(proxy.link_queue_bytes),
                                .max_frame_bytes = base::max_link_frame_bytes,
                                .receive_buffer = proxy.link_receive_buffer},
                               keys)),
@@ -40,7 +46,7 @@ Upstream::Link::Link(std::size_t position, const config::Shard& shard, const con
       replays(metrics.resyncs.Add({{"shard", name}, {"kind", "replay"}})),
       snapshots(metrics.resyncs.Add({{"shard", name}, {"kind", "snapshot"}})),
       forwarded(metrics.forwarded.Add({{"shard", name}})),
-      queue_length(metrics.upstream_queue.Add({{"shard", name}})),
+      queue_bytes(metrics.upstream_queue_bytes.Add({{"shard", name}})),
       up(metrics.shard_up.Add({{"shard", name}})),
       silent(metrics.shard_silent.Add({{"shard", name}})) {
   metrics.hwm_dropped.Add({{"shard", name}, {"hop", "proxy_to_client"}});  // 0 until one is told of
@@ -48,12 +54,13 @@ Upstream::Link::Link(std::size_t position, const config::Shard& shard, const con
 
 Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy,
                    net::Context& context, net::Loop& loop, Metrics& metrics, Applied applied,
-                   Answered answered)
+                   Answered answered, Renewed renewed)
     : config_(proxy),
       loop_(loop),
       metrics_(metrics),
       applied_(std::move(applied)),
-      answered_(std::move(answered)) {
+      answered_(std::move(answered)),
+      renewed_(std::move(renewed)) {
   for (const config::Shard& shard : cluster.shards) {
     links_.push_back(
         std::make_unique<Link>(links_.size(), shard, proxy, cluster.keys(), context, metrics));
@@ -109,59 +116,93 @@ wire::Fault Upstream::forward(wire::RoutedRequest request) {
   }
   if (index == map_.size()) return wire::Fault::no_partition;
   Link& link = *links_[partitions_[index].link];
-  const std::size_t bytes = request.request.bytes();
-  if (link.gathered_bytes + bytes > base::max_chunk_bytes ||
-      link.gathered.size() == wire::max_message_updates) {
-    enqueue_gathered(link);
-  }
-  if (link.queue.size() >= config_.upstream_queue) {
+  if (!link.writes.add(std::move(request), config_.upstream_queue_bytes)) {
     log_.warn("upstream", "writes refused: the shard does not take them",
-              {{"shard", link.name}, {"queue", link.queue.size()}});
+              {{"shard", link.name}, {"queued_bytes", link.writes.bytes()}});
     return wire::Fault::busy;
   }
-  link.gathered_bytes += bytes;
-  link.gathered.push_back(std::move(request));
+  if (count_forwarded(link)) send_writes(link);
   return wire::Fault::none;
 }
 
-// Those gathered were let in while the queue had room for the message that they make.
-void Upstream::enqueue_gathered(Link& link) {
-  if (link.gathered.empty()) return;
-  link.forwarded.Increment(static_cast<double>(link.gathered.size()));
-  link.queue.push_back(wire::encode(wire::Writes{std::exchange(link.gathered, {})}));
-  link.gathered_bytes = 0;
-  drain_queue(link);
+// Whether a message was made.
+bool Upstream::count_forwarded(Link& link) {
+  const std::size_t requests = link.writes.take_enclosed();
+  if (requests > 0) link.forwarded.Increment(static_cast<double>(requests));
+  return requests > 0;
 }
 
-void Upstream::drain_queue(Link& link) {
-  for (auto* waiting : {&link.unsent, &link.queue}) {
-    while (!waiting->empty() && link.requests.send({waiting->front()}) == net::SendResult::sent) {
-      waiting->pop_front();
+// Not while the fan-out is behind: what a shard is not asked for it does not send.
+void Upstream::send_requests(Link& link) {
+  if (paused()) return;
+  while (!link.unsent.empty() &&
+         link.requests.send({link.unsent.front()}) == net::SendResult::sent) {
+    link.unsent.pop_front();
+  }
+}
+
+void Upstream::send_writes(Link& link) {
+  static const std::string padding = wire::encode(wire::Writes{});
+  for (;;) {
+    for (; link.padding > 0; --link.padding) {
+      if (link.requests.send({padding}) != net::SendResult::sent) return;
     }
+    if (link.writes.empty()) return;
+    if (link.requests.send({link.writes.front()}) != net::SendResult::sent) return;
+    link.padding = wire::padding_messages(link.writes.front().size());
+    link.writes.pop_front();
   }
 }
 
 void Upstream::flush_writes() {
   for (auto& link : links_) {
-    enqueue_gathered(*link);
-    drain_queue(*link);
+    send_requests(*link);
+    send_writes(*link);
+    link->writes.flush();
+    if (count_forwarded(*link)) send_writes(*link);
   }
 }
 
-void Upstream::need(std::string_view prefix) {
-  for (const std::size_t index : map_.covering(prefix)) {
-    Partition& partition = partitions_[index];
-    const bool fresh = !partition.slot;
-    if (fresh) partition.slot.emplace(map_.subtree(index), partition.retain);
-    partition.slot->needed = loop_.now();
-    if (!fresh) continue;
-    Link& link = *links_[partition.link];
-    log::info("upstream", "mirroring", {{"partition", shown(map_.subtree(index))}});
-    link.updates.subscribe(wire::batch_topic(map_.subtree(index)));
-    Mirror::Effects effects;
-    partition.slot->mirror.start(loop_.now(), effects);
-    carry_out(link, effects, loop_.now());
+void Upstream::pause() {
+  if (paused()) return;
+  paused_since_ = loop_.now();
+  metrics_.upstream_pauses.Increment();
+  for (auto& link : links_) loop_.pause(link->updates);
+}
+
+void Upstream::resume() {
+  if (!paused()) return;
+  const base::TimePoint now = loop_.now();
+  const base::Duration pause = now - *std::exchange(paused_since_, std::nullopt);
+  for (auto& link : links_) {
+    link->heard = std::min(now, link->heard + pause);
+    loop_.resume(link->updates);
+    send_requests(*link);
   }
+}
+
+// What was said while nobody listened does not count as silence.
+bool Upstream::heard_lately(const Link& link) const {
+  return paused_since_.value_or(loop_.now()) - link.heard < silence;
+}
+
+MirrorLease Upstream::lease(std::string_view prefix) {
+  std::vector<std::size_t> needed = map_.covering(prefix);
+  for (const std::size_t index : needed) {
+    if (!partitions_[index].slot) begin_mirror(index);
+  }
+  return leases_.hold(std::move(needed));
+}
+
+void Upstream::begin_mirror(std::size_t index) {
+  Partition& partition = partitions_[index];
+  partition.slot.emplace(map_.subtree(index), partition.retain, partition.mirrors++ << 32);
+  Link& link = *links_[partition.link];
+  log::info("upstream", "mirroring", {{"partition", shown(map_.subtree(index))}});
+  link.updates.subscribe(wire::batch_topic(map_.subtree(index)));
+  Mirror::Effects effects;
+  partition.slot->mirror.start(loop_.now(), effects);
+  carry_out(link, effects, loop_.now());
 }
 
 std::vector<std::size_t> Upstream::covering(std::string_view prefix) const {
@@ -183,6 +224,14 @@ std::uint64_t Upstream::dropped() const {
   double total = 0;
   for (const auto& link : links_) total += link->dropped.Value();
   return static_cast<std::uint64_t>(total);
+}
+
+std::uint32_t Upstream::highest_epoch() const {
+  std::uint32_t highest = 0;
+  for (const Partition& partition : partitions_) {
+    if (partition.slot) highest = std::max(highest, partition.slot->mirror.revision().epoch());
+  }
+  return highest;
 }
 
 std::map<std::string, std::uint64_t> Upstream::revisions() const {
@@ -211,7 +260,7 @@ std::vector<keyspace::TreeView> Upstream::views(std::string_view prefix) const {
 }
 
 void Upstream::read_updates(Link& link) {
-  for (int i = 0; i < batches_per_turn && link.updates.receive(message_); ++i) {
+  for (int i = 0; i < batches_per_turn && !paused() && link.updates.receive(message_); ++i) {
     auto batch = wire::decode_batch(message_[0]);
     if (!batch) {
       metrics_.reject("malformed");
@@ -229,7 +278,7 @@ void Upstream::read_updates(Link& link) {
 }
 
 void Upstream::read_answers(Link& link) {
-  while (link.requests.receive(message_)) {
+  for (int i = 0; i < answers_per_turn && link.requests.receive(message_); ++i) {
     const auto answer = wire::decode_from_shard(message_[0]);
     if (!answer) {
       metrics_.reject("malformed");
@@ -263,6 +312,10 @@ void Upstream::on_answer(Link& link, const wire::Chunk& chunk) {
   mirror->on_chunk(chunk, link.heard, effects);
   link.received_repair.Increment(static_cast<double>(effects.applied.size()));
   carry_out(link, effects, link.heard);
+  if (!effects.new_history) return;
+  log::warn("upstream", "the partition has a new history: its epoch is not above the last one",
+            {{"partition", shown(chunk.partition)}, {"epoch", chunk.revision.epoch()}});
+  renewed_(map_.owner(chunk.partition));
 }
 
 void Upstream::on_answer(Link&, const wire::Answers& answers) {
@@ -282,74 +335,37 @@ void Upstream::carry_out(Link& link, Mirror::Effects& effects, base::TimePoint c
   for (std::string& request : effects.requests) {
     if (link.unsent.size() < max_unsent) link.unsent.push_back(std::move(request));
   }
-  if (!link.unsent.empty()) drain_queue(link);
+  send_requests(link);
   if (!effects.applied.empty()) applied_(effects.applied, link.index, committed);
 }
 
 void Upstream::tick() {
   const base::TimePoint now = loop_.now();
-  for (Partition& partition : partitions_) {
+  for (std::size_t index = 0; index < partitions_.size(); ++index) {
+    Partition& partition = partitions_[index];
     if (!partition.slot) continue;
-    if (now - partition.slot->needed > config_.mirror_keep) {
-      release(partition);
+    if (leases_.expired(index, now, config_.mirror_keep)) {
+      drop_mirror(partition);
       continue;
     }
     Mirror::Effects effects;
     partition.slot->mirror.tick(now, effects);
-    carry_out(*links_[partition.link], effects, now);
+    Link& link = *links_[partition.link];
+    if (!link.unsent.empty()) effects.requests.clear();  // what is repeated is still waiting
+    carry_out(link, effects, now);
   }
   flush_writes();
 }
 
-void Upstream::release(Partition& partition) {
+void Upstream::drop_mirror(Partition& partition) {
   const std::string subtree = partition.slot->mirror.partition();
   log::info("upstream", "no longer mirroring", {{"partition", shown(subtree)}});
   links_[partition.link]->updates.unsubscribe(wire::batch_topic(subtree));
   partition.slot.reset();
-  for (auto* gauges : {&metrics_.keys, &metrics_.state_bytes, &metrics_.held_updates}) {
+  for (auto* gauges :
+       {&metrics_.keys, &metrics_.state_bytes, &metrics_.held_updates, &metrics_.held_bytes}) {
     gauges->Add({{"partition", shown(subtree)}}).Set(0);
   }
-}
-
-void Upstream::report() {
-  const base::TimePoint now = loop_.now();
-  for (auto& link : links_) {
-    link->queue_length.Set(static_cast<double>(link->queue.size()));
-    const bool heard = now - link->heard < silence;
-    const bool needed = std::ranges::any_of(partitions_, [&](const Partition& partition) {
-      return partition.slot && links_[partition.link] == link;
-    });
-    link->up.Set(heard ? 1 : 0);
-    link->silent.Set(needed && !heard ? 1 : 0);
-  }
-  for (const Partition& partition : partitions_) {
-    if (!partition.slot) continue;
-    const Mirror& mirror = partition.slot->mirror;
-    const metrics::Labels label{{"partition", shown(mirror.partition())}};
-    metrics_.keys.Add(label).Set(static_cast<double>(mirror.tree().size()));
-    metrics_.state_bytes.Add(label).Set(static_cast<double>(mirror.tree().bytes()));
-    metrics_.epoch.Add(label).Set(mirror.revision().epoch());
-    metrics_.revision.Add(label).Set(static_cast<double>(mirror.revision().counter()));
-    metrics_.held_updates.Add(label).Set(static_cast<double>(mirror.held_updates()));
-  }
-}
-
-std::map<std::string, std::string> Upstream::checks() const {
-  std::map<std::string, std::string> result;
-  for (const auto& link : links_) {
-    result["shard " + link->name] = link->requests_endpoint.empty() ? "not in the directory" : "";
-  }
-  for (const Partition& partition : partitions_) {
-    if (!partition.slot) continue;
-    const Link& link = *links_[partition.link];
-    const Mirror& mirror = partition.slot->mirror;
-    if (!mirror.refusal().empty()) {
-      result["partition " + shown(mirror.partition())] = mirror.refusal();
-    } else if (loop_.now() - link.heard >= silence) {
-      result["shard " + link.name] = "not heard";
-    }
-  }
-  return result;
 }
 
 }  // namespace canopy::proxy

@@ -20,7 +20,9 @@
 #include "core/net/loop.h"
 #include "core/net/socket.h"
 #include "proxy/metrics.h"
+#include "proxy/mirror_lease.h"
 #include "proxy/partitions.h"
+#include "proxy/write_queue.h"
 
 namespace canopy::proxy {
 
@@ -31,9 +33,11 @@ class Upstream final : public Partitions {
   using Applied = std::function<void(std::span<const keyspace::UpdatePtr> updates,
                                      std::size_t shard, base::TimePoint committed)>;
   using Answered = std::function<void(const wire::Answer& answer)>;
+  // A partition has a new history: the revisions that clients know of it mean nothing any more.
+  using Renewed = std::function<void(std::size_t partition)>;
 
   Upstream(const config::Cluster& cluster, const config::Proxy& proxy, net::Context& context,
-           net::Loop& loop, Metrics& metrics, Applied applied, Answered answered);
+           net::Loop& loop, Metrics& metrics, Applied applied, Answered answered, Renewed renewed);
 
   // The directory says where a shard is.
   void on_directory(const coordination::Event& event);
@@ -43,9 +47,15 @@ class Upstream final : public Partitions {
   // Sends what forward() has gathered in this turn.
   void flush_writes();
 
-  // Mirrors every partition that may hold keys under `prefix`, from now on for as long as it is
-  // asked for at least once in every `mirror_keep`.
-  void need(std::string_view prefix);
+  // Stops reading what shards publish, and asking them for more, because the fan-out is behind.
+  // What a shard then cannot queue it drops, which is counted and repaired after resume().
+  void pause();
+  void resume();
+  bool paused() const { return paused_since_.has_value(); }
+
+  // Mirrors every partition that may hold keys under `prefix`, from now on until the lease ends and
+  // `mirror_keep` has passed.
+  MirrorLease lease(std::string_view prefix);
   std::vector<std::size_t> covering(std::string_view prefix) const override;
   const std::string& subtree(std::size_t partition) const override;
   std::size_t shard(std::size_t partition) const override;
@@ -53,6 +63,8 @@ class Upstream final : public Partitions {
   const std::string& shard_name(std::size_t shard) const { return links_[shard]->name; }
   // The counters of the mirrored partitions, by subtree ("*" is the root).
   std::map<std::string, std::uint64_t> revisions() const;
+  // Of all mirrors.
+  std::uint32_t highest_epoch() const;
   // Updates lost on the way from the shards, so far.
   std::uint64_t dropped() const;
   // Whether all of them are mirrored.
@@ -60,7 +72,7 @@ class Upstream final : public Partitions {
   // Their state now.
   std::vector<keyspace::TreeView> views(std::string_view prefix) const;
 
-  // Retries, and lets go of what is no longer needed; a few times a second.
+  // Retries, and drops the mirrors that no lease holds; a few times a second.
   void tick();
   void report();
   // Shard -> why it is not heard; empty when it is.
@@ -68,11 +80,12 @@ class Upstream final : public Partitions {
 
  private:
   struct MirrorSlot {
-    MirrorSlot(const std::string& partition, bool retain) : mirror(partition, {.retain = retain}) {}
+    MirrorSlot(const std::string& partition, bool retain, std::uint64_t first_request)
+        : mirror(partition, {.retain = retain, .first_request = first_request}) {}
     cluster::Mirror mirror;
-    base::TimePoint needed{};
   };
-  static constexpr std::size_t max_unsent = 256;
+  // Requests of mirrors: syncs and credits, of some hundred bytes at most.
+  static constexpr std::size_t max_unsent = 2 * base::max_partitions;
   struct Link {
     Link(std::size_t position, const config::Shard& shard, const config::Proxy& proxy,
          const access::KeyPair* keys, net::Context& context, Metrics& metrics);
@@ -84,9 +97,8 @@ class Upstream final : public Partitions {
     std::string requests_endpoint{};  // empty: not yet known
     std::string updates_endpoint{};
     base::TimePoint heard{};
-    std::vector<wire::RoutedRequest> gathered{};  // this turn's
-    std::size_t gathered_bytes = 0;
-    std::deque<std::string> queue{};  // encoded, waiting for the shard
+    WriteQueue writes{};
+    std::size_t padding = 0;  // empty messages that the last one is still to be followed by
     // Of mirrors, waiting for the connection. Those beyond max_unsent are asked again by retry.
     std::deque<std::string> unsent{};
 
@@ -97,17 +109,19 @@ class Upstream final : public Partitions {
     metrics::Counter& replays;
     metrics::Counter& snapshots;
     metrics::Counter& forwarded;
-    metrics::Gauge& queue_length;
+    metrics::Gauge& queue_bytes;
     metrics::Gauge& up;
     metrics::Gauge& silent;
   };
   struct Partition {
     std::size_t link;
     bool retain = true;
+    std::uint64_t mirrors = 0;  // made so far
     std::optional<MirrorSlot> slot{};
   };
 
   void connect(Link& link, const coordination::ShardMember& member);
+  void begin_mirror(std::size_t index);
   void read_updates(Link& link);
   void read_answers(Link& link);
   void on_answer(Link& link, const wire::Refused& refused);
@@ -115,18 +129,23 @@ class Upstream final : public Partitions {
   void on_answer(Link& link, const wire::Answers& answers);
   cluster::Mirror* find_mirror(const std::string& subtree);
   void carry_out(Link& link, cluster::Mirror::Effects& effects, base::TimePoint committed);
-  void enqueue_gathered(Link& link);
-  void drain_queue(Link& link);
-  void release(Partition& partition);
+  void send_requests(Link& link);
+  void send_writes(Link& link);
+  static bool count_forwarded(Link& link);
+  bool heard_lately(const Link& link) const;
+  void drop_mirror(Partition& partition);
 
   const config::Proxy& config_;
   net::Loop& loop_;
   Metrics& metrics_;
   Applied applied_;
   Answered answered_;
+  Renewed renewed_;
   keyspace::PartitionMap map_;
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<Partition> partitions_;  // by the index of map_
+  std::optional<base::TimePoint> paused_since_{};
+  MirrorLeases leases_;
   net::Message message_;
   base::log::RateLimited log_;
 };

@@ -3,10 +3,12 @@
 #include <cstdio>
 
 #include "core/base/log.h"
+#include "core/base/uncaught.h"
 #include "core/config/program.h"
 #include "core/metrics/health.h"
 #include "core/net/service.h"
 #include "core/net/signals.h"
+#include "core/net/socket.h"
 #include "shard/node.h"
 
 namespace {
@@ -21,7 +23,8 @@ int fail(const std::string& why) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  auto command = config::parse_command_line(config::Role::shard, argc, argv);
+  base::report_uncaught("canopy-shard");
+  auto command = config::parse_command_line(config::Role::shard, argc, argv, net::is_pair);
   if (const int* code = std::get_if<int>(&command)) return *code;
   auto& start = std::get<config::Start>(command);
   if (start.health) return metrics::tell_health(start.cluster.find_shard(start.name)->http);
@@ -38,7 +41,7 @@ int main(int argc, char** argv) {
 
   const base::SystemClock clock;
   net::Loop loop(clock);
-  auto node = shard::Node::start(cluster, shard, std::move(tenancies->all), loop);
+  auto node = shard::Node::start(cluster, shard, std::move(*tenancies), loop);
   if (!node) return fail(node.error());
   net::Service service(loop, [&] { return (*node)->summary(); });
   signals.attach(loop, [&](int signal) {

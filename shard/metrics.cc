@@ -21,6 +21,9 @@ Metrics::Metrics(const std::string& name)
           registry.gauge("canopy_revision", "Counter of the last revision within the epoch.")),
       leader_(registry.gauge("canopy_partition_leader",
                              "1 while this shard leads and serves the partition.")),
+      full_(registry.gauge("canopy_partition_full",
+                           "1 while the partition refuses what would make it larger: "
+                           "max_state_bytes or the disk is reached.")),
       log_updates_(registry.gauge("canopy_log_updates",
                                   "Updates in the log, from which holes are replayed.")),
       rejected_(
@@ -36,8 +39,13 @@ Metrics::Metrics(const std::string& name)
                    .Add({})),
       answers_dropped(registry
                           .counter("canopy_answers_dropped_total",
-                                   "Answers to writes that their proxy did not take.")
+                                   "Answers to writes that their proxy was gone for, or held too "
+                                   "many of.")
                           .Add({})),
+      answers_queued(registry
+                         .gauge("canopy_answers_queued_bytes",
+                                "Bytes of answers that wait for room in the queues of proxies.")
+                         .Add({})),
       proxy_links(registry.gauge("canopy_proxy_links", "Proxies connected.").Add({})),
       directory_up(registry.gauge("canopy_directory_up", "1 while the broker answers this process.")
                        .Add({})),
@@ -58,7 +66,8 @@ Metrics::Metrics(const std::string& name)
       replays_sent(snapshot_requests_.Add({{"result", "replay"}})),
       syncs_refused(snapshot_requests_.Add({{"result", "refused"}})) {
   // There from the start, so that the first one is seen as a change.
-  for (const char* reason : {"busy", "partition_unavailable"}) rejected_.Add({{"reason", reason}});
+  for (const char* reason : {"busy", "full", "partition_unavailable"})
+    rejected_.Add({{"reason", reason}});
 }
 
 void Metrics::reject(const std::string& reason, double count) {
@@ -72,6 +81,7 @@ PartitionMetrics::PartitionMetrics(Metrics& all, const std::string& subtree)
       epoch(all.epoch_.Add(partition_label(subtree))),
       revision(all.revision_.Add(partition_label(subtree))),
       leader(all.leader_.Add(partition_label(subtree))),
+      full(all.full_.Add(partition_label(subtree))),
       log_updates(all.log_updates_.Add(partition_label(subtree))) {}
 
 }  // namespace canopy::shard

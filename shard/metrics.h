@@ -17,6 +17,7 @@ struct PartitionMetrics {
   metrics::Gauge& epoch;
   metrics::Gauge& revision;
   metrics::Gauge& leader;
+  metrics::Gauge& full;
   metrics::Gauge& log_updates;
 };
 
@@ -34,6 +35,7 @@ class Metrics {
   metrics::Family<metrics::Gauge>& epoch_;
   metrics::Family<metrics::Gauge>& revision_;
   metrics::Family<metrics::Gauge>& leader_;
+  metrics::Family<metrics::Gauge>& full_;
   metrics::Family<metrics::Gauge>& log_updates_;
   metrics::Family<metrics::Counter>& rejected_;
   metrics::Family<metrics::Counter>& snapshot_requests_;
@@ -45,6 +47,7 @@ class Metrics {
   metrics::Counter& received;
   metrics::Counter& repeated;
   metrics::Counter& answers_dropped;
+  metrics::Gauge& answers_queued;
   metrics::Gauge& proxy_links;
   metrics::Gauge& directory_up;
   metrics::Gauge& sync_sessions;

@@ -7,10 +7,12 @@
 
 #include "core/access/authority.h"
 #include "core/base/log.h"
+#include "core/config/capacity.h"
 #include "core/config/exposure.h"
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
 #include "core/metrics/descriptors.h"
+#include "core/wire/link_queue.h"
 
 namespace canopy::shard {
 namespace {
@@ -21,57 +23,64 @@ using wire::Fault;
 
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
 constexpr int messages_per_turn = 1000;
-constexpr int chunks_per_turn = 4;
+// Of one proxy, unread; further ones wait at the proxy.
+constexpr std::size_t requests_queue_bytes = std::size_t{16} << 20;
 constexpr base::Duration tick_period = 100ms;
 constexpr base::Duration report_period = 500ms;
 constexpr base::Duration vitals_period = 1s;
 constexpr base::Duration heartbeat_period = 1s;
-
-// Epochs must grow even where nothing remembers the last one (memory partitions, a broker that
-// restarted too): the minutes since 2026 are a floor that has always moved on.
-std::uint32_t least_epoch(const Tenancy& tenancy, base::TimePoint now) {
-  constexpr base::TimePoint origin = std::chrono::sys_days(std::chrono::year(2026) / 1 / 1);
-  const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(now - origin).count();
-  return std::max(tenancy.recovered.epoch + 1,
-                  static_cast<std::uint32_t>(std::max<std::int64_t>(minutes, 1)));
-}
-
-std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : subtree; }
+// Of answers that wait for room in the queue of a proxy, such as one that stands still for a while.
+// What it has sent before is bounded by its own queues and the kernel's.
+constexpr net::OutboxLimits answer_limits{.peer_bytes = std::size_t{16} << 20,
+                                          .total_bytes = std::size_t{64} << 20};
 
 }  // namespace
 
 base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
-                                                const config::Shard& shard,
-                                                std::vector<Tenancy> tenancies, net::Loop& loop) {
+                                                const config::Shard& shard, Tenancies tenancies,
+                                                net::Loop& loop) {
+  const std::uint64_t needed = config::descriptors_of(shard, cluster);
+  if (metrics::max_fds() < needed) {
+    return base::Error{"needs " + std::to_string(needed) + " descriptors, but RLIMIT_NOFILE is " +
+                       std::to_string(metrics::max_fds())};
+  }
   std::unique_ptr<Node> node(new Node(cluster, shard, std::move(tenancies), loop));
   if (auto status = node->open(cluster); !status) return base::Error{status.error()};
   return node;
 }
 
-Node::Node(const config::Cluster& cluster, const config::Shard& shard,
-           std::vector<Tenancy> tenancies, net::Loop& loop)
+Node::Node(const config::Cluster& cluster, const config::Shard& shard, Tenancies tenancies,
+           net::Loop& loop)
     : config_(shard),
+      file_read_{.fingerprint = cluster.fingerprint},
+      lock_(std::move(tenancies.lock)),
       loop_(loop),
       started_(loop.now()),
       metrics_(shard.name),
-      requests_(
-          context_, net::SocketType::router,
-          net::listening({.max_frame_bytes = base::max_link_frame_bytes, .router_mandatory = true},
-                         cluster.keys())),
+      requests_(context_, net::SocketType::router,
+                net::listening({.receive_hwm = wire::queue_messages(requests_queue_bytes),
+                                .max_frame_bytes = base::max_link_frame_bytes,
+                                .router_mandatory = true},
+                               cluster.keys())),
       requests_monitor_(context_, requests_, "requests"),
       updates_(context_, net::SocketType::pub,
-               net::listening({.send_hwm = shard.updates_hwm,
+               net::listening({.send_hwm = wire::queue_messages(shard.updates_queue_bytes),
                                .max_frame_bytes = base::max_link_frame_bytes,
                                .send_buffer = shard.updates_send_buffer},
-                              cluster.keys())) {
+                              cluster.keys())),
+      updates_monitor_(context_, updates_, "updates"),
+      answers_(answer_limits, [this](const std::string& peer, std::string_view frame) {
+        return requests_.send({peer, frame});
+      }) {
   if (cluster.security) guard(cluster.security->server_key.public_key);
-  served_.reserve(tenancies.size());
-  for (Tenancy& tenancy : tenancies) {
+  served_.reserve(tenancies.all.size());
+  for (Tenancy& tenancy : tenancies.all) {
     map_.add(tenancy.settings.subtree);
     served_.emplace_back(std::move(tenancy), metrics_);
   }
-  coordinator_ = coordination::make_local_coordinator(
-      directory_context_, loop_, cluster.broker.directory(), shard.name, cluster.keys());
+  coordinator_ =
+      coordination::make_local_coordinator(directory_context_, loop_, cluster.broker.directory(),
+                                           shard.name, cluster.keys(), tenancies.identity);
 }
 
 Node::~Node() = default;
@@ -82,7 +91,10 @@ void Node::guard(const std::string& cluster_key) {
   zap_.emplace(
       context_, loop_,
       [authority](std::string_view public_key) { return authority.name_of(public_key); },
-      [this] { metrics_.registry.refuse_handshakes("unknown_key"); });
+      [this] {
+        metrics_.registry.refuse_handshakes("unknown_key");
+        metrics_.registry.count_closed("handshake");
+      });
 }
 
 base::Status Node::open(const config::Cluster& cluster) {
@@ -97,7 +109,12 @@ base::Status Node::open(const config::Cluster& cluster) {
   http_ = std::move(*http);
 
   loop_.on_readable(requests_, [this] { read_requests(); });
-  loop_.on_readable(requests_monitor_.socket(), [this] { requests_monitor_.drain(loop_.now()); });
+  for (net::Monitor* monitor : {&requests_monitor_, &updates_monitor_}) {
+    loop_.on_readable(monitor->socket(), [this, monitor] {
+      monitor->drain(loop_.now());
+      monitor->take_ended();
+    });
+  }
   loop_.every(tick_period, [this] { tick(); });
   loop_.every(report_period, [this] { report(); });
   loop_.every(vitals_period, [this] { announce_vitals(); });
@@ -108,117 +125,13 @@ base::Status Node::open(const config::Cluster& cluster) {
   return {};
 }
 
-void Node::campaign(std::size_t index) {
-  Served& served = served_[index];
-  if (!served.tenancy.failure.empty()) {
-    log::error(
-        "shard", "partition not served",
-        {{"partition", shown(served.tenancy.settings.subtree)}, {"why", served.tenancy.failure}});
-    return;
-  }
-  coordinator_->campaign(served.tenancy.settings.subtree, least_epoch(served.tenancy, loop_.now()),
-                         [this, &served](std::optional<std::uint32_t> epoch) {
-                           if (epoch) {
-                             lead(served, *epoch);
-                           } else {
-                             suspend(served);
-                           }
-                         });
-}
-
-void Node::lead(Served& served, std::uint32_t epoch) {
-  Tenancy& tenancy = served.tenancy;
-  if (served.broken) return;
-  if (served.partition && served.partition->revision().epoch() == epoch) return;
-  if (tenancy.store) {
-    if (auto status = tenancy.store->begin_epoch(epoch); !status) {
-      return fail(served, status.error());
-    }
-  }
-  if (served.partition) served.suspended = std::exchange(served.partition, std::nullopt);
-  if (served.suspended) {
-    served.partition = std::exchange(served.suspended, std::nullopt);
-    served.partition->begin_epoch(epoch);
-  } else {
-    served.partition.emplace(Partition::Settings{.subtree = tenancy.settings.subtree,
-                                                 .retain = tenancy.settings.retain,
-                                                 .log_updates = tenancy.settings.log_updates,
-                                                 .log_bytes = tenancy.settings.log_bytes},
-                             epoch, std::move(tenancy.recovered.tree),
-                             std::exchange(tenancy.recovered.requests, {}));
-  }
-  tenancy.failure.clear();
-  served.metrics.leader.Set(1);
-  log::info("shard", "serving",
-            {{"partition", shown(tenancy.settings.subtree)},
-             {"epoch", epoch},
-             {"keys", served.partition->tree().size()}});
-  publish(served, served.partition->heartbeat(loop_.now()));
-  announce();
-  report();
-}
-
-// Its lease ran out, as when the process was stopped for a while. Nothing is answered until the
-// leadership is granted anew, which nobody else can have held: it goes on with what it has.
-void Node::suspend(Served& served) {
-  if (!served.partition) return;
-  served.suspended = std::exchange(served.partition, std::nullopt);
-  stop_serving(served, "its leadership was lost");
-}
-
-void Node::fail(Served& served, const std::string& why) {
-  served.broken = true;
-  served.partition.reset();
-  served.suspended.reset();
-  stop_serving(served, why);
-}
-
-void Node::stop_serving(Served& served, const std::string& why) {
-  served.tenancy.failure = why;
-  served.metrics.leader.Set(0);
-  log::error("shard", "partition no longer served",
-             {{"partition", shown(served.tenancy.settings.subtree)}, {"why", why}});
-  announce();
-  report();
-}
-
-void Node::announce() {
-  coordination::ShardMember member{
-      .name = config_.name,
-      .pid = getpid(),
-      .http = config::advertised_http(http_->address(), config_.advertise),
-      .requests = config::advertised(requests_.last_endpoint(), config_.advertise),
-      .updates = config::advertised(updates_.last_endpoint(), config_.advertise),
-      .partitions = {}};
-  for (const Served& served : served_) {
-    const std::string& failure = served.tenancy.failure;
-    member.partitions.push_back(
-        {.subtree = served.tenancy.settings.subtree,
-         .state = !failure.empty()   ? "failed: " + failure
-                  : served.partition ? "serving"
-                                     : "loading",
-         .epoch = served.partition ? served.partition->revision().epoch() : 0});
-  }
-  coordinator_->announce(coordination::shards_prefix + config_.name, to_json(member));
-}
-
-void Node::announce_vitals() {
-  coordination::Vitals vitals{.name = config_.name,
-                              .fds = metrics::open_fds(),
-                              .max_fds = metrics::max_fds(),
-                              .clients = requests_monitor_.connections().size(),
-                              .uptime_ms = base::in_ms(loop_.now() - started_)};
-  for (const Served& served : served_) {
-    vitals.updates += static_cast<std::uint64_t>(served.metrics.committed.Value());
-    if (!served.partition) continue;
-    vitals.revisions[shown(served.tenancy.settings.subtree)] = served.partition->revision().value();
-  }
-  coordinator_->announce(coordination::vitals_prefix + config_.name, to_json(vitals));
-}
-
 void Node::read_requests() {
   turn_ = loop_.now();
   for (int i = 0; i < messages_per_turn && requests_.receive(message_); ++i) {
+    if (message_.too_large()) {
+      requests_monitor_.cut(message_, "frame_too_large");
+      continue;
+    }
     auto decoded =
         message_.size() == 2 ? wire::decode_to_shard(message_[1]) : base::Error{"wants one frame"};
     if (!decoded) {
@@ -248,7 +161,7 @@ void Node::take(const std::string& peer, wire::RoutedRequest routed) {
   if (index == map_.size()) return refuse(peer, routed, Fault::no_partition);
   auto& partition = served_[index].partition;
   if (!partition) return refuse(peer, routed, Fault::partition_unavailable);
-  const auto staged = partition->stage(peer, std::move(routed), turn_);
+  const auto staged = stage(served_[index], peer, std::move(routed));
   if (staged.repeated) {
     metrics_.repeated.Increment(count);
   } else if (staged.fault != Fault::none) {
@@ -281,16 +194,26 @@ void Node::take(const std::string& peer, const wire::Credit& credit) {
 
 void Node::refuse(const std::string& peer, const wire::Sync& sync, const std::string& why) {
   metrics_.syncs_refused.Increment();
-  requests_.send({peer, wire::encode(wire::Refused{
-                            .request = sync.request, .partition = sync.partition, .why = why})});
+  answers_.post(
+      peer,
+      wire::encode(wire::Refused{.request = sync.request, .partition = sync.partition, .why = why}),
+      0);
 }
 
+// Syncs come before the commits, which may take long: the credit of this turn is used in it.
 void Node::end_turn() {
+  if (std::exchange(changed_, false)) {
+    announce();
+    report();
+  }
+  serve_syncs();
+  const base::TimePoint began = loop_.now();
   for (Served& served : served_) {
+    served.extra_commits = 0;
     if (served.partition) commit(served);
   }
+  last_commits_ = loop_.now() - began;
   send_replies();
-  serve_syncs();
 }
 
 void Node::commit(Served& served) {
@@ -300,9 +223,7 @@ void Node::commit(Served& served) {
   const base::TimePoint began = loop_.now();
   const std::size_t count = partition.staged().size();
   if (count > 0 && served.tenancy.store && served.tenancy.settings.retain) {
-    const auto status =
-        served.tenancy.store->write(partition.staged(), partition.staged_requests(), began);
-    if (!status) return fail(served, status.error());
+    if (!store(served, began)) return;
   }
   const base::TimePoint done = loop_.now();
   auto committed = partition.commit(done);
@@ -310,25 +231,37 @@ void Node::commit(Served& served) {
     metrics_.commit_latency.Observe(std::chrono::duration<double>(done - began).count());
     served.metrics.committed.Increment(static_cast<double>(count));
   }
-  for (const wire::Batch& batch : committed.batches) publish(served, batch);
+  for (wire::Batch& batch : committed.batches) publish(served, std::move(batch));
   for (Reply& reply : committed.replies) replies_.add(std::move(reply));
 }
 
-// What a proxy cannot take is gone, as when it dies: its clients ask again.
+// A proxy that is gone does not get them: its clients ask again.
 void Node::send_replies() {
+  std::size_t lost = answers_.flush(loop_.now());
   for (const Replies::Message& message : replies_.take()) {
-    if (requests_.send({message.proxy, wire::encode(message.answers)}) != net::SendResult::sent) {
-      metrics_.answers_dropped.Increment(static_cast<double>(message.answers.answers.size()));
-    }
+    lost +=
+        answers_.post(message.proxy, wire::encode(message.answers), message.answers.answers.size());
   }
+  metrics_.answers_dropped.Increment(static_cast<double>(lost));
+  if (answers_.empty() || retry_pending_) return;
+  retry_pending_ = true;
+  loop_.after(answers_.pause(), [this] { retry_pending_ = false; });
 }
 
-void Node::publish(Served& served, const wire::Batch& batch) {
+void Node::publish(Served& served, wire::Batch batch) {
   if (!batch.updates.empty()) {
     metrics_.batch_updates.Observe(static_cast<double>(batch.updates.size()));
   }
   served.published = batch.committed;
-  updates_.send_frame(wire::encode(batch), false);
+  std::string frame = wire::encode(batch);
+  std::size_t padding = wire::padding_messages(frame.size());
+  updates_.send_frame(std::move(frame), false);
+  if (padding == 0) return;
+  batch.after = batch.end();
+  batch.updates.clear();
+  for (const std::string empty = wire::encode(batch); padding > 0; --padding) {
+    updates_.send_frame(std::string_view(empty), false);
+  }
 }
 
 void Node::serve_syncs() {
@@ -336,12 +269,15 @@ void Node::serve_syncs() {
     const Served& served = served_[map_.owner(subtree)];
     return served.partition ? &*served.partition : nullptr;
   };
-  for (int i = 0; i < chunks_per_turn; ++i) {
+  for (std::size_t left = SyncSessions::chunks_per_turn(last_commits_); left > 0; --left) {
     const auto step = sessions_.next(find, loop_.now());
     if (!step) return;
-    if (requests_.send({step->peer, wire::encode(step->chunk)}) != net::SendResult::sent) {
-      sessions_.close(step->peer, step->chunk.partition);  // its proxy is gone, or asks again
-      continue;
+    switch (requests_.send({step->peer, wire::encode(step->chunk)})) {
+      case net::SendResult::sent: break;
+      case net::SendResult::would_block: sessions_.put_back(loop_.now()); continue;
+      case net::SendResult::no_route:
+        sessions_.close(step->peer, step->chunk.partition);  // its proxy is gone
+        continue;
     }
     if (!step->finished) continue;
     const bool snapshot = step->finished->kind == wire::Chunk::Kind::snapshot;
@@ -351,7 +287,7 @@ void Node::serve_syncs() {
           std::chrono::duration<double>(step->finished->took).count());
     }
   }
-  if (sessions_.waiting() && !wake_pending_) {
+  if (sessions_.waiting(loop_.now()) && !wake_pending_) {
     wake_pending_ = true;
     loop_.after(0ms, [this] { wake_pending_ = false; });
   }
@@ -361,56 +297,25 @@ void Node::tick() {
   const base::TimePoint now = loop_.now();
   sessions_.drop_idle(now);
   for (Served& served : served_) {
-    if (!served.partition) continue;
-    if (served.tenancy.store) {
-      if (auto status = served.tenancy.store->sync_if_due(now); !status) {
-        fail(served, status.error());
-        continue;
-      }
+    // What is staged is written, and synced if that is due, at the end of the turn.
+    if (served.partition && served.tenancy.store && !served.partition->pending()) {
+      check(served, served.tenancy.store->sync_if_due(now));
     }
+    if (!served.partition) continue;
     if (now - served.published >= heartbeat_period) {
       publish(served, served.partition->heartbeat(now));
     }
   }
 }
 
-void Node::report() {
-  if (zap_) {
-    for (const auto& [reason, count] : requests_monitor_.take_failures().by_reason()) {
-      metrics_.registry.refuse_handshakes(reason, count);
-    }
-  }
-  http_->beat();
-  metrics_.proxy_links.Set(static_cast<double>(requests_monitor_.connections().size()));
-  metrics_.directory_up.Set(coordinator_->connected() ? 1 : 0);
-  metrics_.sync_sessions.Set(static_cast<double>(sessions_.size()));
-  metrics::Checks checks{{"directory", coordinator_->connected() ? "" : "broker not reached"}};
-  for (const Served& served : served_) {
-    const std::string name = "partition " + shown(served.tenancy.settings.subtree);
-    checks[name] = served.partition                 ? ""
-                   : served.tenancy.failure.empty() ? "waits for its leadership"
-                                                    : served.tenancy.failure;
-    if (!served.partition) continue;
-    const Partition& partition = *served.partition;
-    served.metrics.keys.Set(static_cast<double>(partition.tree().size()));
-    served.metrics.state_bytes.Set(static_cast<double>(partition.tree().bytes()));
-    served.metrics.epoch.Set(partition.revision().epoch());
-    served.metrics.revision.Set(static_cast<double>(partition.revision().counter()));
-    served.metrics.log_updates.Set(static_cast<double>(partition.log().size()));
-  }
-  http_->set_ready(checks);
-}
-
 // A shard has nothing of its own that could be changed.
 void Node::reload(config::Start& running) {
   const auto nothing = [](const config::Cluster&) { return base::Status(); };
-  metrics_.registry.count_reload(config::reload(running, nothing).ok());
-}
-
-std::string Node::summary() const {
-  const auto led = std::ranges::count_if(
-      served_, [](const Served& served) { return served.partition.has_value(); });
-  return std::to_string(led) + " of " + std::to_string(served_.size()) + " partitions served";
+  const auto changed = config::reload(
+      running, [](const config::Security&) {}, nothing);
+  metrics_.registry.count_reload(changed.ok());
+  file_read_ = running.read;
+  announce_vitals();
 }
 
 void Node::drain() {

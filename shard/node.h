@@ -1,8 +1,8 @@
 // A shard at work: the one place where messages become calls on partitions and sync sessions, and
 // what they answer becomes sends.
 //
-// One turn of the loop: stage every request that has arrived, make the turn's updates durable,
-// commit them, publish one batch per partition, answer, then send some chunks to proxies that sync.
+// One turn of the loop: stage every request that has arrived, send some chunks to proxies that
+// sync, make the turn's updates durable, commit them, publish one batch per partition, answer.
 #pragma once
 
 #include <memory>
@@ -17,6 +17,7 @@
 #include "core/metrics/http.h"
 #include "core/net/loop.h"
 #include "core/net/monitor.h"
+#include "core/net/outbox.h"
 #include "core/net/zap.h"
 #include "shard/metrics.h"
 #include "shard/partition.h"
@@ -30,8 +31,8 @@ class Node {
  public:
   // Everything bound and announced, or why not.
   static base::Result<std::unique_ptr<Node>> start(const config::Cluster& cluster,
-                                                   const config::Shard& shard,
-                                                   std::vector<Tenancy> tenancies, net::Loop& loop);
+                                                   const config::Shard& shard, Tenancies tenancies,
+                                                   net::Loop& loop);
   ~Node();
 
   // Takes on what can be changed while it runs.
@@ -51,10 +52,14 @@ class Node {
     std::optional<Partition> partition{};  // while this process leads it
     std::optional<Partition> suspended{};  // what it led before its lease ran out
     bool broken = false;                   // its store failed: not served until a restart
+    // Led, but the epoch could not be stored yet: the disk is full.
+    std::optional<std::uint32_t> epoch_to_store{};
+    int extra_commits = 0;  // of this turn
+    std::string full{};     // why requests that grow the state are refused, as announced
     base::TimePoint published{};
   };
 
-  Node(const config::Cluster& cluster, const config::Shard& shard, std::vector<Tenancy> tenancies,
+  Node(const config::Cluster& cluster, const config::Shard& shard, Tenancies tenancies,
        net::Loop& loop);
   base::Status open(const config::Cluster& cluster);
   void guard(const std::string& cluster_key);
@@ -62,6 +67,7 @@ class Node {
   void lead(Served& served, std::uint32_t epoch);
   void suspend(Served& served);
   void fail(Served& served, const std::string& why);
+  bool retry_later(Served& served, std::uint32_t epoch, const std::string& why);
   void stop_serving(Served& served, const std::string& why);
   void announce();
   void announce_vitals();
@@ -75,14 +81,21 @@ class Node {
   void refuse(const std::string& peer, const wire::Sync& sync, const std::string& why);
 
   void end_turn();
+  Partition::Staged stage(Served& served, const std::string& peer, wire::RoutedRequest routed);
+  bool commit_now(Served& served);
   void commit(Served& served);
-  void publish(Served& served, const wire::Batch& batch);
+  void publish(Served& served, wire::Batch batch);
+  bool store(Served& served, base::TimePoint now);
+  void check(Served& served, const base::Status& status);
+  void report_space(Served& served);
   void send_replies();
   void serve_syncs();
   void tick();
   void report();
 
   const config::Shard config_;
+  base::FileRead file_read_;                         // as the broker is told
+  const std::unique_ptr<base::DirectoryLock> lock_;  // may be null
   net::Loop& loop_;
   base::TimePoint started_;
   Metrics metrics_;
@@ -94,15 +107,21 @@ class Node {
   net::Socket requests_;
   net::Monitor requests_monitor_;
   net::Socket updates_;
+  net::Monitor updates_monitor_;
   std::unique_ptr<coordination::Coordinator> coordinator_;
   keyspace::PartitionMap map_;
   std::vector<Served> served_;  // by the index of map_
   SyncSessions sessions_;
-  Replies replies_;  // this turn's
+  Replies replies_;                   // this turn's
+  net::Outbox<std::string> answers_;  // that the proxies' queues have no room for
   net::Message message_;
-  base::TimePoint turn_{};  // when this turn's messages were read
+  base::TimePoint turn_{};         // when this turn's messages were read
+  base::Duration last_commits_{};  // how long the commits of the last turn took
   bool wake_pending_ = false;
+  bool retry_pending_ = false;
+  bool changed_ = false;  // what is announced, with this turn's end
   base::log::RateLimited malformed_log_;
+  base::log::RateLimited full_log_;
 };
 
 }  // namespace canopy::shard

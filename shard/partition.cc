@@ -17,10 +17,16 @@ std::int64_t to_ms(base::TimePoint time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
 
+// Of what a write does to its key.
+std::size_t content_hash(const wire::Write& write) {
+  const std::size_t key = std::hash<std::string>()(write.key);
+  return key * 31 + std::hash<std::string>()(write.value);
+}
+
 }  // namespace
 
-Partition::Partition(Settings settings, std::uint32_t epoch, keyspace::Tree recovered,
-                     const std::vector<AppliedRequest>& applied)
+Partition::Partition(Settings settings, std::uint32_t epoch, std::uint64_t lineage,
+                     keyspace::Tree recovered, const std::vector<AppliedRequest>& applied)
     : settings_(std::move(settings)),
       tree_(std::move(recovered)),
       log_(Revision(epoch, 0), settings_.log_updates, settings_.log_bytes) {
@@ -31,13 +37,18 @@ Partition::Partition(Settings settings, std::uint32_t epoch, keyspace::Tree reco
                       {Fault::none, request.revision});
   }
   clients_.confirm();
-  start_epoch(epoch);
+  start_epoch(epoch, lineage);
 }
 
-void Partition::start_epoch(std::uint32_t epoch) {
+void Partition::start_epoch(std::uint32_t epoch, std::uint64_t lineage) {
+  lineage_ = lineage;
   last_staged_ = Revision(epoch, 0);
   log_ = keyspace::UpdateLog(last_staged_, settings_.log_updates, settings_.log_bytes);
   tombstones_.reset(last_staged_);
+  find_expiries();
+}
+
+void Partition::find_expiries() {
   expiries_.clear();
   for (auto entry = tree_.view().seek(""); !entry.done(); entry.next()) {
     const Update& update = **entry;
@@ -45,11 +56,24 @@ void Partition::start_epoch(std::uint32_t epoch) {
   }
 }
 
-void Partition::begin_epoch(std::uint32_t epoch) {
+void Partition::begin_epoch(std::uint32_t epoch, std::uint64_t lineage) {
+  forget_staged();
+  start_epoch(epoch, lineage);
+}
+
+void Partition::forget_staged() {
   for (; !staged_.empty(); staged_.pop_back()) forget_uuid(staged_.back()->uuid);
   clear_staged();
   clients_.forget_unconfirmed();
-  start_epoch(epoch);
+}
+
+std::vector<Reply> Partition::withdraw() {
+  std::vector<Reply> replies = std::move(replies_);
+  for (Reply& reply : replies) reply.refuse(Fault::partition_unavailable);
+  forget_staged();
+  last_staged_ = revision();
+  find_expiries();
+  return replies;
 }
 
 void Partition::clear_staged() {
@@ -60,7 +84,7 @@ void Partition::clear_staged() {
   replies_.clear();
 }
 
-Partition::Staged Partition::stage(const std::string& proxy, wire::RoutedRequest routed,
+Partition::Staged Partition::stage(const std::string& proxy, wire::RoutedRequest&& routed,
                                    base::TimePoint now) {
   wire::WriteRequest& request = routed.request;
   const bool remembered = !request.client.empty();
@@ -75,16 +99,17 @@ Partition::Staged Partition::stage(const std::string& proxy, wire::RoutedRequest
     reply(proxy, routed, {});
     return {.repeated = true};
   }
-  const Result result = decide(request, now);
-  const std::size_t at = reply(proxy, routed, result);
+  const std::optional<Result> result = decide(request, now);
+  if (!result) return {.later = true};
+  const std::size_t at = reply(proxy, routed, *result);
   if (remembered) {
-    clients_.remember(request.client, request.number, request.settled, result, at);
-    if (result.fault == Fault::none) {
+    clients_.remember(request.client, request.number, request.settled, *result, at);
+    if (result->fault == Fault::none) {
       staged_requests_.push_back(
-          {std::move(request.client), request.number, request.settled, result.revision});
+          {std::move(request.client), request.number, request.settled, result->revision});
     }
   }
-  return {result.fault};
+  return {result->fault};
 }
 
 // One that is decided in this turn is answered once, the way that the latest has come.
@@ -107,11 +132,19 @@ std::size_t Partition::reply(const std::string& proxy, wire::RoutedRequest& rout
   return replies_.size() - 1;
 }
 
-Result Partition::decide(wire::WriteRequest& request, base::TimePoint now) {
+// Nothing: after the next commit.
+std::optional<Result> Partition::decide(wire::WriteRequest& request, base::TimePoint now) {
   expire(now);
   if (Result refusal = check(request); refusal.fault != Fault::none) return refusal;
+  if (settings_.space != nullptr) {
+    switch (settings_.space->admit(request, tree_)) {
+      case Space::Verdict::fits: break;
+      case Space::Verdict::commit_first: return std::nullopt;
+      case Space::Verdict::full: return Result{Fault::full};
+    }
+  }
   for (wire::Write& write : request.writes) stage(write, now);
-  return {.revision = last_staged_};
+  return Result{.revision = last_staged_};
 }
 
 // Whether the conditions of the writes hold, each after the writes before it.
@@ -153,7 +186,7 @@ Revision Partition::current(const std::string& key) {
 }
 
 void Partition::stage(wire::Write& write, base::TimePoint now) {
-  if (write.once) remember_uuid(write.uuid);
+  if (write.once) remember_uuid(write);
   forget_expiry(write.key);  // from here on the write decides, however long the commit takes
   const bool expires = write.ttl_ms > 0 && !write.deletes;
   append({.key = std::move(write.key),
@@ -173,29 +206,33 @@ void Partition::append(Update update) {
 // A Clone client sends the same update through several proxies, one to a request.
 bool Partition::seen_before(const wire::WriteRequest& request) const {
   return std::ranges::any_of(request.writes, [this](const wire::Write& write) {
-    return write.once && recent_uuids_.contains(write.uuid);
+    if (!write.once) return false;
+    const auto known = recent_uuids_.find(write.uuid);
+    return known != recent_uuids_.end() && known->second == content_hash(write);
   });
 }
 
-void Partition::remember_uuid(const std::string& uuid) {
-  if (!recent_uuids_.insert(uuid).second) return;
-  recent_order_.push_back(uuid);
+void Partition::remember_uuid(const wire::Write& write) {
+  const auto [known, is_new] = recent_uuids_.insert_or_assign(write.uuid, content_hash(write));
+  if (!is_new) return;
+  recent_order_.push_back(&known->first);
   if (recent_order_.size() > max_recent_uuids) {
-    recent_uuids_.erase(recent_order_.front());
+    recent_uuids_.erase(*recent_order_.front());
     recent_order_.pop_front();
   }
 }
 
 // The one remembered last, if it is that.
 void Partition::forget_uuid(const std::string& uuid) {
-  if (recent_order_.empty() || recent_order_.back() != uuid) return;
-  recent_uuids_.erase(uuid);
+  if (recent_order_.empty() || *recent_order_.back() != uuid) return;
   recent_order_.pop_back();
+  recent_uuids_.erase(uuid);
 }
 
 void Partition::expire(base::TimePoint now) {
   const std::int64_t now_ms = to_ms(now);
   while (!expiries_.empty() && expiries_.begin()->first <= now_ms) {
+    if (settings_.space != nullptr && !settings_.space->admit_expiry()) return;
     auto node = expiries_.extract(expiries_.begin());
     append({.key = std::move(node.value().second), .deleted = true});
   }
@@ -237,7 +274,11 @@ Partition::Committed Partition::commit(base::TimePoint now) {
 }
 
 wire::Batch Partition::heartbeat(base::TimePoint now) const {
-  return {.partition = settings_.subtree, .after = revision(), .committed = now, .updates = {}};
+  return {.partition = settings_.subtree,
+          .lineage = lineage_,
+          .after = revision(),
+          .committed = now,
+          .updates = {}};
 }
 
 }  // namespace canopy::shard

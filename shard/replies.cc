@@ -21,6 +21,7 @@ std::string_view explain(Fault fault) {
     case Fault::revision_mismatch: return "the entry has another revision";
     case Fault::not_kept: return "the partition keeps no entries to compare with";
     case Fault::replayed: return "the request was declared settled";
+    case Fault::full: return "the partition is full: deletions make room";
     case Fault::partition_unavailable: return "the partition is not served now";
     case Fault::too_many_requests: return "too many requests of the client are unsettled";
     default: return wire::name(fault);
@@ -36,6 +37,12 @@ Reply Reply::to(const std::string& proxy, wire::RoutedRequest& routed, Result re
                      .fault = result.fault,
                      .text = std::string(explain(result.fault)),
                      .revision = result.revision}};
+}
+
+void Reply::refuse(Fault fault) {
+  answer.fault = fault;
+  answer.text = std::string(explain(fault));
+  answer.revision = {};
 }
 
 void Replies::add(Reply reply) {

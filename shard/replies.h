@@ -22,6 +22,8 @@ struct Reply {
 
   // Takes `reply_to` out of the request.
   static Reply to(const std::string& proxy, wire::RoutedRequest& routed, Result result);
+  // Answers with this fault instead.
+  void refuse(wire::Fault fault);
 };
 
 class Replies {

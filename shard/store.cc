@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <boost/crc.hpp>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -14,6 +13,8 @@
 #include <tuple>
 
 #include "core/wire/link.h"
+#include "shard/lmdb.h"
+#include "shard/record.h"
 
 namespace canopy::shard {
 namespace {
@@ -23,97 +24,15 @@ using keyspace::Revision;
 using keyspace::UpdatePtr;
 
 constexpr std::string_view state_key = "state";
-constexpr std::size_t crc_bytes = 4;
-constexpr std::size_t number_bytes = 8;
+// After a write that found no room, what was gathered is tried again this much later.
+constexpr base::Duration retry_pause = std::chrono::seconds(1);
+constexpr std::size_t max_file_name = 255 - 4;  // a store is made as NAME.new
 
-MDB_val to_val(std::string_view bytes) {
-  return {bytes.size(), const_cast<char*>(bytes.data())};  // LMDB does not write through keys
-}
-
-std::string_view to_view(const MDB_val& value) {
-  return {static_cast<const char*>(value.mv_data), value.mv_size};
-}
-
-std::array<char, crc_bytes> crc_of(std::string_view bytes) {
-  boost::crc_32_type crc;
-  crc.process_bytes(bytes.data(), bytes.size());
-  std::array<char, crc_bytes> result;
-  for (std::size_t i = 0; i < crc_bytes; ++i) {
-    result[i] = static_cast<char>(crc.checksum() >> (8 * i));
-  }
-  return result;
-}
-
-std::string sealed(std::string bytes) {
-  const auto crc = crc_of(bytes);
-  return bytes.append(crc.data(), crc.size());
-}
-
-// Nothing when the seal is broken.
-std::string_view unsealed(std::string_view bytes) {
-  if (bytes.size() < crc_bytes) return {};
-  const std::string_view content = bytes.substr(0, bytes.size() - crc_bytes);
-  const auto crc = crc_of(content);
-  return bytes.substr(content.size()) == std::string_view(crc.data(), crc.size())
-             ? content
-             : std::string_view();
-}
-
-// A transaction that is undone unless committed.
-class Transaction {
- public:
-  Transaction() = default;
-  ~Transaction() {
-    if (handle_ != nullptr) mdb_txn_abort(handle_);
-  }
-  Transaction(const Transaction&) = delete;
-  Transaction& operator=(const Transaction&) = delete;
-
-  int begin(MDB_env* environment, unsigned flags) {
-    return mdb_txn_begin(environment, nullptr, flags, &handle_);
-  }
-  int commit() { return mdb_txn_commit(std::exchange(handle_, nullptr)); }
-  MDB_txn* get() { return handle_; }
-
- private:
-  MDB_txn* handle_ = nullptr;
-};
-
-// Closed before its transaction ends.
-class Cursor {
- public:
-  Cursor() = default;
-  ~Cursor() {
-    if (handle_ != nullptr) mdb_cursor_close(handle_);
-  }
-  Cursor(const Cursor&) = delete;
-  Cursor& operator=(const Cursor&) = delete;
-
-  int open(MDB_txn* transaction, MDB_dbi database) {
-    return mdb_cursor_open(transaction, database, &handle_);
-  }
-  MDB_cursor* get() { return handle_; }
-
- private:
-  MDB_cursor* handle_ = nullptr;
-};
-
-// Big-endian, so that keys sort as numbers.
-std::string to_bytes(std::uint64_t number) {
-  std::string bytes(number_bytes, '\0');
-  for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte, number >>= 8) {
-    *byte = static_cast<char>(number);
-  }
-  return bytes;
-}
-
-// Of the first eight bytes.
-std::uint64_t to_number(std::string_view bytes) {
-  std::uint64_t number = 0;
-  for (const char byte : bytes.substr(0, number_bytes)) {
-    number = number << 8 | static_cast<unsigned char>(byte);
-  }
-  return number;
+// FNV-1a: the same on every machine and in every version.
+std::uint64_t digest_of(std::string_view text) {
+  std::uint64_t digest = 0xcbf29ce484222325;
+  for (const char c : text) digest = (digest ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return digest;
 }
 
 int put_state(MDB_txn* transaction, MDB_dbi meta, Revision revision, std::uint64_t count) {
@@ -126,6 +45,7 @@ int put_state(MDB_txn* transaction, MDB_dbi meta, Revision revision, std::uint64
 
 }  // namespace
 
+// Escaped, a subtree may be longer than the name of a file: a digest then stands for its end.
 std::string Store::directory_name(const std::string& subtree) {
   if (subtree.empty()) return "root";
   std::string name;
@@ -138,19 +58,18 @@ std::string Store::directory_name(const std::string& subtree) {
       name += escaped.data();
     }
   }
-  return name;
-}
-
-base::Error Store::failure(const std::string& doing, int code) const {
-  std::string why = mdb_strerror(code);
-  if (code == MDB_MAP_FULL) {
-    why = "full: max_state_bytes is " + std::to_string(settings_.max_bytes);
-  }
-  return {settings_.path + ": " + doing + ": " + why};
+  if (name.size() <= max_file_name) return name;
+  std::array<char, 17> digest;
+  std::snprintf(digest.data(), digest.size(), "%016llx",
+                static_cast<unsigned long long>(digest_of(subtree)));
+  return name.substr(0, max_file_name - digest.size()) + "~" + digest.data();
 }
 
 base::Result<std::unique_ptr<Store>> Store::open(const Settings& settings, Recovered& recovered) {
-  if (!fs::exists(settings.path)) {
+  std::error_code fault;
+  const bool present = fs::exists(settings.path, fault);
+  if (fault) return base::Error{settings.path + ": " + fault.message()};
+  if (!present) {
     if (auto status = create(settings); !status) return base::Error{status.error()};
   } else if (auto status = probe(settings); !status) {
     return base::Error{status.error()};
@@ -158,6 +77,8 @@ base::Result<std::unique_ptr<Store>> Store::open(const Settings& settings, Recov
   std::unique_ptr<Store> store(new Store(settings));
   if (auto status = store->open_environment(0); !status) return base::Error{status.error()};
   if (auto status = store->load(recovered); !status) return base::Error{status.error()};
+  store->measure();
+  store->capacity_.probe();
   return store;
 }
 
@@ -210,7 +131,7 @@ base::Status Store::open_environment(unsigned create) {
 
   if (const int code = mdb_env_create(&environment_)) return failure("create", code);
   mdb_env_set_maxdbs(environment_, 3);
-  mdb_env_set_mapsize(environment_, settings_.max_bytes);
+  mdb_env_set_mapsize(environment_, map_bytes());
   // Our own lock holds the directory: MDB_NOLOCK spares a file that a killed reader could stain.
   constexpr unsigned options = MDB_NOLOCK | MDB_NORDAHEAD;
   if (const int code = mdb_env_open(environment_, settings_.path.c_str(), options, 0644)) {
@@ -319,6 +240,7 @@ Store::~Store() {
 
 base::Status Store::begin_epoch(std::uint32_t epoch) {
   if (auto status = sync(); !status) return status;
+  out_of_room_ = false;
   Transaction transaction;
   if (const int code = transaction.begin(environment_, 0)) return failure("begin", code);
   if (const int code = put_state(transaction.get(), meta_, Revision(epoch, 0), count_)) {
@@ -326,27 +248,57 @@ base::Status Store::begin_epoch(std::uint32_t epoch) {
   }
   if (const int code = transaction.commit()) return failure("commit", code);
   revision_ = Revision(epoch, 0);
+  measure();  // what was staged under the epoch before is forgotten
   return {};
 }
 
 base::Status Store::write(const std::vector<UpdatePtr>& updates,
                           const std::vector<AppliedRequest>& requests, base::TimePoint now) {
+  const std::size_t updates_before = gathered_.size();
+  const std::size_t requests_before = gathered_requests_.size();
+  const std::size_t bytes_before = gathered_bytes_;
   if (gathered_.empty()) gathering_since_ = now;
   for (const UpdatePtr& update : updates) gathered_bytes_ += update->bytes();
   gathered_.insert(gathered_.end(), updates.begin(), updates.end());
   gathered_requests_.insert(gathered_requests_.end(), requests.begin(), requests.end());
-  return sync_if_due(now);
+  // What was answered already still waits for room: nothing more is answered before it is on disk.
+  auto status = out_of_room_ ? sync() : sync_if_due(now);
+  if (status) {
+    capacity_.gathered();
+  } else if (out_of_room_) {
+    gathered_.resize(updates_before);
+    gathered_requests_.resize(requests_before);
+    gathered_bytes_ = bytes_before;
+    capacity_.withdrawn();
+  }
+  return status;
 }
 
 base::Status Store::sync_if_due(base::TimePoint now) {
   if (now - gathering_since_ < settings_.sync_interval && gathered_bytes_ < max_gathered_bytes) {
     return {};
   }
-  return sync();
+  auto status = sync();
+  if (!status && out_of_room_) gathering_since_ = now + retry_pause - settings_.sync_interval;
+  return status;
 }
 
 base::Status Store::sync() {
   if (gathered_.empty()) return {};
+  out_of_room_ = false;
+  if (auto status = write_gathered(); !status) {
+    if (out_of_room_) capacity_.failed();
+    return status;
+  }
+  gathered_.clear();
+  gathered_requests_.clear();
+  gathered_bytes_ = 0;
+  measure();
+  return {};
+}
+
+// All or nothing.
+base::Status Store::write_gathered() {
   Transaction transaction;
   if (const int code = transaction.begin(environment_, 0)) return failure("begin", code);
   if (auto status = put_entries(transaction.get()); !status) return status;
@@ -360,9 +312,6 @@ base::Status Store::sync() {
   if (const int code = transaction.commit()) return failure("commit", code);
   revision_ = revision;
   count_ = stat.ms_entries;
-  gathered_.clear();
-  gathered_requests_.clear();
-  gathered_bytes_ = 0;
   return {};
 }
 

@@ -1,7 +1,7 @@
 // A partition on disk: LMDB, one environment per partition, written before anything is published.
 // The only user of LMDB. Not thread-safe.
 //
-//   state_dir/SHARD/lock               held by the running shard
+//   state_dir/SHARD/lock               held by the running shard (core/base/directory_lock.h)
 //   state_dir/SHARD/PARTITION/data.mdb PARTITION: the subtree with `/` as %2F; `root`
 //
 //   database "entries"  key → wire::encode(Update), then its CRC-32 (4 bytes, little-endian)
@@ -11,7 +11,9 @@
 //   format
 //
 // A store that cannot be read or written says why and stays closed: its partition is then not
-// served, and never silently empty.
+// served, and never silently empty. A write for which there is no room changes nothing: see
+// out_of_room(). The file may be larger than `max_bytes`, which bounds the entries: it also holds
+// requests, pages that a commit has replaced, and a reserve of blocks (shard/capacity.h).
 #pragma once
 
 #include <lmdb.h>
@@ -25,6 +27,7 @@
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/keyspace/tree.h"
+#include "shard/capacity.h"
 #include "shard/client_table.h"
 
 namespace canopy::shard {
@@ -35,8 +38,8 @@ class Store {
   static constexpr std::size_t max_requests = 65'536;
 
   struct Settings {
-    std::string path{};  // the partition's directory
-    std::uint64_t max_bytes = 4ull << 30;
+    std::string path{};                    // the partition's directory
+    std::uint64_t max_bytes = 4ull << 30;  // of entries
     // Zero: each write is on disk before it returns. Else writes are gathered and put on disk
     // together at least this often: what a crash can lose.
     base::Duration sync_interval{0};
@@ -66,9 +69,17 @@ class Store {
   // Puts on disk what was gathered and is due.
   base::Status sync_if_due(base::TimePoint now);
   base::Status sync();
+  // Whether the last of these failed because the disk or the file is full. Then nothing of it was
+  // written; what had been gathered before is kept, and tried again.
+  bool out_of_room() const { return out_of_room_; }
+
+  // Asked before anything is written.
+  Capacity& capacity() { return capacity_; }
 
  private:
-  explicit Store(const Settings& settings) : settings_(settings) {}
+  explicit Store(const Settings& settings)
+      : settings_(settings),
+        capacity_(settings.max_bytes, [this](std::uint64_t bytes) { return extend(bytes); }) {}
   static base::Status create(const Settings& settings);
   static base::Status probe(const Settings& settings);
   base::Status open_environment(unsigned create);
@@ -78,7 +89,13 @@ class Store {
   base::Status load_requests(MDB_txn* transaction, Recovered& recovered);
   base::Status put_entries(MDB_txn* transaction);
   base::Status put_requests(MDB_txn* transaction);
-  base::Error failure(const std::string& doing, int code) const;
+  base::Status write_gathered();
+  base::Error failure(const std::string& doing, int code);
+  bool is_full(int code) const;
+  std::uint64_t free_bytes() const;
+  std::uint64_t map_bytes() const;
+  bool extend(std::uint64_t file_bytes);
+  void measure();
 
   // What a gathering store holds back at most before it writes early.
   static constexpr std::size_t max_gathered_bytes = std::size_t{16} << 20;
@@ -94,6 +111,8 @@ class Store {
   std::vector<AppliedRequest> gathered_requests_;
   std::size_t gathered_bytes_ = 0;
   base::TimePoint gathering_since_{};
+  bool out_of_room_ = false;
+  Capacity capacity_;
 };
 
 }  // namespace canopy::shard

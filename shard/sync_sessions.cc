@@ -34,12 +34,33 @@ class Room {
 
 }  // namespace
 
+std::size_t SyncSessions::chunks_per_turn(base::Duration commits) {
+  constexpr std::size_t least = 4;
+  constexpr std::size_t most = 256;
+  // A chunk takes about 1 ms to encode and send: a tenth of the time that the commits take.
+  constexpr base::Duration per_chunk = std::chrono::milliseconds(10);
+  const auto affordable = std::max<base::Duration::rep>(commits / per_chunk, 0);
+  return std::clamp(static_cast<std::size_t>(affordable), least, most);
+}
+
 bool SyncSessions::open(const std::string& peer, const wire::Sync& sync, const Partition& partition,
                         base::TimePoint now) {
   const Id id{peer, partition.subtree()};
-  if (sessions_.size() >= max_sessions && !sessions_.contains(id)) return false;
-  Session session{.request = sync.request, .position = sync.since, .began = now, .moved = now};
-  if (!partition.log().covers(sync.since)) begin_snapshot(session, partition);
+  const auto known = sessions_.find(id);
+  if (known == sessions_.end() && sessions_.size() >= max_sessions) return false;
+  if (known != sessions_.end() && known->second.request == sync.request) {
+    // The asker has heard nothing for a while: credit may have been lost on the way.
+    known->second.credit = std::max<std::uint64_t>(known->second.credit, 1);
+    return true;
+  }
+  Session session{.request = sync.request,
+                  .lineage = partition.lineage(),
+                  .position = sync.since,
+                  .began = now,
+                  .moved = now};
+  if (sync.lineage != partition.lineage() || !partition.log().covers(sync.since)) {
+    begin_snapshot(session, partition);
+  }
   sessions_.insert_or_assign(id, std::move(session));
   return true;
 }
@@ -65,21 +86,38 @@ void SyncSessions::close(const std::string& peer, const std::string& partition) 
   sessions_.erase({peer, partition});
 }
 
-bool SyncSessions::waiting() const {
-  return std::ranges::any_of(sessions_, [](const auto& entry) { return entry.second.credit > 0; });
+void SyncSessions::put_back(base::TimePoint now) {
+  before_.blocked_until = now + pause;
+  sessions_.insert_or_assign(last_served_, std::move(before_));
+}
+
+bool SyncSessions::waiting(base::TimePoint now) const {
+  return std::ranges::any_of(sessions_,
+                             [now](const auto& entry) { return may_go_on(entry.second, now); });
 }
 
 void SyncSessions::drop_idle(base::TimePoint now) {
-  std::erase_if(sessions_,
-                [now](const auto& entry) { return now - entry.second.moved > patience; });
+  before_ = {};
+  std::erase_if(sessions_, [now](const auto& entry) {
+    const Session& session = entry.second;
+    const bool waits_for_peer = session.credit == 0 || session.blocked_until != base::TimePoint{};
+    return waits_for_peer && now - session.moved > patience;
+  });
 }
 
 wire::Chunk SyncSessions::fill(Session& session, const Partition& partition) {
-  wire::Chunk chunk{.request = session.request, .partition = partition.subtree()};
-  // The log may have moved past a slow replay: what is left of it becomes a snapshot.
-  if (!session.snapshot && !partition.log().covers(session.position)) {
+  if (session.lineage != partition.lineage()) {  // led anew: the answer begins anew
+    session.lineage = partition.lineage();
+    session.next_number = 0;
+    begin_snapshot(session, partition);
+  } else if (!session.snapshot && !partition.log().covers(session.position)) {
+    // The log has moved past a slow replay: what is left of it becomes a snapshot.
     begin_snapshot(session, partition);
   }
+  wire::Chunk chunk{.request = session.request,
+                    .number = session.next_number++,
+                    .partition = partition.subtree(),
+                    .lineage = session.lineage};
   if (session.snapshot) {
     fill_snapshot(session, partition, chunk);
   } else {
@@ -101,7 +139,7 @@ void SyncSessions::fill_snapshot(Session& session, const Partition& partition, w
   for (const UpdatePtr& deletion : tombstones.after(session.position)) {
     if (deletion->revision > snapshot.cut) break;
     const bool gone = !snapshot.view.contains(deletion->key);
-    told = ++looked_at <= wire::max_message_updates && (!gone || room.add(deletion));
+    told = ++looked_at <= deletions_per_chunk && (!gone || room.add(deletion));
     if (!told) break;
     session.position = deletion->revision;
   }
@@ -139,8 +177,10 @@ std::optional<SyncSessions::Step> SyncSessions::next(
       sessions_.erase(current);
       continue;
     }
-    if (session.credit == 0) continue;
+    if (!may_go_on(session, now)) continue;
+    before_ = session;
     --session.credit;
+    session.blocked_until = {};
     session.moved = now;
     last_served_ = current->first;
     Step step{.peer = current->first.first, .chunk = fill(session, *partition)};

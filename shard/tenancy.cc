@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/base/log.h"
+
 namespace canopy::shard {
 namespace {
 
@@ -13,17 +15,24 @@ constexpr auto patience = 5s;  // for a predecessor that is just going away
 
 base::Result<Tenancies> open_tenancies(const config::Shard& shard, const std::string& directory) {
   Tenancies result;
+  auto lock = base::DirectoryLock::take(directory, patience);
+  if (lock && *lock == nullptr) {
+    return base::Error{directory +
+                       ": held by another running shard; give each shard a state_dir of its own"};
+  }
+  if (lock) {
+    result.lock = std::move(*lock);
+    result.identity = result.lock->identity();
+  } else {
+    result.identity = base::random_identity();
+    base::log::warn("shard", "restart after a crash waits for the lease", {{"why", lock.error()}});
+  }
   for (const config::Partition& settings : shard.partitions) {
     Tenancy& tenancy = result.all.emplace_back(Tenancy{.settings = settings});
     if (settings.durability != config::Durability::disk) continue;
-    if (result.lock == nullptr) {
-      auto lock = DirectoryLock::take(directory, patience);
-      if (!lock) {
-        tenancy.failure = lock.error();
-        continue;
-      }
-      if (*lock == nullptr) return base::Error{directory + ": held by another running shard"};
-      result.lock = std::move(*lock);
+    if (!lock) {
+      tenancy.failure = lock.error();
+      continue;
     }
     auto store = Store::open(
         {.path = directory + "/" + Store::directory_name(settings.subtree),

@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "core/base/directory_lock.h"
 #include "core/config/cluster.h"
-#include "shard/directory_lock.h"
+#include "core/keyspace/key.h"
 #include "shard/store.h"
 
 namespace canopy::shard {
@@ -17,16 +18,24 @@ struct Tenancy {
   std::unique_ptr<Store> store{};  // disk partitions
   Store::Recovered recovered{};
   std::string failure{};  // why it is not served; empty otherwise
+
+  // What the store has room for; null: what the partition holds is not bounded by a store.
+  Space* space() const { return store && settings.retain ? &store->capacity() : nullptr; }
 };
 
-// The partitions of a shard, and the hold on the directory of those on disk.
+using keyspace::shown;
+
+// The partitions of a shard, and the hold on its directory.
 struct Tenancies {
-  std::unique_ptr<DirectoryLock> lock{};
+  std::unique_ptr<base::DirectoryLock> lock{};  // null: the directory cannot be written
+  // By which the broker knows a restart of this shard from another shard of its name.
+  std::string identity{};
   std::vector<Tenancy> all{};
 };
 
 // Opens the stores of the disk partitions in `directory`; before threads start. A store that fails
-// is reported in its tenancy, the others are served. An error when another shard holds them.
+// is reported in its tenancy, the others are served. An error when another shard holds the
+// directory. Where it cannot be written memory partitions are served all the same.
 base::Result<Tenancies> open_tenancies(const config::Shard& shard, const std::string& directory);
 
 }  // namespace canopy::shard

@@ -28,6 +28,7 @@ static_assert(Error::several_partitions == of(wire::Fault::several_partitions));
 static_assert(Error::revision_mismatch == of(wire::Fault::revision_mismatch));
 static_assert(Error::not_kept == of(wire::Fault::not_kept));
 static_assert(Error::forbidden == of(wire::Fault::forbidden));
+static_assert(Error::full == of(wire::Fault::full));
 static_assert(Error::busy == of(wire::Fault::busy));
 static_assert(Error::timeout == client::timed_out && Error::closed == client::closed);
 

@@ -21,6 +21,7 @@ class CANOPY_EXPORT Error : public std::runtime_error {
     revision_mismatch = 10,  // if_revision is not that of the entry: see revision()
     not_kept = 11,           // if_revision on a partition that keeps no state
     forbidden = 14,          // the client's key is not granted that
+    full = 16,               // the partition has no room for it; deletions make room
     busy = 33,               // too many calls wait already
     timeout = 64,            // no success in time; a write may still be, or have been, applied
     closed = 65,             // the client was destroyed first; likewise

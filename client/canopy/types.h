@@ -2,7 +2,8 @@
 //
 // A key is a path such as "/results/eu/42": 1 to 255 bytes without control characters. A subtree is
 // a prefix that ends with '/', or "" for everything; a full key stands for itself alone. Values are
-// opaque bytes, at most 1 MiB. A revision is the position of a write in the history of its
+// opaque bytes, at most 1 MiB. An empty value is one like others, except to Clone clients, for whom
+// the key then does not exist. A revision is the position of a write in the history of its
 // partition: of two writes to one key, the later has the greater one.
 #pragma once
 
@@ -52,7 +53,7 @@ struct Entry {
 // A change of one watched key. The views live until the callback returns.
 struct Change {
   std::string_view key{};
-  std::string_view value{};  // empty when deleted
+  std::string_view value{};  // empty when deleted, and may be empty otherwise
   std::string_view properties{};
   std::uint64_t revision = 0;
   std::int64_t expires_at_ms = 0;

@@ -55,7 +55,9 @@ const std::vector<Usage> usages = {
      "sets a key and prints its new revision",
      "VALUE - is read from standard input, up to its end. Put -- before a KEY or VALUE that "
      "begins\n"
-     "with '-'. When the revision is not the one that was named, the exit code is 3.\n"},
+     "with '-'. An empty VALUE is a value, and the key is there; to clients of the Clone pattern,\n"
+     "whose protocol deletes by an empty value, it is not. `canopy delete` deletes. When the\n"
+     "revision is not the one that was named, the exit code is 3.\n"},
     {Action::get,
      "get",
      {"KEY"},
@@ -63,15 +65,14 @@ const std::vector<Usage> usages = {
      "prints the value of a key",
      "The value is printed as it is, followed by a line feed on a terminal only. Without such a "
      "key\n"
-     "the exit code is 1.\n"},
+     "the exit code is 1. A KEY that ends with '/' is one key, too; list prints a subtree.\n"},
     {Action::erase,
      "delete",
      {"KEY"},
      {"if-revision"},
      "deletes a key and prints the revision of that",
-     "It is no error if there is no such key. When the revision is not the one that was named, "
-     "the\n"
-     "exit code is 3.\n"},
+     "Deletes one key, and nothing below it. It is no error if there is no such key. When the\n"
+     "revision is not the one that was named, the exit code is 3.\n"},
     {Action::list,
      "list",
      {"SUBTREE"},
@@ -91,8 +92,9 @@ const std::vector<Usage> usages = {
      "  RESYNC changes|full         all that was missed has been told\n"
      "As JSON: {\"type\",\"key\",\"revision\",\"value\"}, {\"type\",\"updates\"}, "
      "{\"type\",\"how\"}; bytes that\n"
-     "are not UTF-8 are in \"key_base64\" and \"value_base64\". Ends with Ctrl-C or TERM, exit "
-     "code 0.\n"},
+     "are not UTF-8 are in \"key_base64\" and \"value_base64\", and revisions are strings. Ends "
+     "with\n"
+     "Ctrl-C or TERM, exit code 0, and when its output is not read any more.\n"},
     {Action::status,
      "status",
      {},

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "client/cli/broker_call.h"
+#include "client/cli/hint.h"
 #include "client/cli/keygen.h"
 #include "client/cli/lines.h"
 #include "client/cli/output.h"
@@ -20,6 +21,7 @@ namespace {
 namespace native = wire::native;
 
 constexpr CallId only = 1;
+constexpr base::Duration hint_patience = std::chrono::seconds(1);
 
 Exit fail(Exit exit, const std::string& why) {
   complain(why);
@@ -40,8 +42,12 @@ class Call final : private Events {
     loop_.session().write(only, {std::move(write)}, loop_.loop().now(), command_.timeout);
     return wait();
   }
-  Answer read() {
-    loop_.session().read(only, command_.subject, loop_.loop().now(), command_.timeout);
+  Answer get() {
+    loop_.session().get(only, command_.subject, loop_.loop().now(), command_.timeout);
+    return wait();
+  }
+  Answer read(Extent extent = Extent::all) {
+    loop_.session().read(only, command_.subject, loop_.loop().now(), command_.timeout, extent);
     return wait();
   }
 
@@ -99,6 +105,20 @@ Exit fail(const Command& command, const Answer& answer) {
               subject + ": " + refusal_text(command.action, answer.number, answer.text));
 }
 
+// The hint for a write or a get, if it applies. The command is done: whatever becomes of the look
+// at the keys, it does not fail.
+std::string hint_after(const Command& command) {
+  std::string hint = hint_for(command);
+  const std::string condition = condition_of_hint(command);
+  if (hint.empty() || condition.empty()) return hint;
+  if (condition.size() > base::max_key_bytes) return {};  // no key is that long
+  Command look = command;
+  look.action = Action::list;
+  look.subject = condition;
+  look.timeout = std::min(command.timeout, hint_patience);
+  return Call(look).read(Extent::some).entries.empty() ? "" : hint;
+}
+
 Exit write(const Command& command) {
   wire::Write write{
       .key = command.subject,
@@ -113,17 +133,21 @@ Exit write(const Command& command) {
   }
   const Answer answer = Call(command).write(std::move(write));
   if (!answer.ok()) return fail(command, answer);
-  return print_result(std::to_string(answer.revision.value()) + "\n");
+  const Exit exit = print_result(std::to_string(answer.revision.value()) + "\n");
+  if (const std::string hint = hint_after(command); !hint.empty()) complain(hint);
+  return exit;
 }
 
 Exit get(const Command& command) {
-  const Answer answer = Call(command).read();
+  const Answer answer = Call(command).get();
   if (!answer.ok()) return fail(command, answer);
-  // A key that ends with '/' is read together with what is below it.
-  const auto entry = std::ranges::find(answer.entries, command.subject, &Answer::Entry::key);
-  if (entry == answer.entries.end())
-    return fail(Exit::absent, escaped(command.subject) + " is absent");
-  return print_result(prints_to_terminal() ? entry->value + "\n" : entry->value);
+  if (answer.entries.empty()) {
+    const std::string hint = hint_after(command);
+    return fail(Exit::absent,
+                escaped(command.subject) + " is absent" + (hint.empty() ? "" : " (" + hint + ")"));
+  }
+  const std::string& value = answer.entries.front().value;
+  return print_result(prints_to_terminal() ? value + "\n" : value);
 }
 
 Exit list(const Command& command) {
@@ -131,6 +155,8 @@ Exit list(const Command& command) {
   if (!answer.ok()) return fail(command, answer);
   std::string text;
   for (const Answer::Entry& entry : answer.entries) text += entry_line(entry);
+  const std::string hint = answer.entries.empty() ? hint_for(command) : std::string();
+  if (!hint.empty()) complain(hint);
   return print_result(text);
 }
 

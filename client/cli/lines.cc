@@ -17,8 +17,8 @@ std::string change_line(const Change& change, bool json) {
   const std::string type = change.deleted ? "DEL" : "PUT";
   const std::string revision = to_text(change.revision);
   if (json) {
-    return "{\"type\":\"" + type + "\"," + json_member("key", change.key) +
-           ",\"revision\":" + revision + "," +
+    return "{\"type\":\"" + type + "\"," + json_member("key", change.key) + ",\"revision\":\"" +
+           revision + "\"," +
            (change.deleted ? "\"value\":null" : json_member("value", change.value)) + "}\n";
   }
   const std::string line = type + "\t" + escaped(change.key) + "\t" + revision;

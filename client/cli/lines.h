@@ -12,7 +12,8 @@ namespace canopy::client::cli {
 // KEY <tab> REVISION <tab> VALUE
 std::string entry_line(const Answer::Entry& entry);
 
-// An event of a watch, as text or as JSON.
+// An event of a watch, as text or as JSON. In JSON revisions are strings: many readers take numbers
+// for doubles, which have 53 bits.
 std::string change_line(const Change& change, bool json);
 std::string gap_line(std::optional<std::uint64_t> updates, bool json);
 // Empty for the first snapshot, which is told by its entries alone.

@@ -1,11 +1,11 @@
 // canopy: the command line of a cluster.
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
 #include "client/cli/command_line.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
+#include "core/base/uncaught.h"
 
 namespace {
 
@@ -18,8 +18,9 @@ std::string variable(const char* name) {
 
 int main(int argc, char** argv) {
   using namespace canopy::client::cli;
+  canopy::base::report_uncaught("canopy", static_cast<int>(Exit::broken));
   reserve_descriptors();
-  std::signal(SIGPIPE, SIG_DFL);  // whoever started us may have ignored it
+  end_on_sigpipe();
   auto line =
       parse_command_line({argv + 1, argv + argc}, {.broker = variable("CANOPY_BROKER"),
                                                    .key = variable("CANOPY_KEY"),

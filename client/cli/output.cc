@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 
@@ -15,6 +16,14 @@ void reserve_descriptors() {
     if (fcntl(fd, F_GETFD) >= 0) continue;
     open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);  // takes the lowest number: fd
   }
+}
+
+void end_on_sigpipe() {
+  std::signal(SIGPIPE, SIG_DFL);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGPIPE);
+  sigprocmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
 base::Status print(std::string_view bytes) {
@@ -29,9 +38,10 @@ base::Status print(std::string_view bytes) {
 
 bool prints_to_terminal() { return isatty(STDOUT_FILENO) == 1; }
 
-bool prints_to_pipe() {
+bool can_lose_reader() {
   struct stat status {};
-  return fstat(STDOUT_FILENO, &status) == 0 && S_ISFIFO(status.st_mode);
+  if (fstat(STDOUT_FILENO, &status) != 0) return false;
+  return S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || prints_to_terminal();
 }
 
 void complain(std::string_view text) {

@@ -12,12 +12,14 @@ namespace canopy::client::cli {
 // Call first: keeps sockets from taking the place of a closed standard descriptor, which stays
 // unusable.
 void reserve_descriptors();
+// The program ends by SIGPIPE even if the one that started it had ignored or blocked the signal.
+void end_on_sigpipe();
 
 // Writes all of it at once. Whoever writes into a closed pipe ends by SIGPIPE.
 base::Status print(std::string_view bytes);
 bool prints_to_terminal();
-// Standard output is a pipe, which nobody reads any more once poll() says so.
-bool prints_to_pipe();
+// Standard output is a pipe, socket or terminal: poll() says when its reader has gone.
+bool can_lose_reader();
 
 // One line on standard error: "canopy: TEXT".
 void complain(std::string_view text);

@@ -1,6 +1,7 @@
 #include "client/cli/status.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "client/cli/text.h"
@@ -18,12 +19,18 @@ std::string state_of(const coordination::ShardMember& shard) {
   for (const PartitionState& partition : shard.partitions) {
     if (partition.state == "serving") continue;
     if (partition.state.starts_with("failed")) return "failed";
-    state = partition.state;
+    const bool full = partition.state.starts_with("full");
+    if (!full || state == "ready") state = full ? "full" : partition.state;
   }
   return state;
 }
 
 std::string number(std::uint64_t value) { return std::to_string(value); }
+
+// Without a limit no number stands for it.
+std::string limit(std::uint64_t most) {
+  return most == std::numeric_limits<std::uint64_t>::max() ? "null" : number(most);
+}
 
 std::string revisions_text(const coordination::Vitals& vitals) {
   std::string text;
@@ -54,14 +61,15 @@ std::string json_object(const Process& process) {
   std::string revisions;
   if (vitals) {
     for (const auto& [subtree, revision] : vitals->revisions) {
-      revisions += (revisions.empty() ? "" : ",") + json_string(subtree) + ":" + number(revision);
+      revisions +=
+          (revisions.empty() ? "" : ",") + json_string(subtree) + ":\"" + number(revision) + '"';
     }
   }
   return "{" + json_member("name", process.name) + "," + json_member("state", process.state) +
          ",\"pid\":" + (process.pid == 0 ? "null" : std::to_string(process.pid)) +
          ",\"clients\":" + known(&coordination::Vitals::clients) +
          ",\"fds\":" + known(&coordination::Vitals::fds) +
-         ",\"max_fds\":" + known(&coordination::Vitals::max_fds) +
+         ",\"max_fds\":" + (vitals ? limit(vitals->max_fds) : "null") +
          ",\"drops\":" + known(&coordination::Vitals::drops) + ",\"revisions\":{" + revisions +
          "}}";
 }
@@ -75,11 +83,13 @@ std::string json_array(const std::vector<Process>& processes) {
 }  // namespace
 
 bool ClusterStatus::well() const {
-  const auto serves = [](const Process& process) {
-    return process.state == "ready" || process.state == "full";
+  const auto ready = [](const Process& shard) { return shard.state == "ready"; };
+  const auto serves = [](const Process& proxy) {
+    return proxy.state == "ready" || proxy.state == "full";
   };
-  return !shards.empty() && !proxies.empty() && std::ranges::all_of(shards, serves) &&
-         std::ranges::all_of(proxies, serves);
+  const auto well = [&](const Process& proxy) { return serves(proxy) || proxy.state == "drained"; };
+  return !shards.empty() && std::ranges::all_of(shards, ready) &&
+         std::ranges::any_of(proxies, serves) && std::ranges::all_of(proxies, well);
 }
 
 ClusterStatus status_of(const wire::native::Members& members) {

@@ -29,7 +29,8 @@ struct ClusterStatus {
 ClusterStatus status_of(const wire::native::Members& members);
 
 std::string to_table(const ClusterStatus& status);
-// {"shards":[…],"proxies":[…]}, with null for what is not known.
+// {"shards":[…],"proxies":[…]}, with null for what is not known or has no limit. Revisions are
+// strings.
 std::string to_json(const ClusterStatus& status);
 
 }  // namespace canopy::client::cli

@@ -4,6 +4,7 @@
 
 #include <csignal>
 
+#include "client/cli/hint.h"
 #include "client/cli/lines.h"
 #include "client/cli/output.h"
 #include "client/cli/refusal.h"
@@ -30,9 +31,7 @@ Watcher::Watcher(const Command& command) : command_(command), loop_(command.clus
   deadline_ = now + command.timeout;
   loop_.loop().every(50ms, [this] { check_deadline(); });
   loop_.on_turn_end([this] { flush(); });
-  if (prints_to_pipe()) {
-    loop_.loop().on_readable(STDOUT_FILENO, [] { std::raise(SIGPIPE); });
-  }
+  if (can_lose_reader()) loop_.loop().on_hangup(STDOUT_FILENO, [] { std::raise(SIGPIPE); });
   loop_.session().watch(only,
                         {.subtree = command.subject,
                          .latest_ms = static_cast<std::uint32_t>(latest.count()),
@@ -46,9 +45,14 @@ Exit Watcher::run() {
   return exit_.value_or(Exit::ok);
 }
 
-void Watcher::changed(WatchId, const Change& change) { say(change_line(change, command_.json)); }
+void Watcher::changed(WatchId, const Change& change) {
+  anything_ = true;
+  say(change_line(change, command_.json));
+}
 
 void Watcher::synced(WatchId, const Synced& synced) {
+  const std::string hint = synced_ || anything_ ? std::string() : hint_for(command_);
+  if (!hint.empty()) complain(hint);
   synced_ = true;
   say(resync_line(synced.how, command_.json));
 }

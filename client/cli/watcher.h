@@ -30,7 +30,8 @@ class Watcher final : private Events {
   void check_deadline();
 
   const Command& command_;
-  std::string lines_;  // told in this turn of the loop
+  std::string lines_;      // told in this turn of the loop
+  bool anything_ = false;  // told of any key
   bool synced_ = false;
   bool lost_ = false;
   base::TimePoint deadline_{};  // until the first sync, which nobody would wait for without end

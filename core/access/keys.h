@@ -21,8 +21,19 @@ struct KeyPair {
 inline constexpr std::string_view z85 =
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
 
+// Five characters stand for four bytes, so that not every five do.
 constexpr bool is_key(std::string_view text) {
-  return text.size() == key_characters && text.find_first_not_of(z85) == std::string_view::npos;
+  if (text.size() != key_characters) return false;
+  for (std::size_t at = 0; at < text.size(); at += 5) {
+    std::uint64_t number = 0;
+    for (const char c : text.substr(at, 5)) {
+      const std::size_t digit = z85.find(c);
+      if (digit == std::string_view::npos) return false;
+      number = number * z85.size() + digit;
+    }
+    if (number > UINT32_MAX) return false;
+  }
+  return true;
 }
 
 // The 32 bytes of a key; nothing when `text` is none.

@@ -3,13 +3,13 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <memory>
-#include <optional>
 
 namespace canopy::base {
 namespace {
@@ -39,16 +39,36 @@ std::optional<std::string> routed_address() {
   return to_text(own);
 }
 
-std::optional<std::string> interface_address() {
+// The first IPv4 address of an interface that `matches`.
+template <typename Matches>
+std::optional<std::string> interface_address(Matches matches) {
   ifaddrs* found = nullptr;
   if (getifaddrs(&found) != 0) return std::nullopt;
   const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> all(found, &freeifaddrs);
   for (const ifaddrs* each = found; each != nullptr; each = each->ifa_next) {
-    const bool usable = (each->ifa_flags & IFF_UP) != 0 && (each->ifa_flags & IFF_LOOPBACK) == 0;
-    if (!usable || each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET) continue;
+    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET || !matches(*each)) {
+      continue;
+    }
     return to_text(*reinterpret_cast<const sockaddr_in*>(each->ifa_addr));
   }
   return std::nullopt;
+}
+
+bool is_outward(const ifaddrs& interface) {
+  return (interface.ifa_flags & IFF_UP) != 0 && (interface.ifa_flags & IFF_LOOPBACK) == 0;
+}
+
+Result<std::string> resolve(const std::string& name) {
+  addrinfo hints{};
+  hints.ai_family = AF_INET;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int fault = getaddrinfo(name.c_str(), nullptr, &hints, &found); fault != 0) {
+    return Error{"'" + name + "' has no IPv4 address (an IPv6 address is written in brackets): " +
+                 gai_strerror(fault)};
+  }
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> all(found, &freeaddrinfo);
+  return to_text(*reinterpret_cast<const sockaddr_in*>(found->ai_addr));
 }
 
 }  // namespace
@@ -60,8 +80,28 @@ std::string host_name() {
 
 Result<std::string> own_address() {
   if (auto address = routed_address()) return *address;
-  if (auto address = interface_address()) return *address;
+  if (auto address = interface_address(is_outward)) return *address;
   return Error{"this machine has no IPv4 address but the loopback's"};
+}
+
+const std::string& announced_host() {
+  static const std::string host = [] {
+    auto address = own_address();
+    return address ? *address : std::string("127.0.0.1");
+  }();
+  return host;
+}
+
+std::optional<std::string> interface_host(const std::string& name) {
+  return interface_address([&](const ifaddrs& each) { return name == each.ifa_name; });
+}
+
+Result<std::string> listening_host(const std::string& host) {
+  if (host == "*") return std::string("0.0.0.0");
+  in_addr numeric{};
+  if (host.starts_with('[') || inet_pton(AF_INET, host.c_str(), &numeric) == 1) return host;
+  if (auto address = interface_host(host)) return *address;
+  return resolve(host);
 }
 
 }  // namespace canopy::base

@@ -16,7 +16,7 @@ struct State {
 
   State() { set_pattern(); }
   void set_pattern() {
-    logger->set_pattern(format == Format::json ? "%v" : "%^%-5l%$ %Y-%m-%dT%H:%M:%S.%e %v");
+    logger->set_pattern(format == Format::json ? "%v" : "%^%-5l%$ %Y-%m-%dT%H:%M:%S.%e%z %v");
   }
 };
 

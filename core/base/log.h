@@ -1,4 +1,5 @@
-// Logging: one line an event, on stderr: level, time, component, message, key=value (or JSON).
+// Logging: one line an event, on stderr: level, time (RFC 3339, local with its zone), component,
+// message, key=value. As JSON with the time in seconds since the Unix epoch.
 //
 //   log::warn("upstream", "hole repaired", {{"shard", name}, {"missed", count}});
 //

@@ -1,7 +1,9 @@
 // Small things done with text.
 #pragma once
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace canopy::base {
@@ -12,5 +14,21 @@ inline std::string joined(const std::vector<std::string>& all) {
   for (const std::string& each : all) text += (text.empty() ? "" : ", ") + each;
   return text;
 }
+
+inline bool is_control(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte < 0x20 || byte == 0x7f;
+}
+
+inline bool has_control(std::string_view text) { return std::ranges::any_of(text, is_control); }
+
+// Well-formed, so that JSON can hold it.
+bool is_utf8(std::string_view text);
+
+// One line: control characters as \xNN.
+std::string one_line(std::string_view text);
+
+// For messages about what somebody wrote: one line, in quotes, its end left out when it is long.
+std::string quoted(std::string_view text);
 
 }  // namespace canopy::base

@@ -10,7 +10,7 @@ using keyspace::UpdatePtr;
 namespace {
 
 std::size_t bytes_of(const wire::Batch& batch) {
-  std::size_t total = 0;
+  std::size_t total = sizeof(batch);  // empty ones take room as well
   for (const UpdatePtr& update : batch.updates) total += update->bytes();
   return total;
 }
@@ -18,37 +18,59 @@ std::size_t bytes_of(const wire::Batch& batch) {
 }  // namespace
 
 Mirror::Mirror(std::string partition, MirrorSettings settings)
-    : partition_(std::move(partition)), settings_(settings) {}
+    : partition_(std::move(partition)), settings_(settings), request_(settings.first_request) {}
 
 void Mirror::start(base::TimePoint now, Effects& out) { begin_sync(now, out); }
 
 void Mirror::begin_sync(base::TimePoint now, Effects& out) {
   state_ = State::syncing;
   staging_.reset();
+  ++request_;
+  next_chunk_ = 0;
+  patience_ = settings_.retry;
+  ask(now, out);
+}
+
+void Mirror::ask(base::TimePoint now, Effects& out) {
   progress_ = now;
-  out.requests.push_back(
-      wire::encode(wire::Sync{.request = ++request_, .partition = partition_, .since = revision_}));
+  if (other_.lineage != 0) other_.asked = now;
+  out.requests.push_back(wire::encode(wire::Sync{
+      .request = request_, .partition = partition_, .since = revision_, .lineage = lineage_}));
 }
 
 void Mirror::count_missed(const wire::Batch& batch, Effects& out) {
   out.received += batch.updates.size();
-  if (batch.after > seen_ && batch.after.epoch() == seen_.epoch()) {
-    out.missed += batch.after.value() - seen_.value();
+  Heard& heard = batch.lineage == lineage_ ? own_ : other_;
+  if (heard.lineage != batch.lineage) {
+    heard = {.lineage = batch.lineage, .end = batch.end()};
+    return;
+  }
+  if (batch.after > heard.end) {
+    out.missed += batch.after.value() - heard.end.value();
     ++out.holes;
   }
-  seen_ = std::max(seen_, batch.end());
+  heard.end = std::max(heard.end, batch.end());
+}
+
+bool Mirror::continues(const wire::Batch& batch) const {
+  return batch.lineage == lineage_ && batch.after <= revision_;
+}
+
+// Whether a batch of the other lineage may tell of a new leader.
+bool Mirror::worth_asking(base::TimePoint now) const {
+  return !other_.asked || now - *other_.asked >= settings_.retry;
 }
 
 void Mirror::on_batch(wire::Batch batch, base::TimePoint now, Effects& out) {
-  if (batch.after.epoch() < std::max(revision_, seen_).epoch()) return;  // a leader of the past
   count_missed(batch, out);
-  if (state_ == State::live && batch.after <= revision_ &&
-      batch.after.epoch() == revision_.epoch()) {
-    apply_tail(batch, out);
-    return;
+  if (state_ == State::live) {
+    if (continues(batch)) return apply_tail(batch, out);
+    if (batch.lineage != lineage_ && !worth_asking(now)) return;  // a leader of the past
   }
   hold(std::move(batch));
-  if (state_ != State::syncing) begin_sync(now, out);
+  if (state_ != State::syncing) return begin_sync(now, out);
+  // A leader that has refused is there, and may have come to serve.
+  if (!refusal_.empty()) patience_ = std::min(patience_, settings_.retry);
 }
 
 void Mirror::hold(wire::Batch batch) {
@@ -78,34 +100,46 @@ void Mirror::apply(const UpdatePtr& update, Effects& out) {
 
 void Mirror::on_chunk(const wire::Chunk& chunk, base::TimePoint now, Effects& out) {
   if (state_ != State::syncing || chunk.request != request_) return;
-  if (chunk.revision < revision_) return;
-  progress_ = now;
-  refusal_.clear();
-  if (chunk.kind == wire::Chunk::Kind::replay) {
-    for (const UpdatePtr& update : chunk.updates) {
-      if (update->revision != revision_.next()) return begin_sync(now, out);
-      apply(update, out);
-    }
-  } else if (!stage(chunk)) {
+  if (chunk.number == 0) {
+    staging_.reset();  // the leader has begun to answer, perhaps anew
+  } else if (chunk.number != next_chunk_) {
     return begin_sync(now, out);
   }
+  next_chunk_ = chunk.number + 1;
+  progress_ = now;
+  refusal_.clear();
+  const bool is_replay = chunk.kind == wire::Chunk::Kind::replay;
+  if (!(is_replay ? replay(chunk, out) : stage(chunk))) return begin_sync(now, out);
   if (!chunk.last) {
     out.requests.push_back(wire::encode(wire::Credit{.request = request_, .chunks = 1}));
     return;
   }
-  if (chunk.kind == wire::Chunk::Kind::snapshot) {
+  if (is_replay) {
+    ++out.replays;
+  } else {
     take_snapshot(chunk, out);
     ++out.snapshots;
-  } else {
-    ++out.replays;
   }
   finish_sync(now, out);
 }
 
-// False when the chunk does not fit the others of its snapshot.
+// False when it does not continue what is here.
+bool Mirror::replay(const wire::Chunk& chunk, Effects& out) {
+  if (chunk.lineage != lineage_) return false;
+  for (const UpdatePtr& update : chunk.updates) {
+    if (update->revision <= revision_) continue;
+    if (update->revision != revision_.next()) return false;
+    apply(update, out);
+  }
+  return true;
+}
+
+// False when the chunk does not fit the others of its snapshot, or would lead back in its lineage.
 bool Mirror::stage(const wire::Chunk& chunk) {
-  if (!staging_) staging_.emplace(Staging{.cut = chunk.revision});
-  if (chunk.revision != staging_->cut || chunk.floor > chunk.revision) return false;
+  if (!staging_) staging_.emplace(Staging{.lineage = chunk.lineage, .cut = chunk.revision});
+  if (chunk.revision != staging_->cut || chunk.lineage != staging_->lineage) return false;
+  if (chunk.floor > chunk.revision) return false;
+  if (chunk.lineage == lineage_ && chunk.revision < revision_) return false;
   for (const UpdatePtr& update : chunk.updates) {
     if (!update->deleted) {
       if (settings_.retain) staging_->tree.put(update);
@@ -122,15 +156,17 @@ bool Mirror::stage(const wire::Chunk& chunk) {
 }
 
 void Mirror::take_snapshot(const wire::Chunk& last, Effects& out) {
+  const bool one_history = last.lineage == lineage_;
   if (ready_) {
-    auto changes = keyspace::difference(tree_.view(), staging_->tree.view(), last.revision);
+    auto changes =
+        keyspace::difference(tree_.view(), staging_->tree.view(), last.revision, one_history);
     out.applied.insert(out.applied.end(), std::make_move_iterator(changes.begin()),
                        std::make_move_iterator(changes.end()));
   }
   // What the leader tells goes on from what is known here, or takes its place. The difference will
   // not do: it lacks keys that came and went while nothing was heard, which others may know.
   Revision known = revision_;
-  if (!ready_ || last.floor > known || last.revision.epoch() != known.epoch()) {
+  if (!ready_ || last.floor > known || !one_history) {
     known = last.floor;
     tombstones_.reset(known);
   }
@@ -140,9 +176,23 @@ void Mirror::take_snapshot(const wire::Chunk& last, Effects& out) {
   if (!settings_.retain) tombstones_.reset(last.revision);
   tree_ = std::move(staging_->tree);
   staging_.reset();
+  if (!one_history || !ready_) follow(last.lineage, last.revision, out);
   revision_ = last.revision;
 }
 
+// From here on the copy is of this lineage.
+void Mirror::follow(std::uint64_t lineage, Revision revision, Effects& out) {
+  epoch_reused_ = ready_ && revision.epoch() <= highest_epoch_;
+  highest_epoch_ = std::max(highest_epoch_, revision.epoch());
+  out.new_history |= epoch_reused_;
+  Heard left = std::exchange(own_, other_.lineage == lineage ? other_ : Heard{});
+  left.asked = progress_;  // the answer was another one
+  if (left.lineage != 0 || other_.lineage == lineage) other_ = left;
+  lineage_ = lineage;
+}
+
+// What is held of other lineages came before the question: if their leader has answered, its answer
+// includes it.
 void Mirror::finish_sync(base::TimePoint now, Effects& out) {
   ready_ = true;
   state_ = State::live;
@@ -150,15 +200,16 @@ void Mirror::finish_sync(base::TimePoint now, Effects& out) {
   held_bytes_ = 0;
   std::deque<wire::Batch> held = std::exchange(held_, {});
   for (wire::Batch& batch : held) {
-    if (batch.after.epoch() < revision_.epoch()) continue;
-    if (state_ == State::live && batch.after <= revision_ &&
-        batch.after.epoch() == revision_.epoch()) {
+    if (batch.lineage != lineage_) continue;
+    if (state_ == State::live && continues(batch)) {
       apply_tail(batch, out);
       continue;
     }
     hold(std::move(batch));
     if (state_ == State::live) begin_sync(now, out);
   }
+  // A lineage that was first heard of after the question was sent.
+  if (state_ == State::live && other_.lineage != 0 && !other_.asked) begin_sync(now, out);
 }
 
 void Mirror::on_refused(const wire::Refused& refused) {
@@ -166,7 +217,9 @@ void Mirror::on_refused(const wire::Refused& refused) {
 }
 
 void Mirror::tick(base::TimePoint now, Effects& out) {
-  if (state_ == State::syncing && now - progress_ >= settings_.retry) begin_sync(now, out);
+  if (state_ != State::syncing || now - progress_ < patience_) return;
+  patience_ = std::min(2 * patience_, settings_.longest_retry);
+  ask(now, out);
 }
 
 }  // namespace canopy::cluster

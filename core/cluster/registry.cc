@@ -2,23 +2,15 @@
 
 #include <algorithm>
 #include <cassert>
-#include <tuple>
 #include <utility>
 
 #include "core/keyspace/key.h"
-#include "core/keyspace/revision.h"
 
 namespace canopy::cluster {
 namespace {
 
 void fail(Effects& effects, const SessionId& to, Fault fault, const std::string& subject) {
   effects.letters.push_back({to, Failed{fault, subject}});
-}
-
-// Names end up in logs and labels: printable ASCII.
-bool is_name(const std::string& name) {
-  const auto printable = [](char c) { return c > ' ' && c < 0x7f; };
-  return !name.empty() && name.size() <= max_name_bytes && std::ranges::all_of(name, printable);
 }
 
 }  // namespace
@@ -39,40 +31,10 @@ std::string_view to_text(Fault fault) {
     case Fault::too_many_partitions: return "too many partitions";
     case Fault::too_many_candidates: return "too many candidates";
     case Fault::epoch_out_of_range: return "epoch out of range";
+    case Fault::name_taken: return "another process of this name is running";
+    case Fault::no_generation: return "no generation can be granted";
   }
   return "unknown fault";
-}
-
-Effects Registry::hello(const SessionId& session, const std::string& name, std::uint64_t started,
-                        base::TimePoint now) {
-  Effects effects;
-  if (!is_name(name)) {
-    fail(effects, session, Fault::bad_name, {});
-    return effects;
-  }
-  if (const auto present = sessions_.find(session); present != sessions_.end()) {
-    if (present->second.name == name) {
-      present->second.watches.clear();
-      present->second.deadline = now + lease_;
-      return effects;
-    }
-    end(session, SessionEnded::Why::superseded, effects);
-  }
-  if (const auto other = names_.find(name); other != names_.end()) {
-    const SessionId rival = other->second;
-    if (std::tie(sessions_.at(rival).started, rival) > std::tie(started, session)) {
-      fail(effects, session, Fault::superseded, name);
-      return effects;
-    }
-    end(rival, SessionEnded::Why::superseded, effects);
-  }
-  if (sessions_.size() >= max_sessions) {
-    fail(effects, session, Fault::too_many_sessions, name);
-    return effects;
-  }
-  sessions_.emplace(session, Session{name, started, now + lease_, {}, false});
-  names_.emplace(name, session);
-  return effects;
 }
 
 // The session, its lease renewed; null, and told so, when there is none.
@@ -94,11 +56,15 @@ Effects Registry::ping(const SessionId& session, base::TimePoint now) {
 
 bool Registry::room_for(const SessionId& session, const std::string& key, const std::string& value,
                         Effects& effects) const {
+  const auto present = entries_.find(key);
+  const bool absent = present == entries_.end();
+  const std::size_t others = value_bytes_ - (absent ? 0 : present->second.value.size());
   if (keyspace::check_key(key) != keyspace::KeyFault::none) {
     fail(effects, session, Fault::bad_key, {});
   } else if (value.size() > max_directory_value_bytes) {
     fail(effects, session, Fault::value_too_long, key);
-  } else if (!entries_.contains(key) && entries_.size() >= max_directory_keys) {
+  } else if ((absent && entries_.size() >= max_directory_keys) ||
+             others + value.size() > max_directory_bytes) {
     fail(effects, session, Fault::too_many_keys, key);
   } else {
     return true;
@@ -177,6 +143,7 @@ Effects Registry::resign(const SessionId& session, base::TimePoint now) {
   if (resigning == nullptr) return effects;
   withdraw(session, effects);
   resigning->resigned = true;
+  record_.forget_holder(resigning->name);
   return effects;
 }
 
@@ -199,17 +166,20 @@ Effects Registry::expire(base::TimePoint now) {
 
 void Registry::renew_leases(base::TimePoint now) {
   for (auto& [id, session] : sessions_) session.deadline = now + lease_;
+  holders_return_until_ = now + lease_;
 }
 
 void Registry::set(const std::string& key, Entry entry, Effects& effects) {
   entry.version = ++version_;
   const KeyChanged change{key, entry.value, entry.version};
-  entries_.insert_or_assign(key, std::move(entry));
+  Entry& present = entries_[key];
+  value_bytes_ = value_bytes_ - present.value.size() + entry.value.size();
+  present = std::move(entry);
   tell(change, effects);
 }
 
 void Registry::erase(const std::string& key, Effects& effects) {
-  entries_.erase(key);
+  if (const auto gone = entries_.extract(key)) value_bytes_ -= gone.mapped().value.size();
   tell({key, std::nullopt, ++version_}, effects);
 }
 
@@ -234,7 +204,7 @@ bool Registry::may_campaign(const SessionId& session, const std::string& partiti
   };
   if (keyspace::check_prefix(partition) != keyspace::KeyFault::none) {
     fail(effects, session, Fault::bad_partition, {});
-  } else if (std::max(least_epoch, held_epoch) > keyspace::Revision::max_epoch) {
+  } else if (std::max(least_epoch, held_epoch) > DirectoryRecord::max_generation) {
     fail(effects, session, Fault::epoch_out_of_range, partition);
   } else if (present == partitions_.end() && partitions_.size() >= max_led_partitions) {
     fail(effects, session, Fault::too_many_partitions, partition);
@@ -266,16 +236,29 @@ Effects Registry::campaign(const SessionId& session, const std::string& name,
     return effects;
   }
   const auto in_line = std::ranges::find(partition.waiting, session, &Candidate::session);
-  const bool keeps = held_epoch != 0 && held_epoch >= least_epoch &&
-                     held_epoch >= partition.epoch + (partition.leader ? 1 : 0);
-  if (held_epoch != 0 && !keeps) effects.letters.push_back({session, Lost{name}});
-  if (keeps) {
+  const bool kept = held_epoch != 0 && held_epoch >= least_epoch &&
+                    (held_epoch > record_.floor() || !candidate->granted_since) &&
+                    held_epoch >= partition.epoch + (partition.leader ? 1 : 0);
+  const bool from_before = held_epoch < partition.first_epoch || !candidate->granted_since;
+  const bool outranks = held_epoch != 0 && !kept && partition.leader && from_before &&
+                        partition.elected_blindly && held_epoch >= partition.leader->least_epoch;
+  if (held_epoch != 0 && !kept && !outranks) effects.letters.push_back({session, Lost{name}});
+  if (kept || outranks) {
     if (in_line != partition.waiting.end()) partition.waiting.erase(in_line);
     if (partition.leader) {
       partition.waiting.push_back(*partition.leader);
       depose(name, partition, effects);
     }
+  }
+  if (kept) {
+    record_.raise(held_epoch);
     lead(name, partition, {session, least_epoch}, held_epoch, effects);
+    partition.granted_since = candidate->granted_since;
+    partition.elected_blindly = false;
+  } else if (outranks) {
+    partition.elected_blindly = false;
+    partition.waiting.insert(partition.waiting.begin(), {session, least_epoch});
+    elect(name, partition, effects);
   } else if (in_line != partition.waiting.end()) {
     in_line->least_epoch = least_epoch;
   } else {
@@ -302,16 +285,30 @@ void Registry::depose(const std::string& name, Partition& partition, Effects& ef
   partition.leader.reset();
 }
 
+// Above `last`. Its generation serves a process for all its partitions: one that leads a thousand
+// takes no more numbers than one that leads one.
+base::Result<std::uint32_t> Registry::next_epoch(const Candidate& candidate, std::uint32_t last) {
+  const Session& session = sessions_.at(candidate.session);
+  const std::uint32_t least = std::max(candidate.least_epoch, last + 1);
+  if (session.granted_here && session.generation >= least) return session.generation;
+  record_.raise(least - 1);
+  return record_.next();
+}
+
 // The first in line leads, unless there is no epoch left for it.
 void Registry::elect(const std::string& name, Partition& partition, Effects& effects) {
   while (!partition.leader && !partition.waiting.empty()) {
     Candidate first = std::move(partition.waiting.front());
     partition.waiting.erase(partition.waiting.begin());
-    const std::uint32_t epoch = std::max(first.least_epoch, partition.epoch + 1);
-    if (epoch > keyspace::Revision::max_epoch) {
-      fail(effects, first.session, Fault::epoch_out_of_range, name);
+    if (const auto epoch = next_epoch(first, partition.epoch)) {
+      if (partition.epoch == 0) {
+        partition.elected_blindly = true;
+        partition.first_epoch = *epoch;
+      }
+      lead(name, partition, std::move(first), *epoch, effects);
+      partition.granted_since = true;
     } else {
-      lead(name, partition, std::move(first), epoch, effects);
+      fail(effects, first.session, Fault::no_generation, epoch.error());
     }
   }
 }

@@ -18,15 +18,19 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "core/base/limits.h"
+#include "core/cluster/directory_record.h"
 
 namespace canopy::cluster {
 
-inline constexpr std::size_t max_sessions = 1024;
+inline constexpr std::size_t max_sessions = base::max_processes;
 inline constexpr std::size_t max_name_bytes = 64;
 inline constexpr std::size_t max_directory_keys = 4096;
-inline constexpr std::size_t max_directory_value_bytes = std::size_t{64} << 10;
+// A shard announces all its partitions in one value.
+inline constexpr std::size_t max_directory_value_bytes = std::size_t{4} << 20;
+inline constexpr std::size_t max_directory_bytes = std::size_t{256} << 20;  // of all values
 inline constexpr std::size_t max_watches_per_session = 64;
-inline constexpr std::size_t max_led_partitions = 4096;
+inline constexpr std::size_t max_led_partitions = base::max_partitions;
 inline constexpr std::size_t max_candidates = 16;  // per partition, its leader included
 
 using SessionId = std::string;
@@ -35,7 +39,7 @@ using SessionId = std::string;
 enum class Fault : std::uint8_t {
   malformed = 1,
   unknown_session = 2,  // say hello, and everything, again
-  superseded = 3,       // a newer process bears this name
+  superseded = 3,       // a newer process has this name
   too_many_sessions = 4,
   bad_name = 5,
   bad_key = 6,
@@ -47,6 +51,8 @@ enum class Fault : std::uint8_t {
   too_many_partitions = 12,
   too_many_candidates = 13,
   epoch_out_of_range = 14,
+  name_taken = 15,     // another process that holds this name exclusively is there
+  no_generation = 16,  // none is left, or the directory cannot keep what it grants
 };
 std::string_view to_text(Fault fault);
 
@@ -70,11 +76,27 @@ struct Swapped {
   std::uint64_t request = 0;
   bool swapped = false;
 };
+struct Renewed {  // the session's generation from now on
+  std::uint32_t generation = 0;
+};
 struct Failed {
   Fault fault = Fault::malformed;
-  std::string subject{};  // the name, key, prefix or partition in question
+  std::string subject{};  // the name, key, prefix or partition in question, or why
 };
-using Answer = std::variant<KeyChanged, Watched, Granted, Lost, Swapped, Failed>;
+using Answer = std::variant<KeyChanged, Watched, Granted, Lost, Swapped, Failed, Renewed>;
+
+// What a process says of itself when it registers.
+struct Claim {
+  std::string name{};
+  std::uint32_t generation = 0;  // granted to it earlier; 0: none yet
+  // The highest generation or epoch that it knows of, of any process, and the record that it was
+  // registered under; empty: none yet.
+  std::uint32_t known = 0;
+  std::string record{};
+  // Not empty: the name is to be held exclusively. Of two processes with the same identity the one
+  // that registers later is the successor: the earlier one has ended.
+  std::string identity{};
+};
 
 struct Letter {
   SessionId to{};
@@ -107,16 +129,21 @@ struct Effects {
 
 class Registry {
  public:
-  // The first change makes version `first_version` + 1. Versions that start from the wall clock
-  // keep growing across restarts of the service.
-  explicit Registry(base::Duration lease, std::uint64_t first_version = 0)
-      : lease_(lease), version_(first_version) {}
+  // Versions of keys begin at a generation of the registry's own, so that they grow over restarts.
+  explicit Registry(base::Duration lease, DirectoryRecord record = DirectoryRecord(),
+                    base::TimePoint now = {});
 
-  // Opens a session. The process called `name` that `started` last is the one that counts: it takes
-  // over from an older one at once, whose keys and leaderships go. Said by a session that is open,
-  // it only forgets the session's watches, which are to be said again.
-  Effects hello(const SessionId& session, const std::string& name, std::uint64_t started,
-                base::TimePoint now);
+  // Opens a session, and grants a generation to a process that has none. Of two processes of one
+  // name the one of the higher generation counts: it takes over from an older one at once, whose
+  // keys and leaderships go. But a process that holds its name exclusively keeps it until it
+  // resigns or its lease ends, or its successor comes; after a restart of the registry another
+  // process waits for a lease. Said by a session that is open, it only forgets the session's
+  // watches, which are to be said again.
+  //
+  // A process that was registered under another record, or knows of a higher number, shows that the
+  // registry has lost its record: what was granted since then, up to the number that the process
+  // knows of, is granted anew above it.
+  Effects hello(const SessionId& session, const Claim& claim, base::TimePoint now);
 
   Effects ping(const SessionId& session, base::TimePoint now);
 
@@ -129,10 +156,12 @@ class Registry {
   Effects compare_and_set(const SessionId& session, std::uint64_t request, const std::string& key,
                           const std::string& value, std::uint64_t expected, base::TimePoint now);
 
-  // One candidate leads, the others wait in order. The epoch granted is at least `least_epoch` and
-  // above all epochs granted before. `held_epoch`, if not 0, is one that the session was granted
-  // earlier, perhaps by a service that has forgotten it since: it keeps that epoch unless that or a
-  // higher one leads meanwhile, and takes over from a leader with a lower one.
+  // One candidate leads, the others wait in order. The epoch granted is a generation, at least
+  // `least_epoch` and above all epochs of the partition before. `held_epoch`, if not 0, is one that
+  // the session was granted earlier, perhaps by a service that has forgotten it since: it keeps
+  // that epoch unless that or a higher one leads meanwhile, and takes over from a leader with a
+  // lower one. From a leader that was elected before the registry could know of it, and that has
+  // not seen that epoch itself, it takes over with a new one.
   Effects campaign(const SessionId& session, const std::string& partition,
                    std::uint32_t least_epoch, std::uint32_t held_epoch, base::TimePoint now);
 
@@ -165,15 +194,29 @@ class Registry {
   base::Duration lease() const { return lease_; }
   bool knows(const SessionId& session) const { return sessions_.contains(session); }
   std::size_t session_count() const { return sessions_.size(); }
+  const std::string& record() const { return record_.identity(); }
+  // Of an open session.
+  std::uint32_t generation(const SessionId& session) const {
+    return sessions_.at(session).generation;
+  }
+  // Why nothing that must last can be granted; empty when it can.
+  const std::string& failure() const { return record_.failure(); }
+  // The last generation that was granted.
+  std::uint32_t last_generation() const { return record_.last(); }
+  // Up to here a record that was lost has granted generations; 0: none was lost.
+  std::uint32_t floor() const { return record_.floor(); }
   const std::map<std::string, Entry>& entries() const { return entries_; }
   std::optional<Leader> leader(const std::string& partition) const;
 
  private:
   struct Session {
     std::string name{};
-    std::uint64_t started = 0;
+    std::uint32_t generation = 0;
+    bool granted_since = false;  // the generation, since the record began
+    bool granted_here = false;   // the generation, by this registry
+    std::string identity{};
     base::TimePoint deadline{};
-    std::set<std::string> watches;
+    std::set<std::string> watches{};
     bool resigned = false;  // and has held nothing since
   };
   struct Candidate {
@@ -181,13 +224,21 @@ class Registry {
     std::uint32_t least_epoch = 0;
   };
   struct Partition {
-    std::uint32_t epoch = 0;  // last granted
+    std::uint32_t epoch = 0;     // last granted
+    bool granted_since = false;  // the epoch, since the record began
+    // The first leader was elected while the registry knew of none before it, which may live on
+    // since before a restart; and its epoch.
+    bool elected_blindly = false;
+    std::uint32_t first_epoch = 0;
     std::optional<Candidate> leader;
     std::vector<Candidate> waiting;
 
     bool led_by(const SessionId& session) const { return leader && leader->session == session; }
   };
 
+  void learn(std::uint32_t known, Effects& effects);
+  bool may_hold(const SessionId& session, const Claim& claim, base::TimePoint now,
+                Effects& effects) const;
   Session* find(const SessionId& session, base::TimePoint now, Effects& effects);
   void set(const std::string& key, Entry entry, Effects& effects);
   void erase(const std::string& key, Effects& effects);
@@ -199,15 +250,19 @@ class Registry {
   void lead(const std::string& name, Partition& partition, Candidate candidate, std::uint32_t epoch,
             Effects& effects);
   void depose(const std::string& name, Partition& partition, Effects& effects);
+  base::Result<std::uint32_t> next_epoch(const Candidate& candidate, std::uint32_t last);
   void elect(const std::string& name, Partition& partition, Effects& effects);
   void withdraw(const SessionId& session, Effects& effects);
   void end(const SessionId& session, SessionEnded::Why why, Effects& effects);
 
   base::Duration lease_;
-  std::uint64_t version_;
+  DirectoryRecord record_;
+  std::uint64_t version_ = 0;
+  base::TimePoint holders_return_until_;  // those of before a restart
   std::map<SessionId, Session> sessions_;
   std::map<std::string, SessionId> names_;
   std::map<std::string, Entry> entries_;
+  std::size_t value_bytes_ = 0;  // of all entries
   std::map<std::string, Partition> partitions_;
 };
 

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cassert>
 
+#include "core/base/limits.h"
+#include "core/base/text.h"
+
 namespace canopy::config {
 namespace {
 
@@ -27,25 +30,32 @@ base::Error Place::error(const std::string& what) const {
   std::string where = file;
   if (!where.empty()) where += ":" + std::to_string(std::max(line, 1)) + ": ";
   if (!key.empty()) where += key + ": ";
-  return base::Error{where + what};
+  return base::Error{base::one_line(where + what)};
 }
 
-base::Status Claims::claim(std::vector<Claim>& taken, const Claim& wanted) {
-  const auto other = std::ranges::find(taken, wanted.value, &Claim::value);
-  if (other != taken.end()) {
-    return clash_error(wanted.text, wanted.place, other->text, other->place);
-  }
-  taken.push_back(wanted);
-  return {};
+base::Status Claims::claim(Taken& taken, const Claim& wanted) {
+  const auto [other, is_first] = taken.try_emplace(wanted.value, wanted);
+  if (is_first) return {};
+  return clash_error(wanted.text, wanted.place, other->second.text, other->second.place);
 }
 
 base::Status Claims::name(const std::string& name, const Place& place) {
+  if (names_.size() >= base::max_processes && place.line > 0) {  // the broker needs no place
+    return place.error("is process " + std::to_string(names_.size() + 1) +
+                       " of the file: a cluster has at most " +
+                       std::to_string(base::max_processes));
+  }
   return claim(names_, {name, "the name '" + name + "'", place});
 }
 
 base::Status Claims::subtree(const std::string& subtree, const std::string& text,
                              const Place& place) {
-  return claim(subtrees_, {subtree, "the subtree '" + text + "'", place});
+  if (subtrees_.size() == base::max_partitions) {
+    return place.error("is partition " + std::to_string(subtrees_.size() + 1) +
+                       " of the file: a cluster has at most " +
+                       std::to_string(base::max_partitions));
+  }
+  return claim(subtrees_, {subtree, "the subtree " + base::quoted(text), place});
 }
 
 base::Status Claims::client(const std::string& name, const Place& place) {
@@ -69,13 +79,11 @@ base::Status Claims::address(const std::string& text, const Address& address, in
 }
 
 const Place& Claims::place_of_name(const std::string& name) const {
-  const auto found = std::ranges::find(names_, name, &Claim::value);
+  const auto found = names_.find(name);
   assert(found != names_.end());
-  return found->place;
+  return found->second.place;
 }
 
-bool Claims::root_is_owned() const {
-  return std::ranges::find(subtrees_, "", &Claim::value) != subtrees_.end();
-}
+bool Claims::root_is_owned() const { return subtrees_.contains(""); }
 
 }  // namespace canopy::config

@@ -4,6 +4,8 @@
 // error that shows both values and both places.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -33,6 +35,11 @@ class Claims {
   base::Status client(const std::string& name, const Place& place);
   base::Status key(const std::string& key, const std::string& owner, const Place& place);
   bool root_is_owned() const;
+  // Remembers where a setting of a process stands ("p1.nofile"), for what is checked at the end.
+  void note(const std::string& setting, const Place& place) {
+    noted_.insert_or_assign(setting, place);
+  }
+  const Place& noted(const std::string& setting) const { return noted_.at(setting); }
   // Where the name was claimed, which it must have been.
   const Place& place_of_name(const std::string& name) const;
 
@@ -48,10 +55,12 @@ class Claims {
     std::string text;
     Place place;
   };
-  static base::Status claim(std::vector<Claim>& taken, const Claim& wanted);
+  using Taken = std::map<std::string, Claim, std::less<>>;  // by value
+  static base::Status claim(Taken& taken, const Claim& wanted);
 
-  std::vector<Claim> names_, subtrees_, clients_, keys_;
+  Taken names_, subtrees_, clients_, keys_;
   std::vector<Listener> listeners_;
+  std::map<std::string, Place> noted_;
 };
 
 }  // namespace canopy::config

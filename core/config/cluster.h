@@ -40,7 +40,7 @@ struct Partition {
   bool retain = true;                   // false: ordered and fanned out, not kept
   std::uint64_t log_updates = 100'000;  // update log, for replays
   std::uint64_t log_bytes = 64ull << 20;
-  std::uint64_t max_state_bytes = 4ull << 30;  // size of the disk store at most
+  std::uint64_t max_state_bytes = 4ull << 30;  // of entries on disk
 
   bool operator==(const Partition&) const = default;
 };
@@ -52,8 +52,9 @@ struct Shard {
   Endpoint updates = "tcp://127.0.0.1:*";   // PUB: batches
   std::string advertise = {};               // host that others connect to; empty: as bound
   HttpAddress http = "127.0.0.1:0";
-  std::uint64_t nofile = 1024;   // descriptors (RLIMIT_NOFILE); 0 leaves the limit alone
-  int updates_hwm = 10'000;      // batches queued per proxy before it misses some
+  std::uint64_t nofile = 1024;  // descriptors (RLIMIT_NOFILE); 0 leaves the limit alone
+  // Bytes of batches queued per proxy before it misses some.
+  std::uint64_t updates_queue_bytes = 64ull << 20;
   int updates_send_buffer = -1;  // kernel buffer per proxy in bytes; -1 kernel default
 
   bool operator==(const Shard&) const = default;
@@ -76,11 +77,11 @@ struct Proxy {
   int client_hwm = 100'000;      // updates queued per Clone client before it misses some
   int stream_hwm = 1'000;        // batches queued per native client before it misses some
   int stream_send_buffer = -1;   // kernel buffer per native client; -1 kernel default
-  int link_hwm = 10'000;         // batches queued from a shard before some are missed
   int link_receive_buffer = -1;  // kernel buffer per shard in bytes; -1 kernel default
-  std::uint64_t upstream_queue = 256;  // write messages (≤ 256 KiB each) waiting per shard
-  std::uint64_t max_snapshots = 64;    // snapshots sent to clients at the same time
-  milliseconds mirror_keep{60'000};    // how long an unused partition stays mirrored
+  std::uint64_t link_queue_bytes = 16ull << 20;      // batches queued from a shard, unread
+  std::uint64_t upstream_queue_bytes = 64ull << 20;  // writes that wait for a shard
+  std::uint64_t max_snapshots = 64;                  // snapshots sent to clients at the same time
+  milliseconds mirror_keep{60'000};                  // how long an unused partition stays mirrored
 
   bool operator==(const Proxy&) const = default;
 };
@@ -109,7 +110,9 @@ struct Security {
 
 struct Cluster {
   std::string file = {};                     // where it was read from, as given
-  std::string state_dir = "./canopy-state";  // a shard keeps its disk partitions in state_dir/NAME
+  std::string fingerprint = {};              // of the text of the file (core/base/file_read.h)
+  int server_key_line = 0;                   // in it; 0: without security
+  std::string state_dir = "./canopy-state";  // shards and broker keep what lasts in state_dir/NAME
   std::string log_level = "info";            // debug, info, warn, error
   std::string log_format = "text";           // text, json
   std::optional<Security> security = {};     // absent: open to all, and in the clear
@@ -125,15 +128,23 @@ struct Cluster {
   const Proxy* find_proxy(const std::string& name) const;
 };
 
-base::Result<Cluster> parse_cluster(const std::string& text, const std::string& file_name);
-base::Result<Cluster> read_cluster(const std::string& path);
+// A file that is read again by a running process may ask for more than the process can do: that is
+// for the process to refuse, which takes on the rest.
+enum class ReadTo { start, reload };
+base::Result<Cluster> parse_cluster(const std::string& text, const std::string& file_name,
+                                    ReadTo purpose = ReadTo::start);
+base::Result<Cluster> read_cluster(const std::string& path, ReadTo purpose = ReadTo::start);
 
 // The endpoint `count` ports further: ("tcp://h:5556", 2) -> "tcp://h:5558".
 Endpoint next_port(const Endpoint& endpoint, int count);
-// What others connect to: `bound` with its host replaced by `advertise`, if that is not empty.
+// What others connect to: `bound` with its host replaced by `advertise`, if that is not empty. What
+// is bound to every interface is announced at this machine's address otherwise.
 Endpoint advertised(const Endpoint& bound, const std::string& advertise);
 // The same for HTTP, which moves only when it is bound to every interface: one bound to the
 // loopback is not reached elsewhere.
 HttpAddress advertised_http(const HttpAddress& bound, const std::string& advertise);
+// Where processes of this machine reach it: at the loopback, when it is bound to every interface;
+// at the address of the interface that is named.
+Endpoint on_this_machine(const Endpoint& bound);
 
 }  // namespace canopy::config

@@ -1,8 +1,14 @@
 #include "core/config/endpoint.h"
 
-#include <algorithm>
-#include <charconv>
+#include <arpa/inet.h>
 
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+
+#include "core/base/host.h"
+#include "core/base/text.h"
 #include "core/config/cluster.h"
 
 namespace canopy::config {
@@ -12,9 +18,10 @@ constexpr std::string_view tcp_scheme = "tcp://";
 constexpr std::string_view ipc_scheme = "ipc://";
 constexpr std::size_t max_ipc_path = 107;  // sun_path, less its terminator
 constexpr int max_port = 65535;
+constexpr std::size_t max_name = 253;  // of DNS
 
 base::Error refused(std::string_view text, const std::string& why) {
-  return base::Error{"'" + std::string(text) + "' " + why};
+  return base::Error{base::quoted(text) + " " + why};
 }
 
 std::optional<int> parse_port(std::string_view text) {
@@ -25,26 +32,54 @@ std::optional<int> parse_port(std::string_view text) {
   return port;
 }
 
+bool is_plain(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '-' || c == '_';
+}
+
+// An IPv6 address in its one spelling, its brackets and zone gone; nothing when it is none.
+std::optional<std::string> ipv6_of(std::string_view host) {
+  if (host.size() < 2 || host.front() != '[' || host.back() != ']') return std::nullopt;
+  const std::size_t end = std::min(host.find('%'), host.size() - 1);
+  const std::string text(host.substr(1, end - 1));
+  in6_addr address{};
+  std::array<char, INET6_ADDRSTRLEN> spelled{};
+  if (inet_pton(AF_INET6, text.c_str(), &address) != 1) return std::nullopt;
+  return inet_ntop(AF_INET6, &address, spelled.data(), spelled.size());
+}
+
 // Names, IPv4, interfaces, [IPv6] and `*`; anything that a URL could hide in is refused.
 bool is_host(std::string_view host) {
-  const auto plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '-' || c == '_';
-  };
   if (host == "*") return true;
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
-    return std::ranges::all_of(host.substr(1, host.size() - 2),
-                               [&](char c) { return plain(c) || c == ':' || c == '%'; });
+  if (host.starts_with('[')) {
+    const auto zone = host.find('%');
+    return ipv6_of(host) &&
+           (zone == std::string_view::npos ||
+            std::ranges::all_of(host.substr(zone + 1, host.size() - zone - 2), is_plain));
   }
-  return !host.empty() && std::ranges::all_of(host, plain);
+  if (host.empty() || host.size() > max_name || !std::ranges::all_of(host, is_plain)) return false;
+  // What has no letter is meant as an address.
+  const auto in_address = [](char c) { return (c >= '0' && c <= '9') || c == '.'; };
+  in_addr address{};
+  return !std::ranges::all_of(host, in_address) ||
+         inet_pton(AF_INET, std::string(host).c_str(), &address) == 1;
 }
 
-bool is_any_host(std::string_view host) {
-  return host == "*" || host == "0.0.0.0" || host == "[::]";
+bool is_any_ipv4(std::string_view host) { return host == "*" || host == "0.0.0.0"; }
+bool is_any_ipv6(std::string_view host) { return ipv6_of(host) == "::"; }
+
+std::string canonical(std::string_view host) {
+  if (auto address = ipv6_of(host)) return *address;
+  if (host == "localhost") return "127.0.0.1";
+  return base::interface_host(std::string(host)).value_or(std::string(host));
 }
 
-std::string_view canonical(std::string_view host) {
-  return host == "localhost" ? std::string_view("127.0.0.1") : host;
+// Whether sockets bound to these hosts take each other's ports. `[::]` takes IPv4, too.
+bool share(std::string_view a, std::string_view b) {
+  if (is_any_ipv6(a) || is_any_ipv6(b)) return true;
+  if (is_any_ipv4(a)) return !ipv6_of(b);
+  if (is_any_ipv4(b)) return !ipv6_of(a);
+  return canonical(a) == canonical(b);
 }
 
 // Where the port of HOST:PORT begins, or npos; the colons of a bare IPv6 address are no help.
@@ -54,6 +89,8 @@ std::size_t port_start(std::string_view text) {
 }
 
 }  // namespace
+
+bool is_any_host(std::string_view host) { return is_any_ipv4(host) || is_any_ipv6(host); }
 
 base::Result<Address> parse_endpoint(std::string_view text) {
   Address address;
@@ -65,6 +102,13 @@ base::Result<Address> parse_endpoint(std::string_view text) {
       return refused(text,
                      "has a path longer than " + std::to_string(max_ipc_path) + " characters");
     }
+    if (base::has_control(address.path)) return refused(text, "holds a control character");
+    if (!address.path.starts_with('@')) {  // of the abstract namespace: no file
+      address.path = std::filesystem::path(address.path).lexically_normal().string();
+    }
+    if (address.path.ends_with('/') || address.path == "." || address.path.ends_with("..")) {
+      return refused(text, "names a folder: a socket takes a path of its own");
+    }
     return address;
   }
   if (!text.starts_with(tcp_scheme)) {
@@ -74,7 +118,8 @@ base::Result<Address> parse_endpoint(std::string_view text) {
   const std::size_t start = port_start(rest);
   if (start == std::string_view::npos) return refused(text, "lacks a port: tcp://HOST:PORT");
   address.host = rest.substr(0, start - 1);
-  if (!is_host(address.host)) return refused(text, "lacks a valid host: tcp://HOST:PORT");
+  if (!is_host(address.host))
+    return refused(text, "lacks a valid host: tcp://HOST:PORT, IPv6 in brackets");
   if (rest.substr(start) == "*") return address;
   const std::optional<int> port = parse_port(rest.substr(start));
   if (!port || *port == 0) return refused(text, "needs a port of 1 to 65535, or * for a free one");
@@ -88,6 +133,9 @@ base::Result<Address> parse_http_address(std::string_view text) {
   Address address;
   address.host = text.substr(0, start - 1);
   if (!is_host(address.host)) return refused(text, "lacks a valid host: HOST:PORT");
+  if (address.host.find('%') != std::string::npos) {
+    return refused(text, "has a zone, which HTTP does not support");
+  }
   const std::optional<int> port = parse_port(text.substr(start));
   if (!port) return refused(text, "needs a port of 1 to 65535, or 0 for a free one");
   if (*port != 0) address.port = static_cast<std::uint16_t>(*port);
@@ -132,7 +180,8 @@ base::Status check_http_address(const std::string& text) {
 
 base::Status check_advertise(const std::string& text) {
   if (!text.empty() && (!is_host(text) || is_any_host(text))) {
-    return refused(text, "is no host that others could connect to (no scheme, no port)");
+    return refused(
+        text, "is no host that others could connect to (no scheme, no port; IPv6 in brackets)");
   }
   return {};
 }
@@ -141,7 +190,7 @@ bool clash(const Address& a, int a_count, const Address& b, int b_count) {
   if (a.ipc || b.ipc) return a.ipc && b.ipc && a.path != "*" && a.path == b.path;
   if (!a.port || !b.port) return false;
   if (*a.port + a_count <= *b.port || *b.port + b_count <= *a.port) return false;
-  return is_any_host(a.host) || is_any_host(b.host) || canonical(a.host) == canonical(b.host);
+  return share(a.host, b.host);
 }
 
 Endpoint next_port(const Endpoint& endpoint, int count) {
@@ -152,15 +201,31 @@ Endpoint next_port(const Endpoint& endpoint, int count) {
 }
 
 Endpoint advertised(const Endpoint& bound, const std::string& advertise) {
-  if (advertise.empty() || !bound.starts_with(tcp_scheme)) return bound;
+  if (!bound.starts_with(tcp_scheme)) return bound;
   const std::size_t start = port_start(bound);
-  return std::string(tcp_scheme) + advertise + ":" + bound.substr(start);
+  const std::string_view host =
+      std::string_view(bound).substr(tcp_scheme.size(), start - 1 - tcp_scheme.size());
+  if (advertise.empty() && !is_any_host(host)) return bound;
+  return std::string(tcp_scheme) + (advertise.empty() ? base::announced_host() : advertise) + ":" +
+         bound.substr(start);
 }
 
 HttpAddress advertised_http(const HttpAddress& bound, const std::string& advertise) {
   const std::size_t start = port_start(bound);
-  if (advertise.empty() || start == std::string::npos) return bound;
-  return is_any_host(bound.substr(0, start - 1)) ? advertise + ":" + bound.substr(start) : bound;
+  if (start == std::string::npos || !is_any_host(bound.substr(0, start - 1))) return bound;
+  return (advertise.empty() ? base::announced_host() : advertise) + ":" + bound.substr(start);
+}
+
+Endpoint on_this_machine(const Endpoint& bound) {
+  if (!bound.starts_with(tcp_scheme)) return bound;
+  const std::size_t start = port_start(bound);
+  std::string host = bound.substr(tcp_scheme.size(), start - 1 - tcp_scheme.size());
+  if (is_any_host(host)) {
+    host = is_any_ipv6(host) ? "[::1]" : "127.0.0.1";
+  } else if (const auto address = base::interface_host(host)) {
+    host = *address;
+  }
+  return std::string(tcp_scheme) + host + ":" + bound.substr(start);
 }
 
 }  // namespace canopy::config

@@ -1,4 +1,5 @@
-// What an address of the cluster may look like. Pure: no name is resolved, no socket opened.
+// What an address of the cluster may look like. No name is resolved, no socket opened; of this
+// machine only the interfaces are looked at.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,7 @@ struct Address {
   bool ipc = false;
   std::string host;                   // tcp; IPv6 in brackets
   std::optional<std::uint16_t> port;  // tcp; absent: any free one
-  std::string path;                   // ipc
+  std::string path;                   // ipc; of several spellings the shortest
 };
 
 // tcp://HOST:PORT with a port of 1 to 65535 or `*`, or ipc://PATH.
@@ -30,6 +31,8 @@ base::Status check_triple_endpoint(const std::string& text);  // tcp, ports P, P
 base::Status check_pair_endpoint(const std::string& text);    // tcp, ports P and P+1, or `*`
 base::Status check_http_address(const std::string& text);
 base::Status check_advertise(const std::string& text);  // a host alone
+// Whether it stands for every interface of the machine: `*`, 0.0.0.0, [::].
+bool is_any_host(std::string_view host);
 
 // Whether two listeners, on `count` consecutive ports each, could not both be bound.
 bool clash(const Address& a, int a_count, const Address& b, int b_count);

@@ -20,6 +20,10 @@ base::Error failure(const std::string& path, const std::string& what) {
 
 // The value of a line such as `    public-key = "…"`.
 base::Result<std::string> read_field(const std::string& path, const std::string& field) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    return failure(path, "is not a file");
+  }
   std::ifstream file(path);
   if (!file) return failure(path, std::string("cannot be read: ") + std::strerror(errno));
   for (std::string line; std::getline(file, line);) {

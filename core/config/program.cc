@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/config/changes.h"
+#include "core/config/claims.h"
 #include "core/config/own_entry.h"
 #include "core/config/reader.h"
 
@@ -19,6 +20,7 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr int wrong_usage = 2;
+constexpr const char* permissions_taken_on = " (what clients may do is as the file says)";
 
 struct Program {
   std::string name;
@@ -157,8 +159,8 @@ std::string count(std::size_t number, const std::string& one, const std::string&
 
 base::Result<Cluster> read_with(const std::string& file,
                                 const std::vector<Start::Override>& overrides,
-                                const std::string& name) {
-  auto cluster = read_cluster(file);
+                                const std::string& name, ReadTo purpose) {
+  auto cluster = read_cluster(file, purpose);
   if (!cluster) return cluster;
   for (const auto& [key, value, source] : overrides) {
     if (auto status = override_setting(*cluster, key, value, source); !status) {
@@ -171,7 +173,14 @@ base::Result<Cluster> read_with(const std::string& file,
   return cluster;
 }
 
-base::Result<Start> make_start(Role role, const Given& given) {
+base::Status check_pair(const Cluster& cluster, IsPair is_pair) {
+  if (is_pair == nullptr || !cluster.security || is_pair(cluster.security->server_key)) return {};
+  return Place{cluster.file, cluster.server_key_line, "security.server_key"}.error(
+      "the public and the secret key of the file do not belong together: make new ones with "
+      "canopy keygen");
+}
+
+base::Result<Start> make_start(Role role, const Given& given, IsPair is_pair) {
   if (!given.has("config")) return base::Error{"--config FILE is missing (see --help)"};
   std::vector<Start::Override> overrides;
   for (const auto& [option, key] : {std::pair("state-dir", "state_dir"),
@@ -181,8 +190,11 @@ base::Result<Start> make_start(Role role, const Given& given) {
     overrides.push_back({key, given.text(option), given.sources.at(option)});
   }
   const std::string called = expand_name(given.text("name"), base::host_name());
-  auto cluster = read_with(given.text("config"), overrides, called);
+  auto cluster = read_with(given.text("config"), overrides, called, ReadTo::start);
   if (!cluster) return base::Error{cluster.error()};
+  if (const auto status = check_pair(*cluster, is_pair); !status) {
+    return base::Error{status.error()};
+  }
   const bool nameless = given.has("check-config") && !given.has("name");
   if (nameless) return Start{std::move(*cluster), ""};
   auto name = resolve_name(role, *cluster, called);
@@ -197,7 +209,7 @@ int refuse(const Program& program, const std::string& why) {
 
 }  // namespace
 
-CommandLine parse_command_line(Role role, int argc, char** argv) {
+CommandLine parse_command_line(Role role, int argc, char** argv, IsPair is_pair) {
   const Program program = program_of(role);
   const po::options_description known = options();
   Given given;
@@ -214,7 +226,7 @@ CommandLine parse_command_line(Role role, int argc, char** argv) {
     std::cout << program.name << " " << CANOPY_VERSION << "\n";
     return 0;
   }
-  const auto start = make_start(role, given);
+  const auto start = make_start(role, given, is_pair);
   if (!start) return refuse(program, start.error());
   if (given.has("check-config")) {
     const Cluster& cluster = start->cluster;
@@ -229,16 +241,30 @@ CommandLine parse_command_line(Role role, int argc, char** argv) {
 }
 
 base::Result<std::vector<std::string>> reload(
-    Start& running, const std::function<base::Status(const Cluster& wanted)>& take_on) {
+    Start& running, const std::function<void(const Security& wanted)>& permit,
+    const std::function<base::Status(const Cluster& wanted)>& take_on) {
   namespace log = base::log;
-  const std::string& file = running.cluster.file;
-  const auto refused = [](const std::string& why) {
-    log::error("config", "reload refused, nothing is changed", {{"why", why}});
-    return base::Error{why};
+  const std::string file = running.cluster.file;
+  std::string permitted;
+  running.read = {.fingerprint = {}, .number = running.read.number + 1, .refused = {}};
+  const auto refused = [&](const std::string& why) {
+    running.read.refused = why + permitted;
+    log::error("config",
+               permitted.empty() ? "reload refused, nothing is changed"
+                                 : "reload refused, only the permissions of clients are changed",
+               {{"why", why}});
+    return base::Error{running.read.refused};
   };
-  auto wanted = read_with(file, running.overrides, running.name);
+  auto wanted = read_with(file, running.overrides, running.name, ReadTo::reload);
   if (!wanted) return refused(wanted.error());
+  running.read.fingerprint = wanted->fingerprint;
   Changes found = changes(running.cluster, *wanted);
+  if (running.cluster.security && wanted->security) {
+    permit(*wanted->security);
+    auto& clients = running.cluster.security->clients;
+    if (clients != wanted->security->clients) permitted = permissions_taken_on;
+    clients = wanted->security->clients;
+  }
   if (!found.fixed.empty())
     return refused(file + ": takes a restart: " + base::joined(found.fixed));
   if (const auto status = take_on(*wanted); !status) return refused(status.error());

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/base/file_read.h"
 #include "core/config/cluster.h"
 
 namespace canopy::config {
@@ -26,20 +27,27 @@ struct Start {
     std::string source = {};  // the flag or variable
   };
   std::vector<Override> overrides = {};
-  bool health = false;  // only tell how the process of this name is, and exit
+  bool health = false;       // only tell how the process of this name is, and exit
+  base::FileRead read = {};  // by the last reload(); before the first one only the cluster says
 };
 
 // What main() does next: run with Start, or exit with this code, everything already printed.
 using CommandLine = std::variant<Start, int>;
 
+// Whether the two keys belong together: what the library of the sockets knows.
+using IsPair = bool (*)(const access::KeyPair& keys);
+
 // Exit codes: 0 for --help, --version and a good --check-config; 2 for a wrong command line or
 // configuration, with one line on stderr.
-CommandLine parse_command_line(Role role, int argc, char** argv);
+CommandLine parse_command_line(Role role, int argc, char** argv, IsPair is_pair = nullptr);
 
 // Makes `running` what its file says by now, under the same overrides. Nothing is changed when the
-// file is not as it should be, asks for what takes a restart, or `take_on`, which gets the wanted
-// cluster first, says why not. Returns the settings that were changed. Logs what became of it.
+// file is not as it should be. `permit` gets the clients of `security` first: a revocation does not
+// wait for the rest of the file. The rest is changed as a whole, or not at all when it asks for
+// what takes a restart, or `take_on` says why not. Returns the settings that were changed. Logs
+// what became of it, and leaves it in `running.read`.
 base::Result<std::vector<std::string>> reload(
-    Start& running, const std::function<base::Status(const Cluster& wanted)>& take_on);
+    Start& running, const std::function<void(const Security& wanted)>& permit,
+    const std::function<base::Status(const Cluster& wanted)>& take_on);
 
 }  // namespace canopy::config

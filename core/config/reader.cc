@@ -9,6 +9,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "core/base/file_read.h"
+#include "core/config/capacity.h"
 #include "core/config/tables.h"
 
 namespace canopy::config {
@@ -46,7 +48,7 @@ class DocumentCounter final : public YAML::EventHandler {
   void OnMapEnd() override {}
 };
 
-base::Result<Cluster> read_document(const std::string& text, const Place& top) {
+base::Result<Cluster> read_document(const std::string& text, const Place& top, ReadTo purpose) {
   std::istringstream stream(text);
   YAML::Parser parser(stream);
   DocumentCounter documents;
@@ -60,6 +62,9 @@ base::Result<Cluster> read_document(const std::string& text, const Place& top) {
   Claims claims;
   const base::Status status = read_section(YAML::Load(text), top, cluster_table(), cluster, claims);
   if (!status) return base::Error{status.error()};
+  if (purpose == ReadTo::start) {
+    if (const auto fits = check_capacity(cluster, claims); !fits) return base::Error{fits.error()};
+  }
   const auto templates =
       std::stable_partition(cluster.proxies.begin(), cluster.proxies.end(),
                             [](const Proxy& proxy) { return !proxy.name.ends_with('*'); });
@@ -76,21 +81,24 @@ const Named* find_named(const std::vector<Named>& all, const std::string& name) 
 
 }  // namespace
 
-base::Result<Cluster> parse_cluster(const std::string& text, const std::string& file_name) {
+base::Result<Cluster> parse_cluster(const std::string& text, const std::string& file_name,
+                                    ReadTo purpose) {
   try {
-    return read_document(text, {file_name, 1, ""});
+    return read_document(text, {file_name, 1, ""}, purpose);
   } catch (const YAML::Exception& fault) {
     return Place{file_name, fault.mark.line + 1, ""}.error(explain(fault));
   }
 }
 
-base::Result<Cluster> read_cluster(const std::string& path) {
+base::Result<Cluster> read_cluster(const std::string& path, ReadTo purpose) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
   if (errno != 0) return base::Error{path + ": cannot be read: " + std::strerror(errno)};
-  return parse_cluster(text.str(), path);
+  auto cluster = parse_cluster(text.str(), path, purpose);
+  if (cluster) cluster->fingerprint = base::fingerprint(text.str());
+  return cluster;
 }
 
 Changes changes(const Cluster& running, const Cluster& wanted) {
@@ -115,7 +123,10 @@ base::Status override_setting(Cluster& cluster, const std::string& key, const st
   return setting->read(YAML::Node(value), {"", 0, source}, cluster, none);
 }
 
-Endpoint Broker::directory() const { return advertised(listen, advertise); }
+// Without `advertise`, a broker that is bound to every interface has its processes beside it.
+Endpoint Broker::directory() const {
+  return advertise.empty() ? on_this_machine(listen) : advertised(listen, advertise);
+}
 
 const Shard* Cluster::find_shard(const std::string& wanted) const {
   return find_named(shards, wanted);

@@ -6,6 +6,8 @@
 namespace canopy::config {
 namespace {
 
+constexpr const char* server_key_note = "security.server_key";
+
 // Files are named relative to the one that names them.
 std::string beside(const Place& place, const std::string& path) {
   return (std::filesystem::path(place.file).parent_path() / path).string();
@@ -21,6 +23,7 @@ Setting<Security> server_key() {
     auto pair = read_key_pair(beside(place, *path));
     if (!pair) return place.error(pair.error());
     security.server_key = std::move(*pair);
+    claims.note(server_key_note, place);
     return claims.key(security.server_key.public_key, "the cluster", place);
   };
   const auto differs = [](const Security& running, const Security& wanted) {
@@ -111,7 +114,9 @@ Setting<Cluster> security() {
   const auto read = [](const YAML::Node& node, const Place& place, Cluster& cluster,
                        Claims& claims) -> base::Status {
     if (node.IsScalar() && node.Scalar() == "off") return {};
-    return read_section(node, place, security_table(), cluster.security.emplace(), claims);
+    auto status = read_section(node, place, security_table(), cluster.security.emplace(), claims);
+    if (status) cluster.server_key_line = claims.noted(server_key_note).line;
+    return status;
   };
   const auto compare = [](const Cluster& running, const Cluster& wanted, const std::string& path,
                           Changes& changes) {

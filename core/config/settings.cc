@@ -2,12 +2,14 @@
 
 #include <charconv>
 
+#include "core/base/text.h"
+
 namespace canopy::config {
 namespace {
 
 std::string describe(const YAML::Node& node) {
   switch (node.Type()) {
-    case YAML::NodeType::Scalar: return "'" + node.Scalar() + "'";
+    case YAML::NodeType::Scalar: return base::quoted(node.Scalar());
     case YAML::NodeType::Sequence: return "a list";
     case YAML::NodeType::Map: return "a mapping";
     case YAML::NodeType::Null:
@@ -25,10 +27,59 @@ bool is_plain(const YAML::Node& node) { return node.IsScalar() && node.Tag() != 
 
 int line_of(const YAML::Node& node) { return node.Mark().line + 1; }
 
+constexpr const char* merge_key = "<<";
+constexpr int most_merges = 16;  // inside one another; an alias may stand for what it is part of
+
+base::Status add_entries(const YAML::Node& node, const Place& place, int merges,
+                         std::vector<Entry>& entries);
+
+// The sections that a `<<` at `where` names give what the section itself does not: an earlier one
+// goes first.
+base::Status merge(const YAML::Node& node, const Place& place, const Place& where, int merges,
+                   std::vector<Entry>& entries) {
+  if (merges == most_merges) return where.error("too many sections inside one another");
+  if (node.IsMap()) return add_entries(node, place, merges + 1, entries);
+  if (!node.IsSequence()) return where.error(describe(node) + " is not a section to take over");
+  for (const auto& each : node) {
+    if (!each.IsMap()) return where.error(describe(each) + " is not a section to take over");
+    if (auto status = add_entries(each, place, merges + 1, entries); !status) return status;
+  }
+  return {};
+}
+
+base::Status add_entries(const YAML::Node& node, const Place& place, int merges,
+                         std::vector<Entry>& entries) {
+  std::vector<Entry> own;
+  std::vector<std::pair<YAML::Node, Place>> merged;
+  for (const auto& pair : node) {
+    const auto key = as_text(pair.first);
+    if (!key) return inner(place, "?", line_of(pair.first)).error("a key must be a word");
+    const Place where = inner(place, *key, line_of(pair.first));
+    if (*key == merge_key && is_plain(pair.first)) {
+      merged.emplace_back(pair.second, where);
+      continue;
+    }
+    const auto twin = std::ranges::find(own, *key, &Entry::key);
+    if (twin != own.end()) {
+      return where.error("is given twice, also on line " + std::to_string(twin->place.line));
+    }
+    own.push_back({*key, pair.second, where});
+  }
+  for (Entry& entry : own) {
+    const bool known = std::ranges::find(entries, entry.key, &Entry::key) != entries.end();
+    if (!known) entries.push_back(std::move(entry));
+  }
+  for (const auto& [sections, where] : merged) {
+    if (auto status = merge(sections, place, where, merges, entries); !status) return status;
+  }
+  return {};
+}
+
 }  // namespace
 
 base::Result<std::string> as_text(const YAML::Node& node) {
   if (!node.IsScalar()) return wrong_type(node, "a text");
+  if (!base::is_utf8(node.Scalar())) return base::Error{"the text is not UTF-8"};
   return node.Scalar();
 }
 
@@ -40,9 +91,12 @@ base::Result<std::int64_t> as_integer(const YAML::Node& node, std::int64_t least
   const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool whole = end == text.data() + text.size() && fault != std::errc::invalid_argument;
   if (!whole) return wrong_type(node, "a whole number");
+  if (text.starts_with("0") && text.size() > 1) {
+    return base::Error{base::quoted(text) + " begins with 0: a number is written decimal"};
+  }
   if (fault == std::errc::result_out_of_range || value < least || value > most) {
-    return base::Error{text + " is out of bounds: " + std::to_string(least) + " to " +
-                       std::to_string(most)};
+    return base::Error{base::one_line(text.substr(0, 40)) + " is out of bounds: " +
+                       std::to_string(least) + " to " + std::to_string(most)};
   }
   return value;
 }
@@ -61,15 +115,8 @@ base::Result<std::vector<Entry>> section_entries(const YAML::Node& node, const P
   std::vector<Entry> entries;
   if (node.IsNull()) return entries;
   if (!node.IsMap()) return place.error(describe(node) + " is not a section of `key: value` lines");
-  for (const auto& pair : node) {
-    const auto key = as_text(pair.first);
-    if (!key) return inner(place, "?", line_of(pair.first)).error("a key must be a word");
-    const Place where = inner(place, *key, line_of(pair.first));
-    const auto twin = std::ranges::find(entries, *key, &Entry::key);
-    if (twin != entries.end()) {
-      return where.error("is given twice, also on line " + std::to_string(twin->place.line));
-    }
-    entries.push_back({*key, pair.second, where});
+  if (auto status = add_entries(node, place, 0, entries); !status) {
+    return base::Error{status.error()};
   }
   return entries;
 }

@@ -14,8 +14,10 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/base/text.h"
 #include "core/config/changes.h"
 #include "core/config/claims.h"
+#include "core/keyspace/key.h"
 
 namespace canopy::config {
 
@@ -133,7 +135,7 @@ Setting<Section> choice(const std::string& key, Value Section::*member, Choices<
           if (name == *word) return value;
           known += (known.empty() ? "" : ", ") + name;
         }
-        return base::Error{"'" + *word + "' is none of " + known};
+        return base::Error{base::quoted(*word) + " is none of " + known};
       },
       [member](Section& section, const Value& value) { section.*member = value; });
 }
@@ -183,6 +185,7 @@ base::Status read_section(const YAML::Node& node, const Place& place, const Tabl
   for (const Entry& entry : *entries) {
     const auto setting = std::ranges::find(table, entry.key, &Setting<Section>::key);
     if (setting == table.end()) {
+      if (place.key.empty() && entry.key.starts_with("x-")) continue;  // for anchors
       std::string known;
       for (const auto& other : table) known += (known.empty() ? "" : ", ") + other.key;
       return entry.place.error("unknown key; known here: " + known);
@@ -206,8 +209,7 @@ base::Status read_section(const YAML::Node& node, const Place& place, const Tabl
   return {};
 }
 
-// The root has an empty name, and is written `*`.
-inline std::string shown(const std::string& id) { return id.empty() ? "*" : id; }
+using keyspace::shown;
 
 template <typename Section>
 void compare_sections(const Table<Section>& table, const Section& running, const Section& wanted,

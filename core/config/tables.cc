@@ -1,8 +1,11 @@
 #include "core/config/tables.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
 
+#include "core/base/limits.h"
+#include "core/base/text.h"
 #include "core/keyspace/key.h"
 
 namespace canopy::config {
@@ -13,16 +16,42 @@ constexpr std::int64_t max_nofile = 1 << 20;
 constexpr std::int64_t max_hwm = 100'000'000;
 constexpr std::int64_t max_buffer = std::numeric_limits<int>::max();
 constexpr std::int64_t mebibyte = 1 << 20;
+// Of the queues between processes.
+constexpr std::int64_t min_queue_bytes = 64 << 10;
+constexpr std::int64_t max_queue_bytes = std::int64_t{1} << 40;
+constexpr std::size_t max_name = 63;
+constexpr std::size_t max_path = 3000;  // of PATH_MAX; the rest is for what is put below
+constexpr std::size_t max_path_part = 255;
 
 bool is_template(const std::string& name) { return name.ends_with('*'); }
 
 // A name, or what names begin with and a `*`.
 base::Status check_proxy_name(const std::string& text) {
+  if (is_template(text) && text.size() > max_name) {
+    return base::Error{base::quoted(text) + " leaves no room for what the * stands for"};
+  }
   return check_name(is_template(text) ? text.substr(0, text.size() - 1) : text);
 }
 
+// Shards make folders below it, whose names have up to 255 bytes.
 base::Status check_path(const std::string& text) {
-  return text.empty() ? base::Error{"'' is not a path"} : base::Status{};
+  const auto refused = [&](const std::string& why) {
+    return base::Error{base::quoted(text) + " " + why};
+  };
+  if (text.empty()) return refused("is not a path");
+  if (base::has_control(text)) return refused("holds a control character");
+  if (text == "~" || text.starts_with("~/")) {
+    return refused("begins with ~, which a shell replaces and Canopy does not: write the folder");
+  }
+  if (text.size() > max_path) {
+    return refused("is longer than " + std::to_string(max_path) + " bytes");
+  }
+  for (const auto& part : std::filesystem::path(text)) {
+    if (part.string().size() > max_path_part) {
+      return refused("has a part of more than " + std::to_string(max_path_part) + " bytes");
+    }
+  }
+  return {};
 }
 
 template <typename Section>
@@ -78,6 +107,24 @@ Setting<Section> advertise() {
               "host that others connect to, when it is not the one bound");
 }
 
+// Processes of other machines read it here, so it must be an address that they can connect to.
+Setting<Broker> listen() {
+  auto setting =
+      endpoint("listen", &Broker::listen, check_fixed_endpoint, "where processes find each other");
+  return claiming(setting,
+                  [claim = setting.claim](const Broker& broker, const Place& place,
+                                          Claims& claims) -> base::Status {
+                    const bool any = is_any_host(parse_endpoint(broker.listen)->host);
+                    if (any && broker.advertise.empty() && !broker.supervise) {
+                      return place.error(
+                          base::quoted(broker.listen) +
+                          " is no address to connect to: with supervise: false the processes need "
+                          "`advertise`, the broker's host as they reach it");
+                    }
+                    return claim(broker, place, claims);
+                  });
+}
+
 // The others read it here, so the broker alone must not know it.
 base::Status check_broker_advertise(const std::string& text) {
   if (text != auto_advertise) return check_advertise(text);
@@ -86,8 +133,12 @@ base::Status check_broker_advertise(const std::string& text) {
 
 template <typename Section>
 Setting<Section> nofile() {
-  return number("nofile", &Section::nofile, 0, max_nofile,
-                "limit of open files; 0 leaves it alone");
+  return claiming(
+      number("nofile", &Section::nofile, 0, max_nofile, "limit of open files; 0 leaves it alone"),
+      [](const Section& section, const Place& place, Claims& claims) -> base::Status {
+        claims.note(section.name + ".nofile", place);
+        return {};
+      });
 }
 
 Setting<Partition> subtree() {
@@ -148,13 +199,20 @@ base::Status check_name(const std::string& text) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
   };
-  if (!text.empty() && text.size() <= 63 && std::ranges::all_of(text, allowed)) return {};
-  return base::Error{"'" + text + "' is not 1 to 63 characters of a-z, 0-9 and -"};
+  if (!text.empty() && text.size() <= max_name && std::ranges::all_of(text, allowed)) return {};
+  return base::Error{base::quoted(text) + " is not 1 to 63 characters of a-z, 0-9 and -"};
 }
 
 base::Status check_subtree(const std::string& text) {
   if (text == "*" || (!text.empty() && keyspace::is_subtree(text))) return {};
-  return base::Error{"'" + text + "' is not a subtree: it must end with '/', or be \"*\""};
+  if (text.size() > base::max_key_bytes) {
+    return base::Error{base::quoted(text) + " is not a subtree: it is longer than " +
+                       std::to_string(base::max_key_bytes) + " bytes"};
+  }
+  if (base::has_control(text)) {
+    return base::Error{base::quoted(text) + " is not a subtree: it holds a control character"};
+  }
+  return base::Error{base::quoted(text) + " is not a subtree: it must end with '/', or be \"*\""};
 }
 
 const Table<Partition>& partition_table() {
@@ -187,7 +245,8 @@ const Table<Shard>& shard_table() {
       advertise<Shard>(),
       http<Shard>(),
       nofile<Shard>(),
-      number("updates_hwm", &Shard::updates_hwm, 1, max_hwm, "batches queued per proxy"),
+      number("updates_queue_bytes", &Shard::updates_queue_bytes, min_queue_bytes, max_queue_bytes,
+             "bytes of batches queued per proxy"),
       number("updates_send_buffer", &Shard::updates_send_buffer, -1, max_buffer,
              "kernel buffer per proxy in bytes; -1 is the kernel's default"),
   };
@@ -213,11 +272,12 @@ const Table<Proxy>& proxy_table() {
       number("stream_hwm", &Proxy::stream_hwm, 1, max_hwm, "batches queued per native client"),
       number("stream_send_buffer", &Proxy::stream_send_buffer, -1, max_buffer,
              "kernel buffer per native client in bytes; -1 is the kernel's default"),
-      number("link_hwm", &Proxy::link_hwm, 1, max_hwm, "batches queued from a shard"),
+      number("link_queue_bytes", &Proxy::link_queue_bytes, min_queue_bytes, max_queue_bytes,
+             "bytes of batches queued from a shard"),
       number("link_receive_buffer", &Proxy::link_receive_buffer, -1, max_buffer,
              "kernel buffer per shard in bytes; -1 is the kernel's default"),
-      live(number("upstream_queue", &Proxy::upstream_queue, 1, 1'000'000,
-                  "write messages waiting per shard")),
+      live(number("upstream_queue_bytes", &Proxy::upstream_queue_bytes, min_queue_bytes,
+                  max_queue_bytes, "bytes of writes that wait for a shard")),
       number("max_snapshots", &Proxy::max_snapshots, 1, max_nofile,
              "snapshots sent to clients at the same time"),
       live(duration("mirror_keep_ms", &Proxy::mirror_keep, 0, one_day_ms,
@@ -229,7 +289,7 @@ const Table<Proxy>& proxy_table() {
 const Table<Broker>& broker_table() {
   static const Table<Broker> table = {
       name<Broker>("name of the broker"),
-      endpoint("listen", &Broker::listen, check_fixed_endpoint, "where processes find each other"),
+      listen(),
       text("advertise", &Broker::advertise, check_broker_advertise,
            "host that others connect to, when it is not the one bound"),
       http<Broker>(),
@@ -243,7 +303,8 @@ const Table<Broker>& broker_table() {
 
 const Table<Cluster>& cluster_table() {
   static const Table<Cluster> table = {
-      text("state_dir", &Cluster::state_dir, check_path, "folder of what shards keep on disk"),
+      text("state_dir", &Cluster::state_dir, check_path,
+           "folder of what shards and broker keep on disk"),
       live(word("log_level", &Cluster::log_level, {"debug", "info", "warn", "error"},
                 "what is logged")),
       word("log_format", &Cluster::log_format, {"text", "json"}, "how it is logged"),

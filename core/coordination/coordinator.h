@@ -1,7 +1,7 @@
-// Coordination of the cluster, behind one small interface: announce oneself with a lease, campaign
-// for a partition, compare and set, watch a prefix.
+// Coordination of the cluster, behind one small interface: generations, announce oneself with a
+// lease, campaign for a partition, compare and set, watch a prefix.
 //
-// Two implementations are foreseen: `local` (local.h), served by the broker from memory, and etcd.
+// Two implementations are foreseen: `local` (local.h), served by the broker, and etcd.
 // Not thread-safe; callbacks run on the loop that the coordinator was made on.
 #pragma once
 
@@ -29,9 +29,19 @@ class Coordinator {
   using Watcher = std::function<void(const Event&)>;
   // The granted epoch, or nothing when the leadership was lost to another candidate.
   using Granted = std::function<void(std::optional<std::uint32_t> epoch)>;
+  using Generation = std::function<void(std::uint32_t generation)>;
   using Swapped = std::function<void(bool swapped)>;
 
   virtual ~Coordinator() = default;
+
+  // Calls back with the generation of this process: a number above those of every earlier process
+  // of the cluster. The process keeps it over restarts of the coordination service; a service that
+  // has lost its record may grant a higher one later, from which the process goes on.
+  virtual void on_generation(Generation granted) = 0;
+
+  // `known` is asked at each registration for the highest generation or epoch that this process
+  // has heard of in any other way than from this coordinator.
+  virtual void report_known(std::function<std::uint32_t()> known) = 0;
 
   // Keeps `key` = `value` in the directory while this process lives; a further call replaces the
   // value. Survives the loss and restart of the coordination service: everything announced,
@@ -55,6 +65,16 @@ class Coordinator {
 
   // Whether the service answered within the lease.
   virtual bool connected() const = 0;
+
+  // Why the service does not register this process; empty when it does, or is not there.
+  virtual std::string refusal() const = 0;
 };
+
+// For /readyz: why this process is not registered; empty when it is.
+inline std::string readiness(const Coordinator& coordinator) {
+  const std::string refusal = coordinator.refusal();
+  if (!refusal.empty()) return "the broker refuses this process: " + refusal;
+  return coordinator.connected() ? "" : "broker not reached";
+}
 
 }  // namespace canopy::coordination

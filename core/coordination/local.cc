@@ -30,6 +30,11 @@ std::string random_session() {
   return fmt::format("{:08x}{:08x}", random(), random());
 }
 
+std::string text_of(const cluster::Failed& failed) {
+  std::string text(cluster::to_text(failed.fault));
+  return failed.subject.empty() ? text : text + ": " + failed.subject;
+}
+
 net::SocketOptions socket_options(const std::string& session) {
   return {.send_hwm = 10'000,
           .receive_hwm = 10'000,
@@ -42,10 +47,11 @@ net::SocketOptions socket_options(const std::string& session) {
 class LocalCoordinator final : public Coordinator {
  public:
   LocalCoordinator(net::Context& context, net::Loop& loop, const std::string& broker_endpoint,
-                   const std::string& candidate, const access::KeyPair* keys)
+                   const std::string& candidate, const access::KeyPair* keys,
+                   const std::string& identity)
       : loop_(loop),
         name_(candidate),
-        started_(static_cast<std::uint64_t>(loop.now().time_since_epoch().count())),
+        identity_(identity),
         socket_(context, net::SocketType::dealer,
                 net::connecting(socket_options(random_session()), keys)) {
     if (const auto status = socket_.connect(broker_endpoint); !status) {
@@ -60,6 +66,12 @@ class LocalCoordinator final : public Coordinator {
     loop_.remove(socket_);
   }
 
+  void on_generation(Generation granted) override { generation_granted_ = std::move(granted); }
+
+  void report_known(std::function<std::uint32_t()> known) override {
+    known_elsewhere_ = std::move(known);
+  }
+
   void announce(const std::string& key, const std::string& value) override {
     if (value.size() > cluster::max_directory_value_bytes) {
       base::log::error("coordination", "value too long to announce", {{"key", key}});
@@ -72,6 +84,7 @@ class LocalCoordinator final : public Coordinator {
   void campaign(const std::string& partition, std::uint32_t least_epoch, Granted granted) override {
     Candidacy& candidacy = candidacies_[partition];
     candidacy.least_epoch = least_epoch;
+    if (least_epoch > 0) learn(least_epoch - 1);
     candidacy.granted = std::move(granted);
     candidacy.told = false;
     say(Campaign{partition, least_epoch, candidacy.held});
@@ -102,6 +115,8 @@ class LocalCoordinator final : public Coordinator {
   }
 
   bool connected() const override { return heard_ && loop_.now() - *heard_ < lease_; }
+
+  std::string refusal() const override { return refusal_; }
 
  private:
   struct Candidacy {
@@ -155,9 +170,19 @@ class LocalCoordinator final : public Coordinator {
     } else {
       say_again_.reset();
       sent_ = 0;
-      const bool sent = send(Hello{name_, started_});
+      if (known_elsewhere_) learn(known_elsewhere_());
+      const bool sent = send(Hello{name_, generation_, known_, record_, identity_});
       wake_at(now + (sent ? hello_period : connect_period));
     }
+  }
+
+  void learn(std::uint32_t number) { known_ = std::max(known_, number); }
+
+  void adopt(std::uint32_t generation) {
+    if (generation <= generation_) return;
+    generation_ = generation;
+    learn(generation);
+    if (generation_granted_) generation_granted_(generation);
   }
 
   void receive() {
@@ -190,8 +215,11 @@ class LocalCoordinator final : public Coordinator {
   }
 
   void on(const Welcome& welcome) {
+    adopt(welcome.generation);
+    record_ = welcome.record;
     live_ = true;
     heard_ = loop_.now();
+    refusal_.clear();
     lease_ =
         base::Duration(static_cast<std::int64_t>(std::min(welcome.lease_us, longest_lease_us)));
     ping_period_ = std::clamp(lease_ / 3, shortest_ping_period, longest_ping_period);
@@ -210,7 +238,10 @@ class LocalCoordinator final : public Coordinator {
 
   void on(const Pong&) {}
 
+  void on(const cluster::Renewed& renewed) { adopt(renewed.generation); }
+
   void on(const cluster::KeyChanged& change) {
+    learn(static_cast<std::uint32_t>(change.version >> cluster::DirectoryRecord::counter_bits));
     const std::size_t count = watches_.size();
     for (std::size_t i = 0; i < count; ++i) {  // by index: watchers may add watches
       Watched& watch = watches_.at(i);
@@ -247,6 +278,7 @@ class LocalCoordinator final : public Coordinator {
 
   void on(const cluster::Granted& granted) {
     const auto found = candidacies_.find(granted.partition);
+    learn(granted.epoch);
     if (found == candidacies_.end()) return;
     Candidacy& candidacy = found->second;
     if (candidacy.told && candidacy.held == granted.epoch) return;
@@ -281,7 +313,8 @@ class LocalCoordinator final : public Coordinator {
       return;
     }
     refused_.warn("coordination", cluster::to_text(failed.fault), {{"subject", failed.subject}});
-    if (failed.fault == cluster::Fault::superseded) {
+    if (!live_) refusal_ = text_of(failed);
+    if (failed.fault == cluster::Fault::superseded || failed.fault == cluster::Fault::name_taken) {
       if (live_) greet_at(loop_.now() + hello_period);
       std::vector<std::string> held;
       for (const auto& [partition, candidacy] : candidacies_) held.push_back(partition);
@@ -293,7 +326,7 @@ class LocalCoordinator final : public Coordinator {
 
   net::Loop& loop_;
   const std::string name_;
-  const std::uint64_t started_;
+  const std::string identity_;
   net::Socket socket_;
   net::Message message_;
   net::Loop::TimerId timer_ = 0;
@@ -305,6 +338,13 @@ class LocalCoordinator final : public Coordinator {
   std::optional<base::TimePoint> heard_;
   base::Duration lease_{};
   base::Duration ping_period_ = longest_ping_period;
+  std::string refusal_;
+
+  std::uint32_t generation_ = 0;  // 0: not granted yet
+  std::uint32_t known_ = 0;       // the highest generation or epoch that is known of
+  std::string record_;            // of the directory that registered this process last
+  Generation generation_granted_;
+  std::function<std::uint32_t()> known_elsewhere_;
 
   std::map<std::string, std::string> announced_;
   std::map<std::string, Candidacy> candidacies_;
@@ -320,8 +360,10 @@ class LocalCoordinator final : public Coordinator {
 std::unique_ptr<Coordinator> make_local_coordinator(net::Context& context, net::Loop& loop,
                                                     const std::string& broker_endpoint,
                                                     const std::string& candidate,
-                                                    const access::KeyPair* keys) {
-  return std::make_unique<LocalCoordinator>(context, loop, broker_endpoint, candidate, keys);
+                                                    const access::KeyPair* keys,
+                                                    const std::string& identity) {
+  return std::make_unique<LocalCoordinator>(context, loop, broker_endpoint, candidate, keys,
+                                            identity);
 }
 
 }  // namespace canopy::coordination

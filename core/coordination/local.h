@@ -1,4 +1,4 @@
-// The coordinator that the broker serves from memory (DESIGN: "local"), as seen by a shard or
+// The coordinator that the broker serves (DESIGN: "local"), as seen by a shard or
 // proxy: a DEALER to the broker's ROUTER.
 //
 // It pings each second, or each third of a shorter lease. Whatever is lost on the way, a broker
@@ -20,9 +20,11 @@
 
 namespace canopy::coordination {
 
-// `candidate` is the process's name in the cluster; a newer session of the same name supersedes an
-// older one at once, so that a restarted process need not wait for its predecessor's lease. The
-// older one loses its leaderships and is let in again only when the newer is gone.
+// `candidate` is the process's name in the cluster. Of two processes of one name the newer one, by
+// generation, supersedes the older at once, so that a restarted process need not wait for its
+// predecessor's lease. The older one loses its leaderships and is registered again only when the
+// newer is gone. With `identity` (base::DirectoryLock) the name is held exclusively instead:
+// another process of this name is refused until this one resigns or its lease ends.
 //
 // `keys` are those of the cluster, by which broker and process know each other; null: in the clear.
 //
@@ -31,6 +33,7 @@ namespace canopy::coordination {
 std::unique_ptr<Coordinator> make_local_coordinator(net::Context& context, net::Loop& loop,
                                                     const std::string& broker_endpoint,
                                                     const std::string& candidate,
-                                                    const access::KeyPair* keys = nullptr);
+                                                    const access::KeyPair* keys = nullptr,
+                                                    const std::string& identity = {});
 
 }  // namespace canopy::coordination

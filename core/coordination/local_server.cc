@@ -17,36 +17,33 @@ struct Overloaded : Handlers... {
 template <typename... Handlers>
 Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
-std::uint64_t microseconds(base::TimePoint time) {
-  return static_cast<std::uint64_t>(time.time_since_epoch().count());
-}
-
 }  // namespace
 
 LocalServer::LocalServer(net::Context& context, net::Loop& loop, base::Duration lease, int queue,
-                         const Security* security)
+                         const Security* security, cluster::DirectoryRecord record)
     : loop_(loop),
       authority_(security == nullptr ? nullptr : &security->authority),
-      registry_(lease, microseconds(loop.now())),
+      registry_(lease, std::move(record), loop.now()),
       socket_(context, net::SocketType::router,
               net::listening({.send_hwm = queue,
                               .max_frame_bytes = max_message_bytes,
                               .router_mandatory = true,
                               .router_handover = true},
                              security == nullptr ? nullptr : &security->keys)),
+      monitor_(context, socket_, "directory"),
       last_tick_(loop.now()) {
   loop_.on_readable(socket_, [this] { receive(); });
-  if (security != nullptr) {
-    monitor_.emplace(context, socket_, "directory");
-    loop_.on_readable(monitor_->socket(), [this] { monitor_->drain(loop_.now()); });
-  }
+  loop_.on_readable(monitor_.socket(), [this] {
+    monitor_.drain(loop_.now());
+    monitor_.take_ended();
+  });
   timer_ = loop_.every(tick_period, [this] { tick(); });
 }
 
 LocalServer::~LocalServer() {
   loop_.cancel(timer_);
   loop_.remove(socket_);
-  if (monitor_) loop_.remove(monitor_->socket());
+  loop_.remove(monitor_.socket());
 }
 
 base::Status LocalServer::bind(const std::string& endpoint, std::chrono::milliseconds patience) {
@@ -55,6 +52,10 @@ base::Status LocalServer::bind(const std::string& endpoint, std::chrono::millise
 
 void LocalServer::receive() {
   for (int i = 0; i < messages_per_turn && socket_.receive(message_); ++i) {
+    if (message_.too_large()) {
+      monitor_.cut(message_, "frame_too_large");
+      continue;
+    }
     const cluster::SessionId from(message_[0]);
     if (message_.size() != 2) {
       reject(from, "frame_count", "not one frame");
@@ -81,28 +82,37 @@ void LocalServer::receive() {
   }
 }
 
-// A client has no session: whatever it asks is answered at once, and forgotten.
+// A client has no session: whatever it asks is answered, and forgotten.
 void LocalServer::serve_client(const std::string& peer, std::string_view frame) {
   namespace native = wire::native;
   auto decoded = native::decode_to_broker(frame);
-  native::FromBroker reply = native::Refusal{};
-  if (auto* refusal = std::get_if<native::Refusal>(&decoded)) {
-    reply = std::move(*refusal);
-  } else {
-    reply = std::visit(
-        [this](const auto& request) -> native::FromBroker {
-          if (may(request)) return answer(request);
+  if (auto* refusal = std::get_if<native::Refusal>(&decoded)) return reply(peer, *refusal);
+  std::visit(
+      [&](const auto& request) {
+        if (!may(request)) {
           log_forbidden("drain or reload");
-          return native::Refusal{.request = request.request,
-                                 .fault = wire::Fault::forbidden,
-                                 .text = "this key is not granted that"};
-        },
-        std::get<native::ToBroker>(decoded));
-  }
-  if (const auto* refusal = std::get_if<native::Refusal>(&reply); refusal && rejected_) {
+          return reply(peer, native::Refusal{.request = request.request,
+                                             .fault = wire::Fault::forbidden,
+                                             .text = "this key is not granted that"});
+        }
+        if constexpr (std::is_same_v<decltype(request), const native::Reload&>) {
+          reload(peer, request);
+        } else {
+          reply(peer, answer(request));
+        }
+      },
+      std::get<native::ToBroker>(decoded));
+}
+
+void LocalServer::reply(const std::string& peer, const wire::native::FromBroker& answer) {
+  if (const auto* refusal = std::get_if<wire::native::Refusal>(&answer); refusal && rejected_) {
     rejected_(wire::name(refusal->fault));
   }
-  std::visit([&](const auto& message) { socket_.send({peer, native::encode(message)}); }, reply);
+  std::visit(
+      [&](const auto& message) {
+        socket_.send({peer, wire::native::encode(message)});
+      },
+      answer);
 }
 
 bool LocalServer::is_own_process() const {
@@ -151,11 +161,17 @@ wire::native::FromBroker LocalServer::answer(const wire::native::Drain& request)
                                .text = "no running proxy of this broker is called " + request.name};
 }
 
-wire::native::FromBroker LocalServer::answer(const wire::native::Reload& request) const {
-  auto settings = reloader_ ? reloader_() : base::Error{"this broker has no file to reload"};
-  if (settings) return wire::native::Reloaded{request.request, std::move(*settings)};
-  return wire::native::Refusal{
-      .request = request.request, .fault = wire::Fault::configuration, .text = settings.error()};
+void LocalServer::reload(const std::string& peer, const wire::native::Reload& request) {
+  namespace native = wire::native;
+  const auto done = [this, peer, number = request.request](Reload outcome) {
+    if (outcome.fault == wire::Fault::none) {
+      return reply(peer, native::Reloaded{number, std::move(outcome.settings)});
+    }
+    reply(peer, native::Refusal{
+                    .request = number, .fault = outcome.fault, .text = std::move(outcome.text)});
+  };
+  if (reloader_) return reloader_(done);
+  done({.fault = wire::Fault::configuration, .text = "this broker has no file to reload"});
 }
 
 void LocalServer::reject(const cluster::SessionId& from, std::string_view reason,
@@ -171,14 +187,33 @@ void LocalServer::tick() {
   carry_out(registry_.expire(now));
 }
 
-void LocalServer::handle(const cluster::SessionId& from, const Numbered<Request>& request) {
-  if (const auto* hello = std::get_if<Hello>(&request.body)) {
-    carry_out(registry_.hello(from, hello->name, hello->started, loop_.now()));
-    if (!registry_.knows(from)) return;
+void LocalServer::hello(const cluster::SessionId& from, const Hello& hello) {
+  const std::uint32_t floor = registry_.floor();
+  const cluster::Effects effects = registry_.hello(from, hello, loop_.now());
+  if (registry_.floor() != floor) {
+    base::log::warn("directory", "a record of generations was lost; goes on above it",
+                    {{"name", hello.name}, {"knows", registry_.floor()}});
+  }
+  carry_out(effects);
+  if (registry_.knows(from)) {
     links_[from] = {.received = 1, .sent = 0};
-    send(from, Welcome{static_cast<std::uint64_t>(registry_.lease().count())});
+    send(from, Welcome{static_cast<std::uint64_t>(registry_.lease().count()),
+                       registry_.generation(from), registry_.record()});
     return;
   }
+  for (const cluster::Letter& letter : effects.letters) {
+    const auto* failed = std::get_if<cluster::Failed>(&letter.answer);
+    if (failed == nullptr || letter.to != from) continue;
+    refused_.warn("directory", "process refused",
+                  {{"name", hello.name},
+                   {"why", cluster::to_text(failed->fault)},
+                   {"subject", failed->subject}});
+    if (rejected_) rejected_(failed->fault == cluster::Fault::name_taken ? "name_taken" : "hello");
+  }
+}
+
+void LocalServer::handle(const cluster::SessionId& from, const Numbered<Request>& request) {
+  if (const auto* said = std::get_if<Hello>(&request.body)) return hello(from, *said);
   // A hole in the count is answered like a lost session: either way, all is to be said again.
   const auto link = links_.find(from);
   if (link != links_.end() && request.number != ++link->second.received) {

@@ -29,8 +29,13 @@ class LocalServer {
   using Observer = std::function<void(const cluster::Change&)>;
   using Rejected = std::function<void(std::string_view reason)>;
   using Drainer = std::function<bool(const std::string& name)>;
-  // The settings that were changed, or why none was.
-  using Reloader = std::function<base::Result<std::vector<std::string>>()>;
+  struct Reload {
+    std::vector<std::string> settings{};    // that were changed
+    wire::Fault fault = wire::Fault::none;  // not none: what follows is said instead
+    std::string text{};
+  };
+  // Calls `done` once, in this or a later turn.
+  using Reloader = std::function<void(std::function<void(Reload)> done)>;
 
   // Room in the queue of each peer for a whole directory, as a watch of everything asks for.
   static constexpr int usual_queue = 2 * static_cast<int>(cluster::max_directory_keys);
@@ -42,8 +47,10 @@ class LocalServer {
     const access::KeyPair& keys;
     const access::Authority& authority;  // outlives the server
   };
+  // `record`: what it goes on from, and keeps.
   LocalServer(net::Context& context, net::Loop& loop, base::Duration lease, int queue = usual_queue,
-              const Security* security = nullptr);
+              const Security* security = nullptr,
+              cluster::DirectoryRecord record = cluster::DirectoryRecord());
   ~LocalServer();
   LocalServer(const LocalServer&) = delete;
   LocalServer& operator=(const LocalServer&) = delete;
@@ -57,9 +64,9 @@ class LocalServer {
   // Called for every message that is refused unread: "frame_count" or "malformed".
   void on_rejected(Rejected rejected) { rejected_ = std::move(rejected); }
   // Of connections; what the ZapHandler refuses is not among them.
-  net::Monitor::Failures take_failed_handshakes() {
-    return monitor_ ? monitor_->take_failures() : net::Monitor::Failures{};
-  }
+  net::Monitor::Failures take_failed_handshakes() { return monitor_.take_failures(); }
+  // Connections that were closed for cause, by reason, since the last call.
+  std::map<std::string, std::uint64_t> take_closed() { return monitor_.take_closed(); }
 
   // Called when a client asks for a process to be drained; says whether there is one to drain.
   void on_drain(Drainer drainer) { drainer_ = std::move(drainer); }
@@ -79,8 +86,10 @@ class LocalServer {
     std::uint64_t sent = 0;
   };
 
+  void hello(const cluster::SessionId& from, const Hello& hello);
   void receive();
   void serve_client(const std::string& peer, std::string_view frame);
+  void reply(const std::string& peer, const wire::native::FromBroker& answer);
   bool may(const wire::native::Directory& request) const;
   template <typename AdminRequest>
   bool may(const AdminRequest& request) const;
@@ -89,7 +98,7 @@ class LocalServer {
   void log_forbidden(std::string_view what);
   wire::native::FromBroker answer(const wire::native::Directory& request) const;
   wire::native::FromBroker answer(const wire::native::Drain& request) const;
-  wire::native::FromBroker answer(const wire::native::Reload& request) const;
+  void reload(const std::string& peer, const wire::native::Reload& request);
   void tick();
   void reject(const cluster::SessionId& from, std::string_view reason, const std::string& why);
   void handle(const cluster::SessionId& from, const Numbered<Request>& request);
@@ -101,7 +110,7 @@ class LocalServer {
   const access::Authority* authority_;  // null: no security
   cluster::Registry registry_;
   net::Socket socket_;
-  std::optional<net::Monitor> monitor_{};  // with security
+  net::Monitor monitor_;
   net::Message message_;
   net::Loop::TimerId timer_ = 0;
   base::TimePoint last_tick_;
@@ -112,6 +121,7 @@ class LocalServer {
   Drainer drainer_;
   Reloader reloader_;
   base::log::RateLimited strange_;
+  base::log::RateLimited refused_;
   base::log::RateLimited forbidden_;
 };
 

@@ -7,9 +7,18 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t max_revisions_bytes = std::size_t{64} << 10;
+
 // What a stranger's bytes may hold is replaced rather than thrown at.
 std::string dump(const json& document) {
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// Said each second by every process, so of very many partitions it is left out.
+bool are_few(const std::map<std::string, std::uint64_t>& revisions) {
+  std::size_t bytes = 0;
+  for (const auto& [subtree, revision] : revisions) bytes += subtree.size() + 24;
+  return bytes <= max_revisions_bytes;
 }
 
 json to_document(const Triple& triple) {
@@ -151,9 +160,12 @@ std::string to_json(const Vitals& vitals) {
                {"max_fds", vitals.max_fds},
                {"clients", vitals.clients},
                {"drops", vitals.drops},
-               {"revisions", vitals.revisions},
+               {"revisions", are_few(vitals.revisions) ? json(vitals.revisions) : json::object()},
                {"uptime_ms", vitals.uptime_ms},
                {"updates", vitals.updates},
+               {"config", vitals.file.fingerprint},
+               {"reloads", vitals.file.number},
+               {"reload_refused", vitals.file.refused},
                {"deliveries", vitals.deliveries},
                {"delivered_bytes", vitals.delivered_bytes},
                {"flush_interval_us", vitals.flush_interval_us}});
@@ -195,6 +207,9 @@ base::Result<Vitals> parse_vitals(const std::string& text) {
     fields.take("revisions", vitals.revisions);
     fields.take("uptime_ms", vitals.uptime_ms);
     fields.take("updates", vitals.updates);
+    fields.take("config", vitals.file.fingerprint);
+    fields.take("reloads", vitals.file.number);
+    fields.take("reload_refused", vitals.file.refused);
     fields.take("deliveries", vitals.deliveries);
     fields.take("delivered_bytes", vitals.delivered_bytes);
     fields.take("flush_interval_us", vitals.flush_interval_us);

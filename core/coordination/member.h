@@ -7,13 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "core/base/file_read.h"
 #include "core/base/result.h"
 
 namespace canopy::coordination {
 
 struct PartitionState {
   std::string subtree{};  // "" is the root
-  std::string state{};    // "serving", "loading", or "failed: why"
+  std::string state{};    // "serving", "full: why", "loading", or "failed: why"
   std::uint32_t epoch = 0;
 };
 
@@ -44,9 +45,11 @@ struct Vitals {
   std::uint64_t max_fds = 0;
   std::uint64_t clients = 0;  // of a shard: its proxies
   std::uint64_t drops = 0;    // updates dropped at high-water marks that it knows of
-  std::map<std::string, std::uint64_t> revisions{};  // by subtree ("*" is the root)
-  std::uint64_t uptime_ms = 0;                       // when this was said; 0: not known
-  std::uint64_t updates = 0;                         // committed; of a proxy: passed on
+  // By subtree ("*" is the root); of more than some 1,500 partitions none is told.
+  std::map<std::string, std::uint64_t> revisions{};
+  std::uint64_t uptime_ms = 0;  // when this was said; 0: not known
+  std::uint64_t updates = 0;    // committed; of a proxy: passed on
+  base::FileRead file{};      // the configuration
   // Of a proxy alone:
   std::uint64_t deliveries = 0;         // updates handed to clients, one for each that gets it
   std::uint64_t delivered_bytes = 0;    // of these

@@ -7,7 +7,7 @@
 namespace canopy::coordination {
 namespace {
 
-constexpr char version = 1;
+constexpr char version = 2;
 constexpr std::uint64_t first_reply = 65;
 constexpr std::size_t max_fields = 8;
 
@@ -123,7 +123,9 @@ void take_all(Reader& in, Fields&... fields) {
   (in.take(fields), ...);
 }
 
-void read(Reader& in, Hello& m) { take_all(in, m.name, m.started); }
+void read(Reader& in, Hello& m) {
+  take_all(in, m.name, m.generation, m.known, m.record, m.identity);
+}
 void read(Reader&, Ping&) {}
 void read(Reader& in, Announce& m) {
   in.take(m.key);
@@ -137,7 +139,7 @@ void read(Reader& in, CompareAndSet& m) {
 }
 void read(Reader& in, Watch& m) { in.take(m.prefix); }
 void read(Reader&, Resign&) {}
-void read(Reader& in, Welcome& m) { in.take(m.lease_us); }
+void read(Reader& in, Welcome& m) { take_all(in, m.lease_us, m.generation, m.record); }
 void read(Reader&, Pong&) {}
 void read(Reader& in, cluster::KeyChanged& m) { take_all(in, m.key, m.value, m.version); }
 void read(Reader& in, cluster::Watched& m) { in.take(m.prefix); }
@@ -145,8 +147,11 @@ void read(Reader& in, cluster::Granted& m) { take_all(in, m.partition, m.epoch);
 void read(Reader& in, cluster::Lost& m) { in.take(m.partition); }
 void read(Reader& in, cluster::Swapped& m) { take_all(in, m.request, m.swapped); }
 void read(Reader& in, cluster::Failed& m) { take_all(in, m.fault, m.subject); }
+void read(Reader& in, cluster::Renewed& m) { in.take(m.generation); }
 
-std::string write(Writer out, const Hello& m) { return out.fields(m.name, m.started); }
+std::string write(Writer out, const Hello& m) {
+  return out.fields(m.name, m.generation, m.known, m.record, m.identity);
+}
 std::string write(Writer out, const Ping&) { return out.fields(); }
 std::string write(Writer out, const Announce& m) { return out.fields(m.key, Binary{m.value}); }
 std::string write(Writer out, const Campaign& m) {
@@ -157,7 +162,9 @@ std::string write(Writer out, const CompareAndSet& m) {
 }
 std::string write(Writer out, const Watch& m) { return out.fields(m.prefix); }
 std::string write(Writer out, const Resign&) { return out.fields(); }
-std::string write(Writer out, const Welcome& m) { return out.fields(m.lease_us); }
+std::string write(Writer out, const Welcome& m) {
+  return out.fields(m.lease_us, m.generation, m.record);
+}
 std::string write(Writer out, const Pong&) { return out.fields(); }
 std::string write(Writer out, const cluster::KeyChanged& m) {
   return out.fields(m.key, m.value, m.version);
@@ -173,6 +180,7 @@ std::string write(Writer out, const cluster::Swapped& m) {
 std::string write(Writer out, const cluster::Failed& m) {
   return out.fields(static_cast<std::uint64_t>(m.fault), m.subject);
 }
+std::string write(Writer out, const cluster::Renewed& m) { return out.fields(m.generation); }
 
 // The alternative of `Body` that `index` names, default-made; its index is its type on the wire.
 template <typename Body, std::size_t I = 0>
@@ -207,7 +215,7 @@ base::Result<Numbered<Body>> decode(std::string_view frame, std::uint64_t first_
   if (frame.empty()) return base::Error{"empty message"};
   if (frame.front() != version) {
     return base::Error{"protocol version " +
-                       std::to_string(static_cast<unsigned char>(frame.front())) + ", expected 1"};
+                       std::to_string(static_cast<unsigned char>(frame.front())) + ", expected 2"};
   }
   if (frame.size() > max_message_bytes) return base::Error{"message too long"};
   frame.remove_prefix(1);

@@ -1,18 +1,18 @@
 // The messages between a local coordinator and the broker, as bytes. Pure.
 //
 // One message is one frame:
-//   byte 0     version of the protocol (1)
+//   byte 0     version of the protocol (2)
 //   then       one MessagePack array: [type, number, fields…]
 //
 //   type  message          fields
-//      1  Hello            name, started
+//      1  Hello            name, generation, known, record, identity
 //      2  Ping
 //      3  Announce         key, value
 //      4  Campaign         partition, least_epoch, held_epoch
 //      5  CompareAndSet    request, key, value, expected
 //      6  Watch            prefix
 //      7  Resign
-//     65  Welcome          lease_us
+//     65  Welcome          lease_us, generation, record
 //     66  Pong
 //     67  KeyChanged       key, value or nil, version
 //     68  Watched          prefix
@@ -20,6 +20,7 @@
 //     70  Lost             partition
 //     71  Swapped          request, swapped
 //     72  Failed           fault, subject
+//     73  Renewed          generation
 //
 // Names, keys, prefixes, partitions and subjects are strings; values are binary. The number counts
 // the messages of one direction from 1, anew with each Hello and Welcome: a hole shows that a
@@ -41,10 +42,7 @@ namespace canopy::coordination {
 inline constexpr std::size_t max_message_bytes =
     cluster::max_directory_value_bytes + (std::size_t{1} << 10);
 
-struct Hello {
-  std::string name{};
-  std::uint64_t started = 0;  // when the process began, in µs since the Unix epoch
-};
+using Hello = cluster::Claim;
 struct Ping {};
 struct Announce {
   std::string key{};
@@ -69,10 +67,12 @@ using Request = std::variant<Hello, Ping, Announce, Campaign, CompareAndSet, Wat
 
 struct Welcome {
   std::uint64_t lease_us = 0;
+  std::uint32_t generation = 0;
+  std::string record{};  // of the directory
 };
 struct Pong {};
 using Reply = std::variant<Welcome, Pong, cluster::KeyChanged, cluster::Watched, cluster::Granted,
-                           cluster::Lost, cluster::Swapped, cluster::Failed>;
+                           cluster::Lost, cluster::Swapped, cluster::Failed, cluster::Renewed>;
 
 template <typename Body>
 struct Numbered {

@@ -5,6 +5,7 @@
 // written `*` in files. Clone clients may ask for any prefix.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace canopy::keyspace {
@@ -26,5 +27,8 @@ bool is_subtree(std::string_view text);
 
 // The label, such as "key_too_long".
 std::string_view to_reason(KeyFault fault);
+
+// A subtree as people write it: the root is `*`.
+inline std::string shown(const std::string& subtree) { return subtree.empty() ? "*" : subtree; }
 
 }  // namespace canopy::keyspace

@@ -30,8 +30,9 @@ PartitionMap::Index PartitionMap::owner(std::string_view key) const {
 std::vector<PartitionMap::Index> PartitionMap::covering(std::string_view prefix) const {
   const Index own = owner(prefix);
   std::vector<Index> result;
+  if (own != size()) result.push_back(own);
   for (Index index = 0; index < subtrees_.size(); ++index) {
-    if (index == own || subtrees_[index].starts_with(prefix)) result.push_back(index);
+    if (index != own && subtrees_[index].starts_with(prefix)) result.push_back(index);
   }
   return result;
 }

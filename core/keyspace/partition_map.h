@@ -21,7 +21,8 @@ class PartitionMap {
   // The owner of a key, or of the part of the key space under a prefix that no deeper partition
   // owns. size() when nothing does: the root is not among the partitions.
   Index owner(std::string_view key) const;
-  // Every partition that may hold keys starting with `prefix`, in the order they were added.
+  // Every partition that may hold keys starting with `prefix`: the owner of `prefix` first, the
+  // deeper ones in the order they were added.
   std::vector<Index> covering(std::string_view prefix) const;
 
   std::size_t size() const { return subtrees_.size(); }

@@ -1,6 +1,5 @@
 #include "core/keyspace/tombstones.h"
 
-#include <algorithm>
 #include <cassert>
 
 namespace canopy::keyspace {
@@ -10,25 +9,45 @@ Tombstones::Tombstones(std::size_t max_deletions) : max_deletions_(max_deletions
 }
 
 void Tombstones::reset(Revision floor) {
-  deletions_.clear();
+  blocks_.clear();
+  first_ = end_ = 0;
   floor_ = floor;
 }
 
 void Tombstones::add(UpdatePtr deletion) {
   assert(deletion->deleted && deletion->revision > floor_);
-  assert(deletions_.empty() || deletion->revision > deletions_.back()->revision);
-  deletions_.push_back(std::move(deletion));
-  if (deletions_.size() <= max_deletions_) return;
-  floor_ = deletions_.front()->revision;
-  deletions_.pop_front();
+  assert(size() == 0 || deletion->revision > at(end_ - 1)->revision);
+  if (end_ == blocks_.size() * block_size) {
+    blocks_.push_back(std::make_shared<Block>());
+    blocks_.back()->reserve(block_size);  // so that no walk sees its entries move
+  }
+  blocks_.back()->push_back(std::move(deletion));
+  ++end_;
+  if (size() <= max_deletions_) return;
+  floor_ = at(first_)->revision;
+  if (++first_ < block_size) return;
+  blocks_.pop_front();
+  first_ -= block_size;
+  end_ -= block_size;
 }
 
 Tombstones::Deletions Tombstones::after(Revision revision) const {
-  const auto later = [](Revision known, const UpdatePtr& deletion) {
-    return known < deletion->revision;
-  };
-  return {std::upper_bound(deletions_.begin(), deletions_.end(), revision, later),
-          deletions_.end()};
+  std::size_t from = first_;
+  for (std::size_t to = end_; from < to;) {
+    const std::size_t middle = from + (to - from) / 2;
+    if (at(middle)->revision > revision) {
+      to = middle;
+    } else {
+      from = middle + 1;
+    }
+  }
+  Deletions walk;
+  if (from == end_) return walk;
+  const std::size_t skipped = from / block_size;
+  walk.blocks_.assign(blocks_.begin() + static_cast<std::ptrdiff_t>(skipped), blocks_.end());
+  walk.next_ = from - skipped * block_size;
+  walk.end_ = end_ - skipped * block_size;
+  return walk;
 }
 
 }  // namespace canopy::keyspace

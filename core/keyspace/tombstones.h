@@ -3,24 +3,51 @@
 //
 // A key may have been deleted several times, and put again since: whoever tells the deletions on
 // leaves out the keys that are there.
+//
+// Deletions lie in blocks that are shared with those who walk over them: a walk over any number of
+// deletions begins at once, goes on whenever its owner likes, and finds what there was when it
+// began.
 #pragma once
 
 #include <cstddef>
 #include <deque>
+#include <iterator>
+#include <memory>
+#include <vector>
 
 #include "core/keyspace/update.h"
 
 namespace canopy::keyspace {
 
 class Tombstones {
+  using Block = std::vector<UpdatePtr>;
+  static constexpr std::size_t block_size = 1024;
+
  public:
-  using Iterator = std::deque<UpdatePtr>::const_iterator;
-  struct Deletions {
-    Iterator from;
-    Iterator to;
-    Iterator begin() const { return from; }
-    Iterator end() const { return to; }
-    bool empty() const { return from == to; }
+  // A walk in ascending order of revisions. May outlive the tombstones.
+  class Deletions {
+   public:
+    bool done() const { return next_ == end_; }
+    bool empty() const { return done(); }
+    const UpdatePtr& operator*() const {
+      return (*blocks_[next_ / block_size])[next_ % block_size];
+    }
+    void next() { ++next_; }
+
+    // For `for`.
+    Deletions& operator++() {
+      next();
+      return *this;
+    }
+    friend bool operator==(const Deletions& walk, std::default_sentinel_t) { return walk.done(); }
+    Deletions begin() const { return *this; }
+    static std::default_sentinel_t end() { return {}; }
+
+   private:
+    friend class Tombstones;
+    std::vector<std::shared_ptr<const Block>> blocks_{};
+    std::size_t next_ = 0;  // counted from the beginning of the first block
+    std::size_t end_ = 0;
   };
 
   explicit Tombstones(std::size_t max_deletions = 100'000);
@@ -32,12 +59,18 @@ class Tombstones {
 
   // Every deletion after it is known, unless its key was put again.
   Revision floor() const { return floor_; }
-  // Those after `revision`, in ascending order; valid until the next change.
+  // Those after `revision`, as of now.
   Deletions after(Revision revision) const;
-  std::size_t size() const { return deletions_.size(); }
+  std::size_t size() const { return end_ - first_; }
 
  private:
-  std::deque<UpdatePtr> deletions_;
+  const UpdatePtr& at(std::size_t index) const {
+    return (*blocks_[index / block_size])[index % block_size];
+  }
+
+  std::deque<std::shared_ptr<Block>> blocks_;
+  std::size_t first_ = 0;  // both counted from the beginning of the first block
+  std::size_t end_ = 0;
   Revision floor_{};
   std::size_t max_deletions_;
 };

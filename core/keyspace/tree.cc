@@ -28,6 +28,12 @@ auto iterator_at(Vector& vector, std::size_t index) {
   return vector.begin() + static_cast<std::ptrdiff_t>(index);
 }
 
+// Of one key.
+bool same_content(const Update& left, const Update& right) {
+  return &left == &right || (left.value == right.value && left.properties == right.properties &&
+                             left.uuid == right.uuid && left.expires_at_ms == right.expires_at_ms);
+}
+
 }  // namespace
 
 TreeView::Cursor TreeView::seek(std::string_view key) const {
@@ -125,8 +131,8 @@ UpdatePtr Tree::find(std::string_view key) const {
   return slot < page.size() && page[slot]->key == key ? page[slot] : nullptr;
 }
 
-std::vector<UpdatePtr> difference(const TreeView& before, const TreeView& after,
-                                  Revision revision) {
+std::vector<UpdatePtr> difference(const TreeView& before, const TreeView& after, Revision revision,
+                                  bool one_history) {
   std::vector<UpdatePtr> changes;
   auto old_entry = before.seek("");
   auto new_entry = after.seek("");
@@ -140,7 +146,8 @@ std::vector<UpdatePtr> difference(const TreeView& before, const TreeView& after,
       old_entry.next();
       continue;
     }
-    if (order > 0 || (*old_entry)->revision != (*new_entry)->revision) {
+    if (order > 0 || (*old_entry)->revision != (*new_entry)->revision ||
+        (!one_history && !same_content(**old_entry, **new_entry))) {
       changes.push_back(*new_entry);
     }
     if (order == 0) old_entry.next();

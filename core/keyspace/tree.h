@@ -80,8 +80,10 @@ class Tree {
   std::shared_ptr<detail::TreeRoot> root_;
 };
 
-// What turns `before` into `after`: the entries of `after` that are new or have another revision,
-// and a deletion at `revision` for each key that is gone.
-std::vector<UpdatePtr> difference(const TreeView& before, const TreeView& after, Revision revision);
+// What turns `before` into `after`: the entries of `after` that are new or differ, and a deletion
+// at `revision` for each key that is gone. Within one history entries of equal revisions are the
+// same; of two histories they may not be, and are compared whole.
+std::vector<UpdatePtr> difference(const TreeView& before, const TreeView& after, Revision revision,
+                                  bool one_history = true);
 
 }  // namespace canopy::keyspace

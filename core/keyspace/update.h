@@ -14,7 +14,7 @@ struct Update {
   std::string key{};
   std::string value{};       // opaque; empty when deleted
   std::string properties{};  // `name=value\n`…, as the client gave them
-  std::string uuid{};        // 16 bytes of a Clone client, or empty
+  std::string uuid{};        // opaque, of a Clone client; or empty
   Revision revision{};
   std::int64_t expires_at_ms = 0;  // since the Unix epoch; 0: never
   bool deleted = false;

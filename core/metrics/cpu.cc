@@ -8,6 +8,13 @@
 namespace canopy::metrics {
 namespace {
 
+base::Duration ran_by(clockid_t clock) {
+  timespec ran{};
+  clock_gettime(clock, &ran);
+  return std::chrono::duration_cast<base::Duration>(std::chrono::seconds(ran.tv_sec) +
+                                                    std::chrono::nanoseconds(ran.tv_nsec));
+}
+
 base::Duration waited() {
   std::chrono::nanoseconds sum{};
   std::error_code failed;  // which ends the list
@@ -23,12 +30,8 @@ base::Duration waited() {
 
 }  // namespace
 
-CpuTime cpu_time() {
-  timespec ran{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ran);
-  return {.ran = std::chrono::duration_cast<base::Duration>(std::chrono::seconds(ran.tv_sec) +
-                                                            std::chrono::nanoseconds(ran.tv_nsec)),
-          .waited = waited()};
-}
+CpuTime cpu_time() { return {.ran = ran_by(CLOCK_PROCESS_CPUTIME_ID), .waited = waited()}; }
+
+base::Duration thread_time() { return ran_by(CLOCK_THREAD_CPUTIME_ID); }
 
 }  // namespace canopy::metrics

@@ -14,5 +14,7 @@ struct CpuTime {
 };
 
 CpuTime cpu_time();
+// What the calling thread has run since it began.
+base::Duration thread_time();
 
 }  // namespace canopy::metrics

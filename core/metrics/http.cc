@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/host.h"
+#include "core/metrics/http_gate.h"
 #include "core/metrics/http_get.h"
 
 namespace canopy::metrics {
@@ -22,6 +24,7 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds retry_pause{50};
 constexpr milliseconds knock_pause{5};
+constexpr milliseconds exchange_patience{5000};
 constexpr const char* json_type = "application/json";
 constexpr const char* metrics_type = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -64,15 +67,16 @@ int keep_complaint(const mg_connection*, const char* message) {
   return 1;
 }
 
-// civetweb knows no `*`.
-std::string listening_address(const std::string& address) {
-  return address.starts_with("*:") ? "0.0.0.0" + address.substr(1) : address;
+base::Result<std::string> listening_address(const std::string& address) {
+  const std::size_t colon = address.rfind(':');
+  if (colon == std::string::npos) return base::Error{"not HOST:PORT"};
+  auto host = base::listening_host(address.substr(0, colon));
+  if (!host) return host;
+  return *host + address.substr(colon);
 }
 
-std::string reachable_host(const std::string& address) {
-  const std::string local = local_address(address);
-  return local.substr(0, local.rfind(':'));
-}
+// civetweb is reached through the gate alone.
+constexpr const char* behind_the_gate = "127.0.0.1";
 
 }  // namespace
 
@@ -80,6 +84,7 @@ struct HttpServer::Impl {
   Impl(Registry& its_registry, milliseconds its_stall) : registry(its_registry), stall(its_stall) {}
   ~Impl();
 
+  base::Status start();
   static int serve(mg_connection* connection);
   Response respond(const std::string& path);
   Response livez() const;
@@ -94,20 +99,47 @@ struct HttpServer::Impl {
   Checks checks = {{"start", "no check has run yet"}};
   std::map<std::string, Response> documents;
   std::string address;
-  std::unique_ptr<CivetServer> server;  // last: its threads use all of the above
+  std::unique_ptr<CivetServer> server;  // its threads use all of the above
+  std::unique_ptr<HttpGate> gate;       // last: its thread uses the server
 };
 
 // civetweb looks up from its listener every two seconds, or when someone knocks.
 HttpServer::Impl::~Impl() {
+  gate.reset();
   if (!server) return;
-  const std::string host = reachable_host(address);
   const int port = server->getListeningPorts().at(0);
   const auto closed = std::async(std::launch::async, [this] { server->close(); });
   while (closed.wait_for(knock_pause) != std::future_status::ready) {
     std::array<char, 128> ignored{};
-    mg_connection* knock = mg_connect_client(host.c_str(), port, 0, ignored.data(), ignored.size());
+    mg_connection* knock =
+        mg_connect_client(behind_the_gate, port, 0, ignored.data(), ignored.size());
     if (knock != nullptr) mg_close_connection(knock);
   }
+}
+
+base::Status HttpServer::Impl::start() {
+  const std::vector<std::string> options = {
+      "listening_ports",    std::string(behind_the_gate) + ":0",
+      "num_threads",        "2",
+      "request_timeout_ms", "1000",
+      "enable_keep_alive",  "no"};
+  CivetCallbacks callbacks;
+  callbacks.begin_request = &Impl::serve;
+  callbacks.log_message = keep_complaint;
+  complaints.clear();
+  try {
+    server = std::make_unique<CivetServer>(options, &callbacks, this);
+  } catch (const CivetException& fault) {
+    return base::Error{complaints.empty() ? fault.what() : complaints};
+  }
+  address = gate->address();
+  const std::string inside =
+      std::string(behind_the_gate) + ":" + std::to_string(server->getListeningPorts().at(0));
+  gate->serve([inside](const std::string& request) {
+    auto response = http_exchange(inside, request, exchange_patience);
+    return response ? std::move(*response) : std::string();
+  });
+  return {};
 }
 
 int HttpServer::Impl::serve(mg_connection* connection) {
@@ -172,32 +204,21 @@ HttpServer::~HttpServer() = default;
 base::Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& address,
                                                             Registry& registry, milliseconds stall,
                                                             milliseconds patience) {
+  const auto bound = listening_address(address);
+  if (!bound) return base::Error{"http " + address + ": " + bound.error()};
+  const auto deadline = steady_clock::now() + patience;
+  auto gate = HttpGate::open(*bound);
+  while (!gate && gate.error() == HttpGate::in_use && steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(retry_pause);
+    gate = HttpGate::open(*bound);
+  }
+  if (!gate) return base::Error{"http " + address + ": " + gate.error()};
   std::unique_ptr<HttpServer> self(new HttpServer);
   self->impl_ = std::make_unique<Impl>(registry, stall);
-  // A thread waits for one peer at a time; four of them outlast a crowd of silent ones.
-  const std::vector<std::string> options = {"listening_ports",    listening_address(address),
-                                            "num_threads",        "4",
-                                            "request_timeout_ms", "1000",
-                                            "enable_keep_alive",  "no"};
-  CivetCallbacks callbacks;
-  callbacks.begin_request = &Impl::serve;
-  callbacks.log_message = keep_complaint;
-  const auto deadline = steady_clock::now() + patience;
-  while (!self->impl_->server) {
-    complaints.clear();
-    try {
-      self->impl_->server = std::make_unique<CivetServer>(options, &callbacks, self->impl_.get());
-    } catch (const CivetException& fault) {
-      const std::string why = complaints.empty() ? fault.what() : complaints;
-      const bool in_use = why.find("Address already in use") != std::string::npos;
-      if (!in_use || steady_clock::now() >= deadline) {
-        return base::Error{"http " + address + ": " + (in_use ? "address already in use" : why)};
-      }
-      std::this_thread::sleep_for(retry_pause);
-    }
+  self->impl_->gate = std::move(*gate);
+  if (auto status = self->impl_->start(); !status) {
+    return base::Error{"http " + address + ": " + status.error()};
   }
-  const int port = self->impl_->server->getListeningPorts().at(0);
-  self->impl_->address = address.substr(0, address.rfind(':') + 1) + std::to_string(port);
   return self;
 }
 

@@ -1,9 +1,9 @@
 // The HTTP port of a process: /metrics, /livez, /readyz and whatever documents it publishes.
 //
-// The loop publishes; civetweb's few threads serve what was last published. Thread-safe. Only GET
-// and HEAD; `/` lists the paths unless a document is there, and so does the 404 of an unknown one.
-// A peer that sends no request is dropped after a second, so that silent ones cannot keep the
-// threads.
+// The loop publishes; civetweb serves what was last published, behind a gate that hands on whole
+// requests only (core/metrics/http_gate.h). Thread-safe. Only GET and HEAD; `/` lists the paths
+// unless a document is there, and so does the 404 of an unknown one. A peer that sends no request
+// is dropped after a second, or before when others come.
 #pragma once
 
 #include <chrono>

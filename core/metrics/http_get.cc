@@ -11,6 +11,8 @@
 #include <cstring>
 #include <memory>
 
+#include "core/base/host.h"
+
 namespace canopy::metrics {
 namespace {
 
@@ -62,17 +64,15 @@ std::string local_address(const std::string& bound) {
   const std::string host = bound.substr(0, colon);
   if (host == "*" || host == "0.0.0.0") return "127.0.0.1" + bound.substr(colon);
   if (host == "[::]") return "[::1]" + bound.substr(colon);
-  return bound;
+  return base::interface_host(host).value_or(host) + bound.substr(colon);
 }
 
-base::Result<HttpResponse> http_get(const std::string& address, const std::string& path,
-                                    std::chrono::milliseconds timeout) {
+base::Result<std::string> http_exchange(const std::string& address, const std::string& request,
+                                        std::chrono::milliseconds timeout) {
   Descriptor connection;
   if (auto connected = connect_to(address, timeout, connection); !connected) {
     return base::Error{connected.error()};
   }
-  // HTTP/1.0: no chunks, and the end of the document is the end of the connection.
-  const std::string request = "GET " + path + " HTTP/1.0\r\nHost: " + address + "\r\n\r\n";
   if (send(connection.fd, request.data(), request.size(), MSG_NOSIGNAL) < 0) {
     return base::Error{address + ": " + std::strerror(errno)};
   }
@@ -81,19 +81,28 @@ base::Result<HttpResponse> http_get(const std::string& address, const std::strin
   std::array<char, 16384> chunk;
   for (;;) {
     const ssize_t n = recv(connection.fd, chunk.data(), chunk.size(), 0);
-    if (n == 0) break;
+    if (n == 0) return response;
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return base::Error{address + path + ": " + std::strerror(errno)};
+    if (n < 0) return base::Error{address + ": " + std::strerror(errno)};
     response.append(chunk.data(), static_cast<std::size_t>(n));
     if (response.size() > max_response_bytes || std::chrono::steady_clock::now() > give_up) {
-      return base::Error{address + path + ": the answer is too long"};
+      return base::Error{address + ": the answer is too long"};
     }
   }
-  const auto body = response.find("\r\n\r\n");
-  if (!response.starts_with("HTTP/1.") || response.size() < 12 || body == std::string::npos) {
+}
+
+base::Result<HttpResponse> http_get(const std::string& address, const std::string& path,
+                                    std::chrono::milliseconds timeout) {
+  // HTTP/1.0: no chunks, and the end of the document is the end of the connection.
+  const auto response =
+      http_exchange(address, "GET " + path + " HTTP/1.0\r\nHost: " + address + "\r\n\r\n", timeout);
+  if (!response) return base::Error{response.error()};
+  const auto body = response->find("\r\n\r\n");
+  if (!response->starts_with("HTTP/1.") || response->size() < 12 || body == std::string::npos) {
     return base::Error{address + path + ": not an HTTP answer"};
   }
-  return HttpResponse{.status = std::atoi(response.c_str() + 9), .body = response.substr(body + 4)};
+  return HttpResponse{.status = std::atoi(response->c_str() + 9),
+                      .body = response->substr(body + 4)};
 }
 
 }  // namespace canopy::metrics

@@ -22,4 +22,8 @@ std::string local_address(const std::string& bound);
 base::Result<HttpResponse> http_get(const std::string& address, const std::string& path,
                                     std::chrono::milliseconds timeout = std::chrono::seconds(3));
 
+// Sends `request` as it is; the whole response, up to the end of the connection.
+base::Result<std::string> http_exchange(const std::string& address, const std::string& request,
+                                        std::chrono::milliseconds timeout);
+
 }  // namespace canopy::metrics

@@ -19,6 +19,10 @@ Registry::Registry(const std::string& role, const std::string& name)
   reloads_refused_ = &reloads.Add({{"result", "refused"}});
   handshakes_refused_ =
       &counter("canopy_handshakes_refused_total", "Connections refused for their key, by reason.");
+  closed_ = &counter("canopy_connections_closed_total",
+                     "Connections that this process closed for cause, by reason.");
+  // There from the start, so that the first one is seen as a change.
+  for (const char* reason : {"frame_too_large", "handshake"}) closed_->Add({{"reason", reason}});
 }
 
 Registry::~Registry() = default;
@@ -42,6 +46,10 @@ void Registry::count_reload(bool applied) {
 void Registry::refuse_handshakes(const std::string& reason, std::uint64_t count) {
   if (count == 0) return;
   handshakes_refused_->Add({{"reason", reason}}).Increment(static_cast<double>(count));
+}
+
+void Registry::count_closed(const std::string& reason, std::uint64_t count) {
+  closed_->Add({{"reason", reason}}).Increment(static_cast<double>(count));
 }
 
 std::string Registry::expose() {

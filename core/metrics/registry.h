@@ -51,6 +51,10 @@ class Registry {
   // Connections that were refused for their key. canopy_handshakes_refused_total{reason}.
   void refuse_handshakes(const std::string& reason, std::uint64_t count = 1);
 
+  // Connections that this process or libzmq closed for cause.
+  // canopy_connections_closed_total{reason}.
+  void count_closed(const std::string& reason, std::uint64_t count = 1);
+
   // The text exposition format. Thread-safe.
   std::string expose();
 
@@ -60,6 +64,7 @@ class Registry {
   Counter* reloads_applied_;
   Counter* reloads_refused_;
   Family<Counter>* handshakes_refused_;
+  Family<Counter>* closed_;
 };
 
 }  // namespace canopy::metrics

@@ -25,14 +25,17 @@ Loop::Loop(const base::Clock& clock) : clock_(clock), epoll_(epoll_create1(EPOLL
 Loop::~Loop() { close(epoll_); }
 
 void Loop::on_readable(Socket& socket, Handler handler) {
-  add(&socket, socket.fd(), std::move(handler));
+  add(&socket, socket.fd(), EPOLLIN, std::move(handler));
 }
 
-void Loop::on_readable(int fd, Handler handler) { add(nullptr, fd, std::move(handler)); }
+void Loop::on_readable(int fd, Handler handler) { add(nullptr, fd, EPOLLIN, std::move(handler)); }
 
-void Loop::add(Socket* socket, int fd, Handler handler) {
+// epoll reports EPOLLERR and EPOLLHUP whatever is asked for.
+void Loop::on_hangup(int fd, Handler handler) { add(nullptr, fd, 0, std::move(handler)); }
+
+void Loop::add(Socket* socket, int fd, std::uint32_t events, Handler handler) {
   auto source = std::make_unique<Source>(Source{socket, fd, std::move(handler)});
-  epoll_event event{.events = EPOLLIN, .data = {.ptr = source.get()}};
+  epoll_event event{.events = events, .data = {.ptr = source.get()}};
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) {
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
   }
@@ -49,6 +52,17 @@ void Loop::remove(int fd) {
     epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
     source->removed = true;
     swept_ = false;
+  }
+}
+
+// A paused socket that was used keeps saying so, and is asked first thing after resume(); of one
+// that was not, the descriptor still tells.
+void Loop::set_paused(Socket& socket, bool paused) {
+  for (const auto& source : sources_) {
+    if (source->socket != &socket || source->removed || source->paused == paused) continue;
+    source->paused = paused;
+    epoll_event event{.events = paused ? 0U : EPOLLIN, .data = {.ptr = source.get()}};
+    epoll_ctl(epoll_, EPOLL_CTL_MOD, source->fd, &event);
   }
 }
 
@@ -73,13 +87,13 @@ void Loop::sweep() {
 }
 
 // Of sockets that were used since they were last asked, the descriptor may not tell that they are
-// readable. True when one is.
+// readable, or can send again. True when one is or can.
 bool Loop::ask_used_sockets() {
   bool any = false;
   for (const auto& source : sources_) {
-    if (source->socket == nullptr || !source->socket->used()) continue;
+    if (source->socket == nullptr || source->paused || !source->socket->used()) continue;
     source->ready = source->socket->readable();
-    any |= source->ready;
+    any |= source->ready || source->socket->take_unblocked();
   }
   return any;
 }
@@ -98,7 +112,7 @@ void Loop::wait() {
   const int count = epoll_wait(epoll_, events.data(), events_per_turn, timeout);
   for (int i = 0; i < count; ++i) {
     auto& source = *static_cast<Source*>(events[static_cast<std::size_t>(i)].data.ptr);
-    source.ready = source.socket == nullptr || source.socket->readable();
+    source.ready = !source.paused && (source.socket == nullptr || source.socket->readable());
   }
 }
 
@@ -108,7 +122,7 @@ void Loop::call_handlers() {
   const std::size_t count = sources_.size();
   for (std::size_t i = 0; i < count && running_; ++i) {
     Source& source = *sources_[i];
-    if (std::exchange(source.ready, false) && !source.removed) source.handler();
+    if (std::exchange(source.ready, false) && !source.removed && !source.paused) source.handler();
   }
 }
 
@@ -119,8 +133,9 @@ void Loop::run_timers() {
     Timer& timer = node.mapped();
     const Handler handler = timer.handler;
     if (timer.period.count() > 0) {
-      // A late timer does not make up for the periods it missed.
-      node.key() = std::max(node.key() + timer.period, due);
+      // A late timer does not make up for the periods it missed, and runs once a turn at most.
+      const base::TimePoint next = node.key() + timer.period;
+      node.key() = next > due ? next : due + timer.period;
       timers_.insert(std::move(node));
     }
     handler();

@@ -8,6 +8,7 @@
 // time with a system call, where the loop asks only those that spoke up or were used.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,8 +33,15 @@ class Loop {
   void on_readable(Socket& socket, Handler handler);
   // Of a pipe, a socket or the like: the kernel has no readiness of regular files.
   void on_readable(int fd, Handler handler);
+  // When the other end of a pipe, socket or terminal is gone; again in each turn until it is
+  // removed. What can be read or written is no reason.
+  void on_hangup(int fd, Handler handler);
   void remove(Socket& socket);
   void remove(int fd);
+  // Leaves what waits at the socket unread, and costs nothing, until resume(). What has arrived by
+  // then is found in the next turn.
+  void pause(Socket& socket) { set_paused(socket, true); }
+  void resume(Socket& socket) { set_paused(socket, false); }
 
   TimerId after(base::Duration delay, Handler handler);
   TimerId every(base::Duration period, Handler handler);
@@ -55,6 +63,7 @@ class Loop {
     Handler handler;
     bool ready = false;
     bool removed = false;
+    bool paused = false;
   };
   struct Timer {
     TimerId id;
@@ -62,7 +71,8 @@ class Loop {
     Handler handler;
   };
 
-  void add(Socket* socket, int fd, Handler handler);
+  void add(Socket* socket, int fd, std::uint32_t events, Handler handler);
+  void set_paused(Socket& socket, bool paused);
   void sweep();
   bool ask_used_sockets();
   void wait();

@@ -1,19 +1,41 @@
 #include "core/net/monitor.h"
 
 #include <fcntl.h>
+#include <linux/tcp.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 
 namespace canopy::net {
+namespace {
+
+// As Message::peer_address() has it.
+std::string address_of(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  std::array<char, NI_MAXHOST> host{};
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (getpeername(fd, generic, &size) != 0 || address.ss_family == AF_UNIX ||
+      getnameinfo(generic, size, host.data(), host.size(), nullptr, 0, NI_NUMERICHOST) != 0) {
+    return {};
+  }
+  return host.data();
+}
+
+}  // namespace
 
 Monitor::Monitor(Context& context, Socket& socket, const std::string& name)
-    : context_(context), pair_(context, SocketType::pair, {.receive_hwm = 0}) {
-  const std::string endpoint = "inproc://monitor/" + name;
+    : context_(context), name_(name), pair_(context, SocketType::pair, {.receive_hwm = 0}) {
+  // libzmq frees the name of a closed socket's monitor some time later.
+  const std::string endpoint =
+      "inproc://monitor/" + name + "/" + std::to_string(context.next_connection());
   const int rc = zmq_socket_monitor(
       socket.ref().handle(), endpoint.c_str(),
       ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED |
@@ -36,18 +58,50 @@ bool Monitor::drain(base::TimePoint now) {
       // A ticket may find nobody, and libzmq's thread would wait in accept for the next to come.
       fcntl(listener_, F_SETFL, fcntl(listener_, F_GETFL) | O_NONBLOCK);
     } else if (event == ZMQ_EVENT_ACCEPTED) {
-      connections_[value] = {.since = now, .let_in_before = context_.let_in()};
-      if (door_ == Door::armed) door_ = Door::shut;  // one-shot
-      came_in_ = true;
+      accept(value, now);
       changed = true;
     } else if (event == ZMQ_EVENT_DISCONNECTED) {
-      connections_.erase(value);
+      end(value);
       changed = true;
     } else {
       count_failure(event, value);
     }
   }
   return changed;
+}
+
+void Monitor::accept(int fd, base::TimePoint now) {
+  const auto before = ended_descriptors_.find(fd);
+  connections_[fd] = {.number = context_.next_connection(),
+                      .since = now,
+                      .address = address_of(fd),
+                      .let_in_before = context_.let_in(),
+                      .after = {}};
+  if (before != ended_descriptors_.end()) connections_[fd].after = before->second;
+  if (door_ == Door::armed) door_ = Door::shut;  // one-shot
+  came_in_ = true;
+}
+
+void Monitor::end(int fd) {
+  const auto found = connections_.find(fd);
+  if (found == connections_.end()) return;
+  ended_.push_back(found->second.number);
+  ended_descriptors_[fd].push_back(found->second.number);
+  connections_.erase(found);
+}
+
+void Monitor::on_read_empty() {
+  for (const auto& [fd, numbers] : ended_descriptors_) {
+    if (const auto found = connections_.find(fd); found != connections_.end()) {
+      found->second.after.clear();
+    }
+  }
+  ended_descriptors_.clear();
+}
+
+const Monitor::Connection* Monitor::find(int fd) const {
+  const auto found = connections_.find(fd);
+  return found == connections_.end() ? nullptr : &found->second;
 }
 
 void Monitor::count_failure(std::uint16_t event, std::int32_t value) {
@@ -60,6 +114,13 @@ void Monitor::count_failure(std::uint16_t event, std::int32_t value) {
   } else {
     ++failures_.incomplete;
   }
+  count_closed("handshake", "");
+}
+
+void Monitor::count_closed(const char* reason, const std::string& address) {
+  ++closed_[reason];
+  log_.warn("net", "connection closed",
+            {{"listener", name_}, {"reason", reason}, {"address", address}});
 }
 
 bool Monitor::carries(int fd, std::uint64_t number) const {
@@ -67,7 +128,24 @@ bool Monitor::carries(int fd, std::uint64_t number) const {
   return found != connections_.end() && found->second.let_in_before < number;
 }
 
-void Monitor::cut(int fd) { shutdown(fd, SHUT_RDWR); }
+void Monitor::cut(int fd, const char* reason) {
+  const auto found = connections_.find(fd);
+  if (found == connections_.end() || found->second.cut) return;
+  found->second.cut = true;
+  count_closed(reason, found->second.address);
+  shutdown(fd, SHUT_RDWR);
+}
+
+void Monitor::cut_silent(base::Duration patience, base::TimePoint now) {
+  for (auto& [fd, connection] : connections_) {
+    if (connection.sent_bytes || connection.spoke || now - connection.since < patience) continue;
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    const bool known = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
+    connection.sent_bytes = !known || info.tcpi_bytes_received > 0;
+    if (!connection.sent_bytes) cut(fd, "handshake");
+  }
+}
 
 void Monitor::mark_spoken(int fd) {
   if (const auto found = connections_.find(fd); found != connections_.end()) {

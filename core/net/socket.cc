@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <random>
 #include <thread>
+
+#include "core/net/bind_address.h"
 
 namespace canopy::net {
 namespace {
@@ -34,18 +37,6 @@ zmq::send_flags flags_for(bool more) {
   return more ? zmq::send_flags::dontwait | zmq::send_flags::sndmore : zmq::send_flags::dontwait;
 }
 
-template <typename Send>
-SendResult attempt(Send&& send) {
-  for (;;) {
-    try {
-      return send() ? SendResult::sent : SendResult::would_block;
-    } catch (const zmq::error_t& error) {
-      if (error.num() == EHOSTUNREACH) return SendResult::no_route;
-      if (error.num() != EINTR) throw;
-    }
-  }
-}
-
 // ZMQ_ZAP_ENFORCE_DOMAIN, which the library knows and its stable header leaves out.
 constexpr int zap_enforce_domain = 93;
 
@@ -61,7 +52,14 @@ access::KeyPair make_key_pair() {
   return {.public_key = public_key.data(), .secret_key = secret_key.data()};
 }
 
+bool is_pair(const access::KeyPair& keys) {
+  std::array<char, access::key_characters + 1> public_key{};
+  return zmq_curve_public(public_key.data(), keys.secret_key.c_str()) == 0 &&
+         keys.public_key == public_key.data();
+}
+
 SocketOptions listening(SocketOptions options, const access::KeyPair* cluster) {
+  options.marks_large_frames = true;
   if (cluster != nullptr) options.curve_server = cluster->secret_key;
   return options;
 }
@@ -99,12 +97,33 @@ int Message::source_fd(std::size_t frame) const {
   return zmq_msg_get(frames_[frame].handle(), ZMQ_SRCFD);
 }
 
+// The first frame: of a request it is the routing id, and small.
+Origin::Origin(const Message& message) {
+  if (message.size() > 0) frame_.copy(const_cast<zmq::message_t&>(message.frames_[0]));
+}
+
+bool Origin::is_of(const Message& message) const {
+  const char* own = record(frame_);
+  return own != nullptr && message.size() > 0 && own == record(message.frames_[0]);
+}
+
+const char* Origin::record(const zmq::message_t& frame) {
+  return zmq_msg_gets(const_cast<zmq_msg_t*>(frame.handle()), "Peer-Address");
+}
+
 Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
-    : socket_(context.zmq(), to_zmq(type)) {
+    : socket_(context.zmq(), to_zmq(type)),
+      max_frame_bytes_(options.max_frame_bytes < 0
+                           ? std::numeric_limits<std::size_t>::max()
+                           : static_cast<std::size_t>(options.max_frame_bytes)),
+      single_queue_(type == SocketType::dealer) {
   namespace opt = zmq::sockopt;
   socket_.set(opt::sndhwm, options.send_hwm);
   socket_.set(opt::rcvhwm, options.receive_hwm);
-  socket_.set(opt::maxmsgsize, options.max_frame_bytes);
+  // Nothing that is sent to a PUB is ever received, and marked.
+  socket_.set(opt::maxmsgsize, options.marks_large_frames && type != SocketType::pub
+                                   ? static_cast<std::int64_t>(base::max_received_frame_bytes)
+                                   : options.max_frame_bytes);
   socket_.set(opt::linger, static_cast<int>(options.linger.count()));
   socket_.set(opt::handshake_ivl, static_cast<int>(options.handshake.count()));
   socket_.set(opt::backlog, options.backlog);
@@ -145,16 +164,28 @@ Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
 
 base::Status Socket::bind(const std::string& endpoint, std::chrono::milliseconds patience) {
   used_ = true;
+  const auto cannot = [&](const std::string& why) {
+    return base::Error{"cannot bind " + endpoint + ": " + why};
+  };
+  const auto wanted = listening_endpoint(endpoint);
+  if (!wanted) return cannot(wanted.error());
+  socket_.set(zmq::sockopt::ipv6, is_ipv6(*wanted) ? 1 : 0);
   const auto give_up = std::chrono::steady_clock::now() + patience;
   for (;;) {
-    try {
-      socket_.bind(endpoint);
-      return {};
-    } catch (const zmq::error_t& error) {
-      if (error.num() != EADDRINUSE || std::chrono::steady_clock::now() >= give_up) {
-        return base::Error{"cannot bind " + endpoint + ": " + error.what()};
-      }
+    std::string why = "Address already in use";
+    switch (look_at(*wanted)) {
+      case IpcPath::no_socket: return cannot("there is a file of this name");
+      case IpcPath::in_use: break;
+      case IpcPath::free:
+        try {
+          socket_.bind(*wanted);
+          return {};
+        } catch (const zmq::error_t& error) {
+          if (error.num() != EADDRINUSE) return cannot(error.what());
+          why = error.what();
+        }
     }
+    if (std::chrono::steady_clock::now() >= give_up) return cannot(why);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
 }
@@ -172,6 +203,7 @@ base::Status Socket::unbind(const std::string& endpoint) {
 base::Status Socket::connect(const std::string& endpoint) {
   used_ = true;
   try {
+    socket_.set(zmq::sockopt::ipv6, is_ipv6(endpoint) ? 1 : 0);
     socket_.connect(endpoint);
     return {};
   } catch (const zmq::error_t& error) {
@@ -208,6 +240,7 @@ void Socket::set_xpub_nodrop(bool on) {
 bool Socket::receive(Message& message) {
   used_ = true;
   message.count_ = 0;
+  message.too_large_ = false;
   for (std::size_t i = 0;; ++i) {
     zmq::message_t& frame = message.frames_[std::min(i, Message::max_frames - 1)];
     for (;;) {
@@ -219,6 +252,7 @@ bool Socket::receive(Message& message) {
       }
     }
     message.count_ = std::min(i + 1, Message::max_frames);
+    message.too_large_ |= frame.size() > max_frame_bytes_;
     if (!frame.more()) return true;
   }
 }
@@ -234,26 +268,43 @@ SendResult Socket::send(std::span<const std::string_view> frames) {
   return SendResult::sent;
 }
 
-SendResult Socket::send_frame(std::string_view frame, bool more) {
+SendResult Socket::attempt(zmq::message_t& message, bool more) {
   used_ = true;
+  for (;;) {
+    try {
+      if (socket_.send(message, flags_for(more))) return SendResult::sent;
+      blocked_ = single_queue_;
+      return SendResult::would_block;
+    } catch (const zmq::error_t& error) {
+      if (error.num() == EHOSTUNREACH) return SendResult::no_route;
+      if (error.num() != EINTR) throw;
+    }
+  }
+}
+
+SendResult Socket::send_frame(std::string_view frame, bool more) {
   zmq::message_t message(frame.data(), frame.size());
-  return attempt([&] { return socket_.send(message, flags_for(more)).has_value(); });
+  return attempt(message, more);
 }
 
 SendResult Socket::send_frame(std::string&& frame, bool more) {
   if (frame.size() < zero_copy_bytes) return send_frame(std::string_view(frame), more);
-  used_ = true;
   auto* owner = new std::string(std::move(frame));
   zmq::message_t message(
       owner->data(), owner->size(),
       [](void*, void* hint) { delete static_cast<std::string*>(hint); }, owner);
-  return attempt([&] { return socket_.send(message, flags_for(more)).has_value(); });
+  return attempt(message, more);
 }
 
 int Socket::fd() const { return socket_.get(zmq::sockopt::fd); }
 
 bool Socket::readable() {
-  used_ = (socket_.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0;
+  const int events = socket_.get(zmq::sockopt::events);
+  used_ = (events & ZMQ_POLLIN) != 0;
+  if (blocked_ && (events & ZMQ_POLLOUT) != 0) {
+    blocked_ = false;
+    unblocked_ = true;
+  }
   return used_;
 }
 

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <zmq.hpp>
 
 #include "core/access/keys.h"
@@ -21,16 +22,19 @@ namespace canopy::net {
 // One per process; outlives every socket.
 class Context {
  public:
-  explicit Context(int io_threads = 1, int max_sockets = 1023);
+  explicit Context(int io_threads = 1, int max_sockets = 4096);
   zmq::context_t& zmq() { return context_; }
 
   // How many connections the ZapHandler has let in so far; each bears its number in this count.
   std::uint64_t let_in() const { return let_in_; }
+  // A number for a connection; none is given twice. Not thread-safe: of the process's loop.
+  std::uint64_t next_connection() { return ++connections_; }
 
  private:
   friend class ZapHandler;
   zmq::context_t context_;
   std::uint64_t let_in_ = 0;
+  std::uint64_t connections_ = 0;
 };
 
 // The property of a connection's messages that holds its number; no peer can set it himself.
@@ -38,6 +42,8 @@ inline constexpr const char* connection_property = "Connection-Number";
 
 // A new pair of CURVE keys.
 access::KeyPair make_key_pair();
+// Whether the keys belong together.
+bool is_pair(const access::KeyPair& keys);
 
 // The connecting side of CURVE: who is to be met, and as whom.
 struct CurveClient {
@@ -52,8 +58,11 @@ struct SocketOptions {
   // SUB and XSUB senders, which lose subscriptions at any other value.
   int send_hwm = 1000;
   int receive_hwm = 1000;
-  // A larger frame closes the connection.
+  // The largest frame that a peer may send. A connecting socket closes the connection at a larger
+  // one; a listening one delivers it, marked (Message::too_large()), up to
+  // base::max_received_frame_bytes.
   std::int64_t max_frame_bytes = base::max_client_frame_bytes;
+  bool marks_large_frames = false;
   // What close() may wait to send; 0 discards.
   std::chrono::milliseconds linger{0};
   // Peers that stay silent after connecting hold a descriptor this long.
@@ -106,6 +115,8 @@ class Message {
   // The name and the number that the ZapHandler has given its sender. Only to be asked of a socket
   // with curve_server: without, a peer may call itself what it likes. Valid as the frames.
   access::Sender sender() const { return count_ == 0 ? access::Sender() : sender(count_ - 1); }
+  // Whether a frame is larger than the socket's max_frame_bytes.
+  bool too_large() const { return too_large_; }
   // The descriptor of the connection it came over, which may be gone by now; -1 when unknown.
   int source_fd() const { return count_ == 0 ? -1 : source_fd(count_ - 1); }
   // Both of one frame: what an XPUB is sent beside subscriptions can run into those of others.
@@ -114,9 +125,25 @@ class Message {
 
  private:
   friend class Socket;
+  friend class Origin;
   std::array<zmq::message_t, max_frames> frames_;
   std::array<std::string_view, max_frames> views_;
   std::size_t count_ = 0;
+  bool too_large_ = false;
+};
+
+// Recognises messages of the connection that one message came over, also when its descriptor is
+// another connection's by now. libzmq attaches one record of properties to all messages of a
+// connection; this keeps the record, so that its address is not used again.
+class Origin {
+ public:
+  Origin() = default;
+  explicit Origin(const Message& message);
+  bool is_of(const Message& message) const;
+
+ private:
+  static const char* record(const zmq::message_t& frame);
+  zmq::message_t frame_{};
 };
 
 class Socket {
@@ -124,7 +151,8 @@ class Socket {
   Socket(Context& context, SocketType type, const SocketOptions& options);
 
   // Binds; while the address is still held by a process that is going away, tries again until
-  // `patience` is over. The endpoint may end in `:*` for any free port.
+  // `patience` is over. The endpoint may end in `:*` for any free port. Its host may be a name or
+  // an interface of this machine. An ipc path is taken only when no process answers there.
   base::Status bind(const std::string& endpoint, std::chrono::milliseconds patience = {});
   base::Status unbind(const std::string& endpoint);
   base::Status connect(const std::string& endpoint);
@@ -162,12 +190,21 @@ class Socket {
   bool readable();
   // Whether the socket was used since readable() last said no.
   bool used() const { return used_; }
+  // dealer: whether readable() has just found room after a send that would have blocked.
+  bool take_unblocked() { return std::exchange(unblocked_, false); }
 
   zmq::socket_ref ref() { return socket_; }
 
  private:
+  SendResult attempt(zmq::message_t& message, bool more);
+
   zmq::socket_t socket_;
+  std::size_t max_frame_bytes_;
   bool used_ = true;
+  // Only of sockets with a single queue: whether others "can send" does not say to whom.
+  bool single_queue_;
+  bool blocked_ = false;
+  bool unblocked_ = false;
 };
 
 }  // namespace canopy::net

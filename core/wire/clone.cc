@@ -1,33 +1,61 @@
 #include "core/wire/clone.h"
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <limits>
+#include <optional>
 
 #include "core/base/limits.h"
 #include "core/keyspace/key.h"
+#include "core/wire/native.h"
 
 namespace canopy::wire::clone {
 namespace {
 
-constexpr std::int64_t max_ttl_seconds = 10ll * 365 * 24 * 3600;
+constexpr std::string_view blanks = " \t\v\f\r";
 
 std::size_t frame_count(Dialect dialect) { return dialect == Dialect::kvsimple ? 3 : 5; }
 
-// Seconds of the `ttl` property, 0 without one; negative when it is not a number of seconds.
-std::int64_t parse_ttl(std::string_view properties) {
-  constexpr std::string_view name = "ttl=";
+// The first property of this name; nothing without one.
+std::optional<std::string_view> find_property(std::string_view properties, std::string_view name) {
   while (!properties.empty()) {
     const std::size_t end = std::min(properties.find('\n'), properties.size());
     const std::string_view line = properties.substr(0, end);
     properties.remove_prefix(std::min(end + 1, properties.size()));
-    if (!line.starts_with(name)) continue;
-    const std::string_view digits = line.substr(name.size());
-    std::int64_t seconds = -1;
-    const auto [rest, fault] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
-    if (fault != std::errc() || rest != digits.data() + digits.size()) return -1;
-    return seconds <= max_ttl_seconds ? seconds : -1;
+    if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == '=') {
+      return line.substr(name.size() + 1);
+    }
   }
-  return 0;
+  return std::nullopt;
+}
+
+// The number that the text begins with, after blanks and a sign; nothing when there is none.
+std::optional<double> leading_number(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
+  if (text.starts_with('+')) text.remove_prefix(text.starts_with("+-") ? text.size() : 1);
+  double number = 0;
+  const auto [rest, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (fault == std::errc::result_out_of_range) {
+    // Digits without end, or an exponent beyond what a double holds.
+    const std::string_view digits = text.substr(0, static_cast<std::size_t>(rest - text.data()));
+    if (digits.starts_with('-')) return -1.0;
+    const bool is_tiny = digits.find('-') != std::string_view::npos;  // the sign of its exponent
+    return is_tiny ? 0.0 : std::numeric_limits<double>::infinity();
+  }
+  if (fault != std::errc() || std::isnan(number)) return std::nullopt;
+  return number;
+}
+
+// Of the `ttl` property in seconds; 0 without one. Nothing when it is no duration.
+std::optional<std::int64_t> parse_ttl_ms(std::string_view properties) {
+  const auto text = find_property(properties, "ttl");
+  if (!text || text->find_first_not_of(blanks) == std::string_view::npos) return 0;
+  const auto seconds = leading_number(*text);
+  if (!seconds || *seconds < 0) return std::nullopt;
+  if (*seconds == 0) return 0;
+  if (*seconds >= static_cast<double>(native::max_ttl_ms) / 1000) return native::max_ttl_ms;
+  return std::max<std::int64_t>(1, std::llround(*seconds * 1000));
 }
 
 }  // namespace
@@ -41,31 +69,38 @@ std::string_view name(Dialect dialect) {
   return "";
 }
 
-std::variant<Write, Rejection> parse_write(Dialect dialect,
-                                           std::span<const std::string_view> frames) {
+std::variant<ClientWrite, Rejection> parse_write(Dialect dialect,
+                                                 std::span<const std::string_view> frames) {
   if (frames.size() != frame_count(dialect)) return Rejection{"frame_count"};
   const std::string_view key = frames.front();
   const std::string_view value = frames.back();
   if (const auto fault = keyspace::check_key(key); fault != keyspace::KeyFault::none) {
     return Rejection{keyspace::to_reason(fault)};
   }
-  if (frames[1].size() != 8) return Rejection{"sequence_length"};
   if (value.size() > base::max_value_bytes) return Rejection{"value_too_long"};
-  Write write{.key = std::string(key), .value = std::string(value), .deletes = value.empty()};
-  if (dialect == Dialect::kvsimple) return write;
+  ClientWrite result{
+      .write = {.key = std::string(key), .value = std::string(value), .deletes = value.empty()}};
+  if (dialect == Dialect::kvsimple) return result;
 
+  Write& write = result.write;
   const std::string_view uuid = frames[2];
   const std::string_view properties = frames[3];
-  if (!uuid.empty() && uuid.size() != 16) return Rejection{"uuid_length"};
-  if (properties.size() > base::max_properties_bytes) return Rejection{"properties_too_long"};
-  const std::int64_t ttl = parse_ttl(properties);
-  if (ttl < 0) return Rejection{"ttl_malformed"};
-  write.ttl_ms = ttl * 1000;
-  write.uuid = uuid;
-  write.properties = properties;
+  const auto ttl_ms = parse_ttl_ms(properties);
+  if (!ttl_ms) result.ignored = "ttl_malformed";
+  write.ttl_ms = ttl_ms.value_or(0);
+  if (uuid.size() <= base::max_uuid_bytes) {
+    write.uuid = uuid;
+  } else {
+    result.ignored = "uuid_too_long";
+  }
+  if (properties.size() <= base::max_properties_bytes) {
+    write.properties = properties;
+  } else {
+    result.ignored = "properties_too_long";
+  }
   // A chp client publishes to its primary and its backup at once.
-  write.once = dialect == Dialect::chp && !uuid.empty();
-  return write;
+  write.once = dialect == Dialect::chp && !write.uuid.empty();
+  return result;
 }
 
 std::variant<std::string_view, Rejection> parse_snapshot_request(

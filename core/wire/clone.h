@@ -4,10 +4,13 @@
 //   kvsimple (models 1-4)          key · sequence · body
 //   kvmsg (model 5), chp (12/CHP)  key · sequence · uuid · properties · body
 //
-//   sequence    8 bytes, big-endian int64; ignored in what clients send
-//   uuid        16 bytes, or empty
-//   properties  `name=value\n`…; `ttl` in seconds lets the key expire
-//   body        opaque; empty deletes the key
+//   sequence    8 bytes, big-endian int64; in what clients send ignored, of any length
+//   uuid        opaque; 16 bytes from C, 32 or 36 characters of text from C++, Java and Tcl, or
+//   empty properties  `name=value\n`…; `ttl` in seconds lets the key expire body        opaque;
+//   empty deletes the key
+//
+// Sequence, uuid and properties are metadata: whatever they hold, the update counts. What of them
+// cannot be used is left out, and parse_write() says so.
 //
 //   ICANHAZ? [· prefix]            client asks for a snapshot; without prefix: of everything
 //   KTHXBAI · sequence · …         ends a snapshot; in the dialects of five frames the body is the
@@ -41,8 +44,19 @@ struct Rejection {
 };
 
 // An update that a client sent, as it goes to the shard.
-std::variant<Write, Rejection> parse_write(Dialect dialect,
-                                           std::span<const std::string_view> frames);
+struct ClientWrite {
+  Write write{};
+  // Metadata that could not be used, as a `reason` label of canopy_ignored_metadata_total; or
+  // empty.
+  std::string_view ignored{};
+};
+
+// A uuid beyond base::max_uuid_bytes and properties beyond base::max_properties_bytes are left out.
+// `ttl` is read as C's atoi or Python's float reads it, and rounded to milliseconds: the number
+// that the text begins with, after blanks. Above wire::native::max_ttl_ms it counts as that;
+// negative or unreadable it counts as none.
+std::variant<ClientWrite, Rejection> parse_write(Dialect dialect,
+                                                 std::span<const std::string_view> frames);
 
 // The prefix that a snapshot was asked for; a view into the frames.
 std::variant<std::string_view, Rejection> parse_snapshot_request(

@@ -20,6 +20,8 @@ std::string_view name(Fault fault) {
     case Fault::not_found: return "not_found";
     case Fault::forbidden: return "forbidden";
     case Fault::configuration: return "configuration";
+    case Fault::full: return "full";
+    case Fault::not_followed: return "not_followed";
     case Fault::partition_unavailable: return "partition_unavailable";
     case Fault::busy: return "busy";
     case Fault::draining: return "draining";

@@ -2,28 +2,34 @@
 // opens with the version of this protocol and the kind of the message.
 //
 //   proxy → shard (DEALER → ROUTER)
-//     writes   [2, 1, [request…]]
-//     sync     [2, 2, request, partition, since]
-//     credit   [2, 3, request, chunks]
+//     writes   [3, 1, [request…]]
+//     sync     [3, 2, request, partition, since, lineage]
+//     credit   [3, 3, request, chunks]
 //   shard → proxy (ROUTER → DEALER)
-//     chunk    [2, 16, request, partition, kind, revision, floor, last, [update…]]
-//     refused  [2, 17, request, partition, why]
-//     answers  [2, 18, [answer…]]
+//     chunk    [3, 16, request, number, partition, lineage, kind, revision, floor, last, [update…]]
+//     refused  [3, 17, request, partition, why]
+//     answers  [3, 18, [answer…]]
 //   shard → proxies (PUB → SUB), after the topic (subtree and a zero byte, so that no topic is
 //   another's prefix)
-//     batch    [2, 32, after, committed_us, [update…]]
+//     batch    [3, 32, lineage, after, committed_us, [update…]]
 //
 //   request = [reply_to, client, number, settled, [write…]]
 //   write   = [key, value | nil, ttl_ms, properties, uuid, once, if_revision | nil]; nil deletes
 //   answer  = [reply_to, number, fault, text, revision]
 //   update  = [key, value | nil, revision, expires_at_ms, properties, uuid]; nil deletes
 //
-// A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat.
+// A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat. A
+// large batch, and large writes, are followed by empty ones: link_queue.h.
+// A lineage names one leadership: 64 random bits, not 0, that a shard draws each time it begins to
+// lead a partition. Revisions of different lineages cannot be compared, even if they are equal.
 // A sync is answered by a replay (the contiguous updates after `since`) or, when `since` is too old
-// or of another epoch, by a snapshot (the entries as of `revision`), in chunks under credit: the
+// or of another lineage, by a snapshot (the entries as of `revision`), in chunks under credit: the
 // asker grants `initial_credit` chunks by asking and one more with each chunk it takes. A snapshot
 // opens with the deletions after `floor` that the log still knows, so that the asker can tell in
 // its turn what changed since any revision from `floor` on.
+// The chunks of an answer are numbered from 0. An asker that hears nothing sends its sync again
+// under the same request: a shard that is still answering goes on where it was, another one starts
+// at 0.
 //
 // Pure code over bytes; never throws on hostile input.
 #pragma once
@@ -43,8 +49,8 @@
 
 namespace canopy::wire {
 
-inline constexpr unsigned link_version = 2;
-inline constexpr unsigned initial_credit = 4;
+inline constexpr unsigned link_version = 3;
+inline constexpr unsigned initial_credit = 16;
 // Requests or updates in one message at most; senders split at this and at base::max_chunk_bytes.
 inline constexpr std::size_t max_message_updates = 16'384;
 // A routing id of libzmq.
@@ -61,9 +67,10 @@ struct Writes {
 };
 
 struct Sync {
-  std::uint64_t request = 0;  // of the asker's choosing; a later one replaces an earlier one
+  std::uint64_t request = 0;  // of the asker's choosing; another one replaces an earlier one
   std::string partition{};
   keyspace::Revision since{};  // 0: nothing is known, a snapshot is wanted
+  std::uint64_t lineage = 0;   // that `since` belongs to; 0: none
 };
 
 struct Credit {
@@ -77,7 +84,9 @@ struct Chunk {
   enum class Kind : std::uint8_t { replay = 0, snapshot = 1 };
 
   std::uint64_t request = 0;
+  std::uint32_t number = 0;  // in its answer
   std::string partition{};
+  std::uint64_t lineage = 0;
   Kind kind = Kind::replay;
   keyspace::Revision revision{};  // replay: of its last update (or `since`); snapshot: of the cut
   keyspace::Revision floor{};     // snapshot: later deletions are all told; replay: no meaning
@@ -107,6 +116,7 @@ using FromShard = std::variant<Chunk, Refused, Answers>;
 
 struct Batch {
   std::string partition{};
+  std::uint64_t lineage = 0;
   keyspace::Revision after{};
   base::TimePoint committed{};
   std::vector<keyspace::UpdatePtr> updates{};

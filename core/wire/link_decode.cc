@@ -1,3 +1,4 @@
+#include "core/base/limits.h"
 #include "core/keyspace/key.h"
 #include "core/wire/link.h"
 #include "core/wire/link_kind.h"
@@ -10,8 +11,8 @@ using keyspace::Revision;
 using keyspace::Update;
 using keyspace::UpdatePtr;
 
-constexpr std::size_t max_fields = 9;  // of a message
-constexpr std::size_t id_bytes = 16;   // of a client, and of an update of a Clone client
+constexpr std::size_t max_fields = 11;  // of a message
+constexpr std::size_t id_bytes = 16;    // of a client
 
 // As many elements as the array before them says, each as `read` reads it.
 template <typename Read>
@@ -32,7 +33,7 @@ UpdatePtr read_update(Reader& in) {
   update->revision = in.revision("revision");
   update->expires_at_ms = in.signed_number("expires_at_ms");
   update->properties = in.properties("properties");
-  update->uuid = in.bytes("uuid", id_bytes);
+  update->uuid = in.bytes("uuid", base::max_uuid_bytes);
   return update;
 }
 
@@ -44,7 +45,7 @@ Write read_write(Reader& in) {
   if (!write.deletes) write.value = in.value("value");
   write.ttl_ms = in.signed_number("ttl_ms");
   write.properties = in.properties("properties");
-  write.uuid = in.bytes("uuid", id_bytes);
+  write.uuid = in.bytes("uuid", base::max_uuid_bytes);
   write.once = in.boolean("once");
   write.if_revision = in.revision_or_nil("if_revision");
   return write;
@@ -103,11 +104,12 @@ ToShard read_to_shard(Reader& in) {
       return Writes{.requests = read_all(in, "requests", read_request)};
     }
     case Kind::sync: {
-      message.wants("sync", 3);
+      message.wants("sync", 4);
       Sync sync;
       sync.request = in.number("request");
       sync.partition = in.subtree("partition");
       sync.since = in.revision("since");
+      sync.lineage = in.number("lineage");
       return sync;
     }
     case Kind::credit: {
@@ -125,10 +127,12 @@ FromShard read_from_shard(Reader& in) {
   const Opening message = open(in);
   switch (message.kind) {
     case Kind::chunk: {
-      message.wants("chunk", 7);
+      message.wants("chunk", 9);
       Chunk chunk;
       chunk.request = in.number("request");
+      chunk.number = in.small_number("number");
       chunk.partition = in.subtree("partition");
+      chunk.lineage = in.number("lineage");
       chunk.kind = static_cast<Chunk::Kind>(in.number("kind", 0, 1));
       chunk.revision = in.revision("revision");
       chunk.floor = in.revision("floor");
@@ -155,8 +159,9 @@ FromShard read_from_shard(Reader& in) {
 Batch read_batch(Reader& in) {
   const Opening message = open(in);
   if (message.kind != Kind::batch) fail_kind();
-  message.wants("batch", 3);
+  message.wants("batch", 4);
   Batch batch;
+  batch.lineage = in.number("lineage");
   batch.after = in.revision("after");
   batch.committed = base::TimePoint(base::Duration(in.signed_number("committed_us")));
   batch.updates = read_all(in, "updates", read_update);

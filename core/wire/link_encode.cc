@@ -77,10 +77,11 @@ std::string encode(const Writes& writes) {
 }
 
 std::string encode(const Sync& sync) {
-  return message(Kind::sync, 3, 64, [&](Packer& packer) {
+  return message(Kind::sync, 4, 64, [&](Packer& packer) {
     packer.number(sync.request);
     packer.text(sync.partition);
     packer.revision(sync.since);
+    packer.number(sync.lineage);
   });
 }
 
@@ -92,9 +93,11 @@ std::string encode(const Credit& credit) {
 }
 
 std::string encode(const Chunk& chunk) {
-  return message(Kind::chunk, 7, size_hint(chunk.updates), [&](Packer& packer) {
+  return message(Kind::chunk, 9, size_hint(chunk.updates), [&](Packer& packer) {
     packer.number(chunk.request);
+    packer.number(chunk.number);
     packer.text(chunk.partition);
+    packer.number(chunk.lineage);
     packer.number(static_cast<unsigned>(chunk.kind));
     packer.revision(chunk.revision);
     packer.revision(chunk.floor);
@@ -127,11 +130,12 @@ std::string encode(const Answers& answers) {
 
 std::string encode(const Batch& batch) {
   const auto fill = [&](Packer& packer) {
+    packer.number(batch.lineage);
     packer.revision(batch.after);
     packer.signed_number(batch.committed.time_since_epoch().count());
     pack_updates(packer, batch.updates);
   };
-  return message(Kind::batch, 3, size_hint(batch.updates), fill, batch_topic(batch.partition));
+  return message(Kind::batch, 4, size_hint(batch.updates), fill, batch_topic(batch.partition));
 }
 
 std::string encode(const Update& update) {

@@ -22,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/base/limits.h"
 #include "core/base/result.h"
 #include "core/keyspace/update.h"
 #include "core/wire/fault.h"
@@ -36,7 +37,7 @@ inline constexpr std::size_t max_writes = 1024;  // of one request
 inline constexpr std::uint32_t max_credit = 64;  // chunks granted at once
 inline constexpr std::uint32_t max_latest_ms = 60'000;
 inline constexpr std::int64_t max_ttl_ms = std::int64_t{1} << 48;
-inline constexpr std::size_t max_partitions = 4096;  // of one list of revisions
+inline constexpr std::size_t max_partitions = base::max_partitions;  // of one list of revisions
 // Of one batch or chunk, unpacked. A sender fills up to base::max_chunk_bytes; one larger entry may
 // exceed that.
 inline constexpr std::size_t max_entries = 65'536;

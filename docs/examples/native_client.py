@@ -24,6 +24,7 @@ def connect(kind, endpoint):
     if KEY:
         socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(KEY)
         socket.curve_serverkey, _ = zmq.auth.load_certificate(SERVER_KEY)
+    socket.ipv6 = "[" in endpoint
     socket.connect(endpoint)
     return socket
 
@@ -109,17 +110,22 @@ class Watch:
             self.again_at = time.monotonic() + retry_after(answer)
             return
         _, request, number, partition, mode, revision, more, incarnation, position, _ = answer
-        if number != self.next_chunk or revision < self.known.get(partition, 0):
+        if number != self.next_chunk or 0 < revision < self.known.get(partition, 0):
             self.request, self.again_at = self.request + 1, time.monotonic() + random.uniform(0.05, 0.1)
             return  # of no use, nor is the rest of it
         self.next_chunk, self.again_at = number + 1, time.monotonic() + 5
+        if revision == 0:  # the partition has a new history, which may be joined already
+            if incarnation != self.incarnation:
+                self.entries |= {key: 0 for key in self.entries if self.owner(key) == partition}
+                self.known[partition] = 0
+            return send(self.requests, CREDIT, request, 1)
         for entry in entries:
             self.told.add(entry[0])
             self.apply(*entry)
         if more != 1:  # the partition is complete
             self.known.setdefault(partition, 0)
             for key in [key for key in self.entries if mode == 0 and key not in self.told]:
-                if max((name for name in self.known if key.startswith(name)), key=len, default=None) == partition:
+                if self.owner(key) == partition:
                     self.apply(key, revision, None)
             self.known[partition] = revision
         if more != 0:
@@ -128,6 +134,9 @@ class Watch:
         while self.kept and self.kept[0][0][1] != incarnation:
             del self.kept[0]  # from before the answer
         self.take_kept()
+
+    def owner(self, key):
+        return max((name for name in self.known if key.startswith(name)), key=len, default=None)
 
     def apply(self, key, revision, value, expires_at_ms=0, properties=b""):
         if revision <= self.entries.get(key, 0) or (value is None and key not in self.entries):

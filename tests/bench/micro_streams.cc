@@ -21,7 +21,10 @@ void streams_append(benchmark::State& state) {
     streams.add({.subtree = "/other/" + std::to_string(i) + "/"});
   }
   const auto update = mirrored.update("/bench/7/key", std::string(100, 'x'));
-  const auto discard = [](proxy::Sending sending) { benchmark::DoNotOptimize(sending.frame); };
+  const auto discard = [](proxy::Sending sending) {
+    benchmark::DoNotOptimize(sending.frame);
+    return true;
+  };
   int gathered = 0;
   for (auto _ : state) {
     streams.append(update, 0);

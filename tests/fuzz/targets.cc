@@ -62,12 +62,12 @@ void feed_clone_write(std::string_view bytes) {
     must(!rejection->reason.empty());
     return;
   }
-  const auto& write = std::get<wire::Write>(parsed);
+  const wire::Write& write = std::get<wire::clone::ClientWrite>(parsed).write;
   must(keyspace::check_key(write.key) == keyspace::KeyFault::none);
   must(write.value.size() <= base::max_value_bytes && write.deletes == write.value.empty());
   must(write.properties.size() <= base::max_properties_bytes);
-  must(write.uuid.empty() || write.uuid.size() == 16);
-  must(write.ttl_ms >= 0);
+  must(write.uuid.size() <= base::max_uuid_bytes);
+  must(write.ttl_ms >= 0 && write.ttl_ms <= wire::native::max_ttl_ms);
 }
 
 void feed_clone_snapshot_request(std::string_view bytes) {
@@ -103,7 +103,7 @@ std::vector<std::string> coordination_requests() {
   using namespace coordination;
   std::vector<std::string> frames;
   for (const Request& request : std::initializer_list<Request>{
-           Hello{"p1", 1'700'000'000'000'000}, Ping{}, Announce{"proxies/p1", "{}"},
+           Hello{"p1", 4, 8'388'607, "r", "x-1"}, Ping{}, Announce{"proxies/p1", "{}"},
            Campaign{"/results/", 3, 2}, CompareAndSet{9, "replicas/", "v", 1ull << 63},
            Watch{"shards/"}, Resign{}}) {
     frames.push_back(encode(request, 77));
@@ -115,10 +115,10 @@ std::vector<std::string> coordination_replies() {
   using namespace coordination;
   std::vector<std::string> frames;
   for (const Reply& reply : std::initializer_list<Reply>{
-           Welcome{3'000'000}, Pong{}, cluster::KeyChanged{"k", "v", 12},
+           Welcome{3'000'000, 5, "r"}, Pong{}, cluster::KeyChanged{"k", "v", 12},
            cluster::KeyChanged{"k", std::nullopt, 13}, cluster::Watched{""},
            cluster::Granted{"", 5}, cluster::Lost{"/results/"}, cluster::Swapped{9, true},
-           cluster::Failed{cluster::Fault::key_taken, "k"}}) {
+           cluster::Failed{cluster::Fault::key_taken, "k"}, cluster::Renewed{7}}) {
     frames.push_back(encode(reply, 77));
   }
   return frames;
@@ -162,11 +162,14 @@ std::vector<std::string> zmtp_talks() {
 std::vector<Target> targets() {
   const std::string sequence(8, '\0');
   const std::string uuid(16, 'u');
+  const std::string text = "01234567-89ab-cdef-0123-456789abcdef";
   std::vector<Target> all{
       {"clone_write",
        feed_clone_write,
        {joined("0", {"/a", sequence, "v"}), joined("1", {"/a", sequence, uuid, "ttl=3\n", "v"}),
-        joined("2", {"/a", sequence, "", "", ""})}},
+        joined("2", {"/a", sequence, "", "", ""}), joined("0", {"/a", "\x01\x02\x03\x04", "v"}),
+        joined("1", {"/a", sequence, text, "ttl= +30.000000\n", "v"}),
+        joined("1", {"/a", sequence, text, "ttl=1e400\nttl=-2.5\n", "v"})}},
       {"clone_snapshot_request",
        feed_clone_snapshot_request,
        {joined({}, {wire::clone::snapshot_request}),

@@ -95,7 +95,7 @@ class Cluster:
         assert self.broker is None
         self.broker = self.launch("canopy-broker", "broker")
 
-    def launch(self, program, name):
+    def launch(self, program, name, **environment):
         with open(self.log, "ab") as log:
             launched = subprocess.Popen(
                 [BIN / program, "--config", self.file, "--name", name],
@@ -103,16 +103,18 @@ class Cluster:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                env=sanitizer_environment(self.directory),
+                env={**sanitizer_environment(self.directory), **environment},
                 preexec_fn=die_with_parent,
             )
         self._seen.add(process(launched.pid))
         return launched
 
-    def launch_member(self, name):
+    def launch_member(self, name, **environment):
         """Starts a shard or proxy of a cluster whose broker does not supervise."""
         is_shard = any(each["name"] == name for each in self.layout.shards)
-        self._own[name] = self.launch("canopy-shard" if is_shard else "canopy-proxy", name)
+        self._own[name] = self.launch(
+            "canopy-shard" if is_shard else "canopy-proxy", name, **environment
+        )
 
     def wait_ready(self, timeout=20):
         eventually(self.is_ready, "every process of the cluster is ready", timeout)

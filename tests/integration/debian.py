@@ -6,6 +6,7 @@ import pathlib
 import shlex
 import socket
 import subprocess
+import tempfile
 
 import cluster as clusters
 from waiting import eventually, seconds
@@ -55,7 +56,9 @@ class Manager:
         self.settings = settings(root, unit)
         self.told = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        path = directory / f"{unit}.notify"
+        # Not in `directory`, whose path may be longer than a socket's can be.
+        self._runtime = tempfile.TemporaryDirectory(prefix="canopy-")
+        path = pathlib.Path(self._runtime.name) / "notify"
         self._socket.bind(str(path))
         [command] = self.settings["Service", "ExecStart"]
         program, *arguments = shlex.split(command)

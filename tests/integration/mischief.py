@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 
-MAX_KEY, MAX_VALUE, MAX_PROPERTIES = 255, 1 << 20, 4 << 10
+MAX_KEY, MAX_VALUE, MAX_PROPERTIES, MAX_UUID = 255, 1 << 20, 4 << 10, 64
 NUMBER = bytes(8)
 UUID = bytes(range(16))
 
@@ -25,8 +25,6 @@ def updates(dialect):
     yield "the other dialect", good[:3] if full else good + [b"", b""], "frame_count"
     yield "twenty frames", good[:1] * 20, "frame_count"
     yield "one empty frame", [b""], "frame_count"
-    for size in (0, 1, 7, 9, 16):
-        yield f"a sequence of {size} bytes", message(number=bytes(size)), "sequence_length"
     yield "no key", message(key=b""), "key_empty"
     yield "a key of 256 bytes", message(key=b"/" + b"k" * MAX_KEY), "key_too_long"
     yield "a key of 100,000 bytes", message(key=b"k" * 100_000), "key_too_long"
@@ -35,11 +33,27 @@ def updates(dialect):
     for word in (b"HUGZ", b"KTHXBAI", b"ICANHAZ?"):
         yield f"{word} as a key", message(key=word), "key_reserved"
     yield "a value over the limit", message(value=b"v" * (MAX_VALUE + 1)), "value_too_long"
-    if full:
-        for size in (1, 15, 17, 255):
-            yield f"a uuid of {size} bytes", message(uuid=bytes(size)), "uuid_length"
-        long = b"p" * (MAX_PROPERTIES + 1)
-        yield "properties over the limit", message(properties=long), "properties_too_long"
+
+
+def metadata(dialect):
+    """(what, sequence, uuid, properties, ignored) for each way in which the metadata of a good
+    update can be odd; `ignored` is the reason that canopy_ignored_metadata_total is to name."""
+    for size in (0, 1, 4, 7, 9, 16, 255):
+        yield f"a sequence of {size} bytes", b"\xff" * size, UUID, b"", None
+    if dialect == "kvsimple":
+        return
+    for size in (0, 1, 15, 17, 32, 36, MAX_UUID):
+        yield f"a uuid of {size} bytes", NUMBER, b"\xfe" * size, b"", None
+    for size in (MAX_UUID + 1, 255):
+        yield f"a uuid of {size} bytes", NUMBER, b"u" * size, b"", "uuid_too_long"
+    long = b"p" * (MAX_PROPERTIES + 1)
+    yield "properties over the limit", NUMBER, UUID, long, "properties_too_long"
+    for properties in (b"\xff\0\x01", b"\n\n", b"=", b"no line", b"ttl", b"ttl=\n", b"ttl=0\n"):
+        yield f"{properties} as properties", NUMBER, UUID, properties, None
+    for ttl in (b"soon", b"-1", b"nan", b"\xff", b"--5"):
+        yield f"{ttl} as ttl", NUMBER, UUID, b"ttl=%s\n" % ttl, "ttl_malformed"
+    for ttl in (b"99999999999999999999", b"1e400", b"9" * 1000, b"inf"):
+        yield f"{ttl[:20]} as ttl", NUMBER, UUID, b"ttl=%s\n" % ttl, None
 
 
 def requests():

@@ -18,7 +18,7 @@ from waiting import seconds
 
 VERSION = 1
 WRITE, FETCH, CREDIT = 129, 130, 131
-DIRECTORY, DRAIN = 144, 145
+DIRECTORY, DRAIN, RELOAD = 144, 145, 146
 BATCH, MOVE = 160, 161
 WRITTEN, CHUNK, MEMBERS, DRAINED, REFUSAL = 193, 194, 208, 209, 255
 FULL, CHANGES = 0, 1
@@ -38,6 +38,9 @@ FAULTS = {
     12: "replayed",
     13: "not_found",
     14: "forbidden",
+    15: "configuration",
+    16: "full",
+    17: "not_followed",
     32: "partition_unavailable",
     33: "busy",
     34: "draining",

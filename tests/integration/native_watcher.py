@@ -248,12 +248,25 @@ class Watcher:
         if answer.number != self._next_chunk:
             self.faults.append(f"chunk {answer.number} instead of {self._next_chunk}")
             return self._fetch_later()
+        if answer.revision == 0:
+            return self._void(answer)
         if answer.revision < self.known.get(answer.partition, 0):
             self.lagging += 1
             return self._fetch_later()
         self._next_chunk += 1
         self._again_at = time.monotonic() + seconds(5)
         self._take_chunk(answer)
+
+    def _void(self, chunk):
+        """What is known of the partition is of another history, unless this stream has told it."""
+        self._next_chunk += 1
+        if chunk.entries or chunk.mode != FULL or chunk.more == LAST:
+            self.faults.append(f"a void chunk that says something: {chunk}")
+        if chunk.incarnation != self._incarnation:
+            for key in [key for key in self._last if self._partition_of(key) == chunk.partition]:
+                del self._last[key]
+            self.known[chunk.partition] = 0
+        self._requests.send(CREDIT, chunk.request, 1)
 
     def _take_chunk(self, chunk):
         for entry in chunk.entries:

@@ -58,3 +58,10 @@ def cpu_share(pid, duration=1.0):
 
 def open_fds(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def peak_bytes(pid):
+    """The most memory that a process has held so far."""
+    with open(f"/proc/{pid}/status") as file:
+        line = next(line for line in file if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024

@@ -78,6 +78,30 @@ def test_malformed_updates(cluster, flock, context, bystanders, dialect):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+def test_odd_metadata_costs_no_update(cluster, flock, context, dialect):
+    socket = collector(context, cluster, dialect)
+    place = b"/bad/metadata-%d/" % next(numbers)
+    watcher = flock.join(dialect, cluster.triple("p2", dialect), place)
+    before = cluster.metrics("p1")
+    expected, ignored = {}, {}
+    for number, uuid, properties, reason in (row[1:] for row in mischief.metadata(dialect)):
+        key, value = place + b"%d" % len(expected), b"v%d" % len(expected)
+        full = [key, number, uuid, properties, value]
+        socket.send_multipart([key, number, value] if dialect == "kvsimple" else full)
+        expected[key] = value
+        if reason:
+            ignored[reason] = ignored.get(reason, 0) + 1
+    flock.agree(expected, [watcher])
+    late = flock.join(dialect, cluster.triple("p1", dialect), place)
+    assert late.map == expected and not late.faults and not watcher.faults
+    after = cluster.metrics("p1")
+    name = "canopy_ignored_metadata_total"
+    for reason in ("ttl_malformed", "uuid_too_long", "properties_too_long"):
+        grown = after.sum(name, reason=reason) - before.sum(name, reason=reason)
+        assert grown == ignored.get(reason, 0), reason
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_malformed_requests(cluster, flock, context, bystanders, dialect):
     wrong = []
     snapshot, updates, _ = cluster.triple("p1", dialect)

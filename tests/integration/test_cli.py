@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -172,7 +173,9 @@ def test_on_a_terminal_the_value_ends_its_line(cluster, place):
 
 def test_a_key_that_ends_with_a_slash_is_a_key_to_get(cluster, place):
     put(cluster, place + "inside", "1")
-    assert fail(cluster, ABSENT, "get", place) == f"{place} is absent"
+    assert fail(cluster, ABSENT, "get", place) == (
+        f"{place} is absent (this is one key: `canopy list {place}` prints what is below it)"
+    )
     put(cluster, place, "itself")
     assert succeed(cluster, "get", place) == b"itself"
 
@@ -214,6 +217,77 @@ def test_a_value_that_is_too_large_is_refused(cluster, place):
     said = fail(cluster, REFUSED, "put", place + "k", "-", stdin=b"v" * ((1 << 20) + 1))
     assert said == f"{place}k: the value is too large"
     fail(cluster, ABSENT, "get", place + "k")
+
+
+def test_an_empty_value_is_a_value(cluster, watch):
+    for key in ("/memory/empty", "/disk/empty"):
+        revision = str(put(cluster, key, ""))
+        assert succeed(cluster, "get", key) == b""
+        assert succeed(cluster, "list", key).decode() == f"{key}\t{revision}\t\n"
+        watch(key).wait([("PUT", key, revision, "")], "the key is there")
+        assert fail(cluster, REFUSED, "put", key, "x", "--if-revision", "0").startswith(
+            f"{key} exists, "
+        )
+        delete(cluster, key)
+        fail(cluster, ABSENT, "get", key)
+    assert "An empty VALUE is a value" in succeed(cluster, "put", "--help").decode()
+
+
+# -- hints ---------------------------------------------------------------------------------------
+
+
+def hinted(cluster, code, *words):
+    """(stdout, the hint)"""
+    done = run(cluster, *words)
+    assert done.returncode == code, done
+    lines = done.stderr.decode().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("canopy: "), lines
+    return done.stdout, lines[0].removeprefix("canopy: ")
+
+
+def test_an_odd_subtree_is_told_to_be_one(cluster, place):
+    put(cluster, place + "k", "v")
+    subtree = place.removesuffix("/")
+    slash = f"a subtree ends with '/': did you mean {place}?"
+    assert hinted(cluster, OK, "list", subtree) == (b"", slash)
+    begin = f"keys usually begin with '/': did you mean {place}?"
+    assert hinted(cluster, OK, "list", place[1:]) == (b"", begin)
+    star = f"'*' stands for itself in a key: `canopy list {place}` prints what is below it"
+    for words in (["list", place + "*"], ["list", place[1:] + "*"]):
+        assert hinted(cluster, OK, *words) == (b"", star)
+    key = place[1:] + "k"
+    absent = f"{key} is absent (keys usually begin with '/': did you mean {place}k?)"
+    assert hinted(cluster, ABSENT, "get", key) == (b"", absent)
+    below = f"there are keys below it: `canopy list {place}` prints them"
+    assert fail(cluster, ABSENT, "get", subtree) == f"{subtree} is absent ({below})"
+    assert fail(cluster, ABSENT, "get", place + "none") == f"{place}none is absent"
+
+
+def test_an_odd_write_is_done_and_told(cluster, place):
+    put(cluster, place + "k", "v")
+    key = place[1:] + "k"
+    revision, hint = hinted(cluster, OK, "put", key, "x")
+    assert int(revision) and hint == f"keys usually begin with '/': did you mean {place}k?"
+    assert succeed(cluster, "get", key) == b"x"
+    revision, hint = hinted(cluster, OK, "put", place + "*", "x")
+    assert int(revision) and "'*' stands for itself" in hint
+    revision, hint = hinted(cluster, OK, "delete", place)
+    assert int(revision) and "keys below it are not deleted" in hint
+    hinted(cluster, OK, "delete", key)
+    put(cluster, f"no-{place[1:-1]}/k", "where keys begin without '/', they are as usual")
+
+
+def test_a_watch_that_begins_with_nothing_is_told_once(cluster, place, watch):
+    subtree = place.removesuffix("/")
+    watching = watch(subtree, "--json")
+    hint = f"canopy: a subtree ends with '/': did you mean {place}?\n"
+    eventually(lambda: watching.errors() == hint, "the hint is there")
+    put(cluster, subtree, "now it is a key")
+    eventually(lambda: len(watching.lines()) == 1, "it watches what it was told to")
+    usual = watch(place)
+    put(cluster, place + "k", "v")
+    eventually(lambda: len(usual.lines()) == 1, "it watches")
+    assert watching.errors() == hint and usual.errors() == ""
 
 
 # -- subtrees ------------------------------------------------------------------------------------
@@ -271,14 +345,14 @@ def test_watch_speaks_json(cluster, place, watch):
     gone = delete(cluster, place + "text")
     eventually(lambda: len(watching.lines()) == 3, "the changes are there")
     assert [json.loads(line) for line in watching.lines()] == [
-        {"type": "PUT", "key": place + "text", "revision": text, "value": values["text"]},
+        {"type": "PUT", "key": place + "text", "revision": str(text), "value": values["text"]},
         {
             "type": "PUT",
             "key": place + "bytes",
-            "revision": binary,
+            "revision": str(binary),
             "value_base64": base64.b64encode(values["bytes"]).decode(),
         },
-        {"type": "DEL", "key": place + "text", "revision": gone, "value": None},
+        {"type": "DEL", "key": place + "text", "revision": str(gone), "value": None},
     ]
 
 
@@ -324,6 +398,40 @@ def test_watch_ends_when_nobody_reads_it(cluster, place, busy):
         assert watching.stderr.read() == b""
 
 
+@pytest.mark.parametrize("kind", ["socket", "terminal", "pipe that blocked the signal"])
+def test_watch_ends_at_once_with_any_reader(cluster, place, kind):
+    """Nothing changes meanwhile, so that nothing is written either."""
+    put(cluster, place + "k", "v")
+    if kind == "socket":
+        ours, its = (each.detach() for each in socket.socketpair())
+    elif kind == "terminal":
+        ours, its = os.openpty()
+    else:
+        ours, its = os.pipe()
+    blocked = {signal.SIGPIPE} if "blocked" in kind else set()
+    watching = subprocess.Popen(
+        [BIN / "canopy", "watch", place],
+        stdin=subprocess.DEVNULL,
+        stdout=its,
+        stderr=subprocess.PIPE,
+        env=environment(cluster),
+        preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, blocked),
+    )
+    try:
+        os.close(its)
+        assert os.read(ours, 4) == b"PUT\t"
+        if kind == "socket":
+            os.write(ours, b"said by the reader, and no end of it")
+            with pytest.raises(subprocess.TimeoutExpired):
+                watching.wait(0.3)
+        os.close(ours)
+        assert watching.wait(seconds(10)) == -signal.SIGPIPE
+        assert watching.stderr.read() == b""
+    finally:
+        watching.kill()
+        watching.wait()
+
+
 def test_output_that_cannot_be_written_is_said(cluster, place):
     put(cluster, place + "k", "v")
     for words in (["get", place + "k"], ["list", place], ["watch", place], ["status"]):
@@ -364,7 +472,7 @@ def test_status_tells_how_everybody_is_doing(cluster, place, watch):
         everybody = [each for members in said.values() for each in members.values()]
         if any(each["clients"] is None for each in everybody):
             return None
-        reached = {each["name"] for each in everybody if each["revisions"].get("*") == revision}
+        reached = {each["name"] for each in everybody if each["revisions"].get("*") == str(revision)}
         return said if sorted(clients) == [0, 1] and "s1" in reached and len(reached) > 1 else None
 
     said = eventually(told, "the watching client is counted, and what it watches is mirrored")
@@ -404,11 +512,15 @@ def test_a_drained_proxy_leaves_and_its_clients_go_on(start_cluster, watch):
         )
         assert ("RESYNC", "full") not in each.rows()
     code, said = status(cluster)
-    assert code == ABSENT
-    down = said["proxies"]["p1"]
-    assert (down["state"], down["pid"], down["clients"]) == ("down", None, None)
+    assert code == OK
+    gone = said["proxies"]["p1"]
+    assert (gone["state"], gone["pid"], gone["clients"]) == ("drained", None, None)
     assert said["proxies"]["p2"]["state"] == "ready"
-    assert run(cluster, "status").returncode == ABSENT
+    assert run(cluster, "status").returncode == OK
+    assert cluster.readyz("broker") == (200, '{"ready":true}')
+    assert cluster.member("p1")["state"] == "drained"
+    assert cluster.metrics("broker").sum("canopy_members", role="proxy", state="drained") == 1
+    assert cluster.metrics("broker").sum("canopy_members", role="proxy", state="down") == 0
     assert fail(cluster, REFUSED, "drain", "p1").endswith("p1"), "it is gone"
 
 

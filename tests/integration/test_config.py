@@ -22,7 +22,7 @@ shards:
         retain: true
   - name: rest
     http: 127.0.0.1:18551
-    updates_hwm: 1000
+    updates_queue_bytes: 1000000
     partitions:
       - subtree: "*"
 proxies:
@@ -43,7 +43,7 @@ LAST_PARTITION = '\n      - subtree: "*"\n'
 MISTAKES = {
     "unknown key at the top": ("state_dir:", "stat_dir:", "stat_dir", ["stat_dir"]),
     "unknown key of the broker": ("lease_ms:", "lease:", "lease", ["lease:"]),
-    "unknown key of a shard": ("updates_hwm:", "update_hwm:", "update_hwm", ["update_hwm"]),
+    "unknown key of a shard": ("updates_queue_bytes:", "update_queue_bytes:", "update_queue_bytes", ["update_queue_bytes"]),
     "unknown key of a partition": ("retain:", "retian:", "retian", ["retian"]),
     "unknown key of a proxy": ("max_clients:", "maxclients:", "maxclients", ["maxclients"]),
     "a word for a number": ("clients: 300", "clients: many", "max_clients", ["many"]),
@@ -59,7 +59,7 @@ MISTAKES = {
     "no clients at all": ("max_clients: 300", "max_clients: 0", "max_clients", ["max_clients: 0"]),
     "a negative number": ("max_clients: 300", "max_clients: -1", "max_clients", ["-1"]),
     "a negative time": ("lease_ms: 3000", "lease_ms: -5", "lease_ms", ["-5"]),
-    "a negative limit": ("updates_hwm: 1000", "updates_hwm: -3", "updates_hwm", ["-3"]),
+    "a negative limit": ("updates_queue_bytes: 1000000", "updates_queue_bytes: -3", "updates_queue_bytes", ["-3"]),
     "a number beyond 64 bits": ("clients: 300", f"clients: {10**20}", "max_clients", ["00000"]),
     "a linger of an hour": ("linger_ms: 10", "linger_ms: 3600000", "max_linger_ms", ["3600000"]),
     "a port beyond 65535": ("15656", "75656", "kvsimple", ["75656"]),

@@ -68,6 +68,13 @@ def test_packages_hold_what_they_should(packages):
     assert "libcanopy0.1 (= " in needs["libcanopy-dev"]
 
 
+def test_packages_name_their_licence(root):
+    licence = re.search(r"^SPDX-License-Identifier: (\S+)$", (clusters.REPOSITORY / "LICENSE").read_text(), re.MULTILINE)[1]
+    for name in NAMES:
+        said = (root / "usr/share/doc" / name / "copyright").read_text()
+        assert f"\nLicense: {licence}\n" in said and f"/usr/share/common-licenses/{licence}." in said, said
+
+
 def test_lintian_finds_nothing_wrong(packages):
     if not tool("lintian"):
         pytest.skip("there is no lintian")

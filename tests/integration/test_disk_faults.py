@@ -1,15 +1,15 @@
-"""Disk full, read-only or corrupt files: a clear error, that partition not served, never silently
+"""Read-only or corrupt files: a clear error, that partition not served, never silently
 empty; the shard's other partitions are served."""
 
 import contextlib
 import os
 import random
 import shutil
-import subprocess
 
 import pytest
 
 from clusterfile import partition, proxy, shard
+from smalldisk import mounted, remount
 from waiting import eventually, remains
 
 MARKER = b"marker-of-the-partition-under-test"
@@ -145,90 +145,36 @@ def test_a_corrupt_file(start_cluster, flock, what):
     assert late.map == BAD
 
 
-def test_a_store_that_reaches_its_size(start_cluster, flock):
-    cluster = start_cluster(
-        [
-            shard("s1", disk("/bad/", max_state_bytes=1 << 20), disk("/good/"), "/mem/"),
-            shard("rest", "*"),
-        ],
-        [proxy("p1", ["kvmsg"])],
-    )
-    check_fills_up(cluster, flock, b"/good/")
-
-
-def check_fills_up(cluster, flock, other):
-    """Writes until /bad/ fails. What was published until then stays true, and the partition
-    `other` goes on."""
-    watcher = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/bad/")
-    good = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), other)
-    entries = {other + b"%d" % i: b"good %d" % i for i in range(50)}
-    for key, value in entries.items():
-        good.put(key, value)
-    flock.agree(entries, [good])
-    for i in range(400):
-        watcher.put(b"/bad/%d" % i, b"%d " % i + b"x" * 20_000)
-        flock.run(lambda: len(watcher.live) > i or failed(cluster), f"update {i} is dealt with")
-        if failed(cluster):
-            break
-    assert failed(cluster), "8 MB do not fit"
-    print(f"{len(watcher.live)} updates were published before that; {failed(cluster)}")
-    assert watcher.map, "some did fit"
-    flock.leave(good)
-    pid = cluster.process("s1").pid
-    status, body = cluster.readyz("s1")
-    assert status == 503 and "/bad/" in body
-    good = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), other)
-    assert good.map == entries
-    good.put(other + b"still", b"v")
-    flock.run(lambda: other + b"still" in good.map, "the other partition goes on")
-    flock.run_for(1)
-    assert cluster.process("s1").pid == pid, "the shard lives on"
-    assert failed(cluster)
-    return watcher.map
-
-
-@contextlib.contextmanager
-def mounted(path, size):
-    path.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
-    if os.getuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
-        pytest.skip("mounting a tmpfs needs root and the right to mount")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
-
-def remount(path, mode):
-    subprocess.run(["mount", "-o", f"remount,{mode}", str(path)], check=True)
-
-
 @pytest.fixture
 def small_disk(tmp_path):
     with mounted(tmp_path / "disk", "4m"):
         yield tmp_path / "disk"
 
 
-def test_a_full_disk(small_disk, start_cluster, flock):
-    cluster = start_cluster(
-        [shard("s1", disk("/bad/"), disk("/good/"), "/mem/"), shard("rest", "*")],
-        [proxy("p1", ["kvmsg"])],
-        state_dir=small_disk,
-    )
-    published = check_fills_up(cluster, flock, b"/mem/")
+def test_a_broker_starts_on_a_full_disk(small_disk, start_cluster):
+    """What it keeps of its generations takes the place of what it kept before."""
+    cluster = start_cluster([shard("s1", "*")], [proxy("p1")], state_dir=small_disk)
     cluster.stop()
-    # With room again, everything that was published is there.
-    remount(small_disk, "size=64m")
     cluster.start()
-    late = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/bad/")
-    assert late.map == published
+    cluster.stop()
+    with contextlib.suppress(OSError), open(small_disk / "ballast", "wb", buffering=0) as ballast:
+        while ballast.write(b"x" * 4096):
+            pass
+    cluster.start()
 
 
-def test_a_read_only_disk(small_disk, start_cluster, flock):
+@pytest.fixture
+def disk_of_s1(tmp_path):
+    """A disk that only s1 has: the broker cannot start where it cannot write."""
+    with mounted(tmp_path / "state" / "s1", "4m"):
+        yield tmp_path / "state" / "s1"
+
+
+def test_a_read_only_disk(disk_of_s1, start_cluster, flock):
     cluster = start_cluster(
         [shard("s1", disk("/bad/"), "/good/", "/mem/"), shard("rest", "*")],
         [proxy("p1", ["kvmsg"])],
-        state_dir=small_disk,
+        state_dir=disk_of_s1.parent,
     )
     client = flock.join("kvmsg", cluster.triple("p1", "kvmsg"))
     for key, value in BAD.items():
@@ -236,7 +182,7 @@ def test_a_read_only_disk(small_disk, start_cluster, flock):
     flock.agree(BAD)
     flock.leave(client)
     cluster.stop()
-    remount(small_disk, "ro")
+    remount(disk_of_s1, "ro")
     cluster.start(ready=False)
     triple = cluster.triple("p1", "kvmsg")
     # What follows in check_failed_alone, but /good/ is in memory: it holds nothing yet.
@@ -248,7 +194,7 @@ def test_a_read_only_disk(small_disk, start_cluster, flock):
     flock.agree(GOOD, [good])
     check_failed_alone(cluster, flock)
     cluster.stop()
-    remount(small_disk, "rw")
+    remount(disk_of_s1, "rw")
     cluster.start()
     late = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/bad/")
     assert late.map == BAD

@@ -2,10 +2,13 @@
 and snapshot and updates join exactly while writers write."""
 
 import os
+import socket
 import time
 
 import pytest
+import zmq
 
+from clone import CloneClient, Recorder, Writer, make_socket
 from clusterfile import DIALECTS, partition, proxy, shard
 from promises import Hammer, check_filtered, check_protocol, check_unbroken
 from waiting import SLOW
@@ -76,6 +79,38 @@ def test_snapshot_and_updates_join_exactly(cluster, flock, dialect):
             20,
         )
     check_unbroken(*permanent, *joiners)
+
+
+class LateClient(CloneClient):
+    """Connects and asks; what it subscribes to is the test's to say."""
+
+    def __init__(self, context, dialect, triple, subtree):
+        Recorder.__init__(self, dialect)
+        self.prefix, self.active = subtree, False
+        self.snapshot = make_socket(context, zmq.DEALER, triple[0])
+        self.subscriber = make_socket(context, zmq.SUB, triple[1])
+        self.writer = Writer(context, dialect, triple)
+        self.snapshot.send_multipart([b"ICANHAZ?", subtree])
+
+
+@pytest.mark.parametrize("dialect", ["kvsimple", "kvmsg"])
+def test_a_late_subscription_joins_exactly(cluster, flock, context, dialect):
+    """As over a line of 100 ms: the request comes first, and others of the address come and go."""
+    triple = cluster.triple("p1", dialect)
+    place = b"/results/late-%s/" % dialect.encode()
+    writer = flock.writer(dialect, cluster.triple("p2", dialect))
+    ports = [int(endpoint.rsplit(":", 1)[1]) for endpoint in triple[:2]]
+    with Hammer(writer, [place + b"%d" % i for i in range(20)], rate=500) as hammer:
+        for _ in range(5):
+            strangers = [socket.create_connection(("127.0.0.1", port)) for port in ports]
+            late = flock.add(LateClient(context, dialect, triple, place))
+            flock.run_for(0.2)
+            late.subscriber.subscribe(place)
+            flock.run(lambda: late.active and len(late.live) > 20, "it joins", 20)
+            check_unbroken(late)
+            for each in strangers:
+                each.close()
+    flock.agree(hammer.map, flock.clients)
 
 
 def test_one_writer_sees_the_order_it_wrote_across_dialects(cluster, flock):

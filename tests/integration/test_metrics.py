@@ -35,6 +35,7 @@ OF_SHARDS = {
     "canopy_state_bytes": "gauge",
     "canopy_revision": "gauge",
     "canopy_partition_leader": "gauge",
+    "canopy_partition_full": "gauge",
     "canopy_batch_updates": "histogram",
 }
 OF_PROXIES = {
@@ -57,6 +58,7 @@ OF_PROXIES = {
     "canopy_snapshot_requests_total": "counter",
     "canopy_snapshot_duration_seconds": "histogram",
     "canopy_rejected_total": "counter",
+    "canopy_connections_closed_total": "counter",
 }
 MEMBERS = ("broker", "s1", "p1")
 

@@ -316,7 +316,7 @@ def test_a_shard_that_does_not_take_writes(start_cluster, context):
     """Its queue is bounded: busy. What it had been sent is answered when it goes on."""
     cluster = start_cluster(
         [shard("s1", "/results/"), shard("rest", "*")],
-        [proxy("p1", ["native"], upstream_queue=1)],
+        [proxy("p1", ["native"], upstream_queue_bytes=1 << 18)],
         broker={"lease_ms": 60_000},
     )
     requests = native.Requests(context, cluster.native("p1")[0])

@@ -142,9 +142,46 @@ def test_a_file_that_cannot_be_taken_on_leaves_the_cluster_as_it_was(cluster, sp
     assert canopy(cluster, "put", "/results/1", "x").returncode == 0
 
 
-def test_more_clients_than_descriptors_are_refused(cluster):
-    change(cluster, lambda document: named(document, "p1").update(max_clients=5000))
-    assert canopy(cluster, "reload").returncode == 0
-    eventually(lambda: reloads(cluster, "p1", "refused") == 1, "p1 cannot keep that promise")
+def test_who_does_not_follow_is_named(cluster):
+    def edit(document):
+        named(document, "p1").update(max_clients=5000)
+        named(document, "p2").update(max_clients=7)
+
+    change(cluster, edit)
+    done = canopy(cluster, "reload")
+    assert (done.returncode, done.stdout) == (REFUSED, "")
+    assert done.stderr.startswith("canopy: not followed by p1: max_clients 5000 needs ")
+    assert "RLIMIT_NOFILE" in done.stderr and "p2:" not in done.stderr
+    assert "proxies.p2.max_clients" in done.stderr, "what the others changed"
     assert gauge(cluster, "p1", "canopy_max_clients") == 300
-    assert "RLIMIT_NOFILE" in cluster.log.read_text()
+    eventually(lambda: gauge(cluster, "p2", "canopy_max_clients") == 7, "p2 follows")
+    assert reloads(cluster, "p1", "refused") == 1
+    again = canopy(cluster, "reload")
+    assert again.returncode == REFUSED and "p1: " in again.stderr, "as long as it does not"
+    change(cluster, lambda document: named(document, "p1").update(max_clients=8))
+    assert canopy(cluster, "reload").returncode == 0
+    assert gauge(cluster, "p1", "canopy_max_clients") == 8
+
+
+def test_a_process_that_hangs_is_named(cluster):
+    with cluster.stopped("p2"):
+        change(cluster, lambda document: named(document, "p1").update(max_clients=8))
+        done = canopy(cluster, "reload")
+    assert done.returncode == REFUSED
+    assert "not followed by p2: " in done.stderr and "p1: " not in done.stderr
+
+
+def test_processes_of_others_are_named_until_they_are_told(start_cluster):
+    cluster = start_cluster(
+        [shard("s1", "*")], [proxy("p1"), proxy("p2")], broker={"supervise": False}
+    )
+    change(cluster, lambda document: named(document, "p1").update(max_clients=8))
+    done = canopy(cluster, "reload")
+    assert done.returncode == REFUSED
+    assert all(f"{name}: runs another file" in done.stderr for name in ("s1", "p1", "p2"))
+    assert done.stderr.count("send it HUP") == 3
+    for name in ("s1", "p1", "p2"):
+        cluster.signal(name, signal.SIGHUP)
+    done = canopy(cluster, "reload")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert gauge(cluster, "p1", "canopy_max_clients") == 8

@@ -171,7 +171,7 @@ def test_nobody_can_register_with_the_broker_but_processes(cluster, clients):
     """The bytes of a process's hello, by a client of the best standing."""
     before = forbidden(cluster, "broker")
     peer = make_socket(clients("ops"), zmq.DEALER, cluster.broker_endpoint)
-    peer.send(b"\x01" + native.msgpack.packb([1, 1, "evil", 1]))
+    peer.send(b"\x02" + native.msgpack.packb([1, 1, "evil", 0, 0, "", ""]))
     eventually(lambda: forbidden(cluster, "broker") > before, "the hello is refused")
     assert not peer.poll(100), "it is answered"
     peer.close()
@@ -604,4 +604,34 @@ def test_a_reload_ends_what_is_no_longer_granted(start_cluster, keys, clients, f
         eventually(lambda: refused(cluster, "p1", "unknown_key") > before, "he is kept out")
     assert bystander.losses == 0 and not bystander.gaps
     for each in (stream, clone, mine, ops):
+        each.close()
+
+
+@pytest.mark.parametrize(
+    "asked, complaint",
+    [({"max_clients": 500_000}, "RLIMIT_NOFILE"), ({"nofile": 2048}, "takes a restart")],
+    ids=["a proxy refuses", "the broker refuses"],
+)
+def test_a_revocation_does_not_wait_for_the_rest_of_the_file(
+    start_cluster, keys, clients, asked, complaint
+):
+    cluster = start_cluster(*parts(), security=settings(keys))
+    ops = native.Writer(clients("ops"), cluster.native("p1"))
+    ops.put(b"/other/1", b"before")
+    mine = native.Requests(clients("temp"), cluster.native("p1")[0])
+    eventually(lambda: mine.get(b"/other/1"), "temp reads")
+    before = refused(cluster, "p1", "unknown_key")
+    document = yaml.safe_load(cluster.file.read_text())
+    document["security"] = settings(keys, temp=None)
+    document["proxies"][0].update(asked)
+    cluster.file.write_text(yaml.safe_dump(document, sort_keys=False))
+    broker = native.Requests(clients("ops"), cluster.broker_endpoint)
+    said = broker.ask(pack(native.RELOAD, 1))
+    assert isinstance(said, Refusal) and complaint in said.text, said
+    assert "p2: " not in said.text
+    # What the answer says is in force already.
+    mine.send(native.FETCH, 77, b"", "/other/", {}, None, 4)
+    assert not mine.socket.poll(500) or isinstance(mine.answer(), Refusal)
+    eventually(lambda: refused(cluster, "p1", "unknown_key") > before, "temp is kept out")
+    for each in (mine, ops, broker):
         each.close()

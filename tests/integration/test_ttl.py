@@ -66,15 +66,20 @@ def test_expiry_goes_on_after_a_restart_of_the_shard(cluster, flock):
     assert late.map == client.map
 
 
-@pytest.mark.parametrize(
-    "properties", [b"ttl=\n", b"ttl=soon\n", b"ttl=-1\n", b"ttl=0\n", b"ttl=99999999999999999999\n"]
-)
-def test_an_odd_ttl_harms_nobody(cluster, flock, properties):
-    """Refused or taken as no ttl at all: never a crash, never an early expiry."""
-    place = b"/memory/odd/%d/" % hash(properties)
+def test_a_ttl_is_read_as_the_guides_servers_read_it(cluster, flock):
+    """C's atoi, Python's float. What neither reads as a duration is none, and costs no update."""
+    place = b"/memory/odd/"
     client = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), place)
-    client.put(place + b"odd", b"v", properties=properties)
-    client.put(place + b"good", b"v")
-    flock.run(lambda: place + b"good" in client.map, "what follows arrives")
-    if place + b"odd" in client.map:
-        remains(lambda: place + b"odd" in client.map, "it does not expire", 1.2, flock.turn)
+    short = [b"1", b"1.0", b"0.500000", b" 1", b"+1", b"1s", b"\t01 "]
+    lasting = [b"", b"soon", b"-1", b"0", b"0.000000", b"nan", b"99999999999999999999", b"1e99"]
+    lives = {place + b"lives-%d" % i: ttl for i, ttl in enumerate(lasting)}
+    for key, ttl in {place + b"short-%d" % i: ttl for i, ttl in enumerate(short)}.items():
+        client.put(key, b"v", properties=b"colour=red\nttl=%s\n" % ttl)
+    for key, ttl in lives.items():
+        client.put(key, b"v", properties=b"ttl=%s\nttl=1\n" % ttl)
+    flock.run(lambda: len(client.live) >= len(short) + len(lasting), "each update counts")
+    assert {update.key for update in client.live if update.value} >= lives.keys()
+    flock.agree({key: b"v" for key in lives}, [client])
+    gone = [update.key for update in client.live if not update.value]
+    assert sorted(gone) == [place + b"short-%d" % i for i in range(len(short))]
+    assert client.live[0].properties == b"colour=red\nttl=1\n", "passed on as they came"

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "core/coordination/local.h"
@@ -26,6 +27,7 @@ class NodeTest : public ::testing::Test {
  protected:
   NodeTest() {
     config::Cluster& cluster = start_.cluster;
+    cluster.state_dir = directory_;
     cluster.broker.listen = "tcp://127.0.0.1:*";
     cluster.broker.http = "127.0.0.1:0";
     cluster.broker.supervise = false;
@@ -35,6 +37,11 @@ class NodeTest : public ::testing::Test {
     auto node = Node::start(start_, "/nowhere", loop_, [this](const auto& text) { said_ += text; });
     EXPECT_TRUE(node) << node.error();
     node_ = std::move(*node);
+  }
+
+  ~NodeTest() override {
+    node_.reset();
+    std::filesystem::remove_all(directory_);
   }
 
   std::unique_ptr<coordination::Coordinator> process(const std::string& name) {
@@ -79,6 +86,7 @@ class NodeTest : public ::testing::Test {
     return json::parse(answer.substr(answer.find("\r\n\r\n") + 4), nullptr, false);
   }
 
+  const std::string directory_ = testing::TempDir() + "canopy-node-" + std::to_string(getpid());
   base::SystemClock clock_;
   net::Context context_;
   net::Loop loop_{clock_};
@@ -146,6 +154,7 @@ TEST_F(NodeTest, ReloadsAndStopsOnSignals) {
 TEST_F(NodeTest, ASecondBrokerOnTheSameAddressIsRefused) {
   config::Start second = start_;
   second.cluster.broker.listen = node_->self().directory;
+  second.cluster.state_dir = directory_ + "/second";
   const auto node = Node::start(second, "/nowhere", loop_, [](const auto&) {});
   ASSERT_FALSE(node);
   EXPECT_THAT(node.error(), HasSubstr("is another broker running?"));

@@ -99,7 +99,7 @@ TEST_F(StatusTest, TellsWhatProcessesSay) {
 }
 
 TEST_F(StatusTest, TellsTheDrainedFromTheDead) {
-  moment_.drained = {"p1", "rest"};
+  members_.drained = {"p1", "rest"};
   moment_.stopping = true;
   const json document = status();
   EXPECT_EQ(document["proxies"][0]["state"], "drained");

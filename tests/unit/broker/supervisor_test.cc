@@ -96,9 +96,9 @@ TEST_F(SupervisorTest, TheProgramsOfAFile) {
   EXPECT_EQ(programs[0].role, "shard");
   EXPECT_EQ(programs[0].nofile, 77U);
   EXPECT_THAT(programs[0].command,
-              ::testing::ElementsAre("/opt/bin/canopy-shard", "--config", here + "/some/file.yaml",
-                                     "--name", "rest", "--state-dir", here + "/state",
-                                     "--log-level", "debug", "--log-format", "text"));
+              ::testing::ElementsAre(
+                  "/opt/bin/canopy-shard", "--config=" + here + "/some/file.yaml", "--name=rest",
+                  "--state-dir=" + here + "/state", "--log-level=debug", "--log-format=text"));
   EXPECT_EQ(programs[1].command.front(), "/opt/bin/canopy-proxy");
 }
 

@@ -145,21 +145,21 @@ TEST_F(TopologyTest, MissesWhoIsDownUnlessItWasToldToStop) {
   using Roll = std::map<std::pair<std::string, std::string>, bool>;
   const std::pair<std::string, std::string> results{"shard", "results"}, rest{"shard", "rest"},
       p1{"proxy", "p1"}, p2{"proxy", "p2"}, p9{"proxy", "p9"};
-  EXPECT_EQ(presence(cluster_, members_, {}),
+  EXPECT_EQ(presence(cluster_, members_),
             (Roll{{p1, false}, {p2, false}, {rest, false}, {results, false}}));
   announce_all();
   announce(ProxyMember{.name = "p9", .http = "h:9", .state = "draining"});
-  EXPECT_EQ(presence(cluster_, members_, {}),
+  EXPECT_EQ(presence(cluster_, members_),
             (Roll{{p1, true}, {p2, true}, {p9, true}, {rest, true}, {results, true}}));
   for (const char* name : {"p1", "p9"}) {
     EXPECT_TRUE(members_.apply({std::string("proxies/") + name, std::nullopt, 2}));
   }
   EXPECT_TRUE(members_.lose("p9"));
-  EXPECT_EQ(presence(cluster_, members_, {"p1", "p2"}),
-            (Roll{{p2, true}, {p9, false}, {rest, true}, {results, true}}));
   EXPECT_THAT(targets_json(cluster_, members_, self_), HasSubstr("box:8561"));
-  EXPECT_THAT(targets_json(cluster_, members_, self_, {"p1"}),
-              ::testing::Not(HasSubstr("box:8561")));
+  members_.drained = {"p1", "p2"};
+  EXPECT_EQ(presence(cluster_, members_),
+            (Roll{{p2, true}, {p9, false}, {rest, true}, {results, true}}));
+  EXPECT_THAT(targets_json(cluster_, members_, self_), ::testing::Not(HasSubstr("box:8561")));
 }
 
 TEST_F(TopologyTest, ReadinessNamesWhatIsMissing) {
@@ -172,6 +172,27 @@ TEST_F(TopologyTest, ReadinessNamesWhatIsMissing) {
                              ::testing::Pair("proxy/p1", "starting"),
                              ::testing::Pair("shard/rest", "partition * failed: disk full")));
   EXPECT_EQ(topology()["shards"][1]["state"], "failed");
+}
+
+TEST_F(TopologyTest, ADrainedProxyIsNoFailure) {
+  announce_all();
+  members_.proxies.erase("p1");
+  EXPECT_THAT(failing(), ::testing::ElementsAre(::testing::Pair("proxy/p1", "down")));
+  members_.drained = {"p1"};
+  EXPECT_THAT(failing(), ::testing::IsEmpty());
+  EXPECT_EQ(topology()["proxies"][0]["state"], "drained");
+  const std::pair<std::string, std::string> drained{"proxy", "drained"};
+  EXPECT_EQ(count_states(cluster_, members_)[drained], 1);
+  announce(ProxyMember{.name = "p1", .state = "ready"});
+  EXPECT_EQ(topology()["proxies"][0]["state"], "ready") << "it was started by hand";
+}
+
+TEST_F(TopologyTest, AFullPartitionMakesItsShardFull) {
+  announce_all();
+  announce(ShardMember{.name = "rest", .partitions = {{"", "full: no room", 1}}});
+  EXPECT_EQ(topology()["shards"][1]["state"], "full");
+  EXPECT_THAT(failing(),
+              ::testing::ElementsAre(::testing::Pair("shard/rest", "partition * full: no room")));
 }
 
 TEST_F(TopologyTest, CountsMembersByState) {
@@ -198,7 +219,7 @@ TEST_F(TopologyTest, TheWelcomeTellsWhereToGo) {
   EXPECT_THAT(text, HasSubstr("ask the broker at tcp://127.0.0.1:5550"));
   EXPECT_THAT(text, HasSubstr("results  /results/ (disk)"));
   EXPECT_THAT(text, HasSubstr("rest     * (memory)"));
-  EXPECT_THAT(text, HasSubstr("http://0.0.0.0:8550/ "));
+  EXPECT_THAT(text, HasSubstr("http://127.0.0.1:8550/ "));
   EXPECT_THAT(text, ::testing::Not(HasSubstr(" \n")));
 }
 

@@ -100,6 +100,7 @@ class Proxy {
   std::size_t chunk_entries = 2;           // at most, in one chunk
   std::size_t batch_updates = 3;           // at most, in one batch
   std::size_t log_reach = SIZE_MAX;        // records back that it can tell changes from
+  std::set<std::string> voided;            // partitions whose epoch was used twice
   wire::Fault refuse = wire::Fault::none;  // every request
   std::function<void(native::ChunkHeader&)> distort;
   std::vector<native::Fetch> fetches;  // as they came
@@ -152,6 +153,7 @@ class Proxy {
     if (!answer_) return;
     for (auto at = held_.begin(); at != held_.end();) {
       const bool reached = std::all_of(at->known.begin(), at->known.end(), [&](const auto& known) {
+        if (voided.contains(known.partition)) return true;
         const auto mine = reached_.find(known.partition);
         return mine == reached_.end() || mine->second >= known.revision;
       });
@@ -168,9 +170,10 @@ class Proxy {
 
   void answer(const native::Fetch& fetch) {
     const auto stream = streams_.find(fetch.topic);
-    std::vector<std::string> names;
+    const std::string owner = shards_.owner(fetch.subtree);
+    std::vector<std::string> names{owner};
     for (const std::string& each : shards_.partitions()) {
-      if (each.starts_with(fetch.subtree) || fetch.subtree.starts_with(each)) names.push_back(each);
+      if (each != owner && each.starts_with(fetch.subtree)) names.push_back(each);
     }
     Sending& sending = sending_[fetch.request];
     sending.credit += fetch.credit;
@@ -181,6 +184,15 @@ class Proxy {
       if (stream != streams_.end()) {
         header.incarnation = stream->second.incarnation;
         header.position = stream->second.end;
+      }
+      const bool is_known = std::any_of(fetch.known.begin(), fetch.known.end(),
+                                        [&](const auto& each) { return each.partition == name; });
+      if (is_known && voided.contains(name)) {
+        native::ChunkHeader void_header = header;
+        void_header.number = number++;
+        void_header.revision = {};
+        void_header.more = native::ChunkHeader::More::next_partition;
+        sending.chunks.push_back(native::encode_chunk(void_header, ""));
       }
       const auto entries = entries_for(fetch, name, header.mode);
       std::size_t sent = 0;
@@ -212,7 +224,8 @@ class Proxy {
       if (shards_.log[i].reset && shards_.log[i].partition == name) oldest = i + 1;
     }
     const bool tellable =
-        known != fetch.known.end() && known->revision.epoch() == reached_.at(name).epoch() &&
+        !voided.contains(name) && known != fetch.known.end() &&
+        known->revision.epoch() == reached_.at(name).epoch() &&
         std::none_of(shards_.log.begin(), shards_.log.begin() + static_cast<std::ptrdiff_t>(oldest),
                      [&](const auto& record) {
                        return record.partition == name && !record.reset &&

@@ -46,6 +46,12 @@ class Shards {
     });
   }
 
+  // A new leader, which knows nothing and begins with an epoch that was used before.
+  void begin_again(const std::string& partition) {
+    restart(partition, {});
+    revisions_[partition] = log.back().revision = Revision(1, 0);
+  }
+
   // Applied once per client and number, and answered alike; as shards do, results are kept from
   // `settled` on.
   std::variant<native::Written, native::Refusal> write(const wire::WriteRequest& request) {

@@ -188,6 +188,71 @@ TEST(Session, CloseAnswersWhatIsOpen) {
   EXPECT_FALSE(world.session->linked());
 }
 
+class ManyWatches : public testing::Test {
+ protected:
+  static constexpr std::size_t count = 200;
+
+  ManyWatches() {
+    for (std::size_t i = 0; i < count; ++i) world.watch(i, key(i));
+  }
+  static std::string key(std::size_t i) { return "/k/" + std::to_string(i); }
+  std::size_t syncs() {
+    std::size_t all = 0;
+    for (const auto& [id, seen] : world.watches) all += seen.syncs.size();
+    return all;
+  }
+  // Passes everything on, and sees how many fetches are under way at most.
+  void settle() {
+    while (world.deliver_request() || world.deliver_stream() || world.deliver_answer()) {
+      const std::size_t sent = world.linked().fetches.size() + world.to_proxy.size();
+      most = std::max(most, sent - syncs());
+    }
+  }
+
+  World world;
+  std::size_t most = 0;
+};
+
+TEST_F(ManyWatches, KeepFewFetchesUnderWay) {
+  world.session->start(world.now());
+  settle();
+  EXPECT_EQ(syncs(), count) << "one after the other, at once";
+  EXPECT_EQ(most, Session::max_watch_fetches);
+  world.run(20s);
+  EXPECT_EQ(world.linked().fetches.size(), count) << "and then live quietly";
+  EXPECT_THAT(world.contacts, ElementsAre(true));
+}
+
+TEST_F(ManyWatches, RepairTheirHolesInTurn) {
+  world.start();
+  for (std::size_t i = 0; i < count; ++i) world.shards.put(key(i), "lost");
+  world.follow();
+  world.from_streams.clear();
+  world.linked().heartbeat();
+  most = 0;
+  settle();
+  EXPECT_EQ(syncs(), 2 * count);
+  EXPECT_EQ(most, Session::max_watch_fetches);
+  for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(world.watches[i].map.at(key(i)), "lost");
+}
+
+TEST_F(ManyWatches, ThoseThatWaitForTheirTurnAreNotStuck) {
+  world.start();
+  world.run(1s);
+  model::Proxy& first = world.linked();
+  first.refuse = wire::Fault::busy;
+  for (std::size_t i = 0; i < count; ++i) world.shards.put(key(i), "1");
+  world.follow();
+  world.from_streams.clear();
+  world.run(5s);
+  first.refuse = wire::Fault::none;
+  world.run(10s);
+  EXPECT_EQ(&world.linked(), &first);
+  for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(world.watches[i].map.at(key(i)), "1");
+  world.session->unwatch(3);
+  world.run(1s);
+}
+
 TEST(Session, SurvivesHostileFrames) {
   World world;
   world.shards.put("/a", "1");

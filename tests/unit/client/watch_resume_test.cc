@@ -141,6 +141,59 @@ TEST_F(WatchResumeTest, AClusterThatHasBegunAnewIsBelievedInTheEnd) {
   EXPECT_THAT(seen.told, ElementsAre("~+/a/2=1", "~-/a/1"));
 }
 
+// Revisions that were told before come again with other contents.
+TEST_F(WatchResumeTest, ANewHistoryOfAnEpochIsToldAnewAtOnce) {
+  World world({.partitions = {"", "/a/"}});
+  for (const char* key : {"/a/1", "/a/2", "/a/3", "/b"}) put(world, key, "1");
+  begin(world);
+  world.settle();
+  auto& seen = world.watches[w];
+  world.shards.begin_again("/a/");
+  world.shards.put("/a/1", "2");
+  world.shards.put("/a/9", "2");
+  world.follow();
+  world.from_streams.clear();  // as a proxy does, which begins its streams anew
+  for (std::size_t i = 0; i < 2; ++i) world.proxy(i).voided = {"/a/"};
+  world.linked().restart();
+  seen.revisions.clear();
+  seen.told.clear();
+  world.run(1s);
+  EXPECT_EQ(seen.map, world.shards.state);
+  EXPECT_THAT(seen.told, testing::UnorderedElementsAre("~+/a/1=2", "~+/a/9=2", "~-/a/2", "~-/a/3"));
+  EXPECT_EQ(seen.unknown_gaps, 1);
+
+  seen.told.clear();
+  put(world, "/a/1", "3");
+  world.from_streams.clear();  // lost: what was told of the new history is known, and told once
+  world.run(2s);
+  EXPECT_EQ(seen.map, world.shards.state);
+  EXPECT_THAT(seen.told, ElementsAre("~+/a/1=3"));
+
+  world.linked().alive = false;  // the other one cannot know which history the client has joined
+  seen.revisions.clear();
+  world.run(4s);
+  EXPECT_EQ(seen.map, world.shards.state);
+}
+
+// Its revisions are ahead of those that the client knows, though below those of some keys.
+TEST_F(WatchResumeTest, ANewHistoryWithALargerRevisionReplacesWhatIsHeld) {
+  World world;
+  for (const char* key : {"/a", "/b", "/c"}) put(world, key, "1");
+  begin(world);
+  world.settle();
+  auto& seen = world.watches[w];
+  world.shards.begin_again("");
+  world.shards.put("/c", "2");
+  for (const char* value : {"2", "3", "4", "5", "6"}) world.shards.put("/a", value);
+  model::Proxy& second = world.other();
+  second.follow();
+  second.log_reach = 0;  // all is told
+  world.linked().alive = false;
+  seen.revisions.clear();
+  world.run(4s);
+  EXPECT_EQ(seen.map, world.shards.state);
+}
+
 TEST_F(WatchResumeTest, AfterAnOldEpochWhatIsGoneIsToldAsDeleted) {
   World world({.partitions = {"", "/a/"}});
   for (const char* key : {"/a/1", "/a/2", "/a/3", "/b"}) put(world, key, "1");

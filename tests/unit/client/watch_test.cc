@@ -50,6 +50,18 @@ TEST_F(WatchTest, SnapshotThenEachUpdate) {
   EXPECT_EQ(world.linked().fetches.size(), 1u);
 }
 
+TEST_F(WatchTest, AnEmptyValueIsAValue) {
+  World world;
+  put(world, "/a", "");
+  begin(world);
+  world.settle();
+  put(world, "/b", "x");
+  put(world, "/b", "");
+  world.settle();
+  EXPECT_EQ(world.watches[w].map, (std::map<std::string, std::string>{{"/a", ""}, {"/b", ""}}));
+  EXPECT_THAT(world.watches[w].told, ElementsAre("~+/a=", "+/b=x", "+/b="));
+}
+
 TEST_F(WatchTest, ManyChunksComeUnderCredit) {
   World world;
   for (int i = 0; i < 41; ++i) world.shards.put("/k" + std::to_string(i), "v");

@@ -236,6 +236,43 @@ TEST(Reads, AreSortedAndWhole) {
   EXPECT_THAT(world.answers.at(3).entries, IsEmpty());
 }
 
+TEST(Reads, AKeyThatEndsWithASlashIsReadAlone) {
+  World world({.partitions = {"", "/m/deep/"}});
+  for (const char* key : {"/m/1", "/m/2", "/m/3", "/m/deep/1", "/m/deep/2"}) {
+    world.shards.put(key, "v");
+  }
+  world.follow();
+  world.start();
+  world.session->get(1, "/m/", world.now());
+  world.deliver_request();
+  EXPECT_THAT(world.from_requests, SizeIs(1)) << "what the first credit brings";
+  world.settle();
+  EXPECT_TRUE(world.answers.at(1).ok());
+  EXPECT_THAT(world.answers.at(1).entries, IsEmpty());
+  world.shards.put("/m/", "itself");
+  world.follow();
+  world.session->get(2, "/m/", world.now());
+  world.settle();
+  ASSERT_THAT(world.answers.at(2).entries, SizeIs(1));
+  EXPECT_EQ(world.answers.at(2).entries[0].value, "itself");
+  world.session->get(3, "/m/deep/", world.now());
+  world.settle();
+  EXPECT_THAT(world.answers.at(3).entries, IsEmpty());
+}
+
+TEST(Reads, SomeEntriesAreThoseOfTheFirstChunkThatHoldsAny) {
+  World world({.partitions = {"", "/m/"}});
+  for (const char* key : {"/m/1", "/m/2", "/m/3", "/m/4"}) world.shards.put(key, "v");
+  world.follow();
+  world.start();
+  world.session->read(1, "", world.now(), 2s, Extent::some);
+  world.session->read(2, "/none/", world.now(), 2s, Extent::some);
+  world.settle();
+  EXPECT_THAT(world.answers.at(1).entries, SizeIs(world.linked().chunk_entries));
+  EXPECT_TRUE(world.answers.at(2).ok());
+  EXPECT_THAT(world.answers.at(2).entries, IsEmpty());
+}
+
 TEST(Reads, BeginAnewElsewhere) {
   World world;
   for (const char* key : {"/a", "/b", "/c"}) world.shards.put(key, "v");

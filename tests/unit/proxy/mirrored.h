@@ -33,18 +33,22 @@ class Mirrored final : public Partitions {
   std::size_t owner(std::string_view key) const { return map_.owner(key); }
 
   // The first snapshot: nothing, as of the beginning of `epoch`.
-  void sync(std::size_t partition, std::uint32_t epoch = 1) {
+  // Again: a new leader, which knows nothing.
+  cluster::Mirror::Effects sync(std::size_t partition, std::uint32_t epoch = 1) {
     cluster::Mirror& mirror = *mirrors_[partition];
     const keyspace::Revision cut(epoch, 0);
     cluster::Mirror::Effects effects;
     mirror.start({}, effects);
-    mirror.on_chunk({.request = 1,
+    const auto sync = wire::decode_to_shard(effects.requests.back());
+    mirror.on_chunk({.request = std::get<wire::Sync>(*sync).request,
                      .partition = mirror.partition(),
+                     .lineage = ++last_lineage_,
                      .kind = wire::Chunk::Kind::snapshot,
                      .revision = cut,
                      .floor = cut,
                      .last = true},
                     {}, effects);
+    return effects;
   }
 
   // One update, as the shard's next; what the mirror passes on.
@@ -52,7 +56,8 @@ class Mirrored final : public Partitions {
     cluster::Mirror& mirror = *mirrors_[map_.owner(key)];
     keyspace::Update update{.key = key, .value = value, .revision = mirror.revision().next()};
     update.deleted = value.empty();
-    wire::Batch batch{.partition = mirror.partition(), .after = mirror.revision()};
+    wire::Batch batch{
+        .partition = mirror.partition(), .lineage = mirror.lineage(), .after = mirror.revision()};
     batch.updates.push_back(std::make_shared<keyspace::Update>(std::move(update)));
     cluster::Mirror::Effects effects;
     mirror.on_batch(std::move(batch), {}, effects);
@@ -60,6 +65,7 @@ class Mirrored final : public Partitions {
   }
 
  private:
+  std::uint64_t last_lineage_ = 0;
   keyspace::PartitionMap map_;
   std::vector<std::unique_ptr<cluster::Mirror>> mirrors_;
 };

@@ -101,7 +101,7 @@ class OpenTopicsTest : public testing::Test {
                      {.look =
                           [this] {
                             listener_.monitor.drain(clock_.now());
-                            topics_.forget_gone();
+                            topics_.forget(listener_.monitor.take_ended());
                           },
                       .begin =
                           [this](std::string_view topic, const net::Message&) {

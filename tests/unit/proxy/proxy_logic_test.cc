@@ -1,9 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "proxy/admission.h"
 #include "proxy/compression.h"
 #include "proxy/flush_pacer.h"
-#include "proxy/join_gate.h"
 #include "proxy/snapshots.h"
 #include "proxy/subscriptions.h"
 
@@ -118,6 +119,18 @@ TEST(FlushPacer, CountsWhatItWaitsForACoreWhereThatIsMore) {
   EXPECT_LE(pacer.interval(), settled) << "what was waited before is not waited again";
 }
 
+TEST(FlushPacer, OtherWorkIsNoCostOfAFlush) {
+  FlushPacer pacer(20ms, 0.1);
+  base::Duration other{};
+  for (int i = 1; i <= 50; ++i) {
+    pacer.flushed(start);
+    other += 199ms;
+    pacer.measure({.ran = i * 200ms, .waited = i * 100ms}, other);
+  }
+  EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 10'000, 100)
+      << "a flush cost 1 ms, and waited half of that";
+}
+
 TEST(FlushPacer, NeverGathersWhereNoLatencyIsAllowed) {
   FlushPacer pacer(0ms, 0.1);
   pacer.flushed(start);
@@ -146,71 +159,9 @@ TEST(Compression, GivesUpOnWhatDoesNotPack) {
   EXPECT_FALSE(compression.worth_trying(10'000, 1000));
 }
 
-TEST(JoinGate, WaitsForTheSubscription) {
-  JoinGate gate;
-  gate.on_request("10.0.0.1", "peer", "/a/", start);
-  EXPECT_TRUE(gate.take_released(start + 100ms, {}).empty());
-  gate.on_subscription("10.0.0.2", "/a/", start + 100ms);
-  gate.on_subscription("10.0.0.1", "/b/", start + 100ms);
-  EXPECT_TRUE(gate.take_released(start + 100ms, {}).empty());
-  gate.on_subscription("10.0.0.1", "/a/", start + 101ms);
-  const auto released = gate.take_released(start + 101ms, {});
-  ASSERT_EQ(released.size(), 1u);
-  EXPECT_EQ(released[0].peer, "peer");
-  EXPECT_TRUE(gate.empty());
-}
-
-TEST(JoinGate, AHalfConnectedClientWaitsLongerAtAFullProxy) {
-  JoinGate gate;
-  gate.on_request("a", "peer", "", start);
-  EXPECT_TRUE(gate.take_released(start + 1s, {.full = true}).empty());
-  EXPECT_EQ(gate.take_released(start + 10s, {.full = true}).size(), 1u);
-}
-
-TEST(JoinGate, WaitsWhileAnotherJoinerLacksItsSubscription) {
-  JoinGate gate;
-  gate.on_subscription("a", "", start);
-  gate.on_request("a", "peer", "", start);
-  EXPECT_TRUE(gate.take_released(start + 1s, {.subscriptions_pending = true}).empty());
-  EXPECT_EQ(gate.take_released(start + 1s, {}).size(), 1u);
-  gate.on_request("a", "other", "", start);
-  EXPECT_EQ(gate.take_released(start + JoinGate::hold, {.subscriptions_pending = true}).size(), 1u);
-}
-
-TEST(JoinGate, ASubscriptionThatCameFirstServesOneRequest) {
-  JoinGate gate;
-  gate.on_subscription("a", "", start);
-  gate.on_request("a", "one", "/a/", start);
-  gate.on_request("a", "two", "/a/", start);
-  EXPECT_TRUE(gate.take_released(start, {}).empty()) << "the settling time";
-  const auto released = gate.take_released(start + JoinGate::settle, {});
-  ASSERT_EQ(released.size(), 1u);
-  EXPECT_EQ(released[0].peer, "one");
-  EXPECT_EQ(gate.take_released(start + JoinGate::grace, {}).size(), 1u);
-}
-
-TEST(JoinGate, ForgetsSubscriptionsThatNoRequestUses) {
-  JoinGate gate;
-  gate.on_subscription("a", "", start);
-  gate.take_released(start + JoinGate::keep + 1ms, {});
-  gate.on_request("a", "peer", "", start + JoinGate::keep + 1ms);
-  EXPECT_TRUE(gate.take_released(start + JoinGate::keep + JoinGate::settle + 2ms, {}).empty());
-}
-
-TEST(JoinGate, APeerWaitsOnceAndTheWaitingAreBounded) {
-  JoinGate gate;
-  gate.on_request("a", "peer", "/old/", start);
-  gate.on_request("a", "peer", "/new/", start);
-  EXPECT_EQ(gate.waiting(), 1u);
-  for (std::size_t i = 1; i < JoinGate::max_requests; ++i) {
-    ASSERT_TRUE(gate.on_request("a", std::to_string(i), "", start));
-  }
-  EXPECT_FALSE(gate.on_request("a", "one more", "", start));
-}
-
 TEST(Subscriptions, CountsWhatMatchesAKey) {
   Subscriptions subscriptions;
-  EXPECT_TRUE(subscriptions.topics().empty());
+  EXPECT_TRUE(subscriptions.size() == 0);
   for (const char* topic : {"", "/a/", "/a/", "/a/b", "/c/"}) subscriptions.add(topic);
   EXPECT_EQ(subscriptions.matching("/a/b/1"), 4u);
   EXPECT_EQ(subscriptions.matching("/a/x"), 3u);
@@ -224,13 +175,13 @@ TEST(Subscriptions, CountsWhatMatchesAKey) {
     subscriptions.add("/many/" + std::to_string(i));
   }
   EXPECT_TRUE(subscriptions.overflowed());
-  EXPECT_LE(subscriptions.topics().size(), Subscriptions::max_topics);
+  EXPECT_LE(subscriptions.size(), Subscriptions::max_topics);
 }
 
 class SnapshotsTest : public testing::Test {
  protected:
-  void put(keyspace::Tree& tree, const std::string& key) {
-    tree.put(std::make_shared<keyspace::Update>(keyspace::Update{.key = key, .value = "v"}));
+  void put(keyspace::Tree& tree, const std::string& key, const std::string& value = "v") {
+    tree.put(std::make_shared<keyspace::Update>(keyspace::Update{.key = key, .value = value}));
   }
 
   keyspace::Tree tree_;
@@ -238,39 +189,60 @@ class SnapshotsTest : public testing::Test {
   std::vector<std::string> sent_;
   std::vector<std::string> results_;
   Delivery answer_ = Delivery::sent;
-  Snapshots::Sink sink_{
-      .entry =
-          [this](const std::string& peer, const keyspace::Update& entry, std::int64_t) {
-            if (answer_ == Delivery::sent) sent_.push_back(peer + " " + entry.key);
-            return answer_;
-          },
-      .end =
-          [this](const std::string& peer, const std::string& prefix, std::int64_t stamp) {
-            if (answer_ == Delivery::sent) {
-              sent_.push_back(peer + " end " + prefix + " " + std::to_string(stamp));
-            }
-            return answer_;
-          },
-      .finished = [this](const char* result, base::Duration) { results_.push_back(result); }};
+  std::set<PeerId> asleep_;
+  Snapshots::Sink sink_{.entry =
+                            [this](PeerId peer, const keyspace::Update& entry, std::int64_t) {
+                              if (asleep_.contains(peer)) return Delivery::blocked;
+                              if (answer_ == Delivery::sent)
+                                sent_.push_back(std::to_string(peer) + " " + entry.key);
+                              return answer_;
+                            },
+                        .end =
+                            [this](PeerId peer, const std::string& prefix, std::int64_t stamp) {
+                              if (answer_ == Delivery::sent) {
+                                sent_.push_back(std::to_string(peer) + " end " + prefix + " " +
+                                                std::to_string(stamp));
+                              }
+                              return answer_;
+                            },
+                        .finished = [this](PeerId, const char* result,
+                                           base::Duration) { results_.emplace_back(result); }};
 };
 
 TEST_F(SnapshotsTest, SendsThePrefixOfEveryPartitionAsItWasCut) {
   keyspace::Tree other;
   for (const char* key : {"/a/1", "/b/1", "/b/2", "/c/1"}) put(tree_, key);
   put(other, "/b/x/1");
-  snapshots_.open("peer", "/b/", {.stamp = 7, .views = {tree_.view(), other.view()}}, start);
+  snapshots_.open(1, "/b/", {.stamp = 7, .views = {tree_.view(), other.view()}}, start);
   put(tree_, "/b/3");
   tree_.erase("/b/1");
   EXPECT_FALSE(snapshots_.send(sink_, start));
-  EXPECT_EQ(sent_,
-            (std::vector<std::string>{"peer /b/1", "peer /b/2", "peer /b/x/1", "peer end /b/ 7"}));
+  EXPECT_EQ(sent_, (std::vector<std::string>{"1 /b/1", "1 /b/2", "1 /b/x/1", "1 end /b/ 7"}));
   EXPECT_EQ(results_, std::vector<std::string>{"sent"});
+}
+
+TEST_F(SnapshotsTest, LeavesOutEmptyValues) {
+  put(tree_, "/1", "");
+  put(tree_, "/2");
+  put(tree_, "/3", "");
+  snapshots_.open(1, "", {.stamp = 1, .views = {tree_.view()}}, start);
+  EXPECT_FALSE(snapshots_.send(sink_, start));
+  EXPECT_EQ(sent_, (std::vector<std::string>{"1 /2", "1 end  1"}));
+}
+
+TEST_F(SnapshotsTest, WhatIsLeftOutCountsAsWorkOfATurn) {
+  for (int i = 0; i < 5000; ++i) put(tree_, "/" + std::to_string(i), "");
+  snapshots_.open(1, "", {.stamp = 1, .views = {tree_.view()}}, start);
+  EXPECT_TRUE(snapshots_.send(sink_, start));
+  EXPECT_TRUE(snapshots_.send(sink_, start));
+  EXPECT_FALSE(snapshots_.send(sink_, start));
+  EXPECT_EQ(sent_, std::vector<std::string>{"1 end  1"});
 }
 
 TEST_F(SnapshotsTest, ResumesWhereAClientBlocked) {
   put(tree_, "/1");
   put(tree_, "/2");
-  snapshots_.open("peer", "", {.stamp = 1, .views = {tree_.view()}}, start);
+  snapshots_.open(1, "", {.stamp = 1, .views = {tree_.view()}}, start);
   answer_ = Delivery::blocked;
   EXPECT_FALSE(snapshots_.send(sink_, start));
   answer_ = Delivery::sent;
@@ -280,10 +252,10 @@ TEST_F(SnapshotsTest, ResumesWhereAClientBlocked) {
 
 TEST_F(SnapshotsTest, GivesUpOnTheGoneAndTheStuck) {
   put(tree_, "/1");
-  snapshots_.open("gone", "", {.stamp = 1, .views = {tree_.view()}}, start);
+  snapshots_.open(1, "", {.stamp = 1, .views = {tree_.view()}}, start);
   answer_ = Delivery::gone;
   snapshots_.send(sink_, start);
-  snapshots_.open("stuck", "", {.stamp = 1, .views = {tree_.view()}}, start);
+  snapshots_.open(2, "", {.stamp = 1, .views = {tree_.view()}}, start);
   answer_ = Delivery::blocked;
   snapshots_.send(sink_, start + Snapshots::patience);
   EXPECT_EQ(snapshots_.size(), 1u);
@@ -292,14 +264,46 @@ TEST_F(SnapshotsTest, GivesUpOnTheGoneAndTheStuck) {
   EXPECT_EQ(results_, (std::vector<std::string>{"client_gone", "timeout"}));
 }
 
+TEST_F(SnapshotsTest, AClientThatTakesNothingHoldsNoPlace) {
+  put(tree_, "/1");
+  for (PeerId peer = 1; peer <= 64; ++peer) {
+    asleep_.insert(peer);
+    snapshots_.open(peer, "", {.stamp = 1, .views = {tree_.view()}}, start);
+  }
+  EXPECT_EQ(snapshots_.active(), 64u);
+  EXPECT_FALSE(snapshots_.send(sink_, start));
+  EXPECT_EQ(snapshots_.active(), 0u);
+  EXPECT_EQ(snapshots_.size(), 64u);
+  asleep_.erase(5);
+  EXPECT_FALSE(snapshots_.send(sink_, start + 1ms));
+  EXPECT_EQ(sent_, (std::vector<std::string>{"5 /1", "5 end  1"}));
+  EXPECT_FALSE(snapshots_.serves(5));
+  EXPECT_TRUE(snapshots_.serves(6));
+  snapshots_.drop(6);
+  EXPECT_FALSE(snapshots_.serves(6));
+  EXPECT_EQ(snapshots_.size(), 62u);
+}
+
 TEST_F(SnapshotsTest, SharesATurnBetweenClients) {
   for (int i = 0; i < 5000; ++i) put(tree_, "/" + std::to_string(i));
-  snapshots_.open("a", "", {.stamp = 1, .views = {tree_.view()}}, start);
-  snapshots_.open("b", "", {.stamp = 1, .views = {tree_.view()}}, start);
+  snapshots_.open(1, "", {.stamp = 1, .views = {tree_.view()}}, start);
+  snapshots_.open(2, "", {.stamp = 1, .views = {tree_.view()}}, start);
   EXPECT_TRUE(snapshots_.send(sink_, start));
   EXPECT_EQ(sent_.size(), Snapshots::entries_per_turn);
-  EXPECT_EQ(std::ranges::count_if(sent_, [](const auto& line) { return line.front() == 'a'; }),
+  EXPECT_EQ(std::ranges::count_if(sent_, [](const auto& line) { return line.front() == '1'; }),
             static_cast<std::ptrdiff_t>(Snapshots::entries_per_turn / 2));
+}
+
+TEST_F(SnapshotsTest, PartitionsWithoutAnEntryToSendCountToo) {
+  const std::vector<keyspace::TreeView> empty(Snapshots::entries_per_turn, tree_.view());
+  for (const PeerId peer : {1, 2}) {
+    snapshots_.open(peer, "", {.stamp = 1, .views = empty}, start);
+  }
+  EXPECT_TRUE(snapshots_.send(sink_, start));
+  EXPECT_TRUE(sent_.empty()) << "half of each in the first turn";
+  while (snapshots_.send(sink_, start)) {
+  }
+  EXPECT_EQ(sent_, (std::vector<std::string>{"1 end  1", "2 end  1"}));
 }
 
 }  // namespace

@@ -199,7 +199,7 @@ class PartitionModel : public testing::TestWithParam<unsigned> {
   }
   void lose_the_lease() {
     const std::uint32_t epoch = partition_.revision().epoch() + 1;
-    partition_.begin_epoch(epoch);
+    partition_.begin_epoch(epoch, 2);
     published_ = Revision(epoch, 0);
     model_.begin_epoch(published_);
     waits_.clear();
@@ -226,7 +226,7 @@ class PartitionModel : public testing::TestWithParam<unsigned> {
 
   std::mt19937 random_;
   base::TimePoint now_{1h};
-  Partition partition_{{.subtree = "/p/"}, 1, keyspace::Tree()};
+  Partition partition_{{.subtree = "/p/"}, 1, 1, keyspace::Tree()};
   Model model_{Revision(1, 0)};
   Revision published_{1, 0};
   std::vector<Client> clients_;

@@ -46,7 +46,7 @@ class PartitionTest : public testing::Test {
 
   std::uint64_t settled_ = 1;
   base::TimePoint now_{1h};
-  Partition partition_{{.subtree = "/p/"}, 7, keyspace::Tree()};
+  Partition partition_{{.subtree = "/p/"}, 7, 1, keyspace::Tree()};
 };
 
 TEST_F(PartitionTest, GivesContiguousRevisionsAndShowsOnlyWhatIsCommitted) {
@@ -118,7 +118,7 @@ TEST_F(PartitionTest, RecoveredEntriesExpireToo) {
   keyspace::Tree recovered;
   recovered.put(std::make_shared<keyspace::Update>(
       keyspace::Update{.key = "/p/a", .value = "1", .expires_at_ms = 3'600'500}));
-  Partition partition({.subtree = "/p/"}, 8, std::move(recovered));
+  Partition partition({.subtree = "/p/"}, 8, 1, std::move(recovered));
   partition.expire(now_ + 499ms);
   EXPECT_TRUE(partition.staged().empty());
   partition.expire(now_ + 500ms);
@@ -126,7 +126,7 @@ TEST_F(PartitionTest, RecoveredEntriesExpireToo) {
 }
 
 TEST_F(PartitionTest, WithoutRetentionNothingIsKept) {
-  Partition partition({.subtree = "/p/", .retain = false}, 1, keyspace::Tree());
+  Partition partition({.subtree = "/p/", .retain = false}, 1, 1, keyspace::Tree());
   partition.stage("proxy", {.request = {.writes = {{.key = "/p/a", .value = "1", .ttl_ms = 5}}}},
                   now_);
   EXPECT_EQ(partition.commit(now_).batches[0].updates.size(), 1u);
@@ -151,12 +151,25 @@ TEST_F(PartitionTest, WhatComesThroughTwoProxiesIsAppliedOnce) {
   EXPECT_FALSE(write(once).repeated) << "the table of uuids is bounded";
 }
 
+TEST_F(PartitionTest, AClientThatGivesEveryUpdateOneUuidLosesNone) {
+  wire::Write update{.key = "/p/a", .value = "1", .uuid = std::string(16, '\0'), .once = true};
+  EXPECT_FALSE(write(update).repeated);
+  EXPECT_TRUE(write(update).repeated) << "through its second proxy";
+  update.value = "2";
+  EXPECT_FALSE(write(update).repeated);
+  update.value = "1";
+  EXPECT_FALSE(write(update).repeated);
+  update.key = "/p/b";
+  EXPECT_FALSE(write(update).repeated);
+  EXPECT_EQ(partition_.staged().size(), 4u);
+}
+
 TEST_F(PartitionTest, ANewEpochGoesOnWithWhatIsCommitted) {
   put("/p/a", "1", 1000);
   partition_.commit(now_);
   put("/p/b", "2");
   partition_.expire(now_ + 2s);
-  partition_.begin_epoch(9);
+  partition_.begin_epoch(9, 2);
   EXPECT_TRUE(partition_.staged().empty());
   EXPECT_EQ(partition_.revision(), Revision(9, 0));
   EXPECT_EQ(partition_.tree().size(), 1u);
@@ -255,7 +268,7 @@ TEST_F(PartitionTest, WhatExpiresInThisInstantIsGoneForAConditionToo) {
 }
 
 TEST_F(PartitionTest, WithoutRetentionConditionsAreRefused) {
-  Partition partition({.subtree = "/p/", .retain = false}, 1, keyspace::Tree());
+  Partition partition({.subtree = "/p/", .retain = false}, 1, 1, keyspace::Tree());
   const auto staged = partition.stage(
       "proxy", {.request = {.writes = {{.key = "/p/a", .if_revision = Revision()}}}}, now_);
   EXPECT_EQ(staged.fault, Fault::not_kept);
@@ -331,7 +344,7 @@ TEST_F(PartitionTest, ANewEpochForgetsTheRequestsThatWereNeverCommitted) {
   const wire::Write once{.key = "/p/a", .value = "1", .uuid = "0123456789abcdef", .once = true};
   request({{.key = "/p/a", .value = "2"}}, 2);
   write(once);
-  partition_.begin_epoch(9);
+  partition_.begin_epoch(9, 2);
   EXPECT_FALSE(partition_.pending());
   EXPECT_FALSE(write(once).repeated);
   EXPECT_TRUE(request({{.key = "/p/a", .value = "1"}}, 1).repeated);
@@ -347,7 +360,7 @@ TEST_F(PartitionTest, KnowsTheRequestsThatWereRecovered) {
   request({{.key = "/p/c", .if_revision = Revision(1)}}, 2);
   const auto requests = partition_.staged_requests();
   ASSERT_EQ(requests.size(), 1u) << "a refusal has changed nothing";
-  Partition restarted({.subtree = "/p/"}, 8, partition_.tree(), requests);
+  Partition restarted({.subtree = "/p/"}, 8, 1, partition_.tree(), requests);
   const auto staged = restarted.stage("proxy",
                                       {.reply_to = "client",
                                        .request = {.client = requests[0].client,

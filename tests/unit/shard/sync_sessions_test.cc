@@ -33,12 +33,13 @@ class SyncSessionsTest : public testing::Test {
                           now_);
   }
   wire::Sync ask(Revision since, std::uint64_t request = 1) {
-    return {.request = request, .partition = "/p/", .since = since};
+    return {
+        .request = request, .partition = "/p/", .since = since, .lineage = partition_.lineage()};
   }
 
   base::TimePoint now_{1h};
   bool served_ = true;
-  Partition partition_{{.subtree = "/p/", .log_updates = 50}, 3, keyspace::Tree()};
+  Partition partition_{{.subtree = "/p/", .log_updates = 50}, 3, 1, keyspace::Tree()};
   SyncSessions sessions_;
 };
 
@@ -55,7 +56,7 @@ TEST_F(SyncSessionsTest, ReplaysWhatTheLogCovers) {
 }
 
 TEST_F(SyncSessionsTest, SendsASnapshotOfItsCutUnderCredit) {
-  for (int i = 0; i < 40; ++i) write("/p/" + std::to_string(100 + i), base::max_chunk_bytes / 4);
+  for (int i = 0; i < 90; ++i) write("/p/" + std::to_string(100 + i), base::max_chunk_bytes / 4);
   ASSERT_TRUE(sessions_.open("peer", ask(Revision()), partition_, now_));
   const Revision cut = partition_.revision();
   std::size_t entries = 0;
@@ -67,7 +68,7 @@ TEST_F(SyncSessionsTest, SendsASnapshotOfItsCutUnderCredit) {
     write("/p/later" + std::to_string(i));
   }
   EXPECT_FALSE(next()) << "no credit is left";
-  EXPECT_FALSE(sessions_.waiting());
+  EXPECT_FALSE(sessions_.waiting(now_));
   bool last = false;
   while (!last) {
     sessions_.credit("peer", {.request = 1, .chunks = 1});
@@ -76,7 +77,7 @@ TEST_F(SyncSessionsTest, SendsASnapshotOfItsCutUnderCredit) {
     entries += step->chunk.updates.size();
     last = step->chunk.last;
   }
-  EXPECT_EQ(entries, 40u);
+  EXPECT_EQ(entries, 90u);
 }
 
 TEST_F(SyncSessionsTest, AReplayThatTheLogLeavesBehindBecomesASnapshot) {
@@ -105,9 +106,86 @@ TEST_F(SyncSessionsTest, ALaterRequestReplacesAnEarlierOne) {
   sessions_.credit("peer", {.request = 1, .chunks = 5});
 }
 
+// Also when its revisions are within the log.
+TEST_F(SyncSessionsTest, WhatIsKnownOfAnotherLineageIsAnsweredWhole) {
+  for (int i = 0; i < 5; ++i) write("/p/a");
+  auto sync = ask(Revision(3, 2));
+  sync.lineage += 1;
+  sessions_.open("peer", sync, partition_, now_);
+  const auto step = next();
+  EXPECT_EQ(step->chunk.kind, wire::Chunk::Kind::snapshot);
+  EXPECT_EQ(step->chunk.lineage, partition_.lineage());
+}
+
+TEST_F(SyncSessionsTest, ASyncThatIsSentAgainGoesOnWhereItWas) {
+  for (int i = 0; i < 9; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
+  for (std::uint32_t number = 0; number < 9; ++number) {
+    sessions_.open("peer", ask(Revision()), partition_, now_);
+    const auto step = next();
+    EXPECT_EQ(step->chunk.number, number);
+    EXPECT_EQ(told(step->chunk), std::vector<std::string>{"/p/" + std::to_string(number)});
+    EXPECT_EQ(step->chunk.last, number == 8);
+  }
+}
+
+TEST_F(SyncSessionsTest, AChunkThatTheProxyHasNoRoomForComesAgain) {
+  for (int i = 0; i < 3; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
+  sessions_.open("peer", ask(Revision()), partition_, now_);
+  for (std::uint32_t number = 0; number < 3; ++number) {
+    ASSERT_TRUE(next());
+    sessions_.put_back(now_);
+    EXPECT_FALSE(next());
+    EXPECT_FALSE(sessions_.waiting(now_)) << "the shard does not spin";
+    now_ += 100ms;
+    EXPECT_TRUE(sessions_.waiting(now_));
+    const auto step = next();
+    EXPECT_EQ(step->chunk.number, number);
+    EXPECT_EQ(told(step->chunk), std::vector<std::string>{"/p/" + std::to_string(number)});
+    EXPECT_EQ(step->chunk.last, number == 2);
+  }
+  EXPECT_EQ(sessions_.size(), 0u);
+  sessions_.open("peer", ask(Revision(), 2), partition_, now_);
+  next();
+  sessions_.put_back(now_);
+  sessions_.drop_idle(now_ + SyncSessions::patience + 1s);
+  EXPECT_EQ(sessions_.size(), 0u) << "for that long it takes nothing";
+}
+
+TEST_F(SyncSessionsTest, CreditThatWasLostIsMadeUpForWhenTheSyncIsSentAgain) {
+  for (int i = 0; i < 30; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
+  sessions_.open("peer", ask(Revision()), partition_, now_);
+  while (next()) {
+  }
+  sessions_.open("peer", ask(Revision()), partition_, now_);
+  EXPECT_EQ(next()->chunk.number, wire::initial_credit);
+}
+
+TEST_F(SyncSessionsTest, APartitionThatIsLedAnewIsAnsweredAnew) {
+  for (int i = 0; i < 9; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
+  sessions_.open("peer", ask(Revision()), partition_, now_);
+  next();
+  partition_.begin_epoch(3, 2);  // the epoch is the same: its revisions are used twice
+  const auto step = next();
+  EXPECT_EQ(step->chunk.number, 0u);
+  EXPECT_EQ(step->chunk.lineage, 2u);
+  EXPECT_EQ(step->chunk.revision, Revision(3, 0));
+}
+
+TEST_F(SyncSessionsTest, LongCommitsLeaveRoomForMoreChunks) {
+  EXPECT_EQ(SyncSessions::chunks_per_turn({}), 4u);
+  EXPECT_EQ(SyncSessions::chunks_per_turn(20ms), 4u);
+  EXPECT_EQ(SyncSessions::chunks_per_turn(600ms), 60u);
+  EXPECT_EQ(SyncSessions::chunks_per_turn(1h), 256u);
+  EXPECT_EQ(SyncSessions::chunks_per_turn(-1s), 4u);
+}
+
 TEST_F(SyncSessionsTest, ForgetsTheIdleAndTheUnserved) {
   for (int i = 0; i < 20; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
   sessions_.open("peer", ask(Revision()), partition_, now_);
+  sessions_.drop_idle(now_ + SyncSessions::patience + 1s);
+  EXPECT_EQ(sessions_.size(), 1u) << "it waits for its turn, not for its proxy";
+  while (next()) {
+  }
   sessions_.drop_idle(now_ + SyncSessions::patience);
   EXPECT_EQ(sessions_.size(), 1u);
   sessions_.drop_idle(now_ + SyncSessions::patience + 1s);
@@ -175,7 +253,7 @@ TEST_F(SyncSessionsTest, DeletionsKeepToTheBoundsOfAMessageAndComeBeforeEntries)
 }
 
 TEST_F(SyncSessionsTest, LooksAtABoundedNumberOfDeletionsATurn) {
-  const std::size_t count = wire::max_message_updates + 10;
+  const std::size_t count = SyncSessions::deletions_per_chunk + 10;
   for (std::size_t i = 0; i < 2 * count; ++i) {
     partition_.stage("proxy", {.request = {.writes = {{.key = "/p/a", .deletes = i % 2 == 0}}}},
                      now_);
@@ -218,7 +296,7 @@ TEST_F(SyncSessionsTest, DeletionsForgottenBeforeTheyAreToldRaiseTheFloor) {
 }
 
 TEST_F(SyncSessionsTest, WithoutRetentionASnapshotIsEmptyAndItsFloorTheCut) {
-  Partition passing({.subtree = "/p/", .retain = false, .log_updates = 1}, 3, keyspace::Tree());
+  Partition passing({.subtree = "/p/", .retain = false, .log_updates = 1}, 3, 1, keyspace::Tree());
   for (int i = 0; i < 3; ++i) {
     passing.stage("proxy", {.request = {.writes = {{.key = "/p/a", .deletes = true}}}}, now_);
     passing.commit(now_);

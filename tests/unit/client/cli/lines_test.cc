@@ -22,15 +22,15 @@ TEST(Lines, ChangesAreText) {
 TEST(Lines, ChangesAreJson) {
   const Change put{.key = "/ü\"", .value = "v", .revision = Revision(UINT64_MAX)};
   EXPECT_EQ(change_line(put, true),
-            "{\"type\":\"PUT\",\"key\":\"/ü\\\"\",\"revision\":18446744073709551615,"
+            "{\"type\":\"PUT\",\"key\":\"/ü\\\"\",\"revision\":\"18446744073709551615\","
             "\"value\":\"v\"}\n");
   const Change binary{.key = "\xfe", .value = "\xff", .revision = Revision(1)};
   EXPECT_EQ(
       change_line(binary, true),
-      "{\"type\":\"PUT\",\"key_base64\":\"/g==\",\"revision\":1,\"value_base64\":\"/w==\"}\n");
+      "{\"type\":\"PUT\",\"key_base64\":\"/g==\",\"revision\":\"1\",\"value_base64\":\"/w==\"}\n");
   const Change deletion{.key = "/a", .revision = Revision(8), .deleted = true};
   EXPECT_EQ(change_line(deletion, true),
-            "{\"type\":\"DEL\",\"key\":\"/a\",\"revision\":8,\"value\":null}\n");
+            "{\"type\":\"DEL\",\"key\":\"/a\",\"revision\":\"8\",\"value\":null}\n");
 }
 
 TEST(Lines, AGapSaysHowMuchIfAnybodyKnows) {

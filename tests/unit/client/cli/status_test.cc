@@ -30,6 +30,11 @@ TEST(Status, AClusterThatServesIsWell) {
   EXPECT_TRUE(status({shard("s1", serving), proxy("p1", "full")}).well());
 }
 
+TEST(Status, ADrainedProxyIsNoFailureWhileOthersServe) {
+  EXPECT_TRUE(status({shard("s1", serving), proxy("p1", "drained"), proxy("p2", "ready")}).well());
+  EXPECT_FALSE(status({shard("s1", serving), proxy("p1", "drained")}).well());
+}
+
 TEST(Status, WhatDoesNotServeIsNotWell) {
   EXPECT_FALSE(status({}).well());
   EXPECT_FALSE(status({shard("s1", serving)}).well());
@@ -38,7 +43,7 @@ TEST(Status, WhatDoesNotServeIsNotWell) {
     EXPECT_FALSE(status({shard("s1", serving), proxy("p1", "ready"), proxy("p2", state)}).well())
         << state;
   }
-  for (const char* state : {"loading", "down", "failed: no space"}) {
+  for (const char* state : {"loading", "down", "full: no space", "failed: no space"}) {
     const Parts half = {{.subtree = "/a/", .state = state}, {.subtree = "", .state = "serving"}};
     EXPECT_FALSE(status({shard("s1", half), proxy("p1", "ready")}).well()) << state;
   }
@@ -50,6 +55,9 @@ TEST(Status, AShardIsAsItsWorstPartition) {
   };
   EXPECT_EQ(state(serving), "ready");
   EXPECT_EQ(state({{.state = "serving"}, {.state = "loading"}, {.state = "serving"}}), "loading");
+  EXPECT_EQ(state({{.state = "full: disk"}, {.state = "loading"}, {.state = "full: disk"}}),
+            "loading");
+  EXPECT_EQ(state({{.state = "full: disk"}, {.state = "serving"}}), "full");
   EXPECT_EQ(state({{.state = "failed: disk"}, {.state = "loading"}}), "failed");
   EXPECT_EQ(state({{.state = "down"}}), "down");
 }
@@ -91,7 +99,7 @@ TEST(Status, JsonSaysTheSame) {
             R"({"shards":[{"name":"s1","state":"ready","pid":11,"clients":null,"fds":null,)"
             R"("max_fds":null,"drops":null,"revisions":{}}],"proxies":[{"name":"p1",)"
             R"("state":"ready","pid":22,"clients":3,"fds":64,"max_fds":1024,"drops":5,)"
-            R"("revisions":{"*":42,"/a/":7}},{"name":"p2\u001b","state":"down","pid":22,)"
+            R"("revisions":{"*":"42","/a/":"7"}},{"name":"p2\u001b","state":"down","pid":22,)"
             R"("clients":null,"fds":null,"max_fds":null,"drops":null,"revisions":{}}]})"
             "\n");
 }

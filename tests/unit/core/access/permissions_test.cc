@@ -81,6 +81,7 @@ TEST(Permissions, AnythingElseAboutAClientIsAChange) {
 TEST(Keys, AreFortyCharactersOfZ85) {
   EXPECT_TRUE(is_key("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"));
   EXPECT_FALSE(is_key(""));
+  EXPECT_FALSE(is_key(std::string(40, '#')));  // no 32 bytes
   EXPECT_FALSE(is_key(std::string(39, 'a')));
   EXPECT_FALSE(is_key(std::string(41, 'a')));
   EXPECT_FALSE(is_key(std::string(39, 'a') + "\""));

@@ -1,4 +1,5 @@
-// The registry against a model too simple to be wrong, over long random histories.
+// The registry against a model too simple to be wrong, over long random histories in which it is
+// restarted, with what it has kept and without.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,21 +21,30 @@ constexpr auto lease = std::chrono::seconds(3);
 
 // What each process believes, from the letters it got.
 struct View {
-  std::map<std::string, std::string> keys;
-  std::map<std::string, std::uint32_t> leads;
+  std::map<std::string, std::string> keys{};
+  std::map<std::string, std::uint32_t> leads{};
+  int name = 0;
+  std::uint32_t generation = 0;
+  std::uint32_t known = 0;         // the highest number it was told
+  std::uint32_t known_before = 0;  // likewise, before the record was lost
+  bool survivor = false;           // its generation is from before the record was lost
+  std::string record{};
 };
 
 struct ModelSession {
   int name = 0;
-  std::uint64_t started = 0;
+  std::string identity{};
   base::TimePoint heard{};
   bool watches = false;
+  bool resigned = false;
 };
 
 struct Model {
   std::map<SessionId, ModelSession> sessions;
   std::map<std::string, std::pair<std::string, SessionId>> leased;
   std::map<std::string, std::deque<SessionId>> line;  // the first one leads
+  std::map<std::string, std::string> holders;         // of exclusive names
+  base::TimePoint holders_return_until{};
 
   void end(const SessionId& session) {
     sessions.erase(session);
@@ -48,7 +58,7 @@ struct Model {
 
 class History {
  public:
-  explicit History(unsigned seed) : random_(seed) {}
+  explicit History(unsigned seed) : random_(seed) { model_.holders_return_until = now_ + lease; }
 
   void run(int steps) {
     for (int i = 0; i < steps && !::testing::Test::HasFailure(); ++i) {
@@ -56,17 +66,22 @@ class History {
       check();
     }
     EXPECT_GT(led_, steps / 2) << "a history in which nothing happens";
+    EXPECT_GT(renewed_, 0);
+    EXPECT_GT(refused_, 0);
   }
 
  private:
   int pick(int count) { return std::uniform_int_distribution<int>(0, count - 1)(random_); }
 
   void step() {
+    if (!granted_.empty()) highest_ = std::max(highest_, *granted_.rbegin());
+    granted_.clear();
     const SessionId session = "S" + std::to_string(pick(session_count));
     const std::string key = "k/" + std::to_string(pick(key_count));
     const std::string partition = "/p" + std::to_string(pick(partition_count)) + "/";
     const std::string value = std::to_string(pick(5));
     const bool known = model_.sessions.contains(session);
+    if (pick(100) == 0) return restart();
     const int action = known || pick(3) == 0 ? pick(9) : 0;
     if (action >= 6 && action <= 7 && pick(3) != 0) return;  // the rarer ones
     if (known && action < 7) model_.sessions[session].heard = now_;
@@ -75,11 +90,13 @@ class History {
       case 1: return apply(registry_.ping(session, now_));
       case 2:
       case 3:
+        if (known) model_.sessions[session].resigned = false;
         if (known && (!model_.leased.contains(key) || model_.leased[key].second == session)) {
           model_.leased[key] = {value, session};
         }
         return apply(registry_.announce(session, key, value, now_));
       case 4:
+        if (known) model_.sessions[session].resigned = false;
         if (known && std::ranges::count(model_.line[partition], session) == 0) {
           model_.line[partition].push_back(session);
         }
@@ -87,31 +104,128 @@ class History {
       case 5:
         if (known) model_.sessions[session].watches = true;
         return apply(registry_.watch(session, "", now_));
-      case 6: model_.give_up(session); return apply(registry_.resign(session, now_));
+      case 6:
+        model_.give_up(session);
+        if (known) {
+          model_.sessions[session].resigned = true;
+          model_.holders.erase("n" + std::to_string(model_.sessions[session].name));
+        }
+        return apply(registry_.resign(session, now_));
       case 7: model_.end(session); return apply(registry_.drop(session));
       case 8: return pass_time();
     }
   }
 
+  // A process that registers anew, or one that goes on. The last name is held exclusively.
   void hello(const SessionId& session) {
-    const int name = pick(name_count);
-    const auto started = static_cast<std::uint64_t>(pick(1000));
-    bool welcome = true;
-    if (model_.sessions.contains(session) && model_.sessions[session].name == name) {
-      model_.sessions[session].watches = false;
-      views_[session].keys.clear();
-    } else {
-      model_.end(session);
-      views_[session] = {};
-      for (const auto& [id, other] : model_.sessions) {
-        if (other.name != name) continue;
-        welcome = std::pair(started, session) > std::pair(other.started, id);
-        if (welcome) model_.end(SessionId(id));
-        break;
-      }
-      if (welcome) model_.sessions[session] = {name, started, now_, false};
+    View& view = views_[session];
+    const auto present = model_.sessions.find(session);
+    const bool anew = pick(3) == 0 || view.generation == 0;
+    const int name = anew ? pick(name_count) : view.name;
+    if (present != model_.sessions.end() && present->second.name == name) {
+      present->second.watches = false;
+      view.keys.clear();
+      apply(registry_.hello(session, claim_of(session, present->second.identity), now_));
+      view.generation = registry_.generation(session);
+      return;
     }
-    apply(registry_.hello(session, "n" + std::to_string(name), started, now_));
+    if (anew) view = {.name = name};
+    std::string identity;
+    if (name == name_count - 1) identity = pick(2) == 0 ? "x" : "y";
+    register_anew(session, claim_of(session, identity));
+  }
+
+  Claim claim_of(const SessionId& session, const std::string& identity) {
+    const View& view = views_[session];
+    reported_before_ = std::max(reported_before_, view.known_before);
+    return {.name = "n" + std::to_string(view.name),
+            .generation = view.generation,
+            .known = view.known,
+            .record = view.record,
+            .identity = identity};
+  }
+
+  void register_anew(const SessionId& session, const Claim& claim) {
+    View& view = views_[session];
+    model_.end(session);
+    view.keys.clear();
+    view.leads.clear();
+    SessionId rival;
+    for (const auto& [id, other] : model_.sessions) {
+      if (other.name == view.name) rival = id;
+    }
+    std::uint32_t of_rival = rival.empty() ? 0 : registry_.generation(rival);
+    const Effects effects = registry_.hello(session, claim, now_);
+    for (const Letter& letter : effects.letters) {
+      const auto* renewed = std::get_if<Renewed>(&letter.answer);
+      if (renewed != nullptr && letter.to == rival) of_rival = renewed->generation;
+    }
+    const bool welcome = may_hold(session, claim, rival, of_rival);
+    EXPECT_EQ(registry_.knows(session), welcome) << session << " " << claim.name;
+    if (welcome) {
+      if (!rival.empty()) model_.end(rival);
+      if (!claim.identity.empty()) model_.holders[claim.name] = claim.identity;
+      model_.sessions[session] = {.name = view.name, .identity = claim.identity, .heard = now_};
+    } else {
+      ++refused_;
+    }
+    apply(effects);
+    if (!welcome) return;
+    const std::uint32_t generation = registry_.generation(session);
+    if (generation != claim.generation) {
+      count(generation);
+      view.survivor = false;
+    }
+    view.generation = generation;
+    view.record = registry_.record();
+    view.known = std::max(view.known, generation);
+  }
+
+  bool may_hold(const SessionId& session, const Claim& claim, const SessionId& rival,
+                std::uint32_t of_rival) {
+    if (rival.empty()) {
+      return !model_.holders.contains(claim.name) || now_ >= model_.holders_return_until ||
+             model_.holders[claim.name] == claim.identity;
+    }
+    const ModelSession& other = model_.sessions[rival];
+    if (!other.identity.empty()) return other.resigned || other.identity == claim.identity;
+    return claim.generation == 0 ||
+           std::pair(claim.generation, session) > std::pair(of_rival, rival);
+  }
+
+  // Every number is above all that were granted before this step, since the record began.
+  void count(std::uint32_t number) {
+    EXPECT_GT(number, highest_);
+    EXPECT_TRUE(granted_.insert(number).second);
+  }
+
+  void restart() {
+    if (pick(2) == 0) {
+      kept_ = {.identity = kept_.identity + "'"};
+      highest_ = 0;
+      granted_.clear();
+      last_epoch_.clear();
+      reported_before_ = 0;
+      for (auto& [id, view] : views_) {
+        view.known_before = view.known;
+        view.survivor = view.generation != 0;
+      }
+    }
+    model_ = {};
+    model_.holders = kept_.holders;
+    model_.holders_return_until = now_ + lease;
+    for (auto& [id, view] : views_) {
+      view.keys.clear();
+      view.leads.clear();
+    }
+    registry_ = Registry(lease, record(), now_);
+  }
+
+  DirectoryRecord record() {
+    return DirectoryRecord(kept_, [this](const DirectoryRecord::Kept& kept) {
+      kept_ = kept;
+      return base::Status();
+    });
   }
 
   void pass_time() {
@@ -135,8 +249,16 @@ class History {
         if (held != granted->epoch) {
           EXPECT_GT(granted->epoch, last_epoch_[granted->partition]) << "an epoch granted twice";
           last_epoch_[granted->partition] = granted->epoch;
+          if (granted->epoch != view.generation) count(granted->epoch);
         }
         held = granted->epoch;
+        view.known = std::max(view.known, held);
+      } else if (const auto* renewed = std::get_if<Renewed>(&letter.answer)) {
+        count(renewed->generation);
+        view.generation = renewed->generation;
+        view.survivor = false;
+        view.known = std::max(view.known, view.generation);
+        ++renewed_;
       } else if (const auto* lost = std::get_if<Lost>(&letter.answer)) {
         view.leads.erase(lost->partition);
       }
@@ -151,7 +273,11 @@ class History {
     EXPECT_EQ(actual, keys);
     EXPECT_EQ(registry_.session_count(), model_.sessions.size());
     for (const auto& [id, session] : model_.sessions) {
-      EXPECT_TRUE(registry_.knows(id)) << id;
+      ASSERT_TRUE(registry_.knows(id)) << id;
+      EXPECT_EQ(registry_.generation(id), views_[id].generation) << id;
+      if (!views_[id].survivor) {
+        EXPECT_GT(registry_.generation(id), reported_before_) << id;
+      }
       if (session.watches) {
         EXPECT_EQ(views_[id].keys, keys) << id;
       }
@@ -160,6 +286,7 @@ class History {
       const auto leader = registry_.leader(partition);
       ASSERT_EQ(leader.has_value(), !candidates.empty()) << partition;
       if (!leader) continue;
+      EXPECT_GT(leader->epoch, reported_before_) << partition;
       const ModelSession& session = model_.sessions.at(candidates.front());
       EXPECT_EQ(leader->name, "n" + std::to_string(session.name)) << partition;
       ++led_;
@@ -171,9 +298,16 @@ class History {
 
   std::mt19937 random_;
   base::TimePoint now_{std::chrono::seconds(1000)};
-  Registry registry_{lease};
+  DirectoryRecord::Kept kept_{.identity = "r"};
+  Registry registry_{lease, record(), now_};
   Model model_;
   int led_ = 0;
+  int renewed_ = 0;
+  int refused_ = 0;
+  std::uint32_t highest_ = 0;        // granted since the record was lost
+  std::set<std::uint32_t> granted_;  // in this step
+  // What was reported to the registry since then and is from before.
+  std::uint32_t reported_before_ = 0;
   std::map<SessionId, View> views_;
   std::map<std::string, std::uint32_t> last_epoch_;
 };

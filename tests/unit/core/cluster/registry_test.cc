@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/keyspace/revision.h"
-
 namespace canopy::cluster {
 namespace {
 
@@ -20,12 +18,11 @@ std::string line(const Letter& letter) {
       return m.key + "=" + m.value.value_or("(gone)");
     }
     std::string operator()(const Watched& m) const { return "watched " + m.prefix; }
-    std::string operator()(const Granted& m) const {
-      return "granted " + m.partition + " " + std::to_string(m.epoch);
-    }
+    std::string operator()(const Granted& m) const { return "granted " + m.partition; }
     std::string operator()(const Lost& m) const { return "lost " + m.partition; }
     std::string operator()(const Swapped& m) const { return m.swapped ? "swapped" : "refused"; }
     std::string operator()(const Failed& m) const { return std::string(to_text(m.fault)); }
+    std::string operator()(const Renewed&) const { return "renewed"; }
   };
   return letter.to + ": " + std::visit(Visitor{}, letter.answer);
 }
@@ -47,10 +44,16 @@ std::vector<SessionEnded::Why> endings(const Effects& effects) {
 class RegistryTest : public ::testing::Test {
  protected:
   // Session "A" belongs to process "a", and so on.
-  void open(const SessionId& session, std::uint64_t started = 1) {
+  void open(const SessionId& session) {
     std::string name = session;
     name[0] = static_cast<char>(name[0] - 'A' + 'a');
-    EXPECT_THAT(lines(registry_.hello(session, name, started, now_)), IsEmpty());
+    EXPECT_THAT(lines(hello(session, {.name = name})), IsEmpty());
+  }
+  Effects hello(const SessionId& session, const Claim& claim) {
+    return registry_.hello(session, claim, now_);
+  }
+  std::uint32_t epoch(const std::string& partition = "/p/") {
+    return registry_.leader(partition)->epoch;
   }
   std::uint64_t version(const std::string& key) { return registry_.entries().at(key).version; }
 
@@ -79,14 +82,14 @@ TEST_F(RegistryTest, OverlappingWatchesTellOnce) {
   EXPECT_THAT(lines(registry_.announce("A", "shards/a", "1", now_)), ElementsAre("A: shards/a=1"));
 }
 
-TEST_F(RegistryTest, VersionsGrowWithEachChange) {
-  Registry registry(seconds(3), 100);
-  (void)registry.hello("A", "a", 1, now_);
+TEST_F(RegistryTest, VersionsGrowWithEachChangeFromAGenerationOfTheRegistry) {
+  Registry registry(seconds(3), DirectoryRecord({.reserved = 100}, {}));
+  (void)registry.hello("A", {.name = "a"}, now_);
   (void)registry.announce("A", "k", "1", now_);
-  EXPECT_EQ(registry.entries().at("k").version, 101U);
+  EXPECT_EQ(registry.entries().at("k").version, (std::uint64_t{101} << 40) + 1);
   (void)registry.resign("A", now_);
   (void)registry.announce("A", "k", "1", now_);
-  EXPECT_EQ(registry.entries().at("k").version, 103U);
+  EXPECT_EQ(registry.entries().at("k").version, (std::uint64_t{101} << 40) + 3);
 }
 
 TEST_F(RegistryTest, SilenceEndsASession) {
@@ -132,24 +135,28 @@ TEST_F(RegistryTest, WhoResignedLeavesQuietly) {
 }
 
 TEST_F(RegistryTest, ANewerProcessSupersedesAtOnce) {
-  (void)registry_.hello("old", "a", 1, now_);
+  (void)hello("old", {.name = "a"});
+  const std::uint32_t older = registry_.generation("old");
   open("W");
   (void)registry_.announce("old", "shards/a", "1", now_);
-  (void)registry_.campaign("old", "/p/", 1, 0, now_);
+  (void)registry_.campaign("old", "/p/", 0, 0, now_);
+  const std::uint32_t before = epoch();
   (void)registry_.watch("W", "", now_);
-  const Effects effects = registry_.hello("new", "a", 2, now_);
+  const Effects effects = hello("new", {.name = "a"});
   EXPECT_THAT(lines(effects), ElementsAre("W: shards/a=(gone)", "old: lost /p/",
                                           "old: superseded by a newer process of this name"));
   EXPECT_THAT(endings(effects), ElementsAre(SessionEnded::Why::superseded));
-  EXPECT_THAT(lines(registry_.campaign("new", "/p/", 1, 0, now_)),
-              ElementsAre("new: granted /p/ 2"));
+  EXPECT_GT(registry_.generation("new"), older);
+  EXPECT_THAT(lines(registry_.campaign("new", "/p/", 0, 0, now_)), ElementsAre("new: granted /p/"));
+  EXPECT_GT(epoch(), before);
 
   // The old process may live on: it does not get its name back while the newer one is there.
   EXPECT_THAT(lines(registry_.ping("old", now_)), ElementsAre("old: unknown session"));
-  EXPECT_THAT(lines(registry_.hello("old", "a", 1, now_)),
+  EXPECT_THAT(lines(hello("old", {.name = "a", .generation = older})),
               ElementsAre("old: superseded by a newer process of this name"));
   (void)registry_.drop("new");
-  EXPECT_THAT(lines(registry_.hello("old", "a", 1, now_)), IsEmpty());
+  EXPECT_THAT(lines(hello("old", {.name = "a", .generation = older})), IsEmpty());
+  EXPECT_EQ(registry_.generation("old"), older);
 }
 
 TEST_F(RegistryTest, HelloOfAnOpenSessionOnlyForgetsItsWatches) {
@@ -203,22 +210,26 @@ TEST_F(RegistryTest, CandidatesLeadInTurnWithGrowingEpochs) {
   open("A");
   open("B");
   open("C");
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 5, 0, now_)), ElementsAre("A: granted /p/ 5"));
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 5, 0, now_)), ElementsAre("A: granted /p/"));
   EXPECT_THAT(lines(registry_.campaign("B", "/p/", 1, 0, now_)), IsEmpty());
   EXPECT_THAT(lines(registry_.campaign("C", "/p/", 20, 0, now_)), IsEmpty());
   EXPECT_THAT(lines(registry_.campaign("B", "/p/", 2, 0, now_)), IsEmpty()) << "keeps its place";
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 5, 0, now_)), ElementsAre("A: granted /p/ 5"));
-  EXPECT_THAT(lines(registry_.resign("A", now_)), ElementsAre("A: lost /p/", "B: granted /p/ 6"));
-  EXPECT_THAT(lines(registry_.drop("B")), ElementsAre("B: lost /p/", "C: granted /p/ 20"));
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 5, 0, now_)), ElementsAre("A: granted /p/"));
+  const std::uint32_t of_a = epoch();
+  EXPECT_GE(of_a, 5U);
+  EXPECT_THAT(lines(registry_.resign("A", now_)), ElementsAre("A: lost /p/", "B: granted /p/"));
+  EXPECT_GT(epoch(), of_a);
+  EXPECT_THAT(lines(registry_.drop("B")), ElementsAre("B: lost /p/", "C: granted /p/"));
   EXPECT_THAT(lines(registry_.drop("C")), ElementsAre("C: lost /p/"));
   EXPECT_FALSE(registry_.leader("/p/"));
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 0, now_)), ElementsAre("A: granted /p/ 21"));
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 0, now_)), ElementsAre("A: granted /p/"));
+  EXPECT_GT(epoch(), 20U);
 }
 
 TEST_F(RegistryTest, PartitionsAreIndependent) {
   open("A");
   (void)registry_.campaign("A", "/p/", 5, 0, now_);
-  EXPECT_THAT(lines(registry_.campaign("A", "", 1, 0, now_)), ElementsAre("A: granted  1"));
+  EXPECT_THAT(lines(registry_.campaign("A", "", 1, 0, now_)), ElementsAre("A: granted "));
 }
 
 TEST_F(RegistryTest, ALeaderMayAskForAHigherEpoch) {
@@ -227,12 +238,13 @@ TEST_F(RegistryTest, ALeaderMayAskForAHigherEpoch) {
   (void)registry_.campaign("A", "/p/", 1, 0, now_);
   (void)registry_.campaign("B", "/p/", 1, 0, now_);
   EXPECT_THAT(lines(registry_.campaign("A", "/p/", 9, 0, now_)),
-              ElementsAre("A: lost /p/", "A: granted /p/ 9"));
+              ElementsAre("A: lost /p/", "A: granted /p/"));
+  EXPECT_GE(epoch(), 9U);
 }
 
 TEST_F(RegistryTest, AHeldEpochIsKeptByAServiceThatForgotIt) {
   open("A");
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 7, now_)), ElementsAre("A: granted /p/ 7"));
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 7, now_)), ElementsAre("A: granted /p/"));
   EXPECT_EQ(registry_.leader("/p/")->epoch, 7U);
 }
 
@@ -240,9 +252,48 @@ TEST_F(RegistryTest, AHeldEpochTakesOverFromALowerOne) {
   open("A");
   open("B");
   (void)registry_.campaign("B", "/p/", 3, 0, now_);
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 7, now_)),
-              ElementsAre("B: lost /p/", "A: granted /p/ 7"));
-  EXPECT_THAT(lines(registry_.drop("A")), ElementsAre("A: lost /p/", "B: granted /p/ 8"));
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 70, now_)),
+              ElementsAre("B: lost /p/", "A: granted /p/"));
+  EXPECT_EQ(epoch(), 70U);
+  EXPECT_THAT(lines(registry_.drop("A")), ElementsAre("A: lost /p/", "B: granted /p/"));
+  EXPECT_GT(epoch(), 70U);
+}
+
+TEST_F(RegistryTest, AHeldEpochTakesOverFromALeaderThatWasGrantedALowerOneAtFirst) {
+  open("B");
+  (void)registry_.campaign("B", "/p/", 0, 0, now_);
+  EXPECT_THAT(lines(hello("A", {.name = "a", .generation = 60, .known = 70, .record = "lost"})),
+              ElementsAre("B: renewed", "B: lost /p/", "B: granted /p/"));
+  const std::uint32_t of_b = epoch();
+  EXPECT_GT(of_b, 70U);
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 0, 70, now_)),
+              ElementsAre("B: lost /p/", "A: granted /p/"));
+  EXPECT_GT(epoch(), of_b);
+}
+
+TEST_F(RegistryTest, ALeaderFromBeforeARestartTakesOverFromOneElectedBeforeItCameBack) {
+  open("A");
+  (void)registry_.campaign("A", "/p/", 0, 0, now_);
+  const std::uint32_t held = epoch();
+  registry_ = Registry(seconds(3), DirectoryRecord({.reserved = 100}, {}));
+  open("B");
+  (void)registry_.campaign("B", "/p/", 1, 0, now_);
+  const std::uint32_t of_b = epoch();
+  EXPECT_GT(of_b, held);
+  open("A");
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 0, held, now_)),
+              ElementsAre("B: lost /p/", "A: granted /p/"));
+  EXPECT_GT(epoch(), of_b);
+
+  // But not in its turn from one that was elected when its own lease had ended.
+  const std::uint32_t lost = epoch();
+  now_ += seconds(2);
+  (void)registry_.ping("B", now_);
+  now_ += seconds(1);
+  (void)registry_.expire(now_);
+  EXPECT_EQ(registry_.leader("/p/")->name, "b");
+  open("A");
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 0, lost, now_)), ElementsAre("A: lost /p/"));
 }
 
 TEST_F(RegistryTest, AHeldEpochIsLostToAHigherOne) {
@@ -250,42 +301,184 @@ TEST_F(RegistryTest, AHeldEpochIsLostToAHigherOne) {
   open("B");
   (void)registry_.campaign("B", "/p/", 9, 0, now_);
   EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 7, now_)), ElementsAre("A: lost /p/"));
-  EXPECT_THAT(lines(registry_.drop("B")), ElementsAre("B: lost /p/", "A: granted /p/ 10"));
+  EXPECT_EQ(registry_.leader("/p/")->name, "b");
+  EXPECT_THAT(lines(registry_.drop("B")), ElementsAre("B: lost /p/", "A: granted /p/"));
 }
 
 TEST_F(RegistryTest, AHeldEpochSurvivesALeaseThatNobodyTookOver) {
   open("A");
   (void)registry_.campaign("A", "/p/", 1, 0, now_);
+  const std::uint32_t held = epoch();
   now_ += seconds(10);
   EXPECT_THAT(lines(registry_.expire(now_)), ElementsAre("A: lost /p/"));
   open("A");
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 1, now_)), ElementsAre("A: granted /p/ 1"));
+  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, held, now_)), ElementsAre("A: granted /p/"));
+  EXPECT_EQ(epoch(), held);
 }
 
 TEST_F(RegistryTest, AHeldEpochBelowTheFloorIsGivenUp) {
   open("A");
   EXPECT_THAT(lines(registry_.campaign("A", "/p/", 9, 7, now_)),
-              ElementsAre("A: lost /p/", "A: granted /p/ 9"));
+              ElementsAre("A: lost /p/", "A: granted /p/"));
 }
 
-TEST_F(RegistryTest, EpochsEnd) {
-  constexpr std::uint32_t last = keyspace::Revision::max_epoch;
+TEST_F(RegistryTest, GenerationsEnd) {
+  constexpr std::uint32_t last = DirectoryRecord::max_generation;
   open("A");
-  open("B");
   EXPECT_THAT(lines(registry_.campaign("A", "/p/", last + 1, 0, now_)),
               ElementsAre("A: epoch out of range"));
-  (void)registry_.campaign("A", "/p/", last, 0, now_);
-  (void)registry_.campaign("B", "/p/", 1, 0, now_);
-  EXPECT_THAT(lines(registry_.drop("A")), ElementsAre("A: lost /p/", "B: epoch out of range"));
-  EXPECT_FALSE(registry_.leader("/p/"));
+  EXPECT_THAT(lines(hello("B", {.name = "b", .known = last + 1})),
+              ElementsAre("B: epoch out of range"));
+  registry_ = Registry(seconds(3), DirectoryRecord({.reserved = last - 4}, {}));  // 1 for versions
+  open("A");
+  open("B");
+  (void)registry_.campaign("A", "/p/", 0, 0, now_);
+  (void)registry_.campaign("B", "/p/", last, 0, now_);
+  EXPECT_THAT(lines(registry_.drop("A")), ElementsAre("A: lost /p/", "B: granted /p/"));
+  EXPECT_EQ(epoch(), last);
+  (void)registry_.campaign("B", "/q/", 0, 0, now_);
+  EXPECT_EQ(epoch("/q/"), registry_.generation("B"));
+  EXPECT_THAT(lines(hello("C", {.name = "c"})), ElementsAre("C: no generation can be granted"));
+  EXPECT_THAT(lines(hello("C", {.name = "c", .generation = 5})), IsEmpty()) << "it has one";
+  EXPECT_THAT(lines(registry_.campaign("C", "/r/", 0, 0, now_)),
+              ElementsAre("C: no generation can be granted"));
+}
+
+TEST_F(RegistryTest, AProcessTakesOneNumberHoweverManyPartitionsItLeads) {
+  open("A");
+  for (int i = 0; i < 1000; ++i) {
+    (void)registry_.campaign("A", "/" + std::to_string(i) + "/", 0, 0, now_);
+  }
+  EXPECT_EQ(registry_.last_generation(), registry_.generation("A"));
+  const std::uint32_t first = epoch("/7/");
+  (void)registry_.resign("A", now_);
+  (void)registry_.campaign("A", "/7/", 0, 0, now_);
+  EXPECT_GT(epoch("/7/"), first) << "an epoch of its own all the same";
+}
+
+TEST_F(RegistryTest, AProcessKeepsTheGenerationThatItHas) {
+  open("A");
+  const std::uint32_t first = registry_.generation("A");
+  EXPECT_GT(first, 0U);
+  open("A");
+  EXPECT_EQ(registry_.generation("A"), first) << "an open session";
+  open("B");
+  EXPECT_GT(registry_.generation("B"), first);
+  (void)registry_.drop("A");
+  EXPECT_THAT(lines(hello("A", {.name = "a", .generation = first, .known = first})), IsEmpty());
+  EXPECT_EQ(registry_.generation("A"), first);
+}
+
+TEST_F(RegistryTest, WhatWasGrantedWithoutTheRecordIsGrantedAnew) {
+  open("A");
+  open("B");
+  (void)registry_.campaign("A", "/p/", 0, 0, now_);
+  (void)registry_.announce("A", "k", "1", now_);
+  (void)registry_.watch("B", "", now_);
+  const std::uint64_t before = version("k");
+  const std::uint32_t granted = registry_.generation("B");
+  EXPECT_THAT(lines(hello("C", {.name = "c", .generation = 400, .known = 500, .record = "lost"})),
+              ElementsAre("B: k=1", "A: renewed", "B: renewed", "A: lost /p/", "A: granted /p/"));
+  EXPECT_EQ(registry_.generation("C"), 400U) << "from before";
+  EXPECT_GT(registry_.generation("A"), 500U);
+  EXPECT_GT(registry_.generation("B"), 500U);
+  EXPECT_GT(epoch(), 500U);
+  EXPECT_GT(version("k"), std::uint64_t{500} << 40) << "not one that C may have seen before";
+  EXPECT_GT(version("k"), before);
+  EXPECT_THAT(lines(hello("D", {.name = "d", .generation = granted, .known = 500})), IsEmpty())
+      << "nothing new";
+}
+
+TEST_F(RegistryTest, NumbersOfALostRecordAreToldByTheRecordNotByTheirSize) {
+  registry_ = Registry(seconds(3), DirectoryRecord({.identity = "new"}, {}));
+  open("A");
+  open("B");
+  const std::uint32_t of_a = registry_.generation("A");
+  const std::uint32_t of_b = registry_.generation("B");
+  EXPECT_THAT(lines(hello("C", {.name = "c", .generation = of_a, .known = of_a, .record = "lost"})),
+              ElementsAre("A: renewed"));
+  EXPECT_EQ(registry_.generation("B"), of_b) << "granted above what C knows of";
+  EXPECT_GT(registry_.generation("A"), of_b);
+  const std::uint32_t now = registry_.generation("A");
+  EXPECT_THAT(lines(hello("D", {.name = "d", .generation = 1, .known = now, .record = "new"})),
+              IsEmpty());
+}
+
+TEST_F(RegistryTest, ANameHeldExclusivelyIsRefusedToAnother) {
+  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})), IsEmpty());
+  (void)registry_.campaign("A", "/p/", 0, 0, now_);
+  EXPECT_THAT(lines(hello("B", {.name = "s1", .identity = "y"})),
+              ElementsAre("B: another process of this name is running"));
+  EXPECT_THAT(lines(hello("C", {.name = "s1"})),
+              ElementsAre("C: another process of this name is running"));
+  EXPECT_EQ(registry_.leader("/p/")->name, "s1");
+  EXPECT_TRUE(registry_.knows("A"));
+
+  now_ += seconds(3);
+  (void)registry_.expire(now_);
+  EXPECT_THAT(lines(hello("B", {.name = "s1", .identity = "y"})), IsEmpty()) << "its lease ended";
+  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})),
+              ElementsAre("A: another process of this name is running"));
+  (void)registry_.resign("B", now_);
+  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})),
+              ElementsAre("B: superseded by a newer process of this name"))
+      << "it resigned";
+}
+
+TEST_F(RegistryTest, ARestartOfTheHolderTakesOverAtOnce) {
+  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})), IsEmpty());
+  (void)registry_.campaign("A", "/p/", 0, 0, now_);
+  EXPECT_THAT(lines(hello("B", {.name = "s1", .identity = "x"})),
+              ElementsAre("A: lost /p/", "A: superseded by a newer process of this name"));
+  EXPECT_THAT(lines(registry_.campaign("B", "/p/", 0, 0, now_)), ElementsAre("B: granted /p/"));
+}
+
+TEST_F(RegistryTest, AfterARestartTheHolderHasALeaseToComeBack) {
+  DirectoryRecord::Kept kept;
+  const auto restart = [&] {
+    registry_ = Registry(seconds(3),
+                         DirectoryRecord(kept,
+                                         [&](const DirectoryRecord::Kept& changed) {
+                                           kept = changed;
+                                           return base::Status();
+                                         }),
+                         now_);
+  };
+  restart();
+  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})), IsEmpty());
+  restart();
+  EXPECT_THAT(lines(hello("B", {.name = "s1", .identity = "y"})),
+              ElementsAre("B: another process of this name is running"));
+  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})), IsEmpty());
+  restart();
+  now_ += seconds(3);
+  EXPECT_THAT(lines(hello("B", {.name = "s1", .identity = "y"})), IsEmpty());
+}
+
+TEST_F(RegistryTest, NothingIsGrantedThatCannotBeKept) {
+  bool full = false;
+  registry_ = Registry(seconds(3), DirectoryRecord({}, [&](const auto&) {
+                         return full ? base::Status(base::Error{"disk full"}) : base::Status();
+                       }));
+  full = true;
+  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})),
+              ElementsAre("A: no generation can be granted"));
+  EXPECT_EQ(registry_.failure(), "disk full");
+  for (int i = 0; i < 20; ++i) (void)hello("P", {.name = "p" + std::to_string(i)});
+  EXPECT_FALSE(registry_.knows("P")) << "the block that was kept is used up";
+  full = false;
+  EXPECT_THAT(lines(hello("P", {.name = "p"})), IsEmpty());
+  EXPECT_EQ(registry_.failure(), "");
 }
 
 TEST_F(RegistryTest, BadWordsAreRefused) {
   open("A");
   const std::string too_long(256, 'k');
-  EXPECT_THAT(lines(registry_.hello("B", "", 1, now_)), ElementsAre("B: not a process name"));
-  EXPECT_THAT(lines(registry_.hello("B", "a\nb", 1, now_)), ElementsAre("B: not a process name"));
-  EXPECT_THAT(lines(registry_.hello("B", std::string(65, 'n'), 1, now_)),
+  EXPECT_THAT(lines(registry_.hello("B", {.name = ""}, now_)),
+              ElementsAre("B: not a process name"));
+  EXPECT_THAT(lines(registry_.hello("B", {.name = "a\nb"}, now_)),
+              ElementsAre("B: not a process name"));
+  EXPECT_THAT(lines(registry_.hello("B", {.name = std::string(65, 'n')}, now_)),
               ElementsAre("B: not a process name"));
   EXPECT_THAT(lines(registry_.announce("A", "", "1", now_)), ElementsAre("A: not a directory key"));
   EXPECT_THAT(lines(registry_.announce("A", too_long, "1", now_)),
@@ -301,11 +494,12 @@ TEST_F(RegistryTest, BadWordsAreRefused) {
 TEST_F(RegistryTest, SessionsAreBounded) {
   for (std::size_t i = 0; i < max_sessions; ++i) {
     const std::string number = std::to_string(i);
-    EXPECT_THAT(lines(registry_.hello("S" + number, "n" + number, 1, now_)), IsEmpty());
+    EXPECT_THAT(lines(registry_.hello("S" + number, {.name = "n" + number}, now_)), IsEmpty());
   }
-  EXPECT_THAT(lines(registry_.hello("T", "t", 1, now_)), ElementsAre("T: too many sessions"));
+  EXPECT_THAT(lines(registry_.hello("T", {.name = "t"}, now_)),
+              ElementsAre("T: too many sessions"));
   EXPECT_EQ(registry_.session_count(), max_sessions);
-  (void)registry_.hello("T", "n0", 2, now_);
+  (void)registry_.hello("T", {.name = "n0"}, now_);
   EXPECT_TRUE(registry_.knows("T")) << "a successor needs no room";
 }
 
@@ -339,6 +533,18 @@ TEST_F(RegistryTest, KeysWatchesAndCandidatesAreBounded) {
   }
   EXPECT_THAT(lines(registry_.campaign("A", "/one/more/", 1, 0, now_)),
               ElementsAre("A: too many partitions"));
+}
+
+TEST_F(RegistryTest, ValuesAreBoundedTogether) {
+  open("A");
+  const std::string value(max_directory_value_bytes, 'v');
+  for (std::size_t i = 0; i < max_directory_bytes / max_directory_value_bytes; ++i) {
+    EXPECT_THAT(lines(registry_.announce("A", std::to_string(i), value, now_)), IsEmpty());
+  }
+  EXPECT_THAT(lines(registry_.announce("A", "one more", "1", now_)),
+              ElementsAre("A: too many directory keys"));
+  EXPECT_THAT(lines(registry_.announce("A", "0", "less", now_)), IsEmpty());
+  EXPECT_THAT(lines(registry_.announce("A", "one more", "1", now_)), IsEmpty());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "core/base/host.h"
 #include "core/config/reader.h"
 
 namespace canopy::config {
@@ -20,7 +21,7 @@ shards:
 )";
 
 std::filesystem::path deploy_folder() {
-  return std::filesystem::path(__FILE__).parent_path() / "../../../../deploy";
+  return std::filesystem::path(CANOPY_SOURCE_DIR) / "deploy";
 }
 
 Cluster parse_good(const std::string& text) {
@@ -42,7 +43,7 @@ shards:
     requests: tcp://127.0.0.1:*
     updates: ipc://updates
     advertise: shard.example.com
-    updates_hwm: 1
+    updates_queue_bytes: 65536
     updates_send_buffer: 4096
     partitions:
       - {subtree: /results/, durability: disk, sync: interval, sync_interval_ms: 7, retain: false,
@@ -50,8 +51,8 @@ shards:
       - subtree: "*"
 proxies:
   - {name: p1, max_clients: 7, http: 127.0.0.1:8561, kvsimple: tcp://127.0.0.1:5556, chp: "tcp://*:5576",
-     max_linger_ms: 0, client_hwm: 2, link_hwm: 3, link_receive_buffer: 0, upstream_queue: 4, max_snapshots: 5,
-     mirror_keep_ms: 6}
+     max_linger_ms: 0, client_hwm: 2, link_queue_bytes: 65537, link_receive_buffer: 0,
+     upstream_queue_bytes: 65538, max_snapshots: 5, mirror_keep_ms: 6}
 )");
   EXPECT_EQ(cluster.file, "c.yaml");
   EXPECT_EQ(cluster.state_dir, "/var/lib/canopy");
@@ -78,7 +79,7 @@ proxies:
                                       .advertise = "shard.example.com",
                                       .http = "127.0.0.1:8551",
                                       .nofile = 0,
-                                      .updates_hwm = 1,
+                                      .updates_queue_bytes = 65536,
                                       .updates_send_buffer = 4096}));
   ASSERT_EQ(cluster.proxies.size(), 1u);
   EXPECT_EQ(cluster.proxies[0], (Proxy{.name = "p1",
@@ -91,9 +92,9 @@ proxies:
                                        .nofile = 1024,
                                        .max_linger = 0ms,
                                        .client_hwm = 2,
-                                       .link_hwm = 3,
                                        .link_receive_buffer = 0,
-                                       .upstream_queue = 4,
+                                       .link_queue_bytes = 65537,
+                                       .upstream_queue_bytes = 65538,
                                        .max_snapshots = 5,
                                        .mirror_keep = 6ms}));
   EXPECT_EQ(cluster.find_shard("results"), &cluster.shards[0]);
@@ -124,6 +125,77 @@ proxies:
   - {name: p1, kvsimple: tcp://127.0.0.1:5556, kvmsg: tcp://127.0.0.2:5556, http: 127.0.0.1:0}
   - {name: p2, kvsimple: tcp://127.0.0.1:5559, kvmsg: tcp://127.0.0.2:5559, http: 127.0.0.1:0}
 )");
+}
+
+TEST(Cluster, TheFamiliesHavePortsOfTheirOwn) {
+  parse_good(root_shard + R"(
+proxies:
+  - {name: p1, kvsimple: tcp://127.0.0.1:5556, kvmsg: "tcp://[::1]:5556", http: 127.0.0.1:0}
+  - {name: p2, kvsimple: tcp://0.0.0.0:5559, kvmsg: "tcp://[::1]:5559", http: 127.0.0.1:0}
+)");
+}
+
+TEST(Cluster, SectionsTakeOverWhatOthersSay) {
+  const Cluster cluster = parse_good(R"(
+x-large: &large {nofile: 4096, link_queue_bytes: 70000}
+shards:
+  - &first
+    name: a
+    updates_queue_bytes: 70000
+    partitions: [&part {subtree: "*", durability: disk}]
+  - <<: *first
+    name: b
+    partitions:
+      - {<<: *part, subtree: /b/, sync: interval}
+proxies:
+  - &p {name: p1, max_clients: 10, http: 127.0.0.1:0}
+  - {name: p2, <<: [*p, *large], max_clients: 20}
+)");
+  EXPECT_EQ(cluster.shards.at(1).name, "b");
+  EXPECT_EQ(cluster.shards.at(1).updates_queue_bytes, 70'000u);
+  EXPECT_EQ(cluster.shards.at(1).partitions,
+            (std::vector{Partition{
+                .subtree = "/b/", .durability = Durability::disk, .sync = Sync::interval}}));
+  EXPECT_EQ(cluster.proxies.at(1).max_clients, 20u);
+  EXPECT_EQ(cluster.proxies.at(1).nofile, 4096u);
+  EXPECT_EQ(cluster.proxies.at(0).nofile, 1024u);
+}
+
+TEST(Cluster, ReadsAsManyPartitionsAsAClusterCanHave) {
+  std::string text = "shards:\n";
+  for (int shard = 0; shard < 2; ++shard) {
+    text += "  - name: s" + std::to_string(shard) + "\n    partitions:\n";
+    if (shard == 0) text += "      - subtree: \"*\"\n";
+    for (int i = 0; i < 2047; ++i) {
+      text += "      - subtree: /" + std::to_string(shard) + "/" + std::to_string(i) + "/\n";
+    }
+  }
+  EXPECT_EQ(parse_good(text).shards.at(1).partitions.size(), 2047u);
+}
+
+TEST(Cluster, NofileCountsWhereTheBrokerSetsIt) {
+  parse_good(root_shard + "proxies: [{name: p, max_clients: 100000, nofile: 0}]\n");
+  parse_good(root_shard +
+             "proxies: [{name: p, max_clients: 300, nofile: 1024,\n"
+             "  native: tcp://127.0.0.1:1, kvsimple: tcp://127.0.0.1:11,\n"
+             "  kvmsg: tcp://127.0.0.1:21, chp: tcp://127.0.0.1:31}]\n");
+  parse_good("broker: {supervise: false}\n" + root_shard +
+             "proxies: [{name: p, max_clients: 100000, nofile: 64}]\n");
+}
+
+// The proxy refuses that part of it, and takes on the rest.
+TEST(Cluster, AFileReadAgainMayAskForMoreThanAProxyCanDo) {
+  const std::string text = root_shard + "proxies: [{name: p, max_clients: 100000}]\n";
+  EXPECT_FALSE(parse_cluster(text, "c.yaml").ok());
+  EXPECT_TRUE(parse_cluster(text, "c.yaml", ReadTo::reload).ok());
+}
+
+TEST(Cluster, ABrokerOfEveryInterfaceIsFoundAtTheLoopback) {
+  EXPECT_EQ((Broker{.listen = "tcp://0.0.0.0:5550"}).directory(), "tcp://127.0.0.1:5550");
+  EXPECT_EQ((Broker{.listen = "tcp://*:5550"}).directory(), "tcp://127.0.0.1:5550");
+  EXPECT_EQ((Broker{.listen = "tcp://[::]:5550"}).directory(), "tcp://[::1]:5550");
+  EXPECT_EQ((Broker{.listen = "tcp://0.0.0.0:5550", .advertise = "b"}).directory(), "tcp://b:5550");
+  EXPECT_EQ((Broker{.listen = "ipc:///run/b"}).directory(), "ipc:///run/b");
 }
 
 TEST(Cluster, TheExampleHoldsEverySettingWithItsDefault) {
@@ -176,8 +248,19 @@ TEST(Endpoint, NextPort) {
 
 TEST(Endpoint, AdvertisedReplacesTheHostAlone) {
   EXPECT_EQ(advertised("tcp://0.0.0.0:5556", "db.example.com"), "tcp://db.example.com:5556");
-  EXPECT_EQ(advertised("tcp://0.0.0.0:5556", ""), "tcp://0.0.0.0:5556");
+  EXPECT_EQ(advertised("tcp://[::]:5556", "[fd00::1]"), "tcp://[fd00::1]:5556");
+  EXPECT_EQ(advertised("tcp://127.0.0.1:5556", ""), "tcp://127.0.0.1:5556");
   EXPECT_EQ(advertised("ipc:///run/x", "db.example.com"), "ipc:///run/x");
+}
+
+// Nobody can connect to 0.0.0.0.
+TEST(Endpoint, EveryInterfaceIsAnnouncedAsAnAddressOfThisMachine) {
+  const std::string host = base::announced_host();
+  EXPECT_NE(host, "0.0.0.0");
+  for (const char* any : {"0.0.0.0", "*", "[::]"}) {
+    EXPECT_EQ(advertised("tcp://" + std::string(any) + ":5556", ""), "tcp://" + host + ":5556");
+    EXPECT_EQ(advertised_http(std::string(any) + ":8551", ""), host + ":8551");
+  }
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ using testing::HasSubstr;
 using testing::Not;
 
 const std::string public_key(access::key_characters, 'p');
-const std::string secret_key = "s" + std::string(access::key_characters - 2, '#') + "$";
+const std::string secret_key = "s###$s###$s###$s###$s###$s###$s###$s###$";
 
 class KeyFile : public testing::Test {
  protected:

@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/base/text.h"
 #include "core/config/cluster.h"
+#include "core/config/reader.h"
 
 namespace canopy::config {
 namespace {
@@ -26,6 +28,18 @@ const std::string shard = "shards: [{name: a, partitions: [{subtree: \"*\"}]}]\n
 
 std::string proxy(const std::string& settings) {
   return shard + "proxies:\n  - name: p\n    " + settings + "\n";
+}
+// `count` entries, each from its number.
+template <typename Make>
+std::string many(int count, Make make) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += make(std::to_string(i));
+  return text;
+}
+std::string partitions(int count, const std::string& settings = "") {
+  return "shards:\n  - name: a\n    partitions:\n" + many(count, [&](const std::string& i) {
+           return "      - {subtree: /" + i + "/" + settings + "}\n";
+         });
 }
 std::string partition(const std::string& settings) {
   return "shards:\n  - name: a\n    partitions:\n      - " + settings + "\n";
@@ -70,6 +84,36 @@ const std::vector<Mistake>& mistakes() {
       {"item_text", shard + "proxies:\n  - p\n", "c.yaml:3: proxies: ", "'p' is not a section"},
       {"top_list", "- a\n", "c.yaml:1: ", "a list is not a section"},
       {"key_list", shard + "[a]: b\n", "c.yaml:2: ?: ", "a key must be a word"},
+      {"number_octal", proxy("nofile: 01024"), "c.yaml:4: proxies.nofile: ", "begins with 0"},
+      {"number_hex", proxy("nofile: 0x400"),
+       "c.yaml:4: proxies.nofile: ", "'0x400' is not a whole number"},
+      {"flag_yes", partition("subtree: \"*\"\n        retain: yes"),
+       "c.yaml:5: shards.partitions.retain: ", "'yes' is not true or false"},
+      {"flag_null", partition("subtree: \"*\"\n        retain: ~"),
+       "c.yaml:5: shards.partitions.retain: ", "nothing is not true or false"},
+      {"several_lines", "log_level: \"in\\nfo\"\n" + shard,
+       "c.yaml:1: log_level: ", "'in\\x0afo' is none of"},
+      {"key_of_several_lines", "\"a\\nb\": 1\n" + shard, "c.yaml:1: a\\x0ab: ", "unknown key"},
+      {"very_long", "log_level: " + std::string(100'000, 'x') + "\n" + shard,
+       "c.yaml:1: log_level: 'xxx", "x…' is none of"},
+      {"no_utf8", "state_dir: caf\xe9\n" + shard, "c.yaml:1: state_dir: ", "not UTF-8"},
+      {"no_utf8_key", "caf\xe9: 1\n" + shard, "c.yaml:1: ", "a key must be a word"},
+      {"merge_text", shard + "proxies:\n  - <<: x\n    name: p\n",
+       "c.yaml:3: proxies.<<: ", "'x' is not a section to take over"},
+      {"merge_quoted", shard + "proxies:\n  - \"<<\": {nofile: 4096}\n    name: p\n",
+       "c.yaml:3: proxies.<<: ", "unknown key"},
+      {"merge_of_itself", shard + "proxies:\n  - &p {name: p, <<: *p}\n", "c.yaml:3: proxies.<<",
+       "too many sections inside one another"},
+      {"merge_unknown", shard + "x-base: &b {no: 1}\nproxies:\n  - <<: *b\n    name: p\n",
+       "c.yaml:2: proxies.no: ", "unknown key"},
+      {"state_dir_tilde", "state_dir: ~/canopy\n" + shard, "c.yaml:1: state_dir: ", "a shell"},
+      {"state_dir_zero_byte", "state_dir: \"a\\0b\"\n" + shard,
+       "c.yaml:1: state_dir: ", "control character"},
+      {"state_dir_part", "state_dir: /" + std::string(256, 'x') + "\n" + shard,
+       "c.yaml:1: state_dir: ", "a part of more than 255 bytes"},
+      {"state_dir_long",
+       "state_dir: " + many(2000, [](const std::string&) { return "x/"; }) + "\n" + shard,
+       "c.yaml:1: state_dir: ", "longer than 3000 bytes"},
       // Out of bounds: refused, never clipped.
       {"bounds_low", proxy("max_clients: 0"), "c.yaml:4: proxies.max_clients: ",
        "0 is out of bounds: 1 to 1048576 (clients connected at once)"},
@@ -91,7 +135,18 @@ const std::vector<Mistake>& mistakes() {
        "the name 'a' clashes with the name 'a' of shards.name on line 1"},
       {"name_broker", shard + "proxies:\n  - name: broker\n",
        "c.yaml:3: proxies.name: ", "of broker.name, its default"},
+      {"name_template_long", shard + "proxies:\n  - name: " + std::string(63, 'p') + "*\n",
+       "c.yaml:3: proxies.name: ", "leaves no room"},
+      {"processes",
+       "shards: [{name: a, partitions: [{subtree: \"*\"}]}]\nproxies:\n" +
+           many(1024, [](const std::string& i) { return "  - {name: p" + i + "}\n"; }),
+       "c.yaml:1026: proxies.name: ", "at most 1024"},
       // Partitions.
+      {"partitions", partitions(4097), "c.yaml:4100: shards.partitions.subtree: ", "at most 4096"},
+      {"address_space",
+       partitions(8, ", durability: disk, max_state_bytes: 17592186044416") +
+           "      - subtree: \"*\"\n",
+       "c.yaml:2: shards.partitions.max_state_bytes: ", "more shards"},
       {"no_root", partition("subtree: /results/"), "c.yaml:1: shards: ", "the root must be owned"},
       {"subtree_slash", partition("subtree: /results"), "c.yaml:4: shards.partitions.subtree: ",
        "'/results' is not a subtree: it must end with '/'"},
@@ -99,7 +154,7 @@ const std::vector<Mistake>& mistakes() {
        "c.yaml:4: shards.partitions.subtree: ", "\"*\""},
       {"subtree_nothing", partition("subtree:"), "c.yaml:4: shards.partitions.subtree: ", "\"*\""},
       {"subtree_long", partition("subtree: /" + std::string(255, 'x') + "/"),
-       "c.yaml:4: shards.partitions.subtree: ", "not a subtree"},
+       "c.yaml:4: shards.partitions.subtree: ", "longer than 255 bytes"},
       {"subtree_twice", partition("subtree: /a/\n      - subtree: \"*\"\n      - subtree: /a/"),
        "c.yaml:6: shards.partitions.subtree: ",
        "the subtree '/a/' clashes with the subtree '/a/' of shards.partitions.subtree on line 4"},
@@ -121,6 +176,29 @@ const std::vector<Mistake>& mistakes() {
        "c.yaml:2: broker.listen: ", "lacks a path"},
       {"ipc_long", "broker:\n  listen: ipc://" + std::string(108, 'x') + "\n" + shard,
        "c.yaml:2: broker.listen: ", "longer than 107"},
+      {"ipc_folder", "broker:\n  listen: ipc:///run/canopy/\n" + shard,
+       "c.yaml:2: broker.listen: ", "names a folder"},
+      {"ipc_control", "broker:\n  listen: \"ipc:///run/a\\tb\"\n" + shard,
+       "c.yaml:2: broker.listen: ", "control character"},
+      {"ipc_spelled_otherwise",
+       "broker:\n  listen: ipc:///run/a\nshards:\n  - name: a\n    updates: ipc:///run/./a\n"
+       "    partitions: [{subtree: \"*\"}]\n",
+       "c.yaml:5: shards.updates: ", "clashes with ipc:///run/a"},
+      {"ipv4_none", "broker:\n  listen: tcp://127.0.0.256:5550\n" + shard,
+       "c.yaml:2: broker.listen: ", "lacks a valid host"},
+      {"ipv4_short", proxy("http: \"10.1:80\""), "c.yaml:4: proxies.http: ", "lacks a valid host"},
+      {"ipv6_none", "broker:\n  listen: tcp://[::g]:5550\n" + shard,
+       "c.yaml:2: broker.listen: ", "lacks a valid host"},
+      {"ipv6_bare", "broker:\n  listen: tcp://::1:5550\n" + shard,
+       "c.yaml:2: broker.listen: ", "IPv6 in brackets"},
+      {"ipv6_zone_of_http", proxy("http: \"[fe80::1%eth0]:80\""),
+       "c.yaml:4: proxies.http: ", "zone"},
+      {"host_long", proxy("http: " + std::string(254, 'h') + ":80"),
+       "c.yaml:4: proxies.http: ", "lacks a valid host"},
+      {"broker_anywhere", "broker:\n  supervise: false\n  listen: tcp://0.0.0.0:5550\n" + shard,
+       "c.yaml:3: broker.listen: ", "need `advertise`"},
+      {"broker_anywhere_ipv6", "broker:\n  supervise: false\n  listen: tcp://[0::0]:5550\n" + shard,
+       "c.yaml:3: broker.listen: ", "need `advertise`"},
       {"triple_ipc", proxy("kvmsg: ipc:///run/p"), "c.yaml:4: proxies.kvmsg: ", "must be tcp"},
       {"triple_free_port", proxy("chp: tcp://127.0.0.1:*"),
        "c.yaml:4: proxies.chp: ", "needs a port number"},
@@ -145,6 +223,7 @@ const std::vector<Mistake>& mistakes() {
       {"star_host", proxy("chp: tcp://*:5549"),
        "c.yaml:4: proxies.chp: ", "clashes with tcp://127.0.0.1:5550"},
       {"localhost", proxy("http: localhost:5550"), "c.yaml:4: proxies.http: ", "clashes"},
+      {"interface", proxy("http: lo:5550"), "c.yaml:4: proxies.http: ", "clashes"},
       {"later_line",
        "proxies: [{name: p, http: \"127.0.0.1:81\"}]\n" + shard + "broker:\n  http: 127.0.0.1:81\n",
        "c.yaml:4: broker.http: ", "of proxies.http on line 1"},
@@ -152,6 +231,19 @@ const std::vector<Mistake>& mistakes() {
        "broker:\n  listen: ipc://a\nshards:\n  - name: a\n    updates: ipc://a\n"
        "    partitions: [{subtree: \"*\"}]\n",
        "c.yaml:5: shards.updates: ", "ipc://a clashes with ipc://a of broker.listen on line 2"},
+      {"any_ipv6_host", proxy("http: \"[::]:5550\""),
+       "c.yaml:4: proxies.http: ", "clashes with tcp://127.0.0.1:5550"},
+      {"ipv6_spelled_otherwise",
+       proxy("kvsimple: tcp://[::1]:6000\n    http: \"[0:0:0:0:0:0:0:1]:6002\""),
+       "c.yaml:5: proxies.http: ", "clashes with tcp://[::1]:6000"},
+      // Open files.
+      {"nofile_clients", proxy("max_clients: 300\n    nofile: 900"),
+       "c.yaml:5: proxies.nofile: ", "900 open files are too few for 'p': 300 clients"},
+      {"nofile_default", proxy("max_clients: 1000"), "c.yaml:3: proxies.nofile: ", "raise nofile"},
+      {"nofile_shard", "shards:\n  - name: a\n    nofile: 10\n    partitions: [{subtree: \"*\"}]\n",
+       "c.yaml:3: shards.nofile: ", "10 open files are too few"},
+      {"nofile_stores", partitions(600, ", durability: disk") + "      - subtree: \"*\"\n",
+       "c.yaml:2: shards.nofile: ", "600 partitions on disk"},
       // Not YAML.
       {"yaml_flow", "log_level: info\nbroker: {listen: a\n", "c.yaml:3: ", "not valid YAML"},
       {"yaml_tab", "broker:\n\tname: a\n", "c.yaml:2: ", "not valid YAML"},
@@ -182,6 +274,80 @@ TEST(Noise, NoCutOfAGoodFileCrashes) {
     error_of(good.substr(0, length));
     error_of(good.substr(length));
   }
+}
+
+// A file in which the setting has this value, and everything else is as short as can be.
+std::string file_with(const std::string& key, const std::string& value) {
+  const auto entries = [&](const std::string& section, const std::string& required) {
+    const bool inside = key.starts_with(section) && key.find('.', section.size()) == key.npos;
+    const std::string own = key.substr(inside ? section.size() : 0);
+    std::string all = inside ? own + ": " + value : "";
+    if (inside && required.starts_with(own + ":")) return all;
+    return all.empty() ? required : required + ", " + all;
+  };
+  std::string own_shard = entries("shards.", "name: a");
+  if (key != "shards.partitions") {
+    own_shard += ", partitions: [{" + entries("shards.partitions.", "subtree: \"*\"") + "}]";
+  }
+  std::string text;
+  if (key.find('.') == key.npos) text += key + ": " + value + "\n";
+  if (key != "broker") text += "broker: {" + entries("broker.", "lease_ms: 3000") + "}\n";
+  if (key != "shards") text += "shards: [{" + own_shard + "}]\n";
+  if (key != "proxies") text += "proxies: [{" + entries("proxies.", "name: p") + "}]\n";
+  return text;
+}
+
+// Each setting with what somebody might write: a cluster, or one line that says where it is wrong.
+TEST(Noise, EverySettingWithOddValuesEndsWithAClusterOrALine) {
+  const std::vector<std::string> values = {"",
+                                           "~",
+                                           "\"\"",
+                                           "0",
+                                           "-1",
+                                           "007",
+                                           "0x10",
+                                           "1e3",
+                                           "1.5",
+                                           "99999999999999999999",
+                                           "true",
+                                           "yes",
+                                           "\"\\0\"",
+                                           "\"\\n\"",
+                                           "\xff",
+                                           "[]",
+                                           "{}",
+                                           "[a, b]",
+                                           "{a: b}",
+                                           "&x y",
+                                           "*nothing",
+                                           "!!int 5",
+                                           "a",
+                                           "/",
+                                           ".",
+                                           "..",
+                                           "~/x",
+                                           "\"*\"",
+                                           "-",
+                                           "--help",
+                                           "tcp://[::1]:1",
+                                           "ipc://x",
+                                           "[[[[]]]]",
+                                           "\"" + std::string(100'000, 'x') + "\"",
+                                           "\"\\u2028\\u00e9\"",
+                                           "<<: {}"};
+  std::size_t accepted = 0;
+  for (const std::string& key : setting_keys()) {
+    for (const std::string& value : values) {
+      const std::string text = file_with(key, value);
+      const auto cluster = parse_cluster(text, "c.yaml");
+      accepted += cluster ? 1 : 0;
+      if (cluster) continue;
+      EXPECT_THAT(cluster.error(), StartsWith("c.yaml:")) << text;
+      EXPECT_LT(cluster.error().size(), 2000u);
+      EXPECT_FALSE(base::has_control(cluster.error())) << text;
+    }
+  }
+  EXPECT_GT(accepted, 100u);  // or else the files are wrong elsewhere
 }
 
 }  // namespace

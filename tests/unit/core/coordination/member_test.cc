@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "core/base/limits.h"
+#include "core/cluster/registry.h"
+
 namespace canopy::coordination {
 namespace {
 
@@ -84,6 +87,21 @@ TEST(MemberTest, ErrorsNameTheField) {
   EXPECT_EQ(proxy(R"({"name":"a","clients":1.5})"), "'clients' is not an integer");
   EXPECT_EQ(proxy(R"({"name":"a","kvmsg":[]})"), "'kvmsg' is not an object");
   EXPECT_EQ(proxy(R"({"name":"a","kvmsg":{"updates":1}})"), "'kvmsg.updates' is not a string");
+}
+
+TEST(MemberTest, AllPartitionsOfAClusterFitIntoOneValue) {
+  ShardMember shard{.name = std::string(63, 's')};
+  Vitals vitals{.name = shard.name};
+  for (std::size_t i = 0; i < base::max_partitions; ++i) {
+    std::string subtree = std::to_string(i) + "/";
+    subtree.insert(0, base::max_key_bytes - subtree.size(), '"');
+    shard.partitions.push_back(
+        {.subtree = subtree, .state = "failed: " + std::string(128, '"'), .epoch = UINT32_MAX});
+    vitals.revisions[subtree] = UINT64_MAX;
+  }
+  EXPECT_LT(to_json(shard).size(), cluster::max_directory_value_bytes);
+  EXPECT_EQ(parse_shard_member(to_json(shard))->partitions.size(), base::max_partitions);
+  EXPECT_LT(to_json(vitals).size(), 1024u);
 }
 
 TEST(MemberTest, StrangeBytesNeverHarm) {

@@ -13,7 +13,7 @@ namespace {
 const std::string binary("\x00\xff{}\n", 5);
 
 std::vector<Request> requests() {
-  return {Hello{"p1", 1'700'000'000'000'000},
+  return {Hello{"p1", 4, 8'388'607, "r", "x-1"},
           Ping{},
           Announce{"proxies/p1", binary},
           Campaign{"/results/", 3, 16'777'215},
@@ -23,7 +23,7 @@ std::vector<Request> requests() {
 }
 
 std::vector<Reply> replies() {
-  return {Welcome{3'000'000},
+  return {Welcome{3'000'000, 5, "r"},
           Pong{},
           cluster::KeyChanged{"k", binary, 12},
           cluster::KeyChanged{"k", std::nullopt, 13},
@@ -31,7 +31,8 @@ std::vector<Reply> replies() {
           cluster::Granted{"", 5},
           cluster::Lost{"/results/"},
           cluster::Swapped{9, true},
-          cluster::Failed{cluster::Fault::key_taken, "k"}};
+          cluster::Failed{cluster::Fault::key_taken, "k"},
+          cluster::Renewed{8'388'607}};
 }
 
 // Every message, encoded, with the decoder of its direction told apart by the flag.
@@ -60,11 +61,14 @@ TEST(MessagesTest, EveryMessageComesBackWhole) {
 }
 
 TEST(MessagesTest, FieldsArriveInTheirPlaces) {
-  const auto hello = decode_request(encode(Request(Hello{"p1", 2}), 3));
+  const auto hello = decode_request(encode(Request(Hello{"p1", 2, 4, "r", "x"}), 3));
   ASSERT_TRUE(hello);
   EXPECT_EQ(hello->number, 3U);
   EXPECT_EQ(std::get<Hello>(hello->body).name, "p1");
-  EXPECT_EQ(std::get<Hello>(hello->body).started, 2U);
+  EXPECT_EQ(std::get<Hello>(hello->body).generation, 2U);
+  EXPECT_EQ(std::get<Hello>(hello->body).known, 4U);
+  EXPECT_EQ(std::get<Hello>(hello->body).record, "r");
+  EXPECT_EQ(std::get<Hello>(hello->body).identity, "x");
   const auto campaign = decode_request(encode(Request(Campaign{"/p/", 4, 5}), 6));
   ASSERT_TRUE(campaign);
   EXPECT_EQ(std::get<Campaign>(campaign->body).least_epoch, 4U);
@@ -99,22 +103,22 @@ TEST(MessagesTest, TheOtherDirectionIsAnError) {
 TEST(MessagesTest, ErrorsSayWhatIsWrong) {
   std::string frame = encode(Request(Ping{}), 1);
   frame[0] = 9;
-  EXPECT_EQ(decode_request(frame).error(), "protocol version 9, expected 1");
+  EXPECT_EQ(decode_request(frame).error(), "protocol version 9, expected 2");
   EXPECT_EQ(decode_request("").error(), "empty message");
-  EXPECT_EQ(decode_request("\x01\x05").error(), "not a MessagePack array");
-  EXPECT_EQ(decode_request("\x01\x92\x40\x01").error(), "unknown message type 64");
-  EXPECT_EQ(decode_request("\x01\x93\x02\x01\x01").error(), "wrong fields in a message of type 2");
-  EXPECT_EQ(decode_request("\x01\x93\x06\x01\x01").error(), "wrong fields in a message of type 6");
+  EXPECT_EQ(decode_request("\x02\x05").error(), "not a MessagePack array");
+  EXPECT_EQ(decode_request("\x02\x92\x40\x01").error(), "unknown message type 64");
+  EXPECT_EQ(decode_request("\x02\x93\x02\x01\x01").error(), "wrong fields in a message of type 2");
+  EXPECT_EQ(decode_request("\x02\x93\x06\x01\x01").error(), "wrong fields in a message of type 6");
 }
 
 TEST(MessagesTest, HugeClaimsAreRefusedBeforeAnyMemoryIsTaken) {
-  EXPECT_FALSE(decode_request(std::string("\x01\xdd\xff\xff\xff\xff", 6)));              // array
-  EXPECT_FALSE(decode_request(std::string("\x01\x93\x06\x01\xdb\xff\xff\xff\xff", 9)));  // string
-  EXPECT_FALSE(decode_request(std::string("\x01\xdf\xff\xff\xff\xff", 6)));              // map
-  std::string nested(1, '\x01');
+  EXPECT_FALSE(decode_request(std::string("\x02\xdd\xff\xff\xff\xff", 6)));              // array
+  EXPECT_FALSE(decode_request(std::string("\x02\x93\x06\x01\xdb\xff\xff\xff\xff", 9)));  // string
+  EXPECT_FALSE(decode_request(std::string("\x02\xdf\xff\xff\xff\xff", 6)));              // map
+  std::string nested(1, '\x02');
   nested += std::string(60'000, '\x91');
   EXPECT_FALSE(decode_request(nested));
-  EXPECT_FALSE(decode_request('\x01' + std::string(max_message_bytes, '\x01')));
+  EXPECT_FALSE(decode_request('\x02' + std::string(max_message_bytes, '\x01')));
 }
 
 TEST(MessagesTest, NoiseNeverHarms) {
@@ -129,7 +133,7 @@ TEST(MessagesTest, NoiseNeverHarms) {
     } else {
       frame.resize(1 + random() % 40);
       for (std::size_t at = 1; at < frame.size(); ++at) frame[at] = static_cast<char>(random());
-      frame[0] = 1;
+      frame[0] = 2;
     }
     const std::string again = round_trip(is_request, frame);
     if (!again.empty()) {

@@ -56,6 +56,7 @@ TEST(PartitionMap, CoversExactlyWhatAScanFinds) {
       ASSERT_EQ(map.subtree(map.owner(key)), scan(key)) << key;
       const std::string prefix = key.substr(0, random() % (key.size() + 1));
       const auto covering = map.covering(prefix);
+      ASSERT_EQ(covering.front(), map.owner(prefix)) << prefix;
       ASSERT_TRUE(std::ranges::find(covering, map.owner(key)) != covering.end())
           << prefix << " " << key;
     }

@@ -74,5 +74,24 @@ TEST(Tombstones, KnowsEveryDeletionAfterTheFloor) {
   EXPECT_GT(tombstones.floor(), Revision(2, 300)) << "the bound was never met";
 }
 
+TEST(Tombstones, AWalkFindsWhatThereWasWhenItBegan) {
+  constexpr std::uint64_t bound = 3000;
+  auto tombstones = std::make_unique<Tombstones>(bound);
+  tombstones->reset(Revision(2, 0));
+  for (std::uint64_t i = 1; i <= bound; ++i) tombstones->add(deletion(i));
+  auto walk = tombstones->after(Revision(2, 500));
+  for (std::uint64_t i = bound + 1; i <= 3 * bound; ++i) tombstones->add(deletion(i));
+  EXPECT_EQ(tombstones->floor(), Revision(2, 2 * bound));
+  EXPECT_EQ(tombstones->size(), bound);
+  const auto later = tombstones->after(tombstones->floor());
+  tombstones.reset();
+  for (std::uint64_t i = 501; i <= bound; ++i, walk.next()) {
+    ASSERT_FALSE(walk.done());
+    ASSERT_EQ((*walk)->revision, Revision(2, i));
+  }
+  EXPECT_TRUE(walk.done());
+  EXPECT_EQ((*later)->revision, Revision(2, 2 * bound + 1));
+}
+
 }  // namespace
 }  // namespace canopy::keyspace

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +11,10 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <vector>
+
+#include "core/metrics/descriptors.h"
+#include "core/metrics/http_gate.h"
+#include "core/metrics/http_get.h"
 
 namespace canopy::metrics {
 namespace {
@@ -40,6 +45,16 @@ class Peer {
   void send(const std::string& text) const {
     EXPECT_EQ(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(text.size()));
+  }
+  // To one that may have hung up.
+  void try_to_send(const std::string& text) const {
+    static_cast<void>(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL));
+  }
+  bool has_answer_within(std::chrono::milliseconds patience) const {
+    pollfd polled{fd_, POLLIN, 0};
+    char first = 0;
+    return ::poll(&polled, 1, static_cast<int>(patience.count())) == 1 &&
+           ::recv(fd_, &first, 1, 0) == 1 && first == 'H';
   }
   std::string read_to_end() const {
     std::string all;
@@ -154,6 +169,31 @@ TEST_F(Http, ServesALargeDocumentWhole) {
   EXPECT_EQ(body(request(*server, "GET /large")).size(), large.size());
 }
 
+TEST_F(Http, ABoundAddressIsReachedFromHere) {
+  EXPECT_EQ(local_address("0.0.0.0:80"), "127.0.0.1:80");
+  EXPECT_EQ(local_address("[::]:80"), "[::1]:80");
+  EXPECT_EQ(local_address("lo:80"), "127.0.0.1:80");
+  EXPECT_EQ(local_address("[fd00::1]:80"), "[fd00::1]:80");
+}
+
+TEST_F(Http, ServesIPv6AndNames) {
+  for (const auto& [address, bound] : {std::pair("[::1]:0", "[::1]:"),
+                                       {"[::]:0", "[::]:"},
+                                       {"localhost:0", "127.0.0.1:"},
+                                       {"lo:0", "127.0.0.1:"},
+                                       {"*:0", "0.0.0.0:"}}) {
+    const auto started = HttpServer::start(address, registry_, 10s);
+    ASSERT_TRUE(started.ok()) << started.error();
+    EXPECT_THAT((*started)->address(), StartsWith(bound));
+    const auto answer = http_get(local_address((*started)->address()), "/livez", 5s);
+    ASSERT_TRUE(answer.ok()) << answer.error();
+    EXPECT_EQ(answer->status, 200);
+    const auto second = HttpServer::start((*started)->address(), registry_);
+    ASSERT_FALSE(second.ok());
+    EXPECT_THAT(second.error(), HasSubstr(": address already in use"));
+  }
+}
+
 TEST_F(Http, AnAddressInUseIsAClearError) {
   const auto first = start();
   const auto second = HttpServer::start(first->address(), registry_);
@@ -193,6 +233,69 @@ TEST_F(Http, SilentAndBrokenPeersDoNotStopIt) {
     Peer(server->address()).send(garbage);
   }
   EXPECT_THAT(request(*server, "GET /livez"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(Http, ACrowdOfSilentPeersIsNotWaitedFor) {
+  const auto server = start();
+  const std::uint64_t before = open_fds();
+  std::vector<std::unique_ptr<Peer>> silent;
+  for (int i = 0; i < 300; ++i) {
+    silent.push_back(std::make_unique<Peer>(server->address()));
+    ASSERT_TRUE(silent.back()->connected());
+    if (i % 3 == 0) silent.back()->send("GET /metrics HTTP/1.1\r\nHost:");
+  }
+  for (int i = 0; i < 20; ++i) {
+    const Peer peer(server->address());
+    peer.send("GET /livez HTTP/1.1\r\nHost: test\r\n\r\n");
+    EXPECT_TRUE(peer.has_answer_within(3s)) << i;
+  }
+  EXPECT_LE(open_fds(), before + silent.size() + HttpGate::max_connections + 4);
+}
+
+TEST_F(Http, PeersThatSendAByteNowAndThenAreNotWaitedFor) {
+  const auto server = start();
+  std::vector<std::unique_ptr<Peer>> slow;
+  for (std::size_t i = 0; i < 2 * HttpGate::max_connections; ++i) {
+    slow.push_back(std::make_unique<Peer>(server->address()));
+  }
+  for (int round = 0; round < 5; ++round) {
+    for (const auto& peer : slow) peer->try_to_send("G");
+    const Peer peer(server->address());
+    peer.send("GET /livez HTTP/1.1\r\nHost: test\r\n\r\n");
+    EXPECT_TRUE(peer.has_answer_within(3s)) << round;
+  }
+}
+
+TEST_F(Http, PeersThatTakeNoAnswerAreNotWaitedFor) {
+  const auto server = start();
+  server->publish("/large", std::string(6 << 20, 'x'));
+  std::vector<std::unique_ptr<Peer>> deaf;
+  for (std::size_t i = 0; i < HttpGate::max_connections; ++i) {
+    deaf.push_back(std::make_unique<Peer>(server->address()));
+    deaf.back()->send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
+  }
+  const Peer peer(server->address());
+  peer.send("GET /livez HTTP/1.1\r\nHost: test\r\n\r\n");
+  EXPECT_TRUE(peer.has_answer_within(3s));
+}
+
+TEST_F(Http, ARequestInPiecesIsAnswered) {
+  const auto server = start();
+  const Peer peer(server->address());
+  for (const char* piece : {"GET /li", "vez HTTP/1.1\r\nHo", "st: test\r\n\r", "\n"}) {
+    peer.send(piece);
+    std::this_thread::sleep_for(20ms);
+  }
+  EXPECT_THAT(peer.read_to_end(), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(Http, ServesIpv6) {
+  auto server = HttpServer::start("[::1]:0", registry_);
+  ASSERT_TRUE(server.ok()) << server.error();
+  EXPECT_THAT((*server)->address(), StartsWith("[::1]:"));
+  const auto live = http_get((*server)->address(), "/livez");
+  ASSERT_TRUE(live.ok()) << live.error();
+  EXPECT_EQ(live->status, 200);
 }
 
 TEST_F(Http, ScrapesWhileTheLoopPublishes) {

@@ -1,7 +1,10 @@
 #include "core/net/loop.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <vector>
 
@@ -34,6 +37,24 @@ TEST_F(LoopTest, TimersRunInOrderAndOncePerPeriod) {
   EXPECT_EQ(beats, 3);
 }
 
+// As after a suspension: the clock moves on by many periods between two turns.
+TEST(LoopTimers, ALateTimerRunsOnceAndThenAPeriodLater) {
+  base::ManualClock clock;
+  Loop loop(clock);
+  const base::TimePoint start = clock.now();
+  std::vector<base::Duration> ran;
+  loop.every(1s, [&] { ran.push_back(clock.now() - start); });
+  clock.advance(63s);
+  int turns = 0;
+  loop.on_turn_end([&] {
+    clock.advance(500ms);
+    if (++turns == 4) loop.stop();
+  });
+  loop.every(1ms, [] {});  // no turn waits
+  loop.run();
+  EXPECT_EQ(ran, (std::vector<base::Duration>{63s, 64s}));
+}
+
 TEST_F(LoopTest, ReadsSocketsAndEndsEachTurn) {
   Socket server(context_, SocketType::router, {});
   ASSERT_TRUE(server.bind("inproc://loop"));
@@ -55,6 +76,31 @@ TEST_F(LoopTest, ReadsSocketsAndEndsEachTurn) {
   for (int i = 0; i < 3; ++i) ASSERT_EQ(client.send({"x"}), SendResult::sent);
   loop_.run();
   EXPECT_GE(turns_with_mail, 1);
+}
+
+TEST_F(LoopTest, TellsWhenTheOtherEndIsGone) {
+  std::array<int, 2> pipe_ends{}, socket_ends{};
+  ASSERT_EQ(pipe(pipe_ends.data()), 0);
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, socket_ends.data()), 0);
+  ASSERT_EQ(write(socket_ends[0], "x", 1), 1) << "something to read is not the end";
+  int gone = 0;
+  for (const int fd : {pipe_ends[1], socket_ends[1]}) {
+    loop_.on_hangup(fd, [this, fd, &gone] {
+      loop_.remove(fd);
+      if (++gone == 2) loop_.stop();
+    });
+  }
+  int at_first = -1;
+  loop_.after(10ms, [&] {
+    at_first = gone;
+    close(pipe_ends[0]);
+    close(socket_ends[0]);
+  });
+  loop_.run();
+  EXPECT_EQ(at_first, 0);
+  EXPECT_EQ(gone, 2);
+  close(pipe_ends[1]);
+  close(socket_ends[1]);
 }
 
 TEST_F(LoopTest, FindsWhatAHandlerLeftUnread) {
@@ -114,6 +160,86 @@ TEST_F(LoopTest, AHandlerMayRemoveItselfAndOthers) {
   loop_.after(30ms, [&] { loop_.stop(); });
   loop_.run();
   EXPECT_EQ(calls, 1) << "the message is still unread, but nobody is asked any more";
+}
+
+// What waits at a paused socket neither wakes the loop nor is lost.
+TEST_F(LoopTest, APausedSocketIsLeftUnreadAndCostsNothing) {
+  Socket server(context_, SocketType::router, {});
+  ASSERT_TRUE(server.bind("inproc://paused"));
+  Socket client(context_, SocketType::dealer, {});
+  ASSERT_TRUE(client.connect("inproc://paused"));
+  int received = 0;
+  loop_.on_readable(server, [&] {
+    Message message;
+    if (server.receive(message) && ++received == 1) loop_.pause(server);
+  });
+  int turns = 0;
+  int turns_at_resume = 0;
+  int received_at_resume = 0;
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(client.send({"before"}), SendResult::sent);
+  loop_.after(20ms, [&] { client.send({"meanwhile"}); });
+  loop_.after(50ms, [&] {
+    turns_at_resume = turns;
+    received_at_resume = received;
+    loop_.resume(server);
+  });
+  loop_.after(10s, [&] { loop_.stop(); });
+  loop_.on_turn_end([&] {
+    ++turns;
+    if (received == 4) loop_.stop();
+  });
+  loop_.run();
+  EXPECT_EQ(received_at_resume, 1);
+  EXPECT_LE(turns_at_resume, 6) << "it woke for nothing";
+  EXPECT_EQ(received, 4);
+}
+
+TEST_F(LoopTest, FindsWhatArrivedWhileASocketWasPaused) {
+  Socket server(context_, SocketType::router, {});
+  ASSERT_TRUE(server.bind("inproc://idle"));
+  Socket client(context_, SocketType::dealer, {});
+  ASSERT_TRUE(client.connect("inproc://idle"));
+  int received = 0;
+  loop_.on_readable(server, [&] {
+    Message message;
+    while (server.receive(message)) ++received;
+    loop_.stop();
+  });
+  loop_.after(10ms, [&] { loop_.pause(server); });  // found empty before
+  loop_.after(20ms, [&] { client.send({"x"}); });
+  loop_.after(30ms, [&] { loop_.resume(server); });
+  loop_.after(10s, [&] { loop_.stop(); });
+  loop_.run();
+  EXPECT_EQ(received, 1);
+}
+
+// A queue that was full wakes the loop when it has room: nothing else would send what waits.
+TEST_F(LoopTest, WakesWhenASendNoLongerBlocks) {
+  Socket server(context_, SocketType::router, {.receive_hwm = 1});
+  ASSERT_TRUE(server.bind("inproc://full"));
+  Socket client(context_, SocketType::dealer, {.send_hwm = 1});
+  ASSERT_TRUE(client.connect("inproc://full"));
+  loop_.on_readable(client, [] {});
+  while (client.send({"x"}) == SendResult::sent) continue;
+  bool room = false;
+  loop_.after(10ms, [&] {
+    Message message;
+    while (server.receive(message)) continue;
+    while (client.receive(message)) continue;  // takes the sign away, as any use may
+    room = true;
+  });
+  bool late = false;
+  loop_.after(5s, [&] { late = true; });
+  int turns = 0;
+  SendResult sent = SendResult::would_block;
+  loop_.on_turn_end([&] {
+    if (!room || ++turns == 1) return;
+    sent = client.send({"y"});
+    loop_.stop();
+  });
+  loop_.run();
+  EXPECT_EQ(sent, SendResult::sent);
+  EXPECT_FALSE(late);
 }
 
 TEST_F(LoopTest, SignalsAreEvents) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/base/limits.h"
+#include "core/wire/native.h"
 
 namespace canopy::wire::clone {
 namespace {
@@ -16,31 +17,125 @@ using Views = std::vector<std::string_view>;
 constexpr std::string_view sequence = "\0\0\0\0\0\0\1\2"sv;
 constexpr std::string_view uuid = "0123456789abcdef"sv;
 
+ClientWrite accepted(Dialect dialect, const Views& frames) {
+  const auto result = parse_write(dialect, frames);
+  if (const auto* rejection = std::get_if<Rejection>(&result)) {
+    ADD_FAILURE() << "refused: " << rejection->reason;
+    return {};
+  }
+  return std::get<ClientWrite>(result);
+}
+
 std::string_view reason(Dialect dialect, const Views& frames) {
   const auto result = parse_write(dialect, frames);
   return std::holds_alternative<Rejection>(result) ? std::get<Rejection>(result).reason : "";
 }
 
 TEST(Clone, ReadsAKvsimpleUpdate) {
-  const auto result = parse_write(Dialect::kvsimple, Views{"/a", sequence, "body"});
-  const auto& write = std::get<Write>(result);
+  const Write write = accepted(Dialect::kvsimple, {"/a", sequence, "body"}).write;
   EXPECT_EQ(write.key, "/a");
   EXPECT_EQ(write.value, "body");
   EXPECT_FALSE(write.deletes);
 }
 
 TEST(Clone, ReadsAKvmsgUpdateWithItsTimeToLive) {
-  const auto result =
-      parse_write(Dialect::kvmsg, Views{"/a", sequence, uuid, "colour=red\nttl=30\n", "body"});
-  const auto& write = std::get<Write>(result);
+  const Write write =
+      accepted(Dialect::kvmsg, {"/a", sequence, uuid, "colour=red\nttl=30\n", "body"}).write;
   EXPECT_EQ(write.ttl_ms, 30'000);
   EXPECT_EQ(write.uuid, uuid);
   EXPECT_EQ(write.properties, "colour=red\nttl=30\n");
 }
 
 TEST(Clone, AnEmptyBodyDeletes) {
-  const auto result = parse_write(Dialect::chp, Views{"/a", sequence, "", "", ""});
-  EXPECT_TRUE(std::get<Write>(result).deletes);
+  EXPECT_TRUE(accepted(Dialect::chp, {"/a", sequence, "", "", ""}).write.deletes);
+}
+
+TEST(Clone, ReadsTheUuidsOfEveryLanguage) {
+  for (const std::string_view id : {"0123456789abcdef", "0123456789abcdef0123456789abcdef",
+                                    "01234567-89ab-cdef-0123-456789abcdef", "x", ""}) {
+    const ClientWrite result = accepted(Dialect::chp, {"/a", sequence, id, "", "v"});
+    EXPECT_EQ(result.write.uuid, id);
+    EXPECT_EQ(result.write.once, !id.empty());
+    EXPECT_EQ(result.ignored, "");
+  }
+  const std::string most(base::max_uuid_bytes, 'u');
+  EXPECT_EQ(accepted(Dialect::kvmsg, {"/a", sequence, most, "", "v"}).write.uuid, most);
+}
+
+TEST(Clone, IgnoresTheSequenceOfAWrite) {
+  for (const std::size_t length : {0u, 1u, 4u, 7u, 8u, 9u, 255u}) {
+    const std::string number(length, '\xff');
+    EXPECT_EQ(accepted(Dialect::kvsimple, {"/a", number, "v"}).write.value, "v") << length;
+    EXPECT_EQ(accepted(Dialect::kvmsg, {"/a", number, uuid, "", "v"}).write.value, "v") << length;
+  }
+}
+
+TEST(Clone, ReadsATimeToLiveAsTheGuidesServersDo) {
+  const auto ttl_ms = [](std::string_view properties) {
+    const ClientWrite result = accepted(Dialect::kvmsg, {"/a", sequence, uuid, properties, "v"});
+    EXPECT_EQ(result.ignored, "") << properties;
+    EXPECT_EQ(result.write.properties, properties);
+    return result.write.ttl_ms;
+  };
+  constexpr std::int64_t most = native::max_ttl_ms;
+  const std::vector<std::pair<std::string_view, std::int64_t>> read = {
+      {"ttl=30\n", 30'000},
+      {"ttl=30", 30'000},
+      {"ttl=30.000000\n", 30'000},
+      {"ttl=2.5\n", 2'500},
+      {"ttl= 30\n", 30'000},
+      {"ttl=\t+30 \r\n", 30'000},
+      {"ttl=+30\n", 30'000},
+      {"ttl=030\n", 30'000},
+      {"ttl=30s\n", 30'000},
+      {"ttl=1e3\n", 1'000'000},
+      {"ttl=.5\n", 500},
+      {"ttl=5.\n", 5'000},
+      {"ttl=0.0001\n", 1},
+      {"ttl=0\n", 0},
+      {"ttl=0.0\n", 0},
+      {"ttl=-0\n", 0},
+      {"ttl=\n", 0},
+      {"ttl=", 0},
+      {"ttl=  \n", 0},
+      {"ttl\n", 0},
+      {"ttlx=5\n", 0},
+      {"", 0},
+      {"\n\n", 0},
+      {"=\n==\nno line", 0},
+      {"a=b\nttl=5\nttl=6\n", 5'000},
+      {"ttl=1e400\n", most},
+      {"ttl=inf\n", most},
+      {"ttl=1e-400\n", 0},
+      {"ttl=9223372036854775808\n", most},
+      {"ttl=99999999999999999999\n", most}};
+  for (const auto& [properties, expected] : read)
+    EXPECT_EQ(ttl_ms(properties), expected) << properties;
+}
+
+TEST(Clone, TakesAnUpdateWithoutTheMetadataThatItCannotUse) {
+  for (const char* ttl : {"ttl=x", "ttl=-1", "ttl=-1e400", "ttl=nan", "ttl=+-3", "ttl=, 3"}) {
+    const ClientWrite result = accepted(Dialect::kvmsg, {"/a", sequence, uuid, ttl, "v"});
+    EXPECT_EQ(result.ignored, "ttl_malformed") << ttl;
+    EXPECT_EQ(result.write.ttl_ms, 0) << ttl;
+    EXPECT_EQ(result.write.properties, ttl);
+  }
+  const std::string long_uuid(base::max_uuid_bytes + 1, 'u');
+  const ClientWrite unnamed = accepted(Dialect::chp, {"/a", sequence, long_uuid, "ttl=5\n", "v"});
+  EXPECT_EQ(unnamed.ignored, "uuid_too_long");
+  EXPECT_EQ(unnamed.write.uuid, "");
+  EXPECT_FALSE(unnamed.write.once);
+  EXPECT_EQ(unnamed.write.ttl_ms, 5'000);
+  const std::string long_properties = std::string(base::max_properties_bytes, 'p') + "=1\nttl=5\n";
+  const ClientWrite bare = accepted(Dialect::chp, {"/a", sequence, uuid, long_properties, "v"});
+  EXPECT_EQ(bare.ignored, "properties_too_long");
+  EXPECT_EQ(bare.write.properties, "");
+  EXPECT_EQ(bare.write.ttl_ms, 5'000);
+  EXPECT_TRUE(bare.write.once);
+  for (const std::string_view noise :
+       {"\xff\xfe\0\x01"sv, "a\0b=c"sv, "===="sv, "no equals sign"sv}) {
+    EXPECT_EQ(accepted(Dialect::kvmsg, {"/a", sequence, uuid, noise, "v"}).write.properties, noise);
+  }
 }
 
 TEST(Clone, RefusesWhatIsMalformedAndSaysWhy) {
@@ -50,18 +145,10 @@ TEST(Clone, RefusesWhatIsMalformedAndSaysWhy) {
   EXPECT_EQ(reason(Dialect::kvmsg, {"/a", sequence, "x"}), "frame_count");
   EXPECT_EQ(reason(Dialect::kvsimple, {"", sequence, "x"}), "key_empty");
   EXPECT_EQ(reason(Dialect::kvsimple, {"HUGZ", sequence, "x"}), "key_reserved");
-  EXPECT_EQ(reason(Dialect::kvsimple, {"/a", "1234567", "x"}), "sequence_length");
   const std::string long_key(256, 'k');
   EXPECT_EQ(reason(Dialect::kvsimple, {long_key, sequence, "x"}), "key_too_long");
   const std::string long_value(base::max_value_bytes + 1, 'v');
   EXPECT_EQ(reason(Dialect::kvsimple, {"/a", sequence, long_value}), "value_too_long");
-  EXPECT_EQ(reason(Dialect::kvmsg, {"/a", sequence, "short", "", "x"}), "uuid_length");
-  const std::string long_properties(base::max_properties_bytes + 1, 'p');
-  EXPECT_EQ(reason(Dialect::kvmsg, {"/a", sequence, "", long_properties, "x"}),
-            "properties_too_long");
-  for (const char* ttl : {"ttl=", "ttl=x", "ttl=-1", "ttl=1.5", "ttl=99999999999999999999"}) {
-    EXPECT_EQ(reason(Dialect::kvmsg, {"/a", sequence, "", ttl, "x"}), "ttl_malformed") << ttl;
-  }
 }
 
 TEST(Clone, ReadsSnapshotRequests) {

@@ -58,7 +58,7 @@ TEST_P(Decoders, BelieveNoLengthThatCannotBe) {
   for (const std::string_view head : {""sv, "\x01"sv, "\0"sv, "\x01\0\0\0\0\0\0"sv}) {
     for (const std::string_view body :
          {"\xdd\xff\xff\xff\xff"sv, "\x92\xdd\xff\xff\xff\xff"sv,
-          "\x93\x02\x01\xdd\xff\xff\xff\xff"sv, "\x95\xcc\x81\xc6\xff\xff\xff\xff"sv,
+          "\x93\x03\x01\xdd\xff\xff\xff\xff"sv, "\x95\xcc\x81\xc6\xff\xff\xff\xff"sv,
           "\xdb\xff\xff\xff\xff"sv, "\xc1"sv}) {
       EXPECT_FALSE(GetParam().again(std::string(head) + std::string(body)));
     }

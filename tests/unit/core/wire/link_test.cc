@@ -64,20 +64,25 @@ TEST(Link, AnswersGoBackToWhoAsked) {
 
 TEST(Link, SyncsAndChunks) {
   const Revision after(5, 41);
-  const auto sync =
-      taken<Sync>(decode_to_shard(encode(Sync{.request = 7, .partition = "/r/", .since = after})));
+  const auto sync = taken<Sync>(decode_to_shard(
+      encode(Sync{.request = 7, .partition = "/r/", .since = after, .lineage = UINT64_MAX})));
   EXPECT_EQ(sync.request, 7u);
   EXPECT_EQ(sync.partition, "/r/");
   EXPECT_EQ(sync.since, after);
+  EXPECT_EQ(sync.lineage, UINT64_MAX);
   EXPECT_EQ(taken<Credit>(decode_to_shard(encode(Credit{.request = 7, .chunks = 2}))).chunks, 2u);
   const auto chunk =
       taken<Chunk>(decode_from_shard(encode(Chunk{.request = 7,
+                                                  .number = 3,
                                                   .partition = "",
+                                                  .lineage = UINT64_MAX,
                                                   .kind = Chunk::Kind::snapshot,
                                                   .revision = after,
                                                   .floor = Revision(5, 1),
                                                   .last = true,
                                                   .updates = sample_updates(after)})));
+  EXPECT_EQ(chunk.number, 3u);
+  EXPECT_EQ(chunk.lineage, UINT64_MAX);
   EXPECT_EQ(chunk.kind, Chunk::Kind::snapshot);
   EXPECT_EQ(chunk.revision, after);
   EXPECT_EQ(chunk.floor, Revision(5, 1));
@@ -92,11 +97,13 @@ TEST(Link, BatchesCarryUpdatesWhole) {
   const Revision after(5, 41);
   const auto updates = sample_updates(after);
   const auto batch = decode_batch(encode(Batch{.partition = "/r/",
+                                               .lineage = UINT64_MAX,
                                                .after = after,
                                                .committed = base::TimePoint(base::Duration(123)),
                                                .updates = updates}));
   ASSERT_TRUE(batch) << batch.error();
   EXPECT_EQ(batch->partition, "/r/");
+  EXPECT_EQ(batch->lineage, UINT64_MAX);
   EXPECT_EQ(batch->end(), Revision(5, 44));
   EXPECT_EQ(batch->committed, base::TimePoint(base::Duration(123)));
   ASSERT_EQ(batch->updates.size(), updates.size());

@@ -1,0 +1,17 @@
+// What a session refuses by itself. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "client/events.h"
+#include "core/wire/fault.h"
+#include "core/wire/write.h"
+
+namespace canopy::client {
+
+Answer refusal(wire::Fault fault, std::string text);
+// Why no proxy would take these writes as one request, or would cut the connection; else ok.
+Answer check(const std::vector<wire::Write>& writes);
+
+}  // namespace canopy::client

@@ -1,0 +1,47 @@
+#include "core/base/text.h"
+
+namespace canopy::base {
+
+bool is_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
+    const std::size_t length = byte(0) < 0x80                      ? 1
+                               : byte(0) >= 0xc2 && byte(0) < 0xe0 ? 2
+                               : byte(0) >= 0xe0 && byte(0) < 0xf0 ? 3
+                               : byte(0) >= 0xf0 && byte(0) < 0xf5 ? 4
+                                                                   : 0;
+    if (length == 0 || at + length > text.size()) return false;
+    for (std::size_t i = 1; i < length; ++i) {
+      if ((byte(i) & 0xc0) != 0x80) return false;
+    }
+    const bool overlong =
+        (byte(0) == 0xe0 && byte(1) < 0xa0) || (byte(0) == 0xf0 && byte(1) < 0x90);
+    const bool surrogate = byte(0) == 0xed && byte(1) > 0x9f;
+    if (overlong || surrogate || (byte(0) == 0xf4 && byte(1) > 0x8f)) return false;
+    at += length;
+  }
+  return true;
+}
+
+std::string one_line(std::string_view text) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string line;
+  for (const char c : text) {
+    if (!is_control(c)) {
+      line += c;
+    } else {
+      line += "\\x";
+      line += digits[static_cast<unsigned char>(c) >> 4];
+      line += digits[static_cast<unsigned char>(c) & 15];
+    }
+  }
+  return line;
+}
+
+std::string quoted(std::string_view text) {
+  constexpr std::size_t most = 300;
+  const bool cut = text.size() > most;
+  return "'" + one_line(text.substr(0, most)) + (cut ? "…'" : "'");
+}
+
+}  // namespace canopy::base

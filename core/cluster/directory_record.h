@@ -1,0 +1,74 @@
+// What a directory must remember over its restarts: which numbers it has granted, and which process
+// held each name that only one process may hold.
+//
+// Generations are numbers that only grow. A block of them is kept before the first of the block is
+// granted, so that a restarted directory goes on above all of them.
+// Pure: what is kept goes through a callback. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "core/base/result.h"
+
+namespace canopy::cluster {
+
+class DirectoryRecord {
+ public:
+  // The largest generation: as the upper part of a revision or of a proxy's stamps, above a counter
+  // of 40 bits, it leaves them positive as signed 64-bit numbers.
+  static constexpr std::uint32_t max_generation = (1U << 23) - 1;
+  static constexpr int counter_bits = 40;
+  static constexpr std::size_t max_holders = 4096;
+
+  struct Kept {
+    std::string identity{};      // of the record: drawn anew when one begins
+    std::uint32_t reserved = 0;  // generations up to here may have been granted
+    // Up to here an earlier record may have granted the numbers that this one has granted too.
+    std::uint32_t floor = 0;
+    std::map<std::string, std::string> holders{};  // name -> identity of who held it last
+  };
+  // Must have put `kept` where a restart finds it before it returns.
+  using Keep = std::function<base::Status(const Kept& kept)>;
+
+  DirectoryRecord();  // nothing outlives this object
+  // Goes on from `kept`.
+  DirectoryRecord(Kept kept, Keep keep);
+
+  // Makes sure that the next generation can be granted without writing.
+  base::Status reserve();
+  // The next generation, or why there is none.
+  base::Result<std::uint32_t> next();
+  // The largest generation that may have been granted.
+  std::uint32_t last() const { return last_; }
+  // Grants only generations above `known` from now on.
+  void raise(std::uint32_t known);
+
+  // An earlier record, which was lost, has granted numbers up to `known`.
+  void raise_floor(std::uint32_t known);
+  std::uint32_t floor() const { return kept_.floor; }
+
+  const std::string& identity() const { return kept_.identity; }
+
+  // Empty: nobody is known to hold it.
+  std::string holder(const std::string& name) const;
+  base::Status set_holder(const std::string& name, const std::string& identity);
+  // The name is free; kept with the next change.
+  void forget_holder(const std::string& name) { kept_.holders.erase(name); }
+
+  // Why the last change could not be kept; empty when it could.
+  const std::string& failure() const { return failure_; }
+
+ private:
+  base::Status keep(Kept kept);
+
+  Kept kept_;
+  Keep keep_;
+  std::uint32_t last_;
+  std::uint32_t block_;
+  std::string failure_;
+};
+
+}  // namespace canopy::cluster

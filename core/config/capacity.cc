@@ -1,0 +1,102 @@
+#include "core/config/capacity.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+namespace canopy::config {
+namespace {
+
+// Of a process by itself, once it has started: standard streams, libzmq's threads, event loop,
+// HTTP. A shard's include its sockets. Counted in /proc; test_checked.py holds them against
+// processes.
+constexpr std::uint64_t own_of_shard = 26;
+constexpr std::uint64_t own_of_proxy = 20;
+constexpr std::uint64_t per_listener = 4;  // of a proxy: socket, bound port, two for its monitor
+constexpr std::uint64_t per_shard = 2;     // of a proxy: sockets
+constexpr std::uint64_t per_proxy = 2;     // of a shard: connections
+constexpr std::uint64_t per_store = 2;     // LMDB: data, and what it syncs through
+constexpr std::uint64_t passing = 8;       // the broker, those that ask over HTTP
+constexpr std::uint64_t per_client = 3;    // connections that one client can hold
+
+// An address space has 128 TiB, a part of which is taken.
+constexpr std::uint64_t max_store_bytes = std::uint64_t{64} << 40;
+
+base::Status check_nofile(const std::string& name, std::uint64_t nofile, std::uint64_t needed,
+                          const std::string& what_for, const Claims& claims) {
+  if (nofile == 0 || nofile >= needed) return {};
+  const Place& place = claims.noted(name + ".nofile");
+  const Place where =
+      place.line > 0 ? place : Place{place.file, claims.place_of_name(name).line, place.key};
+  return where.error(std::to_string(nofile) + " open files are too few for '" + name +
+                     "': " + what_for + " take up to " + std::to_string(needed) +
+                     "; raise nofile, or set it to 0 where the process inherits enough");
+}
+
+std::string count(std::uint64_t number, const std::string& what) {
+  return std::to_string(number) + " " + what;
+}
+
+base::Status check_address_space(const Shard& shard, const Claims& claims) {
+  std::uint64_t bytes = 0;
+  for (const Partition& partition : shard.partitions) {
+    if (partition.durability == Durability::disk) bytes += partition.max_state_bytes;
+  }
+  if (bytes <= max_store_bytes) return {};
+  const Place& name = claims.place_of_name(shard.name);
+  return Place{name.file, name.line, "shards.partitions.max_state_bytes"}.error(
+      "the disk partitions of '" + shard.name + "' may take " + std::to_string(bytes) +
+      " bytes together, more than " + std::to_string(max_store_bytes) +
+      ", which one process can map: lower it, or use more shards");
+}
+
+std::uint64_t disk_partitions(const Shard& shard) {
+  return static_cast<std::uint64_t>(
+      std::ranges::count(shard.partitions, Durability::disk, &Partition::durability));
+}
+
+}  // namespace
+
+std::uint64_t descriptors_of(const Shard& shard, const Cluster& cluster) {
+  return own_of_shard + per_store * disk_partitions(shard) + per_proxy * cluster.proxies.size() +
+         passing;
+}
+
+std::uint64_t descriptors_of(const Proxy& proxy, const Cluster& cluster) {
+  std::uint64_t listeners = proxy.native ? 2 : 0;
+  for (const auto& dialect : {proxy.kvsimple, proxy.kvmsg, proxy.chp}) listeners += dialect ? 3 : 0;
+  return own_of_proxy + per_listener * listeners + per_shard * cluster.shards.size() +
+         reserved_descriptors(cluster.shards.size()) + per_client * proxy.max_clients;
+}
+
+std::uint64_t reserved_descriptors(std::size_t shards) {
+  return std::max<std::uint64_t>(40, per_proxy * shards + passing);
+}
+
+// Only a broker that starts the processes sets the limit of their open files.
+base::Status check_capacity(const Cluster& cluster, const Claims& claims) {
+  for (const Shard& shard : cluster.shards) {
+    if (auto status = check_address_space(shard, claims); !status) return status;
+  }
+  if (!cluster.broker.supervise) return {};
+  for (const Shard& shard : cluster.shards) {
+    const std::string what = count(disk_partitions(shard), "partitions on disk and ") +
+                             count(cluster.proxies.size(), "proxies");
+    if (auto status =
+            check_nofile(shard.name, shard.nofile, descriptors_of(shard, cluster), what, claims);
+        !status) {
+      return status;
+    }
+  }
+  for (const Proxy& proxy : cluster.proxies) {
+    const std::string what = count(proxy.max_clients, "clients (max_clients) and ") +
+                             count(cluster.shards.size(), "shards");
+    if (auto status =
+            check_nofile(proxy.name, proxy.nofile, descriptors_of(proxy, cluster), what, claims);
+        !status) {
+      return status;
+    }
+  }
+  return {};
+}
+
+}  // namespace canopy::config

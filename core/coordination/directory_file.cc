@@ -1,0 +1,132 @@
+#include "core/coordination/directory_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <utility>
+
+namespace canopy::coordination {
+namespace {
+
+using Kept = cluster::DirectoryRecord::Kept;
+
+constexpr const char* header = "canopy-generations 1";
+constexpr const char* remedy =
+    "; the broker needs a state_dir that it can write and that no other broker uses";
+
+std::string reason() { return std::strerror(errno); }
+
+std::string to_text(const Kept& kept) {
+  std::string text = std::string(header) + "\nrecord " + kept.identity + "\nreserved " +
+                     std::to_string(kept.reserved) + "\nfloor " + std::to_string(kept.floor) + "\n";
+  for (const auto& [name, identity] : kept.holders)
+    text += "holder " + name + " " + identity + "\n";
+  return text + "end\n";
+}
+
+// Nothing but what to_text() writes.
+std::optional<Kept> parse(const std::string& text) {
+  std::istringstream lines(text);
+  std::string line;
+  if (!std::getline(lines, line) || line != header) return std::nullopt;
+  Kept kept;
+  for (std::string word; lines >> word && word != "end";) {
+    std::string name;
+    if (word == "record") {
+      lines >> kept.identity;
+    } else if (word == "reserved") {
+      lines >> kept.reserved;
+    } else if (word == "floor") {
+      lines >> kept.floor;
+    } else if (word == "holder") {
+      lines >> name >> kept.holders[name];
+    }
+  }
+  if (kept.reserved > cluster::DirectoryRecord::max_generation || to_text(kept) != text) {
+    return std::nullopt;
+  }
+  return kept;
+}
+
+base::Status sync_directory(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return base::Error{path + ": " + reason()};
+  const bool synced = ::fsync(fd) == 0;
+  const std::string why = reason();
+  ::close(fd);
+  return synced ? base::Status() : base::Error{path + ": " + why};
+}
+
+// Over what is there already, which takes no room on a full disk.
+base::Status write_through(const std::string& path, const std::string& text) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) return base::Error{path + ": " + reason()};
+  errno = ENOSPC;  // of a write that is cut short
+  const bool written = ::write(fd, text.data(), text.size()) == std::ssize(text) &&
+                       ::ftruncate(fd, std::ssize(text)) == 0 && ::fsync(fd) == 0;
+  const std::string why = reason();
+  ::close(fd);
+  return written ? base::Status() : base::Error{path + ": " + why};
+}
+
+// Puts `fresh` in the place of `path`, and keeps what was there as the next `fresh` where the file
+// system can exchange the two.
+bool replace(const std::string& fresh, const std::string& path) {
+  return ::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0 ||
+         std::rename(fresh.c_str(), path.c_str()) == 0;
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<DirectoryFile>> DirectoryFile::open(
+    const std::string& directory, std::chrono::milliseconds patience) {
+  std::unique_ptr<DirectoryFile> file(new DirectoryFile(directory));
+  auto lock = base::DirectoryLock::take(directory, patience);
+  if (!lock) return base::Error{lock.error() + remedy};
+  if (*lock == nullptr) return base::Error{directory + ": held by another running broker" + remedy};
+  file->lock_ = std::move(*lock);
+  if (auto status = file->read(); !status) return base::Error{status.error()};
+  return file;
+}
+
+base::Status DirectoryFile::read() {
+  const std::string path = directory_ + "/generations";
+  kept_ = {.identity = base::random_identity(), .reserved = first_generation, .holders = {}};
+  std::ifstream in(path, std::ios::binary);
+  if (!in && errno == ENOENT) return {};
+  std::ostringstream text;
+  if (in) text << in.rdbuf();
+  if (!in || in.bad()) return base::Error{path + ": cannot be read: " + reason()};
+  auto kept = parse(text.str());
+  if (!kept) {
+    return base::Error{path +
+                       ": damaged; put back a copy of it, or remove it while every shard and proxy "
+                       "runs: the broker then goes on above what they know"};
+  }
+  kept_ = std::move(*kept);
+  return {};
+}
+
+base::Status DirectoryFile::write(const Kept& kept) const {
+  const std::string path = directory_ + "/generations";
+  const std::string fresh = path + ".new";
+  const bool is_first = ::access(path.c_str(), F_OK) != 0;
+  if (auto status = write_through(fresh, to_text(kept)); !status) return status;
+  if (!replace(fresh, path)) return base::Error{path + ": " + reason()};
+  if (is_first) static_cast<void>(write_through(fresh, to_text(kept)).ok());
+  return sync_directory(directory_);
+}
+
+base::Result<cluster::DirectoryRecord> DirectoryFile::record() {
+  cluster::DirectoryRecord record(kept_, [this](const Kept& kept) { return write(kept); });
+  if (auto status = record.reserve(); !status) return base::Error{status.error() + remedy};
+  return record;
+}
+
+}  // namespace canopy::coordination

@@ -1,0 +1,247 @@
+"""A partition that reaches `max_state_bytes`, or the end of the disk, refuses what would make it
+larger and serves everything else; it goes on by itself when there is room."""
+
+import pytest
+
+import native
+from clusterfile import partition, proxy, shard
+from smalldisk import mounted, mounted_image, remount
+from waiting import eventually
+
+VALUE = b"x" * 20_000
+SYNCS = ({"sync": "always"}, {"sync": "interval", "sync_interval_ms": 50})
+
+
+def start(start_cluster, *parts, **settings):
+    return start_cluster(
+        [shard("s1", *parts), shard("rest", "*")],
+        [proxy("p1", ["native", "kvmsg"]), proxy("p2", ["native"])],
+        **settings,
+    )
+
+
+@pytest.fixture
+def open_writer(context):
+    made = []
+
+    def make(cluster, name="p1"):
+        made.append(native.Writer(context, cluster.native(name)))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def fill(writer, prefix=b"/full/", most=400):
+    """How many values fit, each under a key of its own; the next one is refused."""
+    for count in range(most):
+        try:
+            writer.put(prefix + b"%d" % count, VALUE)
+        except native.Refused as refused:
+            assert refused.fault == "full", refused
+            return count
+    raise AssertionError(f"{most} values of {len(VALUE)} bytes are taken")
+
+
+def is_refused(writer, key, value):
+    try:
+        writer.put(key, value)
+    except native.Refused as refused:
+        assert refused.fault == "full", refused
+        return True
+    return False
+
+
+def full_gauge(cluster):
+    return cluster.metrics("s1").sum("canopy_partition_full", partition="/full/")
+
+
+def read(context, cluster, proxy_name, subtree):
+    requests = native.Requests(context, cluster.native(proxy_name)[0])
+    chunks = requests.read(subtree)
+    requests.close()
+    return {entry.key: entry.value for chunk in chunks for entry in chunk.entries}
+
+
+def check_says_so(cluster):
+    eventually(lambda: full_gauge(cluster) == 1, "the gauge says so")
+    status, body = cluster.readyz("s1")
+    assert status == 503 and "/full/" in body and "full: " in body, body
+    eventually(lambda: cluster.partition("s1", "/full/")["state"].startswith("full: "), "the broker")
+    status, body = cluster.readyz("broker")
+    assert status == 503 and "/full/" in body, body
+
+
+def check_goes_on(cluster):
+    eventually(lambda: full_gauge(cluster) == 0, "there is room again", 15)
+    eventually(lambda: cluster.readyz("s1")[0] == 200, "and the shard says so")
+
+
+def check_full(cluster, context, flock, writer, count, other=b"/other/"):
+    """/full/ holds `count` values and no more."""
+    pid = cluster.process("s1").pid
+    check_says_so(cluster)
+    assert is_refused(writer, b"/full/new", VALUE), "again"
+    # A fresh proxy gets all of it.
+    expected = {b"/full/%d" % i: VALUE for i in range(count)}
+    assert read(context, cluster, "p2", b"/full/") == expected
+    # What does not make it larger is taken, in the midst of what is refused.
+    refusals = cluster.metrics("s1").sum("canopy_rejected_total", reason="full")
+    clone = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/full/")
+    assert clone.map == expected
+    for i in range(20):
+        clone.put(b"/full/clone/%d" % i, VALUE)
+        clone.put(b"/full/0", b"%02d" % i)
+    flock.run(lambda: clone.map[b"/full/0"] == b"19", "overwrites are taken")
+    eventually(
+        lambda: cluster.metrics("s1").sum("canopy_rejected_total", reason="full") > refusals,
+        "what Clone clients write in vain is counted",
+    )
+    flock.leave(clone)
+    # The shard's other partitions do not notice.
+    writer.put(other + b"1", b"v")
+    assert cluster.process("s1").pid == pid
+
+
+@pytest.mark.parametrize("sync", SYNCS, ids=lambda sync: sync["sync"])
+def test_a_partition_that_reaches_its_size(start_cluster, context, flock, open_writer, sync):
+    cluster = start(
+        start_cluster,
+        partition("/full/", durability="disk", max_state_bytes=1 << 20, **sync),
+        "/other/",
+    )
+    writer = open_writer(cluster)
+    count = fill(writer)
+    assert 30 < count < 53, f"{count} values of 20 kB in 1 MiB"
+    check_full(cluster, context, flock, writer, count)
+    for i in range(count):
+        writer.delete(b"/full/%d" % i)
+        if i == 0:
+            for key in range(20):
+                writer.delete(b"/full/clone/%d" % key)
+    assert fill(writer, b"/full/again/") >= count - 1
+    check_says_so(cluster)
+    for i in range(3):
+        writer.delete(b"/full/again/%d" % i)
+    check_goes_on(cluster)
+    writer.put(b"/full/last", VALUE)
+
+
+def test_a_writer_that_repeats_what_does_not_fit_is_answered_after_a_restart(
+    start_cluster, context, open_writer
+):
+    cluster = start(
+        start_cluster, partition("/full/", durability="disk", max_state_bytes=1 << 20), "/other/"
+    )
+    writer = open_writer(cluster)
+    count = fill(writer)
+    before = cluster.process("s1")
+    cluster.kill("s1")
+    eventually(lambda: cluster.restarted("s1", before), "s1 is back", 15)
+    for _ in range(3):
+        assert is_refused(writer, b"/full/new", VALUE)
+    assert read(context, cluster, "p2", b"/full/").keys() == {
+        b"/full/%d" % i for i in range(count)
+    }
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    with mounted(tmp_path / "disk", "6m"):
+        yield tmp_path / "disk"
+
+
+def use_up(directory):
+    """Leaves not a byte of the file system to anybody."""
+    with open(directory / "filler", "ab", buffering=0) as file:
+        for size in (1 << 20, 4096, 1):
+            try:
+                while True:
+                    file.write(b"f" * size)
+            except OSError:
+                pass
+
+
+@pytest.mark.parametrize("sync", SYNCS, ids=lambda sync: sync["sync"])
+def test_a_full_disk(small_disk, start_cluster, context, flock, open_writer, sync):
+    cluster = start(
+        start_cluster,
+        partition("/full/", durability="disk", **sync),
+        "/other/",
+        state_dir=small_disk,
+    )
+    writer = open_writer(cluster)
+    writer.put(b"/full/0", VALUE)
+    for i in range(1, 20):
+        writer.put(b"/full/%d" % i, VALUE)
+    use_up(small_disk)
+    count = 20
+    while not is_refused(writer, b"/full/%d" % count, VALUE):
+        count += 1
+        assert count < 400
+    check_full(cluster, context, flock, writer, count)
+    # Deletions need no byte of the disk.
+    for i in range(count):
+        writer.delete(b"/full/%d" % i)
+    assert read(context, cluster, "p2", b"/full/") == {}
+    (small_disk / "filler").unlink()
+    check_goes_on(cluster)
+    assert not is_refused(writer, b"/full/last", VALUE)
+    cluster.stop()
+    cluster.start()
+    assert read(context, cluster, "p2", b"/full/") == {b"/full/last": VALUE}
+
+
+def test_a_start_on_a_full_disk(small_disk, start_cluster, context, open_writer):
+    cluster = start(
+        start_cluster, partition("/full/", durability="disk"), "/other/", state_dir=small_disk
+    )
+    writer = open_writer(cluster)
+    for i in range(20):
+        writer.put(b"/full/%d" % i, VALUE)
+    use_up(small_disk)
+    before = cluster.process("s1")
+    cluster.kill("s1")
+    eventually(lambda: cluster.restarted("s1", before), "s1 is back", 15)
+    assert len(read(context, cluster, "p1", b"/full/")) == 20
+    for i in range(20):
+        writer.delete(b"/full/%d" % i)
+    remount(small_disk, "size=64m")
+    eventually(lambda: not is_refused(writer, b"/full/last", VALUE), "there is room", 15)
+
+
+@pytest.fixture
+def small_image(tmp_path):
+    with mounted_image(tmp_path / "image", 6):
+        yield tmp_path / "image"
+
+
+@pytest.mark.parametrize("sync", SYNCS, ids=lambda sync: sync["sync"])
+def test_a_full_disk_that_sets_no_blocks_aside(
+    small_image, start_cluster, context, flock, open_writer, sync
+):
+    """A commit finds no room although it was expected to: its turn is withdrawn."""
+    cluster = start(
+        start_cluster,
+        partition("/full/", durability="disk", **sync),
+        "/other/",
+        state_dir=small_image,
+    )
+    writer = open_writer(cluster)
+    for i in range(20):
+        writer.put(b"/full/%d" % i, VALUE)
+    use_up(small_image)
+    pid = cluster.process("s1").pid
+    eventually(lambda: is_refused(writer, b"/full/new", VALUE * 5), "the disk is found full", 15)
+    check_says_so(cluster)
+    entries = read(context, cluster, "p2", b"/full/")
+    assert {b"/full/%d" % i for i in range(20)} <= entries.keys()
+    (small_image / "filler").unlink()
+    check_goes_on(cluster)
+    eventually(lambda: not is_refused(writer, b"/full/last", VALUE), "there is room", 15)
+    assert cluster.process("s1").pid == pid
+    cluster.stop()
+    cluster.start()
+    after = read(context, cluster, "p2", b"/full/")
+    assert after.keys() >= entries.keys() | {b"/full/last"}

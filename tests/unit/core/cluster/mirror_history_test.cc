@@ -1,0 +1,82 @@
+// A mirror whose partition gets a new leader, of any epoch.
+#include <gtest/gtest.h>
+
+#include "tests/unit/core/cluster/leader.h"
+
+namespace canopy::cluster {
+namespace {
+
+using namespace std::chrono_literals;
+
+// The numbers of its epoch may have been used before, or be below those of its predecessor.
+class MirrorOfANewHistory : public MirrorTest, public testing::WithParamInterface<std::uint32_t> {};
+
+TEST_P(MirrorOfANewHistory, TakesItWholeAndTellsTheDifference) {
+  Leader former(5);
+  for (const char* key : {"/p/kept", "/p/other", "/p/gone"}) former.write(key, "1");
+  former.write("/p/same", "");
+  join(former);
+  Leader leader(GetParam());
+  for (const char* key : {"/p/kept", "/p/other"}) leader.write(key, "1");
+  leader.write("/p/other", "2");
+  leader.write("/p/same", "new");
+  mirror_.on_batch(leader.heartbeat(), now_, effects_);
+  feed(leader.answer(last_sync(effects_)));
+  EXPECT_EQ(mirror_.state(), Mirror::State::live);
+  EXPECT_EQ(mirror_.revision(), leader.revision());
+  EXPECT_EQ(mirror_.lineage(), leader.lineage());
+  EXPECT_EQ(contents(mirror_.tree()), contents(leader.tree()));
+  Map told;
+  for (const UpdatePtr& update : effects_.applied) told[update->key] = update->value;
+  EXPECT_EQ(told["/p/other"], "2");
+  EXPECT_EQ(told["/p/same"], "new");
+  EXPECT_TRUE(told.contains("/p/gone"));
+  EXPECT_EQ(effects_.missed, 0u);
+  EXPECT_EQ(effects_.new_history, GetParam() <= 5);
+  EXPECT_EQ(mirror_.epoch_reused(), GetParam() <= 5);
+  effects_ = {};
+  mirror_.on_batch(leader.write("/p/kept", "3"), now_, effects_);
+  EXPECT_EQ(effects_.applied.size(), 1u);
+  EXPECT_TRUE(effects_.requests.empty());
+}
+
+TEST_P(MirrorOfANewHistory, IsNotLedBackByLateBatchesOfTheFormerLeader) {
+  Leader former(5);
+  former.write("/p/a", "1");
+  join(former);
+  Leader leader(GetParam());
+  leader.write("/p/b", "1");
+  mirror_.on_batch(leader.heartbeat(), now_, effects_);
+  feed(leader.answer(last_sync(effects_)));
+  effects_ = {};
+  for (int i = 0; i < 100; ++i) {
+    now_ += 100ms;
+    mirror_.on_batch(former.write("/p/a", "late"), now_, effects_);
+    if (!effects_.requests.empty()) feed(leader.answer(last_sync(effects_)));
+    mirror_.on_batch(leader.write("/p/b", std::to_string(i)), now_, effects_);
+    ASSERT_EQ(contents(mirror_.tree()), contents(leader.tree()));
+    ASSERT_EQ(mirror_.state(), Mirror::State::live);
+  }
+  EXPECT_EQ(effects_.applied.size(), 100u) << "of the leader alone";
+  EXPECT_LE(effects_.requests.size(), 10u) << "one question a second";
+}
+
+// The former leader's answer arrives whole after its successor has been heard.
+TEST_P(MirrorOfANewHistory, IsFoundBehindTheLastAnswerOfTheFormerLeader) {
+  Leader former(5);
+  former.write("/p/a", "1");
+  mirror_.start(now_, effects_);
+  const auto chunks = former.answer(last_sync(effects_));
+  Leader leader(GetParam());
+  mirror_.on_batch(leader.write("/p/b", "1"), now_, effects_);
+  feed(chunks);
+  EXPECT_EQ(mirror_.lineage(), former.lineage());
+  feed(leader.answer(last_sync(effects_)));
+  EXPECT_EQ(mirror_.state(), Mirror::State::live);
+  EXPECT_EQ(contents(mirror_.tree()), contents(leader.tree()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Epochs, MirrorOfANewHistory, testing::Values(3u, 5u, 6u));
+
+}  // namespace
+}  // namespace canopy::cluster

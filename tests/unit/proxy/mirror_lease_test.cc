@@ -1,0 +1,141 @@
+// Whatever clients watch or wait for keeps its mirrors, however long the proxy stood still and
+// however short mirrors are kept.
+#include "proxy/mirror_lease.h"
+
+#include <gtest/gtest.h>
+
+#include "proxy/fetches.h"
+#include "proxy/join_gate.h"
+#include "proxy/snapshots.h"
+#include "proxy/subscriptions.h"
+#include "tests/unit/proxy/mirrored.h"
+
+namespace canopy::proxy {
+namespace {
+
+namespace native = wire::native;
+using namespace std::chrono_literals;
+
+class MirrorLeaseTest : public testing::TestWithParam<base::Duration> {
+ protected:
+  // As a proxy's tick does.
+  bool alive() {
+    alive_ = alive_ && !leases_.expired(0, now_, GetParam());
+    return alive_;
+  }
+  void run(base::Duration time) {
+    for (const base::TimePoint end = now_ + time; now_ < end; now_ += 50ms) alive();
+  }
+  void stand_still(base::Duration time) { now_ += time; }
+  // From here on nothing holds the mirror.
+  void expect_kept_and_dropped() {
+    EXPECT_TRUE(alive_);
+    if (GetParam() > 0ms) {
+      EXPECT_TRUE(alive());
+      now_ += GetParam() - 1ms;
+      EXPECT_TRUE(alive());
+      now_ += 1ms;
+    }
+    EXPECT_FALSE(alive());
+  }
+  MirrorLease lease() { return leases_.hold({0, 2}); }
+  // Everything that could drop it.
+  void live_on() {
+    run(3s);
+    stand_still(63s);
+    run(3s);
+    ASSERT_TRUE(alive());
+  }
+
+  MirrorLeases leases_;
+  base::TimePoint now_{1h};
+  bool alive_ = true;
+};
+
+TEST_P(MirrorLeaseTest, ASubscriptionOfACloneClient) {
+  Subscriptions subscriptions;
+  subscriptions.add("/a/", lease());
+  subscriptions.add("/a/", lease());
+  live_on();
+  subscriptions.remove("/a/");
+  live_on();
+  subscriptions.remove("/a/");
+  expect_kept_and_dropped();
+}
+
+TEST_P(MirrorLeaseTest, AStream) {
+  Mirrored mirrored({"/a/"});
+  Streams streams(mirrored, 1);
+  const native::Subscription plain{.subtree = "/a/"};
+  const native::Subscription latest{.subtree = "/a/", .latest_ms = 100};
+  streams.add(plain, lease());
+  streams.add(plain, lease());
+  streams.add(latest, lease());
+  live_on();
+  streams.remove(plain);
+  streams.remove(latest);
+  live_on();
+  streams.remove(plain);
+  expect_kept_and_dropped();
+}
+
+TEST_P(MirrorLeaseTest, AFetchThatWaitsAndOneThatIsAnswered) {
+  Mirrored mirrored({"/a/"});
+  Streams streams(mirrored, 1);
+  Fetches fetches(mirrored, streams, 1);
+  const auto serve = [&] {
+    fetches.serve(now_, {.send = [](const auto&, const auto&) { return Fetches::Delivery::sent; },
+                         .refuse = [](const auto&, auto, auto, const auto&) { FAIL(); },
+                         .finished = [](const char*, base::Duration) {},
+                         .resynced = [](bool) {}});
+  };
+  fetches.open(1, {.request = 1, .subtree = "/a/", .credit = 0}, now_, lease());
+  live_on();
+  mirrored.sync(0);
+  serve();
+  ASSERT_EQ(fetches.size(), 1u) << "its client takes nothing";
+  live_on();
+  fetches.credit(1, {.request = 1, .chunks = 1});
+  serve();
+  ASSERT_EQ(fetches.size(), 0u);
+  expect_kept_and_dropped();
+}
+
+TEST_P(MirrorLeaseTest, ASnapshotOfACloneClientFromRequestToEnd) {
+  JoinGate gate;
+  Snapshots snapshots;
+  gate.on_request({.connection = 1, .accepted = now_, .address = "address"}, "/a/", now_, lease());
+  live_on();
+  auto released = gate.take_released(now_, {});
+  ASSERT_EQ(released.size(), 1u);
+  live_on();
+  snapshots.open(1, "/a/", {}, now_, std::move(released[0].lease));
+  released.clear();
+  live_on();
+  snapshots.drop(1);
+  expect_kept_and_dropped();
+}
+
+TEST_P(MirrorLeaseTest, CountsFromTheLastRelease) {
+  MirrorLease first = lease();
+  {
+    MirrorLease second = lease();
+    first = std::move(second);
+  }
+  live_on();
+  const MirrorLease moved = std::move(first);
+  live_on();
+  MirrorLease again;
+  if (GetParam() > 0ms) {
+    { const MirrorLease ended = lease(); }
+    run(GetParam() / 2);
+    again = lease();
+    live_on();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Keeps, MirrorLeaseTest,
+                         testing::Values(base::Duration{0}, 100ms, 900ms, 60s));
+
+}  // namespace
+}  // namespace canopy::proxy
