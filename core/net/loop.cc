@@ -1,6 +1,7 @@
 #include "core/net/loop.h"
 
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,55 +17,116 @@ namespace {
 constexpr int events_per_turn = 256;  // the rest are found in the next turn
 constexpr std::int64_t longest_wait_ms = 3'600'000;
 
+std::uint32_t to_epoll(Interest interest) {
+  return (interest.readable ? std::uint32_t{EPOLLIN} : 0u) |
+         (interest.writable ? std::uint32_t{EPOLLOUT} : 0u);
+}
+
 }  // namespace
 
-Loop::Loop(const base::Clock& clock) : clock_(clock), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-  if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+Loop::Loop(const base::Clock& clock)
+    : clock_(clock),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (epoll_ < 0 || wake_ < 0) throw std::system_error(errno, std::generic_category(), "epoll");
+  on_readable(wake_, [this] { run_posted(); });
 }
 
-Loop::~Loop() { close(epoll_); }
-
-void Loop::on_readable(Socket& socket, Handler handler) {
-  add(&socket, socket.fd(), EPOLLIN, std::move(handler));
+Loop::~Loop() {
+  close(wake_);
+  close(epoll_);
 }
 
-void Loop::on_readable(int fd, Handler handler) { add(nullptr, fd, EPOLLIN, std::move(handler)); }
-
-// epoll reports EPOLLERR and EPOLLHUP whatever is asked for.
-void Loop::on_hangup(int fd, Handler handler) { add(nullptr, fd, 0, std::move(handler)); }
-
-void Loop::add(Socket* socket, int fd, std::uint32_t events, Handler handler) {
-  auto source = std::make_unique<Source>(Source{socket, fd, std::move(handler)});
-  epoll_event event{.events = events, .data = {.ptr = source.get()}};
-  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) {
+Loop::Source& Loop::add(std::unique_ptr<Source> source) {
+  Source& added = *source;
+  epoll_event event{.events = added.interest, .data = {.ptr = &added}};
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, added.fd, &event) != 0) {
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
   }
-  sources_.push_back(std::move(source));
+  if (added.socket != nullptr) sockets_.push_back(&added);
+  sources_[added.fd] = std::move(source);
+  return added;
+}
+
+void Loop::watch(int fd, EventHandler& handler, Interest interest) {
+  add(std::make_unique<Source>(
+      Source{.fd = fd, .watcher = &handler, .interest = to_epoll(interest)}));
+}
+
+void Loop::change(int fd, Interest interest) {
+  const auto source = sources_.find(fd);
+  assert(source != sources_.end());
+  set_interest(*source->second, to_epoll(interest));
+}
+
+void Loop::on_readable(Socket& socket, Handler handler) {
+  add(std::make_unique<Source>(Source{
+      .fd = socket.fd(), .socket = &socket, .handler = std::move(handler), .interest = EPOLLIN}));
+}
+
+void Loop::on_readable(int fd, Handler handler) {
+  add(std::make_unique<Source>(
+      Source{.fd = fd, .handler = std::move(handler), .interest = EPOLLIN}));
+}
+
+// epoll reports EPOLLERR and EPOLLHUP whatever is asked for.
+void Loop::on_hangup(int fd, Handler handler) {
+  add(std::make_unique<Source>(Source{.fd = fd, .handler = std::move(handler)}));
 }
 
 void Loop::remove(Socket& socket) { remove(socket.fd()); }
 
-// A removed source stays in place until the next turn: handlers may remove themselves and each
-// other.
+// A removed source lives until the turn ends: handlers may remove themselves and each other.
 void Loop::remove(int fd) {
-  for (const auto& source : sources_) {
-    if (source->removed || source->fd != fd) continue;
-    epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
-    source->removed = true;
-    swept_ = false;
-  }
+  const auto found = sources_.find(fd);
+  if (found == sources_.end()) return;
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+  found->second->removed = true;
+  std::erase(sockets_, found->second.get());
+  removed_.push_back(std::move(found->second));
+  sources_.erase(found);
+}
+
+void Loop::set_interest(Source& source, std::uint32_t interest) {
+  if (std::exchange(source.interest, interest) == interest) return;
+  epoll_event event{.events = interest, .data = {.ptr = &source}};
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, source.fd, &event);
 }
 
 // A paused socket that was used keeps saying so, and is asked first thing after resume(); of one
 // that was not, the descriptor still tells.
 void Loop::set_paused(Socket& socket, bool paused) {
-  for (const auto& source : sources_) {
-    if (source->socket != &socket || source->removed || source->paused == paused) continue;
-    source->paused = paused;
-    epoll_event event{.events = paused ? 0U : EPOLLIN, .data = {.ptr = source.get()}};
-    epoll_ctl(epoll_, EPOLL_CTL_MOD, source->fd, &event);
-  }
+  const auto found = sources_.find(socket.fd());
+  if (found == sources_.end()) return;
+  found->second->paused = paused;
+  set_interest(*found->second, paused ? 0u : static_cast<std::uint32_t>(EPOLLIN));
 }
+
+void Loop::post(Handler handler) {
+  {
+    const std::lock_guard lock(mutex_);
+    posted_.push_back(std::move(handler));
+  }
+  eventfd_write(wake_, 1);
+}
+
+void Loop::run_posted() {
+  eventfd_t count = 0;
+  eventfd_read(wake_, &count);
+  std::vector<Handler> posted;
+  {
+    const std::lock_guard lock(mutex_);
+    posted.swap(posted_);
+  }
+  for (const Handler& handler : posted) handler();
+}
+
+Loop::FlushId Loop::on_flush(Handler handler) {
+  flushes_.emplace(next_flush_, std::move(handler));
+  return next_flush_++;
+}
+
+void Loop::remove_flush(FlushId id) { flushes_.erase(id); }
 
 Loop::TimerId Loop::after(base::Duration delay, Handler handler) {
   timers_.emplace(now() + delay, Timer{next_timer_, {}, std::move(handler)});
@@ -81,19 +143,20 @@ void Loop::cancel(TimerId id) {
   std::erase_if(timers_, [id](const auto& entry) { return entry.second.id == id; });
 }
 
-void Loop::sweep() {
-  std::erase_if(sources_, [](const auto& source) { return source->removed; });
-  swept_ = true;
+void Loop::make_ready(Source& source, std::uint32_t events) {
+  source.events |= events;
+  if (!std::exchange(source.ready, true)) ready_.push_back(&source);
 }
 
 // Of sockets that were used since they were last asked, the descriptor may not tell that they are
 // readable, or can send again. True when one is or can.
 bool Loop::ask_used_sockets() {
   bool any = false;
-  for (const auto& source : sources_) {
-    if (source->socket == nullptr || source->paused || !source->socket->used()) continue;
-    source->ready = source->socket->readable();
-    any |= source->ready || source->socket->take_unblocked();
+  for (Source* source : sockets_) {
+    if (source->paused || !source->socket->used()) continue;
+    const bool readable = source->socket->readable();
+    if (readable) make_ready(*source, EPOLLIN);
+    any |= readable || source->socket->take_unblocked();
   }
   return any;
 }
@@ -111,18 +174,26 @@ void Loop::wait() {
   std::array<epoll_event, events_per_turn> events;
   const int count = epoll_wait(epoll_, events.data(), events_per_turn, timeout);
   for (int i = 0; i < count; ++i) {
-    auto& source = *static_cast<Source*>(events[static_cast<std::size_t>(i)].data.ptr);
-    source.ready = !source.paused && (source.socket == nullptr || source.socket->readable());
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    auto& source = *static_cast<Source*>(event.data.ptr);
+    if (source.paused || (source.socket != nullptr && !source.socket->readable())) continue;
+    make_ready(source, event.events);
   }
 }
 
-// Handlers may add sources, which can move the list, not the sources; new ones have their first
-// turn in the next.
+// What becomes ready meanwhile has its turn in the next.
 void Loop::call_handlers() {
-  const std::size_t count = sources_.size();
-  for (std::size_t i = 0; i < count && running_; ++i) {
-    Source& source = *sources_[i];
-    if (std::exchange(source.ready, false) && !source.removed && !source.paused) source.handler();
+  constexpr std::uint32_t gone = EPOLLERR | EPOLLHUP;
+  for (Source* source : std::exchange(ready_, {})) {
+    source->ready = false;
+    const std::uint32_t events = std::exchange(source->events, 0);
+    if (source->removed || source->paused || !running_) continue;
+    if (source->watcher == nullptr) {
+      source->handler();
+    } else {
+      source->watcher->on_events((events & (EPOLLIN | gone)) != 0,
+                                 (events & (EPOLLOUT | gone)) != 0);
+    }
   }
 }
 
@@ -142,14 +213,19 @@ void Loop::run_timers() {
   }
 }
 
+void Loop::flush() {
+  for (const auto& [id, handler] : flushes_) handler();
+  removed_.clear();
+}
+
 void Loop::run() {
   running_ = true;
   while (running_) {
-    if (!swept_) sweep();
     wait();
     call_handlers();
     run_timers();
     if (turn_end_) turn_end_();
+    flush();
   }
 }
 

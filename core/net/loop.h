@@ -1,8 +1,9 @@
-// A single-threaded event loop over epoll(7): sockets, descriptors, timers.
+// A single-threaded event loop over epoll(7): descriptors, libzmq's sockets, timers, and calls from
+// other threads.
 //
-// One turn: wait, call the handlers of what is readable, run the timers that are due, then the
-// end-of-turn hook. A handler reads what waits up to its own budget; what it leaves is found
-// readable in the next turn.
+// One turn: wait; read: the handlers of what is ready; timers: those that are due; work: the
+// end-of-turn hook; flush: what was queued in the turn is sent, and what was closed is freed. A
+// handler reads what waits up to its own budget; what it leaves is found ready in the next turn.
 //
 // A turn costs what it finds, not what it watches: zmq_poll asks every socket for its events, each
 // time with a system call, where the loop asks only those that spoke up or were used.
@@ -12,6 +13,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <unordered_map>
 #include <vector>
 
 #include "core/base/clock.h"
@@ -19,15 +22,37 @@
 
 namespace canopy::net {
 
+// What a descriptor is watched for. With neither, its owner still hears of errors and hang-ups, as
+// both.
+struct Interest {
+  bool readable = false;
+  bool writable = false;
+
+  bool operator==(const Interest&) const = default;
+};
+
+// Owns a watched descriptor, and outlives its being watched.
+class EventHandler {
+ public:
+  virtual ~EventHandler() = default;
+  virtual void on_events(bool readable, bool writable) = 0;
+};
+
 class Loop {
  public:
   using Handler = std::function<void()>;
   using TimerId = unsigned long;
+  using FlushId = unsigned long;
 
   explicit Loop(const base::Clock& clock);
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
+
+  // A handler may watch and unwatch any descriptor, its own included.
+  void watch(int fd, EventHandler& handler, Interest interest);
+  void change(int fd, Interest interest);
+  void unwatch(int fd) { remove(fd); }
 
   // The socket stays where it is until it is removed or the loop has run for the last time.
   void on_readable(Socket& socket, Handler handler);
@@ -47,8 +72,15 @@ class Loop {
   TimerId every(base::Duration period, Handler handler);
   void cancel(TimerId id);
 
-  // Called once at the end of each turn.
+  // Runs `handler` on the loop's thread, in the next turn. From any thread, as long as the loop
+  // exists; calls of one thread keep their order.
+  void post(Handler handler);
+
+  // Called once a turn, after the timers.
   void on_turn_end(Handler handler) { turn_end_ = std::move(handler); }
+  // Called once a turn, after that, in the order of these calls.
+  FlushId on_flush(Handler handler);
+  void remove_flush(FlushId id);
 
   base::TimePoint now() const { return clock_.now(); }
 
@@ -58,10 +90,13 @@ class Loop {
 
  private:
   struct Source {
-    Socket* socket;  // null for a plain descriptor
-    int fd;
-    Handler handler;
-    bool ready = false;
+    int fd = -1;
+    Socket* socket = nullptr;         // of libzmq, whose descriptor `fd` is
+    EventHandler* watcher = nullptr;  // else `handler`
+    Handler handler{};
+    std::uint32_t interest = 0;  // as epoll is told
+    std::uint32_t events = 0;    // as epoll told, in this turn
+    bool ready = false;          // in ready_
     bool removed = false;
     bool paused = false;
   };
@@ -71,21 +106,31 @@ class Loop {
     Handler handler;
   };
 
-  void add(Socket* socket, int fd, std::uint32_t events, Handler handler);
+  Source& add(std::unique_ptr<Source> source);
+  void set_interest(Source& source, std::uint32_t interest);
   void set_paused(Socket& socket, bool paused);
-  void sweep();
+  void make_ready(Source& source, std::uint32_t events);
   bool ask_used_sockets();
   void wait();
   void call_handlers();
   void run_timers();
+  void run_posted();
+  void flush();
 
   const base::Clock& clock_;
   int epoll_;
-  std::vector<std::unique_ptr<Source>> sources_;  // epoll holds their addresses
-  bool swept_ = true;
+  int wake_;                                                  // an eventfd: something was posted
+  std::unordered_map<int, std::unique_ptr<Source>> sources_;  // epoll holds their addresses
+  std::vector<Source*> sockets_;                              // those with a Socket
+  std::vector<Source*> ready_;
+  std::vector<std::unique_ptr<Source>> removed_;  // in this turn: handlers may be running
   std::multimap<base::TimePoint, Timer> timers_;
   TimerId next_timer_ = 1;
   Handler turn_end_;
+  std::map<FlushId, Handler> flushes_;
+  FlushId next_flush_ = 1;
+  std::mutex mutex_;  // guards posted_
+  std::vector<Handler> posted_;
   bool running_ = false;
 };
 

@@ -67,7 +67,7 @@ class Server {
   void flush();
 
   Loop& loop_;
-  Loop::TimerId flush_id_ = 0;
+  Loop::FlushId flush_id_ = 0;
   std::uint64_t next_id_ = 1;
   std::size_t queued_bytes_ = 0;
   std::vector<char> read_buffer_;

@@ -20,7 +20,7 @@ MAY_INCLUDE = {
     "core/zmtp": ["core/base", "core/access"],
     "core/config": ["core/base", "core/keyspace", "core/access"],
     "core/metrics": ["core/base"],
-    "core/net": ["core/base", "core/access"],
+    "core/net": ["core/base", "core/access", "core/zmtp"],
     "core/cluster": ["core/base", "core/keyspace", "core/wire"],
     "core/coordination": ["core/base", "core/keyspace", "core/access", "core/wire", "core/cluster", "core/net"],
     "shard": CORE,

@@ -4,8 +4,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
+#include <thread>
 #include <vector>
 
 #include "core/net/signals.h"
@@ -252,6 +254,81 @@ TEST_F(LoopTest, SignalsAreEvents) {
   raise(SIGUSR1);
   loop_.run();
   EXPECT_EQ(seen, SIGUSR1);
+}
+
+struct Recorder : EventHandler {
+  void on_events(bool readable, bool writable) override {
+    events.emplace_back(readable, writable);
+    if (then) then();
+  }
+  std::vector<std::pair<bool, bool>> events;
+  std::function<void()> then;
+};
+
+TEST_F(LoopTest, TellsWhatADescriptorIsReadyForAsFarAsItIsWanted) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
+  Recorder recorder;
+  recorder.then = [this] { loop_.stop(); };
+  loop_.watch(ends[0], recorder, {.writable = true});
+  loop_.run();
+  loop_.change(ends[0], {.readable = true});
+  ASSERT_EQ(write(ends[1], "x", 1), 1);
+  loop_.run();
+  EXPECT_EQ(recorder.events, (std::vector<std::pair<bool, bool>>{{false, true}, {true, false}}));
+  loop_.change(ends[0], {});
+  close(ends[1]);
+  loop_.run();
+  EXPECT_EQ(recorder.events.back(), std::pair(true, true)) << "it is gone";
+  loop_.unwatch(ends[0]);
+  close(ends[0]);
+}
+
+TEST_F(LoopTest, HandlersMayUnwatchEachOther) {
+  std::array<std::array<int, 2>, 2> pairs{};
+  std::array<Recorder, 2> recorders;
+  for (std::size_t i = 0; i < 2; ++i) {
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[i].data()), 0);
+    ASSERT_EQ(write(pairs[i][1], "x", 1), 1);
+    loop_.watch(pairs[i][0], recorders[i], {.readable = true});
+    recorders[i].then = [&, i] {
+      loop_.unwatch(pairs[i][0]);
+      loop_.unwatch(pairs[1 - i][0]);
+      loop_.stop();
+    };
+  }
+  loop_.run();
+  EXPECT_EQ(recorders[0].events.size() + recorders[1].events.size(), 1u);
+  for (const auto& pair : pairs) {
+    for (const int fd : pair) close(fd);
+  }
+}
+
+TEST_F(LoopTest, RunsWhatOtherThreadsPostInTheirOrder) {
+  std::vector<int> ran;
+  std::thread poster([&] {
+    for (int i = 0; i < 1000; ++i) {
+      loop_.post([&ran, i] { ran.push_back(i); });
+    }
+    loop_.post([this] { loop_.stop(); });
+  });
+  loop_.run();
+  poster.join();
+  ASSERT_EQ(ran.size(), 1000u);
+  EXPECT_TRUE(std::ranges::is_sorted(ran));
+}
+
+TEST_F(LoopTest, ATurnReadsThenWorksThenFlushes) {
+  std::string phases;
+  loop_.on_flush([&] {
+    phases += "f";
+    loop_.stop();
+  });
+  loop_.on_turn_end([&] { phases += "w"; });
+  loop_.after(0ms, [&] { phases += "t"; });
+  loop_.post([&] { phases += "r"; });
+  loop_.run();
+  EXPECT_EQ(phases, "rtwf");
 }
 
 }  // namespace

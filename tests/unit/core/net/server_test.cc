@@ -1,0 +1,325 @@
+// Listeners and connections against libzmq's sockets as they are, over TCP and ipc.
+#include "core/net/server.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <filesystem>
+#include <map>
+#include <zmq.hpp>
+
+namespace canopy::net {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+using Parts = std::vector<std::string>;
+
+// Answers every message with itself; publishes to nobody by itself.
+class Owner : public ConnectionEvents {
+ public:
+  void on_ready(Connection& connection) override { ready.push_back(connection.id()); }
+  void on_message(Connection& connection, std::span<const std::string_view> parts) override {
+    messages.emplace_back(parts.begin(), parts.end());
+    if (echoes) connection.send(parts);
+    if (closes) connection.close("asked");
+  }
+  void on_subscription(Connection& connection, std::string_view topic, bool begins) override {
+    subscriptions[connection.id()].emplace_back(topic, begins);
+  }
+  void on_drained(Connection&) override { ++drained; }
+  void on_closed(Connection&, std::string_view reason) override { closed.emplace_back(reason); }
+
+  bool echoes = true;
+  bool closes = false;
+  int drained = 0;
+  std::vector<std::uint64_t> ready;
+  std::vector<Parts> messages;
+  std::map<std::uint64_t, std::vector<std::pair<std::string, bool>>> subscriptions;
+  std::vector<std::string> closed;
+};
+
+class ServerTest : public testing::Test {
+ protected:
+  // A listener at a free port of the loopback, unless `settings` says where.
+  Listener& listen(zmtp::SocketType type, ListenerSettings settings = {}) {
+    if (settings.address.host.empty() && !settings.address.ipc()) {
+      settings.address.host = "127.0.0.1";
+    }
+    settings.peer.type = type;
+    listener_ = std::make_unique<Listener>(server_, std::move(settings), owner_);
+    const auto status = listener_->open();
+    EXPECT_TRUE(status) << status.error();
+    return *listener_;
+  }
+  zmq::socket_t connect(zmq::socket_type type) {
+    zmq::socket_t made(context_, type);
+    made.set(zmq::sockopt::linger, 0);
+    made.set(zmq::sockopt::rcvtimeo, 10'000);
+    made.connect(listener_->endpoint());
+    return made;
+  }
+  // A bare TCP connection.
+  Descriptor dial() {
+    Descriptor made(socket(AF_INET, SOCK_STREAM, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const std::string& endpoint = listener_->endpoint();
+    address.sin_port =
+        htons(static_cast<std::uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1))));
+    EXPECT_EQ(::connect(made.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    return made;
+  }
+  // Turns the loop until `met`; false after ten seconds.
+  template <typename Met>
+  bool run_until(Met met) {
+    bool in_time = true;
+    const auto give_up = loop_.after(10s, [&] {
+      in_time = false;
+      loop_.stop();
+    });
+    const auto look = loop_.every(1ms, [&] {
+      if (met()) loop_.stop();
+    });
+    loop_.run();
+    loop_.cancel(give_up);
+    loop_.cancel(look);
+    return in_time;
+  }
+  static void send(zmq::socket_t& socket, const Parts& parts) {
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      socket.send(zmq::buffer(parts[i]),
+                  i + 1 < parts.size() ? zmq::send_flags::sndmore : zmq::send_flags::none);
+    }
+  }
+  static Parts receive(zmq::socket_t& socket) {
+    Parts parts;
+    zmq::message_t part;
+    do {
+      if (!socket.recv(part)) break;
+      parts.push_back(part.to_string());
+    } while (part.more());
+    return parts;
+  }
+  Connection& only() {
+    Connection* found = nullptr;
+    listener_->for_each([&](Connection& connection) { found = &connection; });
+    return *found;
+  }
+
+  base::SystemClock clock_;
+  Loop loop_{clock_};
+  Owner owner_;
+  Server server_{loop_};
+  std::unique_ptr<Listener> listener_;
+  zmq::context_t context_;
+};
+
+TEST_F(ServerTest, AnswersOverTcp) {
+  listen(zmtp::SocketType::router);
+  auto dealer = connect(zmq::socket_type::dealer);
+  const std::string large(3'000'000, 'x');
+  send(dealer, {"a", "", large});
+  send(dealer, {"b"});
+  ASSERT_TRUE(run_until([&] { return owner_.messages.size() == 2 && server_.queued_bytes() == 0; }));
+  EXPECT_EQ(receive(dealer), (Parts{"a", "", large}));
+  EXPECT_EQ(receive(dealer), Parts{"b"});
+  EXPECT_EQ(only().peer().substr(0, 10), "127.0.0.1:");
+  dealer.close();
+  ASSERT_TRUE(run_until([&] { return listener_->size() == 0; }));
+  EXPECT_THAT(owner_.closed, ElementsAre("peer"));
+}
+
+TEST_F(ServerTest, AnswersOverIpcAndTakesAStalePathOnly) {
+  const std::string path = testing::TempDir() + "canopy-server-test";
+  std::filesystem::remove(path);
+  listen(zmtp::SocketType::router, {.address = {.path = path}});
+  auto dealer = connect(zmq::socket_type::dealer);
+  send(dealer, {"over ipc"});
+  ASSERT_TRUE(run_until([&] { return !owner_.messages.empty(); }));
+  EXPECT_EQ(only().peer(), "local");
+
+  ListenerSettings settings{.address = {.path = path}};
+  Listener second(server_, settings, owner_);
+  const auto refused = second.open();
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().ends_with("Address already in use")) << refused.error();
+  listener_.reset();  // leaves its file behind
+  ASSERT_TRUE(std::filesystem::exists(path));
+  EXPECT_TRUE(second.open());
+  std::filesystem::remove(path);
+}
+
+TEST_F(ServerTest, ListensAtIPv6AndNames) {
+  for (const char* host : {"[::1]", "::1", "localhost", "*"}) {
+    Listener listener(server_, {.address = {.host = host}}, owner_);
+    const auto status = listener.open();
+    ASSERT_TRUE(status) << host << ": " << status.error();
+    EXPECT_TRUE(listener.endpoint().starts_with("tcp://")) << listener.endpoint();
+  }
+  Listener nowhere(server_, {.address = {.host = "no.such.host.invalid"}}, owner_);
+  const auto status = nowhere.open();
+  ASSERT_FALSE(status);
+  EXPECT_TRUE(status.error().starts_with("cannot bind tcp://no.such.host.invalid:0: "))
+      << status.error();
+}
+
+TEST_F(ServerTest, OneBufferServesAllSubscribers) {
+  listen(zmtp::SocketType::xpub);
+  std::vector<zmq::socket_t> subscribers;
+  for (int i = 0; i < 5; ++i) {
+    subscribers.push_back(connect(zmq::socket_type::sub));
+    subscribers.back().set(zmq::sockopt::subscribe, "/a/");
+  }
+  ASSERT_TRUE(run_until([&] { return owner_.subscriptions.size() == 5; }));
+  std::string message;
+  const std::array<std::string_view, 2> parts{"/a/1", "value"};
+  zmtp::append_message(message, parts);
+  const Buffer buffer = std::make_shared<const std::string>(std::move(message));
+  listener_->for_each([&](Connection& connection) { connection.send(buffer); });
+  EXPECT_EQ(server_.queued_bytes(), 5 * buffer->size());
+  ASSERT_TRUE(run_until([&] { return server_.queued_bytes() == 0; }));
+  EXPECT_EQ(buffer.use_count(), 1);
+  for (auto& subscriber : subscribers) EXPECT_EQ(receive(subscriber), (Parts{"/a/1", "value"}));
+}
+
+TEST_F(ServerTest, ASlowPeerIsNoticedAndHoldsUpNobody) {
+  listen(zmtp::SocketType::router);
+  auto slow = connect(zmq::socket_type::dealer);
+  send(slow, {"here"});
+  ASSERT_TRUE(run_until([&] { return !owner_.messages.empty(); }));
+  Connection& connection = only();
+  const std::string value(1 << 20, 'x');
+  const std::string_view part = value;
+  for (int i = 0; i < 64; ++i) connection.send(std::span(&part, 1));
+  // libzmq reads a thousand messages ahead; a bare peer that reads nothing is below.
+  ASSERT_TRUE(run_until([&] { return owner_.drained == 1; }));
+  EXPECT_EQ(receive(slow), Parts{"here"});
+  for (int i = 0; i < 64; ++i) ASSERT_EQ(receive(slow), Parts{value});
+
+  const Descriptor deaf = dial();
+  ASSERT_TRUE(run_until([&] { return listener_->size() == 2; }));
+  listener_->for_each([&](Connection& each) {
+    if (&each != &connection) each.send(std::make_shared<const std::string>(64 << 20, 'x'));
+  });
+  send(slow, {"still served"});
+  EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 2; }));
+  EXPECT_EQ(receive(slow), Parts{"still served"});
+  EXPECT_GT(server_.queued_bytes(), std::size_t{32} << 20);
+}
+
+TEST_F(ServerTest, AtItsLimitPeersWaitInTheKernelsQueue) {
+  listen(zmtp::SocketType::router);
+  listener_->set_limit(2);
+  auto first = connect(zmq::socket_type::dealer);
+  auto second = connect(zmq::socket_type::dealer);
+  send(first, {"1"});
+  send(second, {"2"});
+  ASSERT_TRUE(run_until([&] { return owner_.messages.size() == 2; }));
+  auto third = connect(zmq::socket_type::dealer);
+  send(third, {"3"});
+  int turns = 0;
+  ASSERT_TRUE(run_until([&] { return ++turns == 50; }));
+  EXPECT_EQ(listener_->size(), 2u);
+  first.close();
+  ASSERT_TRUE(run_until([&] { return owner_.messages.size() == 3; }));
+  listener_->set_limit(0);
+  EXPECT_EQ(listener_->size(), 2u) << "open ones stay";
+}
+
+TEST_F(ServerTest, RunningOutOfDescriptorsEndsNothingAndSpinsNothing) {
+  listen(zmtp::SocketType::router);
+  auto before = connect(zmq::socket_type::dealer);
+  send(before, {"before"});
+  ASSERT_TRUE(run_until([&] { return owner_.messages.size() == 1; }));
+  auto late = connect(zmq::socket_type::dealer);
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  const Descriptor highest(dup(0));
+  const rlimit none{.rlim_cur = static_cast<rlim_t>(highest.get()), .rlim_max = limit.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &none);
+  send(before, {"meanwhile"});
+  EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 2; }));
+  setrlimit(RLIMIT_NOFILE, &limit);
+  send(late, {"late"});
+  EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 3; }));
+}
+
+TEST_F(ServerTest, ClosesPeersThatDoNotFinishTheirHandshake) {
+  listen(zmtp::SocketType::router, {.handshake = 30ms});
+  auto good = connect(zmq::socket_type::dealer);
+  ASSERT_TRUE(run_until([&] { return !owner_.ready.empty(); }));
+  const Descriptor silent = dial();
+  const Descriptor halfway = dial();
+  ASSERT_GT(::send(halfway.get(), "\xff\0\0", 3, 0), 0);
+  ASSERT_TRUE(run_until([&] { return owner_.closed.size() == 2; }));
+  EXPECT_THAT(owner_.closed, ElementsAre("handshake_timeout", "handshake_timeout"));
+  EXPECT_EQ(listener_->size(), 1u);
+}
+
+TEST_F(ServerTest, ClosesForAReason) {
+  listen(zmtp::SocketType::router, {.peer = {.limits = {.frame_bytes = 100}}});
+  const Descriptor stranger = dial();
+  ASSERT_GT(::send(stranger.get(), "GET / HTTP/1.1\r\n\r\n", 18, 0), 0);
+  ASSERT_TRUE(run_until([&] { return owner_.closed.size() == 1; }));
+  auto dealer = connect(zmq::socket_type::dealer);
+  send(dealer, {std::string(101, 'x')});
+  ASSERT_TRUE(run_until([&] { return owner_.closed.size() == 2; }));
+  owner_.closes = true;
+  auto other = connect(zmq::socket_type::dealer);
+  send(other, {"answered, and then closed"});
+  ASSERT_TRUE(run_until([&] { return owner_.closed.size() >= 3; }));
+  EXPECT_EQ(owner_.closed[0], "not_zmtp");
+  EXPECT_EQ(owner_.closed[1], "frame_too_large");
+  EXPECT_EQ(owner_.closed[2], "asked");
+  EXPECT_EQ(receive(other), Parts{"answered, and then closed"});
+}
+
+TEST_F(ServerTest, ReadsNothingFromAPausedConnection) {
+  listen(zmtp::SocketType::router);
+  auto dealer = connect(zmq::socket_type::dealer);
+  send(dealer, {"1"});
+  ASSERT_TRUE(run_until([&] { return owner_.messages.size() == 1; }));
+  only().pause_reading();
+  send(dealer, {"2"});
+  int turns = 0;
+  ASSERT_TRUE(run_until([&] { return ++turns == 50; }));
+  EXPECT_EQ(owner_.messages.size(), 1u);
+  only().resume_reading();
+  EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 2; }));
+}
+
+TEST_F(ServerTest, TakesThePeersAddressFromALoadBalancer) {
+  listen(zmtp::SocketType::router, {.proxy_protocol = true});
+  const Descriptor balanced = dial();
+  const std::string header = "PROXY TCP4 192.0.2.7 192.0.2.2 4711 443\r\n";
+  for (const char byte : header) ASSERT_EQ(::send(balanced.get(), &byte, 1, 0), 1);
+  ASSERT_TRUE(run_until([&] { return listener_->size() == 1 && only().peer() == "192.0.2.7:4711"; }));
+  const Descriptor direct = dial();
+  ASSERT_GT(::send(direct.get(), "\xff\0\0\0\0\0\0\0\1\x7f", 10, 0), 0);
+  ASSERT_TRUE(run_until([&] { return !owner_.closed.empty(); }));
+  EXPECT_THAT(owner_.closed, ElementsAre("proxy_header"));
+}
+
+TEST_F(ServerTest, SubscribesToPublishersThatConnect) {
+  listen(zmtp::SocketType::sub);
+  auto publisher = connect(zmq::socket_type::xpub);
+  ASSERT_TRUE(run_until([&] { return !owner_.ready.empty(); }));
+  owner_.echoes = false;
+  only().subscribe("");
+  ASSERT_TRUE(run_until([&] { return server_.queued_bytes() == 0; }));
+  EXPECT_EQ(receive(publisher), Parts{"\1"});
+  send(publisher, {"key", "value"});
+  ASSERT_TRUE(run_until([&] { return !owner_.messages.empty(); }));
+  EXPECT_THAT(owner_.messages, ElementsAre(Parts{"key", "value"}));
+}
+
+}  // namespace
+}  // namespace canopy::net
