@@ -49,7 +49,7 @@ struct Vitals {
   std::map<std::string, std::uint64_t> revisions{};
   std::uint64_t uptime_ms = 0;  // when this was said; 0: not known
   std::uint64_t updates = 0;    // committed; of a proxy: passed on
-  base::FileRead file{};      // the configuration
+  base::FileRead file{};        // the configuration
   // Of a proxy alone:
   std::uint64_t deliveries = 0;         // updates handed to clients, one for each that gets it
   std::uint64_t delivered_bytes = 0;    // of these
