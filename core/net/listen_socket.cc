@@ -100,9 +100,9 @@ base::Result<Descriptor> listen_at(const ListenAddress& address, int backlog,
     Bound bound = address.ipc() ? bind_ipc(address.path, backlog) : bind_tcp(address, backlog, why);
     if (bound.socket) return std::move(bound.socket);
     if (bound.fault != EADDRINUSE || std::chrono::steady_clock::now() >= give_up) {
-      const std::string where = address.ipc() ? "ipc://" + address.path
-                                              : "tcp://" + address.host + ":" +
-                                                    std::to_string(address.port);
+      const std::string where = address.ipc()
+                                    ? "ipc://" + address.path
+                                    : "tcp://" + address.host + ":" + std::to_string(address.port);
       return base::Error{"cannot bind " + where + ": " +
                          (why.empty() ? std::strerror(bound.fault) : why)};
     }

@@ -68,8 +68,7 @@ void Listener::on_events(bool, bool) { accept_some(); }
 
 void Listener::accept_some() {
   for (int i = 0; i < accepts_per_turn && connections_.size() < limit_; ++i) {
-    Descriptor accepted(
-        accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    Descriptor accepted(accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!accepted) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) {

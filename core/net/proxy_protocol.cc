@@ -75,7 +75,8 @@ ProxyHeader read_version_1(std::string_view bytes) {
   const int family = words[0] == "TCP4" ? AF_INET : AF_INET6;
   std::array<unsigned char, sizeof(in6_addr)> address;
   std::uint16_t port = 0;
-  const auto [rest, fault] = std::from_chars(words[3].data(), words[3].data() + words[3].size(), port);
+  const auto [rest, fault] =
+      std::from_chars(words[3].data(), words[3].data() + words[3].size(), port);
   if (inet_pton(family, std::string(words[1]).c_str(), address.data()) != 1 ||
       fault != std::errc{} || rest != words[3].data() + words[3].size()) {
     return malformed();

@@ -198,7 +198,7 @@ class Connection final : private EventHandler, private zmtp::PeerEvents {
   std::string address_;
   zmtp::Peer peer_;
   OutboundQueue queue_;
-  std::string header_;             // of the PROXY protocol, while it is incomplete
+  std::string header_;  // of the PROXY protocol, while it is incomplete
   bool expects_header_ = false;
   bool reading_ = true;
   bool blocked_ = false;           // the last write could not take it all

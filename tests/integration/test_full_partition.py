@@ -66,6 +66,7 @@ def read(context, cluster, proxy_name, subtree):
 
 def check_says_so(cluster):
     eventually(lambda: full_gauge(cluster) == 1, "the gauge says so")
+    eventually(lambda: cluster.readyz("s1")[0] == 503, "and /readyz does")
     status, body = cluster.readyz("s1")
     assert status == 503 and "/full/" in body and "full: " in body, body
     eventually(lambda: cluster.partition("s1", "/full/")["state"].startswith("full: "), "the broker")

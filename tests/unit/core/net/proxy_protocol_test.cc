@@ -41,7 +41,7 @@ TEST(ProxyProtocol, Version2) {
   v6 += std::string(11, '\0') + "\1" + std::string(16, '\0') + std::string("\0\7\0\1", 4);
   expect_complete(version_2(1, 0x21, v6), "[2001:db8::1]:7");
   expect_complete(version_2(1, 0x21, v6 + "extensions"), "[2001:db8::1]:7");
-  expect_complete(version_2(0, 0, ""), "");     // a health check
+  expect_complete(version_2(0, 0, ""), "");                        // a health check
   expect_complete(version_2(1, 0x31, std::string(216, 'x')), "");  // over a unix socket
 }
 

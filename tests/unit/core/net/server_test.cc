@@ -128,7 +128,8 @@ TEST_F(ServerTest, AnswersOverTcp) {
   const std::string large(3'000'000, 'x');
   send(dealer, {"a", "", large});
   send(dealer, {"b"});
-  ASSERT_TRUE(run_until([&] { return owner_.messages.size() == 2 && server_.queued_bytes() == 0; }));
+  ASSERT_TRUE(
+      run_until([&] { return owner_.messages.size() == 2 && server_.queued_bytes() == 0; }));
   EXPECT_EQ(receive(dealer), (Parts{"a", "", large}));
   EXPECT_EQ(receive(dealer), Parts{"b"});
   EXPECT_EQ(only().peer().substr(0, 10), "127.0.0.1:");
@@ -301,7 +302,8 @@ TEST_F(ServerTest, TakesThePeersAddressFromALoadBalancer) {
   const Descriptor balanced = dial();
   const std::string header = "PROXY TCP4 192.0.2.7 192.0.2.2 4711 443\r\n";
   for (const char byte : header) ASSERT_EQ(::send(balanced.get(), &byte, 1, 0), 1);
-  ASSERT_TRUE(run_until([&] { return listener_->size() == 1 && only().peer() == "192.0.2.7:4711"; }));
+  ASSERT_TRUE(
+      run_until([&] { return listener_->size() == 1 && only().peer() == "192.0.2.7:4711"; }));
   const Descriptor direct = dial();
   ASSERT_GT(::send(direct.get(), "\xff\0\0\0\0\0\0\0\1\x7f", 10, 0), 0);
   ASSERT_TRUE(run_until([&] { return !owner_.closed.empty(); }));
