@@ -52,7 +52,7 @@ class DirectoryRecord {
 
   const std::string& identity() const { return kept_.identity; }
 
-  // Empty: nobody is known to hold it.
+  // Empty: no process is known to hold it.
   std::string holder(const std::string& name) const;
   base::Status set_holder(const std::string& name, const std::string& identity);
   // The name is free; kept with the next change.

@@ -55,7 +55,7 @@ Bound bind_tcp(const ListenAddress& address, int backlog, std::string& why) {
   return bind_to(found->ai_family, found->ai_addr, found->ai_addrlen, backlog);
 }
 
-// A socket file outlives its process: only connecting tells whether somebody listens.
+// A socket file outlives its process: only connecting tells whether a process listens.
 bool is_stale(const sockaddr_un& address, socklen_t size) {
   struct stat file {};
   if (stat(address.sun_path, &file) != 0 || !S_ISSOCK(file.st_mode)) return false;

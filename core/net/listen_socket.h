@@ -21,8 +21,8 @@ struct ListenAddress {
 };
 
 // A bound and listening socket that never blocks. While the address is held by a process that is
-// going away, tries again until `patience` is over. A path is taken over only when nobody answers
-// on it any more.
+// going away, tries again until `patience` is over. A path is taken over only when no process
+// answers on it any more.
 base::Result<Descriptor> listen_at(const ListenAddress& address, int backlog,
                                    std::chrono::milliseconds patience);
 

@@ -13,7 +13,7 @@
 
 namespace canopy::net {
 
-// Bytes that nobody changes any more.
+// Immutable bytes, shared by connections.
 using Buffer = std::shared_ptr<const std::string>;
 
 class OutboundQueue {

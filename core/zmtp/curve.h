@@ -36,7 +36,7 @@ struct CurveServer {
   CurveKey public_key{};
   CurveKey secret_key{};
   Authorize authorize{};
-  Random random{};  // fills with bytes that nobody can foresee
+  Random random{};  // fills with unpredictable bytes
 
   // With libsodium's randomness. The keys must be keys (access::is_key).
   static CurveServer of(const access::KeyPair& keys, Authorize authorize);
