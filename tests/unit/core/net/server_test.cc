@@ -11,6 +11,8 @@
 #include <map>
 #include <zmq.hpp>
 
+#include "tests/unit/core/zmtp/libzmq_peer.h"
+
 namespace canopy::net {
 namespace {
 
@@ -18,8 +20,9 @@ using namespace std::chrono_literals;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-using Parts = std::vector<std::string>;
+using zmtp::Parts;
+using zmtp::receive;
+using zmtp::send;
 
 // Answers every message with itself; publishes to nobody by itself.
 class Owner : public ConnectionEvents {
@@ -92,21 +95,6 @@ class ServerTest : public testing::Test {
     loop_.cancel(give_up);
     loop_.cancel(look);
     return in_time;
-  }
-  static void send(zmq::socket_t& socket, const Parts& parts) {
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      socket.send(zmq::buffer(parts[i]),
-                  i + 1 < parts.size() ? zmq::send_flags::sndmore : zmq::send_flags::none);
-    }
-  }
-  static Parts receive(zmq::socket_t& socket) {
-    Parts parts;
-    zmq::message_t part;
-    do {
-      if (!socket.recv(part)) break;
-      parts.push_back(part.to_string());
-    } while (part.more());
-    return parts;
   }
   Connection& only() {
     Connection* found = nullptr;

@@ -8,6 +8,7 @@
 
 #include <zmq.hpp>
 
+#include "tests/unit/core/zmtp/libzmq_peer.h"
 #include "tests/unit/core/zmtp/peers.h"
 
 namespace canopy::zmtp {
@@ -16,8 +17,6 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Pair;
-
-using Parts = std::vector<std::string>;
 
 // Accepts one connection and lets a Peer speak over it.
 class Listener {
@@ -102,21 +101,6 @@ class LibzmqTest : public testing::TestWithParam<bool> {
     made.set(zmq::sockopt::rcvtimeo, 10'000);
     made.connect(endpoint);
     return made;
-  }
-  static void send(zmq::socket_t& socket, const Parts& parts) {
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      socket.send(zmq::buffer(parts[i]),
-                  i + 1 < parts.size() ? zmq::send_flags::sndmore : zmq::send_flags::none);
-    }
-  }
-  static Parts receive(zmq::socket_t& socket) {
-    Parts parts;
-    zmq::message_t part;
-    do {
-      if (!socket.recv(part)) break;
-      parts.push_back(part.to_string());
-    } while (part.more());
-    return parts;
   }
   static void answer(Listener& listener, std::initializer_list<std::string_view> parts) {
     std::string bytes;
