@@ -1,96 +1,122 @@
-// One way into the proxy for clients: a few listening sockets, each with a role, and whatever is
-// spoken over them. The node opens and shuts the doors of all frontends alike.
+// One protocol that clients speak to the proxy: accepted connections and their messages in, updates
+// out. A frontend opens no socket: it says what is to be listened on, and is called with
+// connections (core/net/connection.h), so that tests need no socket.
+//
+// The way of one update: apply() gathers it, flush() sends what is gathered, when the frontend's
+// pacer says so. Belongs to the loop's thread.
 #pragma once
 
-#include <array>
-#include <memory>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "core/base/clock.h"
 #include "core/config/cluster.h"
-#include "core/config/endpoint.h"
 #include "core/coordination/member.h"
-#include "core/net/monitor.h"
-#include "core/net/socket.h"
-#include "proxy/admission.h"
-#include "proxy/guard.h"
-#include "proxy/metrics.h"
-#include "proxy/peers.h"
+#include "core/keyspace/tree.h"
+#include "core/net/connection.h"
+#include "core/wire/link.h"
+#include "core/zmtp/protocol.h"
+#include "proxy/mirror_lease.h"
+#include "proxy/partitions.h"
 #include "proxy/stamped.h"
 
 namespace canopy::proxy {
 
-// A bound socket that clients connect to, and the watch over its connections.
-struct Listener {
-  Listener(net::Context& context, net::SocketType type, const net::SocketOptions& options,
-           const access::KeyPair* keys, config::Endpoint listen_at, const std::string& monitor_name,
-           metrics::Gauge& connections)
-      : socket(context, type, net::listening(options, keys)),
-        monitor(context, socket, monitor_name),
-        endpoint(std::move(listen_at)),
-        gauge(connections),
-        peers(keys != nullptr, context) {}
+// What a connection is for: a Clone client has one of each, a native client one for `updates`.
+// Each role admits max_clients connections over all frontends.
+enum class Role { snapshot, updates, collector };
 
-  net::Socket socket;
-  net::Monitor monitor;
-  config::Endpoint endpoint;
-  metrics::Gauge& gauge;
-  Peers peers;
+// A listening socket that a frontend wants.
+struct Opening {
+  Role role = Role::updates;
+  zmtp::SocketType type = zmtp::SocketType::router;
+  config::Endpoint endpoint{};
+  std::string dialect{};  // "native", "kvsimple"…; with `label` names it in metrics and logs
+  std::string label{};    // "snapshot", "updates", "collector"; of the native protocol "client"
+  net::ConnectionEvents* events = nullptr;
+};
+
+// What a frontend needs of its proxy.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // Queues a request for the shard that owns its keys, or says why it cannot be. The answer, if
+  // `reply_to` is not empty, comes with Frontend::answer().
+  virtual wire::Fault write(wire::RoutedRequest request) = 0;
+  // Mirrors what may hold keys under the prefix for as long as the lease is kept.
+  virtual MirrorLease lease(std::string_view prefix) = 0;
+  virtual const Partitions& partitions() const = 0;
+  // Whether the mirrors of everything under the prefix can be read, and a generation is granted.
+  virtual bool ready(std::string_view prefix) const = 0;
+  // The stamp of the last update that was applied.
+  virtual std::int64_t last_stamp() const = 0;
+
+  // Bytes that the queue of one connection may hold at this moment: `client_queue_bytes`, or less
+  // when all queues together come close to `egress_bytes`.
+  virtual std::size_t queue_limit() const = 0;
+
+  // Without security everything may be done. A refusal is counted and logged; `what` names it.
+  virtual bool may_read(const net::Connection& connection, std::string_view prefix,
+                        std::string_view what) = 0;
+  virtual bool may_write(const net::Connection& connection, std::string_view key) = 0;
+
+  virtual base::TimePoint now() const = 0;
+};
+
+// A connection as operators see it.
+struct ClientView {
+  std::string name{};      // as the client calls itself; with security the name of its key
+  std::string protocol{};  // "native 2, canopy 0.1", "kvsimple"
+  std::vector<std::string> subscriptions{};
+  std::uint64_t dropped = 0;    // updates that it missed
+  std::uint64_t catch_ups = 0;  // after the first
 };
 
 class Frontend {
  public:
   virtual ~Frontend() = default;
 
-  base::Status bind(std::chrono::milliseconds patience);
-  // Lets further connections of a role in, or nobody; clients that are in stay.
-  void arm(Role role, std::uint64_t room, base::TimePoint now);
-  // 0 for a role that it does not have.
-  std::size_t connections(Role role) const;
+  // Called once.
+  virtual std::vector<Opening> openings() = 0;
+  // The endpoints that its openings are bound to, in their order: adds where clients find it.
+  virtual void announce(coordination::ProxyMember& member,
+                        const std::vector<config::Endpoint>& endpoints) const = 0;
 
-  // Reads what the monitors have to say of who comes and goes.
-  virtual void look() = 0;
-  // Ends the connections of these clients, as far as they have said anything.
-  void cut(const std::vector<std::string>& names);
-  // Counts the connections that were closed for cause, and the handshakes that failed; with
-  // security by reason.
-  void count_closed(metrics::Registry& registry, bool guarded);
+  // Stamps and streams go on above those of every earlier process of this name. Also called when a
+  // later generation replaces one.
+  virtual void begin_generation(std::uint32_t generation) = 0;
+  // An update that a mirror has applied, from this shard (an index of Partitions).
+  virtual void apply(const Stamped& stamped, std::size_t shard) = 0;
+  // Updates that wait for flush(), and their bytes.
+  virtual std::size_t gathered() const = 0;
+  virtual std::size_t gathered_bytes() const = 0;
+  // Sends what is gathered, a bounded amount: true when some is left.
+  virtual bool flush(base::TimePoint now) = 0;
+  // Catch-ups, snapshots, what is due by time. How long until this wants to be called again without
+  // any event; nothing: not before one.
+  virtual std::optional<base::Duration> serve(base::TimePoint now) = 0;
+  // Called each second.
+  virtual void second(base::TimePoint now) = 0;
 
-  // Fans out, in order.
-  virtual void publish(std::span<const Stamped> updates) = 0;
-  // Answers what clients asked for, as far as they can take it. How long until this wants to be
-  // called again; nothing while nobody waits.
-  virtual std::optional<base::Duration> serve(bool full) = 0;
-  // Whether serve() has catching up to do, beside what it does for updates.
-  virtual bool catching_up() const = 0;
-  // Heartbeats; called each second.
-  virtual void second() = 0;
-  // Adds where clients find it.
-  virtual void announce(coordination::ProxyMember& member, const std::string& advertise) const = 0;
+  // The answer to a request whose `reply_to` this frontend made; others are ignored.
+  virtual void answer(const wire::Answer&) {}
+  // A partition has a new history: the revisions that clients know of it mean nothing any more.
+  virtual void renew(std::size_t) {}
+  // Clients are to be elsewhere within this time.
+  virtual void drain(base::Duration within) = 0;
+  // Connections of clients that know of the drain and have not gone yet.
+  virtual std::size_t leaving() const { return 0; }
+
+  virtual ClientView describe(const net::Connection& connection) const = 0;
+  // Updates that clients missed, so far.
+  virtual std::uint64_t missed() const = 0;
+  // Sets gauges.
   virtual void report() = 0;
-
- protected:
-  std::array<std::unique_ptr<Listener>, roles.size()> listeners_;  // null: no such role
-
-  Listener& at(Role role) { return *listeners_[static_cast<std::size_t>(role)]; }
-  const Listener& at(Role role) const { return *listeners_[static_cast<std::size_t>(role)]; }
-  // Reads the monitor; true when connections came or went.
-  bool count_connections(Role role, base::TimePoint now);
-  // The same, and forgets the connections that have ended.
-  virtual void read_monitor(Role role) = 0;
-  // False for a message that is larger than a client may send; its connection is closed.
-  bool acceptable(Role role, const net::Message& message);
-  // Reads the next message; false when none waits.
-  bool receive(Role role, net::Message& message);
-  // The connection that a request came over; 0 when it has ended.
-  PeerId requester(Role role, const net::Message& message);
-  // To be called once a turn: finds out when the last messages of connections that ended are read.
-  void settle(Role role);
-  // Sends the routing id of a connection, to a ROUTER; when it is sent the frames of the reply must
-  // follow, and reach this connection or nobody.
-  net::SendResult begin_reply(Role role, PeerId peer);
-  std::string advertised(Role role, const std::string& advertise) const;
 };
 
 }  // namespace canopy::proxy

@@ -11,12 +11,10 @@ namespace {
 // processes.
 constexpr std::uint64_t own_of_shard = 26;
 constexpr std::uint64_t own_of_proxy = 20;
-constexpr std::uint64_t per_listener = 4;  // of a proxy: socket, bound port, two for its monitor
-constexpr std::uint64_t per_shard = 2;     // of a proxy: sockets
-constexpr std::uint64_t per_proxy = 2;     // of a shard: connections
-constexpr std::uint64_t per_store = 2;     // LMDB: data, and what it syncs through
-constexpr std::uint64_t passing = 8;       // the broker, those that ask over HTTP
-constexpr std::uint64_t per_client = 3;    // connections that one client can hold
+constexpr std::uint64_t per_shard = 2;  // of a proxy: sockets
+constexpr std::uint64_t per_proxy = 2;  // of a shard: connections
+constexpr std::uint64_t per_store = 2;  // LMDB: data, and what it syncs through
+constexpr std::uint64_t passing = 8;    // the broker, those that ask over HTTP
 
 // An address space has 128 TiB, a part of which is taken.
 constexpr std::uint64_t max_store_bytes = std::uint64_t{64} << 40;
@@ -56,16 +54,21 @@ std::uint64_t disk_partitions(const Shard& shard) {
 
 }  // namespace
 
+std::uint64_t connections_per_client(const Proxy& proxy) {
+  return proxy.kvsimple || proxy.kvmsg || proxy.chp ? 3 : 1;
+}
+
 std::uint64_t descriptors_of(const Shard& shard, const Cluster& cluster) {
   return own_of_shard + per_store * disk_partitions(shard) + per_proxy * cluster.proxies.size() +
          passing;
 }
 
 std::uint64_t descriptors_of(const Proxy& proxy, const Cluster& cluster) {
-  std::uint64_t listeners = proxy.native ? 2 : 0;
+  std::uint64_t listeners = proxy.native ? 1 : 0;
   for (const auto& dialect : {proxy.kvsimple, proxy.kvmsg, proxy.chp}) listeners += dialect ? 3 : 0;
-  return own_of_proxy + per_listener * listeners + per_shard * cluster.shards.size() +
-         reserved_descriptors(cluster.shards.size()) + per_client * proxy.max_clients;
+  return own_of_proxy + listeners + per_shard * cluster.shards.size() +
+         reserved_descriptors(cluster.shards.size()) +
+         connections_per_client(proxy) * proxy.max_clients;
 }
 
 std::uint64_t reserved_descriptors(std::size_t shards) {

@@ -14,6 +14,9 @@ namespace canopy::config {
 std::uint64_t descriptors_of(const Shard& shard, const Cluster& cluster);
 std::uint64_t descriptors_of(const Proxy& proxy, const Cluster& cluster);
 
+// What one client can hold: a native client one, a Clone client three.
+std::uint64_t connections_per_client(const Proxy& proxy);
+
 // What a proxy leaves to others than its clients once it has started: links to shards and broker,
 // those that ask over HTTP.
 std::uint64_t reserved_descriptors(std::size_t shards);

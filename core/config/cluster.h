@@ -21,6 +21,8 @@ using std::chrono::milliseconds;
 
 enum class Durability { memory, disk };
 enum class Sync { always, interval };
+// What becomes of a Clone client whose queue is full: it misses updates, or is disconnected.
+enum class SlowClients { drop, disconnect };
 
 // A ZeroMQ endpoint of one of the cluster's sockets, such as "tcp://127.0.0.1:5550". A port of `*`
 // takes any free one, which the process then announces in the directory.
@@ -63,8 +65,7 @@ struct Shard {
 struct Proxy {
   std::string name = {};
   std::uint64_t max_clients = 300;
-  // First of two consecutive ports: requests, streams. Absent: not served.
-  std::optional<Endpoint> native = {};
+  std::optional<Endpoint> native = {};  // absent: not served
   // First of three consecutive ports: snapshot, updates, collector. Absent: dialect not served.
   std::optional<Endpoint> kvsimple = {};
   std::optional<Endpoint> kvmsg = {};
@@ -72,11 +73,14 @@ struct Proxy {
   std::string advertise = {};  // host that clients connect to; empty: as bound
   HttpAddress http = "127.0.0.1:0";
   std::uint64_t nofile = 1024;
-  milliseconds max_linger{12};   // latency that gathering may add; 0 sends every update at once
-  int publish_share = 4;         // percent of a core that the flush interval aims at
-  int client_hwm = 100'000;      // updates queued per Clone client before it misses some
-  int stream_hwm = 1'000;        // batches queued per native client before it misses some
-  int stream_send_buffer = -1;   // kernel buffer per native client; -1 kernel default
+  milliseconds max_linger{12};  // latency that gathering may add; 0 sends every update at once
+  int publish_share = 4;        // percent of a core that the flush interval aims at
+  // Bytes queued for one client before it misses updates, and for all clients together.
+  std::uint64_t client_queue_bytes = 8ull << 20;
+  std::uint64_t egress_bytes = 512ull << 20;
+  SlowClients slow_clients = SlowClients::drop;
+  int client_send_buffer = -1;   // kernel buffer per connection of a client; -1 kernel default
+  bool proxy_protocol = false;   // clients come through a balancer that says who they are
   int link_receive_buffer = -1;  // kernel buffer per shard in bytes; -1 kernel default
   std::uint64_t link_queue_bytes = 16ull << 20;      // batches queued from a shard, unread
   std::uint64_t upstream_queue_bytes = 64ull << 20;  // writes that wait for a shard

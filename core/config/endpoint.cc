@@ -165,14 +165,6 @@ base::Status check_triple_endpoint(const std::string& text) {
   return {};
 }
 
-base::Status check_pair_endpoint(const std::string& text) {
-  const auto address = parse_endpoint(text);
-  if (!address) return base::Error{address.error()};
-  if (address->ipc) return refused(text, "must be tcp: clients take two consecutive ports");
-  if (address->port == max_port) return refused(text, "leaves no room for the next port");
-  return {};
-}
-
 base::Status check_http_address(const std::string& text) {
   const auto address = parse_http_address(text);
   return address ? base::Status{} : base::Error{address.error()};

@@ -28,7 +28,6 @@ base::Result<Address> parse_http_address(std::string_view text);
 base::Status check_endpoint(const std::string& text);
 base::Status check_fixed_endpoint(const std::string& text);   // others must find it: no `*` port
 base::Status check_triple_endpoint(const std::string& text);  // tcp, ports P, P+1 and P+2 fixed
-base::Status check_pair_endpoint(const std::string& text);    // tcp, ports P and P+1, or `*`
 base::Status check_http_address(const std::string& text);
 base::Status check_advertise(const std::string& text);  // a host alone
 // Whether it stands for every interface of the machine: `*`, 0.0.0.0, [::].

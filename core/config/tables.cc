@@ -18,6 +18,8 @@ constexpr std::int64_t max_buffer = std::numeric_limits<int>::max();
 constexpr std::int64_t mebibyte = 1 << 20;
 // Of the queues between processes.
 constexpr std::int64_t min_queue_bytes = 64 << 10;
+// Of a client: above the largest batch, with an update of the largest value.
+constexpr std::int64_t min_client_queue_bytes = 4 << 20;
 constexpr std::int64_t max_queue_bytes = std::int64_t{1} << 40;
 constexpr std::size_t max_name = 63;
 constexpr std::size_t max_path = 3000;  // of PATH_MAX; the rest is for what is put below
@@ -93,11 +95,11 @@ Setting<Proxy> dialect(const std::string& key, std::optional<Endpoint> Proxy::*m
 }
 
 Setting<Proxy> native() {
-  return claiming(text("native", &Proxy::native, check_pair_endpoint,
-                       "first of the two ports of the native protocol"),
+  return claiming(text("native", &Proxy::native, check_endpoint,
+                       "where clients of the native protocol connect"),
                   [](const Proxy& proxy, const Place& place, Claims& claims) -> base::Status {
                     if (!proxy.native) return {};
-                    return claims.address(*proxy.native, *parse_endpoint(*proxy.native), 2, place);
+                    return claims.address(*proxy.native, *parse_endpoint(*proxy.native), 1, place);
                   });
 }
 
@@ -268,10 +270,18 @@ const Table<Proxy>& proxy_table() {
                     "latency that gathering updates may add; 0 sends each at once")),
       live(number("publish_share", &Proxy::publish_share, 1, 100,
                   "percent of a core that publishing aims at: the flush interval follows")),
-      number("client_hwm", &Proxy::client_hwm, 1, max_hwm, "updates queued per Clone client"),
-      number("stream_hwm", &Proxy::stream_hwm, 1, max_hwm, "batches queued per native client"),
-      number("stream_send_buffer", &Proxy::stream_send_buffer, -1, max_buffer,
-             "kernel buffer per native client in bytes; -1 is the kernel's default"),
+      number("client_queue_bytes", &Proxy::client_queue_bytes, min_client_queue_bytes,
+             max_queue_bytes, "bytes queued per client before it misses updates"),
+      number("egress_bytes", &Proxy::egress_bytes, min_client_queue_bytes, max_queue_bytes,
+             "bytes queued for all clients: beyond, the largest queues are cut"),
+      choice("slow_clients", &Proxy::slow_clients,
+             Choices<SlowClients>{{"drop", SlowClients::drop},
+                                  {"disconnect", SlowClients::disconnect}},
+             "what becomes of a Clone client whose queue is full"),
+      number("client_send_buffer", &Proxy::client_send_buffer, -1, max_buffer,
+             "kernel buffer per client connection in bytes; -1 is the kernel's default"),
+      flag("proxy_protocol", &Proxy::proxy_protocol,
+           "connections begin with a PROXY protocol header, as HAProxy sends it"),
       number("link_queue_bytes", &Proxy::link_queue_bytes, min_queue_bytes, max_queue_bytes,
              "bytes of batches queued from a shard"),
       number("link_receive_buffer", &Proxy::link_receive_buffer, -1, max_buffer,

@@ -63,15 +63,6 @@ class Fields {
     fields.take("collector", taken.collector);
   }
 
-  void take(const char* field, std::optional<Pair>& pair) {
-    const json* value = find(field);
-    if (value == nullptr) return;
-    Fields fields(*value, name(field), status_);
-    Pair& taken = pair.emplace();
-    fields.take("requests", taken.requests);
-    fields.take("streams", taken.streams);
-  }
-
   void take(const char* field, std::map<std::string, std::uint64_t>& numbers) {
     const json* value = find(field);
     if (value == nullptr) return;
@@ -144,10 +135,7 @@ std::string to_json(const ProxyMember& member) {
   json document = {{"name", member.name},       {"pid", member.pid},
                    {"http", member.http},       {"state", member.state},
                    {"clients", member.clients}, {"max_clients", member.max_clients}};
-  if (member.native) {
-    document["native"] = {{"requests", member.native->requests},
-                          {"streams", member.native->streams}};
-  }
+  if (!member.native.empty()) document["native"] = member.native;
   if (member.kvsimple) document["kvsimple"] = to_document(*member.kvsimple);
   if (member.kvmsg) document["kvmsg"] = to_document(*member.kvmsg);
   if (member.chp) document["chp"] = to_document(*member.chp);

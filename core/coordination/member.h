@@ -32,11 +32,6 @@ struct Triple {
   std::string snapshot{}, updates{}, collector{};
 };
 
-// The endpoints of the native protocol.
-struct Pair {
-  std::string requests{}, streams{};
-};
-
 // How a process is doing, for `canopy status` and the status page; said anew each second. What
 // counts up does so since the process started.
 struct Vitals {
@@ -63,7 +58,7 @@ struct ProxyMember {
   std::string state{};  // "ready", "full", "draining", "starting"
   std::uint64_t clients = 0;
   std::uint64_t max_clients = 0;
-  std::optional<Pair> native{};
+  std::string native{};  // endpoint of the native protocol; empty: not spoken
   std::optional<Triple> kvsimple{}, kvmsg{}, chp{};
 };
 

@@ -18,7 +18,7 @@ constexpr std::size_t vectors_per_write = 64;
 
 }  // namespace
 
-Connection::Connection(Listener& listener, Descriptor socket, std::uint64_t id)
+AcceptedConnection::AcceptedConnection(Listener& listener, Descriptor socket, std::uint64_t id)
     : listener_(listener),
       server_(listener.server_),
       socket_(std::move(socket)),
@@ -31,19 +31,19 @@ Connection::Connection(Listener& listener, Descriptor socket, std::uint64_t id)
   queue_output();
 }
 
-Connection::~Connection() {
+AcceptedConnection::~AcceptedConnection() {
   server_.loop().unwatch(socket_.get());
   server_.queued_bytes_ -= queue_.bytes();
   if (unsent_) std::erase(server_.unsent_, this);
   if (closing_) std::erase(server_.closing_, this);
 }
 
-void Connection::on_events(bool readable, bool writable) {
+void AcceptedConnection::on_events(bool readable, bool writable) {
   if (writable && !closing_) flush();
   if (readable && !closing_) read_some();
 }
 
-void Connection::read_some() {
+void AcceptedConnection::read_some() {
   for (int i = 0; i < reads_per_turn && reading_ && !closing_; ++i) {
     auto& buffer = server_.read_buffer_;
     const ssize_t count = recv(socket_.get(), buffer.data(), buffer.size(), 0);
@@ -58,7 +58,7 @@ void Connection::read_some() {
   }
 }
 
-void Connection::take(std::string_view bytes) {
+void AcceptedConnection::take(std::string_view bytes) {
   if (expects_header_) bytes = skip_proxy_header(bytes);
   if (closing_ || bytes.empty()) return;
   const zmtp::Fault fault = peer_.receive(bytes, *this);
@@ -67,7 +67,7 @@ void Connection::take(std::string_view bytes) {
 }
 
 // What follows the header. Its bytes stay in header_ until then.
-std::string_view Connection::skip_proxy_header(std::string_view bytes) {
+std::string_view AcceptedConnection::skip_proxy_header(std::string_view bytes) {
   const std::size_t before = header_.size();
   header_ += bytes;
   const ProxyHeader header = read_proxy_header(header_);
@@ -82,17 +82,21 @@ std::string_view Connection::skip_proxy_header(std::string_view bytes) {
   return bytes.substr(header.bytes - before);
 }
 
-void Connection::on_ready(const zmtp::PeerInfo&) { listener_.events_.on_ready(*this); }
+void AcceptedConnection::on_ready(const zmtp::PeerInfo&) {
+  queue_output();  // the end of the handshake comes first
+  if (listener_.settings_.peer.type == zmtp::SocketType::sub) subscribe_to_all();
+  listener_.events_.on_ready(*this);
+}
 
-void Connection::on_message(std::span<const std::string_view> parts) {
+void AcceptedConnection::on_message(std::span<const std::string_view> parts) {
   if (!closing_) listener_.events_.on_message(*this, parts);
 }
 
-void Connection::on_subscription(std::string_view topic, bool begins) {
+void AcceptedConnection::on_subscription(std::string_view topic, bool begins) {
   if (!closing_) listener_.events_.on_subscription(*this, topic, begins);
 }
 
-void Connection::send(const Buffer& messages) {
+void AcceptedConnection::send(const Buffer& messages) {
   if (closing_) return;
   const std::size_t before = queue_.bytes();
   if (peer_.takes_plain()) {
@@ -105,7 +109,7 @@ void Connection::send(const Buffer& messages) {
   note_queued(before);
 }
 
-void Connection::send(std::span<const std::string_view> parts) {
+void AcceptedConnection::send(std::span<const std::string_view> parts) {
   if (closing_) return;
   const std::size_t before = queue_.bytes();
   std::string encoded;
@@ -114,23 +118,22 @@ void Connection::send(std::span<const std::string_view> parts) {
   note_queued(before);
 }
 
-void Connection::subscribe(std::string_view topic) {
-  if (closing_) return;
+void AcceptedConnection::subscribe_to_all() {
   const std::size_t before = queue_.bytes();
   std::string encoded;
-  peer_.append_subscription(encoded, topic, true);
+  peer_.append_subscription(encoded, {}, true);
   queue_.append(encoded);
   note_queued(before);
 }
 
-void Connection::queue_output() {
+void AcceptedConnection::queue_output() {
   if (peer_.output().empty()) return;
   const std::size_t before = queue_.bytes();
   queue_.append(std::exchange(peer_.output(), {}));
   note_queued(before);
 }
 
-void Connection::note_queued(std::size_t before) {
+void AcceptedConnection::note_queued(std::size_t before) {
   server_.queued_bytes_ += queue_.bytes() - before;
   above_high_water_ |= queue_.bytes() >= listener_.settings_.high_water_bytes;
   if (unsent_ || blocked_) return;
@@ -138,7 +141,7 @@ void Connection::note_queued(std::size_t before) {
   server_.unsent_.push_back(this);
 }
 
-void Connection::flush() {
+void AcceptedConnection::flush() {
   std::size_t written = 0;
   bool blocked = false;
   while (!queue_.empty() && !blocked && written < written_per_turn) {
@@ -167,16 +170,16 @@ void Connection::flush() {
   }
 }
 
-void Connection::set_reading(bool reading) {
+void AcceptedConnection::set_reading(bool reading) {
   reading_ = reading;
   update_interest();
 }
 
-void Connection::update_interest() {
+void AcceptedConnection::update_interest() {
   server_.loop().change(socket_.get(), {.readable = reading_ && !closing_, .writable = blocked_});
 }
 
-void Connection::close(std::string_view reason) {
+void AcceptedConnection::close(std::string_view reason) {
   if (std::exchange(closing_, true)) return;
   reason_ = reason;
   reading_ = false;

@@ -86,7 +86,7 @@ void Listener::accept_some() {
                  sizeof settings_.send_buffer_bytes);
     }
     const std::uint64_t id = server_.next_id_++;
-    connections_.emplace(id, std::make_unique<Connection>(*this, std::move(accepted), id));
+    connections_.emplace(id, std::make_unique<AcceptedConnection>(*this, std::move(accepted), id));
     handshakes_.emplace_back(server_.loop().now() + settings_.handshake, id);
     if (handshakes_.size() == 1) expire_handshakes();
   }
@@ -98,7 +98,7 @@ void Listener::expire_handshakes() {
   const base::TimePoint now = server_.loop().now();
   for (; !handshakes_.empty(); handshakes_.pop_front()) {
     const auto& [deadline, id] = handshakes_.front();
-    Connection* connection = find(id);
+    AcceptedConnection* connection = find(id);
     if (connection == nullptr || connection->ready()) continue;
     if (deadline > now) {
       handshake_timer_ = server_.loop().after(deadline - now, [this] { expire_handshakes(); });
@@ -108,7 +108,7 @@ void Listener::expire_handshakes() {
   }
 }
 
-Connection* Listener::find(std::uint64_t id) const {
+AcceptedConnection* Listener::find(std::uint64_t id) const {
   const auto found = connections_.find(id);
   return found == connections_.end() ? nullptr : found->second.get();
 }
@@ -117,7 +117,7 @@ void Listener::for_each(const std::function<void(Connection&)>& visit) const {
   for (const auto& [id, connection] : connections_) visit(*connection);
 }
 
-void Listener::destroy(Connection& connection) {
+void Listener::destroy(AcceptedConnection& connection) {
   events_.on_closed(connection, connection.reason_);
   connections_.erase(connection.id());
   update_interest();

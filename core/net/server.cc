@@ -18,11 +18,11 @@ Server::~Server() { loop_.remove_flush(flush_id_); }
 // Handlers may close or send to further connections; those are served before the turn ends.
 void Server::flush() {
   while (!unsent_.empty() || !closing_.empty()) {
-    for (Connection* connection : std::exchange(unsent_, {})) {
+    for (AcceptedConnection* connection : std::exchange(unsent_, {})) {
       connection->unsent_ = false;
       connection->flush();
     }
-    for (Connection* connection : std::exchange(closing_, {})) {
+    for (AcceptedConnection* connection : std::exchange(closing_, {})) {
       connection->listener_.destroy(*connection);
     }
   }

@@ -22,6 +22,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
+#include "core/net/connection.h"
 #include "core/net/descriptor.h"
 #include "core/net/listen_socket.h"
 #include "core/net/loop.h"
@@ -30,24 +31,8 @@
 
 namespace canopy::net {
 
-class Connection;
+class AcceptedConnection;
 class Listener;
-
-// What a listener's connections tell their owner. Handlers may send, close and pause any
-// connection.
-class ConnectionEvents {
- public:
-  virtual ~ConnectionEvents() = default;
-  virtual void on_ready(Connection& connection) = 0;
-  // Views end with the call.
-  virtual void on_message(Connection& connection, std::span<const std::string_view> parts) = 0;
-  virtual void on_subscription(Connection& connection, std::string_view topic, bool begins) = 0;
-  // The queue has been at or above the high-water mark, and is at or below the low one now.
-  virtual void on_drained(Connection& connection) = 0;
-  // Once for each accepted connection, ready or not. `reason` is a metric label: "peer", "error",
-  // "handshake_timeout", a zmtp::Fault or what close() was given.
-  virtual void on_closed(Connection& connection, std::string_view reason) = 0;
-};
 
 class Server {
  public:
@@ -61,7 +46,7 @@ class Server {
   std::size_t queued_bytes() const { return queued_bytes_; }
 
  private:
-  friend class Connection;
+  friend class AcceptedConnection;
   friend class Listener;
 
   void flush();
@@ -71,8 +56,8 @@ class Server {
   std::uint64_t next_id_ = 1;
   std::size_t queued_bytes_ = 0;
   std::vector<char> read_buffer_;
-  std::vector<Connection*> unsent_;   // have queued something in this turn
-  std::vector<Connection*> closing_;  // end with this turn
+  std::vector<AcceptedConnection*> unsent_;   // have queued something in this turn
+  std::vector<AcceptedConnection*> closing_;  // end with this turn
 };
 
 struct ListenerSettings {
@@ -89,6 +74,7 @@ struct ListenerSettings {
   std::size_t low_water_bytes = std::size_t{256} << 10;
 };
 
+// One of type SUB subscribes to everything that its peers publish.
 class Listener final : private EventHandler {
  public:
   // `events` outlives the listener.
@@ -105,19 +91,19 @@ class Listener final : private EventHandler {
   void set_limit(std::size_t connections);
   std::size_t size() const { return connections_.size(); }
   // Null when it is gone.
-  Connection* find(std::uint64_t id) const;
+  AcceptedConnection* find(std::uint64_t id) const;
   // In no order; `visit` must not close connections.
   void for_each(const std::function<void(Connection&)>& visit) const;
 
  private:
-  friend class Connection;
+  friend class AcceptedConnection;
   friend class Server;
 
   void on_events(bool readable, bool writable) override;
   void accept_some();
   void update_interest();
   void expire_handshakes();
-  void destroy(Connection& connection);
+  void destroy(AcceptedConnection& connection);
 
   Server& server_;
   ListenerSettings settings_;
@@ -127,50 +113,31 @@ class Listener final : private EventHandler {
   std::size_t limit_ = SIZE_MAX;
   bool accepting_ = false;  // watched by the loop
   bool starved_ = false;    // of descriptors or memory: tries again after a while
-  std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<AcceptedConnection>> connections_;
   // Whose handshake must be over by when: in the order of accepting, which is that of their ends.
   std::deque<std::pair<base::TimePoint, std::uint64_t>> handshakes_;
   Loop::TimerId handshake_timer_ = 0;
   Loop::TimerId starved_timer_ = 0;
 };
 
-class Connection final : private EventHandler, private zmtp::PeerEvents {
+class AcceptedConnection final : public Connection, private EventHandler, private zmtp::PeerEvents {
  public:
-  // Frees what the owner has attached with it.
-  class Attachment {
-   public:
-    virtual ~Attachment() = default;
-  };
+  AcceptedConnection(Listener& listener, Descriptor socket, std::uint64_t id);
+  ~AcceptedConnection() override;
 
-  Connection(Listener& listener, Descriptor socket, std::uint64_t id);
-  ~Connection() override;
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
+  std::uint64_t id() const override { return id_; }
+  const std::string& peer() const override { return address_; }
+  base::TimePoint since() const override { return since_; }
+  const zmtp::PeerInfo& info() const override { return peer_.info(); }
+  bool closing() const override { return closing_; }
+  void send(const Buffer& messages) override;
+  void send(std::span<const std::string_view> parts) override;
+  std::size_t queued_bytes() const override { return queue_.bytes(); }
+  void close(std::string_view reason) override;
+  void pause_reading() override { set_reading(false); }
+  void resume_reading() override { set_reading(true); }
 
-  // Never given to another connection of this process.
-  std::uint64_t id() const { return id_; }
-  const std::string& peer() const { return address_; }
-  base::TimePoint since() const { return since_; }
   bool ready() const { return peer_.ready(); }
-  const zmtp::PeerInfo& info() const { return peer_.info(); }
-  bool closing() const { return closing_; }
-
-  // Whole messages, encoded by zmtp::append_message(): one buffer for any number of connections.
-  void send(const Buffer& messages);
-  // One message for this connection alone.
-  void send(std::span<const std::string_view> parts);
-  // Of a listener of type SUB: what the peer is to publish to us.
-  void subscribe(std::string_view topic);
-  std::size_t queued_bytes() const { return queue_.bytes(); }
-
-  // Ends it with this turn; nothing more is read or sent. The first reason counts.
-  void close(std::string_view reason);
-  // What the peer sends meanwhile waits in its kernel's buffers and ours.
-  void pause_reading() { set_reading(false); }
-  void resume_reading() { set_reading(true); }
-
-  void attach(std::unique_ptr<Attachment> attachment) { attachment_ = std::move(attachment); }
-  Attachment* attachment() const { return attachment_.get(); }
 
  private:
   friend class Listener;
@@ -181,6 +148,7 @@ class Connection final : private EventHandler, private zmtp::PeerEvents {
   void on_message(std::span<const std::string_view> parts) override;
   void on_subscription(std::string_view topic, bool begins) override;
 
+  void subscribe_to_all();
   void set_reading(bool reading);
   void read_some();
   void take(std::string_view bytes);
@@ -206,7 +174,6 @@ class Connection final : private EventHandler, private zmtp::PeerEvents {
   bool above_high_water_ = false;  // since then, on_drained() is owed
   bool closing_ = false;
   std::string reason_;
-  std::unique_ptr<Attachment> attachment_;
 };
 
 }  // namespace canopy::net

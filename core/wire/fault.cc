@@ -26,7 +26,6 @@ std::string_view name(Fault fault) {
     case Fault::busy: return "busy";
     case Fault::draining: return "draining";
     case Fault::too_many_requests: return "too_many_requests";
-    case Fault::not_subscribed: return "not_subscribed";
   }
   return {};
 }

@@ -16,7 +16,7 @@ enum class Fault : std::uint8_t {
   kind_unknown = 3,            // no such message, or not in this direction
   too_large = 4,               // a value, the properties, or the request as a whole
   bad_key = 5,                 // not a key
-  bad_subtree = 6,             // neither a subtree nor a key, or not that of the topic
+  bad_subtree = 6,             // neither a subtree nor a key
   bad_field = 7,               // a number out of its bounds
   several_partitions = 8,      // the writes of one request belong to more than one partition
   no_partition = 9,            // nobody owns the key
@@ -32,7 +32,6 @@ enum class Fault : std::uint8_t {
   busy = 33,                   // a queue on the way is full
   draining = 34,               // this proxy is going away: use another
   too_many_requests = 35,      // more at once than a client may have
-  not_subscribed = 36,         // the stream of a fetch has no subscriber here yet
 };
 
 constexpr bool retriable(Fault fault) { return static_cast<unsigned>(fault) >= 32; }

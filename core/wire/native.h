@@ -1,10 +1,9 @@
-// Canopy's own protocol, as specified in docs/protocol.md: how a native client talks to a proxy
-// (streams, fetches, writes) and to the broker (directory).
+// Canopy's own protocol, version 2, as docs/protocol.md specifies it: how a native client talks to
+// a proxy (watches, reads, writes) and to the broker (directory) over one DEALER connection.
 //
-// A request or answer is one frame: the version byte, then a MessagePack array [kind, field…].
-// A message of a stream is one frame: the stream's topic (which opens with the version byte), then
-// a MessagePack array [kind, field…], then, for a batch, the entries. Entries follow their header
-// as a plain sequence of MessagePack arrays, so that an entry is encoded once for all streams:
+// A message is one frame: the version byte, then a MessagePack array [kind, field…]. The entries of
+// a batch or chunk follow that array as a plain sequence of MessagePack arrays, so that an entry is
+// encoded once for all streams:
 //
 //   entry = [key, revision, value | nil]                                 nil: deleted
 //         | [key, revision, value | nil, expires_at_ms, properties]
@@ -30,11 +29,10 @@
 
 namespace canopy::wire::native {
 
-inline constexpr std::uint8_t version = 1;
+inline constexpr std::uint8_t version = 2;
 
 inline constexpr std::size_t client_id_bytes = 16;
 inline constexpr std::size_t max_writes = 1024;  // of one request
-inline constexpr std::uint32_t max_credit = 64;  // chunks granted at once
 inline constexpr std::uint32_t max_latest_ms = 60'000;
 inline constexpr std::int64_t max_ttl_ms = std::int64_t{1} << 48;
 inline constexpr std::size_t max_partitions = base::max_partitions;  // of one list of revisions
@@ -45,46 +43,46 @@ inline constexpr std::size_t max_entries_bytes = std::size_t{2} << 20;
 
 enum class Kind : unsigned {
   // client → proxy
+  hello = 128,
   write = 129,
-  fetch = 130,
-  credit = 131,
+  watch = 130,
+  unwatch = 131,
+  get = 132,
+  list = 133,
+  ping = 134,
   // client → broker
   directory = 144,
   drain = 145,
   reload = 146,
-  // stream
+  // proxy → client: streams
   batch = 160,
   move = 161,
-  // proxy → client
+  // proxy → client: replies
+  welcome = 192,
   written = 193,
   chunk = 194,
+  caught_up = 195,
+  entry = 196,
+  pong = 197,
+  gap = 198,
   // broker → client
   members = 208,
   drained = 209,
   reloaded = 210,
-  // whoever was asked → client
+  // proxy or broker → client
   refusal = 255,
 };
 
-// A distinct subscription, which is what makes a stream: subtree and delivery options.
-//
-//   topic = version (1 byte) · flags (1 byte: 1 = lz4) · latest_ms (4 bytes, big-endian) ·
-//           subtree · zero byte
-//
-// Keys hold no zero byte, so no topic is another's prefix.
+// What makes a stream: a subtree and delivery options.
 struct Subscription {
   std::string subtree{};        // a subtree ("" is the root), or a full key
   std::uint32_t latest_ms = 0;  // 0: every update; else only the latest of each key, this often
   bool lz4 = false;             // batches may come compressed
 
-  bool operator==(const Subscription&) const = default;
+  auto operator<=>(const Subscription&) const = default;
 };
 
-std::string topic(const Subscription& subscription);
-base::Result<Subscription> parse_topic(std::string_view topic);
-// The topic that a frame of a stream opens with; empty when it has none.
-std::string_view topic_of(std::string_view frame);
-// Whether this may be the subtree of a subscription or fetch: a subtree, or a full key.
+// Whether this may be the subtree of a watch or list: a subtree, or a full key.
 bool is_watchable(std::string_view subtree);
 // Whether `key` is in the subtree, which may be a full key.
 bool covers(std::string_view subtree, std::string_view key);
@@ -108,24 +106,121 @@ struct Entry {
 
 void append_entry(std::string& out, const keyspace::Update& update);
 
-// --- streams -----------------------------------------------------------------------------------
+// --- requests of a client to a proxy -----------------------------------------------------------
 
-//   batch = [160, incarnation, after, count, {partition: revision}, raw_bytes] · entries
-//   move  = [161, within_ms]
-struct BatchHeader {
-  std::uint64_t incarnation = 0;  // of the stream: its positions mean nothing in another
-  std::uint64_t after = 0;        // updates that the stream had carried before this batch
-  std::uint32_t count = 0;        // updates in this batch; 0: a heartbeat
-  Revisions revisions{};          // what the subtree's partitions have reached by its end
+//   hello   = [128, request, client, name, software]
+//   write   = [129, number, settled, [[key, value | nil, ttl_ms, if_revision | nil, properties]…]]
+//   watch   = [130, request, subtree, latest_ms, lz4, {partition: revision}]
+//   unwatch = [131, request]
+//   get     = [132, request, key]
+//   list    = [133, request, subtree, limit]
+//   ping    = [134, request]
+
+// Who speaks over this connection. Writes need a client id; everything else works without.
+struct Hello {
+  std::uint64_t request = 0;
+  std::string client{};    // 16 random bytes that name the client for its life
+  std::string name{};      // for people
+  std::string software{};  // for people: "canopy 0.1"
 };
+// The request number names the watch on its connection.
+struct Watch {
+  std::uint64_t request = 0;
+  Subscription subscription{};
+  Revisions known{};  // empty: nothing
+};
+struct Unwatch {
+  std::uint64_t request = 0;  // of the watch
+};
+struct Get {
+  std::uint64_t request = 0;
+  std::string key{};
+};
+struct List {
+  std::uint64_t request = 0;
+  std::string subtree{};
+  std::uint64_t limit = 0;  // entries after which the proxy may stop; 0: none
+};
+struct Ping {
+  std::uint64_t request = 0;
+};
+// A WriteRequest leaves here without its client, which the hello has named.
+using ToProxy = std::variant<Hello, WriteRequest, Watch, Unwatch, Get, List, Ping>;
 
-// `body`: the entries; or, with raw_bytes > 0, the LZ4 block that they make, raw_bytes unpacked.
-std::string encode_batch(std::string_view topic, const BatchHeader& header, std::string_view body,
-                         std::size_t raw_bytes = 0);
-std::string encode_move(std::string_view topic, std::uint32_t within_ms);
-// An LZ4 block.
-std::string compress(std::string_view entries);
+std::string encode(const Hello& hello);
+std::string encode(const WriteRequest& request);
+std::string encode(const Watch& watch);
+std::string encode(const Unwatch& unwatch);
+std::string encode(const Get& get);
+std::string encode(const List& list);
+std::string encode(const Ping& ping);
 
+// --- what a proxy sends ------------------------------------------------------------------------
+
+//   welcome   = [192, request, proxy]
+//   written   = [193, number, revision]
+//   chunk     = [194, request, partition, mode, revision, more, count] · entries
+//   caught_up = [195, request, stream, position]
+//   entry     = [196, request, count] · entry                     count: 0 or 1
+//   pong      = [197, request]
+//   gap       = [198, request, missed | nil]
+//   batch     = [160, stream, after, count, {partition: revision}, raw_bytes] · entries
+//   move      = [161, within_ms]
+//   refusal   = [255, request, fault, text, revision, of]
+struct Welcome {
+  std::uint64_t request = 0;
+  std::string proxy{};
+};
+struct Written {
+  std::uint64_t number = 0;
+  keyspace::Revision revision{};  // of its last write; the others have the revisions before it
+};
+// Part of the answer to a watch or list.
+struct ChunkHeader {
+  enum class Mode : std::uint8_t {
+    full = 0,     // the whole partition below the subtree: what is not in it is gone
+    changes = 1,  // what changed since the revision that was known, deletions included
+  };
+  enum class More : std::uint8_t { last = 0, same_partition = 1, next_partition = 2 };
+
+  std::uint64_t request = 0;
+  std::string partition{};
+  Mode mode = Mode::full;
+  // Of the partition at the cut. 0: what the client knows of the partition is of another history.
+  keyspace::Revision revision{};
+  More more = More::last;  // what follows this chunk
+  std::uint32_t count = 0;
+};
+struct Chunk {
+  ChunkHeader header{};
+  std::vector<Entry> entries{};
+};
+// The watch is live: the stream's batches after this position follow.
+struct CaughtUp {
+  std::uint64_t request = 0;
+  std::uint64_t stream = 0;
+  std::uint64_t position = 0;
+};
+struct Got {
+  std::uint64_t request = 0;
+  std::optional<Entry> entry{};
+};
+struct Pong {
+  std::uint64_t request = 0;
+};
+// The watch is no longer live: so many updates of its stream are not sent. Chunks and caught_up
+// follow.
+struct Gap {
+  std::uint64_t request = 0;
+  std::optional<std::uint64_t> missed{};  // nothing: the partition has a new history
+};
+// To every live watch of a stream.
+struct BatchHeader {
+  std::uint64_t stream = 0;  // never used again by this proxy or a later process of its name
+  std::uint64_t after = 0;   // updates that the stream had carried before this batch
+  std::uint32_t count = 0;   // updates in this batch; 0: a heartbeat
+  Revisions revisions{};     // what the subtree's partitions have reached by its end
+};
 struct Batch {
   BatchHeader header{};
   std::vector<Entry> entries{};
@@ -137,83 +232,34 @@ struct Batch {
 struct Move {
   std::uint32_t within_ms = 0;
 };
-// Overwrites `out`, keeping its memory for the next. A Move when the frame is one.
-base::Result<std::optional<Move>> decode_stream(std::string_view frame, Batch& out);
-
-// --- requests of a client to a proxy -----------------------------------------------------------
-
-//   write  = [129, client, number, settled, [[key, value | nil, ttl_ms, if_revision | nil,
-//             properties]…]]
-//   fetch  = [130, request, topic, subtree, {partition: revision}, gap | nil, credit]
-//   gap    = [incarnation, had, saw]
-//   credit = [131, request, chunks]
-struct Gap {
-  std::uint64_t incarnation = 0;
-  std::uint64_t had = 0;  // the position that the client had reached
-  std::uint64_t saw = 0;  // `after` of the batch that came instead; above `had`
-};
-// The state of a subtree: all of it, or what changed since the revisions that the client knows.
-struct Fetch {
-  std::uint64_t request = 0;
-  std::string topic{};  // the stream that the answer is to join on to; empty: none
-  std::string subtree{};
-  Revisions known{};
-  std::optional<Gap> gap{};  // why it asks, when it missed something
-  std::uint32_t credit = 1;  // chunks that may be sent before more is granted
-};
-struct Credit {
-  std::uint64_t request = 0;
-  std::uint32_t chunks = 1;
-};
-using ToProxy = std::variant<WriteRequest, Fetch, Credit>;
-
-std::string encode(const WriteRequest& request);
-std::string encode(const Fetch& fetch);
-std::string encode(const Credit& credit);
-
-// --- answers of a proxy ------------------------------------------------------------------------
-
-//   written = [193, request, revision]
-//   chunk   = [194, request, number, partition, mode, revision, more, incarnation, position, count]
-//             · entries
-//   refusal = [255, request, fault, text, revision]
-struct Written {
-  std::uint64_t request = 0;
-  keyspace::Revision revision{};  // of its last write; the others have the revisions before it
-};
-struct ChunkHeader {
-  enum class Mode : std::uint8_t {
-    full = 0,     // the whole partition below the subtree: what is not in it is gone
-    changes = 1,  // what changed since the revision that was known, deletions included
-  };
-  enum class More : std::uint8_t { last = 0, same_partition = 1, next_partition = 2 };
-
-  std::uint64_t request = 0;
-  std::uint32_t number = 0;  // from 0, contiguous
-  std::string partition{};
-  Mode mode = Mode::full;
-  keyspace::Revision revision{};  // of the partition at the cut
-  More more = More::last;         // what follows this chunk
-  std::uint64_t incarnation = 0;  // the stream's, and its position at the cut: updates up to there
-  std::uint64_t position = 0;     // are part of the answer. Both 0 for a fetch without a stream.
-  std::uint32_t count = 0;
-};
-struct Chunk {
-  ChunkHeader header{};
-  std::vector<Entry> entries{};
-};
 struct Refusal {
-  std::uint64_t request = 0;  // 0: the request could not be read that far
+  std::uint64_t request = 0;  // or number; 0: the request could not be read that far
   Fault fault = Fault::none;
   std::string text{};
   keyspace::Revision revision{};  // revision_mismatch: the entry's (0: there is none)
+  unsigned of = 0;                // kind of the request; 0: unknown
 };
-using FromProxy = std::variant<Written, Chunk, Refusal>;
+using FromProxy =
+    std::variant<Welcome, Written, Chunk, CaughtUp, Got, Pong, Gap, Batch, Move, Refusal>;
 
+std::string encode(const Welcome& welcome);
 std::string encode(const Written& written);
 std::string encode_chunk(const ChunkHeader& header, std::string_view entries);
+std::string encode(const CaughtUp& caught_up);
+// Nothing: there is no such key.
+std::string encode_got(std::uint64_t request, const keyspace::Update* entry);
+std::string encode(const Pong& pong);
+std::string encode(const Gap& gap);
+// `body`: the entries; or, with raw_bytes > 0, the LZ4 block that they make, raw_bytes unpacked.
+std::string encode_batch(const BatchHeader& header, std::string_view body,
+                         std::size_t raw_bytes = 0);
+std::string encode(const Move& move);
 std::string encode(const Refusal& refusal);
-base::Result<FromProxy> decode_from_proxy(std::string_view frame);
+// An LZ4 block.
+std::string compress(std::string_view entries);
+
+// Overwrites `out`; a Batch or Chunk that it holds already lends its memory to the next.
+base::Status decode_from_proxy(std::string_view frame, FromProxy& out);
 
 // The request, or the refusal that answers it.
 std::variant<ToProxy, Refusal> decode_to_proxy(std::string_view frame);

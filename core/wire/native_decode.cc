@@ -1,4 +1,4 @@
-// What clients read: streams and answers.
+// What clients read: batches and replies.
 #include <lz4.h>
 
 #include <limits>
@@ -50,7 +50,7 @@ void unpack(std::string_view block, std::size_t raw_bytes, std::string& out) {
 void read_batch(Message& message, Batch& out) {
   message.wants("batch", 5);
   Reader& in = message.in;
-  out.header.incarnation = in.number("incarnation");
+  out.header.stream = in.number("stream");
   out.header.after = in.number("after");
   out.header.count = in.small_number("count", 0, max_entries);
   if (out.header.count > std::numeric_limits<std::uint64_t>::max() - out.header.after) {
@@ -73,26 +73,71 @@ Move read_move(Message& message) {
   return move;
 }
 
-Chunk read_chunk(Message& message) {
-  message.wants("chunk", 9);
+void read_chunk(Message& message, Chunk& chunk) {
+  message.wants("chunk", 6);
   Reader& in = message.in;
-  Chunk chunk;
   ChunkHeader& header = chunk.header;
   header.request = in.number("request");
-  header.number = in.small_number("number");
   header.partition = in.subtree("partition");
   header.mode = static_cast<ChunkHeader::Mode>(in.number("mode", 0, 1));
   header.revision = in.revision("revision");
   header.more = static_cast<ChunkHeader::More>(in.number("more", 0, 2));
-  header.incarnation = in.number("incarnation");
-  header.position = in.number("position");
   header.count = in.small_number("count", 0, max_entries);
   read_entries(in.rest(), header.count, chunk.entries);
-  return chunk;
+}
+
+// A message that has one number alone.
+template <typename Numbered>
+Numbered read_numbered(Message& message, const char* name) {
+  message.wants(name, 1);
+  const Numbered numbered{.request = message.in.number("request")};
+  message.in.end(name);
+  return numbered;
+}
+
+Welcome read_welcome(Message& message) {
+  message.wants("welcome", 2);
+  Welcome welcome{.request = message.in.number("request")};
+  welcome.proxy = message.in.text("proxy");
+  message.in.end("welcome");
+  return welcome;
+}
+
+Written read_written(Message& message) {
+  message.wants("written", 2);
+  Written written{.number = message.in.number("number")};
+  written.revision = message.in.revision("revision");
+  message.in.end("written");
+  return written;
+}
+
+CaughtUp read_caught_up(Message& message) {
+  message.wants("caught_up", 3);
+  CaughtUp caught_up{.request = message.in.number("request")};
+  caught_up.stream = message.in.number("stream");
+  caught_up.position = message.in.number("position");
+  message.in.end("caught_up");
+  return caught_up;
+}
+
+Got read_got(Message& message) {
+  message.wants("entry", 2);
+  Got got{.request = message.in.number("request")};
+  if (message.in.number("count", 0, 1) == 1) read_entry(message.in, got.entry.emplace());
+  message.in.end("entry");
+  return got;
+}
+
+Gap read_gap(Message& message) {
+  message.wants("gap", 2);
+  Gap gap{.request = message.in.number("request")};
+  if (!message.in.nil()) gap.missed = message.in.number("missed");
+  message.in.end("gap");
+  return gap;
 }
 
 Refusal read_refusal(Message& message) {
-  message.wants("refusal", 4);
+  message.wants("refusal", 5);
   Reader& in = message.in;
   Refusal refusal;
   refusal.request = in.number("request");
@@ -100,20 +145,32 @@ Refusal read_refusal(Message& message) {
   refusal.fault = static_cast<Fault>(in.number("fault", 1, 63));
   refusal.text = in.text("text");
   refusal.revision = in.revision("revision");
+  refusal.of = in.small_number("of");
   in.end("refusal");
   return refusal;
 }
 
-FromProxy read_from_proxy(Message message) {
-  if (message.is(Kind::chunk)) return read_chunk(message);
-  if (message.is(Kind::refusal)) return read_refusal(message);
-  if (!message.is(Kind::written)) fail_kind();
-  message.wants("written", 2);
-  Written written;
-  written.request = message.in.number("request");
-  written.revision = message.in.revision("revision");
-  message.in.end("written");
-  return written;
+// The alternative of this type, whose memory is used again if `out` holds one.
+template <typename Wanted>
+Wanted& reuse(FromProxy& out) {
+  if (auto* held = std::get_if<Wanted>(&out)) return *held;
+  return out.emplace<Wanted>();
+}
+
+void read_from_proxy(Message message, FromProxy& out) {
+  switch (static_cast<Kind>(message.kind)) {
+    case Kind::batch: return read_batch(message, reuse<Batch>(out));
+    case Kind::chunk: return read_chunk(message, reuse<Chunk>(out));
+    case Kind::welcome: out = read_welcome(message); return;
+    case Kind::written: out = read_written(message); return;
+    case Kind::caught_up: out = read_caught_up(message); return;
+    case Kind::entry: out = read_got(message); return;
+    case Kind::pong: out = read_numbered<Pong>(message, "pong"); return;
+    case Kind::gap: out = read_gap(message); return;
+    case Kind::move: out = read_move(message); return;
+    case Kind::refusal: out = read_refusal(message); return;
+    default: fail_kind();
+  }
 }
 
 Members read_members(Message& message) {
@@ -146,28 +203,18 @@ FromBroker read_from_broker(Message message) {
   if (message.is(Kind::reloaded)) return read_reloaded(message);
   if (message.is(Kind::refusal)) return read_refusal(message);
   if (!message.is(Kind::drained)) fail_kind();
-  message.wants("drained", 1);
-  const Drained drained{.request = message.in.number("request")};
-  message.in.end("drained");
-  return drained;
+  return read_numbered<Drained>(message, "drained");
 }
 
 }  // namespace
 
-base::Result<std::optional<Move>> decode_stream(std::string_view frame, Batch& out) {
-  return attempt([&]() -> std::optional<Move> {
-    const std::string_view topic = topic_of(frame);
-    if (topic.empty()) Reader::fail(Fault::malformed, "topic", "is none");
-    Message message = open(frame.substr(topic.size()));
-    if (message.is(Kind::move)) return read_move(message);
-    if (!message.is(Kind::batch)) fail_kind();
-    read_batch(message, out);
-    return std::nullopt;
-  });
-}
-
-base::Result<FromProxy> decode_from_proxy(std::string_view frame) {
-  return attempt([&] { return read_from_proxy(open_frame(frame)); });
+base::Status decode_from_proxy(std::string_view frame, FromProxy& out) {
+  try {
+    read_from_proxy(open_frame(frame), out);
+    return {};
+  } catch (const Unreadable& unreadable) {
+    return base::Error{unreadable.text};
+  }
 }
 
 base::Result<FromBroker> decode_from_broker(std::string_view frame) {

@@ -21,14 +21,10 @@ Write read_write(Reader& in) {
 }
 
 WriteRequest read_write_request(Message& message) {
-  message.wants("write", 4);
+  message.wants("write", 3);
   Reader& in = message.in;
   WriteRequest request;
-  request.client = in.bytes("client");
   request.number = read_request(in);
-  if (request.client.size() != client_id_bytes) {
-    Reader::fail(Fault::bad_field, "client", "wants 16 bytes");
-  }
   request.settled = in.number("settled", 0, request.number);
   const std::uint32_t count = in.array("writes", max_writes);
   if (count == 0) Reader::fail(Fault::bad_field, "writes", "are none");
@@ -38,62 +34,89 @@ WriteRequest read_write_request(Message& message) {
   return request;
 }
 
-Fetch read_fetch(Message& message) {
-  message.wants("fetch", 6);
-  Reader& in = message.in;
-  Fetch fetch;
-  fetch.request = read_request(in);
-  fetch.topic = in.bytes("topic");
-  fetch.subtree = in.text("subtree");
-  if (!is_watchable(fetch.subtree)) {
-    Reader::fail(Fault::bad_subtree, "subtree", "is neither a subtree nor a key");
+// Text that people are to read.
+std::string read_label(Reader& in, const char* field) {
+  const std::string_view text = in.text(field);
+  if (keyspace::check_prefix(text) != keyspace::KeyFault::none) {
+    Reader::fail(Fault::bad_field, field, "is too long or holds control characters");
   }
-  if (!fetch.topic.empty()) {
-    const auto subscription = parse_topic(fetch.topic);
-    if (!subscription) Reader::fail(Fault::bad_field, "topic", "is not the topic of a stream");
-    if (subscription->subtree != fetch.subtree) {
-      Reader::fail(Fault::bad_subtree, "subtree", "is not that of the topic");
-    }
-  }
-  read_revisions(in, fetch.known);
-  if (!in.nil()) {
-    in.array_of("gap", 3);
-    Gap& gap = fetch.gap.emplace();
-    gap.incarnation = in.number("incarnation");
-    gap.had = in.number("had");
-    gap.saw = in.number("saw");
-    if (gap.saw <= gap.had) Reader::fail(Fault::bad_field, "gap", "is none");
-  }
-  fetch.credit = in.small_number("credit", 1, max_credit);
-  in.end("fetch");
-  return fetch;
+  return std::string(text);
 }
 
-Credit read_credit(Message& message) {
-  message.wants("credit", 2);
-  Credit credit;
-  credit.request = read_request(message.in);
-  credit.chunks = message.in.small_number("chunks", 1, max_credit);
-  message.in.end("credit");
-  return credit;
+Hello read_hello(Message& message) {
+  message.wants("hello", 4);
+  Reader& in = message.in;
+  Hello hello{.request = read_request(in)};
+  hello.client = in.bytes("client");
+  if (!hello.client.empty() && hello.client.size() != client_id_bytes) {
+    Reader::fail(Fault::bad_field, "client", "wants 16 bytes");
+  }
+  hello.name = read_label(in, "name");
+  hello.software = read_label(in, "software");
+  in.end("hello");
+  return hello;
+}
+
+std::string read_watchable(Reader& in) {
+  const std::string_view subtree = in.text("subtree");
+  if (!is_watchable(subtree)) {
+    Reader::fail(Fault::bad_subtree, "subtree", "is neither a subtree nor a key");
+  }
+  return std::string(subtree);
+}
+
+Watch read_watch(Message& message) {
+  message.wants("watch", 5);
+  Reader& in = message.in;
+  Watch watch{.request = read_request(in)};
+  watch.subscription.subtree = read_watchable(in);
+  watch.subscription.latest_ms = in.small_number("latest_ms", 0, max_latest_ms);
+  watch.subscription.lz4 = in.number("lz4", 0, 1) == 1;
+  read_revisions(in, watch.known);
+  in.end("watch");
+  return watch;
+}
+
+Get read_get(Message& message) {
+  message.wants("get", 2);
+  Get get{.request = read_request(message.in)};
+  get.key = message.in.key("key");
+  message.in.end("get");
+  return get;
+}
+
+List read_list(Message& message) {
+  message.wants("list", 3);
+  List list{.request = read_request(message.in)};
+  list.subtree = read_watchable(message.in);
+  list.limit = message.in.number("limit");
+  message.in.end("list");
+  return list;
+}
+
+// A message that has one number alone.
+template <typename Numbered>
+Numbered read_numbered(Message& message, const char* name) {
+  message.wants(name, 1);
+  const Numbered numbered{.request = read_request(message.in)};
+  message.in.end(name);
+  return numbered;
 }
 
 ToProxy read_to_proxy(Message message) {
   if (message.in.left() > base::max_client_frame_bytes) {
     Reader::fail(Fault::too_large, "message", "is larger than a frame may be");
   }
-  if (message.is(Kind::write)) return read_write_request(message);
-  if (message.is(Kind::fetch)) return read_fetch(message);
-  if (message.is(Kind::credit)) return read_credit(message);
-  fail_kind();
-}
-
-std::string read_prefix(Reader& in, const char* field) {
-  const std::string_view prefix = in.text(field);
-  if (keyspace::check_prefix(prefix) != keyspace::KeyFault::none) {
-    Reader::fail(Fault::bad_field, field, "is too long or holds control characters");
+  switch (static_cast<Kind>(message.kind)) {
+    case Kind::hello: return read_hello(message);
+    case Kind::write: return read_write_request(message);
+    case Kind::watch: return read_watch(message);
+    case Kind::unwatch: return read_numbered<Unwatch>(message, "unwatch");
+    case Kind::get: return read_get(message);
+    case Kind::list: return read_list(message);
+    case Kind::ping: return read_numbered<Ping>(message, "ping");
+    default: fail_kind();
   }
-  return std::string(prefix);
 }
 
 ToBroker read_to_broker(Message message) {
@@ -102,7 +125,7 @@ ToBroker read_to_broker(Message message) {
     message.wants("directory", 2);
     Directory directory;
     directory.request = read_request(in);
-    directory.prefix = read_prefix(in, "prefix");
+    directory.prefix = read_label(in, "prefix");
     in.end("directory");
     return directory;
   }
@@ -110,29 +133,26 @@ ToBroker read_to_broker(Message message) {
     message.wants("drain", 2);
     Drain drain;
     drain.request = read_request(in);
-    drain.name = read_prefix(in, "name");
+    drain.name = read_label(in, "name");
     if (drain.name.empty()) Reader::fail(Fault::bad_field, "name", "is empty");
     in.end("drain");
     return drain;
   }
-  if (message.is(Kind::reload)) {
-    message.wants("reload", 1);
-    const Reload reload{.request = read_request(in)};
-    in.end("reload");
-    return reload;
-  }
+  if (message.is(Kind::reload)) return read_numbered<Reload>(message, "reload");
   fail_kind();
 }
 
-// The number of a request that was refused, as far as it can be told: 0 if not at all.
-std::uint64_t request_of(std::string_view frame) {
+// What can be told of a request that was refused: 0 what cannot.
+Refusal refusal_of(std::string_view frame) {
+  Refusal refusal;
   try {
     Message message = open_frame(frame);
-    if (message.is(Kind::write)) message.in.bytes("client");
-    return message.in.number("request");
+    refusal.of = message.kind <= UINT8_MAX ? static_cast<unsigned>(message.kind) : 0;
+    refusal.request = message.in.number("request");
   } catch (const Unreadable&) {
-    return 0;
+    // As far as that.
   }
+  return refusal;
 }
 
 template <typename Request>
@@ -140,10 +160,10 @@ std::variant<Request, Refusal> decode_request(std::string_view frame, Request (*
   try {
     return read(open_frame(frame));
   } catch (const Unreadable& unreadable) {
-    return Refusal{.request = request_of(frame),
-                   .fault = unreadable.fault,
-                   .text = unreadable.text,
-                   .revision = {}};
+    Refusal refusal = refusal_of(frame);
+    refusal.fault = unreadable.fault;
+    refusal.text = unreadable.text;
+    return refusal;
   }
 }
 
@@ -160,7 +180,7 @@ std::variant<ToBroker, Refusal> decode_to_broker(std::string_view frame) {
 bool is_native(std::string_view frame) {
   if (frame.empty()) return false;
   try {
-    return open(frame.substr(1)).kind >= static_cast<std::uint64_t>(Kind::write);
+    return open(frame.substr(1)).kind >= static_cast<std::uint64_t>(Kind::hello);
   } catch (const Unreadable&) {
     return false;
   }

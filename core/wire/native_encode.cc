@@ -8,11 +8,12 @@
 namespace canopy::wire::native {
 namespace {
 
-// A message of this kind whose fields `fill` packs, after what `out` holds already.
+// A message of this kind whose fields `fill` packs.
 template <typename Fill>
-std::string message(std::string out, Kind kind, std::size_t fields, std::size_t size_hint,
-                    Fill&& fill) {
-  out.reserve(out.size() + size_hint);
+std::string message(Kind kind, std::size_t fields, std::size_t size_hint, Fill&& fill) {
+  std::string out;
+  out.reserve(size_hint + 8);
+  out += static_cast<char>(version);
   Packer packer(out);
   packer.array(fields + 1);
   packer.number(static_cast<std::uint64_t>(kind));
@@ -20,10 +21,9 @@ std::string message(std::string out, Kind kind, std::size_t fields, std::size_t 
   return out;
 }
 
-// One that is a frame of its own.
-template <typename Fill>
-std::string framed(Kind kind, std::size_t fields, std::size_t size_hint, Fill&& fill) {
-  return message(std::string(1, static_cast<char>(version)), kind, fields, size_hint, fill);
+// One that has a number alone.
+std::string numbered(Kind kind, std::uint64_t request) {
+  return message(kind, 1, 16, [&](Packer& packer) { packer.number(request); });
 }
 
 void pack_revisions(Packer& packer, const Revisions& revisions) {
@@ -54,11 +54,10 @@ void append_entry(std::string& out, const keyspace::Update& update) {
   packer.bytes(update.properties);
 }
 
-std::string encode_batch(std::string_view topic, const BatchHeader& header, std::string_view body,
-                         std::size_t raw_bytes) {
+std::string encode_batch(const BatchHeader& header, std::string_view body, std::size_t raw_bytes) {
   const std::size_t hint = size_hint(header.revisions) + body.size();
-  std::string frame = message(std::string(topic), Kind::batch, 5, hint, [&](Packer& packer) {
-    packer.number(header.incarnation);
+  std::string frame = message(Kind::batch, 5, hint, [&](Packer& packer) {
+    packer.number(header.stream);
     packer.number(header.after);
     packer.number(header.count);
     pack_revisions(packer, header.revisions);
@@ -68,9 +67,8 @@ std::string encode_batch(std::string_view topic, const BatchHeader& header, std:
   return frame;
 }
 
-std::string encode_move(std::string_view topic, std::uint32_t within_ms) {
-  return message(std::string(topic), Kind::move, 1, 16,
-                 [&](Packer& packer) { packer.number(within_ms); });
+std::string encode(const Move& move) {
+  return message(Kind::move, 1, 16, [&](Packer& packer) { packer.number(move.within_ms); });
 }
 
 std::string compress(std::string_view entries) {
@@ -83,10 +81,19 @@ std::string compress(std::string_view entries) {
   return block;
 }
 
+std::string encode(const Hello& hello) {
+  const std::size_t hint = 48 + hello.client.size() + hello.name.size() + hello.software.size();
+  return message(Kind::hello, 4, hint, [&](Packer& packer) {
+    packer.number(hello.request);
+    packer.bytes(hello.client);
+    packer.text(hello.name);
+    packer.text(hello.software);
+  });
+}
+
 std::string encode(const WriteRequest& request) {
   const std::size_t hint = 48 + request.bytes() + 32 * request.writes.size();
-  return framed(Kind::write, 4, hint, [&](Packer& packer) {
-    packer.bytes(request.client);
+  return message(Kind::write, 3, hint, [&](Packer& packer) {
     packer.number(request.number);
     packer.number(request.settled);
     packer.array(request.writes.size());
@@ -101,87 +108,126 @@ std::string encode(const WriteRequest& request) {
   });
 }
 
-std::string encode(const Fetch& fetch) {
-  const std::size_t hint = size_hint(fetch.known) + fetch.topic.size() + fetch.subtree.size() + 48;
-  return framed(Kind::fetch, 6, hint, [&](Packer& packer) {
-    packer.number(fetch.request);
-    packer.bytes(fetch.topic);
-    packer.text(fetch.subtree);
-    pack_revisions(packer, fetch.known);
-    if (fetch.gap) {
-      packer.array(3);
-      packer.number(fetch.gap->incarnation);
-      packer.number(fetch.gap->had);
-      packer.number(fetch.gap->saw);
-    } else {
-      packer.nil();
-    }
-    packer.number(fetch.credit);
+std::string encode(const Watch& watch) {
+  const Subscription& subscription = watch.subscription;
+  const std::size_t hint = size_hint(watch.known) + subscription.subtree.size() + 32;
+  return message(Kind::watch, 5, hint, [&](Packer& packer) {
+    packer.number(watch.request);
+    packer.text(subscription.subtree);
+    packer.number(subscription.latest_ms);
+    packer.number(subscription.lz4 ? 1 : 0);
+    pack_revisions(packer, watch.known);
   });
 }
 
-std::string encode(const Credit& credit) {
-  return framed(Kind::credit, 2, 16, [&](Packer& packer) {
-    packer.number(credit.request);
-    packer.number(credit.chunks);
+std::string encode(const Unwatch& unwatch) { return numbered(Kind::unwatch, unwatch.request); }
+
+std::string encode(const Get& get) {
+  return message(Kind::get, 2, 24 + get.key.size(), [&](Packer& packer) {
+    packer.number(get.request);
+    packer.text(get.key);
+  });
+}
+
+std::string encode(const List& list) {
+  return message(Kind::list, 3, 32 + list.subtree.size(), [&](Packer& packer) {
+    packer.number(list.request);
+    packer.text(list.subtree);
+    packer.number(list.limit);
+  });
+}
+
+std::string encode(const Ping& ping) { return numbered(Kind::ping, ping.request); }
+
+std::string encode(const Welcome& welcome) {
+  return message(Kind::welcome, 2, 24 + welcome.proxy.size(), [&](Packer& packer) {
+    packer.number(welcome.request);
+    packer.text(welcome.proxy);
   });
 }
 
 std::string encode(const Written& written) {
-  return framed(Kind::written, 2, 24, [&](Packer& packer) {
-    packer.number(written.request);
+  return message(Kind::written, 2, 24, [&](Packer& packer) {
+    packer.number(written.number);
     packer.revision(written.revision);
   });
 }
 
 std::string encode_chunk(const ChunkHeader& header, std::string_view entries) {
-  const std::size_t hint = 80 + header.partition.size() + entries.size();
-  std::string frame = framed(Kind::chunk, 9, hint, [&](Packer& packer) {
+  const std::size_t hint = 64 + header.partition.size() + entries.size();
+  std::string frame = message(Kind::chunk, 6, hint, [&](Packer& packer) {
     packer.number(header.request);
-    packer.number(header.number);
     packer.text(header.partition);
     packer.number(static_cast<std::uint64_t>(header.mode));
     packer.revision(header.revision);
     packer.number(static_cast<std::uint64_t>(header.more));
-    packer.number(header.incarnation);
-    packer.number(header.position);
     packer.number(header.count);
   });
   frame += entries;
   return frame;
 }
 
+std::string encode(const CaughtUp& caught_up) {
+  return message(Kind::caught_up, 3, 32, [&](Packer& packer) {
+    packer.number(caught_up.request);
+    packer.number(caught_up.stream);
+    packer.number(caught_up.position);
+  });
+}
+
+std::string encode_got(std::uint64_t request, const keyspace::Update* entry) {
+  const std::size_t hint = 64 + (entry == nullptr ? 0 : entry->bytes());
+  std::string frame = message(Kind::entry, 2, hint, [&](Packer& packer) {
+    packer.number(request);
+    packer.number(entry == nullptr ? 0 : 1);
+  });
+  if (entry != nullptr) append_entry(frame, *entry);
+  return frame;
+}
+
+std::string encode(const Pong& pong) { return numbered(Kind::pong, pong.request); }
+
+std::string encode(const Gap& gap) {
+  return message(Kind::gap, 2, 24, [&](Packer& packer) {
+    packer.number(gap.request);
+    if (gap.missed) {
+      packer.number(*gap.missed);
+    } else {
+      packer.nil();
+    }
+  });
+}
+
 std::string encode(const Refusal& refusal) {
-  return framed(Kind::refusal, 4, 32 + refusal.text.size(), [&](Packer& packer) {
+  return message(Kind::refusal, 5, 32 + refusal.text.size(), [&](Packer& packer) {
     packer.number(refusal.request);
     packer.number(static_cast<std::uint64_t>(refusal.fault));
     packer.text(refusal.text);
     packer.revision(refusal.revision);
+    packer.number(refusal.of);
   });
 }
 
 std::string encode(const Directory& directory) {
-  return framed(Kind::directory, 2, 24 + directory.prefix.size(), [&](Packer& packer) {
+  return message(Kind::directory, 2, 24 + directory.prefix.size(), [&](Packer& packer) {
     packer.number(directory.request);
     packer.text(directory.prefix);
   });
 }
 
 std::string encode(const Drain& drain) {
-  return framed(Kind::drain, 2, 24 + drain.name.size(), [&](Packer& packer) {
+  return message(Kind::drain, 2, 24 + drain.name.size(), [&](Packer& packer) {
     packer.number(drain.request);
     packer.text(drain.name);
   });
 }
 
-std::string encode(const Reload& reload) {
-  return framed(Kind::reload, 1, 16, [&](Packer& packer) { packer.number(reload.request); });
-}
+std::string encode(const Reload& reload) { return numbered(Kind::reload, reload.request); }
 
 std::string encode(const Members& members) {
   std::size_t hint = 24;
   for (const auto& [key, value] : members.members) hint += key.size() + value.size() + 12;
-  return framed(Kind::members, 2, hint, [&](Packer& packer) {
+  return message(Kind::members, 2, hint, [&](Packer& packer) {
     packer.number(members.request);
     packer.array(members.members.size());
     for (const auto& [key, value] : members.members) {
@@ -192,14 +238,12 @@ std::string encode(const Members& members) {
   });
 }
 
-std::string encode(const Drained& drained) {
-  return framed(Kind::drained, 1, 16, [&](Packer& packer) { packer.number(drained.request); });
-}
+std::string encode(const Drained& drained) { return numbered(Kind::drained, drained.request); }
 
 std::string encode(const Reloaded& reloaded) {
   std::size_t hint = 24;
   for (const std::string& setting : reloaded.settings) hint += setting.size() + 4;
-  return framed(Kind::reloaded, 2, hint, [&](Packer& packer) {
+  return message(Kind::reloaded, 2, hint, [&](Packer& packer) {
     packer.number(reloaded.request);
     packer.array(reloaded.settings.size());
     for (const std::string& setting : reloaded.settings) packer.text(setting);
