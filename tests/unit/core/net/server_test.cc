@@ -68,9 +68,13 @@ class ServerTest : public testing::Test {
     made.connect(listener_->endpoint());
     return made;
   }
-  // A bare TCP connection.
-  Descriptor dial() {
+  // A bare TCP connection; 0: with the kernel's usual receive buffer.
+  Descriptor dial(int receive_buffer_bytes = 0) {
     Descriptor made(socket(AF_INET, SOCK_STREAM, 0));
+    if (receive_buffer_bytes > 0) {
+      setsockopt(made.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes,
+                 sizeof receive_buffer_bytes);
+    }
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -179,29 +183,33 @@ TEST_F(ServerTest, OneBufferServesAllSubscribers) {
   for (auto& subscriber : subscribers) EXPECT_EQ(receive(subscriber), (Parts{"/a/1", "value"}));
 }
 
-TEST_F(ServerTest, ASlowPeerIsNoticedAndHoldsUpNobody) {
+TEST_F(ServerTest, ASlowPeerIsNoticed) {
   listen(zmtp::SocketType::router);
   auto slow = connect(zmq::socket_type::dealer);
   send(slow, {"here"});
   ASSERT_TRUE(run_until([&] { return !owner_.messages.empty(); }));
-  Connection& connection = only();
   const std::string value(1 << 20, 'x');
   const std::string_view part = value;
-  for (int i = 0; i < 64; ++i) connection.send(std::span(&part, 1));
+  for (int i = 0; i < 64; ++i) only().send(std::span(&part, 1));
   // libzmq reads a thousand messages ahead; a bare peer that reads nothing is below.
   ASSERT_TRUE(run_until([&] { return owner_.drained == 1; }));
   EXPECT_EQ(receive(slow), Parts{"here"});
   for (int i = 0; i < 64; ++i) ASSERT_EQ(receive(slow), Parts{value});
+}
 
-  const Descriptor deaf = dial();
-  ASSERT_TRUE(run_until([&] { return listener_->size() == 2; }));
-  listener_->for_each([&](Connection& each) {
-    if (&each != &connection) each.send(std::make_shared<const std::string>(64 << 20, 'x'));
-  });
-  send(slow, {"still served"});
-  EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 2; }));
-  EXPECT_EQ(receive(slow), Parts{"still served"});
-  EXPECT_GT(server_.queued_bytes(), std::size_t{32} << 20);
+TEST_F(ServerTest, APeerThatReadsNothingHoldsUpNobody) {
+  // Small buffers of the kernel, whose own may hold as much as is queued here.
+  constexpr int kernel_bytes = 64 << 10;
+  constexpr std::size_t queued = std::size_t{64} << 20;
+  listen(zmtp::SocketType::router, {.send_buffer_bytes = kernel_bytes});
+  const Descriptor deaf = dial(kernel_bytes);
+  ASSERT_TRUE(run_until([&] { return listener_->size() == 1; }));
+  only().send(std::make_shared<const std::string>(queued, 'x'));
+  auto dealer = connect(zmq::socket_type::dealer);
+  send(dealer, {"still served"});
+  EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 1; }));
+  EXPECT_EQ(receive(dealer), Parts{"still served"});
+  EXPECT_GT(server_.queued_bytes(), queued / 2);
 }
 
 TEST_F(ServerTest, AtItsLimitPeersWaitInTheKernelsQueue) {
