@@ -11,8 +11,7 @@
 namespace canopy::net {
 namespace {
 
-// Of one connection in one turn; the others have their turn before it reads and writes on.
-constexpr int reads_per_turn = 4;
+// Of one connection in one turn; the others have their turn before it writes on.
 constexpr std::size_t written_per_turn = std::size_t{1} << 20;
 constexpr std::size_t vectors_per_write = 64;
 
@@ -44,7 +43,8 @@ void Connection::on_events(bool readable, bool writable) {
 }
 
 void Connection::read_some() {
-  for (int i = 0; i < reads_per_turn && reading_ && !closing_; ++i) {
+  const std::size_t budget = listener_.settings_.read_bytes_per_turn;
+  for (std::size_t read = 0; read < budget && reading_ && !closing_;) {
     auto& buffer = server_.read_buffer_;
     const ssize_t count = recv(socket_.get(), buffer.data(), buffer.size(), 0);
     if (count < 0) {
@@ -53,6 +53,7 @@ void Connection::read_some() {
       return;
     }
     if (count == 0) return close("peer");
+    read += static_cast<std::size_t>(count);
     take({buffer.data(), static_cast<std::size_t>(count)});
     if (static_cast<std::size_t>(count) < buffer.size()) return;
   }
@@ -82,7 +83,10 @@ std::string_view Connection::skip_proxy_header(std::string_view bytes) {
   return bytes.substr(header.bytes - before);
 }
 
-void Connection::on_ready(const zmtp::PeerInfo&) { listener_.events_.on_ready(*this); }
+void Connection::on_ready(const zmtp::PeerInfo&) {
+  ready_ = true;
+  listener_.events_.on_ready(*this);
+}
 
 void Connection::on_message(std::span<const std::string_view> parts) {
   if (!closing_) listener_.events_.on_message(*this, parts);

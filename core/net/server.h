@@ -87,6 +87,8 @@ struct ListenerSettings {
   // Marks of a connection's queue, for on_drained().
   std::size_t high_water_bytes = std::size_t{1} << 20;
   std::size_t low_water_bytes = std::size_t{256} << 10;
+  // Read from one connection in one turn at most; then the others have theirs.
+  std::size_t read_bytes_per_turn = std::size_t{256} << 10;
 };
 
 class Listener final : private EventHandler {
@@ -151,7 +153,8 @@ class Connection final : private EventHandler, private zmtp::PeerEvents {
   std::uint64_t id() const { return id_; }
   const std::string& peer() const { return address_; }
   base::TimePoint since() const { return since_; }
-  bool ready() const { return peer_.ready(); }
+  // Whether its handshake was over, also when a fault has ended it since.
+  bool ready() const { return ready_; }
   const zmtp::PeerInfo& info() const { return peer_.info(); }
   bool closing() const { return closing_; }
 
@@ -200,6 +203,7 @@ class Connection final : private EventHandler, private zmtp::PeerEvents {
   OutboundQueue queue_;
   std::string header_;  // of the PROXY protocol, while it is incomplete
   bool expects_header_ = false;
+  bool ready_ = false;
   bool reading_ = true;
   bool blocked_ = false;           // the last write could not take it all
   bool unsent_ = false;            // in Server::unsent_

@@ -37,7 +37,10 @@ class Owner : public ConnectionEvents {
     subscriptions[connection.id()].emplace_back(topic, begins);
   }
   void on_drained(Connection&) override { ++drained; }
-  void on_closed(Connection&, std::string_view reason) override { closed.emplace_back(reason); }
+  void on_closed(Connection& connection, std::string_view reason) override {
+    closed.emplace_back(reason);
+    was_ready.push_back(connection.ready());
+  }
 
   bool echoes = true;
   bool closes = false;
@@ -46,6 +49,7 @@ class Owner : public ConnectionEvents {
   std::vector<Parts> messages;
   std::map<std::uint64_t, std::vector<std::pair<std::string, bool>>> subscriptions;
   std::vector<std::string> closed;
+  std::vector<bool> was_ready;
 };
 
 class ServerTest : public testing::Test {
@@ -276,6 +280,7 @@ TEST_F(ServerTest, ClosesForAReason) {
   EXPECT_EQ(owner_.closed[0], "not_zmtp");
   EXPECT_EQ(owner_.closed[1], "frame_too_large");
   EXPECT_EQ(owner_.closed[2], "asked");
+  EXPECT_EQ(owner_.was_ready, (std::vector{false, true, true}));
   EXPECT_EQ(receive(other), Parts{"answered, and then closed"});
 }
 
@@ -291,6 +296,22 @@ TEST_F(ServerTest, ReadsNothingFromAPausedConnection) {
   EXPECT_EQ(owner_.messages.size(), 1u);
   only().resume_reading();
   EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 2; }));
+}
+
+TEST_F(ServerTest, ReadsABoundedAmountATurn) {
+  listen(zmtp::SocketType::router, {.read_bytes_per_turn = 1});
+  owner_.echoes = false;
+  auto dealer = connect(zmq::socket_type::dealer);
+  ASSERT_TRUE(run_until([&] { return !owner_.ready.empty(); }));
+  std::size_t most = 0;
+  std::size_t before = 0;
+  loop_.on_turn_end([&] {
+    most = std::max(most, owner_.messages.size() - std::exchange(before, owner_.messages.size()));
+  });
+  constexpr std::size_t count = 4000;
+  for (std::size_t i = 0; i < count; ++i) send(dealer, {std::string(100, 'x')});
+  ASSERT_TRUE(run_until([&] { return owner_.messages.size() == count; }));
+  EXPECT_LT(most, count / 2) << "one read a turn, of 64 KiB";
 }
 
 TEST_F(ServerTest, TakesThePeersAddressFromALoadBalancer) {
