@@ -18,6 +18,11 @@
 
 namespace canopy::net {
 
+// Marks of a connection's queue, unless its listener has others: a queue that has reached the high
+// one is told of, by ConnectionEvents::on_drained(), when it is down at the low one.
+inline constexpr std::size_t high_water_bytes = std::size_t{1} << 20;
+inline constexpr std::size_t low_water_bytes = std::size_t{256} << 10;
+
 class Connection {
  public:
   // What the owner keeps for a connection; ends with it.
@@ -36,6 +41,8 @@ class Connection {
   // Its address: "192.0.2.1:4711", "[::1]:4711" or "local".
   virtual const std::string& peer() const = 0;
   virtual base::TimePoint since() const = 0;
+  // Whether its handshake was over, also when a fault has ended it since.
+  virtual bool ready() const = 0;
   // Once on_ready() was called: what the handshake told. info().user is the name that its key is
   // known by; empty without security.
   virtual const zmtp::PeerInfo& info() const = 0;
