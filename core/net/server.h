@@ -44,12 +44,13 @@ class Server {
   Loop& loop() { return loop_; }
   // Waiting to be sent, over all connections of all listeners.
   std::size_t queued_bytes() const { return queued_bytes_; }
+  // Writes what is queued now, and ends what was closed; else done at the end of the turn. Not from
+  // within a handler.
+  void flush();
 
  private:
   friend class AcceptedConnection;
   friend class Listener;
-
-  void flush();
 
   Loop& loop_;
   Loop::FlushId flush_id_ = 0;
