@@ -79,7 +79,7 @@ CloneCatchUps::Progress CloneCatchUps::advance(Session& session, std::size_t& bu
   }
   if (!ready(*session.walk)) return Progress::waits;
   while (budget > 0) {
-    session.room = room_of(*session.connection, backend_.queue_limit());
+    session.room = room_of(*session.connection, high_water_, backend_.queue_limit());
     if (session.room != Room::here) return Progress::waits;
     --budget;
     if (tell_deletion(session) || tell_entry(session, budget)) continue;

@@ -39,8 +39,9 @@ class CloneCatchUps {
   static constexpr std::size_t entries_at_a_time =
       250;  // of one connection, before the next's turn
 
-  CloneCatchUps(wire::clone::Dialect dialect, Backend& backend, RecentCuts& cuts)
-      : dialect_(dialect), backend_(backend), cuts_(cuts) {}
+  CloneCatchUps(wire::clone::Dialect dialect, Backend& backend, RecentCuts& cuts,
+                std::size_t high_water)
+      : dialect_(dialect), backend_(backend), cuts_(cuts), high_water_(high_water) {}
 
   // The connection has just subscribed to the prefix.
   void begin(net::Connection& connection, std::string_view prefix);
@@ -92,6 +93,7 @@ class CloneCatchUps {
   wire::clone::Dialect dialect_;
   Backend& backend_;
   RecentCuts& cuts_;
+  std::size_t high_water_;                               // of the connections
   std::unordered_map<std::uint64_t, Session> sessions_;  // by connection
   std::deque<std::uint64_t> turns_;                      // whose turn it is next
   std::uint64_t looked_at_ = 0;

@@ -8,36 +8,41 @@ namespace canopy::proxy {
 
 namespace clone = wire::clone;
 
+namespace {
+
+// Snapshots and catch-ups are sent to a connection until so much is queued for it; half of
+// `client_queue_bytes` is left to live updates.
+constexpr std::size_t most_queued = std::size_t{1} << 20;
+
+}  // namespace
+
 CloneFrontend::CloneFrontend(clone::Dialect dialect, config::Endpoint first,
                              const config::Proxy& config, Metrics& metrics, Backend& backend)
     : dialect_(dialect),
       first_(std::move(first)),
-      snapshots_(dialect, config, metrics, backend, cuts_),
-      updates_(dialect, config, metrics, backend, cuts_),
+      high_water_(std::min<std::size_t>(most_queued, config.client_queue_bytes / 2)),
+      snapshots_(dialect, config, metrics, backend, cuts_, high_water_),
+      updates_(dialect, config, metrics, backend, cuts_, high_water_),
       collector_(dialect, metrics, backend) {}
 
 std::vector<Opening> CloneFrontend::openings() {
   const std::string dialect(clone::name(dialect_));
   const auto collecting =
       dialect_ == clone::Dialect::chp ? zmtp::SocketType::sub : zmtp::SocketType::pull;
-  return {{.role = Role::snapshot,
-           .type = zmtp::SocketType::router,
-           .endpoint = first_,
-           .dialect = dialect,
-           .label = "snapshot",
-           .events = &snapshots_},
-          {.role = Role::updates,
-           .type = zmtp::SocketType::xpub,
-           .endpoint = config::next_port(first_, 1),
-           .dialect = dialect,
-           .label = "updates",
-           .events = &updates_},
-          {.role = Role::collector,
-           .type = collecting,
-           .endpoint = config::next_port(first_, 2),
-           .dialect = dialect,
-           .label = "collector",
-           .events = &collector_}};
+  const auto opening = [&](Role role, int offset, zmtp::SocketType type, const char* label,
+                           net::ConnectionEvents& events) {
+    return Opening{.role = role,
+                   .type = type,
+                   .endpoint = config::next_port(first_, offset),
+                   .dialect = dialect,
+                   .label = label,
+                   .events = &events,
+                   .high_water_bytes = high_water_,
+                   .low_water_bytes = high_water_ / 4};
+  };
+  return {opening(Role::snapshot, 0, zmtp::SocketType::router, "snapshot", snapshots_),
+          opening(Role::updates, 1, zmtp::SocketType::xpub, "updates", updates_),
+          opening(Role::collector, 2, collecting, "collector", collector_)};
 }
 
 void CloneFrontend::announce(coordination::ProxyMember& member,

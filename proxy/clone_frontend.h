@@ -42,6 +42,7 @@ class CloneFrontend final : public Frontend {
  private:
   wire::clone::Dialect dialect_;
   config::Endpoint first_;
+  std::size_t high_water_;  // of the connections, as the frontend was made
   RecentCuts cuts_;
   CloneSnapshots snapshots_;
   CloneUpdates updates_;

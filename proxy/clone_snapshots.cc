@@ -10,12 +10,14 @@ namespace clone = wire::clone;
 }  // namespace
 
 CloneSnapshots::CloneSnapshots(clone::Dialect dialect, const config::Proxy& config,
-                               Metrics& metrics, Backend& backend, RecentCuts& cuts)
+                               Metrics& metrics, Backend& backend, RecentCuts& cuts,
+                               std::size_t high_water)
     : dialect_(dialect),
       config_(config),
       metrics_(metrics),
       backend_(backend),
       cuts_(cuts),
+      high_water_(high_water),
       waiting_(metrics.snapshots_waiting.Add({{"dialect", std::string(clone::name(dialect))}})) {}
 
 CloneSnapshots::Requester& CloneSnapshots::of(net::Connection& connection) {
@@ -84,7 +86,7 @@ CloneSnapshots::Requester* CloneSnapshots::take(Queue& from) {
 
 std::optional<base::Duration> CloneSnapshots::serve() {
   begin_snapshots();
-  const std::size_t before = requests_;
+  const std::size_t before = sending_.size();
   std::size_t budget = entries_per_turn;
   std::vector<Requester*> crowded_out;
   while (!sending_.empty() && budget > 0) {
@@ -99,9 +101,9 @@ std::optional<base::Duration> CloneSnapshots::serve() {
       crowded_out.push_back(requester);
     }
   }
-  const bool made_room = requests_ < before && !asking_.empty();
-  const bool more = !sending_.empty() || made_room;
+  bool more = !sending_.empty();
   for (Requester* requester : crowded_out) queue(*requester, sending_);
+  more |= sending_.size() < before && !asking_.empty();  // others have their places
   waiting_.Set(static_cast<double>(requests_));
   if (more) return base::Duration{0};
   return crowded_out.empty() ? std::nullopt : std::optional(room_retry);
@@ -149,7 +151,7 @@ void CloneSnapshots::advance(Requester& requester, std::size_t& budget) {
   Snapshot& snapshot = *requester.snapshot;
   net::Connection& connection = requester.connection;
   for (std::size_t i = 0; i < entries_at_a_time && budget > 0; ++i) {
-    snapshot.room = room_of(connection, backend_.queue_limit());
+    snapshot.room = room_of(connection, high_water_, backend_.queue_limit());
     if (snapshot.room != Room::here) return;
     if (snapshot.cursors.empty()) {
       connection.send(clone::end_of_snapshot(dialect_, snapshot.prefix, snapshot.stamp).span());

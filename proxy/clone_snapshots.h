@@ -36,9 +36,9 @@ class CloneSnapshots final : public net::ConnectionEvents {
   // A client that takes nothing for this long is given up.
   static constexpr base::Duration patience = std::chrono::seconds(30);
 
-  // All outlive it. `config` is read when it counts.
+  // All outlive it. `config` is read when it counts. `high_water`: the mark of the connections.
   CloneSnapshots(wire::clone::Dialect dialect, const config::Proxy& config, Metrics& metrics,
-                 Backend& backend, RecentCuts& cuts);
+                 Backend& backend, RecentCuts& cuts, std::size_t high_water);
 
   void on_ready(net::Connection& connection) override;
   void on_message(net::Connection& connection, std::span<const std::string_view> parts) override;
@@ -91,6 +91,7 @@ class CloneSnapshots final : public net::ConnectionEvents {
   Metrics& metrics_;
   Backend& backend_;
   RecentCuts& cuts_;
+  std::size_t high_water_;
   std::unordered_map<std::uint64_t, Requester*> requesters_;
   Queue asking_;   // whose next request waits to begin, oldest first
   Queue sending_;  // to whom something can be sent, in turn

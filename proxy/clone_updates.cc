@@ -16,13 +16,13 @@ constexpr std::size_t described_prefixes = 100;
 }  // namespace
 
 CloneUpdates::CloneUpdates(clone::Dialect dialect, const config::Proxy& config, Metrics& metrics,
-                           Backend& backend, RecentCuts& cuts)
+                           Backend& backend, RecentCuts& cuts, std::size_t high_water)
     : dialect_(dialect),
       config_(config),
       metrics_(metrics),
       backend_(backend),
       groups_([this](std::string_view prefix) { return backend_.lease(prefix); }),
-      catch_ups_(dialect, backend, cuts),
+      catch_ups_(dialect, backend, cuts, high_water),
       delivered_(metrics.delivered.Add({{"dialect", std::string(clone::name(dialect))}})),
       delivered_bytes_(
           metrics.delivered_bytes.Add({{"dialect", std::string(clone::name(dialect))}})) {}

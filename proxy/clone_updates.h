@@ -35,9 +35,9 @@ class CloneUpdates final : public net::ConnectionEvents {
   static constexpr std::size_t piece_bytes = std::size_t{256} << 10;
   static constexpr std::size_t pieces_bytes = std::size_t{8} << 20;  // of all groups
 
-  // All outlive it. `config` is read when it counts.
+  // All outlive it. `config` is read when it counts. `high_water`: the mark of the connections.
   CloneUpdates(wire::clone::Dialect dialect, const config::Proxy& config, Metrics& metrics,
-               Backend& backend, RecentCuts& cuts);
+               Backend& backend, RecentCuts& cuts, std::size_t high_water);
 
   void on_ready(net::Connection& connection) override;
   void on_message(net::Connection&, std::span<const std::string_view>) override {}

@@ -89,14 +89,13 @@ base::Status Listeners::open(Frontend& frontend, const config::Proxy& config,
 }
 
 net::ListenerSettings Listeners::settings(const Opening& opening, const config::Proxy& config) {
-  const std::size_t high = std::min<std::size_t>(net::high_water_bytes, config.client_queue_bytes);
   return {.peer = {.type = opening.type,
                    .limits = {.frame_bytes = base::max_client_frame_bytes},
                    .curve = guard_.on() ? &curve_ : nullptr},
           .proxy_protocol = config.proxy_protocol,
           .send_buffer_bytes = std::max(config.client_send_buffer, 0),
-          .high_water_bytes = high,
-          .low_water_bytes = std::min(net::low_water_bytes, high / 4),
+          .high_water_bytes = opening.high_water_bytes,
+          .low_water_bytes = opening.low_water_bytes,
           .limit = &limit(opening.role)};
 }
 

@@ -18,11 +18,6 @@
 
 namespace canopy::net {
 
-// Marks of a connection's queue, unless its listener has others: a queue that has reached the high
-// one is told of, by ConnectionEvents::on_drained(), when it is down at the low one.
-inline constexpr std::size_t high_water_bytes = std::size_t{1} << 20;
-inline constexpr std::size_t low_water_bytes = std::size_t{256} << 10;
-
 class Connection {
  public:
   // What the owner keeps for a connection; ends with it.

@@ -94,8 +94,8 @@ struct ListenerSettings {
   bool proxy_protocol = false;
   int send_buffer_bytes = 0;  // of the kernel; 0: its default
   // Marks of a connection's queue, for on_drained().
-  std::size_t high_water_bytes = net::high_water_bytes;
-  std::size_t low_water_bytes = net::low_water_bytes;
+  std::size_t high_water_bytes = std::size_t{1} << 20;
+  std::size_t low_water_bytes = std::size_t{256} << 10;
   // Read from one connection in one turn at most; then the others have theirs.
   std::size_t read_bytes_per_turn = std::size_t{256} << 10;
   // Shared with other listeners; null: none.
