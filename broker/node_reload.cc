@@ -33,8 +33,10 @@ void Node::reload(ReloadDone done) {
   const auto before = processes();
   const auto permit = [&](const config::Security& wanted) {
     if (!authority_) return;
-    permitted =
-        !authority_->replace(access::Permissions(wanted.clients), context_.let_in()).empty();
+    // No connection of an earlier permission stays, so none has to be told apart by its number.
+    const auto changed_names = authority_->replace(access::Permissions(wanted.clients), 0);
+    directory_->close_clients(changed_names);
+    permitted = !changed_names.empty();
   };
   const auto changed = config::reload(start_, permit, [this](const config::Cluster& wanted) {
     supervisor_->reload();  // before take_on(): what that starts is not ready for a signal

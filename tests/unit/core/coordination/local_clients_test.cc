@@ -51,7 +51,8 @@ class LocalClientsTest : public testing::Test {
   base::SystemClock clock;
   net::Context context;
   net::Loop loop{clock};
-  LocalServer server{context, loop, 600ms};
+  net::Server listening{loop};
+  LocalServer server{listening, 600ms};
   net::Socket client{context, net::SocketType::dealer, {}};
   std::vector<native::FromBroker> answers;
   std::vector<std::string> rejected;

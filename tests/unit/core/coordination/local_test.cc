@@ -25,7 +25,7 @@ class LocalTest : public ::testing::Test {
   void SetUp() override { start_server(); }
 
   void start_server() {
-    server_ = std::make_unique<LocalServer>(context_, loop_, lease_, queue_, nullptr, record());
+    server_ = std::make_unique<LocalServer>(listening_, lease_, queue_bytes_, nullptr, record());
     server_->on_rejected([this](std::string_view reason) { ++rejected_[std::string(reason)]; });
     server_->observe([this](const cluster::Change& change) {
       if (const auto* ended = std::get_if<cluster::SessionEnded>(&change)) {
@@ -83,7 +83,8 @@ class LocalTest : public ::testing::Test {
   net::Loop loop_{clock_};
   std::string endpoint_ = "tcp://127.0.0.1:*";
   milliseconds lease_{600};
-  int queue_ = LocalServer::usual_queue;
+  std::size_t queue_bytes_ = LocalServer::usual_queue_bytes;
+  net::Server listening_{loop_};
   cluster::DirectoryRecord::Kept kept_{.identity = "r"};
   std::unique_ptr<LocalServer> server_;
   std::map<std::string, int> rejected_;
@@ -392,7 +393,7 @@ TEST_F(LocalTest, NoiseIsCountedAnsweredAndHarmsNobody) {
 TEST_F(LocalTest, APeerThatDoesNotReadLosesItsSession) {
   server_.reset();
   endpoint_ = "ipc://@canopy-local-test-" + std::to_string(getpid());  // small kernel buffers
-  queue_ = 10;
+  queue_bytes_ = 20'000;
   lease_ = seconds(60);
   start_server();
   const auto a = client("a");
