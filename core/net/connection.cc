@@ -11,8 +11,6 @@
 namespace canopy::net {
 namespace {
 
-// Of one connection in one turn; the others have their turn before it writes on.
-constexpr std::size_t written_per_turn = std::size_t{1} << 20;
 constexpr std::size_t vectors_per_write = 64;
 
 }  // namespace
@@ -143,9 +141,10 @@ void Connection::note_queued(std::size_t before) {
 }
 
 void Connection::flush() {
+  const std::size_t budget = listener_.settings_.write_bytes_per_turn;
   std::size_t written = 0;
   bool blocked = false;
-  while (!queue_.empty() && !blocked && written < written_per_turn) {
+  while (!queue_.empty() && !blocked && written < budget) {
     std::array<iovec, vectors_per_write> vectors;
     msghdr message{};
     message.msg_iov = vectors.data();

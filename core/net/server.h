@@ -59,6 +59,8 @@ class Server {
   Loop& loop() { return loop_; }
   // Waiting to be sent, over all connections of all listeners.
   std::size_t queued_bytes() const { return queued_bytes_; }
+  // Sends what this turn has queued, as its end does: before work that takes long.
+  void send_queued();
 
  private:
   friend class Connection;
@@ -87,8 +89,9 @@ struct ListenerSettings {
   // Marks of a connection's queue, for on_drained().
   std::size_t high_water_bytes = std::size_t{1} << 20;
   std::size_t low_water_bytes = std::size_t{256} << 10;
-  // Read from one connection in one turn at most; then the others have theirs.
+  // Of one connection in one turn at most; then the others have theirs.
   std::size_t read_bytes_per_turn = std::size_t{256} << 10;
+  std::size_t write_bytes_per_turn = std::size_t{1} << 20;
 };
 
 class Listener final : private EventHandler {

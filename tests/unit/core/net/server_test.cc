@@ -314,6 +314,20 @@ TEST_F(ServerTest, ReadsABoundedAmountATurn) {
   EXPECT_LT(most, count / 2) << "one read a turn, of 64 KiB";
 }
 
+TEST_F(ServerTest, SendsBeforeTheTurnEndsWhenAsked) {
+  listen(zmtp::SocketType::router);
+  auto dealer = connect(zmq::socket_type::dealer);
+  send(dealer, {"1"});
+  bool arrived = false;
+  loop_.on_turn_end([&] {
+    if (server_.queued_bytes() == 0 || owner_.messages.empty()) return;
+    server_.send_queued();
+    EXPECT_EQ(server_.queued_bytes(), 0u);
+    arrived = receive(dealer) == Parts{"1"};
+  });
+  EXPECT_TRUE(run_until([&] { return arrived; }));
+}
+
 TEST_F(ServerTest, TakesThePeersAddressFromALoadBalancer) {
   listen(zmtp::SocketType::router, {.proxy_protocol = true});
   const Descriptor balanced = dial();
