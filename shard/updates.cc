@@ -15,7 +15,16 @@ constexpr std::size_t frame_bytes = std::size_t{4} << 10;
 constexpr std::size_t write_bytes_per_turn = std::size_t{16} << 20;
 
 struct Subscriber final : net::Connection::Attachment {
+  // Whether its queue is full for a batch of so many bytes. Once it has been, it stays so until
+  // half of it has left: what a slow proxy misses are few large holes. An empty queue takes any
+  // batch, or one that is larger than the bound would never arrive.
+  bool is_full(std::size_t queued, std::size_t batch, std::size_t bound) {
+    full = full ? queued > bound / 2 : queued > 0 && queued + batch > bound;
+    return full;
+  }
+
   zmtp::Subscriptions topics{};
+  bool full = false;
 };
 
 Subscriber& subscriber(const net::Connection& connection) {
@@ -36,13 +45,13 @@ Updates::Updates(net::Server& server, const Settings& settings, net::Closings& c
                  .write_bytes_per_turn = write_bytes_per_turn},
                 *this) {}
 
-// An empty queue takes any batch, or one that is larger than the bound would never arrive.
 void Updates::publish(std::string_view batch) {
   net::Buffer message;
   listener_.for_each([&](net::Connection& connection) {
-    if (!connection.ready() || !subscriber(connection).topics.matches(batch)) return;
-    const std::size_t queued = connection.queued_bytes();
-    if (queued > 0 && queued + batch.size() > queue_bytes_) return;
+    if (!connection.ready()) return;
+    Subscriber& proxy = subscriber(connection);
+    if (!proxy.topics.matches(batch)) return;
+    if (proxy.is_full(connection.queued_bytes(), batch.size(), queue_bytes_)) return;
     if (message == nullptr) {
       std::string encoded;
       zmtp::append_message(encoded, std::array{batch});
