@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -12,6 +13,11 @@ namespace canopy::net {
 namespace {
 
 constexpr std::size_t vectors_per_write = 64;
+
+bool is_cut(int fd) {
+  pollfd asked{.fd = fd, .events = 0, .revents = 0};
+  return poll(&asked, 1, 0) > 0 && (asked.revents & (POLLERR | POLLHUP)) != 0;
+}
 
 }  // namespace
 
@@ -37,7 +43,12 @@ Connection::~Connection() {
 
 void Connection::on_events(bool readable, bool writable) {
   if (writable && !closing_) flush();
-  if (readable && !closing_) read_some();
+  if (!readable || closing_) return;
+  if (reading_) {
+    read_some();
+  } else if (is_cut(socket_.get())) {
+    close("peer");  // epoll would tell it in each turn
+  }
 }
 
 void Connection::read_some() {

@@ -171,7 +171,8 @@ class Connection final : private EventHandler, private zmtp::PeerEvents {
 
   // Ends it with this turn; nothing more is read or sent. The first reason counts.
   void close(std::string_view reason);
-  // What the peer sends meanwhile waits in its kernel's buffers and ours.
+  // What the peer sends meanwhile waits in its kernel's buffers and ours; it is lost if the
+  // connection breaks.
   void pause_reading() { set_reading(false); }
   void resume_reading() { set_reading(true); }
 

@@ -298,6 +298,18 @@ TEST_F(ServerTest, ReadsNothingFromAPausedConnection) {
   EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 2; }));
 }
 
+TEST_F(ServerTest, NoticesThatAPausedConnectionIsBroken) {
+  listen(zmtp::SocketType::router);
+  Descriptor peer = dial();
+  ASSERT_TRUE(run_until([&] { return listener_->size() == 1; }));
+  only().pause_reading();
+  const linger at_once{.l_onoff = 1, .l_linger = 0};  // close() resets the connection
+  setsockopt(peer.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  peer = Descriptor();
+  ASSERT_TRUE(run_until([&] { return !owner_.closed.empty(); }));
+  EXPECT_THAT(owner_.closed, ElementsAre("peer"));
+}
+
 TEST_F(ServerTest, ReadsABoundedAmountATurn) {
   listen(zmtp::SocketType::router, {.read_bytes_per_turn = 1});
   owner_.echoes = false;
