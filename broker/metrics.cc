@@ -36,7 +36,11 @@ Metrics::Metrics(const std::string& name)
                                  "The last number that the directory granted; 8388607 is the "
                                  "largest.")
                           .Add({})),
-      sessions(registry.gauge("canopy_sessions", "Processes that the directory knows.").Add({})) {
+      sessions(registry.gauge("canopy_sessions", "Processes that the directory knows.").Add({})),
+      link_queue(registry
+                     .gauge("canopy_link_queue_bytes",
+                            "Bytes that wait to be sent to connected processes and clients.")
+                     .Add({})) {
   for (const State& state : known_states) {
     by_state_[state] = &members_.Add({{"role", state.first}, {"state", state.second}});
   }

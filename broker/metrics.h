@@ -30,6 +30,7 @@ class Metrics {
   metrics::Counter& lease_expirations;
   metrics::Gauge& last_generation;
   metrics::Gauge& sessions;
+  metrics::Gauge& link_queue;
 
   // By (role, state); a state that nobody is in any more goes to 0.
   void set_members(const std::map<std::pair<std::string, std::string>, int>& counts);

@@ -70,8 +70,11 @@ Node::Node(config::Start& start, const std::string& directory, net::Loop& loop,
       loop_(loop),
       say_(std::move(say)),
       metrics_(cluster_.broker.name),
+      server_(loop),
       started_(loop.now()) {
-  if (cluster_.security) guard(*cluster_.security);
+  if (!cluster_.security) return;
+  authority_.emplace(cluster_.security->server_key.public_key,
+                     access::Permissions(cluster_.security->clients));
 }
 
 base::Status Node::open_directory() {
@@ -85,20 +88,9 @@ base::Status Node::open_directory() {
                                          cluster_.security->server_key, *authority_})
                                    : std::nullopt;
   directory_ = std::make_unique<coordination::LocalServer>(
-      context_, loop_, cluster_.broker.lease, coordination::LocalServer::usual_queue,
+      server_, cluster_.broker.lease, coordination::LocalServer::usual_queue_bytes,
       security ? &*security : nullptr, std::move(*record));
   return {};
-}
-
-void Node::guard(const config::Security& security) {
-  authority_.emplace(security.server_key.public_key, access::Permissions(security.clients));
-  zap_.emplace(
-      context_, loop_,
-      [this](std::string_view public_key) { return authority_->name_of(public_key); },
-      [this] {
-        metrics_.registry.refuse_handshakes("unknown_key");
-        metrics_.registry.count_closed("handshake");
-      });
 }
 
 Node::~Node() { loop_.cancel(timer_); }
@@ -129,6 +121,10 @@ base::Status Node::open() {
                  "Content-Security-Policy: " + std::string(page_policy) +
                      "\r\nReferrer-Policy: no-referrer\r\n");
   directory_->observe([this](const cluster::Change& change) { on_change(change); });
+  directory_->on_closing([this](const net::Closing& closing) {
+    metrics_.registry.count_closed(closing.closed);
+    if (authority_) metrics_.registry.refuse_handshakes(closing.refused);
+  });
   directory_->on_rejected([this](std::string_view reason) { metrics_.reject(reason); });
   expect_members(cluster_);
   for (const config::Shard& shard : cluster_.shards) {
@@ -181,14 +177,7 @@ void Node::on_change(const cluster::Change& change) {
 
 void Node::tick() {
   http_->beat();
-  for (const auto& [reason, count] : directory_->take_closed()) {
-    metrics_.registry.count_closed(reason, count);
-  }
-  if (authority_) {
-    for (const auto& [reason, count] : directory_->take_failed_handshakes().by_reason()) {
-      metrics_.registry.refuse_handshakes(reason, count);
-    }
-  }
+  metrics_.link_queue.Set(static_cast<double>(server_.queued_bytes()));
   metrics_.sessions.Set(static_cast<double>(directory_->directory().session_count()));
   metrics_.last_generation.Set(static_cast<double>(directory_->directory().last_generation()));
   forget_lost();

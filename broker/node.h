@@ -18,7 +18,6 @@
 #include "core/coordination/directory_file.h"
 #include "core/coordination/local_server.h"
 #include "core/metrics/http.h"
-#include "core/net/zap.h"
 
 namespace canopy::broker {
 
@@ -62,7 +61,6 @@ class Node {
   std::vector<ReloadWatch::Process> processes() const;
   void finish_reloads();
   void take_on(const config::Cluster& wanted);
-  void guard(const config::Security& security);
   void expect_members(const config::Cluster& cluster);
   void lose(const std::string& name);
   void forget_lost();
@@ -74,9 +72,8 @@ class Node {
   std::function<void(const std::string&)> say_;
   Metrics metrics_;
   std::unique_ptr<metrics::HttpServer> http_;
-  net::Context context_;
+  net::Server server_;
   std::optional<access::Authority> authority_{};       // with security
-  std::optional<net::ZapHandler> zap_{};               // before the directory, which it guards
   std::unique_ptr<coordination::DirectoryFile> file_;  // before the directory, which writes it
   std::unique_ptr<coordination::LocalServer> directory_;
   std::unique_ptr<Supervisor> supervisor_;

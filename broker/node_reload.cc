@@ -33,7 +33,9 @@ void Node::reload(ReloadDone done) {
   const auto before = processes();
   const auto permit = [&](const config::Security& wanted) {
     if (!authority_) return;
-    permitted = !authority_->replace(access::Permissions(wanted.clients)).empty();
+    const auto changed_names = authority_->replace(access::Permissions(wanted.clients));
+    directory_->close_clients(changed_names);
+    permitted = !changed_names.empty();
   };
   const auto changed = config::reload(start_, permit, [this](const config::Cluster& wanted) {
     supervisor_->reload();  // before take_on(): what that starts is not ready for a signal

@@ -61,7 +61,7 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
           }),
       server_(loop),
       fan_out_(make_frontends(config_, metrics_, *this), config_, metrics_,
-               {.send = [this] { server_.flush(); }, .cpu_time = metrics::thread_time}),
+               {.send = [this] { server_.send_queued(); }, .cpu_time = metrics::thread_time}),
       listeners_(server_, guard_, metrics_),
       drain_patience_(cluster.broker.drain * 2 / 5),
       reserved_descriptors_(config::reserved_descriptors(cluster.shards.size())) {}

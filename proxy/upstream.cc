@@ -35,7 +35,7 @@ Upstream::Link::Link(std::size_t position, const config::Shard& shard, const con
                                keys)),
       updates(context, net::SocketType::sub,
               net::connecting({.send_hwm = 0,
-                               .receive_hwm = wire::queue_messages(proxy.link_queue_bytes),
+                               .receive_hwm = wire::queue_batches(proxy.link_queue_bytes),
                                .max_frame_bytes = base::max_link_frame_bytes,
                                .receive_buffer = proxy.link_receive_buffer},
                               keys)),

@@ -37,15 +37,14 @@ Metrics::Metrics(const std::string& name)
                    .counter("canopy_updates_repeated_total",
                             "Updates that came again and were not applied again.")
                    .Add({})),
-      answers_dropped(registry
-                          .counter("canopy_answers_dropped_total",
-                                   "Answers to writes that their proxy was gone for, or held too "
-                                   "many of.")
-                          .Add({})),
-      answers_queued(registry
-                         .gauge("canopy_answers_queued_bytes",
-                                "Bytes of answers that wait for room in the queues of proxies.")
-                         .Add({})),
+      answers_dropped(
+          registry
+              .counter("canopy_answers_dropped_total", "Answers to writes whose proxy was gone.")
+              .Add({})),
+      link_queue(registry
+                     .gauge("canopy_link_queue_bytes",
+                            "Bytes of updates, answers and chunks that wait to be sent to proxies.")
+                     .Add({})),
       proxy_links(registry.gauge("canopy_proxy_links", "Proxies connected.").Add({})),
       directory_up(registry.gauge("canopy_directory_up", "1 while the broker answers this process.")
                        .Add({})),

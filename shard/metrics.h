@@ -47,7 +47,7 @@ class Metrics {
   metrics::Counter& received;
   metrics::Counter& repeated;
   metrics::Counter& answers_dropped;
-  metrics::Gauge& answers_queued;
+  metrics::Gauge& link_queue;
   metrics::Gauge& proxy_links;
   metrics::Gauge& directory_up;
   metrics::Gauge& sync_sessions;

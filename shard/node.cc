@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "core/access/authority.h"
@@ -12,7 +13,7 @@
 #include "core/coordination/local.h"
 #include "core/coordination/member.h"
 #include "core/metrics/descriptors.h"
-#include "core/wire/link_queue.h"
+#include "core/net/curve_server.h"
 
 namespace canopy::shard {
 namespace {
@@ -22,17 +23,20 @@ namespace log = base::log;
 using wire::Fault;
 
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
-constexpr int messages_per_turn = 1000;
-// Of one proxy, unread; further ones wait at the proxy.
-constexpr std::size_t requests_queue_bytes = std::size_t{16} << 20;
+// Of one proxy, before its turn is committed; what it sends beyond waits in the kernel's buffers
+// and at the proxy.
+constexpr std::size_t read_bytes_per_turn = std::size_t{4} << 20;
+constexpr std::size_t write_bytes_per_turn = std::size_t{16} << 20;
+// Chunks of syncs are sent while less than this waits for their proxy: enough for what it is sent
+// in one turn, which takes long where disks are slow.
+constexpr std::size_t high_water_bytes = std::size_t{16} << 20;
+constexpr std::size_t low_water_bytes = std::size_t{4} << 20;
+// A proxy that leaves so much unread, which must be answers, is not read from either.
+constexpr std::size_t unread_bytes = std::size_t{32} << 20;
 constexpr base::Duration tick_period = 100ms;
 constexpr base::Duration report_period = 500ms;
 constexpr base::Duration vitals_period = 1s;
 constexpr base::Duration heartbeat_period = 1s;
-// Of answers that wait for room in the queue of a proxy, such as one that stands still for a while.
-// What it has sent before is bounded by its own queues and the kernel's.
-constexpr net::OutboxLimits answer_limits{.peer_bytes = std::size_t{16} << 20,
-                                          .total_bytes = std::size_t{64} << 20};
 
 }  // namespace
 
@@ -57,64 +61,32 @@ Node::Node(const config::Cluster& cluster, const config::Shard& shard, Tenancies
       loop_(loop),
       started_(loop.now()),
       metrics_(shard.name),
-      requests_(context_, net::SocketType::router,
-                net::listening({.receive_hwm = wire::queue_messages(requests_queue_bytes),
-                                .max_frame_bytes = base::max_link_frame_bytes,
-                                .router_mandatory = true},
-                               cluster.keys())),
-      requests_monitor_(context_, requests_, "requests"),
-      updates_(context_, net::SocketType::pub,
-               net::listening({.send_hwm = wire::queue_messages(shard.updates_queue_bytes),
-                               .max_frame_bytes = base::max_link_frame_bytes,
-                               .send_buffer = shard.updates_send_buffer},
-                              cluster.keys())),
-      updates_monitor_(context_, updates_, "updates"),
-      answers_(answer_limits, [this](const std::string& peer, std::string_view frame) {
-        return requests_.send({peer, frame});
+      server_(loop),
+      closings_([this, secured = cluster.security.has_value()](const net::Closing& closing) {
+        metrics_.registry.count_closed(closing.closed);
+        if (secured) metrics_.registry.refuse_handshakes(closing.refused);
       }) {
-  if (cluster.security) guard(cluster.security->server_key.public_key);
   served_.reserve(tenancies.all.size());
   for (Tenancy& tenancy : tenancies.all) {
     map_.add(tenancy.settings.subtree);
     served_.emplace_back(std::move(tenancy), metrics_);
   }
-  coordinator_ =
-      coordination::make_local_coordinator(directory_context_, loop_, cluster.broker.directory(),
-                                           shard.name, cluster.keys(), tenancies.identity);
+  coordinator_ = coordination::make_local_coordinator(
+      context_, loop_, cluster.broker.directory(), shard.name, cluster.keys(), tenancies.identity);
 }
 
 Node::~Node() = default;
-
-// Nobody but the cluster's own processes has anything to say to a shard.
-void Node::guard(const std::string& cluster_key) {
-  const access::Authority authority(cluster_key, {});
-  zap_.emplace(
-      context_, loop_,
-      [authority](std::string_view public_key) { return authority.name_of(public_key); },
-      [this] {
-        metrics_.registry.refuse_handshakes("unknown_key");
-        metrics_.registry.count_closed("handshake");
-      });
-}
 
 base::Status Node::open(const config::Cluster& cluster) {
   for (const std::string& line : config::exposure(
            cluster.security.has_value(), {config_.requests, config_.updates}, config_.http)) {
     log::warn("security", line);
   }
-  if (auto status = requests_.bind(config_.requests, bind_patience); !status) return status;
-  if (auto status = updates_.bind(config_.updates, bind_patience); !status) return status;
+  if (auto status = listen(cluster); !status) return status;
   auto http = metrics::HttpServer::start(config_.http, metrics_.registry, 10s, bind_patience);
   if (!http) return base::Error{http.error()};
   http_ = std::move(*http);
 
-  loop_.on_readable(requests_, [this] { read_requests(); });
-  for (net::Monitor* monitor : {&requests_monitor_, &updates_monitor_}) {
-    loop_.on_readable(monitor->socket(), [this, monitor] {
-      monitor->drain(loop_.now());
-      monitor->take_ended();
-    });
-  }
   loop_.every(tick_period, [this] { tick(); });
   loop_.every(report_period, [this] { report(); });
   loop_.every(vitals_period, [this] { announce_vitals(); });
@@ -125,43 +97,104 @@ base::Status Node::open(const config::Cluster& cluster) {
   return {};
 }
 
-void Node::read_requests() {
-  turn_ = loop_.now();
-  for (int i = 0; i < messages_per_turn && requests_.receive(message_); ++i) {
-    if (message_.too_large()) {
-      requests_monitor_.cut(message_, "frame_too_large");
-      continue;
-    }
-    auto decoded =
-        message_.size() == 2 ? wire::decode_to_shard(message_[1]) : base::Error{"wants one frame"};
-    if (!decoded) {
-      metrics_.reject("malformed");
-      malformed_log_.warn("shard", "malformed message refused", {{"why", decoded.error()}});
-      continue;
-    }
-    const std::string peer(message_[0]);
-    std::visit([&](auto& message) { take(peer, std::move(message)); }, *decoded);
+base::Status Node::listen(const config::Cluster& cluster) {
+  if (cluster.security) {  // nobody but the cluster's own processes has anything to say to a shard
+    const access::Authority authority(cluster.security->server_key.public_key, {});
+    curve_ =
+        net::curve_server(cluster.security->server_key, loop_,
+                          [authority](std::string_view key) { return authority.name_of(key); });
   }
+  const zmtp::CurveServer* curve = curve_ ? &*curve_ : nullptr;
+  auto requests = net::parse_listen_address(config_.requests);
+  if (!requests) return base::Error{requests.error()};
+  auto updates = net::parse_listen_address(config_.updates);
+  if (!updates) return base::Error{updates.error()};
+  requests_ = std::make_unique<net::Listener>(
+      server_,
+      net::ListenerSettings{.address = std::move(*requests),
+                            .peer = {.type = zmtp::SocketType::router,
+                                     .limits = {.frame_bytes = base::max_link_frame_bytes,
+                                                .message_bytes = base::max_link_frame_bytes},
+                                     .curve = curve},
+                            .high_water_bytes = high_water_bytes,
+                            .low_water_bytes = low_water_bytes,
+                            .read_bytes_per_turn = read_bytes_per_turn,
+                            .write_bytes_per_turn = write_bytes_per_turn},
+      static_cast<net::ConnectionEvents&>(*this));
+  updates_ = std::make_unique<Updates>(
+      server_,
+      Updates::Settings{.address = std::move(*updates),
+                        .curve = curve,
+                        .queue_bytes = config_.updates_queue_bytes,
+                        .send_buffer_bytes = config_.updates_send_buffer < 0
+                                                 ? 0
+                                                 : std::max(config_.updates_send_buffer, 1)},
+      closings_);
+  if (auto status = requests_->open(bind_patience); !status) return status;
+  return updates_->open(bind_patience);
 }
 
-void Node::take(const std::string& peer, wire::Writes writes) {
-  for (wire::RoutedRequest& routed : writes.requests) take(peer, std::move(routed));
+void Node::on_message(net::Connection& connection, std::span<const std::string_view> parts) {
+  if (connection.closing()) return;
+  turn_ = loop_.now();
+  auto decoded = parts.size() == 1 ? wire::decode_to_shard(parts[0])
+                                   : base::Result<wire::ToShard>(base::Error{"wants one frame"});
+  if (!decoded) {
+    metrics_.reject("malformed");
+    malformed_log_.warn("shard", "malformed message refused", {{"why", decoded.error()}});
+    return;
+  }
+  std::visit([&](auto& message) { take(connection.id(), std::move(message)); }, *decoded);
 }
 
-void Node::take(const std::string& peer, wire::RoutedRequest routed) {
+void Node::on_drained(net::Connection& connection) {
+  connection.resume_reading();
+  wake();
+}
+
+void Node::on_closed(net::Connection& connection, std::string_view reason) {
+  sessions_.close(connection.id());
+  closings_.add("requests", connection, reason);
+}
+
+// False when the proxy is gone.
+bool Node::send(ProxyId proxy, std::string_view frame) {
+  net::Connection* connection = requests_->find(proxy);
+  if (connection == nullptr || connection->closing()) return false;
+  connection->send(std::array{frame});
+  if (connection->queued_bytes() >= unread_bytes) connection->pause_reading();
+  return true;
+}
+
+bool Node::has_room(ProxyId proxy) const {
+  const net::Connection* connection = requests_->find(proxy);
+  return connection != nullptr && connection->queued_bytes() < high_water_bytes;
+}
+
+// Makes another turn follow this one.
+void Node::wake() {
+  if (std::exchange(wake_pending_, true)) return;
+  loop_.after(0ms, [this] { wake_pending_ = false; });
+}
+
+void Node::take(ProxyId proxy, wire::Writes writes) {
+  for (wire::RoutedRequest& routed : writes.requests) take(proxy, std::move(routed));
+}
+
+void Node::take(ProxyId proxy, wire::RoutedRequest routed) {
   const std::vector<wire::Write>& writes = routed.request.writes;
   const auto count = static_cast<double>(writes.size());
   metrics_.received.Increment(count);
-  if (writes.empty()) return refuse(peer, routed, Fault::malformed);
+  if (writes.empty()) return refuse(proxy, routed, Fault::malformed);
   const std::size_t index = map_.owner(writes.front().key);
   const auto elsewhere = [&](const wire::Write& write) { return map_.owner(write.key) != index; };
   if (std::ranges::any_of(writes, elsewhere)) {
-    return refuse(peer, routed, Fault::several_partitions);
+    return refuse(proxy, routed, Fault::several_partitions);
   }
-  if (index == map_.size()) return refuse(peer, routed, Fault::no_partition);
+  if (index == map_.size()) return refuse(proxy, routed, Fault::no_partition);
   auto& partition = served_[index].partition;
-  if (!partition) return refuse(peer, routed, Fault::partition_unavailable);
-  const auto staged = stage(served_[index], peer, std::move(routed));
+  if (!partition) return refuse(proxy, routed, Fault::partition_unavailable);
+  const auto staged = stage(served_[index], proxy, std::move(routed));
   if (staged.repeated) {
     metrics_.repeated.Increment(count);
   } else if (staged.fault != Fault::none) {
@@ -169,35 +202,31 @@ void Node::take(const std::string& peer, wire::RoutedRequest routed) {
   }
 }
 
-void Node::refuse(const std::string& peer, wire::RoutedRequest& routed, Fault fault) {
+void Node::refuse(ProxyId proxy, wire::RoutedRequest& routed, Fault fault) {
   metrics_.reject(std::string(wire::name(fault)));
-  replies_.add(Reply::to(peer, routed, {fault}));
+  replies_.add(Reply::to(proxy, routed, {fault}));
 }
 
-void Node::take(const std::string& peer, const wire::Sync& sync) {
+void Node::take(ProxyId proxy, const wire::Sync& sync) {
   const std::size_t index = map_.owner(sync.partition);
   if (index == map_.size() || map_.subtree(index) != sync.partition) {
-    return refuse(peer, sync, "not a partition of this shard");
+    return refuse(proxy, sync, "not a partition of this shard");
   }
   const Served& served = served_[index];
   if (!served.partition) {
-    return refuse(peer, sync, served.tenancy.failure.empty() ? "loading" : served.tenancy.failure);
+    return refuse(proxy, sync, served.tenancy.failure.empty() ? "loading" : served.tenancy.failure);
   }
-  if (!sessions_.open(peer, sync, *served.partition, turn_)) {
-    refuse(peer, sync, "too many syncs at once");
+  if (!sessions_.open(proxy, sync, *served.partition, turn_)) {
+    refuse(proxy, sync, "too many syncs at once");
   }
 }
 
-void Node::take(const std::string& peer, const wire::Credit& credit) {
-  sessions_.credit(peer, credit);
-}
+void Node::take(ProxyId proxy, const wire::Credit& credit) { sessions_.credit(proxy, credit); }
 
-void Node::refuse(const std::string& peer, const wire::Sync& sync, const std::string& why) {
+void Node::refuse(ProxyId proxy, const wire::Sync& sync, const std::string& why) {
   metrics_.syncs_refused.Increment();
-  answers_.post(
-      peer,
-      wire::encode(wire::Refused{.request = sync.request, .partition = sync.partition, .why = why}),
-      0);
+  send(proxy, wire::encode(
+                  wire::Refused{.request = sync.request, .partition = sync.partition, .why = why}));
 }
 
 // Syncs come before the commits, which may take long: the credit of this turn is used in it.
@@ -231,37 +260,24 @@ void Node::commit(Served& served) {
     metrics_.commit_latency.Observe(std::chrono::duration<double>(done - began).count());
     served.metrics.committed.Increment(static_cast<double>(count));
   }
-  for (wire::Batch& batch : committed.batches) publish(served, std::move(batch));
+  for (const wire::Batch& batch : committed.batches) publish(served, batch);
   for (Reply& reply : committed.replies) replies_.add(std::move(reply));
 }
 
 // A proxy that is gone does not get them: its clients ask again.
 void Node::send_replies() {
-  std::size_t lost = answers_.flush(loop_.now());
   for (const Replies::Message& message : replies_.take()) {
-    lost +=
-        answers_.post(message.proxy, wire::encode(message.answers), message.answers.answers.size());
+    if (send(message.proxy, wire::encode(message.answers))) continue;
+    metrics_.answers_dropped.Increment(static_cast<double>(message.answers.answers.size()));
   }
-  metrics_.answers_dropped.Increment(static_cast<double>(lost));
-  if (answers_.empty() || retry_pending_) return;
-  retry_pending_ = true;
-  loop_.after(answers_.pause(), [this] { retry_pending_ = false; });
 }
 
-void Node::publish(Served& served, wire::Batch batch) {
+void Node::publish(Served& served, const wire::Batch& batch) {
   if (!batch.updates.empty()) {
     metrics_.batch_updates.Observe(static_cast<double>(batch.updates.size()));
   }
   served.published = batch.committed;
-  std::string frame = wire::encode(batch);
-  std::size_t padding = wire::padding_messages(frame.size());
-  updates_.send_frame(std::move(frame), false);
-  if (padding == 0) return;
-  batch.after = batch.end();
-  batch.updates.clear();
-  for (const std::string empty = wire::encode(batch); padding > 0; --padding) {
-    updates_.send_frame(std::string_view(empty), false);
-  }
+  updates_->publish(wire::encode(batch));
 }
 
 void Node::serve_syncs() {
@@ -269,16 +285,11 @@ void Node::serve_syncs() {
     const Served& served = served_[map_.owner(subtree)];
     return served.partition ? &*served.partition : nullptr;
   };
+  const auto room = [this](ProxyId proxy) { return has_room(proxy); };
   for (std::size_t left = SyncSessions::chunks_per_turn(last_commits_); left > 0; --left) {
-    const auto step = sessions_.next(find, loop_.now());
+    const auto step = sessions_.next(find, room, loop_.now());
     if (!step) return;
-    switch (requests_.send({step->peer, wire::encode(step->chunk)})) {
-      case net::SendResult::sent: break;
-      case net::SendResult::would_block: sessions_.put_back(loop_.now()); continue;
-      case net::SendResult::no_route:
-        sessions_.close(step->peer, step->chunk.partition);  // its proxy is gone
-        continue;
-    }
+    send(step->proxy, wire::encode(step->chunk));
     if (!step->finished) continue;
     const bool snapshot = step->finished->kind == wire::Chunk::Kind::snapshot;
     (snapshot ? metrics_.snapshots_sent : metrics_.replays_sent).Increment();
@@ -287,15 +298,12 @@ void Node::serve_syncs() {
           std::chrono::duration<double>(step->finished->took).count());
     }
   }
-  if (sessions_.waiting(loop_.now()) && !wake_pending_) {
-    wake_pending_ = true;
-    loop_.after(0ms, [this] { wake_pending_ = false; });
-  }
+  if (sessions_.waiting(room)) wake();
 }
 
 void Node::tick() {
   const base::TimePoint now = loop_.now();
-  sessions_.drop_idle(now);
+  sessions_.drop_idle([this](ProxyId proxy) { return has_room(proxy); }, now);
   for (Served& served : served_) {
     // What is staged is written, and synced if that is due, at the end of the turn.
     if (served.partition && served.tenancy.store && !served.partition->pending()) {

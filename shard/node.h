@@ -15,25 +15,24 @@
 #include "core/coordination/coordinator.h"
 #include "core/keyspace/partition_map.h"
 #include "core/metrics/http.h"
-#include "core/net/loop.h"
-#include "core/net/monitor.h"
-#include "core/net/outbox.h"
-#include "core/net/zap.h"
+#include "core/net/closings.h"
+#include "core/net/server.h"
 #include "shard/metrics.h"
 #include "shard/partition.h"
 #include "shard/replies.h"
 #include "shard/sync_sessions.h"
 #include "shard/tenancy.h"
+#include "shard/updates.h"
 
 namespace canopy::shard {
 
-class Node {
+class Node final : private net::ConnectionEvents {
  public:
   // Everything bound and announced, or why not.
   static base::Result<std::unique_ptr<Node>> start(const config::Cluster& cluster,
                                                    const config::Shard& shard, Tenancies tenancies,
                                                    net::Loop& loop);
-  ~Node();
+  ~Node() override;
 
   // Takes on what can be changed while it runs.
   void reload(config::Start& running);
@@ -62,7 +61,7 @@ class Node {
   Node(const config::Cluster& cluster, const config::Shard& shard, Tenancies tenancies,
        net::Loop& loop);
   base::Status open(const config::Cluster& cluster);
-  void guard(const std::string& cluster_key);
+  base::Status listen(const config::Cluster& cluster);
   void campaign(std::size_t index);
   void lead(Served& served, std::uint32_t epoch);
   void suspend(Served& served);
@@ -72,19 +71,28 @@ class Node {
   void announce();
   void announce_vitals();
 
-  void read_requests();
-  void take(const std::string& peer, wire::Writes writes);
-  void take(const std::string& peer, wire::RoutedRequest routed);
-  void take(const std::string& peer, const wire::Sync& sync);
-  void take(const std::string& peer, const wire::Credit& credit);
-  void refuse(const std::string& peer, wire::RoutedRequest& routed, wire::Fault fault);
-  void refuse(const std::string& peer, const wire::Sync& sync, const std::string& why);
+  // Of the requests' listener.
+  void on_ready(net::Connection&) override {}
+  void on_message(net::Connection& connection, std::span<const std::string_view> parts) override;
+  void on_subscription(net::Connection&, std::string_view, bool) override {}
+  void on_drained(net::Connection& connection) override;
+  void on_closed(net::Connection& connection, std::string_view reason) override;
+  bool send(ProxyId proxy, std::string_view frame);
+  bool has_room(ProxyId proxy) const;
+  void wake();
+
+  void take(ProxyId proxy, wire::Writes writes);
+  void take(ProxyId proxy, wire::RoutedRequest routed);
+  void take(ProxyId proxy, const wire::Sync& sync);
+  void take(ProxyId proxy, const wire::Credit& credit);
+  void refuse(ProxyId proxy, wire::RoutedRequest& routed, wire::Fault fault);
+  void refuse(ProxyId proxy, const wire::Sync& sync, const std::string& why);
 
   void end_turn();
-  Partition::Staged stage(Served& served, const std::string& peer, wire::RoutedRequest routed);
+  Partition::Staged stage(Served& served, ProxyId proxy, wire::RoutedRequest routed);
   bool commit_now(Served& served);
   void commit(Served& served);
-  void publish(Served& served, wire::Batch batch);
+  void publish(Served& served, const wire::Batch& batch);
   bool store(Served& served, base::TimePoint now);
   void check(Served& served, const base::Status& status);
   void report_space(Served& served);
@@ -100,25 +108,20 @@ class Node {
   base::TimePoint started_;
   Metrics metrics_;
   std::unique_ptr<metrics::HttpServer> http_;
-  // Of its own: looking up the broker's name, while there is none, may hold up the I/O thread.
-  net::Context directory_context_;
-  net::Context context_;
-  std::optional<net::ZapHandler> zap_{};  // with security; before the sockets that it guards
-  net::Socket requests_;
-  net::Monitor requests_monitor_;
-  net::Socket updates_;
-  net::Monitor updates_monitor_;
+  net::Context context_;  // of the connection to the broker
+  net::Server server_;
+  net::Closings closings_;
+  std::optional<zmtp::CurveServer> curve_{};   // with security
+  std::unique_ptr<net::Listener> requests_{};  // once open, as the next
+  std::unique_ptr<Updates> updates_{};
   std::unique_ptr<coordination::Coordinator> coordinator_;
   keyspace::PartitionMap map_;
   std::vector<Served> served_;  // by the index of map_
   SyncSessions sessions_;
-  Replies replies_;                   // this turn's
-  net::Outbox<std::string> answers_;  // that the proxies' queues have no room for
-  net::Message message_;
+  Replies replies_;                // this turn's
   base::TimePoint turn_{};         // when this turn's messages were read
   base::Duration last_commits_{};  // how long the commits of the last turn took
   bool wake_pending_ = false;
-  bool retry_pending_ = false;
   bool changed_ = false;  // what is announced, with this turn's end
   base::log::RateLimited malformed_log_;
   base::log::RateLimited full_log_;

@@ -22,8 +22,8 @@ void Node::announce() {
       .name = config_.name,
       .pid = getpid(),
       .http = config::advertised_http(http_->address(), config_.advertise),
-      .requests = config::advertised(requests_.last_endpoint(), config_.advertise),
-      .updates = config::advertised(updates_.last_endpoint(), config_.advertise),
+      .requests = config::advertised(requests_->endpoint(), config_.advertise),
+      .updates = config::advertised(updates_->endpoint(), config_.advertise),
       .partitions = {}};
   for (const Served& served : served_) {
     const std::string& failure = served.tenancy.failure;
@@ -42,7 +42,7 @@ void Node::announce_vitals() {
   coordination::Vitals vitals{.name = config_.name,
                               .fds = metrics::open_fds(),
                               .max_fds = metrics::max_fds(),
-                              .clients = requests_monitor_.connections().size(),
+                              .clients = requests_->size(),
                               .uptime_ms = base::in_ms(loop_.now() - started_),
                               .file = file_read_};
   for (const Served& served : served_) {
@@ -54,20 +54,11 @@ void Node::announce_vitals() {
 }
 
 void Node::report() {
-  for (net::Monitor* monitor : {&requests_monitor_, &updates_monitor_}) {
-    for (const auto& [reason, count] : monitor->take_closed()) {
-      metrics_.registry.count_closed(reason, count);
-    }
-    if (!zap_) continue;
-    for (const auto& [reason, count] : monitor->take_failures().by_reason()) {
-      metrics_.registry.refuse_handshakes(reason, count);
-    }
-  }
   http_->beat();
-  metrics_.proxy_links.Set(static_cast<double>(requests_monitor_.connections().size()));
+  metrics_.proxy_links.Set(static_cast<double>(requests_->size()));
   metrics_.directory_up.Set(coordinator_->connected() ? 1 : 0);
   metrics_.sync_sessions.Set(static_cast<double>(sessions_.size()));
-  metrics_.answers_queued.Set(static_cast<double>(answers_.bytes()));
+  metrics_.link_queue.Set(static_cast<double>(server_.queued_bytes()));
   metrics::Checks checks{{"directory", coordination::readiness(*coordinator_)}};
   for (Served& served : served_) {
     const std::string name = "partition " + shown(served.tenancy.settings.subtree);

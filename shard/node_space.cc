@@ -13,15 +13,15 @@ constexpr int max_extra_commits = 64;
 
 }  // namespace
 
-Partition::Staged Node::stage(Served& served, const std::string& peer, wire::RoutedRequest routed) {
+Partition::Staged Node::stage(Served& served, ProxyId proxy, wire::RoutedRequest routed) {
   // A request that is to come later is left as it was.
-  const auto attempt = [&] { return served.partition->stage(peer, std::move(routed), turn_); };
+  const auto attempt = [&] { return served.partition->stage(proxy, std::move(routed), turn_); };
   auto staged = attempt();
   if (!staged.later) return staged;
   if (commit_now(served)) staged = attempt();
   if (!staged.later) return staged;
   const Fault fault = served.partition ? Fault::busy : Fault::partition_unavailable;
-  replies_.add(Reply::to(peer, routed, {fault}));
+  replies_.add(Reply::to(proxy, routed, {fault}));
   return {.fault = fault};
 }
 
@@ -38,6 +38,7 @@ bool Node::commit_now(Served& served) {
 bool Node::store(Served& served, base::TimePoint now) {
   Partition& partition = *served.partition;
   Store& store = *served.tenancy.store;
+  server_.send_queued();  // what is queued travels while the disk works
   const auto status = store.write(partition.staged(), partition.staged_requests(), now);
   if (status) return true;
   if (!store.out_of_room()) {

@@ -84,7 +84,7 @@ void Partition::clear_staged() {
   replies_.clear();
 }
 
-Partition::Staged Partition::stage(const std::string& proxy, wire::RoutedRequest&& routed,
+Partition::Staged Partition::stage(ProxyId proxy, wire::RoutedRequest&& routed,
                                    base::TimePoint now) {
   wire::WriteRequest& request = routed.request;
   const bool remembered = !request.client.empty();
@@ -113,7 +113,7 @@ Partition::Staged Partition::stage(const std::string& proxy, wire::RoutedRequest
 }
 
 // One that is decided in this turn is answered once, the way that the latest has come.
-Partition::Staged Partition::repeat(const std::string& proxy, wire::RoutedRequest& routed,
+Partition::Staged Partition::repeat(ProxyId proxy, wire::RoutedRequest& routed,
                                     ClientTable::Entry& entry) {
   const Fault fault = entry.result.fault;
   if (!clients_.unconfirmed(entry) || entry.reply == ClientTable::no_reply) {
@@ -126,7 +126,7 @@ Partition::Staged Partition::repeat(const std::string& proxy, wire::RoutedReques
 }
 
 // Where the reply stands among those of this turn.
-std::size_t Partition::reply(const std::string& proxy, wire::RoutedRequest& routed, Result result) {
+std::size_t Partition::reply(ProxyId proxy, wire::RoutedRequest& routed, Result result) {
   if (routed.reply_to.empty()) return ClientTable::no_reply;
   replies_.push_back(Reply::to(proxy, routed, result));
   return replies_.size() - 1;

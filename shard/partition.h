@@ -60,7 +60,7 @@ class Partition {
   // Gives the writes the next revisions, all or none. What expired before `now` is deleted first,
   // and conditions see what is staged already. The answer comes with the commit, to `proxy`. A
   // request that is to come later stays as it is.
-  Staged stage(const std::string& proxy, wire::RoutedRequest&& routed, base::TimePoint now);
+  Staged stage(ProxyId proxy, wire::RoutedRequest&& routed, base::TimePoint now);
   // Stages the deletion of every entry whose time is over, as far as there is room for that.
   void expire(base::TimePoint now);
 
@@ -93,8 +93,8 @@ class Partition {
   keyspace::Revision current(const std::string& key);
   void stage(wire::Write& write, base::TimePoint now);
   void append(keyspace::Update update);
-  std::size_t reply(const std::string& proxy, wire::RoutedRequest& routed, Result result);
-  Staged repeat(const std::string& proxy, wire::RoutedRequest& routed, ClientTable::Entry& entry);
+  std::size_t reply(ProxyId proxy, wire::RoutedRequest& routed, Result result);
+  Staged repeat(ProxyId proxy, wire::RoutedRequest& routed, ClientTable::Entry& entry);
   void forget_staged();
   void start_epoch(std::uint32_t epoch, std::uint64_t lineage);
   void clear_staged();

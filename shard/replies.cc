@@ -30,7 +30,7 @@ std::string_view explain(Fault fault) {
 
 }  // namespace
 
-Reply Reply::to(const std::string& proxy, wire::RoutedRequest& routed, Result result) {
+Reply Reply::to(ProxyId proxy, wire::RoutedRequest& routed, Result result) {
   return {.proxy = proxy,
           .answer = {.reply_to = std::move(routed.reply_to),
                      .number = routed.request.number,

@@ -2,6 +2,7 @@
 // turn, as far as a message's bounds allow. Pure; not thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -10,6 +11,9 @@
 
 namespace canopy::shard {
 
+// The connection that a proxy's requests come over; each is given once.
+using ProxyId = std::uint64_t;
+
 // What a request came to.
 struct Result {
   wire::Fault fault = wire::Fault::none;
@@ -17,11 +21,11 @@ struct Result {
 };
 
 struct Reply {
-  std::string proxy{};  // routing id
+  ProxyId proxy = 0;
   wire::Answer answer{};
 
   // Takes `reply_to` out of the request.
-  static Reply to(const std::string& proxy, wire::RoutedRequest& routed, Result result);
+  static Reply to(ProxyId proxy, wire::RoutedRequest& routed, Result result);
   // Answers with this fault instead.
   void refuse(wire::Fault fault);
 };
@@ -29,7 +33,7 @@ struct Reply {
 class Replies {
  public:
   struct Message {
-    std::string proxy{};
+    ProxyId proxy = 0;
     wire::Answers answers{};
   };
 
@@ -39,7 +43,7 @@ class Replies {
   std::vector<Message> take();
 
  private:
-  std::map<std::string, std::vector<wire::Answer>> by_proxy_;
+  std::map<ProxyId, std::vector<wire::Answer>> by_proxy_;
 };
 
 }  // namespace canopy::shard

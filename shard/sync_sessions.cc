@@ -43,9 +43,9 @@ std::size_t SyncSessions::chunks_per_turn(base::Duration commits) {
   return std::clamp(static_cast<std::size_t>(affordable), least, most);
 }
 
-bool SyncSessions::open(const std::string& peer, const wire::Sync& sync, const Partition& partition,
+bool SyncSessions::open(ProxyId proxy, const wire::Sync& sync, const Partition& partition,
                         base::TimePoint now) {
-  const Id id{peer, partition.subtree()};
+  const Id id{proxy, partition.subtree()};
   const auto known = sessions_.find(id);
   if (known == sessions_.end() && sessions_.size() >= max_sessions) return false;
   if (known != sessions_.end() && known->second.request == sync.request) {
@@ -73,35 +73,30 @@ void SyncSessions::begin_snapshot(Session& session, const Partition& partition) 
       Snapshot{.cut = partition.revision(), .floor = floor, .view = view, .next = view.seek("")});
 }
 
-void SyncSessions::credit(const std::string& peer, const wire::Credit& credit) {
-  for (auto at = sessions_.lower_bound({peer, ""});
-       at != sessions_.end() && at->first.first == peer; ++at) {
+void SyncSessions::credit(ProxyId proxy, const wire::Credit& credit) {
+  for (auto at = sessions_.lower_bound({proxy, ""});
+       at != sessions_.end() && at->first.first == proxy; ++at) {
     if (at->second.request == credit.request) {
       at->second.credit = std::min<std::uint64_t>(at->second.credit + credit.chunks, 64);
     }
   }
 }
 
-void SyncSessions::close(const std::string& peer, const std::string& partition) {
-  sessions_.erase({peer, partition});
+void SyncSessions::close(ProxyId proxy) {
+  sessions_.erase(sessions_.lower_bound({proxy, ""}), sessions_.lower_bound({proxy + 1, ""}));
 }
 
-void SyncSessions::put_back(base::TimePoint now) {
-  before_.blocked_until = now + pause;
-  sessions_.insert_or_assign(last_served_, std::move(before_));
+bool SyncSessions::waiting(const HasRoom& has_room) const {
+  return std::ranges::any_of(sessions_, [&](const auto& entry) {
+    return entry.second.credit > 0 && has_room(entry.first.first);
+  });
 }
 
-bool SyncSessions::waiting(base::TimePoint now) const {
-  return std::ranges::any_of(sessions_,
-                             [now](const auto& entry) { return may_go_on(entry.second, now); });
-}
-
-void SyncSessions::drop_idle(base::TimePoint now) {
-  before_ = {};
-  std::erase_if(sessions_, [now](const auto& entry) {
-    const Session& session = entry.second;
-    const bool waits_for_peer = session.credit == 0 || session.blocked_until != base::TimePoint{};
-    return waits_for_peer && now - session.moved > patience;
+// One that has both waits for its turn, however long that takes.
+void SyncSessions::drop_idle(const HasRoom& has_room, base::TimePoint now) {
+  std::erase_if(sessions_, [&](const auto& entry) {
+    const auto& [id, session] = entry;
+    return now - session.moved > patience && (session.credit == 0 || !has_room(id.first));
   });
 }
 
@@ -164,8 +159,8 @@ void SyncSessions::fill_replay(Session& session, const Partition& partition, wir
   chunk.last = session.position == log.last();
 }
 
-std::optional<SyncSessions::Step> SyncSessions::next(
-    const std::function<const Partition*(const std::string&)>& find, base::TimePoint now) {
+std::optional<SyncSessions::Step> SyncSessions::next(const Find& find, const HasRoom& has_room,
+                                                     base::TimePoint now) {
   // Round robin: from the one after the last served.
   auto at = sessions_.upper_bound(last_served_);
   for (std::size_t looked_at = 0, count = sessions_.size(); looked_at < count; ++looked_at) {
@@ -177,13 +172,11 @@ std::optional<SyncSessions::Step> SyncSessions::next(
       sessions_.erase(current);
       continue;
     }
-    if (!may_go_on(session, now)) continue;
-    before_ = session;
+    if (session.credit == 0 || !has_room(current->first.first)) continue;
     --session.credit;
-    session.blocked_until = {};
     session.moved = now;
     last_served_ = current->first;
-    Step step{.peer = current->first.first, .chunk = fill(session, *partition)};
+    Step step{.proxy = current->first.first, .chunk = fill(session, *partition)};
     if (step.chunk.last) {
       step.finished = Finished{step.chunk.kind, now - session.began};
       sessions_.erase(current);

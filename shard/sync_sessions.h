@@ -1,7 +1,8 @@
 // Answers to the syncs of proxies: replays from the log, else snapshots of an exact cut, in chunks
-// under the asker's credit, a few a turn, so that updates never wait for them. A snapshot opens
-// with the deletions that are still known. A session goes on for as long as its asker takes chunks:
-// a sync that is sent again under the same request changes nothing.
+// under the asker's credit and while its queue has room, a few a turn, so that updates never wait
+// for them. A snapshot opens with the deletions that are still known. A session goes on for as long
+// as its asker takes chunks, and ends with its connection: a sync that is sent again under the same
+// request changes nothing.
 // Pure: time is an argument. Not thread-safe.
 #pragma once
 
@@ -14,6 +15,7 @@
 #include "core/keyspace/tree.h"
 #include "core/wire/link.h"
 #include "shard/partition.h"
+#include "shard/replies.h"
 
 namespace canopy::shard {
 
@@ -32,33 +34,33 @@ class SyncSessions {
     wire::Chunk::Kind kind;
     base::Duration took;
   };
+  using Find = std::function<const Partition*(const std::string& subtree)>;
+  // Whether a proxy's queue has room for a chunk.
+  using HasRoom = std::function<bool(ProxyId)>;
   struct Step {
-    std::string peer;  // routing id
+    ProxyId proxy = 0;
     wire::Chunk chunk;
     std::optional<Finished> finished{};
   };
 
   // Begins to answer, or goes on if it is this request that is being answered; replaces any other
-  // that the same peer asked of the same partition. False when there are too many sessions.
-  bool open(const std::string& peer, const wire::Sync& sync, const Partition& partition,
-            base::TimePoint now);
-  void credit(const std::string& peer, const wire::Credit& credit);
-  void close(const std::string& peer, const std::string& partition);
-  // The chunk of the last next() could not be sent, since its proxy takes nothing for now: it comes
-  // again after a pause.
-  void put_back(base::TimePoint now);
+  // that the same proxy asked of the same partition. False when there are too many sessions.
+  bool open(ProxyId proxy, const wire::Sync& sync, const Partition& partition, base::TimePoint now);
+  void credit(ProxyId proxy, const wire::Credit& credit);
+  // The proxy's connection is closed.
+  void close(ProxyId proxy);
 
-  // The next chunk of some session that has credit, in turns; nothing when none has. `find` gives
-  // the partition of a subtree, or null when it is no longer served.
-  std::optional<Step> next(const std::function<const Partition*(const std::string&)>& find,
-                           base::TimePoint now);
-  bool waiting(base::TimePoint now) const;
-  void drop_idle(base::TimePoint now);
+  // The next chunk of some session that has credit and room, in turns; nothing when none has.
+  // `find` gives the partition of a subtree, or null when it is no longer served.
+  std::optional<Step> next(const Find& find, const HasRoom& has_room, base::TimePoint now);
+  // Whether next() would find one.
+  bool waiting(const HasRoom& has_room) const;
+  void drop_idle(const HasRoom& has_room, base::TimePoint now);
 
   std::size_t size() const { return sessions_.size(); }
 
  private:
-  using Id = std::pair<std::string, std::string>;  // peer, partition
+  using Id = std::pair<ProxyId, std::string>;  // proxy, partition
   struct Snapshot {
     keyspace::Revision cut{};
     keyspace::Revision floor{};  // of the deletions told
@@ -75,21 +77,15 @@ class SyncSessions {
     std::optional<Snapshot> snapshot{};
     base::TimePoint began{};
     base::TimePoint moved{};
-    base::TimePoint blocked_until{};  // its proxy took no chunk
   };
-  static constexpr base::Duration pause = std::chrono::milliseconds(100);
 
-  static bool may_go_on(const Session& session, base::TimePoint now) {
-    return session.credit > 0 && session.blocked_until <= now;
-  }
   static void begin_snapshot(Session& session, const Partition& partition);
   static wire::Chunk fill(Session& session, const Partition& partition);
   static void fill_snapshot(Session& session, const Partition& partition, wire::Chunk& chunk);
   static void fill_replay(Session& session, const Partition& partition, wire::Chunk& chunk);
 
   std::map<Id, Session> sessions_;
-  Id last_served_;
-  Session before_;  // what the last served was before, for a moment: it holds a view
+  Id last_served_{};
 };
 
 }  // namespace canopy::shard

@@ -10,16 +10,16 @@ std::optional<std::string> Authority::name_of(std::string_view public_key) const
   return name == nullptr ? std::nullopt : std::optional(*name);
 }
 
-bool Authority::is_admin(const Sender& sender) const {
-  return is_own_process(sender) || (is_client(sender) && permissions_.is_admin(sender.name));
+bool Authority::is_admin(std::string_view name) const {
+  return is_own_process(name) || (is_client(name) && permissions_.is_admin(name));
 }
 
-bool Authority::may_read(const Sender& sender, std::string_view prefix) const {
-  return is_client(sender) && permissions_.may_read(sender.name, prefix);
+bool Authority::may_read(std::string_view name, std::string_view prefix) const {
+  return is_client(name) && permissions_.may_read(name, prefix);
 }
 
-bool Authority::may_write(const Sender& sender, std::string_view key) const {
-  return is_client(sender) && permissions_.may_write(sender.name, key);
+bool Authority::may_write(std::string_view name, std::string_view key) const {
+  return is_client(name) && permissions_.may_write(name, key);
 }
 
 std::vector<std::string> Authority::replace(Permissions next) {

@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "core/access/permissions.h"
-#include "core/access/sender.h"
 
 namespace canopy::access {
+
+// The cluster's own processes are known by this name, which no client can bear.
+inline constexpr std::string_view cluster_name = "(cluster)";
 
 class Authority {
  public:
@@ -23,11 +25,11 @@ class Authority {
   // The name that the holder of a public key is let in under; nothing for a stranger.
   std::optional<std::string> name_of(std::string_view public_key) const;
 
-  bool is_own_process(const Sender& sender) const { return sender.name == cluster_name; }
-  bool is_client(const Sender& sender) const { return permissions_.knows(sender.name); }
-  bool is_admin(const Sender& sender) const;
-  bool may_read(const Sender& sender, std::string_view prefix) const;
-  bool may_write(const Sender& sender, std::string_view key) const;
+  bool is_own_process(std::string_view name) const { return name == cluster_name; }
+  bool is_client(std::string_view name) const { return permissions_.knows(name); }
+  bool is_admin(std::string_view name) const;
+  bool may_read(std::string_view name, std::string_view prefix) const;
+  bool may_write(std::string_view name, std::string_view key) const;
 
   // Returns the names whose entry has gone or is another now: their connections are to be closed.
   std::vector<std::string> replace(Permissions next);

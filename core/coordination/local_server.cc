@@ -1,6 +1,11 @@
 #include "core/coordination/local_server.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
+#include <vector>
+
+#include "core/net/curve_server.h"
 
 namespace canopy::coordination {
 namespace {
@@ -8,7 +13,6 @@ namespace {
 constexpr base::Duration tick_period = std::chrono::milliseconds(100);
 // A tick this late means that this process slept, not that its sessions were silent.
 constexpr base::Duration stall = std::chrono::milliseconds(500);
-constexpr int messages_per_turn = 1024;
 
 template <typename... Handlers>
 struct Overloaded : Handlers... {
@@ -19,123 +23,147 @@ Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
 }  // namespace
 
-LocalServer::LocalServer(net::Context& context, net::Loop& loop, base::Duration lease, int queue,
+LocalServer::LocalServer(net::Server& server, base::Duration lease, std::size_t queue_bytes,
                          const Security* security, cluster::DirectoryRecord record)
-    : loop_(loop),
+    : server_(server),
+      loop_(server.loop()),
+      queue_bytes_(queue_bytes),
       authority_(security == nullptr ? nullptr : &security->authority),
-      registry_(lease, std::move(record), loop.now()),
-      socket_(context, net::SocketType::router,
-              net::listening({.send_hwm = queue,
-                              .max_frame_bytes = max_message_bytes,
-                              .router_mandatory = true,
-                              .router_handover = true},
-                             security == nullptr ? nullptr : &security->keys)),
-      monitor_(context, socket_, "directory"),
-      last_tick_(loop.now()) {
-  loop_.on_readable(socket_, [this] { receive(); });
-  loop_.on_readable(monitor_.socket(), [this] {
-    monitor_.drain(loop_.now());
-    monitor_.take_ended();
-  });
+      registry_(lease, std::move(record), loop_.now()),
+      last_tick_(loop_.now()) {
+  if (security != nullptr) {
+    curve_ = net::curve_server(security->keys, loop_,
+                               [this](std::string_view key) { return authority_->name_of(key); });
+  }
   timer_ = loop_.every(tick_period, [this] { tick(); });
 }
 
-LocalServer::~LocalServer() {
-  loop_.cancel(timer_);
-  loop_.remove(socket_);
-  loop_.remove(monitor_.socket());
-}
+LocalServer::~LocalServer() { loop_.cancel(timer_); }
 
 base::Status LocalServer::bind(const std::string& endpoint, std::chrono::milliseconds patience) {
-  return socket_.bind(endpoint, patience);
+  auto address = net::parse_listen_address(endpoint);
+  if (!address) return base::Error{address.error()};
+  listener_ = std::make_unique<net::Listener>(
+      server_,
+      net::ListenerSettings{.address = std::move(*address),
+                            .peer = {.type = zmtp::SocketType::router,
+                                     .limits = {.frame_bytes = max_message_bytes},
+                                     .curve = curve_ ? &*curve_ : nullptr}},
+      static_cast<net::ConnectionEvents&>(*this));
+  return listener_->open(patience);
 }
 
-void LocalServer::receive() {
-  for (int i = 0; i < messages_per_turn && socket_.receive(message_); ++i) {
-    if (message_.too_large()) {
-      monitor_.cut(message_, "frame_too_large");
-      continue;
+// Of two connections with the routing id of one process the newer one counts: the process has
+// connected anew, and the broker has not yet noticed that the older one is broken. A client's
+// routing id means nothing, so that it cannot take a session over.
+void LocalServer::on_ready(net::Connection& connection) {
+  auto peer = std::make_unique<Peer>();
+  const std::string& chosen = connection.info().routing_id;
+  peer->session = is_own_process(connection) && !chosen.empty()
+                      ? chosen
+                      : std::string(1, '\0') + std::to_string(connection.id());
+  const auto [route, is_new] = routes_.try_emplace(peer->session, connection.id());
+  if (!is_new) {
+    if (auto* before = listener_->find(route->second)) before->close("replaced");
+    route->second = connection.id();
+  }
+  connection.attach(std::move(peer));
+}
+
+void LocalServer::on_closed(net::Connection& connection, std::string_view reason) {
+  closings_.add("directory", connection, reason);
+  if (connection.attachment() == nullptr) return;
+  const auto route = routes_.find(peer_of(connection).session);
+  if (route != routes_.end() && route->second == connection.id()) routes_.erase(route);
+}
+
+LocalServer::Peer& LocalServer::peer_of(const net::Connection& connection) {
+  return static_cast<Peer&>(*connection.attachment());
+}
+
+void LocalServer::close_clients(std::span<const std::string> names) {
+  std::vector<net::Connection*> changed;
+  listener_->for_each([&](net::Connection& connection) {
+    if (std::ranges::find(names, connection.info().user) != names.end()) {
+      changed.push_back(&connection);
     }
-    const cluster::SessionId from(message_[0]);
-    if (message_.size() != 2) {
-      reject(from, "frame_count", "not one frame");
-      continue;
-    }
-    if (wire::native::is_native(message_[1])) {
-      serve_client(from, message_[1]);
-      continue;
-    }
-    const auto request = decode_request(message_[1]);
-    if (!is_own_process()) {
-      if (request) {
-        forbid("registration");
-      } else {
-        serve_client(from, message_[1]);  // who is told so in his words
-      }
-    } else if (request) {
-      handle(from, *request);
-    } else if (!links_.contains(from)) {
-      serve_client(from, message_[1]);  // no process: a client, who is told so in his words
+  });
+  for (net::Connection* connection : changed) {
+    if (connection->attachment() != nullptr && peer_of(*connection).reloads > 0) {
+      peer_of(*connection).leaving = true;
+      connection->pause_reading();
     } else {
-      reject(from, "malformed", request.error());
+      connection->close("permissions");
     }
   }
 }
 
-// A client has no session: whatever it asks is answered, and forgotten.
-void LocalServer::serve_client(const std::string& peer, std::string_view frame) {
+void LocalServer::on_message(net::Connection& connection, std::span<const std::string_view> parts) {
+  if (connection.closing() || peer_of(connection).leaving) return;
+  const cluster::SessionId& from = peer_of(connection).session;
+  if (parts.size() != 1) return reject(from, "frame_count", "not one frame");
+  const std::string_view frame = parts.front();
+  if (wire::native::is_native(frame)) return serve_client(connection, frame);
+  const auto request = decode_request(frame);
+  if (!is_own_process(connection)) {
+    if (request) return forbid(connection, "registration");
+    return serve_client(connection, frame);  // who is told so in his words
+  }
+  if (request) return handle(from, *request);
+  // No process: a client, who is told so in his words.
+  if (!links_.contains(from)) return serve_client(connection, frame);
+  reject(from, "malformed", request.error());
+}
+
+void LocalServer::serve_client(net::Connection& connection, std::string_view frame) {
   namespace native = wire::native;
   auto decoded = native::decode_to_broker(frame);
-  if (auto* refusal = std::get_if<native::Refusal>(&decoded)) return reply(peer, *refusal);
+  if (auto* refusal = std::get_if<native::Refusal>(&decoded)) return reply(connection, *refusal);
   std::visit(
       [&](const auto& request) {
-        if (!may(request)) {
-          log_forbidden("drain or reload");
-          return reply(peer, native::Refusal{.request = request.request,
-                                             .fault = wire::Fault::forbidden,
-                                             .text = "this key is not granted that"});
+        if (!may(connection, request)) {
+          log_forbidden(connection, "drain or reload");
+          return reply(connection, native::Refusal{.request = request.request,
+                                                   .fault = wire::Fault::forbidden,
+                                                   .text = "this key is not granted that"});
         }
         if constexpr (std::is_same_v<decltype(request), const native::Reload&>) {
-          reload(peer, request);
+          reload(connection, request);
         } else {
-          reply(peer, answer(request));
+          reply(connection, answer(request));
         }
       },
       std::get<native::ToBroker>(decoded));
 }
 
-void LocalServer::reply(const std::string& peer, const wire::native::FromBroker& answer) {
+void LocalServer::reply(net::Connection& connection, const wire::native::FromBroker& answer) {
   if (const auto* refusal = std::get_if<wire::native::Refusal>(&answer); refusal && rejected_) {
     rejected_(wire::name(refusal->fault));
   }
-  std::visit(
-      [&](const auto& message) {
-        socket_.send({peer, wire::native::encode(message)});
-      },
-      answer);
+  std::visit([&](const auto& message) { push(connection, wire::native::encode(message)); }, answer);
 }
 
-bool LocalServer::is_own_process() const {
-  return authority_ == nullptr || authority_->is_own_process(message_.sender());
+bool LocalServer::is_own_process(const net::Connection& connection) const {
+  return authority_ == nullptr || authority_->is_own_process(connection.info().user);
 }
 
-bool LocalServer::may(const wire::native::Directory&) const {
-  return is_own_process() || authority_->is_client(message_.sender());
+bool LocalServer::may(const net::Connection& connection, const wire::native::Directory&) const {
+  return is_own_process(connection) || authority_->is_client(connection.info().user);
 }
 
 template <typename AdminRequest>
-bool LocalServer::may(const AdminRequest&) const {
-  return authority_ == nullptr || authority_->is_admin(message_.sender());
+bool LocalServer::may(const net::Connection& connection, const AdminRequest&) const {
+  return authority_ == nullptr || authority_->is_admin(connection.info().user);
 }
 
 // Not answered: it is none of what clients say, and its sender no process that waits.
-void LocalServer::forbid(std::string_view what) {
+void LocalServer::forbid(const net::Connection& connection, std::string_view what) {
   if (rejected_) rejected_(wire::name(wire::Fault::forbidden));
-  log_forbidden(what);
+  log_forbidden(connection, what);
 }
 
-void LocalServer::log_forbidden(std::string_view what) {
-  forbidden_.warn("security", "forbidden", {{"client", message_.sender().name}, {"what", what}});
+void LocalServer::log_forbidden(const net::Connection& connection, std::string_view what) {
+  forbidden_.warn("security", "forbidden", {{"client", connection.info().user}, {"what", what}});
 }
 
 wire::native::FromBroker LocalServer::answer(const wire::native::Directory& request) const {
@@ -161,17 +189,29 @@ wire::native::FromBroker LocalServer::answer(const wire::native::Drain& request)
                                .text = "no running proxy of this broker is called " + request.name};
 }
 
-void LocalServer::reload(const std::string& peer, const wire::native::Reload& request) {
-  namespace native = wire::native;
-  const auto done = [this, peer, number = request.request](Reload outcome) {
-    if (outcome.fault == wire::Fault::none) {
-      return reply(peer, native::Reloaded{number, std::move(outcome.settings)});
-    }
-    reply(peer, native::Refusal{
-                    .request = number, .fault = outcome.fault, .text = std::move(outcome.text)});
+void LocalServer::reload(net::Connection& connection, const wire::native::Reload& request) {
+  ++peer_of(connection).reloads;
+  const auto done = [this, id = connection.id(), number = request.request](Reload outcome) {
+    end_reload(id, number, std::move(outcome));
   };
   if (reloader_) return reloader_(done);
   done({.fault = wire::Fault::configuration, .text = "this broker has no file to reload"});
+}
+
+// A connection that is gone by now gets no answer.
+void LocalServer::end_reload(std::uint64_t id, std::uint64_t request, Reload outcome) {
+  namespace native = wire::native;
+  net::Connection* connection = listener_->find(id);
+  if (connection == nullptr) return;
+  if (outcome.fault == wire::Fault::none) {
+    reply(*connection, native::Reloaded{request, std::move(outcome.settings)});
+  } else {
+    reply(*connection,
+          native::Refusal{
+              .request = request, .fault = outcome.fault, .text = std::move(outcome.text)});
+  }
+  Peer& peer = peer_of(*connection);
+  if (--peer.reloads == 0 && peer.leaving) connection->close("permissions");
 }
 
 void LocalServer::reject(const cluster::SessionId& from, std::string_view reason,
@@ -251,7 +291,7 @@ void LocalServer::carry_out(const cluster::Effects& effects) {
   for (const cluster::Letter& letter : effects.letters) {
     const Reply reply =
         std::visit([](const auto& answer) -> Reply { return answer; }, letter.answer);
-    if (send(letter.to, reply) == net::SendResult::would_block) deaf.push_back(letter.to);
+    if (!send(letter.to, reply)) deaf.push_back(letter.to);
   }
   for (const cluster::Change& change : effects.changes) {
     if (const auto* ended = std::get_if<cluster::SessionEnded>(&change)) {
@@ -262,10 +302,22 @@ void LocalServer::carry_out(const cluster::Effects& effects) {
   for (const cluster::SessionId& session : deaf) carry_out(registry_.drop(session));
 }
 
-net::SendResult LocalServer::send(const cluster::SessionId& to, const Reply& reply) {
+// False when the peer does not read what it is sent. What a session is sent while its connection is
+// away is lost, and the hole in the count shows it.
+bool LocalServer::send(const cluster::SessionId& to, const Reply& reply) {
   const auto link = links_.find(to);
   const std::uint64_t number = link == links_.end() ? 0 : ++link->second.sent;
-  return socket_.send({to, encode(reply, number)});
+  const auto route = routes_.find(to);
+  auto* connection = route == routes_.end() ? nullptr : listener_->find(route->second);
+  return connection == nullptr || push(*connection, encode(reply, number));
+}
+
+bool LocalServer::push(net::Connection& connection, std::string_view frame) {
+  if (connection.closing()) return true;
+  connection.send(std::array{frame});
+  if (connection.queued_bytes() <= queue_bytes_) return true;
+  connection.close("queue_full");
+  return false;
 }
 
 }  // namespace canopy::coordination

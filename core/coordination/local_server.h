@@ -1,30 +1,32 @@
 // The broker's side of the local coordinator: a ROUTER that drives the directory. On the same
 // endpoint it tells native clients (core/wire/native.h) who is in the directory.
 //
-// Belongs to its loop. A peer that does not read what it is told loses its session; one whose
-// connection is away keeps it until its lease ends. Malformed messages are counted and answered.
+// A process's session is named by the routing id of its DEALER, and outlives its connection until
+// the lease ends. A peer that does not read what it is told loses both. A client has no session:
+// what it asks is answered over the connection that it asked on. Malformed messages are counted and
+// answered. Belongs to its loop.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "core/access/authority.h"
 #include "core/base/log.h"
 #include "core/cluster/registry.h"
 #include "core/coordination/messages.h"
-#include "core/net/loop.h"
-#include "core/net/monitor.h"
-#include "core/net/socket.h"
+#include "core/net/closings.h"
+#include "core/net/server.h"
 #include "core/wire/native.h"
 
 namespace canopy::coordination {
 
-class LocalServer {
+class LocalServer final : private net::ConnectionEvents {
  public:
   using Observer = std::function<void(const cluster::Change&)>;
   using Rejected = std::function<void(std::string_view reason)>;
@@ -38,35 +40,37 @@ class LocalServer {
   using Reloader = std::function<void(std::function<void(Reload)> done)>;
 
   // Room in the queue of each peer for a whole directory, as a watch of everything asks for.
-  static constexpr int usual_queue = 2 * static_cast<int>(cluster::max_directory_keys);
+  static constexpr std::size_t usual_queue_bytes =
+      cluster::max_directory_bytes + (std::size_t{64} << 20);
 
-  // `queue`: messages that wait for a peer before it is given up. With `security` only the
-  // cluster's own processes may say anything of themselves, clients are told who is there, and
-  // admins may ask for more; without, whoever comes may do all.
+  // With it only the cluster's own processes may say anything of themselves, clients are told who
+  // is there, and admins may ask for more; without, whoever comes may do all.
   struct Security {
     const access::KeyPair& keys;
     const access::Authority& authority;  // outlives the server
   };
-  // `record`: what it goes on from, and keeps.
-  LocalServer(net::Context& context, net::Loop& loop, base::Duration lease, int queue = usual_queue,
-              const Security* security = nullptr,
+  // `queue_bytes`: what waits for a peer before it is given up. `record`: what the server goes on
+  // from, and keeps. `server` outlives this.
+  LocalServer(net::Server& server, base::Duration lease,
+              std::size_t queue_bytes = usual_queue_bytes, const Security* security = nullptr,
               cluster::DirectoryRecord record = cluster::DirectoryRecord());
-  ~LocalServer();
+  ~LocalServer() override;
   LocalServer(const LocalServer&) = delete;
   LocalServer& operator=(const LocalServer&) = delete;
 
   // While a predecessor is still going away, tries for `patience`.
   base::Status bind(const std::string& endpoint, std::chrono::milliseconds patience = {});
-  std::string endpoint() const { return socket_.last_endpoint(); }
+  const std::string& endpoint() const { return listener_->endpoint(); }
 
   // Called with every change of the directory, in order, after it happened.
   void observe(Observer observer) { observer_ = std::move(observer); }
   // Called for every message that is refused unread: "frame_count" or "malformed".
   void on_rejected(Rejected rejected) { rejected_ = std::move(rejected); }
-  // Of connections; what the ZapHandler refuses is not among them.
-  net::Monitor::Failures take_failed_handshakes() { return monitor_.take_failures(); }
-  // Connections that were closed for cause, by reason, since the last call.
-  std::map<std::string, std::uint64_t> take_closed() { return monitor_.take_closed(); }
+  // Called for every connection that was closed for cause.
+  void on_closing(net::Closings::Count count) { closings_ = net::Closings(std::move(count)); }
+  // Closes the connections of clients of these names, whose permissions have changed. One that
+  // waits for the answer to a reload gets it first.
+  void close_clients(std::span<const std::string> names);
 
   // Called when a client asks for a process to be drained; says whether there is one to drain.
   void on_drain(Drainer drainer) { drainer_ = std::move(drainer); }
@@ -86,43 +90,61 @@ class LocalServer {
     std::uint64_t sent = 0;
   };
 
+  // What is known of a connection beside what it says itself.
+  struct Peer final : net::Connection::Attachment {
+    cluster::SessionId session{};
+    int reloads = 0;       // asked for and not yet answered
+    bool leaving = false;  // to be closed once they are
+  };
+
+  void on_ready(net::Connection& connection) override;
+  void on_message(net::Connection& connection, std::span<const std::string_view> parts) override;
+  void on_subscription(net::Connection&, std::string_view, bool) override {}
+  void on_drained(net::Connection&) override {}
+  void on_closed(net::Connection& connection, std::string_view reason) override;
+
+  static Peer& peer_of(const net::Connection& connection);
   void hello(const cluster::SessionId& from, const Hello& hello);
-  void receive();
-  void serve_client(const std::string& peer, std::string_view frame);
-  void reply(const std::string& peer, const wire::native::FromBroker& answer);
-  bool may(const wire::native::Directory& request) const;
+  void serve_client(net::Connection& connection, std::string_view frame);
+  void reply(net::Connection& connection, const wire::native::FromBroker& answer);
+  bool may(const net::Connection& connection, const wire::native::Directory& request) const;
   template <typename AdminRequest>
-  bool may(const AdminRequest& request) const;
-  bool is_own_process() const;
-  void forbid(std::string_view what);
-  void log_forbidden(std::string_view what);
+  bool may(const net::Connection& connection, const AdminRequest& request) const;
+  bool is_own_process(const net::Connection& connection) const;
+  void forbid(const net::Connection& connection, std::string_view what);
+  void log_forbidden(const net::Connection& connection, std::string_view what);
   wire::native::FromBroker answer(const wire::native::Directory& request) const;
   wire::native::FromBroker answer(const wire::native::Drain& request) const;
-  void reload(const std::string& peer, const wire::native::Reload& request);
+  void reload(net::Connection& connection, const wire::native::Reload& request);
+  void end_reload(std::uint64_t connection, std::uint64_t request, Reload outcome);
   void tick();
   void reject(const cluster::SessionId& from, std::string_view reason, const std::string& why);
   void handle(const cluster::SessionId& from, const Numbered<Request>& request);
   cluster::Effects apply(const cluster::SessionId& from, const Request& request);
   void carry_out(const cluster::Effects& effects);
-  net::SendResult send(const cluster::SessionId& to, const Reply& reply);
+  bool send(const cluster::SessionId& to, const Reply& reply);
+  bool push(net::Connection& connection, std::string_view frame);
 
+  net::Server& server_;
   net::Loop& loop_;
+  const std::size_t queue_bytes_;
   const access::Authority* authority_;  // null: no security
+  std::optional<zmtp::CurveServer> curve_{};
   cluster::Registry registry_;
-  net::Socket socket_;
-  net::Monitor monitor_;
-  net::Message message_;
   net::Loop::TimerId timer_ = 0;
   base::TimePoint last_tick_;
+  std::map<cluster::SessionId, std::uint64_t> routes_;  // to connections, of those that are ready
   std::map<cluster::SessionId, Link> links_;
   std::map<std::string, std::string> expected_;
   Observer observer_;
   Rejected rejected_;
   Drainer drainer_;
   Reloader reloader_;
+  net::Closings closings_{[](const net::Closing&) {}};
   base::log::RateLimited strange_;
   base::log::RateLimited refused_;
   base::log::RateLimited forbidden_;
+  std::unique_ptr<net::Listener> listener_{};  // once bound
 };
 
 }  // namespace canopy::coordination

@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -11,9 +12,12 @@
 namespace canopy::net {
 namespace {
 
-// Of one connection in one turn; the others have their turn before it writes on.
-constexpr std::size_t written_per_turn = std::size_t{1} << 20;
 constexpr std::size_t vectors_per_write = 64;
+
+bool is_cut(int fd) {
+  pollfd asked{.fd = fd, .events = 0, .revents = 0};
+  return poll(&asked, 1, 0) > 0 && (asked.revents & (POLLERR | POLLHUP)) != 0;
+}
 
 }  // namespace
 
@@ -39,7 +43,12 @@ AcceptedConnection::~AcceptedConnection() {
 
 void AcceptedConnection::on_events(bool readable, bool writable) {
   if (writable && !closing_) flush();
-  if (readable && !closing_) read_some();
+  if (!readable || closing_) return;
+  if (reading_) {
+    read_some();
+  } else if (is_cut(socket_.get())) {
+    close("peer");  // epoll would tell it in each turn
+  }
 }
 
 void AcceptedConnection::read_some() {
@@ -144,9 +153,10 @@ void AcceptedConnection::note_queued(std::size_t before) {
 }
 
 void AcceptedConnection::flush() {
+  const std::size_t budget = listener_.settings_.write_bytes_per_turn;
   std::size_t written = 0;
   bool blocked = false;
-  while (!queue_.empty() && !blocked && written < written_per_turn) {
+  while (!queue_.empty() && !blocked && written < budget) {
     std::array<iovec, vectors_per_write> vectors;
     msghdr message{};
     message.msg_iov = vectors.data();

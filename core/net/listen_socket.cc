@@ -46,7 +46,8 @@ Bound bind_to(int family, const sockaddr* address, socklen_t size, int backlog) 
   if (family != AF_UNIX) {
     setsockopt(made.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   }
-  if (family == AF_INET6) setsockopt(made.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  const int off = 0;  // [::] takes IPv4 peers, too, whatever the system's default is
+  if (family == AF_INET6) setsockopt(made.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   if (bind(made.get(), address, size) != 0 || listen(made.get(), backlog) != 0) {
     return {.fault = errno};
   }
@@ -114,6 +115,10 @@ std::string shown(const sockaddr_storage& address) {
     return std::string(text.data()) + ":" + std::to_string(ntohs(v4.sin_port));
   }
   const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+  if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+    inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], text.data(), text.size());
+    return std::string(text.data()) + ":" + std::to_string(ntohs(v6.sin6_port));
+  }
   inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size());
   return "[" + std::string(text.data()) + "]:" + std::to_string(ntohs(v6.sin6_port));
 }

@@ -11,8 +11,8 @@
 namespace canopy::net {
 
 // Where to listen: a path for ipc (with `@` first a name of the abstract namespace; `@` alone: a
-// free one), else a host (name, IPv4, [IPv6] or IPv6, `*` for every IPv4 address) and a port, 0 for
-// any free one.
+// free one), else a host (name, IPv4, [IPv6] or IPv6; `*` for every IPv4 address, [::] for every
+// address) and a port, 0 for any free one.
 struct ListenAddress {
   std::string host{};
   std::uint16_t port = 0;

@@ -15,13 +15,17 @@ Server::Server(Loop& loop) : loop_(loop), read_buffer_(read_bytes) {
 
 Server::~Server() { loop_.remove_flush(flush_id_); }
 
+void Server::send_queued() {
+  for (AcceptedConnection* connection : std::exchange(unsent_, {})) {
+    connection->unsent_ = false;
+    connection->flush();
+  }
+}
+
 // Handlers may close or send to further connections; those are served before the turn ends.
 void Server::flush() {
   while (!unsent_.empty() || !closing_.empty()) {
-    for (AcceptedConnection* connection : std::exchange(unsent_, {})) {
-      connection->unsent_ = false;
-      connection->flush();
-    }
+    send_queued();
     for (AcceptedConnection* connection : std::exchange(closing_, {})) {
       connection->listener_.destroy(*connection);
     }

@@ -44,13 +44,14 @@ class Server {
   Loop& loop() { return loop_; }
   // Waiting to be sent, over all connections of all listeners.
   std::size_t queued_bytes() const { return queued_bytes_; }
-  // Writes what is queued now, and ends what was closed; else done at the end of the turn. Not from
-  // within a handler.
-  void flush();
+  // Sends what this turn has queued, as its end does: before work that takes long.
+  void send_queued();
 
  private:
   friend class AcceptedConnection;
   friend class Listener;
+
+  void flush();
 
   Loop& loop_;
   Loop::FlushId flush_id_ = 0;
@@ -96,8 +97,9 @@ struct ListenerSettings {
   // Marks of a connection's queue, for on_drained().
   std::size_t high_water_bytes = std::size_t{1} << 20;
   std::size_t low_water_bytes = std::size_t{256} << 10;
-  // Read from one connection in one turn at most; then the others have theirs.
+  // Of one connection in one turn at most; then the others have theirs.
   std::size_t read_bytes_per_turn = std::size_t{256} << 10;
+  std::size_t write_bytes_per_turn = std::size_t{1} << 20;
   // Shared with other listeners; null: none.
   AcceptLimit* limit = nullptr;
 };

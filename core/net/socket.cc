@@ -2,11 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <limits>
 #include <random>
-#include <thread>
-
-#include "core/net/bind_address.h"
 
 namespace canopy::net {
 namespace {
@@ -17,11 +13,8 @@ zmq::socket_type to_zmq(SocketType type) {
     case SocketType::dealer: return zmq::socket_type::dealer;
     case SocketType::pub: return zmq::socket_type::pub;
     case SocketType::sub: return zmq::socket_type::sub;
-    case SocketType::xpub: return zmq::socket_type::xpub;
-    case SocketType::xsub: return zmq::socket_type::xsub;
     case SocketType::push: return zmq::socket_type::push;
     case SocketType::pull: return zmq::socket_type::pull;
-    case SocketType::pair: return zmq::socket_type::pair;
   }
   return zmq::socket_type::dealer;
 }
@@ -36,9 +29,6 @@ int jittered(std::chrono::milliseconds base) {
 zmq::send_flags flags_for(bool more) {
   return more ? zmq::send_flags::dontwait | zmq::send_flags::sndmore : zmq::send_flags::dontwait;
 }
-
-// ZMQ_ZAP_ENFORCE_DOMAIN, which the library knows and its stable header leaves out.
-constexpr int zap_enforce_domain = 93;
 
 // Below this a copy is cheaper than a heap-held owner.
 constexpr std::size_t zero_copy_bytes = 4096;
@@ -58,12 +48,6 @@ bool is_pair(const access::KeyPair& keys) {
          keys.public_key == public_key.data();
 }
 
-SocketOptions listening(SocketOptions options, const access::KeyPair* cluster) {
-  options.marks_large_frames = true;
-  if (cluster != nullptr) options.curve_server = cluster->secret_key;
-  return options;
-}
-
 SocketOptions connecting(SocketOptions options, const access::KeyPair* cluster) {
   if (cluster != nullptr) options.curve_client = {cluster->public_key, *cluster};
   return options;
@@ -77,55 +61,14 @@ std::span<const std::string_view> Message::views(std::size_t first) {
       std::min(first, count_));
 }
 
-// Asked of the last frame: the routing id that a ROUTER puts before the others carries no metadata.
-std::string Message::peer_address() const {
-  if (count_ == 0) return {};
-  const char* address =
-      zmq_msg_gets(const_cast<zmq_msg_t*>(frames_[count_ - 1].handle()), "Peer-Address");
-  return address == nullptr ? std::string() : std::string(address);
-}
-
-access::Sender Message::sender(std::size_t frame) const {
-  const auto* handle = const_cast<zmq_msg_t*>(frames_[frame].handle());
-  const char* name = zmq_msg_gets(handle, "User-Id");
-  if (name == nullptr) return {};
-  return {.name = name};
-}
-
-int Message::source_fd(std::size_t frame) const {
-  return zmq_msg_get(frames_[frame].handle(), ZMQ_SRCFD);
-}
-
-// The first frame: of a request it is the routing id, and small.
-Origin::Origin(const Message& message) {
-  if (message.size() > 0) frame_.copy(const_cast<zmq::message_t&>(message.frames_[0]));
-}
-
-bool Origin::is_of(const Message& message) const {
-  const char* own = record(frame_);
-  return own != nullptr && message.size() > 0 && own == record(message.frames_[0]);
-}
-
-const char* Origin::record(const zmq::message_t& frame) {
-  return zmq_msg_gets(const_cast<zmq_msg_t*>(frame.handle()), "Peer-Address");
-}
-
 Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
-    : socket_(context.zmq(), to_zmq(type)),
-      max_frame_bytes_(options.max_frame_bytes < 0
-                           ? std::numeric_limits<std::size_t>::max()
-                           : static_cast<std::size_t>(options.max_frame_bytes)),
-      single_queue_(type == SocketType::dealer) {
+    : socket_(context.zmq(), to_zmq(type)), single_queue_(type == SocketType::dealer) {
   namespace opt = zmq::sockopt;
   socket_.set(opt::sndhwm, options.send_hwm);
   socket_.set(opt::rcvhwm, options.receive_hwm);
-  // Nothing that is sent to a PUB is ever received, and marked.
-  socket_.set(opt::maxmsgsize, options.marks_large_frames && type != SocketType::pub
-                                   ? static_cast<std::int64_t>(base::max_received_frame_bytes)
-                                   : options.max_frame_bytes);
+  socket_.set(opt::maxmsgsize, options.max_frame_bytes);
   socket_.set(opt::linger, static_cast<int>(options.linger.count()));
   socket_.set(opt::handshake_ivl, static_cast<int>(options.handshake.count()));
-  socket_.set(opt::backlog, options.backlog);
   socket_.set(opt::reconnect_ivl, jittered(options.reconnect));
   socket_.set(opt::tcp_keepalive, 1);
   socket_.set(opt::tcp_keepalive_idle, 30);
@@ -135,74 +78,27 @@ Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
   if (options.receive_buffer >= 0) socket_.set(opt::rcvbuf, options.receive_buffer);
   if (options.immediate) socket_.set(opt::immediate, 1);
   if (!options.routing_id.empty()) socket_.set(opt::routing_id, options.routing_id);
-  if (options.curve_server) {
-    socket_.set(opt::curve_server, 1);
-    socket_.set(opt::curve_secretkey, *options.curve_server);
-    socket_.set(opt::zap_domain, "canopy");
-    // Without a handler nobody is let in.
-    constexpr int on = 1;
-    if (zmq_setsockopt(socket_.handle(), zap_enforce_domain, &on, sizeof on) != 0) {
-      throw zmq::error_t();
-    }
-  }
   if (options.curve_client) {
     socket_.set(opt::curve_serverkey, options.curve_client->server_key);
     socket_.set(opt::curve_publickey, options.curve_client->own.public_key);
     socket_.set(opt::curve_secretkey, options.curve_client->own.secret_key);
   }
-  if (type == SocketType::router) {
-    socket_.set(opt::router_mandatory, options.router_mandatory ? 1 : 0);
-    socket_.set(opt::router_handover, options.router_handover ? 1 : 0);
-  }
-  if (type == SocketType::xpub) {
-    socket_.set(opt::xpub_verboser, options.xpub_verbose ? 1 : 0);
-    socket_.set(opt::xpub_manual, options.xpub_manual ? 1 : 0);
-    socket_.set(opt::xpub_nodrop, options.xpub_nodrop ? 1 : 0);
-  }
 }
 
-base::Status Socket::bind(const std::string& endpoint, std::chrono::milliseconds patience) {
-  used_ = true;
-  const auto cannot = [&](const std::string& why) {
-    return base::Error{"cannot bind " + endpoint + ": " + why};
-  };
-  const auto wanted = listening_endpoint(endpoint);
-  if (!wanted) return cannot(wanted.error());
-  socket_.set(zmq::sockopt::ipv6, is_ipv6(*wanted) ? 1 : 0);
-  const auto give_up = std::chrono::steady_clock::now() + patience;
-  for (;;) {
-    std::string why = "Address already in use";
-    switch (look_at(*wanted)) {
-      case IpcPath::no_socket: return cannot("there is a file of this name");
-      case IpcPath::in_use: break;
-      case IpcPath::free:
-        try {
-          socket_.bind(*wanted);
-          return {};
-        } catch (const zmq::error_t& error) {
-          if (error.num() != EADDRINUSE) return cannot(error.what());
-          why = error.what();
-        }
-    }
-    if (std::chrono::steady_clock::now() >= give_up) return cannot(why);
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-}
-
-base::Status Socket::unbind(const std::string& endpoint) {
+base::Status Socket::bind(const std::string& endpoint) {
   used_ = true;
   try {
-    socket_.unbind(endpoint);
+    socket_.bind(endpoint);
     return {};
   } catch (const zmq::error_t& error) {
-    return base::Error{"cannot unbind " + endpoint + ": " + error.what()};
+    return base::Error{"cannot bind " + endpoint + ": " + error.what()};
   }
 }
 
 base::Status Socket::connect(const std::string& endpoint) {
   used_ = true;
   try {
-    socket_.set(zmq::sockopt::ipv6, is_ipv6(endpoint) ? 1 : 0);
+    socket_.set(zmq::sockopt::ipv6, endpoint.find('[') == std::string::npos ? 0 : 1);
     socket_.connect(endpoint);
     return {};
   } catch (const zmq::error_t& error) {
@@ -231,15 +127,9 @@ void Socket::unsubscribe(std::string_view prefix) {
   socket_.set(zmq::sockopt::unsubscribe, zmq::const_buffer(prefix.data(), prefix.size()));
 }
 
-void Socket::set_xpub_nodrop(bool on) {
-  used_ = true;
-  socket_.set(zmq::sockopt::xpub_nodrop, on ? 1 : 0);
-}
-
 bool Socket::receive(Message& message) {
   used_ = true;
   message.count_ = 0;
-  message.too_large_ = false;
   for (std::size_t i = 0;; ++i) {
     zmq::message_t& frame = message.frames_[std::min(i, Message::max_frames - 1)];
     for (;;) {
@@ -251,7 +141,6 @@ bool Socket::receive(Message& message) {
       }
     }
     message.count_ = std::min(i + 1, Message::max_frames);
-    message.too_large_ |= frame.size() > max_frame_bytes_;
     if (!frame.more()) return true;
   }
 }
@@ -275,7 +164,6 @@ SendResult Socket::attempt(zmq::message_t& message, bool more) {
       blocked_ = single_queue_;
       return SendResult::would_block;
     } catch (const zmq::error_t& error) {
-      if (error.num() == EHOSTUNREACH) return SendResult::no_route;
       if (error.num() != EINTR) throw;
     }
   }

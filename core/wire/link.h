@@ -18,8 +18,8 @@
 //   answer  = [reply_to, number, fault, text, revision]
 //   update  = [key, value | nil, revision, expires_at_ms, properties, uuid]; nil deletes
 //
-// A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat. A
-// large batch, and large writes, are followed by empty ones: link_queue.h.
+// A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat. Large
+// writes are followed by empty ones: link_queue.h.
 // A lineage names one leadership: 64 random bits, not 0, that a shard draws each time it begins to
 // lead a partition. Revisions of different lineages cannot be compared, even if they are equal.
 // A sync is answered by a replay (the contiguous updates after `since`) or, when `since` is too old

@@ -101,15 +101,15 @@ def test_many_stores(tmp_path, ports):
         ports,
         shard={
             "partitions": partitions(100, durability="disk", max_state_bytes=1 << 38),
-            "nofile": 236,
+            "nofile": 228,
         },
         state_dir="state",
     )
     with started(tmp_path, dump(described), described["broker"]["listen"], 40) as cluster:
         cluster.works("/7/a")
         assert cluster.canopy("status").returncode == 0
-    described["shards"][0]["nofile"] = 235
-    assert "shards.nofile: 235 open files are too few" in refusal(tmp_path, dump(described))
+    described["shards"][0]["nofile"] = 227
+    assert "shards.nofile: 227 open files are too few" in refusal(tmp_path, dump(described))
 
 
 # What stands in for the part of a file that is written down as text, and is accepted.

@@ -23,6 +23,7 @@ OF_BROKERS = {
     "canopy_process_up": "gauge",
     "canopy_partition_leader": "gauge",
     "canopy_members": "gauge",
+    "canopy_link_queue_bytes": "gauge",
 }
 OF_SHARDS = {
     "canopy_directory_up": "gauge",
@@ -36,6 +37,7 @@ OF_SHARDS = {
     "canopy_revision": "gauge",
     "canopy_partition_leader": "gauge",
     "canopy_partition_full": "gauge",
+    "canopy_link_queue_bytes": "gauge",
     "canopy_batch_updates": "histogram",
 }
 OF_PROXIES = {

@@ -132,7 +132,7 @@ class PartitionModel : public testing::TestWithParam<unsigned> {
   void send(Client& client, std::uint64_t number) {
     wire::RoutedRequest routed{.request = client.unanswered.at(number)};
     routed.request.settled = client.settled();
-    wire_.push_back({"proxy" + std::to_string(random_() % 2), std::move(routed)});
+    wire_.push_back({1 + random_() % 2, std::move(routed)});
   }
   void arrive() {
     const std::size_t at = random_() % wire_.size();
@@ -219,7 +219,7 @@ class PartitionModel : public testing::TestWithParam<unsigned> {
   }
 
   struct Expected {
-    std::string proxy{};
+    ProxyId proxy = 0;
     Model::RequestId id{};
     Result result{};
   };
@@ -230,7 +230,7 @@ class PartitionModel : public testing::TestWithParam<unsigned> {
   Model model_{Revision(1, 0)};
   Revision published_{1, 0};
   std::vector<Client> clients_;
-  std::vector<std::pair<std::string, wire::RoutedRequest>> wire_;
+  std::vector<std::pair<ProxyId, wire::RoutedRequest>> wire_;
   std::uint64_t arrived_ = 0;
   std::map<Model::RequestId, std::string> waits_;     // decided in this turn → reply_to
   std::map<std::string, Expected> expected_replies_;  // by reply_to

@@ -21,7 +21,7 @@ struct ScriptedSpace final : Space {
 class PartitionSpaceTest : public testing::Test {
  protected:
   Partition::Staged put(const std::string& key, std::uint64_t number, std::int64_t ttl_ms = 0) {
-    return partition_.stage("proxy",
+    return partition_.stage(1,
                             {.reply_to = "client",
                              .request = {.client = "0123456789abcdef",
                                          .number = number,
@@ -57,10 +57,10 @@ TEST_F(PartitionSpaceTest, ARequestThatComesAfterTheNextCommitIsLeftAsItWas) {
                                          .number = 1,
                                          .settled = 1,
                                          .writes = {{.key = "/p/a", .value = "v"}}}};
-  EXPECT_TRUE(partition_.stage("proxy", std::move(routed), now_).later);
+  EXPECT_TRUE(partition_.stage(1, std::move(routed), now_).later);
   EXPECT_FALSE(partition_.pending());
   space_.verdict = Space::Verdict::fits;
-  EXPECT_EQ(partition_.stage("proxy", std::move(routed), now_).fault, Fault::none);
+  EXPECT_EQ(partition_.stage(1, std::move(routed), now_).fault, Fault::none);
   EXPECT_EQ(partition_.commit(now_).replies.at(0).answer.revision, Revision(7, 1));
 }
 

@@ -17,14 +17,13 @@ class PartitionTest : public testing::Test {
  protected:
   // As a Clone client writes: nobody waits for an answer.
   Partition::Staged write(wire::Write write) {
-    return partition_.stage("proxy", {.request = {.writes = {std::move(write)}}}, now_);
+    return partition_.stage(1, {.request = {.writes = {std::move(write)}}}, now_);
   }
   void put(const std::string& key, const std::string& value, std::int64_t ttl_ms = 0) {
     write({.key = key, .value = value, .ttl_ms = ttl_ms});
   }
   Partition::Staged request(std::vector<wire::Write> writes, std::uint64_t number,
-                            const std::string& reply_to = "client",
-                            const std::string& proxy = "proxy") {
+                            const std::string& reply_to = "client", ProxyId proxy = 1) {
     return partition_.stage(proxy,
                             {.reply_to = reply_to,
                              .request = {.client = "0123456789abcdef",
@@ -127,10 +126,9 @@ TEST_F(PartitionTest, RecoveredEntriesExpireToo) {
 
 TEST_F(PartitionTest, WithoutRetentionNothingIsKept) {
   Partition partition({.subtree = "/p/", .retain = false}, 1, 1, keyspace::Tree());
-  partition.stage("proxy", {.request = {.writes = {{.key = "/p/a", .value = "1", .ttl_ms = 5}}}},
-                  now_);
+  partition.stage(1, {.request = {.writes = {{.key = "/p/a", .value = "1", .ttl_ms = 5}}}}, now_);
   EXPECT_EQ(partition.commit(now_).batches[0].updates.size(), 1u);
-  partition.stage("proxy", {.request = {.writes = {{.key = "/p/a", .deletes = true}}}}, now_);
+  partition.stage(1, {.request = {.writes = {{.key = "/p/a", .deletes = true}}}}, now_);
   partition.commit(now_);
   EXPECT_EQ(partition.tombstones().size(), 0u);
   EXPECT_EQ(partition.tombstones().floor(), partition.revision());
@@ -196,7 +194,7 @@ TEST_F(PartitionTest, AnswersWithTheRevisionOfTheLastWriteOnceItIsCommitted) {
   EXPECT_TRUE(partition_.pending());
   const auto committed = partition_.commit(now_);
   ASSERT_EQ(committed.replies.size(), 1u);
-  EXPECT_EQ(committed.replies[0].proxy, "proxy");
+  EXPECT_EQ(committed.replies[0].proxy, 1);
   const wire::Answer& answer = committed.replies[0].answer;
   EXPECT_EQ(answer.reply_to, "client");
   EXPECT_EQ(answer.number, 1u);
@@ -270,7 +268,7 @@ TEST_F(PartitionTest, WhatExpiresInThisInstantIsGoneForAConditionToo) {
 TEST_F(PartitionTest, WithoutRetentionConditionsAreRefused) {
   Partition partition({.subtree = "/p/", .retain = false}, 1, 1, keyspace::Tree());
   const auto staged = partition.stage(
-      "proxy", {.request = {.writes = {{.key = "/p/a", .if_revision = Revision()}}}}, now_);
+      1, {.request = {.writes = {{.key = "/p/a", .if_revision = Revision()}}}}, now_);
   EXPECT_EQ(staged.fault, Fault::not_kept);
 }
 
@@ -306,12 +304,12 @@ TEST_F(PartitionTest, ARefusalIsRepeatedAlikeThoughTheEntryHasChanged) {
 }
 
 TEST_F(PartitionTest, ARequestRepeatedInOneTurnIsAnsweredOnceTheWayTheLatestCame) {
-  request({{.key = "/p/a", .value = "1"}}, 1, "old", "first");
-  request({{.key = "/p/b", .value = "1"}}, 2, "other", "first");
-  EXPECT_TRUE(request({{.key = "/p/a", .value = "1"}}, 1, "new", "second").repeated);
+  request({{.key = "/p/a", .value = "1"}}, 1, "old", 1);
+  request({{.key = "/p/b", .value = "1"}}, 2, "other", 1);
+  EXPECT_TRUE(request({{.key = "/p/a", .value = "1"}}, 1, "new", 2).repeated);
   const auto committed = partition_.commit(now_);
   ASSERT_EQ(committed.replies.size(), 2u);
-  EXPECT_EQ(committed.replies[0].proxy, "second");
+  EXPECT_EQ(committed.replies[0].proxy, 2);
   EXPECT_EQ(committed.replies[0].answer.reply_to, "new");
   EXPECT_EQ(committed.replies[1].answer.reply_to, "other");
   EXPECT_EQ(partition_.revision(), Revision(7, 2));
@@ -361,7 +359,7 @@ TEST_F(PartitionTest, KnowsTheRequestsThatWereRecovered) {
   const auto requests = partition_.staged_requests();
   ASSERT_EQ(requests.size(), 1u) << "a refusal has changed nothing";
   Partition restarted({.subtree = "/p/"}, 8, 1, partition_.tree(), requests);
-  const auto staged = restarted.stage("proxy",
+  const auto staged = restarted.stage(1,
                                       {.reply_to = "client",
                                        .request = {.client = requests[0].client,
                                                    .number = 1,

@@ -12,13 +12,12 @@ using wire::Fault;
 TEST(Replies, AreOneMessageForEachProxyInTheOrderOfItsAnswers) {
   Replies replies;
   for (std::uint64_t number = 1; number <= 6; ++number) {
-    replies.add({.proxy = number % 2 == 0 ? "even" : "odd",
-                 .answer = {.reply_to = "client", .number = number}});
+    replies.add({.proxy = 2 - number % 2, .answer = {.reply_to = "client", .number = number}});
   }
   const auto messages = replies.take();
   ASSERT_EQ(messages.size(), 2u);
   for (const auto& message : messages) {
-    std::uint64_t number = message.proxy == "even" ? 2 : 1;
+    std::uint64_t number = message.proxy == 2 ? 2 : 1;
     ASSERT_EQ(message.answers.answers.size(), 3u);
     for (const wire::Answer& answer : message.answers.answers) {
       EXPECT_EQ(answer.number, number);
@@ -30,7 +29,7 @@ TEST(Replies, AreOneMessageForEachProxyInTheOrderOfItsAnswers) {
 
 TEST(Replies, ThatNobodyWaitsForAreDropped) {
   Replies replies;
-  replies.add({.proxy = "p", .answer = {.number = 1}});
+  replies.add({.proxy = 1, .answer = {.number = 1}});
   EXPECT_TRUE(replies.take().empty());
 }
 
@@ -39,7 +38,7 @@ TEST(Replies, StayWithinTheBoundsOfAMessage) {
   const std::size_t count = 3 * wire::max_message_updates;
   const std::string reply_to(20, 'r');
   for (std::size_t number = 1; number <= count; ++number) {
-    replies.add({.proxy = "p", .answer = {.reply_to = reply_to, .number = number}});
+    replies.add({.proxy = 1, .answer = {.reply_to = reply_to, .number = number}});
   }
   std::uint64_t expected = 0;
   const auto messages = replies.take();
@@ -57,8 +56,8 @@ TEST(Replies, StayWithinTheBoundsOfAMessage) {
 
 TEST(Replies, SayWhatIsWrongForPeople) {
   wire::RoutedRequest routed{.reply_to = "client", .request = {.number = 4}};
-  const Reply reply = Reply::to("proxy", routed, {Fault::revision_mismatch, keyspace::Revision(9)});
-  EXPECT_EQ(reply.proxy, "proxy");
+  const Reply reply = Reply::to(7, routed, {Fault::revision_mismatch, keyspace::Revision(9)});
+  EXPECT_EQ(reply.proxy, 7u);
   EXPECT_EQ(reply.answer.reply_to, "client");
   EXPECT_EQ(reply.answer.number, 4u);
   EXPECT_EQ(reply.answer.fault, Fault::revision_mismatch);

@@ -36,9 +36,10 @@ class SlowShard {
     read();
     write("/p/hot");
     for (std::size_t left = SyncSessions::chunks_per_turn(commit_); left > 0; --left) {
-      const auto step = sessions_.next([this](const std::string&) { return &partition_; }, now_);
+      const auto step = sessions_.next([this](const std::string&) { return &partition_; },
+                                       [](ProxyId) { return true; }, now_);
       if (!step) break;
-      Proxy& proxy = *proxies_[std::stoul(step->peer)];
+      Proxy& proxy = *proxies_[step->proxy];
       cluster::Mirror::Effects effects;
       proxy.mirror.on_chunk(step->chunk, now_, effects);
       send(proxy, effects);
@@ -77,7 +78,7 @@ class SlowShard {
   };
 
   void write(const std::string& key) {
-    partition_.stage("", {.request = {.writes = {{.key = key, .value = value_}}}}, now_);
+    partition_.stage(0, {.request = {.writes = {{.key = key, .value = value_}}}}, now_);
   }
   static void send(Proxy& proxy, cluster::Mirror::Effects& effects) {
     for (std::string& request : effects.requests) proxy.sent.push_back(std::move(request));
@@ -87,9 +88,9 @@ class SlowShard {
       for (const std::string& request : proxies_[i]->sent) {
         const auto message = wire::decode_to_shard(request);
         if (const auto* sync = std::get_if<wire::Sync>(&*message)) {
-          sessions_.open(std::to_string(i), *sync, partition_, now_);
+          sessions_.open(i, *sync, partition_, now_);
         } else {
-          sessions_.credit(std::to_string(i), std::get<wire::Credit>(*message));
+          sessions_.credit(i, std::get<wire::Credit>(*message));
         }
       }
       proxies_[i]->sent.clear();

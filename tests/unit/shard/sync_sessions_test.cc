@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "core/base/limits.h"
 
 namespace canopy::shard {
@@ -17,7 +19,7 @@ class SyncSessionsTest : public testing::Test {
   }
   void erase(const std::string& key) { stage({.key = key, .deletes = true}); }
   void stage(wire::Write write) {
-    partition_.stage("proxy", {.request = {.writes = {std::move(write)}}}, now_);
+    partition_.stage(1, {.request = {.writes = {std::move(write)}}}, now_);
     partition_.commit(now_);
   }
   // What a snapshot brings, deletions as "-key".
@@ -30,7 +32,7 @@ class SyncSessionsTest : public testing::Test {
   }
   std::optional<SyncSessions::Step> next() {
     return sessions_.next([this](const std::string&) { return served_ ? &partition_ : nullptr; },
-                          now_);
+                          has_room_, now_);
   }
   wire::Sync ask(Revision since, std::uint64_t request = 1) {
     return {
@@ -39,13 +41,15 @@ class SyncSessionsTest : public testing::Test {
 
   base::TimePoint now_{1h};
   bool served_ = true;
+  std::set<ProxyId> full_;  // proxies whose queues are
+  SyncSessions::HasRoom has_room_ = [this](ProxyId proxy) { return !full_.contains(proxy); };
   Partition partition_{{.subtree = "/p/", .log_updates = 50}, 3, 1, keyspace::Tree()};
   SyncSessions sessions_;
 };
 
 TEST_F(SyncSessionsTest, ReplaysWhatTheLogCovers) {
   for (int i = 0; i < 5; ++i) write("/p/a");
-  ASSERT_TRUE(sessions_.open("peer", ask(Revision(3, 2)), partition_, now_));
+  ASSERT_TRUE(sessions_.open(1, ask(Revision(3, 2)), partition_, now_));
   const auto step = next();
   ASSERT_TRUE(step);
   EXPECT_EQ(step->chunk.kind, wire::Chunk::Kind::replay);
@@ -57,7 +61,7 @@ TEST_F(SyncSessionsTest, ReplaysWhatTheLogCovers) {
 
 TEST_F(SyncSessionsTest, SendsASnapshotOfItsCutUnderCredit) {
   for (int i = 0; i < 90; ++i) write("/p/" + std::to_string(100 + i), base::max_chunk_bytes / 4);
-  ASSERT_TRUE(sessions_.open("peer", ask(Revision()), partition_, now_));
+  ASSERT_TRUE(sessions_.open(1, ask(Revision()), partition_, now_));
   const Revision cut = partition_.revision();
   std::size_t entries = 0;
   for (unsigned i = 0; i < wire::initial_credit; ++i) {
@@ -68,10 +72,10 @@ TEST_F(SyncSessionsTest, SendsASnapshotOfItsCutUnderCredit) {
     write("/p/later" + std::to_string(i));
   }
   EXPECT_FALSE(next()) << "no credit is left";
-  EXPECT_FALSE(sessions_.waiting(now_));
+  EXPECT_FALSE(sessions_.waiting(has_room_));
   bool last = false;
   while (!last) {
-    sessions_.credit("peer", {.request = 1, .chunks = 1});
+    sessions_.credit(1, {.request = 1, .chunks = 1});
     const auto step = next();
     ASSERT_TRUE(step);
     entries += step->chunk.updates.size();
@@ -82,7 +86,7 @@ TEST_F(SyncSessionsTest, SendsASnapshotOfItsCutUnderCredit) {
 
 TEST_F(SyncSessionsTest, AReplayThatTheLogLeavesBehindBecomesASnapshot) {
   for (int i = 0; i < 10; ++i) write("/p/a", base::max_chunk_bytes);
-  ASSERT_TRUE(sessions_.open("peer", ask(Revision(3, 1)), partition_, now_));
+  ASSERT_TRUE(sessions_.open(1, ask(Revision(3, 1)), partition_, now_));
   EXPECT_EQ(next()->chunk.kind, wire::Chunk::Kind::replay);
   for (int i = 0; i < 100; ++i) write("/p/b");
   const auto step = next();
@@ -92,18 +96,18 @@ TEST_F(SyncSessionsTest, AReplayThatTheLogLeavesBehindBecomesASnapshot) {
 
 TEST_F(SyncSessionsTest, TakesTurnsBetweenPeers) {
   for (int i = 0; i < 9; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
-  sessions_.open("a", ask(Revision()), partition_, now_);
-  sessions_.open("b", ask(Revision()), partition_, now_);
-  EXPECT_NE(next()->peer, next()->peer);
+  sessions_.open(1, ask(Revision()), partition_, now_);
+  sessions_.open(2, ask(Revision()), partition_, now_);
+  EXPECT_NE(next()->proxy, next()->proxy);
 }
 
 TEST_F(SyncSessionsTest, ALaterRequestReplacesAnEarlierOne) {
   write("/p/a");
-  sessions_.open("peer", ask(Revision(), 1), partition_, now_);
-  sessions_.open("peer", ask(Revision(), 2), partition_, now_);
+  sessions_.open(1, ask(Revision(), 1), partition_, now_);
+  sessions_.open(1, ask(Revision(), 2), partition_, now_);
   EXPECT_EQ(sessions_.size(), 1u);
   EXPECT_EQ(next()->chunk.request, 2u);
-  sessions_.credit("peer", {.request = 1, .chunks = 5});
+  sessions_.credit(1, {.request = 1, .chunks = 5});
 }
 
 // Also when its revisions are within the log.
@@ -111,7 +115,7 @@ TEST_F(SyncSessionsTest, WhatIsKnownOfAnotherLineageIsAnsweredWhole) {
   for (int i = 0; i < 5; ++i) write("/p/a");
   auto sync = ask(Revision(3, 2));
   sync.lineage += 1;
-  sessions_.open("peer", sync, partition_, now_);
+  sessions_.open(1, sync, partition_, now_);
   const auto step = next();
   EXPECT_EQ(step->chunk.kind, wire::Chunk::Kind::snapshot);
   EXPECT_EQ(step->chunk.lineage, partition_.lineage());
@@ -120,7 +124,7 @@ TEST_F(SyncSessionsTest, WhatIsKnownOfAnotherLineageIsAnsweredWhole) {
 TEST_F(SyncSessionsTest, ASyncThatIsSentAgainGoesOnWhereItWas) {
   for (int i = 0; i < 9; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
   for (std::uint32_t number = 0; number < 9; ++number) {
-    sessions_.open("peer", ask(Revision()), partition_, now_);
+    sessions_.open(1, ask(Revision()), partition_, now_);
     const auto step = next();
     EXPECT_EQ(step->chunk.number, number);
     EXPECT_EQ(told(step->chunk), std::vector<std::string>{"/p/" + std::to_string(number)});
@@ -128,41 +132,53 @@ TEST_F(SyncSessionsTest, ASyncThatIsSentAgainGoesOnWhereItWas) {
   }
 }
 
-TEST_F(SyncSessionsTest, AChunkThatTheProxyHasNoRoomForComesAgain) {
+TEST_F(SyncSessionsTest, WaitsForRoomInTheQueueOfItsProxyAlone) {
   for (int i = 0; i < 3; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
-  sessions_.open("peer", ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), partition_, now_);
   for (std::uint32_t number = 0; number < 3; ++number) {
-    ASSERT_TRUE(next());
-    sessions_.put_back(now_);
+    full_ = {1};
     EXPECT_FALSE(next());
-    EXPECT_FALSE(sessions_.waiting(now_)) << "the shard does not spin";
-    now_ += 100ms;
-    EXPECT_TRUE(sessions_.waiting(now_));
+    EXPECT_FALSE(sessions_.waiting(has_room_)) << "the shard does not spin";
+    full_ = {2};
+    EXPECT_TRUE(sessions_.waiting(has_room_));
     const auto step = next();
     EXPECT_EQ(step->chunk.number, number);
     EXPECT_EQ(told(step->chunk), std::vector<std::string>{"/p/" + std::to_string(number)});
     EXPECT_EQ(step->chunk.last, number == 2);
   }
   EXPECT_EQ(sessions_.size(), 0u);
-  sessions_.open("peer", ask(Revision(), 2), partition_, now_);
-  next();
-  sessions_.put_back(now_);
-  sessions_.drop_idle(now_ + SyncSessions::patience + 1s);
+  sessions_.open(1, ask(Revision(), 2), partition_, now_);
+  full_ = {1};
+  sessions_.drop_idle(has_room_, now_ + SyncSessions::patience + 1s);
   EXPECT_EQ(sessions_.size(), 0u) << "for that long it takes nothing";
+}
+
+TEST_F(SyncSessionsTest, EndWithTheirConnection) {
+  for (int i = 0; i < 9; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
+  Partition other({.subtree = "/q/"}, 1, 1, keyspace::Tree());
+  sessions_.open(1, ask(Revision()), partition_, now_);
+  sessions_.open(2, ask(Revision()), partition_, now_);
+  sessions_.open(2, {.request = 1, .partition = "/q/"}, other, now_);
+  sessions_.open(3, ask(Revision()), partition_, now_);
+  sessions_.close(2);
+  EXPECT_EQ(sessions_.size(), 2u);
+  std::set<ProxyId> served;
+  for (int i = 0; i < 4; ++i) served.insert(next()->proxy);
+  EXPECT_EQ(served, (std::set<ProxyId>{1, 3}));
 }
 
 TEST_F(SyncSessionsTest, CreditThatWasLostIsMadeUpForWhenTheSyncIsSentAgain) {
   for (int i = 0; i < 30; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
-  sessions_.open("peer", ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), partition_, now_);
   while (next()) {
   }
-  sessions_.open("peer", ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), partition_, now_);
   EXPECT_EQ(next()->chunk.number, wire::initial_credit);
 }
 
 TEST_F(SyncSessionsTest, APartitionThatIsLedAnewIsAnsweredAnew) {
   for (int i = 0; i < 9; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
-  sessions_.open("peer", ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), partition_, now_);
   next();
   partition_.begin_epoch(3, 2);  // the epoch is the same: its revisions are used twice
   const auto step = next();
@@ -181,23 +197,23 @@ TEST_F(SyncSessionsTest, LongCommitsLeaveRoomForMoreChunks) {
 
 TEST_F(SyncSessionsTest, ForgetsTheIdleAndTheUnserved) {
   for (int i = 0; i < 20; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
-  sessions_.open("peer", ask(Revision()), partition_, now_);
-  sessions_.drop_idle(now_ + SyncSessions::patience + 1s);
+  sessions_.open(1, ask(Revision()), partition_, now_);
+  sessions_.drop_idle(has_room_, now_ + SyncSessions::patience + 1s);
   EXPECT_EQ(sessions_.size(), 1u) << "it waits for its turn, not for its proxy";
   while (next()) {
   }
-  sessions_.drop_idle(now_ + SyncSessions::patience);
+  sessions_.drop_idle(has_room_, now_ + SyncSessions::patience);
   EXPECT_EQ(sessions_.size(), 1u);
-  sessions_.drop_idle(now_ + SyncSessions::patience + 1s);
+  sessions_.drop_idle(has_room_, now_ + SyncSessions::patience + 1s);
   EXPECT_EQ(sessions_.size(), 0u);
-  sessions_.open("peer", ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), partition_, now_);
   served_ = false;
   EXPECT_FALSE(next());
   EXPECT_EQ(sessions_.size(), 0u);
 }
 
 TEST_F(SyncSessionsTest, AnEmptyPartitionAnswersWithOneEmptyChunk) {
-  sessions_.open("peer", ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), partition_, now_);
   const auto step = next();
   ASSERT_TRUE(step);
   EXPECT_TRUE(step->chunk.last);
@@ -209,7 +225,7 @@ TEST_F(SyncSessionsTest, ASnapshotOpensWithTheDeletionsThatStandAtItsCut) {
   erase("/p/b");
   erase("/p/a");
   write("/p/a");
-  sessions_.open("peer", ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), partition_, now_);
   const Revision cut = partition_.revision();
   erase("/p/c");
   const auto step = next();
@@ -223,7 +239,7 @@ TEST_F(SyncSessionsTest, DeletionsKeepToTheBoundsOfAMessageAndComeBeforeEntries)
   const std::size_t count = wire::max_message_updates + 10;
   const auto write_all = [&](bool deletes) {
     for (std::size_t i = 0; i < count; ++i) {
-      partition_.stage("proxy",
+      partition_.stage(1,
                        {.request = {.writes = {{.key = "/p/" + std::string(100, 'k') +
                                                        std::to_string(1'000'000 + i),
                                                 .deletes = deletes}}}},
@@ -234,10 +250,10 @@ TEST_F(SyncSessionsTest, DeletionsKeepToTheBoundsOfAMessageAndComeBeforeEntries)
   write_all(false);
   write_all(true);
   write("/p/last");
-  sessions_.open("peer", ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), partition_, now_);
   std::vector<keyspace::UpdatePtr> all;
   for (bool last = false; !last;) {
-    sessions_.credit("peer", {.request = 1, .chunks = 1});
+    sessions_.credit(1, {.request = 1, .chunks = 1});
     const auto step = next();
     ASSERT_TRUE(step);
     EXPECT_LT(wire::encode(step->chunk).size(), 2 * base::max_chunk_bytes);
@@ -255,11 +271,10 @@ TEST_F(SyncSessionsTest, DeletionsKeepToTheBoundsOfAMessageAndComeBeforeEntries)
 TEST_F(SyncSessionsTest, LooksAtABoundedNumberOfDeletionsATurn) {
   const std::size_t count = SyncSessions::deletions_per_chunk + 10;
   for (std::size_t i = 0; i < 2 * count; ++i) {
-    partition_.stage("proxy", {.request = {.writes = {{.key = "/p/a", .deletes = i % 2 == 0}}}},
-                     now_);
+    partition_.stage(1, {.request = {.writes = {{.key = "/p/a", .deletes = i % 2 == 0}}}}, now_);
   }
   partition_.commit(now_);
-  sessions_.open("peer", ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), partition_, now_);
   const auto first = next();
   EXPECT_TRUE(first->chunk.updates.empty()) << "the key is there";
   EXPECT_FALSE(first->chunk.last);
@@ -273,13 +288,12 @@ TEST_F(SyncSessionsTest, DeletionsForgottenBeforeTheyAreToldRaiseTheFloor) {
   const auto erase_many = [&](std::size_t number) {
     for (std::size_t i = 0; i < number; ++i) {
       partition_.stage(
-          "proxy", {.request = {.writes = {{.key = "/p/" + std::to_string(i), .deletes = true}}}},
-          now_);
+          1, {.request = {.writes = {{.key = "/p/" + std::to_string(i), .deletes = true}}}}, now_);
     }
     partition_.commit(now_);
   };
   erase_many(count);
-  sessions_.open("peer", ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), partition_, now_);
   const Revision cut = partition_.revision();
   const auto first = next();
   EXPECT_EQ(first->chunk.floor, Revision(3, 0));
@@ -298,11 +312,11 @@ TEST_F(SyncSessionsTest, DeletionsForgottenBeforeTheyAreToldRaiseTheFloor) {
 TEST_F(SyncSessionsTest, WithoutRetentionASnapshotIsEmptyAndItsFloorTheCut) {
   Partition passing({.subtree = "/p/", .retain = false, .log_updates = 1}, 3, 1, keyspace::Tree());
   for (int i = 0; i < 3; ++i) {
-    passing.stage("proxy", {.request = {.writes = {{.key = "/p/a", .deletes = true}}}}, now_);
+    passing.stage(1, {.request = {.writes = {{.key = "/p/a", .deletes = true}}}}, now_);
     passing.commit(now_);
   }
-  sessions_.open("peer", ask(Revision()), passing, now_);
-  const auto step = sessions_.next([&](const std::string&) { return &passing; }, now_);
+  sessions_.open(1, ask(Revision()), passing, now_);
+  const auto step = sessions_.next([&](const std::string&) { return &passing; }, has_room_, now_);
   ASSERT_TRUE(step);
   EXPECT_TRUE(step->chunk.updates.empty());
   EXPECT_TRUE(step->chunk.last);

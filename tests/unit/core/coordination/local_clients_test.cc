@@ -31,12 +31,14 @@ class LocalClientsTest : public testing::Test {
 
   bool until(const std::function<bool()>& done) {
     const auto give_up = loop.now() + 10s;
+    bool is_done = false;
     const auto poll = loop.every(2ms, [&] {
-      if (done() || loop.now() >= give_up) loop.stop();
+      is_done = done();
+      if (is_done || loop.now() >= give_up) loop.stop();
     });
     loop.run();
     loop.cancel(poll);
-    return done();
+    return is_done;
   }
   native::FromBroker ask(const std::string& frame) {
     answers.clear();
@@ -51,7 +53,8 @@ class LocalClientsTest : public testing::Test {
   base::SystemClock clock;
   net::Context context;
   net::Loop loop{clock};
-  LocalServer server{context, loop, 600ms};
+  net::Server listening{loop};
+  LocalServer server{listening, 600ms};
   net::Socket client{context, net::SocketType::dealer, {}};
   std::vector<native::FromBroker> answers;
   std::vector<std::string> rejected;
@@ -89,6 +92,116 @@ TEST_F(LocalClientsTest, GetNumberedRefusalsForWhatIsNoRequest) {
   EXPECT_EQ(std::get<native::Refusal>(ask(encode(native::Fetch{.request = 1}))).fault,
             wire::Fault::kind_unknown);
   EXPECT_THAT(rejected, ElementsAre("version_unknown", "kind_unknown"));
+}
+
+TEST_F(LocalClientsTest, TheAnswerToAReloadEndsWithItsConnection) {
+  std::vector<std::function<void(LocalServer::Reload)>> asked;
+  server.on_reload([&](auto done) { asked.push_back(std::move(done)); });
+  const auto connect = [&] {
+    auto made = std::make_unique<net::Socket>(context, net::SocketType::dealer,
+                                              net::SocketOptions{.routing_id = "chosen"});
+    EXPECT_TRUE(made->connect(server.endpoint()));
+    return made;
+  };
+  auto first = connect();
+  first->send({encode(native::Reload{1})});
+  ASSERT_TRUE(until([&] { return asked.size() == 1; }));
+  first = connect();  // the same routing id, another connection
+  first->send({encode(native::Reload{2})});
+  ASSERT_TRUE(until([&] { return asked.size() == 2; }));
+  asked[0]({});
+  asked[1]({});
+  net::Message message;
+  ASSERT_TRUE(until([&] { return first->receive(message); }));
+  EXPECT_EQ(std::get<native::Reloaded>(*native::decode_from_broker(message[0])).request, 2u);
+}
+
+// A server with CURVE, and clients with keys.
+class LocalSecurityTest : public testing::Test {
+ protected:
+  LocalSecurityTest() {
+    server.on_closing([this](const net::Closing& closing) {
+      closed.push_back(closing.closed);
+      refused.push_back(closing.refused);
+    });
+    server.on_reload([this](auto done) { reload = std::move(done); });
+    EXPECT_TRUE(server.bind("tcp://127.0.0.1:*"));
+  }
+  std::unique_ptr<net::Socket> connect(const access::KeyPair& own) {
+    net::SocketOptions options;
+    options.curve_client = {.server_key = cluster_keys.public_key, .own = own};
+    auto made = std::make_unique<net::Socket>(context, net::SocketType::dealer, options);
+    EXPECT_TRUE(made->connect(server.endpoint()));
+    return made;
+  }
+  bool until(const std::function<bool()>& done) {
+    const auto give_up = loop.now() + 10s;
+    bool is_done = false;
+    const auto poll = loop.every(2ms, [&] {
+      is_done = done();
+      if (is_done || loop.now() >= give_up) loop.stop();
+    });
+    loop.run();
+    loop.cancel(poll);
+    return is_done;
+  }
+  std::optional<native::FromBroker> receive(net::Socket& socket) {
+    net::Message message;
+    if (!socket.receive(message)) return std::nullopt;
+    return *native::decode_from_broker(message[0]);
+  }
+
+  const access::KeyPair cluster_keys = net::make_key_pair();
+  const access::KeyPair admin_keys = net::make_key_pair();
+  const access::KeyPair plain_keys = net::make_key_pair();
+  const access::Authority authority{
+      cluster_keys.public_key,
+      access::Permissions({{.name = "ops", .public_key = admin_keys.public_key, .admin = true},
+                           {.name = "plain", .public_key = plain_keys.public_key}})};
+  const LocalServer::Security security{cluster_keys, authority};
+  base::SystemClock clock;
+  net::Context context;
+  net::Loop loop{clock};
+  net::Server listening{loop};
+  LocalServer server{listening, 600ms, LocalServer::usual_queue_bytes, &security};
+  std::function<void(LocalServer::Reload)> reload;
+  std::vector<std::string> closed;
+  std::vector<std::string> refused;
+};
+
+TEST_F(LocalSecurityTest, AConnectionWhosePermissionsChangedIsClosedOnceItsReloadIsAnswered) {
+  const auto admin = connect(admin_keys);
+  const auto plain = connect(plain_keys);
+  std::optional<native::FromBroker> answer;
+  plain->send({encode(native::Directory{1, ""})});
+  ASSERT_TRUE(until([&] { return (answer = receive(*plain)).has_value(); }));
+  admin->send({encode(native::Reload{7})});
+  ASSERT_TRUE(until([&] { return reload != nullptr; }));
+  server.close_clients(std::vector<std::string>{"ops", "plain"});
+  ASSERT_TRUE(until([&] { return !closed.empty(); }));
+  EXPECT_THAT(closed, ElementsAre("permissions")) << "the one that waits for nothing";
+  reload({});
+  ASSERT_TRUE(until([&] { return closed.size() == 2; }));
+  ASSERT_TRUE(until([&] { return (answer = receive(*admin)).has_value(); }));
+  EXPECT_EQ(std::get<native::Reloaded>(*answer).request, 7u);
+  EXPECT_EQ(closed[1], "permissions");
+}
+
+TEST_F(LocalSecurityTest, AClientCannotTakeTheSessionOfAProcess) {
+  const auto process =
+      make_local_coordinator(context, loop, server.endpoint(), "p1", &cluster_keys);
+  ASSERT_TRUE(until([&] { return process->connected(); }));
+  const auto stranger = connect(net::make_key_pair());
+  ASSERT_TRUE(until([&] { return !refused.empty(); }));
+  EXPECT_EQ(refused.front(), "unknown_key");
+  EXPECT_EQ(closed.front(), "handshake");
+  const auto plain = connect(plain_keys);
+  plain->send({encode(Ping{}, 1)});
+  plain->send({encode(native::Drain{3, "p1"})});
+  std::optional<native::FromBroker> answer;
+  ASSERT_TRUE(until([&] { return (answer = receive(*plain)).has_value(); }));
+  EXPECT_EQ(std::get<native::Refusal>(*answer).fault, wire::Fault::forbidden);
+  EXPECT_TRUE(process->connected());
 }
 
 }  // namespace

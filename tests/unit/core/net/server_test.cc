@@ -196,7 +196,7 @@ TEST_F(ServerTest, ASlowPeerIsNoticed) {
   const std::string_view part = value;
   for (int i = 0; i < 64; ++i) only().send(std::span(&part, 1));
   // libzmq reads a thousand messages ahead; a bare peer that reads nothing is below.
-  ASSERT_TRUE(run_until([&] { return owner_.drained == 1; }));
+  ASSERT_TRUE(run_until([&] { return owner_.drained == 1 && server_.queued_bytes() == 0; }));
   EXPECT_EQ(receive(slow), Parts{"here"});
   for (int i = 0; i < 64; ++i) ASSERT_EQ(receive(slow), Parts{value});
 }
@@ -334,6 +334,18 @@ TEST_F(ServerTest, ReadsNothingFromAPausedConnection) {
   EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 2; }));
 }
 
+TEST_F(ServerTest, NoticesThatAPausedConnectionIsBroken) {
+  listen(zmtp::SocketType::router);
+  Descriptor peer = dial();
+  ASSERT_TRUE(run_until([&] { return listener_->size() == 1; }));
+  only().pause_reading();
+  const linger at_once{.l_onoff = 1, .l_linger = 0};  // close() resets the connection
+  setsockopt(peer.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  peer = Descriptor();
+  ASSERT_TRUE(run_until([&] { return !owner_.closed.empty(); }));
+  EXPECT_THAT(owner_.closed, ElementsAre("peer"));
+}
+
 TEST_F(ServerTest, ReadsABoundedAmountATurn) {
   listen(zmtp::SocketType::router, {.read_bytes_per_turn = 1});
   owner_.echoes = false;
@@ -348,6 +360,20 @@ TEST_F(ServerTest, ReadsABoundedAmountATurn) {
   for (std::size_t i = 0; i < count; ++i) send(dealer, {std::string(100, 'x')});
   ASSERT_TRUE(run_until([&] { return owner_.messages.size() == count; }));
   EXPECT_LT(most, count / 2) << "one read a turn, of 64 KiB";
+}
+
+TEST_F(ServerTest, SendsBeforeTheTurnEndsWhenAsked) {
+  listen(zmtp::SocketType::router);
+  auto dealer = connect(zmq::socket_type::dealer);
+  send(dealer, {"1"});
+  bool arrived = false;
+  loop_.on_turn_end([&] {
+    if (server_.queued_bytes() == 0 || owner_.messages.empty()) return;
+    server_.send_queued();
+    EXPECT_EQ(server_.queued_bytes(), 0u);
+    arrived = receive(dealer) == Parts{"1"};
+  });
+  EXPECT_TRUE(run_until([&] { return arrived; }));
 }
 
 TEST_F(ServerTest, TakesThePeersAddressFromALoadBalancer) {

@@ -10,7 +10,7 @@
 namespace canopy::wire {
 namespace {
 
-// A queue as libzmq's of a PUB: full at so many messages, and then closed until half have left.
+// A queue as libzmq's: full at so many messages, and then closed until half have left.
 class Queue {
  public:
   explicit Queue(std::uint64_t most_bytes) : most_(queue_messages(most_bytes)) {}
@@ -79,6 +79,8 @@ TEST(LinkQueue, AFrameOfOneUnitNeedsNoOther) {
   EXPECT_EQ(padding_messages(queue_unit_bytes), 0u);
   EXPECT_EQ(padding_messages(queue_unit_bytes + 1), 1u);
   EXPECT_EQ(queue_messages(1), 1);
+  EXPECT_EQ(queue_batches(1), 1);
+  EXPECT_EQ(queue_batches(std::uint64_t{16} << 20), 64);
 }
 
 }  // namespace

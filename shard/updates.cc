@@ -1,0 +1,81 @@
+#include "shard/updates.h"
+
+#include <array>
+#include <memory>
+
+#include "core/base/limits.h"
+#include "core/zmtp/frame.h"
+#include "core/zmtp/subscriptions.h"
+
+namespace canopy::shard {
+namespace {
+
+// All that a proxy sends here are subscriptions to topics, which are not longer than keys.
+constexpr std::size_t frame_bytes = std::size_t{4} << 10;
+constexpr std::size_t write_bytes_per_turn = std::size_t{16} << 20;
+
+struct Subscriber final : net::Connection::Attachment {
+  // Whether its queue is full for a batch of so many bytes. Once it has been, it stays so until
+  // half of it has left: what a slow proxy misses are few large holes. An empty queue takes any
+  // batch, or one that is larger than the bound would never arrive.
+  bool is_full(std::size_t queued, std::size_t batch, std::size_t bound) {
+    full = full ? queued > bound / 2 : queued > 0 && queued + batch > bound;
+    return full;
+  }
+
+  zmtp::Subscriptions topics{};
+  bool full = false;
+};
+
+Subscriber& subscriber(const net::Connection& connection) {
+  return static_cast<Subscriber&>(*connection.attachment());
+}
+
+}  // namespace
+
+Updates::Updates(net::Server& server, const Settings& settings, net::Closings& closings)
+    : queue_bytes_(settings.queue_bytes),
+      closings_(closings),
+      listener_(server,
+                {.address = settings.address,
+                 .peer = {.type = zmtp::SocketType::xpub,
+                          .limits = {.frame_bytes = frame_bytes},
+                          .curve = settings.curve},
+                 .send_buffer_bytes = settings.send_buffer_bytes,
+                 .write_bytes_per_turn = write_bytes_per_turn},
+                *this) {}
+
+void Updates::publish(std::string_view batch) {
+  net::Buffer message;
+  listener_.for_each([&](net::Connection& connection) {
+    if (!connection.ready()) return;
+    Subscriber& proxy = subscriber(connection);
+    if (!proxy.topics.matches(batch)) return;
+    if (proxy.is_full(connection.queued_bytes(), batch.size(), queue_bytes_)) return;
+    if (message == nullptr) {
+      std::string encoded;
+      zmtp::append_message(encoded, std::array{batch});
+      message = std::make_shared<const std::string>(std::move(encoded));
+    }
+    connection.send(message);
+  });
+}
+
+void Updates::on_ready(net::Connection& connection) {
+  connection.attach(std::make_unique<Subscriber>());
+}
+
+void Updates::on_subscription(net::Connection& connection, std::string_view topic, bool begins) {
+  zmtp::Subscriptions& topics = subscriber(connection).topics;
+  if (!begins) {
+    topics.end(topic);
+  } else if (topics.begin(topic) && topics.size() > base::max_partitions) {
+    connection.close("too_many_subscriptions");
+  }
+}
+
+void Updates::on_closed(net::Connection& connection, std::string_view reason) {
+  closings_.add("updates", connection, reason);
+}
+
+}  // namespace canopy::shard

@@ -1,0 +1,113 @@
+// What the local server makes of peers that do not behave as coordinators do.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "tests/unit/core/coordination/local_world.h"
+
+namespace canopy::coordination {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+TEST_F(LocalTest, ASilentProcessIsGoneAfterItsLease) {
+  const auto b = client("b");
+  watch(*b);
+  Peer peer(context_, endpoint_);
+  peer.say(Hello{"a"});
+  peer.say(Announce{"shards/a", "1"});
+  EXPECT_TRUE(until([&] { return seen_.size() == 1; }));
+  EXPECT_TRUE(until([&] { return seen_.empty(); }));
+  EXPECT_THAT(ended_, ElementsAre("a expired"));
+  peer.say(Ping{});
+  cluster::Failed failed;
+  EXPECT_TRUE(until([&] { return peer.heard(&failed); }));
+  EXPECT_EQ(failed.fault, cluster::Fault::unknown_session);
+}
+
+TEST_F(LocalTest, ALostMessageIsNoticed) {
+  Peer peer(context_, endpoint_);
+  peer.say(Hello{"a"}, 1);
+  EXPECT_TRUE(until([&] { return peer.heard<Welcome>(); }));
+  peer.say(Ping{}, 2);
+  EXPECT_TRUE(until([&] { return peer.heard<Pong>(); }));
+  peer.say(Ping{}, 4);
+  cluster::Failed failed;
+  EXPECT_TRUE(until([&] { return peer.heard(&failed); }));
+  EXPECT_EQ(failed.fault, cluster::Fault::unknown_session);
+  peer.say(Hello{"a"}, 1);
+  peer.say(Ping{}, 2);
+  EXPECT_TRUE(until([&] { return peer.heard<Pong>(); }));
+  EXPECT_THAT(ended_, IsEmpty());
+}
+
+TEST_F(LocalTest, NoiseIsCountedAnsweredAndHarmsNobody) {
+  const auto b = client("b");
+  watch(*b);
+  Peer peer(context_, endpoint_);
+  peer.say(Hello{"noisy"});
+  peer.raw("");
+  peer.raw("\x07");
+  peer.raw(std::string(5000, '\xff'));
+  (void)peer.socket().send({"one", "two"});
+  cluster::Failed failed;
+  EXPECT_TRUE(until([&] { return peer.heard(&failed); }));
+  EXPECT_EQ(failed.fault, cluster::Fault::malformed);
+  EXPECT_TRUE(until([&] { return rejected_["malformed"] == 3 && rejected_["frame_count"] == 1; }));
+  b->announce("k", "1");
+  EXPECT_TRUE(until([&] { return seen_.size() == 1; }));
+}
+
+TEST_F(LocalTest, APeerThatDoesNotReadLosesItsSession) {
+  server_.reset();
+  endpoint_ = "ipc://@canopy-local-test-" + std::to_string(getpid());  // small kernel buffers
+  queue_bytes_ = 20'000;
+  lease_ = seconds(60);
+  start_server();
+  const auto a = client("a");
+  watch(*a);
+  Peer deaf(context_, endpoint_, {.receive_hwm = 1});
+  deaf.say(Hello{"deaf"});
+  deaf.say(Watch{""});
+  const std::string load(2000, 'v');
+  int said = 0;
+  const auto announce = loop_.every(milliseconds(1), [&] {
+    if (said > 0 && seen_["k"] != std::to_string(said) + load) return;
+    a->announce("k", std::to_string(++said) + load);
+  });
+  EXPECT_TRUE(until([&] { return std::ranges::count(ended_, "deaf dropped") == 1; }, seconds(60)));
+  loop_.cancel(announce);
+  EXPECT_TRUE(until([&] { return seen_["k"] == std::to_string(said) + load; }))
+      << "the others are served";
+  EXPECT_THAT(closed_, Contains("queue_full"));
+}
+
+TEST_F(LocalTest, ASessionOutlivesItsConnection) {
+  auto before = std::make_unique<Peer>(context_, endpoint_, net::SocketOptions{.routing_id = "a"});
+  before->say(Hello{"a"}, 1);
+  before->say(Announce{"k", "1"}, 2);
+  ASSERT_TRUE(until([&] { return server_->directory().entries().size() == 1; }));
+  before.reset();
+  pass(milliseconds(50));
+  Peer after(context_, endpoint_, {.routing_id = "a"});
+  after.say(Ping{}, 3);
+  EXPECT_TRUE(until([&] { return after.heard<Pong>(); }));
+  EXPECT_THAT(ended_, IsEmpty());
+  EXPECT_THAT(closed_, IsEmpty());
+}
+
+TEST_F(LocalTest, OfTwoConnectionsOfASessionTheNewerCounts) {
+  Peer older(context_, endpoint_, {.routing_id = "a"});
+  older.say(Hello{"a"}, 1);
+  ASSERT_TRUE(until([&] { return older.heard<Welcome>(); }));
+  Peer newer(context_, endpoint_, {.reconnect = seconds(60), .routing_id = "a"});
+  newer.say(Ping{}, 2);
+  EXPECT_TRUE(until([&] { return newer.heard<Pong>(); }));
+  EXPECT_THAT(closed_, Contains("replaced"));
+  EXPECT_THAT(ended_, IsEmpty());
+}
+
+}  // namespace
+}  // namespace canopy::coordination

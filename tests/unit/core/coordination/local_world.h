@@ -1,0 +1,128 @@
+// A local server on one loop with its coordinators, and a peer that speaks the protocol by hand.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/coordination/local.h"
+#include "core/coordination/local_server.h"
+#include "core/net/socket.h"
+
+namespace canopy::coordination {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+using Leadership = std::vector<std::optional<std::uint32_t>>;
+
+class LocalTest : public ::testing::Test {
+ protected:
+  void SetUp() override { start_server(); }
+
+  void start_server() {
+    server_ = std::make_unique<LocalServer>(listening_, lease_, queue_bytes_, nullptr, record());
+    server_->on_rejected([this](std::string_view reason) { ++rejected_[std::string(reason)]; });
+    server_->on_closing([this](const net::Closing& closing) { closed_.push_back(closing.closed); });
+    server_->observe([this](const cluster::Change& change) {
+      if (const auto* ended = std::get_if<cluster::SessionEnded>(&change)) {
+        constexpr const char* words[] = {"expired", "left", "superseded", "dropped"};
+        ended_.push_back(ended->name + " " + words[static_cast<int>(ended->why)]);
+      }
+    });
+    const auto status = server_->bind(endpoint_, seconds(5));
+    ASSERT_TRUE(status) << status.error();
+    endpoint_ = server_->endpoint();
+  }
+
+  // Goes on from what the server before has kept.
+  cluster::DirectoryRecord record() {
+    return cluster::DirectoryRecord(kept_, [this](const cluster::DirectoryRecord::Kept& kept) {
+      kept_ = kept;
+      return base::Status();
+    });
+  }
+
+  std::unique_ptr<Coordinator> client(const std::string& name, const std::string& identity = {}) {
+    return make_local_coordinator(context_, loop_, endpoint_, name, nullptr, identity);
+  }
+
+  // Runs the loop until `done`; false when that takes too long.
+  template <typename Done>
+  bool until(Done done, milliseconds patience = seconds(10)) {
+    const auto give_up = loop_.now() + patience;
+    bool is_done = false;
+    const auto poll = loop_.every(milliseconds(5), [&] {
+      is_done = done();
+      if (is_done || loop_.now() >= give_up) loop_.stop();
+    });
+    loop_.run();
+    loop_.cancel(poll);
+    return is_done;
+  }
+  void pass(milliseconds time) {
+    (void)until([] { return false; }, time);
+  }
+
+  void watch(Coordinator& coordinator, const std::string& prefix = "") {
+    coordinator.watch(prefix, [this](const Event& event) {
+      events_.push_back(event.key + "=" + event.value.value_or("(gone)"));
+      seen_.erase(event.key);
+      if (event.value) seen_[event.key] = *event.value;
+    });
+  }
+  static auto record(Leadership& into) {
+    return [&into](std::optional<std::uint32_t> epoch) { into.push_back(epoch); };
+  }
+
+  base::SystemClock clock_;
+  net::Context context_;
+  net::Loop loop_{clock_};
+  std::string endpoint_ = "tcp://127.0.0.1:*";
+  milliseconds lease_{600};
+  std::size_t queue_bytes_ = LocalServer::usual_queue_bytes;
+  net::Server listening_{loop_};
+  cluster::DirectoryRecord::Kept kept_{.identity = "r"};
+  std::unique_ptr<LocalServer> server_;
+  std::map<std::string, int> rejected_;
+  std::vector<std::string> ended_;
+  std::vector<std::string> closed_;
+  std::map<std::string, std::string> seen_;
+  std::vector<std::string> events_;
+};
+
+// A peer that speaks the protocol by hand.
+class Peer {
+ public:
+  Peer(net::Context& context, const std::string& endpoint, const net::SocketOptions& options = {})
+      : socket_(context, net::SocketType::dealer, options) {
+    EXPECT_TRUE(socket_.connect(endpoint));
+  }
+  void say(const Request& request) { say(request, ++sent_); }
+  void say(const Request& request, std::uint64_t number) { raw(encode(request, number)); }
+  void raw(std::string_view frame) { (void)socket_.send_frame(frame, false); }
+  net::Socket& socket() { return socket_; }
+
+  // Whether an answer of this kind has come.
+  template <typename Body>
+  bool heard(Body* body = nullptr) {
+    net::Message message;
+    while (socket_.receive(message)) {
+      const auto reply = decode_reply(message[0]);
+      if (!reply || !std::holds_alternative<Body>(reply->body)) continue;
+      if (body != nullptr) *body = std::get<Body>(reply->body);
+      return true;
+    }
+    return false;
+  }
+
+ private:
+  net::Socket socket_;
+  std::uint64_t sent_ = 0;
+};
+
+}  // namespace canopy::coordination
