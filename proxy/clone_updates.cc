@@ -155,7 +155,7 @@ void CloneUpdates::count_missed(Subscriber& subscriber, std::span<const Place> p
   std::unordered_map<std::size_t, std::uint64_t> by_shard;
   for (const Place& place : places) ++by_shard[place.shard];
   for (const auto& [shard, updates] : by_shard) {
-    metrics_.missed_by_clients(backend_.partitions().shard_name(shard))
+    metrics_.missed_by_clients(backend_.partitions().shard_name(shard), clone::name(dialect_))
         .Increment(static_cast<double>(updates));
   }
   log_.warn("clone", "a client misses updates: it does not read fast enough",

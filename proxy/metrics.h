@@ -18,9 +18,10 @@ class Metrics {
 
  public:
   void reject(std::string_view reason, double count = 1);
-  // Updates of the shard that a client did not get.
-  metrics::Counter& missed_by_clients(const std::string& shard) {
-    return hwm_dropped.Add({{"shard", shard}, {"hop", "proxy_to_client"}});
+  // Updates of the shard that clients of this dialect did not get.
+  metrics::Counter& missed_by_clients(const std::string& shard, std::string_view dialect) {
+    return hwm_dropped.Add(
+        {{"shard", shard}, {"hop", "proxy_to_client"}, {"dialect", std::string(dialect)}});
   }
 
   metrics::Gauge& clients;

@@ -49,7 +49,6 @@ Upstream::Link::Link(std::size_t position, const config::Shard& shard, const con
       queue_bytes(metrics.upstream_queue_bytes.Add({{"shard", name}})),
       up(metrics.shard_up.Add({{"shard", name}})),
       silent(metrics.shard_silent.Add({{"shard", name}})) {
-  metrics.missed_by_clients(name);  // 0 until there is one
 }
 
 Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy,

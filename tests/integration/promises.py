@@ -44,6 +44,26 @@ def check_unbroken(*clients):
             counters[update.key] = new
 
 
+def check_joined(*clients):
+    """As check_unbroken, for Clone clients that join while writers write. A subscription that arrives
+    after a snapshot is told the present value of each key that changed: once, in place of those
+    before it, or once more."""
+    for client in clients:
+        check_protocol(client)
+        counters, heard, repeated = {}, set(), set()
+        for update in client.history:
+            last, new = counters.get(update.key, 0), counter_of(update.value)
+            if update.live:
+                caught_up = new >= last if update.key not in heard else new == last
+                assert new == last + 1 or (caught_up and update.key not in repeated), (
+                    f"{update.key}: {new} after {last} (update {update.sequence})"
+                )
+                if new == last:
+                    repeated.add(update.key)
+                heard.add(update.key)
+            counters[update.key] = new
+
+
 def check_never_back(*clients):
     """No key returns to an earlier value, though values may be skipped."""
     for client in clients:

@@ -105,7 +105,7 @@ def test_drops_are_counted_and_repaired(start_cluster, flock):
 
 def test_a_slow_client_harms_nobody(start_cluster, flock, context):
     """A subscriber that never reads loses updates itself; the others miss nothing."""
-    cluster = start_cluster([shard("s1", "*")], [proxy("p1", ["kvsimple"], client_hwm=10)])
+    cluster = start_cluster([shard("s1", "*")], [proxy("p1", ["kvsimple"], client_queue_bytes=1_000_000)])
     triple = cluster.triple("p1", "kvsimple")
     good = flock.join("kvsimple", triple)
     options = {"rcvhwm": 1, "rcvbuf": 4096, "subscribe": b"/bulk/"}
@@ -116,5 +116,12 @@ def test_a_slow_client_harms_nobody(start_cluster, flock, context):
         flock.run(lambda: len(good.live) == number + 1, "the others go on")
     assert slow.poll(0), "the slow one is a subscriber"
     check_unbroken(good)
-    assert cluster.metrics("p1").sum("canopy_hwm_blocked_sends_total") > 0
+    hop = {"hop": "proxy_to_client", "dialect": "kvsimple"}
+    dropped = cluster.metrics("p1").sum("canopy_hwm_dropped_updates_total", **hop)
+    assert dropped > 0
+    received = 0
+    while slow.poll(1000):
+        slow.recv_multipart()
+        received += 1
+    assert received + dropped == 200
     slow.close()

@@ -51,7 +51,6 @@ OF_PROXIES = {
     "canopy_updates_delivered_total": "counter",
     "canopy_delivered_bytes_total": "counter",
     "canopy_hwm_dropped_updates_total": "counter",
-    "canopy_hwm_blocked_sends_total": "counter",
     "canopy_gaps_total": "counter",
     "canopy_resyncs_total": "counter",
     "canopy_batch_updates": "histogram",

@@ -24,7 +24,7 @@ class CloneUpdatesTest : public testing::Test {
   void SetUp() override { world.sync(); }
 
   double dropped(const std::string& shard) {
-    return world.metrics.missed_by_clients(shard).Value();
+    return world.metrics.missed_by_clients(shard, "kvsimple").Value();
   }
 
   CloneWorld world{{"", "/a/"}};
