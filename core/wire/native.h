@@ -41,7 +41,8 @@ inline constexpr std::size_t max_partitions = base::max_partitions;  // of one l
 inline constexpr std::size_t max_entries = 65'536;
 inline constexpr std::size_t max_entries_bytes = std::size_t{2} << 20;
 
-enum class Kind : unsigned {
+// As wide as any number in a message, so that a larger kind is not taken for one of these.
+enum class Kind : std::uint64_t {
   // client → proxy
   hello = 128,
   write = 129,
