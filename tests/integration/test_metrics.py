@@ -49,7 +49,7 @@ OF_PROXIES = {
     "canopy_updates_delivered_total": "counter",
     "canopy_delivered_bytes_total": "counter",
     "canopy_hwm_dropped_updates_total": "counter",
-    "canopy_hwm_blocked_sends_total": "counter",
+    "canopy_client_queue_bytes": "gauge",
     "canopy_gaps_total": "counter",
     "canopy_resyncs_total": "counter",
     "canopy_batch_updates": "histogram",
@@ -145,7 +145,7 @@ def test_the_numbers_are_right(cluster, used, flock):
 
 def test_labels_name_no_client_and_no_key(cluster, used):
     known = set(
-        "role name version shard partition hop reason kind result source dialect encoding state le".split()
+        "role name version shard partition peer hop reason kind result source dialect encoding state le".split()
     )
     for name in MEMBERS:
         for series, labels, _ in cluster.metrics(name).samples:
