@@ -13,13 +13,13 @@ import zmq
 
 import native
 from clone import Writer, make_socket
-from clusterfile import DIALECTS, FRONTENDS, proxy, shard
+from clusterfile import DIALECTS, proxy, shard
 from flock import Flock
 from keyring import Keyring
 from native import DIRECTORY, DRAIN, GET, LIST, PING, WATCH, Drained, Refusal, Written, pack, write
 from native_watcher import Watcher, check_promises
 from promises import check_protocol
-from waiting import eventually, remains
+from waiting import eventually
 
 pytestmark = pytest.mark.skipif(not zmq.has("curve"), reason="this libzmq has no CURVE")
 
