@@ -51,6 +51,8 @@ enum class Kind : std::uint64_t {
   get = 132,
   list = 133,
   ping = 134,
+  clients = 135,
+  kick = 136,
   // client → broker
   directory = 144,
   drain = 145,
@@ -66,6 +68,8 @@ enum class Kind : std::uint64_t {
   entry = 196,
   pong = 197,
   gap = 198,
+  client_list = 199,
+  kicked = 200,
   // broker → client
   members = 208,
   drained = 209,
@@ -116,6 +120,8 @@ void append_entry(std::string& out, const keyspace::Update& update);
 //   get     = [132, request, key]
 //   list    = [133, request, subtree, limit]
 //   ping    = [134, request]
+//   clients = [135, request]                            both of an admin, in a cluster with
+//   security kick    = [136, request, connection]
 
 // Who speaks over this connection. Writes need a client id; everything else works without.
 struct Hello {
@@ -145,8 +151,17 @@ struct List {
 struct Ping {
   std::uint64_t request = 0;
 };
+// The connections of the proxy's clients.
+struct Clients {
+  std::uint64_t request = 0;
+};
+// Ends a connection, whose client may come back.
+struct Kick {
+  std::uint64_t request = 0;
+  std::uint64_t connection = 0;
+};
 // A WriteRequest leaves here without its client, which the hello has named.
-using ToProxy = std::variant<Hello, WriteRequest, Watch, Unwatch, Get, List, Ping>;
+using ToProxy = std::variant<Hello, WriteRequest, Watch, Unwatch, Get, List, Ping, Clients, Kick>;
 
 std::string encode(const Hello& hello);
 std::string encode(const WriteRequest& request);
@@ -155,6 +170,8 @@ std::string encode(const Unwatch& unwatch);
 std::string encode(const Get& get);
 std::string encode(const List& list);
 std::string encode(const Ping& ping);
+std::string encode(const Clients& clients);
+std::string encode(const Kick& kick);
 
 // --- what a proxy sends ------------------------------------------------------------------------
 
@@ -165,6 +182,9 @@ std::string encode(const Ping& ping);
 //   entry     = [196, request, count] · entry                     count: 0 or 1
 //   pong      = [197, request]
 //   gap       = [198, request, missed | nil]
+//   client_list = [199, request, more, [client…]]
+//   client    = [connection, peer, name, protocol, [subscription…], queued, missed, catch_ups, age]
+//   kicked    = [200, request]
 //   batch     = [160, stream, after, count, {partition: revision}, raw_bytes] · entries
 //   move      = [161, within_ms]
 //   refusal   = [255, request, fault, text, revision, of]
@@ -215,6 +235,30 @@ struct Gap {
   std::uint64_t request = 0;
   std::optional<std::uint64_t> missed{};  // nothing: the partition has a new history
 };
+// A connection as operators see it.
+struct ClientInfo {
+  std::uint64_t connection = 0;  // for Kick
+  std::string peer{};            // address
+  std::string name{};            // as the client calls itself; with security that of its key
+  std::string protocol{};        // "native 2, canopy 0.1", "kvsimple updates"
+  std::vector<std::string> subscriptions{};  // at most max_shown_subscriptions; then "…"
+  std::uint64_t queued_bytes = 0;
+  std::uint64_t missed = 0;     // updates that were not sent
+  std::uint64_t catch_ups = 0;  // after the first of each watch
+  std::uint64_t age_ms = 0;     // since it was accepted
+
+  bool operator==(const ClientInfo&) const = default;
+};
+inline constexpr std::size_t max_shown_subscriptions = 16;
+// In the order of their connections.
+struct ClientList {
+  std::uint64_t request = 0;
+  bool more = false;  // another list of the same request follows
+  std::vector<ClientInfo> clients{};
+};
+struct Kicked {
+  std::uint64_t request = 0;
+};
 // To every live watch of a stream.
 struct BatchHeader {
   std::uint64_t stream = 0;  // never used again by this proxy or a later process of its name
@@ -240,8 +284,8 @@ struct Refusal {
   keyspace::Revision revision{};  // revision_mismatch: the entry's (0: there is none)
   unsigned of = 0;                // kind of the request; 0: unknown
 };
-using FromProxy =
-    std::variant<Welcome, Written, Chunk, CaughtUp, Got, Pong, Gap, Batch, Move, Refusal>;
+using FromProxy = std::variant<Welcome, Written, Chunk, CaughtUp, Got, Pong, Gap, Batch, Move,
+                               Refusal, ClientList, Kicked>;
 
 std::string encode(const Welcome& welcome);
 std::string encode(const Written& written);
@@ -256,6 +300,10 @@ std::string encode_batch(const BatchHeader& header, std::string_view body,
                          std::size_t raw_bytes = 0);
 std::string encode(const Move& move);
 std::string encode(const Refusal& refusal);
+// Lists of about base::max_chunk_bytes.
+std::vector<std::string> encode_clients(std::uint64_t request,
+                                        const std::vector<ClientInfo>& clients);
+std::string encode(const Kicked& kicked);
 // An LZ4 block.
 std::string compress(std::string_view entries);
 

@@ -169,6 +169,8 @@ void read_from_proxy(Message message, FromProxy& out) {
     case Kind::gap: out = read_gap(message); return;
     case Kind::move: out = read_move(message); return;
     case Kind::refusal: out = read_refusal(message); return;
+    case Kind::client_list: out = read_client_list(message); return;
+    case Kind::kicked: out = read_numbered<Kicked>(message, "kicked"); return;
     default: fail_kind();
   }
 }

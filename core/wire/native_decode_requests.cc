@@ -103,6 +103,14 @@ Numbered read_numbered(Message& message, const char* name) {
   return numbered;
 }
 
+Kick read_kick(Message& message) {
+  message.wants("kick", 2);
+  Kick kick{.request = read_request(message.in)};
+  kick.connection = message.in.number("connection");
+  message.in.end("kick");
+  return kick;
+}
+
 ToProxy read_to_proxy(Message message) {
   if (message.in.left() > base::max_client_frame_bytes) {
     Reader::fail(Fault::too_large, "message", "is larger than a frame may be");
@@ -115,6 +123,8 @@ ToProxy read_to_proxy(Message message) {
     case Kind::get: return read_get(message);
     case Kind::list: return read_list(message);
     case Kind::ping: return read_numbered<Ping>(message, "ping");
+    case Kind::clients: return read_numbered<Clients>(message, "clients");
+    case Kind::kick: return read_kick(message);
     default: fail_kind();
   }
 }

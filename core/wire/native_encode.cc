@@ -139,6 +139,17 @@ std::string encode(const List& list) {
 
 std::string encode(const Ping& ping) { return numbered(Kind::ping, ping.request); }
 
+std::string encode(const Clients& clients) { return numbered(Kind::clients, clients.request); }
+
+std::string encode(const Kick& kick) {
+  return message(Kind::kick, 2, 24, [&](Packer& packer) {
+    packer.number(kick.request);
+    packer.number(kick.connection);
+  });
+}
+
+std::string encode(const Kicked& kicked) { return numbered(Kind::kicked, kicked.request); }
+
 std::string encode(const Welcome& welcome) {
   return message(Kind::welcome, 2, 24 + welcome.proxy.size(), [&](Packer& packer) {
     packer.number(welcome.request);

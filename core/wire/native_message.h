@@ -24,6 +24,7 @@ Message open(std::string_view array);
 // A frame of its own: opens with the version.
 Message open_frame(std::string_view frame);
 [[noreturn]] void fail_kind();
+ClientList read_client_list(Message& message);
 // Into `out`, whose memory is used again; in order of the partitions.
 void read_revisions(Reader& in, Revisions& out);
 
