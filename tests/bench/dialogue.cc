@@ -201,14 +201,10 @@ Opening publisher_opening(Protocol protocol, std::string_view zmq_socket) {
 Opening subscriber_opening(Protocol protocol, std::uint32_t client, std::string_view topic) {
   const std::string name(channel);
   switch (protocol) {
-    case Protocol::zmq: {
+    case Protocol::zmq:
+    case Protocol::native: {
       auto steps = zmtp_steps("SUB");
       steps.push_back({zmtp_frame("\1" + std::string(topic), false), exactly<0>});
-      return Opening(std::move(steps));
-    }
-    case Protocol::native: {
-      auto steps = zmtp_steps("DEALER");
-      steps.push_back({zmtp_frame(std::string(topic), false), exactly<0>});
       return Opening(std::move(steps));
     }
     case Protocol::redis:

@@ -56,23 +56,25 @@ std::optional<std::uint64_t> take_unsigned(std::string_view& data) {
 }
 
 struct Span {
-  bool of_batch = false;  // else of another message that is no refusal
+  bool of_batch = false;  // else of another message
   std::uint64_t after = 0, count = 0;
 };
 
-// version · array · kind · stream · after · count, each at its longest
-constexpr std::size_t header_bytes = 1 + 1 + 2 + 9 + 9 + 5;
+// array · kind · incarnation · after · count, each at its longest
+constexpr std::size_t header_bytes = 1 + 2 + 9 + 9 + 5;
 
-std::optional<Span> batch_span(std::string_view data) {
-  if (data.size() < 2 || data[0] != wire::native::version || (data[1] & 0xf0) != 0x90) return {};
-  data.remove_prefix(2);
+std::optional<Span> batch_span(std::string_view data, std::string_view topic) {
+  if (!data.starts_with(topic)) return {};
+  data.remove_prefix(topic.size());
+  if (data.empty() || (data[0] & 0xf0) != 0x90) return {};
+  data.remove_prefix(1);
   const auto kind = take_unsigned(data);
-  if (!kind || *kind == static_cast<std::uint64_t>(wire::native::Kind::refusal)) return {};
+  if (!kind) return {};
   if (*kind != static_cast<std::uint64_t>(wire::native::Kind::batch)) return Span{};
-  const auto stream = take_unsigned(data);
+  const auto incarnation = take_unsigned(data);
   const auto after = take_unsigned(data);
   const auto count = take_unsigned(data);
-  if (!stream || !after || !count) return {};
+  if (!incarnation || !after || !count) return {};
   return Span{true, *after, *count};
 }
 
@@ -118,6 +120,8 @@ std::uint64_t RecordMeter::walk(std::string_view data, std::int64_t now_ns) {
   return completed;
 }
 
+BatchMeter::BatchMeter(std::string topic) : topic_(std::move(topic)) {}
+
 std::uint64_t BatchMeter::feed(std::string_view data, std::int64_t) {
   std::uint64_t completed = 0;
   while (!data.empty() && sane_) {
@@ -136,14 +140,15 @@ std::uint64_t BatchMeter::feed(std::string_view data, std::int64_t) {
     const std::string_view start = whole ? data : head_;
     const auto frame = frame_head(start);
     const std::size_t wanted =
-        !frame ? 9 : frame->bytes + std::min<std::uint64_t>(frame->body, header_bytes);
+        !frame ? 9
+               : frame->bytes + std::min<std::uint64_t>(frame->body, topic_.size() + header_bytes);
     if (!frame || start.size() < wanted) {
       if (!whole) continue;
       head_.assign(data);
       break;
     }
     if (frame->message) {
-      const auto span = batch_span(start.substr(frame->bytes));
+      const auto span = batch_span(start.substr(frame->bytes), topic_);
       if (!span) sane_ = false;
       if (span && span->of_batch) {
         if (positioned_ && span->after > position_) skipped_ += span->after - position_;
@@ -172,17 +177,16 @@ std::uint64_t BatchSampler::feed(std::string_view data, std::int64_t now_ns) {
     const std::string_view body = rest.substr(frame->bytes, frame->body);
     rest.remove_prefix(frame->bytes + frame->body);
     if (!frame->message) continue;
-    const bool decoded = wire::native::decode_from_proxy(body, message_).ok();
-    if (!decoded || std::holds_alternative<wire::native::Refusal>(message_)) sane_ = false;
-    const auto* batch = std::get_if<wire::native::Batch>(&message_);
-    if (!decoded || batch == nullptr) continue;
-    if (positioned_ && batch->header.after > position_) {
-      skipped_ += batch->header.after - position_;
+    const auto decoded = wire::native::decode_stream(body, batch_);
+    if (!decoded || wire::native::topic_of(body) != topic_) sane_ = false;
+    if (!decoded || *decoded) continue;  // or a move
+    if (positioned_ && batch_.header.after > position_) {
+      skipped_ += batch_.header.after - position_;
     }
-    position_ = batch->end();
+    position_ = batch_.end();
     positioned_ = true;
-    completed += batch->header.count;
-    for (const auto& entry : batch->entries) {
+    completed += batch_.header.count;
+    for (const auto& entry : batch_.entries) {
       if (entry.value.size() == body_bytes) samples_.push_back(age(entry.value.data(), now_ns));
     }
   }
@@ -190,10 +194,10 @@ std::uint64_t BatchSampler::feed(std::string_view data, std::int64_t now_ns) {
   return completed;
 }
 
-std::unique_ptr<Meter> make_meter(Protocol protocol, Samples* samples) {
+std::unique_ptr<Meter> make_meter(Protocol protocol, const std::string& topic, Samples* samples) {
   if (protocol != Protocol::native) return std::make_unique<RecordMeter>(protocol, samples);
-  if (samples != nullptr) return std::make_unique<BatchSampler>(*samples);
-  return std::make_unique<BatchMeter>();
+  if (samples != nullptr) return std::make_unique<BatchSampler>(topic, *samples);
+  return std::make_unique<BatchMeter>(topic);
 }
 
 }  // namespace canopy::bench

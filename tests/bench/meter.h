@@ -61,9 +61,11 @@ class RecordMeter : public Meter {
 // Counts by the headers of batches, and leaps over the entries.
 class BatchMeter : public Meter {
  public:
+  explicit BatchMeter(std::string topic);
   std::uint64_t feed(std::string_view data, std::int64_t now_ns) override;
 
  private:
+  std::string topic_;
   std::string head_;      // the start of a frame, while it is too short to tell
   std::size_t leap_ = 0;  // bytes of the current frame still to come
   std::uint64_t position_ = 0;
@@ -73,17 +75,18 @@ class BatchMeter : public Meter {
 // Decodes every batch.
 class BatchSampler : public Meter {
  public:
-  explicit BatchSampler(Samples& samples) : samples_(samples) {}
+  BatchSampler(std::string topic, Samples& samples) : topic_(std::move(topic)), samples_(samples) {}
   std::uint64_t feed(std::string_view data, std::int64_t now_ns) override;
 
  private:
+  std::string topic_;
   Samples& samples_;
   std::string pending_;
-  wire::native::FromProxy message_;
+  wire::native::Batch batch_;
   std::uint64_t position_ = 0;
   bool positioned_ = false;
 };
 
-std::unique_ptr<Meter> make_meter(Protocol protocol, Samples* samples);
+std::unique_ptr<Meter> make_meter(Protocol protocol, const std::string& topic, Samples* samples);
 
 }  // namespace canopy::bench
