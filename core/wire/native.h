@@ -120,8 +120,8 @@ void append_entry(std::string& out, const keyspace::Update& update);
 //   get     = [132, request, key]
 //   list    = [133, request, subtree, limit]
 //   ping    = [134, request]
-//   clients = [135, request]                            both of an admin, in a cluster with
-//   security kick    = [136, request, connection]
+//   clients = [135, request]                            for an admin, if the cluster has security
+//   kick    = [136, request, connection]                for an admin, too
 
 // Who speaks over this connection. Writes need a client id; everything else works without.
 struct Hello {

@@ -16,10 +16,10 @@ from clone import make_socket
 from waiting import seconds
 
 VERSION = 2
-HELLO, WRITE, WATCH, UNWATCH, GET, LIST, PING = range(128, 135)
+HELLO, WRITE, WATCH, UNWATCH, GET, LIST, PING, CLIENTS, KICK = range(128, 137)
 DIRECTORY, DRAIN, RELOAD = 144, 145, 146
 BATCH, MOVE = 160, 161
-WELCOME, WRITTEN, CHUNK, CAUGHT_UP, ENTRY, PONG, GAP = range(192, 199)
+WELCOME, WRITTEN, CHUNK, CAUGHT_UP, ENTRY, PONG, GAP, CLIENT_LIST, KICKED = range(192, 201)
 MEMBERS, DRAINED, RELOADED, REFUSAL = 208, 209, 210, 255
 FULL, CHANGES = 0, 1
 LAST, SAME_PARTITION, NEXT_PARTITION = 0, 1, 2
@@ -110,6 +110,28 @@ class Pong(NamedTuple):
 class Gap(NamedTuple):
     request: int
     missed: int  # None: of another history
+
+
+class Client(NamedTuple):
+    connection: int
+    peer: str
+    name: str
+    protocol: str
+    subscriptions: list
+    queued: int
+    missed: int
+    catch_ups: int
+    age_ms: int
+
+
+class ClientList(NamedTuple):
+    request: int
+    more: int
+    clients: list
+
+
+class Kicked(NamedTuple):
+    request: int
 
 
 class Refusal(NamedTuple):
@@ -232,6 +254,7 @@ PLAIN = {
     CAUGHT_UP: CaughtUp,
     PONG: Pong,
     GAP: Gap,
+    KICKED: Kicked,
     MOVE: Move,
     DRAINED: Drained,
     RELOADED: Reloaded,
@@ -261,6 +284,8 @@ def read_message(frame):
     if kind == REFUSAL:
         request, fault, words, revision, of = fields
         return Refusal(request, FAULTS[fault], words, revision, of)
+    if kind == CLIENT_LIST:
+        return ClientList(*fields[:2], [Client(*each) for each in fields[2]])
     if kind == MEMBERS:
         return Members(fields[0], dict(fields[1]))
     return PLAIN[kind](*fields)
@@ -273,7 +298,8 @@ class Requests:
     """A DEALER to a proxy or to the broker. To write, a client id has to be given."""
 
     def __init__(self, context, endpoint, client=None, **options):
-        options = {"reconnect_ivl": random.randint(20, 60), "sndtimeo": 5000, **options}
+        # A connection made anew would have neither the watches nor the hello of the one before.
+        options = {"reconnect_ivl": -1, "sndtimeo": 5000, **options}
         self.socket = make_socket(context, zmq.DEALER, endpoint, **options)
         self._last = 0
         if client:
@@ -342,6 +368,16 @@ class Requests:
             pass
         assert isinstance(answer, Got) and answer.request == number, answer
         return answer.entry
+
+    def clients(self):
+        """The connections of the proxy's clients, or a refusal."""
+        number, found = self.next_number(), []
+        self.send(CLIENTS, number)
+        while isinstance(answer := self.answer(), ClientList):
+            found += answer.clients
+            if not answer.more:
+                return found
+        return answer
 
     def directory(self, prefix=""):
         number = self.next_number()

@@ -1,6 +1,6 @@
 """Ways to trouble a proxy's native frontend: wrong requests, each with the fault that answers it."""
 
-from native import GET, HELLO, LIST, PING, UNWATCH, WATCH, WRITE, pack, write
+from native import CLIENTS, GET, HELLO, KICK, LIST, PING, UNWATCH, WATCH, WRITE, pack, write
 
 CLIENT = bytes(range(16))
 MAX_VALUE, MAX_FRAME = 1 << 20, 4 << 20
@@ -99,7 +99,7 @@ def wrong_subtrees():
 
 def wrong_reads():
     """(kind, what, fields, fault)"""
-    for kind, good in ((GET, [7, "/k"]), (LIST, [7, "/k/", 0])):
+    for kind, good in ((GET, [7, "/k"]), (LIST, [7, "/k/", 0]), (KICK, [7, 1])):
         yield kind, "no fields", [], "malformed"
         yield kind, "a field too few", good[:-1], "malformed"
         yield kind, "a field too many", good + [0], "malformed"
@@ -110,7 +110,7 @@ def wrong_reads():
     yield LIST, "a limit that is text", [7, "/k/", "1"], "malformed"
     for key in ("", "/" + "k" * 255, "KTHXBAI", "/k\0"):
         yield GET, f"{key[:10]!r} as a key", [7, key], "bad_key"
-    for kind in (UNWATCH, PING):
+    for kind in (UNWATCH, PING, CLIENTS):
         yield kind, "no fields", [], "malformed"
         yield kind, "a field too many", [7, 1], "malformed"
         yield kind, "request 0", [0], "bad_field"

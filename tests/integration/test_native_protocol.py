@@ -9,7 +9,7 @@ import pytest
 
 import native
 from clusterfile import partition, proxy, shard
-from native import LIST, PING, UNWATCH, WATCH, Batch, Refusal, Writer, write
+from native import KICK, LIST, PING, UNWATCH, WATCH, Batch, Refusal, Writer, write
 from native_watcher import Watcher, check_promises
 from promises import Hammer, check_unbroken
 from waiting import eventually
@@ -434,6 +434,33 @@ def test_the_broker_tells_who_is_there(cluster, context):
     assert broker.directory("nothing/") == {}
     assert broker.directory("").keys() >= proxies.keys() | {"shards/s1", "shards/s2"}
     broker.close()
+
+
+def test_connections_are_listed_and_can_be_ended(cluster, context, flock, join, writer, requests):
+    """A client whose connection is ended comes again, and has missed nothing."""
+    subtree = b"/results/listed/"
+    watcher = join(subtree)
+    clone = flock.join("kvsimple", cluster.triple("p1", "kvsimple"), subtree)
+
+    def listed(protocol):
+        mine = [each for each in requests.clients() if "/results/listed/" in each.subscriptions]
+        return [each for each in mine if each.protocol.startswith(protocol)]
+
+    (native_one,), (clone_one,) = listed("native 2"), listed("kvsimple")
+    assert native_one.connection != clone_one.connection
+    assert native_one.peer.startswith("127.0.0.1")
+    assert (native_one.queued, native_one.missed, native_one.catch_ups) == (0, 0, 0)
+    assert native_one.age_ms < 60_000
+    assert requests.ask(native.pack(KICK, 7, native_one.connection)) == native.Kicked(7)
+    refusal = requests.ask(native.pack(KICK, 8, native_one.connection))
+    assert (refusal.request, refusal.fault, refusal.of) == (8, "not_found", KICK)
+    writer.put(subtree + b"a", b"1")
+    flock.agree({subtree + b"a": b"1"}, [watcher, clone])
+    flock.run(lambda: watcher.active, "it watches again")
+    assert watcher.losses == 1 and watcher.catch_ups[-1].modes == {b"/results/": native.CHANGES}
+    (again,) = listed("native 2")
+    assert again.connection != native_one.connection
+    check_promises(watcher)
 
 
 def test_a_refusal_keeps_the_connection(requests, writer):

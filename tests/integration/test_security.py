@@ -192,6 +192,18 @@ def test_the_directory_is_for_clients_and_drain_for_admins(start_cluster, keys, 
     admin.close()
 
 
+def test_connections_are_an_admins(cluster, clients, ops):
+    plain = native.Requests(clients("dashboard"), cluster.native("p1"))
+    admin = native.Requests(clients("ops"), cluster.native("p1"))
+    with forbidding(cluster, 2):
+        assert plain.clients().fault == "forbidden"
+        assert plain.ask(pack(native.KICK, 7, 1)).fault == "forbidden"
+    names = {each.name for each in admin.clients()}
+    assert {"dashboard", "ops"} <= names, "with security the names of their keys"
+    plain.close()
+    admin.close()
+
+
 def test_no_secret_is_ever_shown(cluster, keys):
     text = cluster.log.read_text() + "".join(cluster.metrics(each).text for each in cluster.names)
     for name in NAMES:
@@ -548,6 +560,8 @@ def test_a_reload_ends_what_is_no_longer_granted(start_cluster, keys, clients, f
         while spy.poll(0):
             assert b"after" not in b"".join(spy.recv_multipart())
     if change:
+        mine.close()
+        mine = native.Requests(clients("temp"), endpoint)
         answer = mine.read(b"/other/")
         assert isinstance(answer, Refusal) and answer.fault == "forbidden"
         assert mine.read(b"/results/"), "the rest stays"
@@ -569,7 +583,7 @@ def test_a_revocation_does_not_wait_for_the_rest_of_the_file(
     cluster = start_cluster(*parts(), security=settings(keys))
     ops = native.Writer(clients("ops"), cluster.native("p1"))
     ops.put(b"/other/1", b"before")
-    mine = native.Requests(clients("temp"), cluster.native("p1"))
+    mine = native.Requests(clients("temp"), cluster.native("p1"), reconnect_ivl=50)
     eventually(lambda: mine.get(b"/other/1"), "temp reads")
     before = refused(cluster, "p1", "unknown_key")
     document = yaml.safe_load(cluster.file.read_text())

@@ -12,6 +12,7 @@
 
 #include "core/wire/link.h"
 #include "core/wire/native.h"
+#include "core/wire/pack.h"
 
 namespace canopy::wire {
 
@@ -141,6 +142,14 @@ inline std::string encode(const Got& got) {
   return encode_got(got.request, &update);
 }
 
+inline std::string encode(const ClientList& list) {
+  std::string frame = encode_clients(list.request, list.clients).front();
+  std::string request;
+  Packer(request).number(list.request);
+  frame.at(4 + request.size()) = list.more ? 1 : 0;  // behind version, array and kind
+  return frame;
+}
+
 inline constexpr auto pack = [](const auto& message) { return encode(message); };
 
 // What is refused is refused by a message that the client can read.
@@ -199,6 +208,21 @@ inline Watch sample_watch() {
           .known = {{"/results/", {5, 44}}, {"/results/eu/", {1, 2}}}};
 }
 
+inline ClientList sample_clients() {
+  return {.request = 9,
+          .more = true,
+          .clients = {{.connection = 300,
+                       .peer = "127.0.0.1:40000",
+                       .name = "dashboard",
+                       .protocol = "native 2, canopy 0.1",
+                       .subscriptions = {"/results/", "/results/eu/a"},
+                       .queued_bytes = 1,
+                       .missed = 2,
+                       .catch_ups = 3,
+                       .age_ms = 70'000},
+                      {.connection = 301, .protocol = "kvsimple updates"}}};
+}
+
 inline Refusal sample_refusal() {
   return {.request = 9,
           .fault = Fault::revision_mismatch,
@@ -220,7 +244,9 @@ inline std::vector<std::string> to_proxy_samples() {
           encode(Unwatch{.request = 9}),
           encode(Get{.request = 9, .key = "/results/a"}),
           encode(List{.request = 9, .subtree = "/results/", .limit = 300}),
-          encode(Ping{.request = 9})};
+          encode(Ping{.request = 9}),
+          encode(Clients{.request = 9}),
+          encode(Kick{.request = 9, .connection = 300})};
 }
 
 inline std::vector<std::string> from_proxy_samples() {
@@ -239,7 +265,10 @@ inline std::vector<std::string> from_proxy_samples() {
           packed_batch(),
           heartbeat(),
           encode(Move{.within_ms = 10'000}),
-          encode(sample_refusal())};
+          encode(sample_refusal()),
+          encode(sample_clients()),
+          encode(ClientList{.request = 9}),
+          encode(Kicked{.request = 9})};
 }
 
 inline std::vector<Decoder> native_decoders() {

@@ -188,6 +188,8 @@ TEST(NativeFaults, OfReads) {
       {"long key", encode(Get{.request = 9, .key = std::string(256, 'k')}), Fault::bad_key, 9},
       {"list 0", encode(List{}), Fault::bad_field, 0},
       {"no subtree", encode(List{.request = 9, .subtree = "HUGZ"}), Fault::bad_subtree, 9},
+      {"clients 0", encode(Clients{}), Fault::bad_field, 0},
+      {"kick 0", encode(Kick{.connection = 1}), Fault::bad_field, 0},
   });
 }
 

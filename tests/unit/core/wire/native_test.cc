@@ -83,6 +83,8 @@ TEST(NativeRequests, FieldsArriveInTheirPlaces) {
   EXPECT_EQ(list.subtree, "/results/");
   EXPECT_EQ(list.limit, 300u);
   EXPECT_EQ(read_request<Ping>(samples[8]).request, 9u);
+  EXPECT_EQ(read_request<Clients>(samples[9]).request, 9u);
+  EXPECT_EQ(read_request<Kick>(samples[10]).connection, 300u);
 }
 
 TEST(NativeBatch, ArrivesWhole) {
@@ -234,6 +236,10 @@ TEST(NativeReplies, FieldsArriveInTheirPlaces) {
   EXPECT_EQ(refusal.text, "other");
   EXPECT_EQ(refusal.revision, Revision(5, 44));
   EXPECT_EQ(refusal.of, 129u);
+  const auto list = read<ClientList>(frames[15]);
+  EXPECT_TRUE(list.more);
+  EXPECT_EQ(list.clients, sample_clients().clients);
+  EXPECT_EQ(read<Kicked>(frames[17]).request, 9u);
 }
 
 TEST(NativeReplies, AreRefusedBeyondTheirBounds) {
