@@ -71,7 +71,7 @@ class Watcher:
         self.subtree, self.latest_ms, self._lz4 = subtree, latest_ms, int(lz4)
         self.map, self.history, self.faults = {}, [], []
         self.known = {}  # partition -> revision
-        self.keys_at = {}  # (stream, position) -> key, of all that batches brought
+        self.keys_at = {}  # (stream, position) -> key, of all that came live
         self.gaps = []  # what the proxy said that it missed; None: it could not say
         self.catch_ups, self.refusals, self.moves, self.heartbeats = [], [], [], []
         self.losses = 0  # of contact
@@ -201,8 +201,7 @@ class Watcher:
     def _on_gap(self, gap):
         self.gaps.append(gap.missed)
         if self.active:
-            # Before its first batch the client cannot tell where the stream stood.
-            self._end, self._missed = self._position, None if self._joins else 0
+            self._end, self._missed = self._position, 0
             self._asked = {}
             self._begin_catch_up({})
         if gap.missed is None:
@@ -264,8 +263,8 @@ class Watcher:
     def _on_caught_up(self, caught_up):
         if caught_up.stream != self._stream:
             self._named, self._missed = {}, None
-        if self._missed is None:
-            self._end = None
+        if self._missed is not None and caught_up.position != self._end + self._missed:
+            self.faults.append(f"GapDetected: {self._missed} missed after {self._end}: {caught_up}")
         self._stream, self._position = caught_up.stream, caught_up.position
         self._joins, self.active = True, True
         self.catch_ups.append(
@@ -276,9 +275,6 @@ class Watcher:
         self.compressed += batch.raw_bytes > 0
         if batch.count == 0:
             self.heartbeats.append((time.monotonic(), batch.revisions))
-        for number, entry in enumerate(batch.entries, batch.after + 1):
-            if self.keys_at.setdefault((batch.stream, number), entry.key) != entry.key:
-                self.faults.append(f"Unique: position {number} is told twice")
         wrong = None
         if self._number is None:
             return  # it was under way when the watch was ended
@@ -288,15 +284,16 @@ class Watcher:
             wrong = f"GapDetected: nothing said of a hole after {self._position}"
         elif batch.after < self._position and not self._joins:
             wrong = f"Unique: it comes after {self._position}"
-        elif self._joins and self._end is not None and batch.after != self._end + self._missed:
-            wrong = f"GapDetected: {self._missed} were missed after {self._end}, it said"
         if wrong:
             return self.faults.append(f"{wrong}: {batch[:-1]}")
-        self._joins, self._end = False, None
+        self._joins = False
         self._apply_batch(batch)
 
     def _apply_batch(self, batch):
-        for entry in batch.entries[self._position - batch.after :]:
+        new = batch.entries[self._position - batch.after :]
+        for position, entry in enumerate(new, self._position + 1):
+            if self.keys_at.setdefault((batch.stream, position), entry.key) != entry.key:
+                self.faults.append(f"Unique: position {position} is told twice")
             if not covers(self.subtree, entry.key):
                 self.faults.append(f"Filtered: {entry.key}")
             partition = self._partition_of(entry.key)

@@ -145,7 +145,7 @@ def test_the_numbers_are_right(cluster, used, flock):
 
 def test_labels_name_no_client_and_no_key(cluster, used):
     known = set(
-        "role name version shard partition peer hop reason kind result source dialect encoding state le".split()
+        "role name version shard partition hop reason kind result source dialect encoding state le".split()
     )
     for name in MEMBERS:
         for series, labels, _ in cluster.metrics(name).samples:
