@@ -33,8 +33,7 @@ void Node::reload(ReloadDone done) {
   const auto before = processes();
   const auto permit = [&](const config::Security& wanted) {
     if (!authority_) return;
-    permitted =
-        !authority_->replace(access::Permissions(wanted.clients), context_.let_in()).empty();
+    permitted = !authority_->replace(access::Permissions(wanted.clients)).empty();
   };
   const auto changed = config::reload(start_, permit, [this](const config::Cluster& wanted) {
     supervisor_->reload();  // before take_on(): what that starts is not ready for a signal

@@ -38,6 +38,9 @@ struct Opening {
   std::string dialect{};  // "native", "kvsimple"…; with `label` names it in metrics and logs
   std::string label{};    // "snapshot", "updates", "collector"; of the native protocol "client"
   net::ConnectionEvents* events = nullptr;
+  // Marks of its connections' queues, for on_drained().
+  std::size_t high_water_bytes = std::size_t{1} << 20;
+  std::size_t low_water_bytes = std::size_t{256} << 10;
 };
 
 // What a frontend needs of its proxy.
@@ -53,8 +56,10 @@ class Backend {
   virtual const Partitions& partitions() const = 0;
   // Whether the mirrors of everything under the prefix can be read, and a generation is granted.
   virtual bool ready(std::string_view prefix) const = 0;
-  // The stamp of the last update that was applied.
+  // The last stamp that was given: to an update that was applied, or by next_stamp().
   virtual std::int64_t last_stamp() const = 0;
+  // A new one, for what a frontend sends beside updates.
+  virtual std::int64_t next_stamp() = 0;
 
   // Bytes that the queue of one connection may hold at this moment: `client_queue_bytes`, or less
   // when all queues together come close to `egress_bytes`.
@@ -83,7 +88,7 @@ class Frontend {
 
   // Called once.
   virtual std::vector<Opening> openings() = 0;
-  // The endpoints that its openings are bound to, in their order: adds where clients find it.
+  // The endpoints of its openings, in their order, as clients connect to them: adds them.
   virtual void announce(coordination::ProxyMember& member,
                         const std::vector<config::Endpoint>& endpoints) const = 0;
 

@@ -12,23 +12,19 @@ Guard::Guard(const std::optional<config::Security>& security, Metrics& metrics)
   authority_.emplace("", access::Permissions(security->clients));
 }
 
-bool Guard::may_read(const net::Message& message, std::string_view prefix, std::string_view what) {
-  if (!on()) return true;
-  const access::Sender sender = message.sender();
-  return allow(authority_->may_read(sender, prefix), sender, what);
+bool Guard::may_read(std::string_view client, std::string_view prefix, std::string_view what) {
+  return !on() || allow(authority_->may_read({client}, prefix), client, what);
 }
 
-bool Guard::may_write(const net::Message& message, std::string_view key) {
-  if (!on()) return true;
-  const access::Sender sender = message.sender();
-  return allow(authority_->may_write(sender, key), sender, "write");
+bool Guard::may_write(std::string_view client, std::string_view key) {
+  return !on() || allow(authority_->may_write({client}, key), client, "write");
 }
 
-bool Guard::allow(bool allowed, const access::Sender& sender, std::string_view what) {
+bool Guard::allow(bool allowed, std::string_view client, std::string_view what) {
   if (allowed) return true;
   metrics_.reject(wire::name(wire::Fault::forbidden));
-  if (logged_.emplace(sender.name, what).second) {
-    base::log::warn("security", "forbidden", {{"client", sender.name}, {"what", what}});
+  if (logged_.emplace(client, what).second) {
+    base::log::warn("security", "forbidden", {{"client", client}, {"what", what}});
   }
   return false;
 }
@@ -37,11 +33,10 @@ std::optional<std::string> Guard::name_of(std::string_view public_key) const {
   return on() ? authority_->name_of(public_key) : std::nullopt;
 }
 
-std::vector<std::string> Guard::replace(const config::Security& security,
-                                        std::uint64_t last_connection) {
+std::vector<std::string> Guard::replace(const config::Security& security) {
   if (!on()) return {};
   logged_.clear();
-  return authority_->replace(access::Permissions(security.clients), last_connection);
+  return authority_->replace(access::Permissions(security.clients));
 }
 
 }  // namespace canopy::proxy

@@ -11,7 +11,6 @@
 
 #include "core/access/authority.h"
 #include "core/config/cluster.h"
-#include "core/net/socket.h"
 #include "proxy/metrics.h"
 
 namespace canopy::proxy {
@@ -24,19 +23,19 @@ class Guard {
   // Of the cluster; null without security.
   const access::KeyPair* keys() const { return on() ? &keys_ : nullptr; }
 
-  // Whether the sender of a message may watch or fetch whatever begins with `prefix`; `what` says
-  // in the log how he tries to.
-  bool may_read(const net::Message& message, std::string_view prefix, std::string_view what);
-  bool may_write(const net::Message& message, std::string_view key);
+  // Whether the client of this name may watch or fetch whatever begins with `prefix`; `what` says
+  // in the log how it tries to.
+  bool may_read(std::string_view client, std::string_view prefix, std::string_view what);
+  bool may_write(std::string_view client, std::string_view key);
 
-  // The name that the holder of a key is let in under.
+  // The name that the holder of a key is accepted under.
   std::optional<std::string> name_of(std::string_view public_key) const;
-  // From now on these permissions are in force, for connections above number `last_connection`.
-  // Returns whom they change something for: their connections are to be cut.
-  std::vector<std::string> replace(const config::Security& security, std::uint64_t last_connection);
+  // From now on these permissions are in force. Returns the clients that they change something for:
+  // their connections are to be closed.
+  std::vector<std::string> replace(const config::Security& security);
 
  private:
-  bool allow(bool allowed, const access::Sender& sender, std::string_view what);
+  bool allow(bool allowed, std::string_view client, std::string_view what);
 
   Metrics& metrics_;
   access::KeyPair keys_{};

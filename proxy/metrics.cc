@@ -7,6 +7,18 @@ Metrics::Metrics(const std::string& name)
       rejected_(registry.counter("canopy_rejected_total", "Messages refused, by reason.")),
       clients(registry.gauge("canopy_clients", "Clients connected.").Add({})),
       max_clients(registry.gauge("canopy_max_clients", "Clients admitted at most.").Add({})),
+      queue_bytes(registry
+                      .gauge("canopy_client_queue_bytes",
+                             "Bytes queued for clients, over all of their connections.")
+                      .Add({})),
+      largest_queue_bytes(registry
+                              .gauge("canopy_client_queue_bytes_largest",
+                                     "Bytes queued for the client that has most.")
+                              .Add({})),
+      slow_clients(registry
+                       .gauge("canopy_slow_clients",
+                              "Connections of clients whose queue is more than half full.")
+                       .Add({})),
       directory_up(registry.gauge("canopy_directory_up", "1 while the broker answers this process.")
                        .Add({})),
       stamped(registry
@@ -15,8 +27,7 @@ Metrics::Metrics(const std::string& name)
                   .Add({})),
       pending_bytes(registry
                         .gauge("canopy_pending_bytes",
-                               "Bytes of updates that wait for the fan-out, with what streams have "
-                               "gathered of them.")
+                               "Bytes of updates that wait for the fan-out, over all protocols.")
                         .Add({})),
       upstream_pauses(registry
                           .counter("canopy_upstream_pauses_total",
@@ -69,6 +80,8 @@ Metrics::Metrics(const std::string& name)
                                 "Bytes of answers that wait for room in the queues of native "
                                 "clients.")
                          .Add({})),
+      accept_paused(registry.gauge("canopy_accept_paused",
+                                   "1 while no further connection is accepted, by role.")),
       connections(
           registry.gauge("canopy_connections", "Connections of clients, by dialect and role.")),
       writes_received(
@@ -82,9 +95,6 @@ Metrics::Metrics(const std::string& name)
       delivered_bytes(registry.counter(
           "canopy_delivered_bytes_total",
           "Bytes of keys, values and properties handed to the queues of subscribed clients.")),
-      blocked_sends(registry.counter("canopy_hwm_blocked_sends_total",
-                                     "Sends that found a subscriber's queue full: a lower bound of "
-                                     "what such subscribers missed.")),
       snapshot_requests(registry.counter("canopy_snapshot_requests_total",
                                          "Snapshot requests of clients, by result.")),
       snapshots_waiting(
@@ -100,8 +110,8 @@ Metrics::Metrics(const std::string& name)
                                 "Updates received from shards: live in batches, or by repair "
                                 "(replay or snapshot difference).")),
       hwm_dropped(registry.counter("canopy_hwm_dropped_updates_total",
-                                   "Updates lost to a full queue between two processes, counted "
-                                   "from the hole in their sequence.")),
+                                   "Updates that a full queue had no room for, by the hop on "
+                                   "which that was.")),
       gaps(registry.counter("canopy_gaps_total", "Holes seen in what shards published.")),
       resyncs(registry.counter("canopy_resyncs_total", "Completed syncs with a shard, by kind.")),
       forwarded(registry.counter("canopy_writes_forwarded_total", "Updates forwarded to shards.")),

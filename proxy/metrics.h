@@ -18,9 +18,16 @@ class Metrics {
 
  public:
   void reject(std::string_view reason, double count = 1);
+  // Updates of the shard that a client did not get.
+  metrics::Counter& missed_by_clients(const std::string& shard) {
+    return hwm_dropped.Add({{"shard", shard}, {"hop", "proxy_to_client"}});
+  }
 
   metrics::Gauge& clients;
   metrics::Gauge& max_clients;
+  metrics::Gauge& queue_bytes;
+  metrics::Gauge& largest_queue_bytes;
+  metrics::Gauge& slow_clients;
   metrics::Gauge& directory_up;
   metrics::Counter& stamped;
   metrics::Gauge& pending_bytes;
@@ -38,13 +45,13 @@ class Metrics {
   metrics::Counter& lost_answers;
   metrics::Gauge& queued_answers;
 
+  metrics::Family<metrics::Gauge>& accept_paused;  // by role
   // By dialect, and by dialect and role.
   metrics::Family<metrics::Gauge>& connections;
   metrics::Family<metrics::Counter>& writes_received;
   metrics::Family<metrics::Counter>& ignored_metadata;  // by reason
   metrics::Family<metrics::Counter>& delivered;
   metrics::Family<metrics::Counter>& delivered_bytes;
-  metrics::Family<metrics::Counter>& blocked_sends;
   metrics::Family<metrics::Counter>& snapshot_requests;
   metrics::Family<metrics::Gauge>& snapshots_waiting;
   // Of the native protocol, by encoding, and by kind.

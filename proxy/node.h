@@ -1,29 +1,26 @@
 // A proxy at work: the one place where what shards and clients send becomes calls, and what these
 // answer becomes sends.
 //
-// The way of one update: shard → Upstream (mirror) → take() → pending_ and the streams → flush() →
-// each Frontend. The way of one write: Frontend → write() → Upstream → shard, and for a native
-// client its answer back: Upstream → NativeFrontend.
+// The way of one update: shard → Upstream (mirror) → apply() → FanOut → each Frontend → its
+// connections. The way of one write: connection → Frontend → write() → Upstream → shard; its answer
+// the way back.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "core/config/program.h"
 #include "core/coordination/coordinator.h"
 #include "core/metrics/http.h"
 #include "core/net/loop.h"
-#include "core/net/zap.h"
-#include "proxy/admission.h"
-#include "proxy/clone_frontend.h"
-#include "proxy/flush_pacer.h"
+#include "core/net/server.h"
+#include "proxy/fan_out.h"
+#include "proxy/frontend.h"
 #include "proxy/guard.h"
+#include "proxy/listeners.h"
 #include "proxy/metrics.h"
-#include "proxy/native_frontend.h"
-#include "proxy/pending_updates.h"
 #include "proxy/upstream.h"
 
 namespace canopy::proxy {
@@ -35,12 +32,12 @@ class Node final : private Backend {
                                                    const config::Proxy& proxy, net::Loop& loop);
   ~Node() override;
 
-  // Out of the directory, doors closed; native clients are told to move. Calls back once they have,
-  // or had the time to.
+  // Out of the directory, not accepting; clients are told to move where their protocol can. Calls
+  // back once they have, or had the time to.
   void drain(std::function<void()> drained);
   // Takes on what can be changed while it runs.
   void reload(config::Start& running);
-  // Passes on what was taken; the last thing before the end.
+  // Passes on what was received; the last thing before the end.
   void finish();
 
   // One line: "ready, 12 of 300 clients".
@@ -49,28 +46,30 @@ class Node final : private Backend {
  private:
   Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop& loop);
   base::Status open();
-  base::Status check_descriptors(std::uint64_t max_clients) const;
+  base::Status check_descriptors(const config::Proxy& wanted) const;
   base::Status take_on(const config::Proxy& wanted);
   void set_permissions(const config::Security& security);
-  std::optional<std::string> let_in(std::string_view public_key);
 
   wire::Fault write(wire::RoutedRequest request) override;
   MirrorLease lease(std::string_view prefix) override;
+  const Partitions& partitions() const override { return upstream_; }
   bool ready(std::string_view prefix) const override;
-  Cut cut(std::string_view prefix) const override;
-  void connections_changed() override;
+  std::int64_t last_stamp() const override { return last_stamp_; }
+  std::int64_t next_stamp() override { return ++last_stamp_; }
+  std::size_t queue_limit() const override;
+  bool may_read(const net::Connection& connection, std::string_view prefix,
+                std::string_view what) override;
+  bool may_write(const net::Connection& connection, std::string_view key) override;
+  base::TimePoint now() const override { return loop_.now(); }
 
   void begin_generation(std::uint32_t generation);
-  void take(std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
-            base::TimePoint committed);
+  void apply(std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
+             base::TimePoint committed);
   void end_turn();
-  std::size_t gathered_bytes() const;
-  void flush(base::TimePoint now);
-  void serve();
   void wake_in(base::Duration delay);
   void admit();
-  void arm_doors(Role role, std::uint64_t room);
-  void tick();
+  void notice_full();
+  bool full() const { return listeners_.clients() >= config_.max_clients; }
   void second();
   void check_drained();
   void announce();
@@ -88,18 +87,14 @@ class Node final : private Backend {
   net::Context directory_context_;
   net::Context context_;
   Guard guard_;
-  std::optional<net::ZapHandler> zap_{};  // with security; before every socket that it guards
   std::unique_ptr<coordination::Coordinator> coordinator_;
   Upstream upstream_;
-  std::vector<std::unique_ptr<Frontend>> frontends_;
-  NativeFrontend* native_ = nullptr;  // one of them
-  Admission admission_;
-  std::size_t door_turn_ = 0;
-  FlushPacer pacer_;
-  base::Duration catching_up_{};  // of the loop's thread, so far
+  net::Server server_;
+  FanOut fan_out_;
+  Listeners listeners_;
   std::uint32_t generation_ = 0;  // granted by the directory; 0: no client is served yet
   std::int64_t last_stamp_ = 0;   // generation above, a counter of 40 bits below
-  PendingUpdates pending_;
+  bool was_full_ = false;
   std::optional<base::TimePoint> wake_at_;
   net::Loop::TimerId wake_timer_ = 0;
   base::Duration drain_patience_;

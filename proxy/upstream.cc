@@ -49,7 +49,7 @@ Upstream::Link::Link(std::size_t position, const config::Shard& shard, const con
       queue_bytes(metrics.upstream_queue_bytes.Add({{"shard", name}})),
       up(metrics.shard_up.Add({{"shard", name}})),
       silent(metrics.shard_silent.Add({{"shard", name}})) {
-  metrics.hwm_dropped.Add({{"shard", name}, {"hop", "proxy_to_client"}});  // 0 until one is told of
+  metrics.missed_by_clients(name);  // 0 until there is one
 }
 
 Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy,
@@ -249,14 +249,6 @@ bool Upstream::ready(std::string_view prefix) const {
     const auto& slot = partitions_[index].slot;
     return slot && slot->mirror.ready();
   });
-}
-
-std::vector<keyspace::TreeView> Upstream::views(std::string_view prefix) const {
-  std::vector<keyspace::TreeView> views;
-  for (const std::size_t index : map_.covering(prefix)) {
-    views.push_back(partitions_[index].slot->mirror.tree().view());
-  }
-  return views;
 }
 
 void Upstream::read_updates(Link& link) {

@@ -60,7 +60,7 @@ class Upstream final : public Partitions {
   const std::string& subtree(std::size_t partition) const override;
   std::size_t shard(std::size_t partition) const override;
   const cluster::Mirror* mirror(std::size_t partition) const override;
-  const std::string& shard_name(std::size_t shard) const { return links_[shard]->name; }
+  const std::string& shard_name(std::size_t shard) const override { return links_[shard]->name; }
   // The counters of the mirrored partitions, by subtree ("*" is the root).
   std::map<std::string, std::uint64_t> revisions() const;
   // Of all mirrors.
@@ -69,8 +69,6 @@ class Upstream final : public Partitions {
   std::uint64_t dropped() const;
   // Whether all of them are mirrored.
   bool ready(std::string_view prefix) const;
-  // Their state now.
-  std::vector<keyspace::TreeView> views(std::string_view prefix) const;
 
   // Retries, and drops the mirrors that no lease holds; a few times a second.
   void tick();

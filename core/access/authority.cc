@@ -10,12 +10,6 @@ std::optional<std::string> Authority::name_of(std::string_view public_key) const
   return name == nullptr ? std::nullopt : std::optional(*name);
 }
 
-bool Authority::is_client(const Sender& sender) const {
-  const auto void_up_to = void_up_to_.find(sender.name);
-  const bool stale = void_up_to != void_up_to_.end() && sender.connection <= void_up_to->second;
-  return !stale && permissions_.knows(sender.name);
-}
-
 bool Authority::is_admin(const Sender& sender) const {
   return is_own_process(sender) || (is_client(sender) && permissions_.is_admin(sender.name));
 }
@@ -28,9 +22,8 @@ bool Authority::may_write(const Sender& sender, std::string_view key) const {
   return is_client(sender) && permissions_.may_write(sender.name, key);
 }
 
-std::vector<std::string> Authority::replace(Permissions next, std::uint64_t last_connection) {
+std::vector<std::string> Authority::replace(Permissions next) {
   std::vector<std::string> changed = permissions_.changed_by(next);
-  for (const std::string& name : changed) void_up_to_[name] = last_connection;
   permissions_ = std::move(next);
   return changed;
 }

@@ -1,7 +1,6 @@
 // Who a message comes from, as CURVE has proven it. Pure.
 #pragma once
 
-#include <cstdint>
 #include <string_view>
 
 namespace canopy::access {
@@ -10,8 +9,7 @@ namespace canopy::access {
 inline constexpr std::string_view cluster_name = "(cluster)";
 
 struct Sender {
-  std::string_view name = {};    // empty: not known
-  std::uint64_t connection = 0;  // counts those let in by this process, from 1
+  std::string_view name = {};  // empty: not known
 
   bool operator==(const Sender&) const = default;
 };

@@ -44,7 +44,7 @@ void Registry::count_reload(bool applied) {
 }
 
 void Registry::refuse_handshakes(const std::string& reason, std::uint64_t count) {
-  if (count == 0) return;
+  if (reason.empty() || count == 0) return;
   handshakes_refused_->Add({{"reason", reason}}).Increment(static_cast<double>(count));
 }
 

@@ -48,7 +48,8 @@ class Registry {
   // Of the configuration: taken on, or refused. canopy_reloads_total{result}.
   void count_reload(bool applied);
 
-  // Connections that were refused for their key. canopy_handshakes_refused_total{reason}.
+  // Connections that were refused for their key. canopy_handshakes_refused_total{reason}; without a
+  // reason nothing.
   void refuse_handshakes(const std::string& reason, std::uint64_t count = 1);
 
   // Connections that this process or libzmq closed for cause.

@@ -11,8 +11,7 @@
 namespace canopy::net {
 namespace {
 
-// Of one connection in one turn; the others have their turn before it reads and writes on.
-constexpr int reads_per_turn = 4;
+// Of one connection in one turn; the others have their turn before it writes on.
 constexpr std::size_t written_per_turn = std::size_t{1} << 20;
 constexpr std::size_t vectors_per_write = 64;
 
@@ -44,7 +43,8 @@ void AcceptedConnection::on_events(bool readable, bool writable) {
 }
 
 void AcceptedConnection::read_some() {
-  for (int i = 0; i < reads_per_turn && reading_ && !closing_; ++i) {
+  const std::size_t budget = listener_.settings_.read_bytes_per_turn;
+  for (std::size_t read = 0; read < budget && reading_ && !closing_;) {
     auto& buffer = server_.read_buffer_;
     const ssize_t count = recv(socket_.get(), buffer.data(), buffer.size(), 0);
     if (count < 0) {
@@ -53,6 +53,7 @@ void AcceptedConnection::read_some() {
       return;
     }
     if (count == 0) return close("peer");
+    read += static_cast<std::size_t>(count);
     take({buffer.data(), static_cast<std::size_t>(count)});
     if (static_cast<std::size_t>(count) < buffer.size()) return;
   }
@@ -83,6 +84,7 @@ std::string_view AcceptedConnection::skip_proxy_header(std::string_view bytes) {
 }
 
 void AcceptedConnection::on_ready(const zmtp::PeerInfo&) {
+  ready_ = true;
   queue_output();  // the end of the handshake comes first
   if (listener_.settings_.peer.type == zmtp::SocketType::sub) subscribe_to_all();
   listener_.events_.on_ready(*this);

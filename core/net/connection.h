@@ -36,6 +36,8 @@ class Connection {
   // Its address: "192.0.2.1:4711", "[::1]:4711" or "local".
   virtual const std::string& peer() const = 0;
   virtual base::TimePoint since() const = 0;
+  // Whether its handshake was over, also when a fault has ended it since.
+  virtual bool ready() const = 0;
   // Once on_ready() was called: what the handshake told. info().user is the name that its key is
   // known by; empty without security.
   virtual const zmtp::PeerInfo& info() const = 0;

@@ -9,14 +9,30 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <cstddef>
 #include <cstring>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <thread>
+
+#include "core/base/host.h"
 
 namespace canopy::net {
 namespace {
 
 constexpr std::chrono::milliseconds retry_period{20};
+constexpr std::string_view tcp = "tcp://";
+constexpr std::string_view ipc = "ipc://";
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  std::uint16_t port = 0;
+  if (text == "*") return port;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (fault != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return port;
+}
 
 struct Bound {
   Descriptor socket{};
@@ -55,27 +71,39 @@ Bound bind_tcp(const ListenAddress& address, int backlog, std::string& why) {
   return bind_to(found->ai_family, found->ai_addr, found->ai_addrlen, backlog);
 }
 
-// A socket file outlives its process: only connecting tells whether a process listens.
-bool is_stale(const sockaddr_un& address, socklen_t size) {
+bool is_socket(const char* path) {
   struct stat file {};
-  if (stat(address.sun_path, &file) != 0 || !S_ISSOCK(file.st_mode)) return false;
+  return stat(path, &file) == 0 && S_ISSOCK(file.st_mode);
+}
+
+// A socket file outlives its process: only connecting tells whether a process listens.
+bool is_stale(const sockaddr_un& address) {
   const Descriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!probe) return false;
-  return connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 &&
+  return connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
          errno == ECONNREFUSED;
 }
 
-Bound bind_ipc(const std::string& path, int backlog) {
+Bound bind_ipc(const std::string& path, int backlog, std::string& why) {
   sockaddr_un address{};
   if (path.size() >= sizeof address.sun_path) return {.fault = ENAMETOOLONG};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   const auto* generic = reinterpret_cast<const sockaddr*>(&address);
-  Bound bound = bind_to(AF_UNIX, generic, sizeof address, backlog);
-  if (bound.fault == EADDRINUSE && is_stale(address, sizeof address) && unlink(path.c_str()) == 0) {
-    bound = bind_to(AF_UNIX, generic, sizeof address, backlog);
+  if (path.front() == '@') {  // the kernel draws a name where none is given (unix(7))
+    address.sun_path[0] = '\0';
+    const std::size_t size = path.size() == 1 ? 0 : path.size();
+    return bind_to(AF_UNIX, generic, static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size),
+                   backlog);
   }
-  return bound;
+  Bound bound = bind_to(AF_UNIX, generic, sizeof address, backlog);
+  if (bound.fault != EADDRINUSE) return bound;
+  if (!is_socket(path.c_str())) {
+    why = "there is a file of this name";
+    return {.fault = EEXIST};
+  }
+  if (!is_stale(address) || unlink(path.c_str()) != 0) return bound;
+  return bind_to(AF_UNIX, generic, sizeof address, backlog);
 }
 
 std::string shown(const sockaddr_storage& address) {
@@ -92,17 +120,34 @@ std::string shown(const sockaddr_storage& address) {
 
 }  // namespace
 
+base::Result<ListenAddress> parse_listen_address(const std::string& endpoint) {
+  const auto cannot = [&](const std::string& why) {
+    return base::Error{"cannot bind " + endpoint + ": " + why};
+  };
+  if (endpoint.starts_with(ipc) && endpoint.size() > ipc.size()) {
+    const std::string path = endpoint.substr(ipc.size());
+    return ListenAddress{.path = path == "*" ? "@" : path};
+  }
+  const std::size_t colon = endpoint.rfind(':');
+  const auto port = parse_port(std::string_view(endpoint).substr(colon + 1));
+  if (!endpoint.starts_with(tcp) || colon <= tcp.size() || !port) return cannot("no endpoint");
+  const auto host = base::listening_host(endpoint.substr(tcp.size(), colon - tcp.size()));
+  if (!host) return cannot(host.error());
+  return ListenAddress{.host = *host, .port = *port};
+}
+
 base::Result<Descriptor> listen_at(const ListenAddress& address, int backlog,
                                    std::chrono::milliseconds patience) {
   const auto give_up = std::chrono::steady_clock::now() + patience;
   for (;;) {
     std::string why;
-    Bound bound = address.ipc() ? bind_ipc(address.path, backlog) : bind_tcp(address, backlog, why);
+    Bound bound =
+        address.ipc() ? bind_ipc(address.path, backlog, why) : bind_tcp(address, backlog, why);
     if (bound.socket) return std::move(bound.socket);
     if (bound.fault != EADDRINUSE || std::chrono::steady_clock::now() >= give_up) {
-      const std::string where = address.ipc()
-                                    ? "ipc://" + address.path
-                                    : "tcp://" + address.host + ":" + std::to_string(address.port);
+      const std::string where =
+          address.ipc() ? std::string(ipc) + address.path
+                        : std::string(tcp) + address.host + ":" + std::to_string(address.port);
       return base::Error{"cannot bind " + where + ": " +
                          (why.empty() ? std::strerror(bound.fault) : why)};
     }
@@ -115,9 +160,12 @@ std::string endpoint_of(const Descriptor& socket) {
   socklen_t size = sizeof address;
   if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
   if (address.ss_family == AF_UNIX) {
-    return std::string("ipc://") + reinterpret_cast<const sockaddr_un&>(address).sun_path;
+    const char* path = reinterpret_cast<const sockaddr_un&>(address).sun_path;
+    if (*path != '\0') return std::string(ipc) + path;
+    const std::size_t length = size - offsetof(sockaddr_un, sun_path);
+    return std::string(ipc) + "@" + std::string(path + 1, length - 1);
   }
-  return "tcp://" + shown(address);
+  return std::string(tcp) + shown(address);
 }
 
 std::string peer_of(const Descriptor& socket) {

@@ -10,8 +10,9 @@
 
 namespace canopy::net {
 
-// Where to listen: a path for ipc, else a host (name, IPv4, [IPv6] or IPv6, `*` for every IPv4
-// address) and a port, 0 for any free one.
+// Where to listen: a path for ipc (with `@` first a name of the abstract namespace; `@` alone: a
+// free one), else a host (name, IPv4, [IPv6] or IPv6, `*` for every IPv4 address) and a port, 0 for
+// any free one.
 struct ListenAddress {
   std::string host{};
   std::uint16_t port = 0;
@@ -20,9 +21,13 @@ struct ListenAddress {
   bool ipc() const { return !path.empty(); }
 };
 
+// The address that a configuration calls "tcp://HOST:PORT" or "ipc://PATH". HOST is resolved as
+// base::listening_host() does; PORT and PATH may be `*` for any free one.
+base::Result<ListenAddress> parse_listen_address(const std::string& endpoint);
+
 // A bound and listening socket that never blocks. While the address is held by a process that is
 // going away, tries again until `patience` is over. A path is taken over only when no process
-// answers on it any more.
+// answers on it any more, and never from a file that is no socket.
 base::Result<Descriptor> listen_at(const ListenAddress& address, int backlog,
                                    std::chrono::milliseconds patience);
 

@@ -29,9 +29,16 @@ void keep_alive(int fd) {
 }  // namespace
 
 Listener::Listener(Server& server, ListenerSettings settings, ConnectionEvents& events)
-    : server_(server), settings_(std::move(settings)), events_(events) {}
+    : server_(server), settings_(std::move(settings)), events_(events) {
+  if (settings_.limit != nullptr) settings_.limit->listeners_.push_back(this);
+}
 
 Listener::~Listener() {
+  if (settings_.limit != nullptr) {
+    AcceptLimit& limit = *settings_.limit;
+    std::erase(limit.listeners_, this);
+    limit.change(limit.open_ - connections_.size(), limit.limit_);
+  }
   if (accepting_) server_.loop().unwatch(socket_.get());
   server_.loop().cancel(handshake_timer_);
   server_.loop().cancel(starved_timer_);
@@ -46,15 +53,21 @@ base::Status Listener::open(std::chrono::milliseconds patience) {
   return {};
 }
 
-void Listener::set_limit(std::size_t connections) {
-  limit_ = connections;
-  update_interest();
+void AcceptLimit::set_limit(std::size_t connections) { change(open_, connections); }
+
+// Listeners begin and end polling only where the limit is reached or left.
+void AcceptLimit::change(std::size_t open, std::size_t limit) {
+  const bool was_full = full();
+  open_ = open;
+  limit_ = limit;
+  if (full() == was_full) return;
+  for (Listener* listener : listeners_) listener->update_interest();
 }
 
 // At the limit the listening socket is not watched: peers wait in the kernel's queue, and nothing
 // spins.
 void Listener::update_interest() {
-  const bool wanted = socket_ && !starved_ && connections_.size() < limit_;
+  const bool wanted = socket_ && !starved_ && !at_limit();
   if (wanted == accepting_) return;
   accepting_ = wanted;
   if (wanted) {
@@ -67,7 +80,7 @@ void Listener::update_interest() {
 void Listener::on_events(bool, bool) { accept_some(); }
 
 void Listener::accept_some() {
-  for (int i = 0; i < accepts_per_turn && connections_.size() < limit_; ++i) {
+  for (int i = 0; i < accepts_per_turn && !at_limit(); ++i) {
     Descriptor accepted(accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!accepted) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
@@ -87,6 +100,8 @@ void Listener::accept_some() {
     }
     const std::uint64_t id = server_.next_id_++;
     connections_.emplace(id, std::make_unique<AcceptedConnection>(*this, std::move(accepted), id));
+    if (settings_.limit != nullptr)
+      settings_.limit->change(settings_.limit->open_ + 1, settings_.limit->limit_);
     handshakes_.emplace_back(server_.loop().now() + settings_.handshake, id);
     if (handshakes_.size() == 1) expire_handshakes();
   }
@@ -120,7 +135,9 @@ void Listener::for_each(const std::function<void(Connection&)>& visit) const {
 void Listener::destroy(AcceptedConnection& connection) {
   events_.on_closed(connection, connection.reason_);
   connections_.erase(connection.id());
-  update_interest();
+  if (settings_.limit != nullptr) {
+    settings_.limit->change(settings_.limit->open_ - 1, settings_.limit->limit_);
+  }
 }
 
 }  // namespace canopy::net

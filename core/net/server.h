@@ -44,12 +44,13 @@ class Server {
   Loop& loop() { return loop_; }
   // Waiting to be sent, over all connections of all listeners.
   std::size_t queued_bytes() const { return queued_bytes_; }
+  // Writes what is queued now, and ends what was closed; else done at the end of the turn. Not from
+  // within a handler.
+  void flush();
 
  private:
   friend class AcceptedConnection;
   friend class Listener;
-
-  void flush();
 
   Loop& loop_;
   Loop::FlushId flush_id_ = 0;
@@ -58,6 +59,29 @@ class Server {
   std::vector<char> read_buffer_;
   std::vector<AcceptedConnection*> unsent_;   // have queued something in this turn
   std::vector<AcceptedConnection*> closing_;  // end with this turn
+};
+
+// How many connections several listeners hold together. At the limit none of them polls its socket;
+// further peers wait in the kernel's queues, and open connections stay. Outlives its listeners.
+class AcceptLimit {
+ public:
+  explicit AcceptLimit(std::size_t limit = SIZE_MAX) : limit_(limit) {}
+  AcceptLimit(const AcceptLimit&) = delete;
+  AcceptLimit& operator=(const AcceptLimit&) = delete;
+
+  void set_limit(std::size_t connections);
+  std::size_t limit() const { return limit_; }
+  std::size_t open() const { return open_; }
+  bool full() const { return open_ >= limit_; }
+
+ private:
+  friend class Listener;
+
+  void change(std::size_t open, std::size_t limit);
+
+  std::size_t limit_;
+  std::size_t open_ = 0;
+  std::vector<Listener*> listeners_;
 };
 
 struct ListenerSettings {
@@ -72,6 +96,10 @@ struct ListenerSettings {
   // Marks of a connection's queue, for on_drained().
   std::size_t high_water_bytes = std::size_t{1} << 20;
   std::size_t low_water_bytes = std::size_t{256} << 10;
+  // Read from one connection in one turn at most; then the others have theirs.
+  std::size_t read_bytes_per_turn = std::size_t{256} << 10;
+  // Shared with other listeners; null: none.
+  AcceptLimit* limit = nullptr;
 };
 
 // One of type SUB subscribes to everything that its peers publish.
@@ -87,8 +115,6 @@ class Listener final : private EventHandler {
   // With the port that a free one turned out to be.
   const std::string& endpoint() const { return endpoint_; }
 
-  // How many connections may be open; further peers wait in the kernel's queue. Open ones stay.
-  void set_limit(std::size_t connections);
   std::size_t size() const { return connections_.size(); }
   // Null when it is gone.
   AcceptedConnection* find(std::uint64_t id) const;
@@ -96,10 +122,12 @@ class Listener final : private EventHandler {
   void for_each(const std::function<void(Connection&)>& visit) const;
 
  private:
+  friend class AcceptLimit;
   friend class AcceptedConnection;
   friend class Server;
 
   void on_events(bool readable, bool writable) override;
+  bool at_limit() const { return settings_.limit != nullptr && settings_.limit->full(); }
   void accept_some();
   void update_interest();
   void expire_handshakes();
@@ -110,7 +138,6 @@ class Listener final : private EventHandler {
   ConnectionEvents& events_;
   Descriptor socket_;
   std::string endpoint_;
-  std::size_t limit_ = SIZE_MAX;
   bool accepting_ = false;  // watched by the loop
   bool starved_ = false;    // of descriptors or memory: tries again after a while
   std::unordered_map<std::uint64_t, std::unique_ptr<AcceptedConnection>> connections_;
@@ -128,6 +155,7 @@ class AcceptedConnection final : public Connection, private EventHandler, privat
   std::uint64_t id() const override { return id_; }
   const std::string& peer() const override { return address_; }
   base::TimePoint since() const override { return since_; }
+  bool ready() const override { return ready_; }
   const zmtp::PeerInfo& info() const override { return peer_.info(); }
   bool closing() const override { return closing_; }
   void send(const Buffer& messages) override;
@@ -136,8 +164,6 @@ class AcceptedConnection final : public Connection, private EventHandler, privat
   void close(std::string_view reason) override;
   void pause_reading() override { set_reading(false); }
   void resume_reading() override { set_reading(true); }
-
-  bool ready() const { return peer_.ready(); }
 
  private:
   friend class Listener;
@@ -168,6 +194,7 @@ class AcceptedConnection final : public Connection, private EventHandler, privat
   OutboundQueue queue_;
   std::string header_;  // of the PROXY protocol, while it is incomplete
   bool expects_header_ = false;
+  bool ready_ = false;
   bool reading_ = true;
   bool blocked_ = false;           // the last write could not take it all
   bool unsent_ = false;            // in Server::unsent_

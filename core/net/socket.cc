@@ -88,9 +88,8 @@ std::string Message::peer_address() const {
 access::Sender Message::sender(std::size_t frame) const {
   const auto* handle = const_cast<zmq_msg_t*>(frames_[frame].handle());
   const char* name = zmq_msg_gets(handle, "User-Id");
-  const char* number = zmq_msg_gets(handle, connection_property);
-  if (name == nullptr || number == nullptr) return {};
-  return {.name = name, .connection = std::strtoull(number, nullptr, 10)};
+  if (name == nullptr) return {};
+  return {.name = name};
 }
 
 int Message::source_fd(std::size_t frame) const {

@@ -112,7 +112,7 @@ class Message {
   std::span<const std::string_view> views(std::size_t first = 0);
   // The peer's IP address as the connection saw it; empty over ipc://.
   std::string peer_address() const;
-  // The name and the number that the ZapHandler has given its sender. Only to be asked of a socket
+  // The name that the ZapHandler has given its sender. Only to be asked of a socket
   // with curve_server: without, a peer may call itself what it likes. Valid as the frames.
   access::Sender sender() const { return count_ == 0 ? access::Sender() : sender(count_ - 1); }
   // Whether a frame is larger than the socket's max_frame_bytes.

@@ -4,16 +4,11 @@
 
 #include <gtest/gtest.h>
 
-#include "proxy/fetches.h"
-#include "proxy/join_gate.h"
-#include "proxy/snapshots.h"
-#include "proxy/subscriptions.h"
-#include "tests/unit/proxy/mirrored.h"
+#include "tests/unit/proxy/clone_world.h"
 
 namespace canopy::proxy {
 namespace {
 
-namespace native = wire::native;
 using namespace std::chrono_literals;
 
 class MirrorLeaseTest : public testing::TestWithParam<base::Duration> {
@@ -53,66 +48,32 @@ class MirrorLeaseTest : public testing::TestWithParam<base::Duration> {
 };
 
 TEST_P(MirrorLeaseTest, ASubscriptionOfACloneClient) {
-  Subscriptions subscriptions;
-  subscriptions.add("/a/", lease());
-  subscriptions.add("/a/", lease());
+  PrefixGroups groups([this](std::string_view) { return lease(); });
+  PrefixGroups::Subscriber one;
+  PrefixGroups::Subscriber other;
+  groups.add(one, "/a/");
+  groups.add(other, "/a/");
+  groups.add(other, "/a/");
   live_on();
-  subscriptions.remove("/a/");
+  groups.leave(one);
+  groups.remove(other, "/a/");
   live_on();
-  subscriptions.remove("/a/");
-  expect_kept_and_dropped();
-}
-
-TEST_P(MirrorLeaseTest, AStream) {
-  Mirrored mirrored({"/a/"});
-  Streams streams(mirrored, 1);
-  const native::Subscription plain{.subtree = "/a/"};
-  const native::Subscription latest{.subtree = "/a/", .latest_ms = 100};
-  streams.add(plain, lease());
-  streams.add(plain, lease());
-  streams.add(latest, lease());
-  live_on();
-  streams.remove(plain);
-  streams.remove(latest);
-  live_on();
-  streams.remove(plain);
-  expect_kept_and_dropped();
-}
-
-TEST_P(MirrorLeaseTest, AFetchThatWaitsAndOneThatIsAnswered) {
-  Mirrored mirrored({"/a/"});
-  Streams streams(mirrored, 1);
-  Fetches fetches(mirrored, streams, 1);
-  const auto serve = [&] {
-    fetches.serve(now_, {.send = [](const auto&, const auto&) { return Fetches::Delivery::sent; },
-                         .refuse = [](const auto&, auto, auto, const auto&) { FAIL(); },
-                         .finished = [](const char*, base::Duration) {},
-                         .resynced = [](bool) {}});
-  };
-  fetches.open(1, {.request = 1, .subtree = "/a/", .credit = 0}, now_, lease());
-  live_on();
-  mirrored.sync(0);
-  serve();
-  ASSERT_EQ(fetches.size(), 1u) << "its client takes nothing";
-  live_on();
-  fetches.credit(1, {.request = 1, .chunks = 1});
-  serve();
-  ASSERT_EQ(fetches.size(), 0u);
+  groups.remove(other, "/a/");
   expect_kept_and_dropped();
 }
 
 TEST_P(MirrorLeaseTest, ASnapshotOfACloneClientFromRequestToEnd) {
-  JoinGate gate;
-  Snapshots snapshots;
-  gate.on_request({.connection = 1, .accepted = now_, .address = "address"}, "/a/", now_, lease());
-  live_on();
-  auto released = gate.take_released(now_, {});
-  ASSERT_EQ(released.size(), 1u);
-  live_on();
-  snapshots.open(1, "/a/", {}, now_, std::move(released[0].lease));
-  released.clear();
-  live_on();
-  snapshots.drop(1);
+  CloneWorld world;
+  world.backend.lent = [this] { return lease(); };
+  auto snapshot = world.connect(Role::snapshot);
+  snapshot->say({"ICANHAZ?"});
+  world.settle();
+  live_on();  // the mirror is not there yet
+  world.sync();
+  for (int i = 0; i < 10'000; ++i) world.put("/" + std::to_string(i), std::string(200, 'v'));
+  world.settle();
+  live_on();  // its client does not read
+  while (!snapshot->read().empty()) world.settle();
   expect_kept_and_dropped();
 }
 

@@ -27,6 +27,7 @@ class Mirrored final : public Partitions {
   }
   // Each partition has a shard of its own.
   std::size_t shard(std::size_t partition) const override { return partition; }
+  const std::string& shard_name(std::size_t shard) const override { return subtree(shard); }
   const cluster::Mirror* mirror(std::size_t partition) const override {
     return mirrors_[partition].get();
   }
@@ -53,9 +54,12 @@ class Mirrored final : public Partitions {
 
   // One update, as the shard's next; what the mirror passes on.
   keyspace::UpdatePtr update(const std::string& key, const std::string& value) {
+    return update_as(key, value, value.empty());
+  }
+  keyspace::UpdatePtr update_as(const std::string& key, const std::string& value, bool deletes) {
     cluster::Mirror& mirror = *mirrors_[map_.owner(key)];
     keyspace::Update update{.key = key, .value = value, .revision = mirror.revision().next()};
-    update.deleted = value.empty();
+    update.deleted = deletes;
     wire::Batch batch{
         .partition = mirror.partition(), .lineage = mirror.lineage(), .after = mirror.revision()};
     batch.updates.push_back(std::make_shared<keyspace::Update>(std::move(update)));

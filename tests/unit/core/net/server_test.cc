@@ -37,7 +37,10 @@ class Owner : public ConnectionEvents {
     subscriptions[connection.id()].emplace_back(topic, begins);
   }
   void on_drained(Connection&) override { ++drained; }
-  void on_closed(Connection&, std::string_view reason) override { closed.emplace_back(reason); }
+  void on_closed(Connection& connection, std::string_view reason) override {
+    closed.emplace_back(reason);
+    was_ready.push_back(connection.ready());
+  }
 
   bool echoes = true;
   bool closes = false;
@@ -46,6 +49,7 @@ class Owner : public ConnectionEvents {
   std::vector<Parts> messages;
   std::map<std::uint64_t, std::vector<std::pair<std::string, bool>>> subscriptions;
   std::vector<std::string> closed;
+  std::vector<bool> was_ready;
 };
 
 class ServerTest : public testing::Test {
@@ -68,9 +72,13 @@ class ServerTest : public testing::Test {
     made.connect(listener_->endpoint());
     return made;
   }
-  // A bare TCP connection.
-  Descriptor dial() {
+  // A bare TCP connection; 0: with the kernel's usual receive buffer.
+  Descriptor dial(int receive_buffer_bytes = 0) {
     Descriptor made(socket(AF_INET, SOCK_STREAM, 0));
+    if (receive_buffer_bytes > 0) {
+      setsockopt(made.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes,
+                 sizeof receive_buffer_bytes);
+    }
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -179,34 +187,38 @@ TEST_F(ServerTest, OneBufferServesAllSubscribers) {
   for (auto& subscriber : subscribers) EXPECT_EQ(receive(subscriber), (Parts{"/a/1", "value"}));
 }
 
-TEST_F(ServerTest, ASlowPeerIsNoticedAndHoldsUpNobody) {
+TEST_F(ServerTest, ASlowPeerIsNoticed) {
   listen(zmtp::SocketType::router);
   auto slow = connect(zmq::socket_type::dealer);
   send(slow, {"here"});
   ASSERT_TRUE(run_until([&] { return !owner_.messages.empty(); }));
-  Connection& connection = only();
   const std::string value(1 << 20, 'x');
   const std::string_view part = value;
-  for (int i = 0; i < 64; ++i) connection.send(std::span(&part, 1));
+  for (int i = 0; i < 64; ++i) only().send(std::span(&part, 1));
   // libzmq reads a thousand messages ahead; a bare peer that reads nothing is below.
   ASSERT_TRUE(run_until([&] { return owner_.drained == 1; }));
   EXPECT_EQ(receive(slow), Parts{"here"});
   for (int i = 0; i < 64; ++i) ASSERT_EQ(receive(slow), Parts{value});
+}
 
-  const Descriptor deaf = dial();
-  ASSERT_TRUE(run_until([&] { return listener_->size() == 2; }));
-  listener_->for_each([&](Connection& each) {
-    if (&each != &connection) each.send(std::make_shared<const std::string>(64 << 20, 'x'));
-  });
-  send(slow, {"still served"});
-  EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 2; }));
-  EXPECT_EQ(receive(slow), Parts{"still served"});
-  EXPECT_GT(server_.queued_bytes(), std::size_t{32} << 20);
+TEST_F(ServerTest, APeerThatReadsNothingHoldsUpNobody) {
+  // Small buffers of the kernel, whose own may hold as much as is queued here.
+  constexpr int kernel_bytes = 64 << 10;
+  constexpr std::size_t queued = std::size_t{64} << 20;
+  listen(zmtp::SocketType::router, {.send_buffer_bytes = kernel_bytes});
+  const Descriptor deaf = dial(kernel_bytes);
+  ASSERT_TRUE(run_until([&] { return listener_->size() == 1; }));
+  only().send(std::make_shared<const std::string>(queued, 'x'));
+  auto dealer = connect(zmq::socket_type::dealer);
+  send(dealer, {"still served"});
+  EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 1; }));
+  EXPECT_EQ(receive(dealer), Parts{"still served"});
+  EXPECT_GT(server_.queued_bytes(), queued / 2);
 }
 
 TEST_F(ServerTest, AtItsLimitPeersWaitInTheKernelsQueue) {
-  listen(zmtp::SocketType::router);
-  listener_->set_limit(2);
+  AcceptLimit limit(2);
+  listen(zmtp::SocketType::router, {.limit = &limit});
   auto first = connect(zmq::socket_type::dealer);
   auto second = connect(zmq::socket_type::dealer);
   send(first, {"1"});
@@ -219,8 +231,44 @@ TEST_F(ServerTest, AtItsLimitPeersWaitInTheKernelsQueue) {
   EXPECT_EQ(listener_->size(), 2u);
   first.close();
   ASSERT_TRUE(run_until([&] { return owner_.messages.size() == 3; }));
-  listener_->set_limit(0);
+  limit.set_limit(0);
   EXPECT_EQ(listener_->size(), 2u) << "open ones stay";
+  listener_.reset();
+  EXPECT_EQ(limit.open(), 0u);
+}
+
+TEST_F(ServerTest, ListenersShareALimit) {
+  AcceptLimit limit(3);
+  ListenerSettings settings{.address = {.host = "127.0.0.1"}, .limit = &limit};
+  settings.peer.type = zmtp::SocketType::router;
+  Listener one(server_, settings, owner_);
+  Listener other(server_, settings, owner_);
+  ASSERT_TRUE(one.open());
+  ASSERT_TRUE(other.open());
+  std::vector<zmq::socket_t> peers;
+  for (int i = 0; i < 4; ++i) {
+    for (const Listener* listener : {&one, &other}) {
+      peers.emplace_back(context_, zmq::socket_type::dealer);
+      peers.back().set(zmq::sockopt::linger, 0);
+      peers.back().connect(listener->endpoint());
+      send(peers.back(), {"here"});
+    }
+  }
+  std::size_t most = 0;
+  loop_.on_turn_end([&] { most = std::max(most, one.size() + other.size()); });
+  const auto settle = [&](std::size_t messages) {
+    ASSERT_TRUE(run_until([&] { return owner_.messages.size() >= messages; }));
+    int turns = 0;
+    ASSERT_TRUE(run_until([&] { return ++turns == 50; }));
+    EXPECT_EQ(owner_.messages.size(), messages);
+  };
+  settle(3);
+  EXPECT_TRUE(limit.full());
+  limit.set_limit(5);
+  settle(5);
+  peers.clear();
+  ASSERT_TRUE(run_until([&] { return limit.open() == 0; }));
+  EXPECT_EQ(most, 5u) << "never more";
 }
 
 TEST_F(ServerTest, RunningOutOfDescriptorsEndsNothingAndSpinsNothing) {
@@ -268,6 +316,7 @@ TEST_F(ServerTest, ClosesForAReason) {
   EXPECT_EQ(owner_.closed[0], "not_zmtp");
   EXPECT_EQ(owner_.closed[1], "frame_too_large");
   EXPECT_EQ(owner_.closed[2], "asked");
+  EXPECT_EQ(owner_.was_ready, (std::vector{false, true, true}));
   EXPECT_EQ(receive(other), Parts{"answered, and then closed"});
 }
 
@@ -283,6 +332,22 @@ TEST_F(ServerTest, ReadsNothingFromAPausedConnection) {
   EXPECT_EQ(owner_.messages.size(), 1u);
   only().resume_reading();
   EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 2; }));
+}
+
+TEST_F(ServerTest, ReadsABoundedAmountATurn) {
+  listen(zmtp::SocketType::router, {.read_bytes_per_turn = 1});
+  owner_.echoes = false;
+  auto dealer = connect(zmq::socket_type::dealer);
+  ASSERT_TRUE(run_until([&] { return !owner_.ready.empty(); }));
+  std::size_t most = 0;
+  std::size_t before = 0;
+  loop_.on_turn_end([&] {
+    most = std::max(most, owner_.messages.size() - std::exchange(before, owner_.messages.size()));
+  });
+  constexpr std::size_t count = 4000;
+  for (std::size_t i = 0; i < count; ++i) send(dealer, {std::string(100, 'x')});
+  ASSERT_TRUE(run_until([&] { return owner_.messages.size() == count; }));
+  EXPECT_LT(most, count / 2) << "one read a turn, of 64 KiB";
 }
 
 TEST_F(ServerTest, TakesThePeersAddressFromALoadBalancer) {

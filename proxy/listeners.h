@@ -1,0 +1,65 @@
+// The listening sockets of a proxy: one for each opening of its frontends, on one net::Server, with
+// what all of them share: security, limits of roles, counts. Belongs to the node's loop.
+//
+// A Clone client makes up to three connections, one for each role. Each role admits at most
+// max_clients over all frontends; as long as none may come in, no listener of the role accepts.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/config/cluster.h"
+#include "core/net/closings.h"
+#include "core/net/curve_server.h"
+#include "core/net/server.h"
+#include "proxy/frontend.h"
+#include "proxy/guard.h"
+#include "proxy/metrics.h"
+
+namespace canopy::proxy {
+
+class Listeners {
+ public:
+  // All outlive it.
+  Listeners(net::Server& server, Guard& guard, Metrics& metrics);
+  ~Listeners();
+
+  // Listens for the frontend, whose openings are its next. Nobody is admitted yet.
+  base::Status open(Frontend& frontend, const config::Proxy& config,
+                    std::chrono::milliseconds patience);
+  // Where the frontend's openings are bound, in their order.
+  std::vector<config::Endpoint> endpoints(const Frontend& frontend) const;
+
+  // How many connections each role may have. Those that are open stay.
+  void admit(std::size_t connections);
+  // Clients connected: the connections of the role that has most.
+  std::size_t clients() const;
+  // Closes the connections of clients by these names.
+  void close(const std::vector<std::string>& names, std::string_view reason);
+  using Visit = std::function<void(const Frontend& frontend, net::Connection& connection)>;
+  void for_each(const Visit& visit) const;
+
+  // Sets gauges. `limit`: bytes that the queue of one connection may hold.
+  void report(std::size_t limit);
+
+ private:
+  class Opened;
+  static constexpr std::size_t roles = 3;
+  net::AcceptLimit& limit(Role role) { return limits_[static_cast<std::size_t>(role)]; }
+  net::ListenerSettings settings(const Opening& opening, const config::Proxy& config);
+
+  net::Server& server_;
+  Guard& guard_;
+  Metrics& metrics_;
+  zmtp::CurveServer curve_{};
+  net::Closings closings_;
+  std::array<net::AcceptLimit, roles> limits_{net::AcceptLimit(0), net::AcceptLimit(0),
+                                              net::AcceptLimit(0)};
+  std::vector<std::unique_ptr<Opened>> opened_;
+};
+
+}  // namespace canopy::proxy

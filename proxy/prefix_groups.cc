@@ -1,0 +1,137 @@
+#include "proxy/prefix_groups.h"
+
+#include <algorithm>
+
+namespace canopy::proxy {
+
+bool PrefixGroups::add(Subscriber& subscriber, std::string_view prefix) {
+  auto& prefixes = subscriber.prefixes_;
+  if (const auto known = prefixes.find(prefix); known != prefixes.end()) {
+    ++known->second;
+    return false;
+  }
+  prefixes.emplace(prefix, 1);
+  subscriber.prefix_bytes_ += prefix.size();
+  subscriber.hash_ += Hash()(prefix);
+  regroup(subscriber, prefix, true);
+  return true;
+}
+
+void PrefixGroups::remove(Subscriber& subscriber, std::string_view prefix) {
+  const auto known = subscriber.prefixes_.find(prefix);
+  if (known == subscriber.prefixes_.end() || --known->second > 0) return;
+  const auto ended = subscriber.prefixes_.extract(known);
+  subscriber.prefix_bytes_ -= ended.key().size();
+  subscriber.hash_ -= Hash()(ended.key());
+  regroup(subscriber, ended.key(), false);
+}
+
+void PrefixGroups::leave(Subscriber& subscriber) {
+  if (subscriber.group_ != nullptr) move_out(subscriber);
+  subscriber.prefixes_.clear();
+  subscriber.prefix_bytes_ = 0;
+  subscriber.hash_ = 0;
+}
+
+// A group of one takes part in the change of its member; of a shared one the others stay.
+void PrefixGroups::regroup(Subscriber& subscriber, std::string_view changed, bool begins) {
+  Group* const equal = find_equal(subscriber);
+  Group* const own = subscriber.group_;
+  const bool alone = own != nullptr && own->members.size() == 1;
+  if (alone && equal == nullptr && !subscriber.prefixes_.empty()) {
+    reindex(changed, begins, *own);
+    return rename(*own, subscriber.hash_);
+  }
+  if (alone) reindex(changed, begins, *own);  // the group ends with the prefixes of its member
+  if (own != nullptr) move_out(subscriber);
+  if (subscriber.prefixes_.empty()) return;
+  Group& group = equal != nullptr ? *equal : make_group(subscriber.hash_);
+  if (equal == nullptr) {
+    for (const auto& [prefix, count] : subscriber.prefixes_) enter(prefix, group);
+  }
+  group.members.push_back(&subscriber);
+  subscriber.group_ = &group;
+}
+
+// The index has exactly the subscriber's prefixes of the group, should it end with this.
+void PrefixGroups::move_out(Subscriber& subscriber) {
+  Group& group = *std::exchange(subscriber.group_, nullptr);
+  std::erase(group.members, &subscriber);
+  if (!group.members.empty()) return;
+  for (const auto& [prefix, count] : subscriber.prefixes_) withdraw(prefix, group);
+  const auto [first, last] = groups_.equal_range(group.hash);
+  groups_.erase(
+      std::find_if(first, last, [&](const auto& each) { return each.second.get() == &group; }));
+}
+
+PrefixGroups::Group* PrefixGroups::find_equal(const Subscriber& subscriber) const {
+  const auto& prefixes = subscriber.prefixes_;
+  if (prefixes.empty() || prefixes.size() > max_shared_prefixes) return nullptr;
+  const auto [first, last] = groups_.equal_range(subscriber.hash_);
+  for (auto at = first; at != last; ++at) {
+    Group* const group = at->second.get();
+    if (group == subscriber.group_) continue;
+    const bool equal = std::ranges::equal(
+        group->members.front()->prefixes_, prefixes,
+        [](const auto& one, const auto& other) { return one.first == other.first; });
+    if (equal) return group;
+  }
+  return nullptr;
+}
+
+PrefixGroups::Group& PrefixGroups::make_group(std::uint64_t hash) {
+  auto made = std::make_unique<Group>();
+  made->hash = hash;
+  return *groups_.emplace(hash, std::move(made))->second;
+}
+
+void PrefixGroups::rename(Group& group, std::uint64_t hash) {
+  const auto [first, last] = groups_.equal_range(group.hash);
+  auto node = groups_.extract(
+      std::find_if(first, last, [&](const auto& each) { return each.second.get() == &group; }));
+  group.hash = hash;
+  node.key() = hash;
+  groups_.insert(std::move(node));
+}
+
+void PrefixGroups::reindex(std::string_view prefix, bool begins, Group& group) {
+  if (begins) {
+    enter(prefix, group);
+  } else {
+    withdraw(prefix, group);
+  }
+}
+
+void PrefixGroups::enter(std::string_view prefix, Group& group) {
+  auto known = index_.find(prefix);
+  if (known == index_.end()) {
+    known = index_.emplace(prefix, Node{.groups = {}, .lease = lease_(prefix)}).first;
+    ++lengths_[prefix.size()];
+  }
+  known->second.groups.push_back(&group);
+}
+
+void PrefixGroups::withdraw(std::string_view prefix, Group& group) {
+  const auto known = index_.find(prefix);
+  std::erase(known->second.groups, &group);
+  if (!known->second.groups.empty()) return;
+  index_.erase(known);
+  const auto length = lengths_.find(prefix.size());
+  if (--length->second == 0) lengths_.erase(length);
+}
+
+const std::vector<PrefixGroups::Group*>& PrefixGroups::match(std::string_view key) {
+  matching_.clear();
+  ++matches_;
+  for (const auto& [length, count] : lengths_) {
+    if (length > key.size()) break;
+    const auto node = index_.find(key.substr(0, length));
+    if (node == index_.end()) continue;
+    for (Group* group : node->second.groups) {
+      if (std::exchange(group->matched, matches_) != matches_) matching_.push_back(group);
+    }
+  }
+  return matching_;
+}
+
+}  // namespace canopy::proxy

@@ -1,0 +1,103 @@
+// The subscribers of one Clone dialect, grouped by their set of prefixes: what a flush has for a
+// group is encoded once. Pure; not thread-safe.
+//
+// An update finds its groups by one look-up for each length of a prefix that anybody has. Of a
+// prefix the subscriptions of one subscriber are counted (RFC 29). A large set is never shared:
+// looking for an equal one, each time that it changes, would cost its size.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "proxy/mirror_lease.h"
+
+namespace canopy::proxy {
+
+class PrefixGroups {
+ public:
+  static constexpr std::size_t max_shared_prefixes = 256;
+
+  struct Group;
+  // Base of what the owner keeps for a subscriber; must have left before it ends.
+  class Subscriber {
+   public:
+    // Each with how often it was subscribed to.
+    using Prefixes = std::map<std::string, std::size_t, std::less<>>;
+
+    const Prefixes& prefixes() const { return prefixes_; }
+    std::size_t prefix_bytes() const { return prefix_bytes_; }
+    bool has(std::string_view prefix) const { return prefixes_.contains(prefix); }
+
+   private:
+    friend class PrefixGroups;
+    Prefixes prefixes_{};
+    std::size_t prefix_bytes_ = 0;
+    std::uint64_t hash_ = 0;  // the sum of those of the prefixes
+    Group* group_ = nullptr;  // null without prefixes
+  };
+  struct Group {
+    std::vector<Subscriber*> members{};  // at least one; all have the same prefixes
+    std::size_t slot = SIZE_MAX;         // for the user of match()
+
+   private:
+    friend class PrefixGroups;
+    std::uint64_t hash = 0;
+    std::uint64_t matched = 0;  // by which call of match()
+  };
+
+  // `lease` is asked for what holds the mirrors of a prefix while anybody subscribes to it.
+  explicit PrefixGroups(std::function<MirrorLease(std::string_view prefix)> lease)
+      : lease_(std::move(lease)) {}
+
+  // Whether the prefix is new to the subscriber.
+  bool add(Subscriber& subscriber, std::string_view prefix);
+  // Ends one subscription; one that was not begun is ignored.
+  void remove(Subscriber& subscriber, std::string_view prefix);
+  void leave(Subscriber& subscriber);
+
+  // The groups that a key belongs to, each once. Valid until the next other call.
+  const std::vector<Group*>& match(std::string_view key);
+
+  bool empty() const { return groups_.empty(); }
+  std::size_t size() const { return groups_.size(); }
+  // Different ones.
+  std::size_t prefixes() const { return index_.size(); }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>()(text);
+    }
+  };
+  struct Node {
+    std::vector<Group*> groups{};
+    MirrorLease lease{};
+  };
+
+  void reindex(std::string_view prefix, bool begins, Group& group);
+  void enter(std::string_view prefix, Group& group);
+  void withdraw(std::string_view prefix, Group& group);
+  Group* find_equal(const Subscriber& subscriber) const;
+  // After its prefixes have changed by one.
+  void regroup(Subscriber& subscriber, std::string_view changed, bool begins);
+  void move_out(Subscriber& subscriber);
+  Group& make_group(std::uint64_t hash);
+  void rename(Group& group, std::uint64_t hash);
+
+  std::function<MirrorLease(std::string_view prefix)> lease_;
+  std::unordered_multimap<std::uint64_t, std::unique_ptr<Group>> groups_;  // by Group::hash
+  std::unordered_map<std::string, Node, Hash, std::equal_to<>> index_;
+  std::map<std::size_t, std::size_t> lengths_;  // of prefixes, and how many have it
+  std::vector<Group*> matching_;
+  std::uint64_t matches_ = 0;
+};
+
+}  // namespace canopy::proxy
