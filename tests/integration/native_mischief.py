@@ -137,7 +137,7 @@ def not_messages():
     good = pack(PING, 7)
     yield "two frames", [good, good]
     yield "an envelope as of a REQ", [b"", good]
-    yield "twenty frames", [good] * 20
+    yield "a dozen frames", [good] * 12
 
 
 def good_requests():

@@ -257,6 +257,7 @@ def test_a_shard_that_does_not_take_writes(start_cluster, context):
         broker={"lease_ms": 60_000},
     )
     requests = native.Requests(context, cluster.native("p1"), os.urandom(16))
+    assert requests.ask(pack(PING, 1)) == native.Pong(1), "and its welcome came before"
     value = bytes(200_000)
     answers, number = {}, 0
     with cluster.stopped("rest"), counting(cluster, ["p1"]) as seen:
