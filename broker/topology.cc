@@ -110,10 +110,7 @@ json proxy_entry(const Members& members, const std::string& name, const config::
   entry["clients"] = member->clients;
   entry["max_clients"] = member->max_clients;
   entry["http"] = member->http;
-  if (member->native) {
-    entry["native"] = {{"requests", member->native->requests},
-                       {"streams", member->native->streams}};
-  }
+  if (!member->native.empty()) entry["native"] = member->native;
   if (member->kvsimple) entry["kvsimple"] = triple_entry(*member->kvsimple);
   if (member->kvmsg) entry["kvmsg"] = triple_entry(*member->kvmsg);
   if (member->chp) entry["chp"] = triple_entry(*member->chp);

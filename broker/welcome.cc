@@ -44,11 +44,6 @@ std::string ports(const std::optional<coordination::Triple>& triple) {
   return triple->snapshot + "-" + last.substr(last.rfind(':') + 1);
 }
 
-std::string ports(const std::optional<coordination::Pair>& pair) {
-  if (!pair) return "-";
-  return pair->requests + "-" + pair->streams.substr(pair->streams.rfind(':') + 1);
-}
-
 std::string shard_lines(const config::Cluster& cluster, const Members& members) {
   Table table;
   table.row({"SHARD", "SUBTREES"});
@@ -78,8 +73,8 @@ std::string proxy_lines(const Members& members) {
   table.row(
       {"PROXY", "CLIENTS", "NATIVE", "KVSIMPLE (models 1-4)", "KVMSG (model 5)", "CHP (model 6)"});
   for (const auto& [name, proxy] : members.proxies) {
-    table.row({name, std::to_string(proxy.max_clients), ports(proxy.native), ports(proxy.kvsimple),
-               ports(proxy.kvmsg), ports(proxy.chp)});
+    table.row({name, std::to_string(proxy.max_clients), proxy.native.empty() ? "-" : proxy.native,
+               ports(proxy.kvsimple), ports(proxy.kvmsg), ports(proxy.chp)});
   }
   return table.text();
 }

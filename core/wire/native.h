@@ -41,7 +41,8 @@ inline constexpr std::size_t max_partitions = base::max_partitions;  // of one l
 inline constexpr std::size_t max_entries = 65'536;
 inline constexpr std::size_t max_entries_bytes = std::size_t{2} << 20;
 
-enum class Kind : unsigned {
+// As wide as any number in a message, so that a larger kind is not taken for one of these.
+enum class Kind : std::uint64_t {
   // client → proxy
   hello = 128,
   write = 129,
@@ -119,8 +120,8 @@ void append_entry(std::string& out, const keyspace::Update& update);
 //   get     = [132, request, key]
 //   list    = [133, request, subtree, limit]
 //   ping    = [134, request]
-//   clients = [135, request]                            both of an admin, in a cluster with
-//   security kick    = [136, request, connection]
+//   clients = [135, request]                            for an admin, if the cluster has security
+//   kick    = [136, request, connection]                for an admin, too
 
 // Who speaks over this connection. Writes need a client id; everything else works without.
 struct Hello {

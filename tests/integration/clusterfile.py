@@ -6,7 +6,7 @@ from waiting import SLOW
 
 DIALECTS = ("kvsimple", "kvmsg", "chp")
 # What a proxy may speak, and how many consecutive ports that takes.
-FRONTENDS = {"native": 2, **dict.fromkeys(DIALECTS, 3)}
+FRONTENDS = {"native": 1, **dict.fromkeys(DIALECTS, 3)}
 HOST = "127.0.0.1"
 
 
@@ -55,8 +55,8 @@ class Layout:
             self.proxies.append(settings)
 
     def native(self, proxy_name):
-        """The endpoints (requests, streams) of a proxy's native frontend."""
-        return triple_at(self.first_port[proxy_name, "native"])[:2]
+        """The endpoint of a proxy's native frontend."""
+        return f"tcp://{HOST}:{self.first_port[proxy_name, 'native']}"
 
     def triple(self, proxy_name, dialect):
         return triple_at(self.first_port[proxy_name, dialect])

@@ -114,3 +114,24 @@ def throw(port, data, linger=0.02):
                 pass
         except OSError:
             pass  # cut off, as it should be
+
+
+class RawSubscriber:
+    """Speaks just enough ZMTP to send a proxy what no libzmq socket would."""
+
+    def __init__(self, port):
+        self.peer = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self.received = b""
+        self.peer.sendall(GREETING)
+        self._receive(lambda data: len(data) >= len(GREETING))
+        self.peer.sendall(command(b"\5READY\x0bSocket-Type\0\0\0\3SUB"))
+        self._receive(lambda data: b"READY" in data)
+
+    def send(self, message):
+        self.peer.sendall(struct.pack(">BB", 0, len(message)) + message)
+
+    def _receive(self, enough):
+        while not enough(self.received):
+            more = self.peer.recv(65_536)
+            assert more, f"cut off after {self.received!r}"
+            self.received += more

@@ -6,7 +6,6 @@ Who watches is in native_watcher.py.
 
 import os
 import random
-import struct
 import time
 from typing import NamedTuple
 
@@ -16,11 +15,12 @@ import zmq
 from clone import make_socket
 from waiting import seconds
 
-VERSION = 1
-WRITE, FETCH, CREDIT = 129, 130, 131
+VERSION = 2
+HELLO, WRITE, WATCH, UNWATCH, GET, LIST, PING, CLIENTS, KICK = range(128, 137)
 DIRECTORY, DRAIN, RELOAD = 144, 145, 146
 BATCH, MOVE = 160, 161
-WRITTEN, CHUNK, MEMBERS, DRAINED, REFUSAL = 193, 194, 208, 209, 255
+WELCOME, WRITTEN, CHUNK, CAUGHT_UP, ENTRY, PONG, GAP, CLIENT_LIST, KICKED = range(192, 201)
+MEMBERS, DRAINED, RELOADED, REFUSAL = 208, 209, 210, 255
 FULL, CHANGES = 0, 1
 LAST, SAME_PARTITION, NEXT_PARTITION = 0, 1, 2
 FAULTS = {
@@ -45,7 +45,6 @@ FAULTS = {
     33: "busy",
     34: "draining",
     35: "too_many_requests",
-    36: "not_subscribed",
 }
 
 
@@ -61,7 +60,7 @@ class Entry(NamedTuple):
 
 
 class Batch(NamedTuple):
-    incarnation: int
+    stream: int
     after: int
     count: int
     revisions: dict
@@ -73,22 +72,66 @@ class Move(NamedTuple):
     within_ms: int
 
 
-class Written(NamedTuple):
+class Welcome(NamedTuple):
     request: int
+    proxy: str
+
+
+class Written(NamedTuple):
+    request: int  # number of the write
     revision: int
 
 
 class Chunk(NamedTuple):
     request: int
-    number: int
     partition: bytes
     mode: int
     revision: int
     more: int
-    incarnation: int
-    position: int
     count: int
     entries: list
+
+
+class CaughtUp(NamedTuple):
+    request: int
+    stream: int
+    position: int
+
+
+class Got(NamedTuple):
+    request: int
+    entry: Entry  # None: there is no such key
+
+
+class Pong(NamedTuple):
+    request: int
+
+
+class Gap(NamedTuple):
+    request: int
+    missed: int  # None: of another history
+
+
+class Client(NamedTuple):
+    connection: int
+    peer: str
+    name: str
+    protocol: str
+    subscriptions: list
+    queued: int
+    missed: int
+    catch_ups: int
+    age_ms: int
+
+
+class ClientList(NamedTuple):
+    request: int
+    more: int
+    clients: list
+
+
+class Kicked(NamedTuple):
+    request: int
 
 
 class Refusal(NamedTuple):
@@ -96,6 +139,7 @@ class Refusal(NamedTuple):
     fault: str  # its name
     text: str
     revision: int
+    of: int  # kind of what is refused
 
     @property
     def retriable(self):
@@ -111,6 +155,11 @@ class Drained(NamedTuple):
     request: int
 
 
+class Reloaded(NamedTuple):
+    request: int
+    settings: list
+
+
 class Breach(Exception):
     """What no server of this protocol may send."""
 
@@ -121,10 +170,6 @@ def text(data):
 
 def raw(string):
     return string.encode(errors="surrogateescape")
-
-
-def topic(subtree=b"", latest_ms=0, lz4=False):
-    return struct.pack(">BBI", VERSION, lz4, latest_ms) + subtree + b"\0"
 
 
 def pack(*fields, version=VERSION):
@@ -203,58 +248,73 @@ def by_partition(revisions):
     return {raw(partition): revision for partition, revision in revisions.items()}
 
 
-def read_stream(frame, expected_topic):
-    """The Batch or Move of one message of a stream."""
-    if not frame.startswith(expected_topic):
-        raise Breach(f"not of the topic {expected_topic!r}: {frame[:100]!r}")
-    body = frame[len(expected_topic) :]
-    unpacker = msgpack.Unpacker(unicode_errors="surrogateescape", max_buffer_size=1 << 25)
-    unpacker.feed(body)
-    kind, *fields = unpacker.unpack()
-    if kind == MOVE:
-        return Move(*fields)
-    if kind != BATCH:
-        raise Breach(f"kind {kind} on a stream")
-    incarnation, after, count, revisions, raw_bytes = fields
-    rest = body[unpacker.tell() :]
-    entries = read_entries(unpack(lz4_unpack(rest, raw_bytes) if raw_bytes else rest), count)
-    return Batch(incarnation, after, count, by_partition(revisions), raw_bytes, entries)
+PLAIN = {
+    WELCOME: Welcome,
+    WRITTEN: Written,
+    CAUGHT_UP: CaughtUp,
+    PONG: Pong,
+    GAP: Gap,
+    KICKED: Kicked,
+    MOVE: Move,
+    DRAINED: Drained,
+    RELOADED: Reloaded,
+}
 
 
-def read_answer(frame):
+def read_message(frame):
+    """What a proxy or the broker has sent."""
     if frame[0] != VERSION:
         raise Breach(f"version {frame[0]}")
-    (kind, *fields), *entries = unpack(frame[1:])
+    unpacker = msgpack.Unpacker(unicode_errors="surrogateescape", max_buffer_size=1 << 25)
+    unpacker.feed(frame[1:])
+    kind, *fields = unpacker.unpack()
+    rest = frame[1 + unpacker.tell() :]
+    if kind == BATCH:
+        stream, after, count, revisions, raw_bytes = fields
+        entries = read_entries(unpack(lz4_unpack(rest, raw_bytes) if raw_bytes else rest), count)
+        return Batch(stream, after, count, by_partition(revisions), raw_bytes, entries)
     if kind == CHUNK:
-        fields[2] = raw(fields[2])
-        return Chunk(*fields, read_entries(entries, fields[-1]))
-    if entries:
-        raise Breach(f"bytes behind an answer of kind {kind}")
+        fields[1] = raw(fields[1])
+        return Chunk(*fields, read_entries(unpack(rest), fields[-1]))
+    if kind == ENTRY:
+        request, count = fields
+        return Got(request, *(read_entries(unpack(rest), count) or [None]))
+    if rest:
+        raise Breach(f"bytes behind a message of kind {kind}")
     if kind == REFUSAL:
-        request, fault, words, revision = fields
-        return Refusal(request, FAULTS[fault], words, revision)
+        request, fault, words, revision, of = fields
+        return Refusal(request, FAULTS[fault], words, revision, of)
+    if kind == CLIENT_LIST:
+        return ClientList(*fields[:2], [Client(*each) for each in fields[2]])
     if kind == MEMBERS:
         return Members(fields[0], dict(fields[1]))
-    return {WRITTEN: Written, DRAINED: Drained}[kind](*fields)
+    return PLAIN[kind](*fields)
 
 
 # -- requests ------------------------------------------------------------------------------------
 
 
 class Requests:
-    """A DEALER to a proxy or to the broker."""
+    """A DEALER to a proxy or to the broker. To write, a client id has to be given."""
 
-    def __init__(self, context, endpoint, **options):
-        options = {"reconnect_ivl": random.randint(20, 60), "sndtimeo": 5000, **options}
+    def __init__(self, context, endpoint, client=None, **options):
+        # A connection made anew would have neither the watches nor the hello of the one before.
+        options = {"reconnect_ivl": -1, "sndtimeo": 5000, **options}
         self.socket = make_socket(context, zmq.DEALER, endpoint, **options)
         self._last = 0
+        if client:
+            self.hello(client)
 
     def send(self, *fields):
         self.socket.send(pack(*fields))
 
     def answer(self, timeout=10):
-        assert self.socket.poll(seconds(timeout) * 1000), "no answer"
-        return read_answer(self.socket.recv())
+        """The next message; not that which welcomes the client."""
+        while True:
+            assert self.socket.poll(seconds(timeout) * 1000), "no answer"
+            message = read_message(self.socket.recv())
+            if not isinstance(message, Welcome):
+                return message
 
     def ask(self, frame):
         """The answer to a frame as given."""
@@ -265,26 +325,59 @@ class Requests:
         self._last += 1
         return self._last
 
-    def read(self, subtree=b"", known=None):
-        """The chunks of a plain read, or its refusal."""
+    def hello(self, client):
+        self.send(HELLO, self.next_number(), client, "", "pyzmq")
+
+    def write(self, number, *writes, settled=None):
+        """The answer to a write."""
+        return self.ask(pack(WRITE, number, number if settled is None else settled, list(writes)))
+
+    def read(self, subtree=b"", limit=0):
+        """The chunks of a subtree's list, or its refusal."""
         number = self.next_number()
-        self.send(FETCH, number, b"", text(subtree), packed_revisions(known or {}), None, 4)
-        chunks = []
-        while not chunks or chunks[-1].more != LAST:
-            answer = self.answer()
-            if isinstance(answer, Refusal):
-                return answer
-            assert (answer.request, answer.number) == (number, len(chunks))
-            chunks.append(answer)
-            if answer.more != LAST:
-                self.send(CREDIT, number, 1)
-        return chunks
+        self.send(LIST, number, text(subtree), limit)
+        return self._chunks_of(number, lambda last: isinstance(last, Chunk) and last.more == LAST)
+
+    def catch_up(self, subtree=b"", known=None):
+        """The chunks that a watch is told before it is live, or its refusal."""
+        number = self.next_number()
+        self.send(WATCH, number, text(subtree), 0, 0, packed_revisions(known or {}))
+        told = self._chunks_of(number, lambda last: isinstance(last, CaughtUp))
+        if isinstance(told, Refusal):
+            return told
+        self.send(UNWATCH, number)
+        return told[:-1]
+
+    def _chunks_of(self, number, ends):
+        told = []
+        while not told or not ends(told[-1]):
+            message = self.answer()
+            if isinstance(message, (Batch, Gap)):
+                continue
+            assert message.request == number, message
+            if isinstance(message, Refusal):
+                return message
+            told.append(message)
+        return told
 
     def get(self, key):
         """The Entry of a key, or None."""
-        entries = [entry for chunk in self.read(key) for entry in chunk.entries]
-        assert len(entries) <= 1, entries
-        return entries[0] if entries else None
+        number = self.next_number()
+        self.send(GET, number, text(key))
+        while isinstance(answer := self.answer(), Batch):
+            pass
+        assert isinstance(answer, Got) and answer.request == number, answer
+        return answer.entry
+
+    def clients(self):
+        """The connections of the proxy's clients, or a refusal."""
+        number, found = self.next_number(), []
+        self.send(CLIENTS, number)
+        while isinstance(answer := self.answer(), ClientList):
+            found += answer.clients
+            if not answer.more:
+                return found
+        return answer
 
     def directory(self, prefix=""):
         number = self.next_number()
@@ -308,12 +401,11 @@ class Writer:
     """One request after another, each sent under its number, through one proxy after the other,
     until it is answered."""
 
-    def __init__(self, context, *pairs, patience=1.0, timeout=20):
+    def __init__(self, context, *endpoints, patience=1.0, timeout=20):
         self._context, self._patience, self._timeout = context, seconds(patience), timeout
-        self._endpoints = [requests for requests, _ in pairs]
-        self._at = 0
-        self._requests = Requests(context, self._endpoints[0])
+        self._endpoints, self._at = endpoints, 0
         self.client = os.urandom(16)
+        self._requests = Requests(context, endpoints[0], self.client)
         self.number = 0
         self.written = []  # (revision, writes) of each answered request
         self.sent_again = 0
@@ -329,7 +421,7 @@ class Writer:
         self.number += 1
         deadline = time.monotonic() + seconds(self._timeout)
         while time.monotonic() < deadline:
-            self._requests.send(WRITE, self.client, self.number, self.number, list(writes))
+            self._requests.send(WRITE, self.number, self.number, list(writes))
             answer = self._answer()
             if isinstance(answer, Written):
                 self.written.append((answer.revision, writes))
@@ -348,14 +440,15 @@ class Writer:
         while (left := deadline - time.monotonic()) > 0:
             if not self._requests.socket.poll(left * 1000):
                 return None
-            answer = read_answer(self._requests.socket.recv())
-            if answer.request == self.number:
+            answer = read_message(self._requests.socket.recv())
+            mine = isinstance(answer, Written) or getattr(answer, "of", None) == WRITE
+            if mine and answer.request == self.number:
                 return answer  # not a late one to an earlier sending
 
     def _elsewhere(self):
         self._requests.close()
         self._at = (self._at + 1) % len(self._endpoints)
-        self._requests = Requests(self._context, self._endpoints[self._at])
+        self._requests = Requests(self._context, self._endpoints[self._at], self.client)
 
     def close(self):
         self._requests.close()

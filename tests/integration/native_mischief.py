@@ -1,12 +1,6 @@
-"""Ways to trouble a proxy's native frontend: wrong requests, each with the fault that answers it,
-and a subscriber that no libzmq would be."""
+"""Ways to trouble a proxy's native frontend: wrong requests, each with the fault that answers it."""
 
-import socket
-import struct
-
-import mischief
-import native
-from native import CREDIT, FETCH, WRITE, pack, write
+from native import CLIENTS, GET, HELLO, KICK, LIST, PING, UNWATCH, WATCH, WRITE, pack, write
 
 CLIENT = bytes(range(16))
 MAX_VALUE, MAX_FRAME = 1 << 20, 4 << 20
@@ -16,8 +10,8 @@ def wrong_writes():
     """(what, the fields behind the kind, fault)"""
     good = ["/k", b"v", 0, None, b""]
 
-    def fields(client=CLIENT, number=7, settled=7, writes=None):
-        return [client, number, settled, [good] if writes is None else writes]
+    def fields(number=7, settled=7, writes=None):
+        return [number, settled, [good] if writes is None else writes]
 
     def one(field, value):
         return fields(writes=[good[:field] + [value] + good[field + 1 :]])
@@ -25,9 +19,6 @@ def wrong_writes():
     yield "no fields", [], "malformed"
     yield "a field too few", fields()[:-1], "malformed"
     yield "a field too many", fields() + [0], "malformed"
-    yield "a client id of 15 bytes", fields(client=CLIENT[1:]), "bad_field"
-    yield "a client id of 17 bytes", fields(client=CLIENT + b"x"), "bad_field"
-    yield "a client id that is text", fields(client="x" * 16), "malformed"
     yield "number 0", fields(number=0, settled=0), "bad_field"
     yield "a negative number", fields(number=-7), "bad_field"
     yield "a number that is text", fields(number="7"), "malformed"
@@ -61,61 +52,74 @@ def wrong_writes():
     yield "keys of several partitions", fields(writes=several), "several_partitions"
 
 
-def wrong_fetches():
-    def fields(topic=b"", subtree="/results/", known=None, gap=None, credit=4, request=7):
-        return [request, topic, subtree, {} if known is None else known, gap, credit]
+def wrong_hellos():
+    def fields(request=7, client=CLIENT, name="n", software="s"):
+        return [request, client, name, software]
 
-    def topic(head, subtree=b"/results/", end=b"\0"):
-        return fields(topic=head + subtree + end)
-
-    good = native.topic(b"/results/")[:6]
     yield "no fields", [], "malformed"
     yield "a field too few", fields()[:-1], "malformed"
     yield "a field too many", fields() + [0], "malformed"
     yield "request 0", fields(request=0), "bad_field"
-    yield "a topic that is text", fields(topic="x"), "malformed"
-    yield "a topic that is none", fields(topic=b"x"), "bad_field"
-    yield "a topic cut short", topic(good, end=b""), "bad_field"
-    yield "a topic of another version", topic(b"\2" + good[1:]), "bad_field"
-    yield "a topic with unknown flags", topic(b"\1\2" + good[2:]), "bad_field"
-    yield "latest over the limit", topic(b"\1\0" + (60_001).to_bytes(4, "big")), "bad_field"
-    yield "bytes behind a topic", topic(good, end=b"\0x"), "bad_field"
-    yield "a topic of another subtree", topic(good, b"/results/eu/"), "bad_subtree"
-    yield "a topic that nobody subscribes to", topic(good), "not_subscribed"
-    yield "a subtree that is bytes", fields(subtree=b"/results/"), "malformed"
-    yield "a subtree of 256 bytes", fields(subtree="/" * 256), "bad_subtree"
-    yield "control characters in a subtree", fields(subtree="/a\n/"), "bad_subtree"
-    yield "a reserved key as the subtree", fields(subtree="HUGZ"), "bad_subtree"
+    yield "a client id of 15 bytes", fields(client=CLIENT[1:]), "bad_field"
+    yield "a client id of 17 bytes", fields(client=CLIENT + b"x"), "bad_field"
+    yield "a client id that is text", fields(client="x" * 16), "malformed"
+    yield "a name that is bytes", fields(name=b"n"), "malformed"
+    yield "a name of 256 bytes", fields(name="n" * 256), "bad_field"
+    yield "a name of two lines", fields(name="a\nb"), "bad_field"
+    yield "software of 256 bytes", fields(software="s" * 256), "bad_field"
+
+
+def wrong_watches():
+    def fields(subtree="/results/", latest=0, lz4=0, known=None, request=7):
+        return [request, subtree, latest, lz4, {} if known is None else known]
+
+    yield "no fields", [], "malformed"
+    yield "a field too few", fields()[:-1], "malformed"
+    yield "a field too many", fields() + [0], "malformed"
+    yield "request 0", fields(request=0), "bad_field"
+    yield "latest over the limit", fields(latest=60_001), "bad_field"
+    yield "a negative latest", fields(latest=-1), "bad_field"
+    yield "lz4 that is 2", fields(lz4=2), "bad_field"
+    yield "lz4 that is a boolean", fields(lz4=True), "malformed"
+    yield from ((what, fields(subtree=each), fault) for what, each, fault in wrong_subtrees())
     yield "revisions that are a list", fields(known=[["/results/", 1]]), "malformed"
     yield "a revision that is text", fields(known={"/results/": "1"}), "malformed"
     yield "a negative revision", fields(known={"/results/": -1}), "bad_field"
     yield "a partition that is none", fields(known={"/results": 1}), "bad_subtree"
     many = {f"/{number}/": 1 for number in range(4097)}
     yield "4097 revisions", fields(known=many), "too_large"
-    yield "a gap of two numbers", fields(gap=[1, 2]), "malformed"
-    yield "a gap that is none", fields(gap=[1, 2, 2]), "bad_field"
-    yield "a gap backwards", fields(gap=[1, 3, 2]), "bad_field"
-    yield "a gap of text", fields(gap=["1", "2", "3"]), "malformed"
-    yield "credit 0", fields(credit=0), "bad_field"
-    yield "credit 65", fields(credit=65), "bad_field"
-    yield "a negative credit", fields(credit=-1), "bad_field"
-    yield "no credit", fields(credit=None), "malformed"
 
 
-def wrong_credits():
-    yield "no fields", [], "malformed"
-    yield "a field too few", [7], "malformed"
-    yield "a field too many", [7, 1, 1], "malformed"
-    yield "request 0", [0, 1], "bad_field"
-    yield "no chunks", [7, 0], "bad_field"
-    yield "65 chunks", [7, 65], "bad_field"
-    yield "chunks that are text", [7, "1"], "malformed"
+def wrong_subtrees():
+    yield "a subtree that is bytes", b"/results/", "malformed"
+    yield "a subtree of 256 bytes", "/" * 256, "bad_subtree"
+    yield "control characters in a subtree", "/a\n/", "bad_subtree"
+    yield "a reserved key as the subtree", "HUGZ", "bad_subtree"
+
+
+def wrong_reads():
+    """(kind, what, fields, fault)"""
+    for kind, good in ((GET, [7, "/k"]), (LIST, [7, "/k/", 0]), (KICK, [7, 1])):
+        yield kind, "no fields", [], "malformed"
+        yield kind, "a field too few", good[:-1], "malformed"
+        yield kind, "a field too many", good + [0], "malformed"
+        yield kind, "request 0", [0, *good[1:]], "bad_field"
+    for what, each, fault in wrong_subtrees():
+        yield LIST, what, [7, each, 0], fault
+    yield LIST, "a negative limit", [7, "/k/", -1], "bad_field"
+    yield LIST, "a limit that is text", [7, "/k/", "1"], "malformed"
+    for key in ("", "/" + "k" * 255, "KTHXBAI", "/k\0"):
+        yield GET, f"{key[:10]!r} as a key", [7, key], "bad_key"
+    for kind in (UNWATCH, PING, CLIENTS):
+        yield kind, "no fields", [], "malformed"
+        yield kind, "a field too many", [7, 1], "malformed"
+        yield kind, "request 0", [0], "bad_field"
 
 
 def not_messages():
     """(what, frames): of this version, but no array with a kind."""
     yield "an empty frame", [b""]
-    yield "the version alone", [b"\1"]
+    yield "the version alone", [b"\2"]
     for what, body in {
         "an empty array": b"\x90",
         "a map": b"\x80",
@@ -129,39 +133,18 @@ def not_messages():
         "deep nesting": b"\x91" * 10_000,
         "text of 2^32 - 1 bytes": b"\x91\xdb\xff\xff\xff\xff",
     }.items():
-        yield what, [b"\1" + body]
-    good = pack(FETCH, 7, b"", "", {}, None, 4)
+        yield what, [b"\2" + body]
+    good = pack(PING, 7)
     yield "two frames", [good, good]
     yield "an envelope as of a REQ", [b"", good]
-    yield "twenty frames", [good] * 20
+    yield "a dozen frames", [good] * 12
 
 
 def good_requests():
-    yield pack(WRITE, CLIENT, 300, 300, [write(b"/results/cut", b"v" * 40, 70_000, 1 << 41, b"p")])
-    yield pack(FETCH, 300, native.topic(b"/a/"), "/a/", {"/results/": 1 << 41}, [1, 2, 3], 4)
-    yield pack(CREDIT, 300, 2)
-
-
-class RawSubscriber:
-    """Speaks just enough ZMTP to send a proxy what no libzmq socket would."""
-
-    def __init__(self, port, own=native.topic(b"/raw/")):
-        """With a topic that it is the first to subscribe to, and waits for; None for none."""
-        self.peer = socket.create_connection(("127.0.0.1", port), timeout=5)
-        self.received = b""
-        self.peer.sendall(mischief.GREETING)
-        self._receive(lambda data: len(data) >= len(mischief.GREETING))
-        self.peer.sendall(mischief.command(b"\5READY\x0bSocket-Type\0\0\0\3SUB"))
-        self._receive(lambda data: b"READY" in data)
-        if own is not None:
-            self.send(b"\1" + own)
-            self._receive(lambda data: own in data)
-
-    def send(self, message):
-        self.peer.sendall(struct.pack(">BB", 0, len(message)) + message)
-
-    def _receive(self, enough):
-        while not enough(self.received):
-            more = self.peer.recv(65_536)
-            assert more, f"cut off after {self.received!r}"
-            self.received += more
+    yield pack(HELLO, 300, CLIENT, "a name", "software")
+    yield pack(WRITE, 300, 300, [write(b"/results/cut", b"v" * 40, 70_000, 1 << 41, b"p")])
+    yield pack(WATCH, 300, "/a/", 300, 1, {"/results/": 1 << 41})
+    yield pack(UNWATCH, 300)
+    yield pack(GET, 300, "/results/cut")
+    yield pack(LIST, 300, "/a/", 300)
+    yield pack(PING, 300)

@@ -14,29 +14,31 @@ from typing import NamedTuple
 import msgpack
 import zmq
 
-from clone import make_socket
 from flock import Flock
 from native import (
     CHANGES,
-    CREDIT,
-    FETCH,
     FULL,
     LAST,
+    PING,
     SAME_PARTITION,
+    UNWATCH,
+    WATCH,
+    Batch,
     Breach,
+    CaughtUp,
+    Chunk,
     Entry,
+    Gap,
     Move,
+    Pong,
     Refusal,
     Requests,
     covers,
     packed_revisions,
-    read_answer,
-    read_stream,
+    read_message,
     text,
-    topic,
 )
 from waiting import seconds
-
 
 
 class Told(NamedTuple):
@@ -45,40 +47,38 @@ class Told(NamedTuple):
     sequence: int  # of the Watcher's events
     key: bytes
     value: bytes  # None: deleted
-    live: bool  # False: by a fetch
+    live: bool  # False: by a catch-up
     revision: int
     at: float
 
 
-class Answered(NamedTuple):
-    """One fetch that was answered to its end."""
+class CatchUp(NamedTuple):
+    """One that was told to its end."""
 
-    known: dict
+    known: dict  # as the watch named it; of one that follows a gap nothing
     modes: dict  # partition -> FULL or CHANGES
     entries: int
-    incarnation: int
+    stream: int
     position: int
 
 
 class Watcher:
-    """Watches a subtree at the first of `pairs` (requests, streams), and goes on at the next when
-    contact is lost or it is told to move. What it finds wrong goes to `faults`, named for the
-    promise that it breaks."""
+    """Watches a subtree at the first of `endpoints`, and goes on at the next when contact is lost or
+    it is told to move. What it finds wrong goes to `faults`, named for the promise that it
+    breaks."""
 
-    def __init__(self, context, pairs, subtree=b"", latest_ms=0, lz4=False, credit=4, **options):
-        self.subtree, self.latest_ms = subtree, latest_ms
-        self.topic = topic(subtree, latest_ms, lz4)
+    def __init__(self, context, endpoints, subtree=b"", latest_ms=0, lz4=False, **options):
+        self.subtree, self.latest_ms, self._lz4 = subtree, latest_ms, int(lz4)
         self.map, self.history, self.faults = {}, [], []
         self.known = {}  # partition -> revision
-        self.reached = (None, 0)  # incarnation and position of what the stream has brought
-        self.keys_at = {}  # (incarnation, position) -> key, of all that came live
-        self.gaps = []  # [incarnation, had, saw] as told to the proxy
-        self.fetches, self.refusals, self.moves, self.heartbeats = [], [], [], []
+        self.keys_at = {}  # (stream, position) -> key, of all that came live
+        self.gaps = []  # what the proxy said that it missed; None: it could not say
+        self.catch_ups, self.refusals, self.moves, self.heartbeats = [], [], [], []
         self.losses = 0  # of contact
-        self.lagging = 0  # answers of a proxy that was behind
+        self.lagging = 0  # catch-ups by a proxy that was behind
         self.compressed = 0  # batches
-        self._context, self._pairs, self._at = context, pairs, 0
-        self._credit, self._options = credit, options
+        self._context, self._endpoints, self._at = context, endpoints, 0
+        self._options = options
         self._last = {}  # key -> revision last told, deletions included
         self._request = 0
         self._retired, self._ticked = [], 0
@@ -87,38 +87,35 @@ class Watcher:
     # What a Flock wants of its clients.
 
     @property
-    def active(self):
-        return self.state == "live"
-
-    @property
     def live(self):
         return [told for told in self.history if told.live]
 
     @property
     def proxy(self):
-        """The pair that it is connected to."""
-        return self._pairs[self._at]
+        """The endpoint that it is connected to."""
+        return self._endpoints[self._at]
 
     @property
     def missed(self):
-        return sum(saw - had for _, had, saw in self.gaps)  # on the stream
+        return sum(each or 0 for each in self.gaps)
+
+    @property
+    def reached(self):
+        return self._stream, self._position
 
     def sockets(self):
-        return [self._stream, self._requests.socket]
+        return [self._requests.socket]
 
     def handle(self, socket, frames):
         try:
             (frame,) = frames
-            if socket is self._stream:
-                self._heard = time.monotonic()
-                self._on_stream(read_stream(frame, self.topic))
-            else:
-                self._on_answer(read_answer(frame))
+            self._heard, self._pinged = time.monotonic(), False
+            self._on_message(read_message(frame))
         except (Breach, ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
             self.faults.append(f"protocol: {error!r} in {frames!r:.200}")
 
     def tick(self, now):
-        # Who was stopped himself has not heard a silence.
+        # One that was stopped itself has not heard a silence.
         if now > self._ticked + seconds(1):
             self._heard = max(self._heard, now)
         self._ticked = max(self._ticked, now)
@@ -126,172 +123,121 @@ class Watcher:
             self._retired.pop().close()
         if now > self._leave_at:
             self._elsewhere()
-        elif now > self._heard + seconds(3) and not self._stream.poll(0):
+        elif self._requests.socket.poll(0):
+            return
+        elif now > self._heard + seconds(3):
             self.losses += 1
             self._elsewhere()
-        elif self.state != "fetching" or now < self._again_at:
-            return
-        elif not self._requests.socket.poll(0):
-            self._fetch()
+        elif now > self._watch_at:
+            self._watch()
+        elif now > self._heard + seconds(1) and not self._pinged:
+            self._pinged = True
+            self._requests.send(PING, self._next_request())
 
     def close(self):
         self.tick(0)
-        self._stream.close()
         self._requests.close()
 
     # The state machine of docs/protocol.md.
 
     def _open(self):
-        requests, streams = self._pairs[self._at]
-        self._requests = Requests(self._context, requests)
-        options = {"sndhwm": 0, "reconnect_ivl": random.randint(20, 60), **self._options}
-        self._stream = make_socket(self._context, zmq.SUB, streams, **options)
-        self._stream.subscribe(self.topic)
-        self.state, self._kept = "listening", []
-        self._incarnation = self._position = self._cut = None
-        self._said = {}  # partition -> revision, by this stream
-        self.reached = (None, 0)
-        self._holes = []  # not yet told to the proxy
-        self._heard, self._leave_at = time.monotonic(), float("inf")
+        self._requests = Requests(self._context, self.proxy, **self._options)
+        self._heard, self._pinged = time.monotonic(), False
+        self._leave_at = float("inf")
+        self._stream = self._position = None
+        self._named = {}  # partition -> revision, by this stream
+        self._watch()
 
     def _elsewhere(self):
-        self._retired += [self._stream, self._requests]
-        self._at = (self._at + 1) % len(self._pairs)
+        self._retired.append(self._requests)
+        self._at = (self._at + 1) % len(self._endpoints)
         self._open()
 
-    def _fetch(self):
-        gap = self._holes.pop(0) if self._holes else None
-        if gap:
-            self.gaps.append(gap)
-        self.state = "fetching"
+    def _next_request(self):
         self._request += 1
-        self._next_chunk, self._told, self._modes = 0, {}, {}
-        self._asked = dict(self.known)
-        self._again_at = time.monotonic() + seconds(5)
+        return self._request
+
+    def _watch(self):
+        self._watch_at = float("inf")
+        self._number = self._next_request()
+        self._missed, self._asked = None, dict(self.known)
+        self._begin_catch_up(dict(self.known))
         known = packed_revisions(self.known)
-        self._requests.send(
-            FETCH, self._request, self.topic, text(self.subtree), known, gap, self._credit
-        )
+        subtree = text(self.subtree)
+        self._requests.send(WATCH, self._number, subtree, self.latest_ms, self._lz4, known)
 
-    def _fetch_later(self):
-        self._request += 1  # whatever is under way is of no use
-        self._again_at = time.monotonic() + random.uniform(0.05, 0.1)
+    def _begin_catch_up(self, knew):
+        self.active, self._knew = False, knew
+        self._told, self._modes, self._entries = {}, {}, 0
 
-    def _on_stream(self, message):
+    def _watch_later(self):
+        """Whatever is under way of the watch is of no use."""
+        self._number, self.active = None, False
+        self._watch_at = time.monotonic() + random.uniform(0.05, 0.1)
+
+    def _on_message(self, message):
         if isinstance(message, Move):
             self.moves.append(message.within_ms)
             moment = time.monotonic() + random.uniform(0, message.within_ms / 1000)
             self._leave_at = min(self._leave_at, moment)
+        elif isinstance(message, Batch):
+            self._on_batch(message)
+        elif isinstance(message, Pong) or message.request != self._number:
             return
-        self._look_for_holes(message)
-        self.compressed += message.raw_bytes > 0
-        if message.count == 0:
-            self.heartbeats.append((time.monotonic(), message.revisions))
-        for number, entry in enumerate(message.entries, message.after + 1):
-            if self.keys_at.setdefault((message.incarnation, number), entry.key) != entry.key:
-                self.faults.append(f"Unique: position {number} is told twice")
-        self._kept.append(message)
-        if self.state == "listening":
-            self._fetch()
-        elif self.state == "live":
-            self._take_kept()
+        else:
+            {Chunk: self._on_chunk, CaughtUp: self._on_caught_up, Gap: self._on_gap}.get(
+                type(message), self._on_refusal
+            )(message)
 
-    def _look_for_holes(self, batch):
-        incarnation, position = self.reached
-        if batch.incarnation != incarnation:
-            self._holes, position = [], batch.after
-        elif batch.after > position:
-            self._holes.append([incarnation, position, batch.after])
-        self.reached = (batch.incarnation, max(position, batch.after + batch.count))
+    def _on_refusal(self, refusal):
+        assert isinstance(refusal, Refusal) and refusal.of == WATCH, refusal
+        self.refusals.append(refusal.fault)
+        if not refusal.retriable:
+            self.faults.append(f"refused: {refusal}")
+        if refusal.fault == "draining":
+            self._leave_at = 0
+        self._watch_later()
 
-    def _take_kept(self):
-        while self._kept:
-            batch = self._kept[0]
-            if batch.incarnation != self._incarnation:
-                return self._fetch()
-            if batch.after > self._position:
-                return self._fetch()
-            if batch.after < self._position != self._cut:
-                self.faults.append(f"Unique: {batch.after} comes after {self._position}")
-            self._apply_batch(self._kept.pop(0))
-        self.state = "live"
-        if self._holes:  # before the cut of a fetch: repaired by it, not yet told of
-            self._fetch()
+    def _on_gap(self, gap):
+        self.gaps.append(gap.missed)
+        if self.active:
+            self._end, self._missed = self._position, 0
+            self._asked = {}
+            self._begin_catch_up({})
+        if gap.missed is None:
+            self._missed = None
+        elif self._missed is not None:
+            self._missed += gap.missed
 
-    def _apply_batch(self, batch):
-        for entry in batch.entries[self._position - batch.after :]:
-            if not covers(self.subtree, entry.key):
-                self.faults.append(f"Filtered: {entry.key}")
-            partition = self._partition_of(entry.key)
-            floor = max(self.known.get(partition, 0), self._last.get(entry.key, 0))
-            if entry.revision <= floor and not self.latest_ms:
-                self.faults.append(f"Ordered: {entry.key} of {entry.revision:#x} after {floor:#x}")
-            self._apply(entry, live=True)
-        self._position = max(self._position, batch.after + batch.count)
-        for partition, revision in batch.revisions.items():
-            if revision < self._said.get(partition, 0):
-                self.faults.append(f"Ordered: {partition} goes back to {revision:#x}")
-            self._said[partition] = revision
-            # From before the cut of the fetch, it may be less.
-            self.known[partition] = max(revision, self.known.get(partition, 0))
-
-    def _on_answer(self, answer):
-        if answer.request != self._request or self.state != "fetching":
-            return
-        if isinstance(answer, Refusal):
-            self.refusals.append(answer.fault)
-            if not answer.retriable:
-                self.faults.append(f"refused: {answer}")
-            if answer.fault == "draining":
-                self._leave_at = 0
-            return self._fetch_later()
-        if answer.number != self._next_chunk:
-            self.faults.append(f"chunk {answer.number} instead of {self._next_chunk}")
-            return self._fetch_later()
-        if answer.revision == 0:
-            return self._void(answer)
-        if answer.revision < self.known.get(answer.partition, 0):
+    def _on_chunk(self, chunk):
+        if self.active:
+            self.faults.append(f"a chunk without a gap before: {chunk[:-1]}")
+        if chunk.revision == 0:
+            return self._void(chunk)
+        if chunk.revision < self.known.get(chunk.partition, 0):
             self.lagging += 1
-            return self._fetch_later()
-        self._next_chunk += 1
-        self._again_at = time.monotonic() + seconds(5)
-        self._take_chunk(answer)
-
-    def _void(self, chunk):
-        """What is known of the partition is of another history, unless this stream has told it."""
-        self._next_chunk += 1
-        if chunk.entries or chunk.mode != FULL or chunk.more == LAST:
-            self.faults.append(f"a void chunk that says something: {chunk}")
-        if chunk.incarnation != self._incarnation:
-            for key in [key for key in self._last if self._partition_of(key) == chunk.partition]:
-                del self._last[key]
-            self.known[chunk.partition] = 0
-        self._requests.send(CREDIT, chunk.request, 1)
-
-    def _take_chunk(self, chunk):
+            self._requests.send(UNWATCH, self._number)
+            return self._watch_later()
         for entry in chunk.entries:
-            self._check_fetched(chunk, entry)
+            self._check_caught_up(chunk, entry)
             self._told[entry.key] = entry.revision
             self._apply(entry, live=False)
-        self._modes[chunk.partition] = chunk.mode
+        self._entries += chunk.count
+        self._modes[chunk.partition] = min(chunk.mode, self._modes.get(chunk.partition, CHANGES))
         if chunk.more != SAME_PARTITION:
             self._complete(chunk)
-        if chunk.more != LAST:
-            return self._requests.send(CREDIT, chunk.request, 1)
-        if chunk.incarnation != self._incarnation:
-            self._said = {}
-        self._incarnation, self._position = chunk.incarnation, chunk.position
-        self._cut = chunk.position
-        self.fetches.append(
-            Answered(
-                self._asked, self._modes, len(self._told), chunk.incarnation, chunk.position
-            )
-        )
-        while self._kept and self._kept[0].incarnation != self._incarnation:
-            self._kept.pop(0)  # from before the answer
-        self._take_kept()
+        if chunk.more == LAST:
+            self._told, self._asked = {}, {}  # another round may follow
 
-    def _check_fetched(self, chunk, entry):
+    def _void(self, chunk):
+        """What is known of the partition is of another history."""
+        if chunk.entries or chunk.mode != FULL or chunk.more == LAST:
+            self.faults.append(f"a void chunk that says something: {chunk}")
+        for key in [key for key in self._last if self._partition_of(key) == chunk.partition]:
+            del self._last[key]
+        self.known[chunk.partition] = self._asked[chunk.partition] = 0
+
+    def _check_caught_up(self, chunk, entry):
         wrong = None
         if not covers(self.subtree, entry.key) or not entry.key.startswith(chunk.partition):
             wrong = "Filtered"
@@ -301,7 +247,7 @@ class Watcher:
             wrong = "SnapshotComplete: after the cut"
         elif chunk.mode == FULL and entry.value is None:
             wrong = "SnapshotComplete: a deletion"
-        elif chunk.mode == CHANGES and entry.revision <= self._asked[chunk.partition]:
+        elif chunk.mode == CHANGES and entry.revision <= self._asked.get(chunk.partition, 0):
             wrong = "Unique: known"
         if wrong:
             self.faults.append(f"{wrong}: {entry!r:.200} in {chunk[:-1]}")
@@ -313,6 +259,55 @@ class Watcher:
                 if self._partition_of(key) == chunk.partition:
                     self._apply(Entry(key, chunk.revision, None), live=False)
         self.known[chunk.partition] = chunk.revision
+
+    def _on_caught_up(self, caught_up):
+        if caught_up.stream != self._stream:
+            self._named, self._missed = {}, None
+        if self._missed is not None and caught_up.position != self._end + self._missed:
+            self.faults.append(f"GapDetected: {self._missed} missed after {self._end}: {caught_up}")
+        self._stream, self._position = caught_up.stream, caught_up.position
+        self._joins, self.active = True, True
+        self.catch_ups.append(
+            CatchUp(self._knew, self._modes, self._entries, caught_up.stream, caught_up.position)
+        )
+
+    def _on_batch(self, batch):
+        self.compressed += batch.raw_bytes > 0
+        if batch.count == 0:
+            self.heartbeats.append((time.monotonic(), batch.revisions))
+        wrong = None
+        if self._number is None:
+            return  # it was under way when the watch was ended
+        if not self.active or batch.stream != self._stream:
+            wrong = "a batch for no live watch"
+        elif batch.after > self._position:
+            wrong = f"GapDetected: nothing said of a hole after {self._position}"
+        elif batch.after < self._position and not self._joins:
+            wrong = f"Unique: it comes after {self._position}"
+        if wrong:
+            return self.faults.append(f"{wrong}: {batch[:-1]}")
+        self._joins = False
+        self._apply_batch(batch)
+
+    def _apply_batch(self, batch):
+        new = batch.entries[self._position - batch.after :]
+        for position, entry in enumerate(new, self._position + 1):
+            if self.keys_at.setdefault((batch.stream, position), entry.key) != entry.key:
+                self.faults.append(f"Unique: position {position} is told twice")
+            if not covers(self.subtree, entry.key):
+                self.faults.append(f"Filtered: {entry.key}")
+            partition = self._partition_of(entry.key)
+            floor = max(self.known.get(partition, 0), self._last.get(entry.key, 0))
+            if entry.revision <= floor and not self.latest_ms:
+                self.faults.append(f"Ordered: {entry.key} of {entry.revision:#x} after {floor:#x}")
+            self._apply(entry, live=True)
+        self._position = max(self._position, batch.after + batch.count)
+        for partition, revision in batch.revisions.items():
+            if revision < self._named.get(partition, 0):
+                self.faults.append(f"Ordered: {partition} goes back to {revision:#x}")
+            self._named[partition] = revision
+            # From before the cut of the catch-up, it may be less.
+            self.known[partition] = max(revision, self.known.get(partition, 0))
 
     def _partition_of(self, key):
         return max((name for name in self.known if key.startswith(name)), key=len, default=None)
@@ -337,10 +332,10 @@ def check_promises(*watchers):
         assert not each.faults, f"{len(each.faults)} breaches: {each.faults[:5]}"
 
 
-def main(requests, streams, options):
+def main(endpoint, options):
     """A Watcher as a process: says "active", then answers each line with what has become of it."""
     flock = Flock(zmq.Context())
-    watcher = flock.add(Watcher(flock.context, [(requests, streams)], **json.loads(options)))
+    watcher = flock.add(Watcher(flock.context, [endpoint], **json.loads(options)))
     flock.run(lambda: watcher.active, "it watches")
     print("active", flush=True)
     while True:
@@ -349,17 +344,15 @@ def main(requests, streams, options):
             continue
         if not sys.stdin.readline():
             return
-        resyncs = [each for each in watcher.fetches if each.known]
         report = {
             "map": {text(key): text(value) for key, value in watcher.map.items()},
             "active": watcher.active,
             "reached": watcher.reached,
             "faults": watcher.faults,
             "losses": watcher.losses,
-            "gaps": len(watcher.gaps),
-            "missed": watcher.missed,
+            "gaps": watcher.gaps,
             "positions": [position for _, position in watcher.keys_at],
-            "resyncs": ["full" if FULL in each.modes.values() else "changes" for each in resyncs],
+            "modes": [sorted(set(each.modes.values())) for each in watcher.catch_ups],
         }
         print(json.dumps(report), flush=True)
 

@@ -62,6 +62,15 @@ def open_fds(pid):
 
 def peak_bytes(pid):
     """The most memory that a process has held so far."""
+    return status_bytes(pid, "VmHWM")
+
+
+def memory_bytes(pid):
+    """The memory that it holds."""
+    return status_bytes(pid, "VmRSS")
+
+
+def status_bytes(pid, field):
     with open(f"/proc/{pid}/status") as file:
-        line = next(line for line in file if line.startswith("VmHWM:"))
+        line = next(line for line in file if line.startswith(field + ":"))
     return int(line.split()[1]) * 1024

@@ -8,7 +8,6 @@ import zmq
 import mischief
 from clone import make_socket
 from clusterfile import DIALECTS, proxy, shard
-from native_mischief import RawSubscriber
 from promises import Hammer, check_unbroken
 
 BYSTANDER = b"/results/bystander-"
@@ -130,7 +129,7 @@ def test_malformed_requests(cluster, flock, context, bystanders, dialect):
 def test_ends_of_what_was_not_begun(cluster, flock, context, bystanders, dialect):
     """Whoever ends the subscriptions of somebody else takes nothing from him."""
     bystander = bystanders[DIALECTS.index(dialect)]
-    raw = RawSubscriber(int(cluster.triple("p1", dialect)[1].rpartition(":")[2]), None)
+    raw = mischief.RawSubscriber(int(cluster.triple("p1", dialect)[1].rpartition(":")[2]))
     for _ in range(20):
         raw.send(b"\0" + bystander.prefix)
     told = len(bystander.history)

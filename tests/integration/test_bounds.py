@@ -81,13 +81,13 @@ def test_a_stopped_shard_costs_its_proxy_a_bounded_queue(start_cluster, context)
         [proxy("p1", ["native"], upstream_queue_bytes=32 * MIB)],
         broker={"lease_ms": 60_000},
     )
-    requests = Requests(context, cluster.native("p1")[0])
-    client, values = os.urandom(16), [bytes(MIB - 100)] * 3
+    requests = Requests(context, cluster.native("p1"), os.urandom(16))
+    values = [bytes(MIB - 100)] * 3
     answers = {}
     with cluster.stopped("rest"):
         for number in range(1, 134):
             writes = [write(b"/k%d" % index, value) for index, value in enumerate(values)]
-            requests.send(WRITE, client, number, 1, writes)
+            requests.send(WRITE, number, 1, writes)
             if number > 20:
                 answer = requests.answer()
                 answers[answer.request] = answer

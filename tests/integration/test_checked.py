@@ -19,7 +19,7 @@ ROOT = {"subtree": "*"}
 
 def document(ports, host="127.0.0.1", shard=None, proxy=None, **top):
     """A small cluster whose sockets are all on `host`; and where its broker answers."""
-    first, native = ports.take(2), ports.take(2)
+    first, native = ports.take(2), ports.take()
     broker = {
         "listen": f"tcp://{host}:{first}",
         "http": f"{host}:{first + 1}",
@@ -219,7 +219,7 @@ def broken(ports):
         "an IPv6 address that is none": (proxy(http="[::x]:0"), "proxies.http"),
         "IPv6 without brackets": (proxy(native="tcp://::1:*"), "proxies.native"),
         "a folder for a socket": (proxy(native="ipc:///tmp/"), "proxies.native"),
-        "clients beyond nofile": (proxy(max_clients=400, nofile=1024), "proxies.nofile"),
+        "clients beyond nofile": (proxy(max_clients=1020, nofile=1024), "proxies.nofile"),
         "a byte that ends a path": (top(state_dir="a\0b"), "state_dir"),
         "a part of a path too long": (top(state_dir="x" * 256), "state_dir"),
         "a home folder": (top(state_dir="~/state"), "state_dir"),

@@ -125,7 +125,7 @@ def test_an_empty_value_is_no_entry_to_clone_clients(cluster, flock, context, wh
     place = f"{where}empty-{next(numbers)}/".encode()
     clients = [flock.join(each, cluster.triple("p1", each), place) for each in DIALECTS]
     native = Writer(context, cluster.native("p1"))
-    reader = Requests(context, cluster.native("p1")[0])
+    reader = Requests(context, cluster.native("p1"))
     for key in (b"full", b"empty"):
         native.put(place + key, b"v")
     flock.agree({place + b"full": b"v", place + b"empty": b"v"}, clients)
@@ -151,7 +151,7 @@ def test_an_empty_value_is_no_entry_to_clone_clients(cluster, flock, context, wh
 
 def test_an_empty_value_survives_a_restart(cluster, flock, context):
     native = Writer(context, cluster.native("p1"))
-    reader = Requests(context, cluster.native("p1")[0])
+    reader = Requests(context, cluster.native("p1"))
     revision = native.put(b"/disk/kept-empty", b"")
     before = cluster.kill("s1")
     flock.run(lambda: cluster.restarted("s1", before), "the shard is back", 20)

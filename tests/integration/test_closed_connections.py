@@ -24,8 +24,7 @@ def closed(cluster, name, reason):
 def listeners(cluster):
     """(process, endpoint, type of a peer, bytes above the limit) of every socket that reads."""
     megabyte = 1_000_000
-    yield "p1", cluster.native("p1")[0], zmq.DEALER, 5 * megabyte
-    yield "p1", cluster.native("p1")[1], zmq.XSUB, 5 * megabyte
+    yield "p1", cluster.native("p1"), zmq.DEALER, 5 * megabyte
     for dialect in DIALECTS:
         snapshot, updates, collector = cluster.triple("p1", dialect)
         yield "p1", snapshot, zmq.DEALER, 5 * megabyte

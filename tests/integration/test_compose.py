@@ -140,7 +140,7 @@ def more_proxies(stack):
     fresh = [each for each in stack.topology()["proxies"] if each["name"] not in before]
     assert len(fresh) == 2
     for proxy in fresh:
-        run(BIN / "canopy-loadtest", "--dialect", "native", "--proxy", proxy["native"]["requests"],
+        run(BIN / "canopy-loadtest", "--dialect", "native", "--proxy", proxy["native"],
             "--clients", "10", "--duration", "1", "--period", "200", timeout=60)  # fmt: skip
     now = {each["Id"]: each["State"]["StartedAt"] for each in stack.containers("broker")}
     assert now == started, "the broker was restarted"

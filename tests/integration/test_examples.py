@@ -84,7 +84,7 @@ def put(run, key, value):
 
 
 def test_watch_and_put(cluster, context, run):
-    requests = Requests(context, cluster.native("p1")[0])
+    requests = Requests(context, cluster.native("p1"))
     writer = Writer(context, cluster.native("p1"))
     first = put(run, "/results/a", "one")
     assert requests.get(b"/results/a")[:3] == (b"/results/a", first, b"one")

@@ -58,7 +58,7 @@ def full_gauge(cluster):
 
 
 def read(context, cluster, proxy_name, subtree):
-    requests = native.Requests(context, cluster.native(proxy_name)[0])
+    requests = native.Requests(context, cluster.native(proxy_name))
     chunks = requests.read(subtree)
     requests.close()
     return {entry.key: entry.value for chunk in chunks for entry in chunk.entries}

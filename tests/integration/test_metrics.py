@@ -51,6 +51,7 @@ OF_PROXIES = {
     "canopy_updates_delivered_total": "counter",
     "canopy_delivered_bytes_total": "counter",
     "canopy_hwm_dropped_updates_total": "counter",
+    "canopy_client_queue_bytes": "gauge",
     "canopy_gaps_total": "counter",
     "canopy_resyncs_total": "counter",
     "canopy_batch_updates": "histogram",

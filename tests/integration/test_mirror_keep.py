@@ -35,7 +35,7 @@ def test_watched_keys_arrive_whole_at_native_and_clone_clients(start_cluster, fl
     flock.agree(expected)
     natives = [each for each in clients if isinstance(each, Watcher)]
     check_promises(*natives)
-    assert all(len(each.fetches) == 1 for each in natives), "nothing was to be repaired"
+    assert all(len(each.catch_ups) == 1 for each in natives), "nothing was to be repaired"
     for name in KEEPS:
         synced = cluster.metrics(name).sum("canopy_resyncs_total", kind="snapshot")
         assert synced == 2, f"{name} has taken each of its mirrors once, not {synced} times"

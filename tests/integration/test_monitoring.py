@@ -177,11 +177,11 @@ def silent_for(query):
 def test_every_panel_shows_something(cluster, prometheus, flock, context, dashboard):
     for each in DIALECTS:
         flock.join(each, cluster.triple("p1", each))
-    pairs = [cluster.native("p1"), cluster.native("p2")]
-    watcher = flock.add(Watcher(context, pairs, b"/results/"))
+    endpoints = [cluster.native("p1"), cluster.native("p2")]
+    watcher = flock.add(Watcher(context, endpoints, b"/results/"))
     flock.run(lambda: watcher.active, "a native client watches")
-    writer = native.Writer(context, *pairs)
-    reader = native.Requests(context, pairs[1][0])
+    writer = native.Writer(context, *endpoints)
+    reader = native.Requests(context, endpoints[1])
     number = 0
 
     def traffic():

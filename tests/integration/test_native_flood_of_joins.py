@@ -31,9 +31,9 @@ def test_a_flood_of_joins(cluster, context, flock):
 
     moving = [prefix + b"moving" for prefix in PREFIXES]
     with Hammer(writer, moving, rate=100) as hammer:
-        pairs = [[cluster.native(name)] for name in ("p1", "p2")]
+        endpoints = [[cluster.native(name)] for name in ("p1", "p2")]
         clients = [
-            flock.add(Watcher(context, pairs[number % 2])) for number in range(CLIENTS)
+            flock.add(Watcher(context, endpoints[number % 2])) for number in range(CLIENTS)
         ]
         flock.run(lambda: all(each.active for each in clients), "all get their snapshot", 60)
         flock.run(lambda: all(each.live for each in clients), "and what follows it", 30)
@@ -41,14 +41,11 @@ def test_a_flood_of_joins(cluster, context, flock):
     check_promises(*clients)
     check_unbroken(*clients)
     for each in clients:
-        assert len(each.fetches) == 1 and not each.gaps and not each.losses
+        assert len(each.catch_ups) == 1 and not each.gaps and not each.losses
 
     served = sum(
         cluster.metrics(name).sum("canopy_snapshot_requests_total", result="snapshot")
         for name in ("s1", "s2")
     )
     assert served == PARTITIONS * 2, "each partition once to each proxy"
-    for name in ("p1", "p2"):
-        answered = cluster.metrics(name).sum("canopy_snapshot_requests_total", result="sent")
-        assert answered == CLIENTS / 2
     writer.close()

@@ -77,6 +77,3 @@ def test_a_proxy_dies_under_watching_and_writing_clients(cluster, tmp_path):
     check(step)
     assert step["told"]["resyncs_changes"] >= orphans, "each of its clients has resumed elsewhere"
     assert step["told"]["resyncs_full"] == 0
-    told = [cluster.metrics(name) for name in ("p1", "p3")]
-    assert sum(each.sum("canopy_client_resyncs_total", kind="full") for each in told) == 0
-    assert sum(each.sum("canopy_client_resyncs_total", kind="changes") for each in told) >= orphans

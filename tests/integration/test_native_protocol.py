@@ -1,5 +1,5 @@
-"""The native protocol against running processes: streams, fetches and the directory, each promise
-seen from outside. Writes are in test_native_writes.py."""
+"""The native protocol against running processes: watches, reads and the directory, each promise seen
+from outside. Writes are in test_native_writes.py."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import pytest
 
 import native
 from clusterfile import partition, proxy, shard
-from native import CREDIT, FETCH, Refusal, Writer, write
+from native import KICK, LIST, PING, UNWATCH, WATCH, Batch, Refusal, Writer, write
 from native_watcher import Watcher, check_promises
 from promises import Hammer, check_unbroken
 from waiting import eventually
@@ -39,7 +39,7 @@ def writer(cluster, context):
 
 @pytest.fixture
 def requests(cluster, context):
-    made = native.Requests(context, cluster.native("p1")[0])
+    made = native.Requests(context, cluster.native("p1"))
     yield made
     made.close()
 
@@ -85,7 +85,7 @@ def test_snapshot_and_stream_join_exactly(flock, join, writer):
         flock.agree(below(each.subtree, early.map), [each])
     check_promises(early, *joined)
     check_unbroken(early, *joined)
-    assert not any(each.gaps or len(each.fetches) != 1 for each in [early, *joined])
+    assert not any(each.gaps or len(each.catch_ups) != 1 for each in [early, *joined])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_every_kind_of_subtree(flock, join, writer, requests, subtree, partition
     # Exactly the partitions that touch the subtree, once each, and only their keys.
     assert sorted(watcher.known) == sorted(partitions)
     assert watcher.map == below(subtree, state_of(requests))
-    assert [set(each.modes.values()) for each in watcher.fetches] == [{native.FULL}]
+    assert [set(each.modes.values()) for each in watcher.catch_ups] == [{native.FULL}]
     for key in KEYS:
         writer.put(key, b"after " + key)
     writer.delete(KEYS[1])
@@ -121,37 +121,69 @@ def test_every_kind_of_subtree(flock, join, writer, requests, subtree, partition
     check_promises(watcher)
 
 
-def test_one_socket_carries_several_subscriptions(cluster, context, join, flock, writer):
-    """Each stream has its own positions, and each message its topic."""
-    both = native.make_socket(context, native.zmq.SUB, cluster.native("p1")[1])
-    topics = [native.topic(b"/results/a"), native.topic(b"/results/b")]
-    for each in topics:
-        both.subscribe(each)
-    seen = {each: [] for each in topics}
+class Watches:
+    """Watches of one connection, by their numbers, and what the streams bring."""
 
-    def receive():
-        while both.poll(0):
-            frame = both.recv()
-            its = next(each for each in topics if frame.startswith(each))
-            seen[its].append(native.read_stream(frame, its))
-        return all(seen.values())
+    def __init__(self, context, endpoint, *subtrees):
+        self.requests = native.Requests(context, endpoint)
+        for number, subtree in enumerate(subtrees, 1):
+            self.requests.send(WATCH, number, subtree, 0, 0, {})
+        self.caught_up, self.batches = {}, []
+        eventually(lambda: self.receive() and len(self.caught_up) == len(subtrees), "all are live")
 
-    eventually(receive, "both streams are greeted")
+    def receive(self):
+        while self.requests.socket.poll(0):
+            message = self.requests.answer()
+            if isinstance(message, native.CaughtUp):
+                self.caught_up[message.request] = message
+            elif isinstance(message, Batch):
+                self.batches.append(message)
+            else:
+                assert not isinstance(message, (Refusal, native.Gap)), message
+        return True
+
+    def values(self, number):
+        """What the watch's stream has brought since it is live, checked for holes."""
+        (_, stream, position), found = self.caught_up[number], []
+        for batch in self.batches:
+            if batch.stream != stream:
+                continue
+            assert batch.after <= position, "a hole"
+            found += [entry.value for entry in batch.entries[position - batch.after :]]
+            position = max(position, batch.after + batch.count)
+        return found
+
+
+def test_one_connection_carries_several_watches(cluster, context, writer):
+    """Each subscription has a stream with its own positions; two watches of one share it, and each
+    of its batches comes once."""
+    watches = Watches(context, cluster.native("p1"), *["/results/a", "/results/b", "/results/a"])
+    streams = {number: each.stream for number, each in watches.caught_up.items()}
+    assert streams[1] == streams[3] != streams[2]
     writer.put(b"/results/a", b"1")
     writer.put(b"/results/b", b"2")
     writer.put(b"/results/a", b"3")
-    values = [[b"1", b"3"], [b"2"]]
     eventually(
-        lambda: receive()
-        and [[e.value for b in seen[its] for e in b.entries] for its in topics] == values,
+        lambda: watches.receive()
+        and [watches.values(number) for number in (1, 2, 3)] == [[b"1", b"3"], [b"2"], [b"1", b"3"]],
         "each stream has its own",
     )
-    for its in topics:
-        position = seen[its][0].after
-        for batch in seen[its]:
-            assert batch.after == position
-            position += batch.count
-    both.close()
+    brought = [each.after for each in watches.batches if each.stream == streams[1] and each.count]
+    assert len(set(brought)) == len(brought), "each batch once"
+    watches.requests.send(UNWATCH, 2)
+    watches.requests.send(PING, 9)
+    while watches.requests.answer() != native.Pong(9):
+        pass
+    watches.batches.clear()
+    writer.put(b"/results/b", b"4")
+    revision = writer.put(b"/results/a", b"5")
+    eventually(
+        lambda: watches.receive()
+        and any(revision in each.revisions.values() for each in watches.batches),
+        "the others go on",
+    )
+    assert streams[2] not in {each.stream for each in watches.batches}, "what was ended has ended"
+    watches.requests.close()
 
 
 def test_heartbeats_each_second_carry_all_revisions(cluster, flock, join, writer):
@@ -278,77 +310,69 @@ def test_noise_is_not_compressed(cluster, flock, join, writer):
     check_promises(*packed)
 
 
-# -- fetching ------------------------------------------------------------------------------------
+# -- reading -------------------------------------------------------------------------------------
 
 
-def test_a_read_tells_what_changed_since(writer, requests):
-    """With the revisions of an earlier read: the entries changed since, and the deletions."""
+def test_a_catch_up_tells_what_changed_since(writer, requests):
+    """With the revisions of an earlier one: the entries changed since, and the deletions."""
     subtree = b"/results/since/"
     for name in (b"kept", b"changed", b"deleted", b"came back"):
         writer.put(subtree + name, b"1")
-    (first,) = requests.read(subtree)
+    (first,) = requests.catch_up(subtree)
     assert first.mode == native.FULL and first.count == 4
-    assert (first.incarnation, first.position) == (0, 0)
     writer.put(subtree + b"changed", b"2")
     writer.delete(subtree + b"deleted")
     writer.delete(subtree + b"came back")
     writer.put(subtree + b"came back", b"2")
     writer.put(b"/results/elsewhere", b"not of it")
-    (second,) = requests.read(subtree, {first.partition: first.revision})
+    (second,) = requests.catch_up(subtree, {first.partition: first.revision})
     assert second.mode == native.CHANGES
     told = {each.key.removeprefix(subtree): each.value for each in second.entries}
     assert told == {b"changed": b"2", b"deleted": None, b"came back": b"2"}
     assert len(second.entries) == 3
-    (third,) = requests.read(subtree, {second.partition: second.revision})
+    (third,) = requests.catch_up(subtree, {second.partition: second.revision})
     assert (third.mode, third.count) == (native.CHANGES, 0)
     # Of another life of the partition: everything.
-    (other,) = requests.read(subtree, {first.partition: first.revision - (1 << 40)})
+    (other,) = requests.catch_up(subtree, {first.partition: first.revision - (1 << 40)})
     assert (other.mode, other.count) == (native.FULL, 3)
     # Of a partition that is none of the subtree's: not told of.
-    (fourth,) = requests.read(subtree, {b"/silent/": 1, second.partition: second.revision})
+    (fourth,) = requests.catch_up(subtree, {b"/silent/": 1, second.partition: second.revision})
     assert fourth.mode == native.CHANGES
 
 
-def test_chunks_come_under_credit(writer, requests):
-    """No more than were granted; contiguous, the partitions one after another, each key once."""
-    subtree = b"/results/many/"
+def test_chunks_are_contiguous(writer, requests):
+    """The partitions one after another, each key once, and each of one revision."""
     value = os.urandom(60_000)
     expected = {}
     for number in range(20):
-        for key in (subtree + b"%d" % number, b"/results/eu/many/%d" % number):
+        for key in (b"/results/many/%d" % number, b"/results/eu/many/%d" % number):
             writer.put(key, value)
             expected[key] = value
-    number = 7_000
-    requests.send(FETCH, number, b"", "/results/", {}, None, 1)
-    chunks = [requests.answer()]
-    while chunks[-1].more != native.LAST:
-        assert not requests.socket.poll(100), "a chunk without credit"
-        requests.send(CREDIT, number, 2)
-        chunks.append(requests.answer())
-        if chunks[-1].more != native.LAST:
-            chunks.append(requests.answer())
-    assert not requests.socket.poll(100)
-    assert len(chunks) >= 5
-    assert [each.number for each in chunks] == list(range(len(chunks)))
-    entries = [(each.partition, entry) for each in chunks for entry in each.entries]
-    assert len({entry.key for _, entry in entries}) == len(entries)
-    assert expected.items() <= {entry.key: entry.value for _, entry in entries}.items()
-    order = [each.partition for each in chunks]
-    assert order == sorted(order, key=order.index) and set(order) == {b"/results/", b"/results/eu/"}
-    for before, after in zip(chunks, chunks[1:]):
-        same = before.partition == after.partition
-        assert before.more == (native.SAME_PARTITION if same else native.NEXT_PARTITION)
-    for name in set(order):
-        assert len({each.revision for each in chunks if each.partition == name}) == 1
+    for chunks in (requests.read(b"/results/"), requests.catch_up(b"/results/")):
+        assert len(chunks) >= 5
+        entries = [(each.partition, entry) for each in chunks for entry in each.entries]
+        assert len({entry.key for _, entry in entries}) == len(entries)
+        assert expected.items() <= {entry.key: entry.value for _, entry in entries}.items()
+        order = [each.partition for each in chunks]
+        assert order == sorted(order, key=order.index)
+        assert set(order) == {b"/results/", b"/results/eu/"}
+        for before, after in zip(chunks, chunks[1:]):
+            same = before.partition == after.partition
+            assert before.more == (native.SAME_PARTITION if same else native.NEXT_PARTITION)
+        assert chunks[-1].more == native.LAST
+        for name in set(order):
+            assert len({each.revision for each in chunks if each.partition == name}) == 1
+    some = requests.read(b"/results/many/", limit=3)
+    assert 3 <= sum(each.count for each in some) < 20, "no more chunks than the limit takes"
     for key in expected:
         writer.delete(key)
 
 
-def test_a_fetch_is_one_moment_of_each_partition(cluster, context, flock, join, writer):
+def test_a_read_is_one_moment_of_each_partition(cluster, context, flock, join, writer):
     """Values of two keys that are always written together are never seen apart."""
     pair = [b"/results/pair/%d/" % i + b"p" * 100 for i in range(2)]
     writer.write(*(write(key, b"0") for key in pair))
-    reader = native.Requests(context, cluster.native("p2")[0])
+    reader = native.Requests(context, cluster.native("p2"))
 
     class Pairs:
         def put(self, _, value):
@@ -404,7 +428,7 @@ def test_the_broker_tells_who_is_there(cluster, context):
         member = json.loads(proxies[f"proxies/{name}"])
         assert member["state"] == "ready" and member["max_clients"] == 300
         assert member["clients"] >= 0
-        assert (member["native"]["requests"], member["native"]["streams"]) == cluster.native(name)
+        assert member["native"] == cluster.native(name)
     assert broker.directory("shards/").keys() == {"shards/s1", "shards/s2"}
     assert broker.directory("shards/s2").keys() == {"shards/s2"}
     assert broker.directory("nothing/") == {}
@@ -412,8 +436,35 @@ def test_the_broker_tells_who_is_there(cluster, context):
     broker.close()
 
 
+def test_connections_are_listed_and_can_be_ended(cluster, context, flock, join, writer, requests):
+    """A client whose connection is ended comes again, and has missed nothing."""
+    subtree = b"/results/listed/"
+    watcher = join(subtree)
+    clone = flock.join("kvsimple", cluster.triple("p1", "kvsimple"), subtree)
+
+    def listed(protocol):
+        mine = [each for each in requests.clients() if "/results/listed/" in each.subscriptions]
+        return [each for each in mine if each.protocol.startswith(protocol)]
+
+    (native_one,), (clone_one,) = listed("native 2"), listed("kvsimple")
+    assert native_one.connection != clone_one.connection
+    assert native_one.peer.startswith("127.0.0.1")
+    assert (native_one.queued, native_one.missed, native_one.catch_ups) == (0, 0, 0)
+    assert native_one.age_ms < 60_000
+    assert requests.ask(native.pack(KICK, 7, native_one.connection)) == native.Kicked(7)
+    refusal = requests.ask(native.pack(KICK, 8, native_one.connection))
+    assert (refusal.request, refusal.fault, refusal.of) == (8, "not_found", KICK)
+    writer.put(subtree + b"a", b"1")
+    flock.agree({subtree + b"a": b"1"}, [watcher, clone])
+    flock.run(lambda: watcher.active, "it watches again")
+    assert watcher.losses == 1 and watcher.catch_ups[-1].modes == {b"/results/": native.CHANGES}
+    (again,) = listed("native 2")
+    assert again.connection != native_one.connection
+    check_promises(watcher)
+
+
 def test_a_refusal_keeps_the_connection(requests, writer):
     """Whatever is wrong with a request, the next one is served."""
-    answer = requests.ask(native.pack(FETCH, 5, b"", "/results", {}, None, 0))
-    assert isinstance(answer, Refusal) and answer.request == 5
+    answer = requests.ask(native.pack(LIST, 5, "/results\n", 0))
+    assert isinstance(answer, Refusal) and (answer.request, answer.of) == (5, LIST)
     assert requests.get(b"/results/none") is None

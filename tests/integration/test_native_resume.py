@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from clusterfile import partition, proxy, shard
-from native import CHANGES, DRAIN, FETCH, FULL, Drained, Refusal, Requests, Writer, pack
+from native import CHANGES, DRAIN, FULL, LIST, Drained, Refusal, Requests, Writer, pack
 from native_watcher import Watcher, check_promises
 from promises import Hammer, check_never_back
 from waiting import eventually
@@ -33,14 +33,14 @@ class Crowd:
 
     def __init__(self, cluster, context, flock):
         self.cluster, self.flock = cluster, flock
-        pairs = [cluster.native("p1"), cluster.native("p2")]
-        self.observer = flock.add(Watcher(context, pairs[1:]))
+        endpoints = [cluster.native("p1"), cluster.native("p2")]
+        self.observer = flock.add(Watcher(context, endpoints[1:]))
         self.watchers = [
-            flock.add(Watcher(context, pairs, SUBTREES[number % len(SUBTREES)]))
+            flock.add(Watcher(context, endpoints, SUBTREES[number % len(SUBTREES)]))
             for number in range(WATCHERS)
         ]
         flock.run(lambda: all(each.active for each in flock.clients), "all of them watch", 20)
-        self.writers = [Writer(context, *pairs) for _ in KEYS]
+        self.writers = [Writer(context, *endpoints) for _ in KEYS]
         self.hammers = [
             Hammer(writer, keys, rate=60) for writer, keys in zip(self.writers, KEYS)
         ]
@@ -109,11 +109,11 @@ def crowd_of(context, flock):
         each.close()
 
 
-def resyncs(cluster, name, kind):
-    return cluster.metrics(name).sum("canopy_client_resyncs_total", kind=kind)
+def resumed(watchers):
+    return [catch_up for each in watchers for catch_up in each.catch_ups[1:]]
 
 
-def test_a_killed_proxy_is_left_by_resync(make_cluster, crowd_of, flock):
+def test_a_killed_proxy_is_left_by_catch_up(make_cluster, crowd_of, flock):
     """kill -9 of a proxy that nobody starts again: all of its clients resume at the other one."""
     cluster = make_cluster(supervise=False)
     crowd = crowd_of(cluster)
@@ -126,13 +126,10 @@ def test_a_killed_proxy_is_left_by_resync(make_cluster, crowd_of, flock):
         )
     crowd.check()
     assert any(each.sent_again for each in crowd.writers)
-    again = [fetch for each in crowd.watchers for fetch in each.fetches[1:]]
+    again = resumed(crowd.watchers)
     assert len(again) >= WATCHERS
-    assert all(set(fetch.modes.values()) == {CHANGES} for fetch in again)
-    lagging = sum(each.lagging for each in crowd.watchers)
-    assert resyncs(cluster, "p2", "changes") == len(again) + lagging
-    assert resyncs(cluster, "p2", "full") == 0
-    assert not crowd.observer.losses and len(crowd.observer.fetches) == 1
+    assert all(set(each.modes.values()) == {CHANGES} for each in again)
+    assert not crowd.observer.losses and len(crowd.observer.catch_ups) == 1
 
 
 def test_a_killed_proxy_that_comes_back(make_cluster, crowd_of, flock):
@@ -145,7 +142,7 @@ def test_a_killed_proxy_that_comes_back(make_cluster, crowd_of, flock):
             flock.run(lambda: cluster.restarted("p1", before), "p1 is back", 20)
             crowd.go_on()
     crowd.check()
-    assert all(len(each.fetches) > 1 for each in crowd.watchers)
+    assert all(len(each.catch_ups) > 1 for each in crowd.watchers)
 
 
 def test_at_a_proxy_that_nobody_used(make_cluster, context, flock):
@@ -163,7 +160,7 @@ def test_at_a_proxy_that_nobody_used(make_cluster, context, flock):
     writer.delete(b"/other/2")
     expected = {b"/other/%d" % number: b"v" for number in range(3, 100)} | {b"/other/1": b"w"}
     flock.agree(expected)
-    assert watcher.fetches[-1].modes[b""] == CHANGES and watcher.fetches[-1].entries <= 3
+    assert watcher.catch_ups[-1].modes[b""] == CHANGES and watcher.catch_ups[-1].entries <= 3
     check_promises(watcher)
     writer.close()
 
@@ -173,7 +170,7 @@ def test_a_drained_proxy_is_left_in_time(make_cluster, crowd_of, context, flock,
     """All are told to move, and are elsewhere before it ends; nobody loses contact."""
     cluster = make_cluster(supervise=by == "the broker")
     crowd = crowd_of(cluster)
-    late = Requests(context, cluster.native("p1")[0])
+    late = Requests(context, cluster.native("p1"))
     with crowd.writing():
         if by == "TERM":
             before = cluster.terminate("p1")
@@ -184,7 +181,9 @@ def test_a_drained_proxy_is_left_in_time(make_cluster, crowd_of, context, flock,
             broker.close()
 
         def refused():
-            late.send(FETCH, late.next_number(), b"", "/nothing/", {}, None, 1)
+            while late.socket.poll(0):
+                late.answer()  # `move`
+            late.send(LIST, late.next_number(), "/nothing/", 0)
             answer = late.answer()
             return isinstance(answer, Refusal) and answer.fault
 
@@ -197,7 +196,8 @@ def test_a_drained_proxy_is_left_in_time(make_cluster, crowd_of, context, flock,
     crowd.check()
     assert not crowd.observer.moves
     if by == "TERM":
-        assert resyncs(cluster, "p2", "full") == 0
+        again = resumed(crowd.watchers)
+        assert all(set(each.modes.values()) == {CHANGES} for each in again)
 
 
 def test_a_restarted_shard_is_told_in_full(start_cluster, context, flock):
@@ -210,9 +210,9 @@ def test_a_restarted_shard_is_told_in_full(start_cluster, context, flock):
         ],
         [proxy("p1", ["native"]), proxy("p2", ["native"])],
     )
-    pairs = [cluster.native("p1"), cluster.native("p2")]
-    writer = Writer(context, *pairs)
-    watchers = [flock.add(Watcher(context, [pair])) for pair in pairs]
+    endpoints = [cluster.native("p1"), cluster.native("p2")]
+    writer = Writer(context, *endpoints)
+    watchers = [flock.add(Watcher(context, [each])) for each in endpoints]
     flock.run(lambda: all(each.active for each in watchers), "both watch")
     disk = {b"/disk/%d" % number: b"v%d" % number for number in range(50)}
     memory = {b"/memory/%d" % number: b"v%d" % number for number in range(50)}
@@ -231,8 +231,8 @@ def test_a_restarted_shard_is_told_in_full(start_cluster, context, flock):
     gone = [told.key for told in watchers[0].history if told.value is None]
     assert sorted(gone) == sorted(memory), "each deletion is told once"
 
-    requests = Requests(context, pairs[0][0])
-    chunks = requests.read(b"", known)
+    requests = Requests(context, endpoints[0])
+    chunks = requests.catch_up(b"", known)
     assert {chunk.partition for chunk in chunks} == {b"", b"/memory/", b"/disk/"}
     assert all(chunk.mode == FULL for chunk in chunks)
     assert {each.key: each.value for chunk in chunks for each in chunk.entries} == left

@@ -7,7 +7,7 @@ import pytest
 
 import native
 from clusterfile import partition, proxy, shard
-from native import WRITE, Writer, Written, write
+from native import GET, PING, WRITE, Writer, Written, write
 from native_watcher import Watcher
 
 
@@ -31,7 +31,7 @@ def writer(cluster, context):
 
 @pytest.fixture
 def requests(cluster, context):
-    made = native.Requests(context, cluster.native("p1")[0])
+    made = native.Requests(context, cluster.native("p1"))
     yield made
     made.close()
 
@@ -119,46 +119,54 @@ def test_a_partition_that_keeps_nothing(flock, join, writer, requests):
     assert state_of(requests, b"/silent/") == {}
 
 
-def test_a_request_sent_again_is_applied_once(cluster, context, flock, join, requests):
+def test_a_request_sent_again_is_applied_once(cluster, context, flock, join):
     """The same number through another proxy: answered alike, refusals too, until it is settled."""
-    other = native.Requests(context, cluster.native("p2")[0])
     client, key = os.urandom(16), b"/results/again"
+    one, other = (native.Requests(context, cluster.native(name), client) for name in ("p1", "p2"))
     watcher = join(key)
     committed = counted(cluster, "canopy_updates_committed_total")
     repeated = counted(cluster, "canopy_updates_repeated_total")
 
-    def ask(where, number, settled, *writes):
-        return where.ask(native.pack(WRITE, client, number, settled, list(writes)))
-
-    first = ask(requests, 1, 1, write(key, b"1"))
+    first = one.write(1, write(key, b"1"), settled=1)
     assert isinstance(first, Written) and first.request == 1
-    second = ask(requests, 2, 1, write(key, b"2"))
-    third = ask(requests, 3, 1, write(key, b"3", if_revision=first.revision))
+    second = one.write(2, write(key, b"2"), settled=1)
+    third = one.write(3, write(key, b"3", if_revision=first.revision), settled=1)
     assert third[:2] == (3, "revision_mismatch") and third.revision == second.revision
-    for where in (other, requests, other):
-        assert ask(where, 1, 1, write(key, b"1")) == first
-        assert ask(where, 2, 1, write(key, b"2")) == second
-        assert ask(where, 3, 1, write(key, b"3", if_revision=first.revision)) == third
+    for where in (other, one, other):
+        assert where.write(1, write(key, b"1"), settled=1) == first
+        assert where.write(2, write(key, b"2"), settled=1) == second
+        assert where.write(3, write(key, b"3", if_revision=first.revision), settled=1) == third
     assert counted(cluster, "canopy_updates_committed_total") - committed == 2
     assert counted(cluster, "canopy_updates_repeated_total") - repeated == 9
     # Settled: 1 and 2 must not come again; 3 may.
-    assert ask(other, 3, 3, write(key, b"3", if_revision=first.revision)) == third
-    assert ask(requests, 2, 2, write(key, b"2"))[:2] == (2, "replayed")
-    assert ask(other, 1, 1, write(key, b"1"))[:2] == (1, "replayed")
+    assert other.write(3, write(key, b"3", if_revision=first.revision)) == third
+    assert one.write(2, write(key, b"2"))[:2] == (2, "replayed")
+    assert other.write(1, write(key, b"1"))[:2] == (1, "replayed")
     # Another client's numbers are its own.
-    fresh = other.ask(native.pack(WRITE, os.urandom(16), 1, 1, [write(key, b"4")]))
-    assert fresh == Written(1, second.revision + 1)
+    fresh = native.Requests(context, cluster.native("p2"), os.urandom(16))
+    assert fresh.write(1, write(key, b"4")) == Written(1, second.revision + 1)
     flock.run(lambda: watcher.map == {key: b"4"}, "all is told")
     assert [told.value for told in watcher.live] == [b"1", b"2", b"4"]
-    other.close()
+    for each in (one, other, fresh):
+        each.close()
 
 
-def test_unsettled_requests_are_bounded(cluster, requests):
+def test_numbers_of_writes_and_requests_are_apart(cluster, context):
+    """The answer to either says by its kind, a refusal by `of`, what it answers."""
+    both = native.Requests(context, cluster.native("p1"), os.urandom(16))
+    for answer in (both.write(7, write(b"/results/apart", b"1")), both.ask(native.pack(PING, 7))):
+        assert answer.request == 7
+    bad = [both.write(7, write(b"/results/apart\n", b"1")), both.ask(native.pack(GET, 7, "\n"))]
+    assert [(each.request, each.of) for each in bad] == [(7, WRITE), (7, GET)]
+    both.close()
+
+
+def test_unsettled_requests_are_bounded(cluster, context):
     """1024 answered numbers are remembered; one more is refused until some are settled."""
-    client, key = os.urandom(16), b"/results/unsettled"
+    requests, key = native.Requests(context, cluster.native("p1"), os.urandom(16)), b"/results/u"
 
     def send(number, settled=1):
-        requests.send(WRITE, client, number, settled, [write(key, b"%d" % number)])
+        requests.send(WRITE, number, settled, [write(key, b"%d" % number)])
 
     answers = {}
     for number in range(1, 1025):
@@ -175,3 +183,4 @@ def test_unsettled_requests_are_bounded(cluster, requests):
     assert isinstance(requests.answer(), Written)
     send(2, settled=2)
     assert requests.answer() == answers[2]
+    requests.close()

@@ -66,10 +66,10 @@ def test_limits_linger_and_log_level_are_taken_on_while_clients_stay(cluster, fl
 
 
 def test_an_added_proxy_is_started_and_takes_clients(cluster, ports):
-    first = ports.take(2)
+    port = ports.take()
 
     def edit(document):
-        document["proxies"].append({"name": "p9", "native": f"tcp://127.0.0.1:{first}"})
+        document["proxies"].append({"name": "p9", "native": f"tcp://127.0.0.1:{port}"})
 
     change(cluster, edit)
     done = canopy(cluster, "reload")

@@ -13,13 +13,13 @@ import zmq
 
 import native
 from clone import Writer, make_socket
-from clusterfile import DIALECTS, FRONTENDS, proxy, shard
+from clusterfile import DIALECTS, proxy, shard
 from flock import Flock
 from keyring import Keyring
-from native import DIRECTORY, DRAIN, FETCH, WRITE, Drained, Refusal, Written, pack, write
+from native import DIRECTORY, DRAIN, GET, LIST, PING, WATCH, Drained, Refusal, Written, pack, write
 from native_watcher import Watcher, check_promises
 from promises import check_protocol
-from waiting import eventually, remains
+from waiting import eventually
 
 pytestmark = pytest.mark.skipif(not zmq.has("curve"), reason="this libzmq has no CURVE")
 
@@ -118,7 +118,7 @@ def forbidding(cluster, times, name="p1"):
 def listeners(cluster):
     """(process, endpoint) of a listening socket of each program, to which requests are sent."""
     yield "broker", cluster.broker_endpoint
-    yield "p1", cluster.native("p1")[0]
+    yield "p1", cluster.native("p1")
     yield "p1", cluster.triple("p1", "kvmsg")[0]
     yield "s1", cluster.member("s1")["requests"]
 
@@ -158,7 +158,7 @@ def test_a_client_has_no_business_with_a_shard(cluster, clients):
 def test_a_refused_key_is_logged_once(cluster, clients, keys):
     before = refused(cluster, "p1", "unknown_key")
     peers = [
-        make_socket(clients("stranger"), zmq.DEALER, cluster.native("p1")[0]) for _ in range(5)
+        make_socket(clients("stranger"), zmq.DEALER, cluster.native("p1")) for _ in range(5)
     ]
     eventually(lambda: refused(cluster, "p1", "unknown_key") >= before + 5, "it tries again")
     for peer in peers:
@@ -192,6 +192,18 @@ def test_the_directory_is_for_clients_and_drain_for_admins(start_cluster, keys, 
     admin.close()
 
 
+def test_connections_are_an_admins(cluster, clients, ops):
+    plain = native.Requests(clients("dashboard"), cluster.native("p1"))
+    admin = native.Requests(clients("ops"), cluster.native("p1"))
+    with forbidding(cluster, 2):
+        assert plain.clients().fault == "forbidden"
+        assert plain.ask(pack(native.KICK, 7, 1)).fault == "forbidden"
+    names = {each.name for each in admin.clients()}
+    assert {"dashboard", "ops"} <= names, "with security the names of their keys"
+    plain.close()
+    admin.close()
+
+
 def test_no_secret_is_ever_shown(cluster, keys):
     text = cluster.log.read_text() + "".join(cluster.metrics(each).text for each in cluster.names)
     for name in NAMES:
@@ -204,25 +216,25 @@ def test_no_secret_is_ever_shown(cluster, keys):
 def test_native_requests(cluster, clients, ops):
     ops.put(b"/results/eu/1", b"a")
     ops.put(b"/other/1", b"b")
-    mine = native.Requests(clients("dashboard"), cluster.native("p1")[0])
+    mine = native.Requests(clients("dashboard"), cluster.native("p1"), b"d" * 16)
     eventually(lambda: mine.get(b"/results/eu/1"), "what may be read is read")
     assert [entry.value for chunk in mine.read(b"/results/eu/") for entry in chunk.entries] == [b"a"]
-    with forbidding(cluster, 5):
-        for subtree in (b"", b"/", b"/other/", b"/other/1", b"/results"):
-            answer = mine.read(subtree)
-            assert isinstance(answer, Refusal) and answer.fault == "forbidden", subtree
-    with forbidding(cluster, 1):  # a fetch that belongs to a stream likewise
-        mine.send(FETCH, 99, native.topic(b""), "", {}, None, 4)
-        assert mine.answer().fault == "forbidden"
+    subtrees = (b"", b"/", b"/other/", b"/other/1", b"/results")
+    with forbidding(cluster, 2 * len(subtrees)):
+        for told in (read(each) for each in subtrees for read in (mine.read, mine.catch_up)):
+            assert isinstance(told, Refusal) and told.fault == "forbidden", told
+    with forbidding(cluster, 1):
+        answer = mine.ask(pack(GET, 99, "/other/1"))
+        assert (answer.request, answer.fault, answer.of) == (99, "forbidden", GET)
     with forbidding(cluster, 1):  # read, not write
-        answer = mine.ask(pack(WRITE, bytes(16), 1, 1, [write(b"/results/eu/1", b"x")]))
+        answer = mine.write(1, write(b"/results/eu/1", b"x"))
         assert isinstance(answer, Refusal) and answer.fault == "forbidden"
     mine.close()
 
 
 def test_native_writes_go_by_the_key_each_of_them(cluster, clients):
-    feeder = native.Requests(clients("feeder"), cluster.native("p1")[0])
-    ask = lambda number, *writes: feeder.ask(pack(WRITE, b"f" * 16, number, number, list(writes)))
+    feeder = native.Requests(clients("feeder"), cluster.native("p1"), b"f" * 16)
+    ask = feeder.write
     assert isinstance(ask(1, write(b"/results/eu/7", b"1")), Written)
     with forbidding(cluster, 3):
         assert ask(2, write(b"/results/us/7", b"1")).fault == "forbidden"
@@ -233,18 +245,18 @@ def test_native_writes_go_by_the_key_each_of_them(cluster, clients):
     feeder.close()
 
 
-def test_native_streams(cluster, clients, flocks, ops):
-    """The raw prefixes of topics, too: libzmq matches by prefix, whatever the protocol says."""
+def test_native_watches(cluster, clients, flocks, ops):
+    """One connection whose forbidden watches are refused gets what it may, and nothing else."""
     allowed = flocks("dashboard").add(
         Watcher(clients("dashboard"), [cluster.native("p1")], b"/results/")
     )
     flocks("dashboard").run(lambda: allowed.active, "it may watch")
-    raw = (b"", b"\x01", native.topic(b"/results/")[:-1], native.topic(b"/results/")[:6])
-    topics = [native.topic(each) for each in FORBIDDEN_PREFIXES if each != b"/results-2/"] + list(raw)
-    spies = [make_socket(clients("dashboard"), zmq.SUB, cluster.native("p1")[1]) for _ in topics]
-    with forbidding(cluster, len(topics) - len(raw)):
-        for spy, topic in zip(spies, topics):
-            spy.subscribe(topic)
+    spy = native.Requests(clients("dashboard"), cluster.native("p1"))
+    prefixes = [each for each in FORBIDDEN_PREFIXES if each != b"/results-2/"]
+    with forbidding(cluster, len(prefixes)):
+        for number, prefix in enumerate(prefixes, 1):
+            answer = spy.ask(pack(WATCH, number, prefix.decode(), 0, 0, {}))
+            assert (answer.request, answer.fault, answer.of) == (number, "forbidden", WATCH)
     expected = dict(allowed.map)
     for i in range(300):
         ops.put(b"/results/s/%d" % i, b"%d" % i)
@@ -253,28 +265,8 @@ def test_native_streams(cluster, clients, flocks, ops):
     flocks("dashboard").agree(expected, [allowed])
     check_promises(allowed)
     assert not allowed.gaps and not allowed.losses
-    for spy, topic in zip(spies, topics):
-        assert not spy.poll(0), f"{topic!r} brings something"
-        spy.close()
-
-
-def test_who_leaves_takes_nothing_from_others(cluster, clients, flocks, ops):
-    """The end of a refused subscription is not mistaken for that of an accepted one."""
-    flock = flocks("ops")
-    watcher = flock.add(Watcher(clients("ops"), [cluster.native("p1")], b"/other/"))
-    flock.run(lambda: watcher.active, "it watches")
-    before = forbidden(cluster)
-    for _ in range(3):
-        spy = make_socket(clients("dashboard"), zmq.SUB, cluster.native("p1")[1])
-        spy.subscribe(native.topic(b"/other/"))
-        eventually(lambda: forbidden(cluster) > before, "refused")
-        before = forbidden(cluster)
-        spy.close()
-    ops.put(b"/other/leaves", b"1")
-    flock.run(lambda: watcher.map.get(b"/other/leaves") == b"1", "the stream is still there")
-    heard = len(watcher.heartbeats)
-    flock.run(lambda: len(watcher.heartbeats) > heard + 1, "and stays")
-    check_promises(watcher)
+    assert spy.ask(pack(PING, 99)) == native.Pong(99), "nothing came before"
+    spy.close()
 
 
 # -- Clone ---------------------------------------------------------------------------------------
@@ -375,17 +367,19 @@ def test_subscribers_that_come_and_go(cluster, clients, flocks, ops):
     ]
     flock.run(lambda: all(each.active for each in watchers), "they watch")
     process = cluster.process("p1")
-    endpoints = [cluster.native("p1")[1], cluster.triple("p1", "kvmsg")[1]]
+    endpoints = [cluster.native("p1"), cluster.triple("p1", "kvmsg")[1]]
     deadline = time.monotonic() + 4
     count = 0
     while time.monotonic() < deadline:
-        for endpoint in endpoints:
-            passing = make_socket(clients("temp"), zmq.SUB, sndhwm=0)
-            for i in range(300):
-                passing.subscribe(native.topic(b"/results/%d/" % i))
-                passing.subscribe(b"/other/%d/" % i)
+        for endpoint, kind in zip(endpoints, (zmq.DEALER, zmq.SUB)):
+            passing = make_socket(clients("temp"), kind, sndhwm=0)
             monitor = passing.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
             passing.connect(endpoint)
+            for i in range(1, 301):
+                if kind == zmq.SUB:
+                    passing.subscribe(b"/other/%d/" % i)
+                else:
+                    passing.send(pack(WATCH, i, f"/results/{i}/", 0, 0, {}))
             assert monitor.poll(10_000)
             passing.disable_monitor()
             passing.close()
@@ -396,38 +390,6 @@ def test_subscribers_that_come_and_go(cluster, clients, flocks, ops):
         flock.run(lambda: each.map.get(b"/results/come-and-go") == b"%d" % count, "all came")
     assert cluster.process("p1") == process
     eventually(lambda: cluster.metrics("p1").sum("canopy_streams") <= 2, "all streams are let go of")
-
-
-@pytest.mark.parametrize("frames", [[b"\x02abc"], [b"\x02abc", b"def"], [b"x"] * 20, [b""]])
-def test_what_is_no_subscription_harms_nobody_else(cluster, clients, flocks, ops, frames):
-    """An XSUB may send anything: its subscriptions must not become another's, nor the reverse."""
-    flock = flocks("ops")
-    watcher = flock.add(Watcher(clients("ops"), [cluster.native("p1")], b"/other/"))
-    flock.run(lambda: watcher.active, "it watches")
-    evil = make_socket(clients("dashboard"), zmq.XSUB, cluster.native("p1")[1], sndhwm=0)
-    evil.send(b"\x01" + native.topic(b"/results/"))
-    assert evil.poll(20_000), "it has a stream"
-    joined = []
-    for i in range(30):
-        evil.send_multipart(frames)
-        for _ in range(3):
-            evil.send(b"\x01" + native.topic(b"/results/"))
-        joined.append(make_socket(clients("ops"), zmq.SUB, cluster.native("p1")[1]))
-        joined[-1].subscribe(native.topic(b"/other/"))
-        evil.send_multipart(frames)
-    for i in range(100):
-        ops.put(b"/other/evil", b"%d" % i)
-        flock.turn(0)
-    flock.run(lambda: watcher.map.get(b"/other/evil") == b"99", "the watcher gets all")
-    while evil.poll(100):
-        assert evil.recv().startswith(native.topic(b"/results/")), "of /other/ nothing reaches it"
-        if evil.poll(0) == 0:
-            break
-    for each in joined:
-        assert each.poll(20_000), "whoever subscribed is served"
-        each.close()
-    evil.close()
-    check_promises(watcher)
 
 
 def connected(context, kind, endpoint):
@@ -505,28 +467,27 @@ def test_subscriptions_of_a_connection_that_has_ended(cluster, clients, flocks, 
 
 
 def test_a_routing_id_is_not_an_identity(cluster, clients, ops):
-    """Who takes over the routing id of another gets nothing of what that one asked for."""
+    """Who bears the routing id of another, meanwhile and afterwards, gets nothing of what that one
+    asked for."""
     for i in range(40):
         ops.put(b"/other/big/%d" % i, b"s" * 100_000)
-    endpoint = cluster.native("p1")[0]
-    victim = native.Requests(clients("ops"), endpoint, routing_id=b"shared")
+    endpoint, options = cluster.native("p1"), {"routing_id": b"shared", "rcvhwm": 1, "rcvbuf": 4096}
+    victim = native.Requests(clients("ops"), endpoint, **options)
     eventually(lambda: victim.get(b"/other/big/39"), "it is all there")
-    thief = make_socket(clients("dashboard"), zmq.DEALER, routing_id=b"shared")
-    victim.send(FETCH, 77, b"", "/other/big/", {}, None, 1)
+    thief = native.Requests(clients("dashboard"), endpoint, routing_id=b"shared")
+    assert isinstance(thief.read(b"/results/"), list), "it is served as well"
+    victim.send(LIST, 77, "/other/big/", 0)
     assert victim.answer().more != native.LAST, "and there is more to come"
+    assert thief.ask(pack(PING, 5)) == native.Pong(5)
     victim.close()
-    thief.connect(endpoint)
-    deadline = time.monotonic() + 1.5
+    deadline = time.monotonic() + 1
     while time.monotonic() < deadline:
-        thief.send(pack(native.CREDIT, 77, 64))
-        if thief.poll(50):
-            answer = native.read_answer(thief.recv())
-            assert isinstance(answer, Refusal), f"{answer!r:.100}"
+        assert thief.ask(pack(PING, 6)) == native.Pong(6)
     thief.close()
 
 
 def test_an_eavesdropper_sees_no_key_and_no_value(cluster, clients, ops):
-    requests = cluster.native("p1")[0]
+    requests = cluster.native("p1")
     heard, listening = [], socket.create_server(("127.0.0.1", 0))
     port = int(requests.rsplit(":", 1)[1])
 
@@ -543,8 +504,9 @@ def test_an_eavesdropper_sees_no_key_and_no_value(cluster, clients, ops):
         pass_on(outer, inner)
 
     threading.Thread(target=relay, daemon=True).start()
-    writer = native.Requests(clients("ops"), f"tcp://127.0.0.1:{listening.getsockname()[1]}")
-    answer = writer.ask(pack(WRITE, b"e" * 16, 1, 1, [write(b"/other/quiet", b"the value of it")]))
+    relayed = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+    writer = native.Requests(clients("ops"), relayed, b"e" * 16)
+    answer = writer.write(1, write(b"/other/quiet", b"the value of it"))
     assert isinstance(answer, Written)
     eventually(lambda: writer.get(b"/other/quiet"), "it is there")
     writer.close()
@@ -576,16 +538,17 @@ def test_a_reload_ends_what_is_no_longer_granted(start_cluster, keys, clients, f
     cluster = start_cluster(*parts(), security=settings(keys))
     ops = native.Writer(clients("ops"), cluster.native("p1"))
     ops.put(b"/other/1", b"before")
-    endpoints = cluster.native("p1")
-    mine = native.Requests(clients("temp"), endpoints[0])
-    stream = make_socket(clients("temp"), zmq.SUB, endpoints[1])
-    stream.subscribe(native.topic(b"/other/"))
-    assert stream.poll(20_000), "the stream is live"
+    endpoint = cluster.native("p1")
+    mine = native.Requests(clients("temp"), endpoint)
+    stream = native.Requests(clients("temp"), endpoint)
+    stream.send(WATCH, 1, "/other/", 0, 0, {})
+    while not isinstance(stream.answer(20), native.CaughtUp):
+        pass
     clone = make_socket(clients("temp"), zmq.SUB, cluster.triple("p1", "kvsimple")[1])
     clone.subscribe(b"/other/")
     eventually(lambda: ops.put(b"/other/1", b"before") and clone.poll(50), "so is the Clone one")
     eventually(lambda: mine.get(b"/other/1"), "and may be read")
-    bystander = flocks("dashboard").add(Watcher(clients("dashboard"), [endpoints], b"/results/"))
+    bystander = flocks("dashboard").add(Watcher(clients("dashboard"), [endpoint], b"/results/"))
     flocks("dashboard").run(lambda: bystander.active, "a bystander watches")
 
     before = refused(cluster, "p1", "unknown_key")
@@ -593,10 +556,12 @@ def test_a_reload_ends_what_is_no_longer_granted(start_cluster, keys, clients, f
     ops.put(b"/other/1", b"after")
     ops.put(b"/results/1", b"1")
     flocks("dashboard").run(lambda: bystander.map.get(b"/results/1") == b"1", "he goes on")
-    for spy in (stream, clone):
+    for spy in (stream.socket, clone):
         while spy.poll(0):
             assert b"after" not in b"".join(spy.recv_multipart())
     if change:
+        mine.close()
+        mine = native.Requests(clients("temp"), endpoint)
         answer = mine.read(b"/other/")
         assert isinstance(answer, Refusal) and answer.fault == "forbidden"
         assert mine.read(b"/results/"), "the rest stays"
@@ -618,7 +583,7 @@ def test_a_revocation_does_not_wait_for_the_rest_of_the_file(
     cluster = start_cluster(*parts(), security=settings(keys))
     ops = native.Writer(clients("ops"), cluster.native("p1"))
     ops.put(b"/other/1", b"before")
-    mine = native.Requests(clients("temp"), cluster.native("p1")[0])
+    mine = native.Requests(clients("temp"), cluster.native("p1"), reconnect_ivl=50)
     eventually(lambda: mine.get(b"/other/1"), "temp reads")
     before = refused(cluster, "p1", "unknown_key")
     document = yaml.safe_load(cluster.file.read_text())
@@ -630,7 +595,7 @@ def test_a_revocation_does_not_wait_for_the_rest_of_the_file(
     assert isinstance(said, Refusal) and complaint in said.text, said
     assert "p2: " not in said.text
     # What the answer says is in force already.
-    mine.send(native.FETCH, 77, b"", "/other/", {}, None, 4)
+    mine.send(LIST, 77, "/other/", 0)
     assert not mine.socket.poll(500) or isinstance(mine.answer(), Refusal)
     eventually(lambda: refused(cluster, "p1", "unknown_key") > before, "temp is kept out")
     for each in (mine, ops, broker):

@@ -31,7 +31,7 @@ TEST(Changes, TellWhatARunningProcessCanTakeOnFromWhatTakesARestart) {
             "broker: {drain_ms: 7, lease_ms: 700}\n"
             "shards: [{name: s1, partitions: [{subtree: '*', retain: false}, {subtree: /b/}]}]\n"
             "proxies: [{name: p1, max_clients: 7, max_linger_ms: 1, publish_share: 9,\n"
-            "           upstream_queue_bytes: 100000, mirror_keep_ms: 3, stream_hwm: 2,\n"
+            "           upstream_queue_bytes: 100000, mirror_keep_ms: 3, egress_bytes: 9000000,\n"
             "           native: 'tcp://127.0.0.1:2000'}, {name: p3}]\n"));
   EXPECT_THAT(found.live, ElementsAre("log_level", "broker.drain_ms", "proxies.p1.max_clients",
                                       "proxies.p1.max_linger_ms", "proxies.p1.publish_share",
@@ -40,7 +40,7 @@ TEST(Changes, TellWhatARunningProcessCanTakeOnFromWhatTakesARestart) {
   EXPECT_THAT(found.fixed,
               ElementsAre("log_format", "broker.lease_ms", "shards.s1.partitions.*.retain",
                           "shards.s1.partitions./a/ (removed)", "shards.s1.partitions./b/ (added)",
-                          "proxies.p1.native", "proxies.p1.stream_hwm", "proxies.p2 (removed)"));
+                          "proxies.p1.native", "proxies.p1.egress_bytes", "proxies.p2 (removed)"));
 }
 
 TEST(Changes, AreNotedOfTemplates) {

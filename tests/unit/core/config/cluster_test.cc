@@ -51,7 +51,8 @@ shards:
       - subtree: "*"
 proxies:
   - {name: p1, max_clients: 7, http: 127.0.0.1:8561, kvsimple: tcp://127.0.0.1:5556, chp: "tcp://*:5576",
-     max_linger_ms: 0, client_hwm: 2, link_queue_bytes: 65537, link_receive_buffer: 0,
+     max_linger_ms: 0, client_queue_bytes: 4194304, egress_bytes: 4194305, slow_clients: disconnect,
+     client_send_buffer: 4096, proxy_protocol: true, link_queue_bytes: 65537, link_receive_buffer: 0,
      upstream_queue_bytes: 65538, max_snapshots: 5, mirror_keep_ms: 6}
 )");
   EXPECT_EQ(cluster.file, "c.yaml");
@@ -91,7 +92,11 @@ proxies:
                                        .http = "127.0.0.1:8561",
                                        .nofile = 1024,
                                        .max_linger = 0ms,
-                                       .client_hwm = 2,
+                                       .client_queue_bytes = 4194304,
+                                       .egress_bytes = 4194305,
+                                       .slow_clients = SlowClients::disconnect,
+                                       .client_send_buffer = 4096,
+                                       .proxy_protocol = true,
                                        .link_receive_buffer = 0,
                                        .link_queue_bytes = 65537,
                                        .upstream_queue_bytes = 65538,

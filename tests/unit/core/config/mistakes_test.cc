@@ -126,6 +126,11 @@ const std::vector<Mistake>& mistakes() {
        "c.yaml:5: shards.partitions.durability: ", "'ssd' is none of memory, disk"},
       {"log_level", "log_level: loud\n" + shard,
        "c.yaml:1: log_level: ", "'loud' is none of debug, info, warn, error"},
+      {"slow_clients", proxy("slow_clients: wait"),
+       "c.yaml:4: proxies.slow_clients: ", "'wait' is none of drop, disconnect"},
+      {"client_queue", proxy("client_queue_bytes: 4194303"),
+       "c.yaml:4: proxies.client_queue_bytes: ", "4194304"},
+      {"egress", proxy("egress_bytes: 0"), "c.yaml:4: proxies.egress_bytes: ", "4194304"},
       // Names.
       {"name_upper", "shards:\n  - name: A\n", "c.yaml:2: shards.name: ", "'A' is not 1 to 63"},
       {"name_long", "shards:\n  - name: " + std::string(64, 'a') + "\n",
@@ -237,7 +242,10 @@ const std::vector<Mistake>& mistakes() {
        proxy("kvsimple: tcp://[::1]:6000\n    http: \"[0:0:0:0:0:0:0:1]:6002\""),
        "c.yaml:5: proxies.http: ", "clashes with tcp://[::1]:6000"},
       // Open files.
-      {"nofile_clients", proxy("max_clients: 300\n    nofile: 900"),
+      {"nofile_clients", proxy("max_clients: 850\n    nofile: 900"),
+       "c.yaml:5: proxies.nofile: ", "900 open files are too few for 'p': 850 clients"},
+      {"nofile_clone_clients",
+       proxy("max_clients: 300\n    nofile: 900\n    chp: tcp://127.0.0.1:5556"),
        "c.yaml:5: proxies.nofile: ", "900 open files are too few for 'p': 300 clients"},
       {"nofile_default", proxy("max_clients: 1000"), "c.yaml:3: proxies.nofile: ", "raise nofile"},
       {"nofile_shard", "shards:\n  - name: a\n    nofile: 10\n    partitions: [{subtree: \"*\"}]\n",

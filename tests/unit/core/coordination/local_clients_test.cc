@@ -89,7 +89,7 @@ TEST_F(LocalClientsTest, GetNumberedRefusalsForWhatIsNoRequest) {
   std::string frame = encode(native::Drain{4, "p1"});
   frame.front() = 9;
   EXPECT_EQ(std::get<native::Refusal>(ask(frame)).fault, wire::Fault::version_unknown);
-  EXPECT_EQ(std::get<native::Refusal>(ask(encode(native::Fetch{.request = 1}))).fault,
+  EXPECT_EQ(std::get<native::Refusal>(ask(encode(native::Ping{.request = 1}))).fault,
             wire::Fault::kind_unknown);
   EXPECT_THAT(rejected, ElementsAre("version_unknown", "kind_unknown"));
 }

@@ -32,12 +32,14 @@ TEST(MemberTest, AProxyComesBackWhole) {
                           .state = "ready",
                           .clients = 7,
                           .max_clients = 300,
+                          .native = "tcp://a:4",
                           .kvsimple = Triple{"tcp://a:1", "tcp://a:2", "tcp://a:3"},
                           .kvmsg = std::nullopt,
                           .chp = Triple{"tcp://a:7", "tcp://a:8", "tcp://a:9"}};
   const auto parsed = parse_proxy_member(to_json(proxy));
   ASSERT_TRUE(parsed) << parsed.error();
   EXPECT_EQ(to_json(*parsed), to_json(proxy));
+  EXPECT_EQ(parsed->native, "tcp://a:4");
   EXPECT_EQ(parsed->kvsimple->collector, "tcp://a:3");
   EXPECT_FALSE(parsed->kvmsg);
   EXPECT_EQ(parsed->clients, 7U);
@@ -63,7 +65,7 @@ TEST(MemberTest, VitalsComeBackWhole) {
 }
 
 TEST(MemberTest, UnknownFieldsAreLeftAlone) {
-  const auto parsed = parse_proxy_member(R"({"name":"p1","colour":"blue","native":{"a":[1]}})");
+  const auto parsed = parse_proxy_member(R"({"name":"p1","colour":"blue","shape":{"a":[1]}})");
   ASSERT_TRUE(parsed) << parsed.error();
   EXPECT_EQ(parsed->name, "p1");
   EXPECT_EQ(parsed->max_clients, 0U);

@@ -12,6 +12,7 @@
 
 #include "core/wire/link.h"
 #include "core/wire/native.h"
+#include "core/wire/pack.h"
 
 namespace canopy::wire {
 
@@ -112,16 +113,18 @@ inline std::vector<Decoder> link_decoders() {
 
 namespace native {
 
+inline keyspace::Update to_update(const Entry& entry) {
+  return {.key = std::string(entry.key),
+          .value = std::string(entry.value),
+          .properties = std::string(entry.properties),
+          .revision = entry.revision,
+          .expires_at_ms = entry.expires_at_ms,
+          .deleted = entry.deleted};
+}
+
 inline std::string pack_entries(const std::vector<Entry>& entries) {
   std::string out;
-  for (const Entry& entry : entries) {
-    append_entry(out, {.key = std::string(entry.key),
-                       .value = std::string(entry.value),
-                       .properties = std::string(entry.properties),
-                       .revision = entry.revision,
-                       .expires_at_ms = entry.expires_at_ms,
-                       .deleted = entry.deleted});
-  }
+  for (const Entry& entry : entries) append_entry(out, to_update(entry));
   return out;
 }
 
@@ -129,12 +132,22 @@ inline std::string encode(const Chunk& chunk) {
   return encode_chunk(chunk.header, pack_entries(chunk.entries));
 }
 
-inline std::optional<std::string> stream_again(std::string_view frame) {
-  Batch batch;
-  const auto move = decode_stream(frame, batch);
-  if (!move) return std::nullopt;
-  if (*move) return encode_move(topic_of(frame), (*move)->within_ms);
-  return encode_batch(topic_of(frame), batch.header, pack_entries(batch.entries));
+inline std::string encode(const Batch& batch) {
+  return encode_batch(batch.header, pack_entries(batch.entries));
+}
+
+inline std::string encode(const Got& got) {
+  if (!got.entry) return encode_got(got.request, nullptr);
+  const keyspace::Update update = to_update(*got.entry);
+  return encode_got(got.request, &update);
+}
+
+inline std::string encode(const ClientList& list) {
+  std::string frame = encode_clients(list.request, list.clients).front();
+  std::string request;
+  Packer(request).number(list.request);
+  frame.at(4 + request.size()) = list.more ? 1 : 0;  // behind version, array and kind
+  return frame;
 }
 
 inline constexpr auto pack = [](const auto& message) { return encode(message); };
@@ -148,75 +161,135 @@ std::optional<std::string> request_again(const std::variant<Request, Refusal>& d
   return std::nullopt;
 }
 
+inline std::optional<std::string> from_proxy_again(std::string_view frame) {
+  FromProxy message;
+  if (!decode_from_proxy(frame, message)) return std::nullopt;
+  return std::visit(pack, message);
+}
+
 inline std::string sample_entries() {
   std::string entries;
   for (const auto& update : sample_updates({5, 41})) append_entry(entries, *update);
   return entries;
 }
 
-// Of these, the second says compressed what the first says.
-inline std::vector<std::string> sample_stream() {
-  const std::string name = topic({.subtree = "/", .latest_ms = 100, .lz4 = true});
+inline Batch sample_batch() {
+  return {.header = {.stream = 1ull << 63,
+                     .after = 70'000,
+                     .count = 3,
+                     .revisions = {{"", {5, 44}}, {"/results/", {1, 2}}}}};
+}
+
+// The same batch plain and compressed.
+inline std::string plain_batch() { return encode_batch(sample_batch().header, sample_entries()); }
+inline std::string packed_batch() {
   const std::string entries = sample_entries();
-  const BatchHeader header{.incarnation = 1ull << 63,
-                           .after = 70'000,
-                           .count = 3,
-                           .revisions = {{"", {5, 44}}, {"/results/", {1, 2}}}};
-  BatchHeader heartbeat = header;
-  heartbeat.count = 0;
-  return {encode_batch(name, header, entries),
-          encode_batch(name, header, compress(entries), entries.size()),
-          encode_batch(topic({}), heartbeat, {}), encode_move(name, 10'000)};
+  return encode_batch(sample_batch().header, compress(entries), entries.size());
+}
+
+inline std::string heartbeat() {
+  BatchHeader header = sample_batch().header;
+  header.count = 0;
+  return encode_batch(header, {});
+}
+
+inline ChunkHeader sample_chunk() {
+  return {.request = 9,
+          .partition = "/results/",
+          .mode = ChunkHeader::Mode::changes,
+          .revision = {5, 44},
+          .more = ChunkHeader::More::next_partition,
+          .count = 3};
+}
+
+inline Watch sample_watch() {
+  return {.request = 9,
+          .subscription = {.subtree = "/results/", .latest_ms = 258, .lz4 = true},
+          .known = {{"/results/", {5, 44}}, {"/results/eu/", {1, 2}}}};
+}
+
+inline ClientList sample_clients() {
+  return {.request = 9,
+          .more = true,
+          .clients = {{.connection = 300,
+                       .peer = "127.0.0.1:40000",
+                       .name = "dashboard",
+                       .protocol = "native 2, canopy 0.1",
+                       .subscriptions = {"/results/", "/results/eu/a"},
+                       .queued_bytes = 1,
+                       .missed = 2,
+                       .catch_ups = 3,
+                       .age_ms = 70'000},
+                      {.connection = 301, .protocol = "kvsimple updates"}}};
+}
+
+inline Refusal sample_refusal() {
+  return {.request = 9,
+          .fault = Fault::revision_mismatch,
+          .text = "other",
+          .revision = {5, 44},
+          .of = static_cast<unsigned>(Kind::write)};
+}
+
+// A sound message of each kind.
+inline std::vector<std::string> to_proxy_samples() {
+  return {encode(Hello{.request = 1,
+                       .client = std::string(client_id_bytes, 'c'),
+                       .name = "dashboard",
+                       .software = "canopy 0.1"}),
+          encode(Hello{.request = 1}),
+          encode(sample_request()),
+          encode(sample_watch()),
+          encode(Watch{.request = 1, .subscription = {.subtree = "/results/a"}}),
+          encode(Unwatch{.request = 9}),
+          encode(Get{.request = 9, .key = "/results/a"}),
+          encode(List{.request = 9, .subtree = "/results/", .limit = 300}),
+          encode(Ping{.request = 9}),
+          encode(Clients{.request = 9}),
+          encode(Kick{.request = 9, .connection = 300})};
+}
+
+inline std::vector<std::string> from_proxy_samples() {
+  const auto updates = sample_updates({5, 41});
+  return {encode(Welcome{.request = 1, .proxy = "p1"}),
+          encode(Written{.number = 8, .revision = {5, 44}}),
+          encode_chunk(sample_chunk(), sample_entries()),
+          encode_chunk({.request = 1}, {}),
+          encode(CaughtUp{.request = 9, .stream = 77, .position = 70'003}),
+          encode_got(9, updates[2].get()),
+          encode_got(9, nullptr),
+          encode(Pong{.request = 9}),
+          encode(Gap{.request = 9, .missed = 300}),
+          encode(Gap{.request = 9}),
+          plain_batch(),
+          packed_batch(),
+          heartbeat(),
+          encode(Move{.within_ms = 10'000}),
+          encode(sample_refusal()),
+          encode(sample_clients()),
+          encode(ClientList{.request = 9}),
+          encode(Kicked{.request = 9})};
 }
 
 inline std::vector<Decoder> native_decoders() {
-  const std::string name = topic({.subtree = "/results/", .latest_ms = 258, .lz4 = true});
-  const ChunkHeader header{.request = 9,
-                           .number = 2,
-                           .partition = "/results/",
-                           .mode = ChunkHeader::Mode::changes,
-                           .revision = {5, 44},
-                           .more = ChunkHeader::More::next_partition,
-                           .incarnation = 77,
-                           .position = 70'003,
-                           .count = 3};
-  const Refusal refusal{
-      .request = 9, .fault = Fault::revision_mismatch, .text = "other", .revision = {5, 44}};
   return {
       {.name = "native_to_proxy",
        .again = [](std::string_view frame) { return request_again(decode_to_proxy(frame)); },
-       .samples = {encode(sample_request()),
-                   encode(Fetch{.request = 9,
-                                .topic = name,
-                                .subtree = "/results/",
-                                .known = {{"/results/", {5, 44}}, {"/results/eu/", {1, 2}}},
-                                .gap = Gap{.incarnation = 77, .had = 5, .saw = 9},
-                                .credit = 4}),
-                   encode(Fetch{.request = 1, .subtree = "/results/a"}),
-                   encode(Credit{.request = 9, .chunks = 2})}},
-      {.name = "native_from_proxy",
-       .again = [](std::string_view frame) { return encode_again(decode_from_proxy(frame), pack); },
-       .samples = {encode(Written{.request = 8, .revision = {5, 44}}),
-                   encode_chunk(header, sample_entries()), encode_chunk({.request = 1}, {}),
-                   encode(refusal)}},
-      {.name = "native_stream", .again = stream_again, .samples = sample_stream()},
-      {.name = "native_topic",
-       .again = [](std::string_view bytes) -> std::optional<std::string> {
-         const auto subscription = parse_topic(bytes);
-         return subscription ? std::optional(topic(*subscription)) : std::nullopt;
-       },
-       .samples = {name, topic({}), topic({.subtree = "/results/a"})}},
+       .samples = to_proxy_samples()},
+      {.name = "native_from_proxy", .again = from_proxy_again, .samples = from_proxy_samples()},
       {.name = "native_to_broker",
        .again = [](std::string_view frame) { return request_again(decode_to_broker(frame)); },
        .samples = {encode(Directory{.request = 3, .prefix = "proxies/"}),
-                   encode(Drain{.request = 4, .name = "proxy-1"})}},
+                   encode(Drain{.request = 4, .name = "proxy-1"}), encode(Reload{.request = 5})}},
       {.name = "native_from_broker",
        .again =
            [](std::string_view frame) { return encode_again(decode_from_broker(frame), pack); },
        .samples = {encode(Members{
                        .request = 3,
                        .members = {{"proxies/p1", R"({"state":"ready"})"}, {"shards/a", "{}"}}}),
-                   encode(Drained{.request = 4}), encode(refusal)}},
+                   encode(Drained{.request = 4}),
+                   encode(Reloaded{.request = 5, .settings = {"proxies.p1.max_linger_ms"}}),
+                   encode(sample_refusal())}},
   };
 }
 

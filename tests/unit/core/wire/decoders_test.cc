@@ -15,8 +15,8 @@ TEST_P(Decoders, GiveEveryMessageBack) {
     const auto again = GetParam().again(sample);
     ASSERT_TRUE(again) << testing::PrintToString(sample);
     // A compressed batch comes again as it was before.
-    const bool compressed = sample == native::sample_stream()[1];
-    EXPECT_EQ(*again, compressed ? GetParam().samples.front() : sample);
+    const bool compressed = sample == native::packed_batch();
+    EXPECT_EQ(*again, compressed ? native::plain_batch() : sample);
   }
 }
 
@@ -55,11 +55,15 @@ TEST_P(Decoders, MakeNoMoreOfNoiseThanItSays) {
 
 TEST_P(Decoders, BelieveNoLengthThatCannotBe) {
   using namespace std::string_view_literals;
-  for (const std::string_view head : {""sv, "\x01"sv, "\0"sv, "\x01\0\0\0\0\0\0"sv}) {
+  for (const std::string_view head : {""sv, "\x01"sv, "\x02"sv, "\0"sv}) {
     for (const std::string_view body :
          {"\xdd\xff\xff\xff\xff"sv, "\x92\xdd\xff\xff\xff\xff"sv,
-          "\x93\x03\x01\xdd\xff\xff\xff\xff"sv, "\x95\xcc\x81\xc6\xff\xff\xff\xff"sv,
-          "\xdb\xff\xff\xff\xff"sv, "\xc1"sv}) {
+          "\x93\x03\x01\xdd\xff\xff\xff\xff"sv, "\x95\xcc\x80\x01\xc6\xff\xff\xff\xff"sv,
+          "\x94\xcc\x81\x01\x01\xdd\xff\xff\xff\xff"sv,
+          "\x96\xcc\x82\x01\xa0\0\0\xdf\xff\xff\xff\xff"sv,
+          "\x96\xcc\xa0\x01\x01\x01\xdf\xff\xff\xff\xff"sv,
+          "\x97\xcc\xc2\x01\xa0\0\x01\0\xce\xff\xff\xff\xff"sv, "\xdb\xff\xff\xff\xff"sv,
+          "\xc1"sv}) {
       EXPECT_FALSE(GetParam().again(std::string(head) + std::string(body)));
     }
     EXPECT_FALSE(GetParam().again(std::string(head) + std::string(100'000, '\x91')));
