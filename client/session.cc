@@ -378,9 +378,8 @@ void Session::tick(base::TimePoint now) {
 bool Session::is_stuck(base::TimePoint now) {
   if (now - watched_ < 1s) return false;
   watched_ = now;
-  return std::any_of(watches_.begin(), watches_.end(), [&](const auto& each) {
-    return each.second.stuck(link_->progress, now);
-  });
+  return std::any_of(watches_.begin(), watches_.end(),
+                     [&](const auto& each) { return each.second.stuck(link_->progress, now); });
 }
 
 void Session::ping_when_due(base::TimePoint now) {

@@ -114,8 +114,8 @@ class Session {
     base::TimePoint heard;     // any frame
     base::TimePoint answered;  // a frame that shows that requests reach the proxy; or none is open
     base::TimePoint progress;  // some watch was brought on
-    std::optional<base::TimePoint> pinged{};  // and no pong yet
-    std::size_t bytes = 0;                    // heard since then
+    std::optional<base::TimePoint> pinged{};   // and no pong yet
+    std::size_t bytes = 0;                     // heard since then
     std::optional<base::TimePoint> move_at{};  // it asked us to be gone
   };
 
@@ -177,11 +177,11 @@ class Session {
   int failures_ = 0;               // since a proxy was last heard
 
   std::map<WatchId, Watch> watches_;
-  std::set<std::pair<base::TimePoint, WatchId>> due_{};            // watches to be asked for
-  std::unordered_map<std::uint64_t, Watch*> requests_{};           // watches asked for
-  std::unordered_set<std::uint64_t> joining_{};                    // those not live since
+  std::set<std::pair<base::TimePoint, WatchId>> due_{};               // watches to be asked for
+  std::unordered_map<std::uint64_t, Watch*> requests_{};              // watches asked for
+  std::unordered_set<std::uint64_t> joining_{};                       // those not live since
   std::unordered_map<std::uint64_t, std::vector<Watch*>> streams_{};  // live watches, by stream
-  base::TimePoint watched_{};                                      // looked for stuck ones
+  base::TimePoint watched_{};                                         // looked for stuck ones
   std::uint64_t next_request_ = 1;
   Reads reads_;
   Writes writes_;

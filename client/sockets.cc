@@ -55,9 +55,7 @@ void Sockets::read(const SocketPtr& socket, Receiver receiver) {
   }
 }
 
-void Sockets::connect(const Target& target) {
-  open(proxy_, target.endpoint, &Session::on_message);
-}
+void Sockets::connect(const Target& target) { open(proxy_, target.endpoint, &Session::on_message); }
 
 void Sockets::send(std::string frame) {
   if (proxy_) proxy_->send_frame(std::move(frame), false);

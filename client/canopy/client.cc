@@ -185,12 +185,11 @@ std::vector<Entry> Client::list(std::string_view subtree) {
 }
 
 void Client::get(std::string_view key, GetDone done) {
-  engine_->call(engine_->to_get(key),
-                [done = std::move(done), key = std::string(key)](client::Answer answer) {
-                  if (answer.ok()) return done(nullptr, find(std::move(answer), key));
-                  const Error error = to_error(answer);
-                  done(&error, std::nullopt);
-                });
+  engine_->call(engine_->to_get(key), [done = std::move(done)](client::Answer answer) {
+    if (answer.ok()) return done(nullptr, first(std::move(answer)));
+    const Error error = to_error(answer);
+    done(&error, std::nullopt);
+  });
 }
 
 void Client::list(std::string_view subtree, ListDone done) {

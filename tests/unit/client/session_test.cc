@@ -65,7 +65,19 @@ TEST(Session, WithoutAnyProxyItTriesAgainLessAndLessOften) {
   EXPECT_THAT(world.connected, ElementsAre("p0"));
 }
 
-TEST(Session, AStreamThatIsSilentIsALostProxy) {
+TEST(Session, SaysWhoItIsFirst) {
+  World world;
+  world.watch(w, "");
+  world.write(1, "/a", "x");
+  world.start();
+  ASSERT_THAT(world.linked().hellos, SizeIs(1));
+  const native::Hello& hello = world.linked().hellos[0];
+  EXPECT_EQ(hello.client, std::string(native::client_id_bytes, 'c'));
+  EXPECT_EQ(hello.name, "the client");
+  EXPECT_EQ(hello.software, "canopy " CANOPY_VERSION);
+}
+
+TEST(Session, ASilentProxyIsLost) {
   World world;
   world.watch(w, "");
   world.start();
@@ -93,18 +105,98 @@ TEST(Session, AProxyThatNeverSpeaksIsLeft) {
   EXPECT_THAT(world.watches[w].syncs, ElementsAre(Synced::How::snapshot));
 }
 
-TEST(Session, AnUnansweredWriteIsALostProxy) {
+TEST(Session, AnIdleProxyIsAskedWhetherItLives) {
   World world;
   world.start();
   world.run(60s);
-  EXPECT_THAT(world.connected, SizeIs(1)) << "nothing was asked";
-  world.linked().alive = false;
-  world.write(1, "/a", "x");
-  world.run(1900ms);
   EXPECT_THAT(world.connected, SizeIs(1));
-  world.run(400ms);
-  EXPECT_THAT(world.connected, SizeIs(2));
+  EXPECT_GE(world.linked().pings, 30);
+  model::Proxy& first = world.linked();
+  first.alive = false;
+  world.run(5s);
+  EXPECT_NE(&world.linked(), &first);
+  EXPECT_THAT(world.contacts, ElementsAre(true, false, true));
+}
+
+TEST(Session, AProxyThatIsHeardAndAnswersIsNotPinged) {
+  World world;
+  world.watch(w, "");
+  world.start();
+  for (CallId id = 1; id <= 100; ++id) {
+    world.write(id, "/a", "x");
+    world.run(100ms);
+  }
+  EXPECT_THAT(world.answers, SizeIs(100));
+  EXPECT_LE(world.linked().pings, 1) << "heartbeats are a second apart";
+}
+
+// Batches and heartbeats come as ever, but nothing that is sent is read.
+TEST(Session, AProxyThatIsHeardButAnswersNothingIsLeft) {
+  World world;
+  world.watch(w, "");
+  world.start();
+  model::Proxy& first = world.linked();
+  first.mute = true;
+  world.run(20s);
+  EXPECT_EQ(&world.linked(), &first) << "nothing was asked";
+  world.write(1, "/a", "x");
+  for (int i = 0; i < 50; ++i) {
+    world.shards.put("/b", std::to_string(i));
+    world.follow();
+    world.run(100ms);
+  }
+  EXPECT_NE(&world.linked(), &first);
   EXPECT_TRUE(world.answers.at(1).ok());
+  EXPECT_THAT(world.shards.history.at("/a"), ElementsAre("x"));
+  EXPECT_EQ(world.watches[w].map, world.shards.state);
+  EXPECT_EQ(world.watches[w].missed, 0u);
+}
+
+TEST(Session, APongMayBeBehindManyBatches) {
+  World world;
+  world.watch(w, "");
+  world.start();
+  model::Proxy& first = world.linked();
+  first.mute = true;  // its pong, let us say, is behind all that comes now
+  world.session->write(1, {{.key = "/a", .value = "x"}}, world.now(), 1min);
+  const std::string value(20'000, 'x');
+  const auto busy = [&](int seconds) {
+    for (int i = 0; i < 10 * seconds; ++i) {
+      world.shards.put("/b", value + std::to_string(i));
+      world.follow();
+      world.run(100ms);
+    }
+  };
+  busy(9);
+  EXPECT_EQ(&world.linked(), &first);
+  busy(4);
+  EXPECT_NE(&world.linked(), &first);
+  EXPECT_TRUE(world.answers.at(1).ok());
+}
+
+TEST(Session, AJoinThatTakesLongIsNoTimeout) {
+  World world;
+  for (int i = 0; i < 60; ++i) world.shards.put("/k" + std::to_string(i), "v");
+  world.follow();
+  world.linked_room = 0;
+  world.watch(w, "");
+  world.start();
+  model::Proxy& first = world.linked();
+  for (int i = 0; i < 30; ++i) {  // two entries each second, and no heartbeat
+    first.room = 1;
+    first.serve();
+    for (int tick = 0; tick < 10; ++tick) {
+      world.deliver_message();
+      world.clock.advance(100ms);
+      world.session->tick(world.now());
+    }
+  }
+  EXPECT_EQ(&world.linked(), &first);
+  first.room = SIZE_MAX;
+  first.serve();
+  world.settle();
+  EXPECT_EQ(world.watches[w].map, world.shards.state);
+  EXPECT_THAT(world.watches[w].syncs, ElementsAre(Synced::How::snapshot));
 }
 
 TEST(Session, SleepingIsNotTheProxysSilence) {
@@ -182,7 +274,7 @@ TEST(Session, CloseAnswersWhatIsOpen) {
   world.start();
   world.write(1, "/a", "x");
   world.write(2, "/a", "y");
-  world.session->read(3, "/a", world.now());
+  world.session->list(3, "/a", world.now());
   world.session->close();
   for (CallId id = 1; id <= 3; ++id) EXPECT_EQ(world.answers.at(id).number, closed);
   EXPECT_FALSE(world.session->linked());
@@ -201,11 +293,10 @@ class ManyWatches : public testing::Test {
     for (const auto& [id, seen] : world.watches) all += seen.syncs.size();
     return all;
   }
-  // Passes everything on, and sees how many fetches are under way at most.
+  // Passes everything on, and sees how many requests are under way at most.
   void settle() {
-    while (world.deliver_request() || world.deliver_stream() || world.deliver_answer()) {
-      const std::size_t sent = world.linked().fetches.size() + world.to_proxy.size();
-      most = std::max(most, sent - syncs());
+    while (world.deliver_request() || world.deliver_message()) {
+      most = std::max(most, world.linked().watches.size() + world.to_proxy.size() - syncs());
     }
   }
 
@@ -213,44 +304,65 @@ class ManyWatches : public testing::Test {
   std::size_t most = 0;
 };
 
-TEST_F(ManyWatches, KeepFewFetchesUnderWay) {
+TEST_F(ManyWatches, JoinAFewAtATime) {
   world.session->start(world.now());
+  world.deliver_request();  // the hello
   settle();
   EXPECT_EQ(syncs(), count) << "one after the other, at once";
-  EXPECT_EQ(most, Session::max_watch_fetches);
+  EXPECT_EQ(most, Session::max_joining);
   world.run(20s);
-  EXPECT_EQ(world.linked().fetches.size(), count) << "and then live quietly";
+  EXPECT_EQ(world.linked().watches.size(), count) << "and then live quietly";
   EXPECT_THAT(world.contacts, ElementsAre(true));
 }
 
-TEST_F(ManyWatches, RepairTheirHolesInTurn) {
-  world.start();
-  for (std::size_t i = 0; i < count; ++i) world.shards.put(key(i), "lost");
-  world.follow();
-  world.from_streams.clear();
-  world.linked().heartbeat();
-  most = 0;
-  settle();
-  EXPECT_EQ(syncs(), 2 * count);
-  EXPECT_EQ(most, Session::max_watch_fetches);
-  for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(world.watches[i].map.at(key(i)), "lost");
-}
-
 TEST_F(ManyWatches, ThoseThatWaitForTheirTurnAreNotStuck) {
+  world.linked_room = 0;
   world.start();
-  world.run(1s);
   model::Proxy& first = world.linked();
-  first.refuse = wire::Fault::busy;
-  for (std::size_t i = 0; i < count; ++i) world.shards.put(key(i), "1");
-  world.follow();
-  world.from_streams.clear();
-  world.run(5s);
-  first.refuse = wire::Fault::none;
-  world.run(10s);
+  for (int i = 0; i < 30; ++i) {
+    first.room = 6;
+    first.serve();
+    world.run(1s);
+  }
+  EXPECT_LT(syncs(), count);
+  first.room = SIZE_MAX;
+  first.serve();
+  world.settle();
+  EXPECT_EQ(syncs(), count);
   EXPECT_EQ(&world.linked(), &first);
-  for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(world.watches[i].map.at(key(i)), "1");
   world.session->unwatch(3);
   world.run(1s);
+}
+
+TEST_F(ManyWatches, OutliveABusyProxy) {
+  world.linked_room = 0;
+  world.start();
+  model::Proxy& first = world.linked();
+  first.room = SIZE_MAX;
+  first.refuse = wire::Fault::busy;
+  world.run(5s);
+  first.refuse = wire::Fault::none;
+  first.serve();
+  world.run(5s);
+  EXPECT_EQ(&world.linked(), &first);
+  EXPECT_EQ(syncs(), count);
+}
+
+TEST_F(ManyWatches, OneThatIsNotBroughtOnIsALostProxy) {
+  world.start();
+  model::Proxy& first = world.linked();
+  first.room = 0;
+  world.watch(count, "/more/");
+  for (int i = 0; i < 90; ++i) {
+    first.room = 1;  // for a heartbeat: the proxy lives
+    world.run(100ms);
+  }
+  EXPECT_THAT(world.connected, SizeIs(1));
+  for (int i = 0; i < 30; ++i) {
+    first.room = 1;
+    world.run(100ms);
+  }
+  EXPECT_THAT(world.connected, SizeIs(2));
 }
 
 TEST(Session, SurvivesHostileFrames) {
@@ -264,21 +376,23 @@ TEST(Session, SurvivesHostileFrames) {
   world.follow();
   world.settle();
   world.linked().heartbeat();
-  const std::string topic = native::topic({});
   std::vector<std::string> frames = {
       "",
       std::string(1, '\0'),
-      topic,
-      topic + "\x95",
-      world.from_streams.front(),
-      native::encode_batch(topic, {.incarnation = 1, .after = UINT64_MAX, .count = 0}, ""),
-      native::encode_batch(topic, {.incarnation = 1000, .after = 3, .count = 1},
-                           "\x93\xa1k\x01\xa1v"),
-      native::encode_move(topic, UINT32_MAX),
-      native::encode(native::Written{.request = 999}),
+      "\x02\x95",
+      world.from_proxy.front(),
+      native::encode_batch({.stream = 1000, .after = UINT64_MAX, .count = 0}, ""),
+      native::encode_batch({.stream = 1000, .after = 3, .count = 1}, "\x93\xa1k\x01\xa1v"),
+      native::encode(native::Move{UINT32_MAX}),
+      native::encode(native::Written{.number = 999}),
       native::encode(native::Refusal{.request = 0, .fault = wire::Fault::malformed}),
-      native::encode_chunk({.request = std::uint64_t{1} << 62, .number = 7}, ""),
-      native::encode_chunk({.request = 1, .partition = "/elsewhere/"}, ""),
+      native::encode(native::Refusal{.request = 2, .fault = wire::Fault::busy, .of = 130}),
+      native::encode(native::CaughtUp{.request = 2, .stream = 1000, .position = UINT64_MAX}),
+      native::encode(native::Gap{.request = 2, .missed = UINT64_MAX}),
+      native::encode(native::Pong{.request = 2}),
+      native::encode_got(2, nullptr),
+      native::encode_chunk({.request = 2, .revision = {}}, ""),
+      native::encode_chunk({.request = 2, .partition = "/elsewhere/"}, ""),
       native::encode(native::Members{.request = 5, .members = {{"proxies/x", "{"}}})};
   std::mt19937 random(7);
   for (int round = 0; round < 3000; ++round) {
@@ -286,8 +400,7 @@ TEST(Session, SurvivesHostileFrames) {
     if (!frame.empty() && round % 2 == 0) {
       frame[random() % frame.size()] = static_cast<char>(random());
     }
-    world.session->on_stream(frame, world.now());
-    world.session->on_answer(frame, world.now());
+    world.session->on_message(frame, world.now());
     world.session->on_broker(frame, world.now());
     if (round % 50 == 0) world.run(100ms);
   }
@@ -314,7 +427,7 @@ TEST(Directory, ChoosesByRoom) {
 TEST(Directory, OnlyReadyNativeProxies) {
   const auto member = [](const std::string& name, const std::string& state, bool native) {
     coordination::ProxyMember made{.name = name, .state = state, .clients = 10, .max_clients = 300};
-    if (native) made.native = {"tcp://h:1", "tcp://h:2"};
+    if (native) made.native = "tcp://h:1";
     return std::pair("proxies/" + name, coordination::to_json(made));
   };
   const auto found = candidates({.request = 1,
@@ -324,16 +437,15 @@ TEST(Directory, OnlyReadyNativeProxies) {
                                              {"proxies/d", "no JSON"},
                                              {"shards/e", "{}"}}});
   ASSERT_THAT(found, SizeIs(1));
-  EXPECT_EQ(found[0].target,
-            (Target{.name = "a", .requests = "tcp://h:1", .streams = "tcp://h:2"}));
+  EXPECT_EQ(found[0].target, (Target{.name = "a", .endpoint = "tcp://h:1"}));
   EXPECT_EQ(found[0].room, 290u);
 }
 
 TEST(Directory, TargetOfAnEndpoint) {
   const auto target = target_at("tcp://10.0.0.1:5600");
   ASSERT_TRUE(target);
-  EXPECT_EQ(target->streams, "tcp://10.0.0.1:5601");
-  for (const char* bad : {"", "tcp://", "tcp://h", "tcp://h:", "tcp://h:x", "tcp://h:65535",
+  EXPECT_EQ(target->endpoint, "tcp://10.0.0.1:5600");
+  for (const char* bad : {"", "tcp://", "tcp://h", "tcp://h:", "tcp://h:x", "tcp://h:65536",
                           "tcp://:1", "ipc://x:1", "tcp://h:0"}) {
     EXPECT_FALSE(target_at(bad)) << bad;
   }
