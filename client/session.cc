@@ -12,12 +12,6 @@ namespace {
 namespace native = wire::native;
 using namespace std::chrono_literals;
 
-// The proxy takes a name only if it could be a key.
-std::string fit_name(std::string name) {
-  const bool fits = keyspace::check_prefix(name) == keyspace::KeyFault::none;
-  return fits ? std::move(name) : std::string();
-}
-
 }  // namespace
 
 Session::Session(Settings settings, Network& network, Events& events)
@@ -29,7 +23,7 @@ Session::Session(Settings settings, Network& network, Events& events)
       writes_(settings_.client, events, random_()) {
   assert(settings_.client.size() == native::client_id_bytes);
   assert(!settings_.brokers.empty() || !settings_.proxies.empty());
-  settings_.name = fit_name(std::move(settings_.name));
+  if (!is_label(settings_.name)) settings_.name.clear();
   for (const Target& proxy : settings_.proxies) candidates_.push_back({.target = proxy});
   if (!settings_.brokers.empty()) next_broker_ = random_below(settings_.brokers.size());
 }
@@ -184,7 +178,7 @@ base::Duration Session::back_off() {
 void Session::link(Target target, base::TimePoint now) {
   if (link_) unlink();
   network_.connect(target);
-  link_.emplace(std::move(target), now);
+  link_ = Link{.target = std::move(target), .liveness = Liveness(now), .progress = now};
   network_.send(native::encode(native::Hello{.request = next_request_++,
                                              .client = settings_.client,
                                              .name = settings_.name,
@@ -216,8 +210,10 @@ void Session::lose(base::TimePoint now) {
 }
 
 void Session::hear(std::size_t bytes, base::TimePoint now) {
-  link_->heard = now;
-  link_->bytes += bytes;
+  // Catching up may take long, but shows that the proxy serves us.
+  const bool answers = !std::holds_alternative<native::Batch>(message_) &&
+                       !std::holds_alternative<native::Move>(message_);
+  link_->liveness.on_frame(bytes, answers, now);
   if (!link_->move_at) failures_ = 0;
   if (!contact_) events_.contact(contact_ = true);
 }
@@ -228,30 +224,15 @@ void Session::leave_soon(base::Duration within, base::TimePoint now) {
       now + base::Duration(random_below(static_cast<std::uint64_t>(within.count()) + 1));
 }
 
-bool Session::is_lost(base::TimePoint now) const {
-  const Link& link = *link_;
-  if (now - link.heard >= connection_timeout) return true;
-  const base::Duration patience = link.bytes > backlog_bytes ? backlog_timeout : connection_timeout;
-  return link.pinged && now - std::max(*link.pinged, link.answered) >= patience;
-}
-
 // --- what arrives ------------------------------------------------------------------------------
 
 void Session::on_message(std::string_view frame, base::TimePoint now) {
   if (!link_ || !native::decode_from_proxy(frame, message_)) return;
   hear(frame.size(), now);
   if (const auto* batch = std::get_if<native::Batch>(&message_)) return on(*batch, now);
-  // Catching up may take long, but shows that the proxy serves us.
-  if (!std::holds_alternative<native::Move>(message_)) link_->answered = now;
   std::visit([&](const auto& each) { on(each, now); }, message_);
   serve(now);
 }
-
-void Session::on(const native::Written& written, base::TimePoint) { writes_.on_written(written); }
-
-void Session::on(const native::Got& got, base::TimePoint) { reads_.on_entry(got); }
-
-void Session::on(const native::Pong&, base::TimePoint) { link_->pinged.reset(); }
 
 void Session::on(const native::Move& move, base::TimePoint now) {
   leave_soon(std::chrono::milliseconds(move.within_ms), now);
@@ -366,7 +347,7 @@ void Session::leave_stream(Watch& watch) {
 
 void Session::tick(base::TimePoint now) {
   forgive_sleep(now);
-  if (link_ && (is_lost(now) || is_stuck(now))) lose(now);
+  if (link_ && (link_->liveness.lost(now) || is_stuck(now))) lose(now);
   seek_when_due(now);
   if (link_) ping_when_due(now);
   writes_.expire(now);
@@ -383,12 +364,8 @@ bool Session::is_stuck(base::TimePoint now) {
 }
 
 void Session::ping_when_due(base::TimePoint now) {
-  Link& link = *link_;
-  if (link.pinged) return;
-  if (writes_.unanswered() + reads_.unanswered() + joining_.size() == 0) link.answered = now;
-  if (now - std::min(link.heard, link.answered) < ping_after) return;
-  link.pinged = now;
-  link.bytes = 0;
+  const bool owed = writes_.unanswered() + reads_.unanswered() + joining_.size() > 0;
+  if (!link_->liveness.take_ping(owed, now)) return;
   network_.send(native::encode(native::Ping{.request = next_request_++}));
 }
 
@@ -410,10 +387,8 @@ void Session::forgive_sleep(base::TimePoint now) {
   const base::Duration sleep = now - std::exchange(ticked_, now);
   if (sleep < std::chrono::seconds(1)) return;
   if (link_) {
-    for (base::TimePoint* each : {&link_->heard, &link_->answered, &link_->progress}) {
-      *each += sleep;
-    }
-    if (link_->pinged) *link_->pinged += sleep;
+    link_->liveness.forgive(sleep);
+    link_->progress += sleep;
   }
   if (broker_due_) *broker_due_ += sleep;
   for (auto& [id, watch] : watches_) watch.forgive(sleep);

@@ -30,6 +30,7 @@
 
 #include "client/directory.h"
 #include "client/events.h"
+#include "client/liveness.h"
 #include "client/network.h"
 #include "client/reads.h"
 #include "client/watch.h"
@@ -50,13 +51,6 @@ struct Settings {
 
 class Session {
  public:
-  // Without a frame, or an answer that is due, the session pings after this...
-  static constexpr base::Duration ping_after = std::chrono::seconds(1);
-  // ... and leaves the proxy without any frame for this long, or a pong.
-  static constexpr base::Duration connection_timeout = std::chrono::seconds(3);
-  // A pong may be behind more than this on its way here: then it has longer.
-  static constexpr std::size_t backlog_bytes = std::size_t{64} << 10;
-  static constexpr base::Duration backlog_timeout = std::chrono::seconds(10);
   static constexpr base::Duration broker_timeout = std::chrono::seconds(1);
   static constexpr base::Duration least_back_off = std::chrono::milliseconds(100);
   static constexpr base::Duration most_back_off = std::chrono::seconds(5);
@@ -64,8 +58,8 @@ class Session {
   // Calls that wait for an answer or to be sent; further ones are refused as busy.
   static constexpr std::size_t max_calls = 65'536;
   static constexpr std::size_t max_call_bytes = std::size_t{256} << 20;
-  // Requests for watches that are not live yet; further ones wait. With those of reads (32) they
-  // stay below the requests that a proxy lets one client have under way (64).
+  // Requests for watches that are not live yet; further ones wait, so that a proxy which serves
+  // them in turn brings on those that it has begun.
   static constexpr std::size_t max_joining = 24;
 
   Session(Settings settings, Network& network, Events& events);
@@ -107,15 +101,9 @@ class Session {
 
  private:
   struct Link {
-    Link(Target to, base::TimePoint now)
-        : target(std::move(to)), heard(now), answered(now), progress(now) {}
-
     Target target;
-    base::TimePoint heard;     // any frame
-    base::TimePoint answered;  // a frame that shows that requests reach the proxy; or none is open
-    base::TimePoint progress;  // some watch was brought on
-    std::optional<base::TimePoint> pinged{};   // and no pong yet
-    std::size_t bytes = 0;                     // heard since then
+    Liveness liveness;
+    base::TimePoint progress;                  // some watch was brought on
     std::optional<base::TimePoint> move_at{};  // it asked us to be gone
   };
 
@@ -133,16 +121,15 @@ class Session {
   void lose(base::TimePoint now);
   void hear(std::size_t bytes, base::TimePoint now);
   void leave_soon(base::Duration within, base::TimePoint now);
-  bool is_lost(base::TimePoint now) const;
   base::Duration back_off();
   std::uint64_t random_below(std::uint64_t bound);
 
   void on(const wire::native::Welcome&, base::TimePoint) {}
-  void on(const wire::native::Written& written, base::TimePoint now);
+  void on(const wire::native::Written& written, base::TimePoint) { writes_.on_written(written); }
   void on(const wire::native::Chunk& chunk, base::TimePoint now);
   void on(const wire::native::CaughtUp& caught_up, base::TimePoint now);
-  void on(const wire::native::Got& got, base::TimePoint now);
-  void on(const wire::native::Pong& pong, base::TimePoint now);
+  void on(const wire::native::Got& got, base::TimePoint) { reads_.on_entry(got); }
+  void on(const wire::native::Pong&, base::TimePoint) { link_->liveness.on_pong(); }
   void on(const wire::native::Gap& gap, base::TimePoint now);
   void on(const wire::native::Batch& batch, base::TimePoint now);
   void on(const wire::native::Move& move, base::TimePoint now);
