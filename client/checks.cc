@@ -18,6 +18,10 @@ Answer refusal(wire::Fault fault, std::string text) {
   return {.number = static_cast<unsigned>(fault), .text = std::move(text)};
 }
 
+bool is_label(const std::string& name) {
+  return keyspace::check_prefix(name) == keyspace::KeyFault::none;
+}
+
 Answer check(const std::vector<wire::Write>& writes) {
   if (writes.empty() || writes.size() > native::max_writes) {
     return refusal(wire::Fault::bad_field,

@@ -13,5 +13,7 @@ namespace canopy::client {
 Answer refusal(wire::Fault fault, std::string text);
 // Why no proxy would take these writes as one request, or would cut the connection; else ok.
 Answer check(const std::vector<wire::Write>& writes);
+// Whether a proxy would take this as a client's name.
+bool is_label(const std::string& name);
 
 }  // namespace canopy::client

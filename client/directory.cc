@@ -1,8 +1,8 @@
 #include "client/directory.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "core/config/endpoint.h"
 #include "core/coordination/coordinator.h"
 #include "core/coordination/member.h"
 
@@ -13,27 +13,20 @@ std::vector<Candidate> candidates(const wire::native::Members& members) {
   for (const auto& [key, value] : members.members) {
     if (!key.starts_with(coordination::proxies_prefix)) continue;
     const auto member = coordination::parse_proxy_member(value);
-    if (!member || !member->native || member->state != "ready") continue;
+    if (!member || member->native.empty() || member->state != "ready") continue;
     const std::uint64_t room = member->max_clients - std::min(member->clients, member->max_clients);
-    found.push_back({{.name = member->name,
-                      .requests = member->native->requests,
-                      .streams = member->native->streams},
+    found.push_back({{.name = member->name, .endpoint = member->native},
                      std::clamp<std::uint64_t>(room, 1, UINT32_MAX)});
   }
   return found;
 }
 
 base::Result<Target> target_at(const std::string& endpoint) {
-  const base::Error fault{"'" + endpoint + "' is not tcp://HOST:PORT"};
-  const std::size_t colon = endpoint.rfind(':');
-  if (!endpoint.starts_with("tcp://") || colon < 7) return fault;
-  unsigned port = 0;
-  const char* end = endpoint.data() + endpoint.size();
-  const auto [rest, code] = std::from_chars(endpoint.data() + colon + 1, end, port);
-  if (code != std::errc() || rest != end || port < 1 || port > 65'534) return fault;
-  return Target{.name = endpoint,
-                .requests = endpoint,
-                .streams = endpoint.substr(0, colon + 1) + std::to_string(port + 1)};
+  const auto address = config::parse_endpoint(endpoint);
+  if (!address || address->ipc || !address->port) {
+    return base::Error{"'" + endpoint + "' is not tcp://HOST:PORT"};
+  }
+  return Target{.name = endpoint, .endpoint = endpoint};
 }
 
 std::optional<Target> choose(const std::vector<Candidate>& candidates, const std::string& avoid,

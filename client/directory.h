@@ -21,7 +21,7 @@ struct Candidate {
 // out.
 std::vector<Candidate> candidates(const wire::native::Members& members);
 
-// The proxy whose requests are at `endpoint`, "tcp://HOST:PORT"; its streams are at the next port.
+// The proxy at `endpoint`, "tcp://HOST:PORT", which is also what it is called.
 base::Result<Target> target_at(const std::string& endpoint);
 
 // One at random, the likelier the more room it has; `avoid` (a name) only if there is no other.

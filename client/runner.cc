@@ -7,13 +7,12 @@
 #include <system_error>
 
 namespace canopy::client {
-Runner::Runner(Settings settings, std::optional<net::CurveClient> keys, Events& events)
+Runner::Runner(Settings settings, const std::optional<net::CurveClient>& keys, Events& events)
     : wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      sockets_(context_, loop_, session_, std::move(keys)),
+      sockets_(context_, loop_, session_, keys),
       session_(std::move(settings), sockets_, events) {
   if (wake_fd_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
   loop_.on_readable(wake_fd_, [this] { run_tasks(); });
-  loop_.on_turn_end([this] { sockets_.end_turn(); });
   start_thread();
 }
 

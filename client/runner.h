@@ -22,7 +22,7 @@ class Runner {
   using Task = std::function<void(Session& session, base::TimePoint now)>;
 
   // Starts the thread. `keys` as for Sockets; `events` outlives stop().
-  Runner(Settings settings, std::optional<net::CurveClient> keys, Events& events);
+  Runner(Settings settings, const std::optional<net::CurveClient>& keys, Events& events);
   ~Runner();
 
   // The task is run on the thread, in the order of these calls. False once stopped.

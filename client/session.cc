@@ -10,6 +10,7 @@ namespace canopy::client {
 namespace {
 
 namespace native = wire::native;
+using namespace std::chrono_literals;
 
 }  // namespace
 
@@ -22,6 +23,7 @@ Session::Session(Settings settings, Network& network, Events& events)
       writes_(settings_.client, events, random_()) {
   assert(settings_.client.size() == native::client_id_bytes);
   assert(!settings_.brokers.empty() || !settings_.proxies.empty());
+  if (!is_label(settings_.name)) settings_.name.clear();
   for (const Target& proxy : settings_.proxies) candidates_.push_back({.target = proxy});
   if (!settings_.brokers.empty()) next_broker_ = random_below(settings_.brokers.size());
 }
@@ -67,17 +69,22 @@ void Session::get(CallId call, std::string key, base::TimePoint now, base::Durat
   if (keyspace::check_key(key) != keyspace::KeyFault::none) {
     return events_.answered(call, refusal(wire::Fault::bad_key, "not a key"));
   }
-  read(call, std::move(key), now, timeout, Extent::key);
+  read(call, native::Get{.key = std::move(key)}, now, timeout);
 }
 
-void Session::read(CallId call, std::string subtree, base::TimePoint now, base::Duration timeout,
-                   Extent extent) {
+void Session::list(CallId call, std::string subtree, base::TimePoint now, base::Duration timeout,
+                   std::uint64_t limit) {
   if (!native::is_watchable(subtree)) {
     return events_.answered(
         call, refusal(wire::Fault::bad_subtree, "neither a key nor a subtree (ends with '/')"));
   }
+  read(call, native::List{.subtree = std::move(subtree), .limit = limit}, now, timeout);
+}
+
+void Session::read(CallId call, Reads::Request request, base::TimePoint now,
+                   base::Duration timeout) {
   if (!has_room(call, 0)) return;
-  reads_.add(call, std::move(subtree), extent, now + timeout);
+  reads_.add(call, std::move(request), now + timeout);
   serve(now);
 }
 
@@ -89,41 +96,23 @@ void Session::watch(WatchId id, const native::Subscription& subscription, base::
   if (subscription.latest_ms > native::max_latest_ms) {
     return events_.refused(id, refusal(wire::Fault::bad_field, "latest_ms is out of range"));
   }
-  const auto [at, is_new] = watches_.try_emplace(id, id, subscription, events_, random_());
+  const auto [at, is_new] = watches_.try_emplace(id, id, subscription, events_);
   assert(is_new);
-  if (link_) listen(at->second, now);
+  if (!link_) return;
+  at->second.start(now);
+  due_.emplace(now, id);
+  serve(now);
 }
 
 void Session::unwatch(WatchId id) {
   const auto found = watches_.find(id);
   if (found == watches_.end()) return;
-  forget(found->second);
-  watches_.erase(found);
-}
-
-void Session::listen(Watch& watch, base::TimePoint now) {
-  const auto [at, is_new] = streams_.try_emplace(watch.topic());
-  Stream& stream = at->second;
-  if (is_new) {
-    stream.heard = now;
-    stream.at = by_silence_.insert(by_silence_.end(), &stream);
-    network_.subscribe(watch.topic());
+  Watch& watch = found->second;
+  if (link_ && !watch.idle()) {
+    network_.send(native::encode(native::Unwatch{.request = watch.request()}));
+    release(watch);
   }
-  stream.watches.push_back(&watch);
-  watch.listen(stream.flowing, now);
-  serve(watch, now);
-}
-
-void Session::forget(Watch& watch) {
-  fetches_.erase(watch.request());
-  const auto stream = streams_.find(watch.topic());
-  if (stream == streams_.end()) return;
-  std::erase(stream->second.watches, &watch);
-  if (stream->second.fetching == &watch) stream->second.fetching = nullptr;
-  if (!stream->second.watches.empty()) return;
-  by_silence_.erase(stream->second.at);
-  streams_.erase(stream);
-  network_.unsubscribe(watch.topic());
+  watches_.erase(found);
 }
 
 // --- finding a proxy ---------------------------------------------------------------------------
@@ -141,7 +130,7 @@ void Session::ask_next_broker(base::TimePoint now) {
   }
   ++brokers_asked_;
   broker_request_ = next_request_++;
-  broker_due_ = now + broker_silence;
+  broker_due_ = now + broker_timeout;
   network_.ask_broker(
       settings_.brokers[next_broker_++ % settings_.brokers.size()],
       native::encode(native::Directory{.request = broker_request_, .prefix = "proxies/"}));
@@ -167,7 +156,11 @@ void Session::on_broker(std::string_view frame, base::TimePoint now) {
 }
 
 void Session::choose_proxy(base::TimePoint now) {
-  const auto target = choose(candidates_, avoid_, random_);
+  auto target = choose(candidates_, avoid_, random_);
+  const std::string first = std::exchange(settings_.first, {});
+  for (const Candidate& each : candidates_) {
+    if (each.target.name == first) target = each.target;
+  }
   if (!target || (link_ && link_->target == *target)) return seek_later(now);
   link(*target, now);
 }
@@ -185,8 +178,15 @@ base::Duration Session::back_off() {
 void Session::link(Target target, base::TimePoint now) {
   if (link_) unlink();
   network_.connect(target);
-  link_.emplace(std::move(target));
-  for (auto& [id, watch] : watches_) listen(watch, now);
+  link_ = Link{.target = std::move(target), .liveness = Liveness(now), .progress = now};
+  network_.send(native::encode(native::Hello{.request = next_request_++,
+                                             .client = settings_.client,
+                                             .name = settings_.name,
+                                             .software = "canopy " CANOPY_VERSION}));
+  for (auto& [id, watch] : watches_) {
+    watch.start(now);
+    due_.emplace(now, id);
+  }
   reads_.resend(now);
   writes_.resend(now);
   serve(now);
@@ -195,12 +195,10 @@ void Session::link(Target target, base::TimePoint now) {
 void Session::unlink() {
   avoid_ = link_->target.name;
   link_.reset();
-  by_silence_.clear();
+  due_.clear();
+  requests_.clear();
+  joining_.clear();
   streams_.clear();
-  fetches_.clear();
-  queue_.clear();
-  queued_.clear();
-  for (auto& [id, watch] : watches_) watch.rest();
   network_.disconnect();
 }
 
@@ -211,8 +209,11 @@ void Session::lose(base::TimePoint now) {
   seek_later(now);
 }
 
-void Session::hear() {
-  link_->answer_due.reset();
+void Session::hear(std::size_t bytes, base::TimePoint now) {
+  // Catching up may take long, but shows that the proxy serves us.
+  const bool answers = !std::holds_alternative<native::Batch>(message_) &&
+                       !std::holds_alternative<native::Move>(message_);
+  link_->liveness.on_frame(bytes, answers, now);
   if (!link_->move_at) failures_ = 0;
   if (!contact_) events_.contact(contact_ = true);
 }
@@ -223,150 +224,149 @@ void Session::leave_soon(base::Duration within, base::TimePoint now) {
       now + base::Duration(random_below(static_cast<std::uint64_t>(within.count()) + 1));
 }
 
-bool Session::is_lost(base::TimePoint now) const {
-  if (link_->answer_due && now >= *link_->answer_due) return true;
-  return !by_silence_.empty() && now - by_silence_.front()->heard >= stream_silence;
-}
-
 // --- what arrives ------------------------------------------------------------------------------
 
-void Session::on_stream(std::string_view frame, base::TimePoint now) {
-  if (!link_) return;
-  const auto found = streams_.find(native::topic_of(frame));
-  if (found == streams_.end()) return;  // no longer watched
-  const auto move = native::decode_stream(frame, batch_);
-  if (!move) return;
-  hear();
-  Stream& stream = found->second;
-  stream.heard = now;
-  by_silence_.splice(by_silence_.end(), by_silence_, stream.at);
-  if (*move) return leave_soon(std::chrono::milliseconds((*move)->within_ms), now);
-  stream.flowing = true;
-  for (Watch* watch : stream.watches) {
-    const bool fetched = watch->fetching();
-    watch->on_batch(batch_, frame, now);
-    settle(*watch, fetched);
-    serve(*watch, now);
-  }
-}
-
-void Session::on_answer(std::string_view frame, base::TimePoint now) {
-  if (!link_) return;
-  const auto answer = native::decode_from_proxy(frame);
-  if (!answer) return;
-  hear();
-  std::visit([&](const auto& each) { on(each, now); }, *answer);
+void Session::on_message(std::string_view frame, base::TimePoint now) {
+  if (!link_ || !native::decode_from_proxy(frame, message_)) return;
+  hear(frame.size(), now);
+  if (const auto* batch = std::get_if<native::Batch>(&message_)) return on(*batch, now);
+  std::visit([&](const auto& each) { on(each, now); }, message_);
   serve(now);
 }
 
-void Session::on(const native::Written& written, base::TimePoint) { writes_.on_written(written); }
+void Session::on(const native::Move& move, base::TimePoint now) {
+  leave_soon(std::chrono::milliseconds(move.within_ms), now);
+}
 
 void Session::on(const native::Chunk& chunk, base::TimePoint now) {
-  const std::uint64_t request = chunk.header.request;
-  const auto found = fetches_.find(request);
-  if (found == fetches_.end()) {
-    if (reads_.on_chunk(chunk, now)) grant(request, now);
-    return;
+  Watch* const watch = find(chunk.header.request);
+  if (watch == nullptr) return reads_.on_chunk(chunk);
+  if (!watch->on_chunk(chunk, now)) return ask_again(*watch, now);
+  link_->progress = now;
+}
+
+void Session::on(const native::CaughtUp& caught_up, base::TimePoint now) {
+  Watch* const watch = find(caught_up.request);
+  if (watch == nullptr) return;
+  if (!watch->on_caught_up(caught_up, now)) return ask_again(*watch, now);
+  link_->progress = now;
+  joining_.erase(caught_up.request);
+  streams_[caught_up.stream].push_back(watch);
+}
+
+void Session::on(const native::Gap& gap, base::TimePoint now) {
+  Watch* const watch = find(gap.request);
+  if (watch == nullptr) return;
+  leave_stream(*watch);
+  watch->on_gap(gap, now);
+}
+
+void Session::on(const native::Batch& batch, base::TimePoint now) {
+  const auto stream = streams_.find(batch.header.stream);
+  if (stream == streams_.end()) return;  // no longer watched
+  std::vector<Watch*> torn;
+  for (Watch* watch : stream->second) {
+    if (!watch->on_batch(batch)) torn.push_back(watch);
   }
-  Watch& watch = *found->second;
-  if (watch.on_chunk(chunk, now)) return grant(request, now);
-  settle(watch, true);
-  serve_all(watch.topic(), now);
+  for (Watch* watch : torn) ask_again(*watch, now);
 }
 
 void Session::on(const native::Refusal& refusal, base::TimePoint now) {
   if (refusal.fault == wire::Fault::draining) leave_soon({}, now);
-  const auto found = fetches_.find(refusal.request);
-  if (found == fetches_.end()) {
-    if (!writes_.on_refusal(refusal, now)) reads_.on_refusal(refusal, now);
-    return;
+  switch (static_cast<native::Kind>(refusal.of)) {
+    case native::Kind::write: return writes_.on_refusal(refusal, now);
+    case native::Kind::get:
+    case native::Kind::list: return reads_.on_refusal(refusal, now);
+    case native::Kind::watch:
+      if (Watch* const watch = find(refusal.request)) refuse(*watch, refusal, now);
+      return;
+    default: return;
   }
-  Watch& watch = *found->second;
-  if (wire::retriable(refusal.fault)) {
-    watch.on_refusal(refusal.fault, now);
-    return settle(watch, true);
-  }
+}
+
+// The proxy has forgotten the watch.
+void Session::refuse(Watch& watch, const native::Refusal& refusal, base::TimePoint now) {
+  release(watch);
+  if (wire::retriable(refusal.fault)) return ask_later(watch, now);
   const WatchId id = watch.id();
-  unwatch(id);
+  watches_.erase(id);
   events_.refused(id, {.number = static_cast<unsigned>(refusal.fault), .text = refusal.text});
 }
 
-void Session::send(std::string frame, base::TimePoint answer_due) {
-  link_->answer_due = std::min(link_->answer_due.value_or(answer_due), answer_due);
-  network_.send(std::move(frame));
-}
-
-void Session::grant(std::uint64_t request, base::TimePoint now) {
-  send(native::encode(native::Credit{.request = request, .chunks = 1}), now + fetch_silence);
-}
+// --- what is sent ------------------------------------------------------------------------------
 
 void Session::serve(base::TimePoint now) {
   if (!link_) return;
-  for (std::string& frame : writes_.due(now)) send(std::move(frame), now + write_silence);
-  for (const native::Fetch& fetch : reads_.due(next_request_, now)) {
-    send(native::encode(fetch), now + fetch_silence);
-  }
-  serve_queued(now);
-}
-
-// After what may have ended a fetch that was under way.
-void Session::settle(Watch& watch, bool fetched) {
-  if (fetched && !watch.fetching()) fetches_.erase(watch.request());
-}
-
-void Session::serve_queued(base::TimePoint now) {
-  while (!queue_.empty() && fetches_.size() < max_watch_fetches) {
-    const WatchId id = queue_.front();
-    queue_.pop_front();
-    queued_.erase(id);
-    if (const auto found = watches_.find(id); found != watches_.end()) serve(found->second, now);
+  for (std::string& frame : writes_.due(now)) network_.send(std::move(frame));
+  for (std::string& frame : reads_.due(next_request_, now)) network_.send(std::move(frame));
+  while (joining_.size() < max_joining && !due_.empty() && due_.begin()->first <= now) {
+    const auto found = watches_.find(due_.extract(due_.begin()).value().second);
+    if (found != watches_.end() && found->second.idle()) ask(found->second, now);
   }
 }
 
-void Session::serve(Watch& watch, base::TimePoint now) {
-  Stream& stream = streams_.find(watch.topic())->second;
-  if (stream.fetching != nullptr && stream.fetching != &watch && stream.fetching->fetching()) {
-    return watch.wait(now);
-  }
-  if (!watch.wants(now)) return;
-  if (fetches_.size() >= max_watch_fetches) {
-    if (queued_.insert(watch.id()).second) queue_.push_back(watch.id());
-    return watch.wait(now);
-  }
-  const native::Fetch fetch = watch.fetch(next_request_, now);
-  stream.fetching = &watch;
-  fetches_.emplace(next_request_++, &watch);
-  send(native::encode(fetch), now + fetch_silence);
+void Session::ask(Watch& watch, base::TimePoint now) {
+  const std::uint64_t request = next_request_++;
+  requests_.emplace(request, &watch);
+  joining_.insert(request);
+  network_.send(native::encode(watch.ask(request, now)));
 }
 
-void Session::serve_all(const std::string& topic, base::TimePoint now) {
-  for (Watch* watch : streams_.find(topic)->second.watches) serve(*watch, now);
+void Session::ask_again(Watch& watch, base::TimePoint now) {
+  network_.send(native::encode(native::Unwatch{.request = watch.request()}));
+  release(watch);
+  ask_later(watch, now);
+}
+
+void Session::ask_later(Watch& watch, base::TimePoint now) {
+  const base::TimePoint at = now + 50ms + base::Duration(random_below(50'000));
+  watch.restart(at);
+  due_.emplace(at, watch.id());
+}
+
+Watch* Session::find(std::uint64_t request) {
+  const auto found = requests_.find(request);
+  return found == requests_.end() ? nullptr : found->second;
+}
+
+// Nothing that still comes for it is taken.
+void Session::release(Watch& watch) {
+  leave_stream(watch);
+  joining_.erase(watch.request());
+  requests_.erase(watch.request());
+}
+
+void Session::leave_stream(Watch& watch) {
+  const auto stream = streams_.find(watch.stream());
+  if (stream == streams_.end()) return;
+  std::erase(stream->second, &watch);
+  if (stream->second.empty()) streams_.erase(stream);
 }
 
 // --- time --------------------------------------------------------------------------------------
 
 void Session::tick(base::TimePoint now) {
   forgive_sleep(now);
-  if (link_ && is_lost(now)) lose(now);
+  if (link_ && (link_->liveness.lost(now) || is_stuck(now))) lose(now);
   seek_when_due(now);
-  if (link_) tick_watches(now);
+  if (link_) ping_when_due(now);
   writes_.expire(now);
   reads_.expire(now);
   serve(now);
 }
 
-void Session::tick_watches(base::TimePoint now) {
-  auto at = watches_.lower_bound(next_tick_);
-  for (std::size_t left = std::min(watches_per_tick, watches_.size()); left > 0; --left, ++at) {
-    if (at == watches_.end()) at = watches_.begin();
-    Watch& watch = at->second;
-    if (watch.stuck(now)) return lose(now);
-    const bool fetched = watch.fetching();
-    watch.tick(now);
-    settle(watch, fetched);
-    serve(watch, now);
-  }
-  next_tick_ = at == watches_.end() ? 0 : at->first;
+// Each second, for there may be many watches.
+bool Session::is_stuck(base::TimePoint now) {
+  if (now - watched_ < 1s) return false;
+  watched_ = now;
+  return std::any_of(watches_.begin(), watches_.end(),
+                     [&](const auto& each) { return each.second.stuck(link_->progress, now); });
+}
+
+void Session::ping_when_due(base::TimePoint now) {
+  const bool owed = writes_.unanswered() + reads_.unanswered() + joining_.size() > 0;
+  if (!link_->liveness.take_ping(owed, now)) return;
+  network_.send(native::encode(native::Ping{.request = next_request_++}));
 }
 
 void Session::seek_when_due(base::TimePoint now) {
@@ -386,12 +386,13 @@ void Session::seek_when_due(base::TimePoint now) {
 void Session::forgive_sleep(base::TimePoint now) {
   const base::Duration sleep = now - std::exchange(ticked_, now);
   if (sleep < std::chrono::seconds(1)) return;
-  if (link_ && link_->answer_due) *link_->answer_due += sleep;
+  if (link_) {
+    link_->liveness.forgive(sleep);
+    link_->progress += sleep;
+  }
   if (broker_due_) *broker_due_ += sleep;
-  for (auto& [topic, stream] : streams_) stream.heard += sleep;
   for (auto& [id, watch] : watches_) watch.forgive(sleep);
   writes_.forgive(sleep);
-  reads_.forgive(sleep);
 }
 
 }  // namespace canopy::client

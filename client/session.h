@@ -1,12 +1,15 @@
 // A client of a cluster as a state machine: finds a proxy, watches subtrees through it, reads,
-// writes, and goes on at another proxy when it must. Pure: no socket, thread or clock; whoever runs
-// it passes in what arrives and the time, carries out what it asks (network.h) and hears what it
+// writes, and goes on at another proxy when it must. Pure: no socket, thread or clock; its runner
+// passes in what arrives and the time, carries out what it asks (network.h) and hears what it
 // tells (events.h).
 //
 //            start, loss                 answer of a broker, or a fixed list
 //   apart ─────────────────▶ seeking ────────────────────────────────────────▶ linked
 //     ▲                                                                          │
-//     └─ silence, refusal "draining": jittered back-off ──────────────────────────┘
+//     └─ timeout, refusal "draining": jittered back-off ──────────────────────────┘
+//
+// One connection carries everything. The session pings when it hears nothing, and when a request
+// stays unanswered: a proxy that sends batches but answers nothing is left like a silent one.
 //
 // A proxy that asks its clients to move is left at a random moment of the time it gives, once
 // another has been found. Whatever was under way is asked again at the next proxy: watches go on
@@ -15,18 +18,19 @@
 // Not thread-safe. Every collection is bounded: by limits here or by the size of what is watched.
 #pragma once
 
-#include <deque>
-#include <list>
 #include <map>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "client/directory.h"
 #include "client/events.h"
+#include "client/liveness.h"
 #include "client/network.h"
 #include "client/reads.h"
 #include "client/watch.h"
@@ -40,26 +44,23 @@ struct Settings {
   std::vector<std::string> brokers{};  // asked in turn which proxies there are
   std::vector<Target> proxies{};       // if not empty: these, and no broker is asked
   std::string client{};                // 16 bytes that no other client has
+  std::string name{};                  // for the operators of the cluster; may be empty
   std::uint64_t seed = 0;              // of what is chosen at random
+  std::string first{};  // name of the proxy to begin with, if there is such; else by chance
 };
 
 class Session {
  public:
-  static constexpr base::Duration stream_silence = std::chrono::seconds(3);
-  static constexpr base::Duration write_silence = std::chrono::seconds(2);
-  static constexpr base::Duration fetch_silence = std::chrono::seconds(5);
-  static constexpr base::Duration broker_silence = std::chrono::seconds(1);
+  static constexpr base::Duration broker_timeout = std::chrono::seconds(1);
   static constexpr base::Duration least_back_off = std::chrono::milliseconds(100);
   static constexpr base::Duration most_back_off = std::chrono::seconds(5);
   static constexpr base::Duration default_timeout = std::chrono::seconds(10);
   // Calls that wait for an answer or to be sent; further ones are refused as busy.
   static constexpr std::size_t max_calls = 65'536;
   static constexpr std::size_t max_call_bytes = std::size_t{256} << 20;
-  // Fetches of watches that are under way; further ones wait. With those of reads (32) they stay
-  // below what a proxy lets one client have (64), which still counts those that were given up.
-  static constexpr std::size_t max_watch_fetches = 24;
-  // Watches looked at in one tick; of more each has its turn every few ticks.
-  static constexpr std::size_t watches_per_tick = 2'000;
+  // Requests for watches that are not live yet; further ones wait, so that a proxy which serves
+  // them in turn brings on those that it has begun.
+  static constexpr std::size_t max_joining = 24;
 
   Session(Settings settings, Network& network, Events& events);
 
@@ -70,8 +71,7 @@ class Session {
 
   // --- what arrives. Hostile bytes are ignored, which their sender's silence then shows.
 
-  void on_stream(std::string_view frame, base::TimePoint now);  // over the link's SUB
-  void on_answer(std::string_view frame, base::TimePoint now);  // over the link's DEALER
+  void on_message(std::string_view frame, base::TimePoint now);  // of the proxy
   void on_broker(std::string_view frame, base::TimePoint now);
   // Ten times a second, and after what has arrived by then was passed in.
   void tick(base::TimePoint now);
@@ -85,9 +85,10 @@ class Session {
   // The entry of a key, if there is one.
   void get(CallId call, std::string key, base::TimePoint now,
            base::Duration timeout = default_timeout);
-  // The entries of a subtree, or the entry of a full key.
-  void read(CallId call, std::string subtree, base::TimePoint now,
-            base::Duration timeout = default_timeout, Extent extent = Extent::all);
+  // The entries of a subtree, or the entry of a full key. With a limit the proxy may stop once it
+  // has found so many.
+  void list(CallId call, std::string subtree, base::TimePoint now,
+            base::Duration timeout = default_timeout, std::uint64_t limit = 0);
   void watch(WatchId watch, const wire::native::Subscription& subscription, base::TimePoint now);
   // Nothing more is told of it.
   void unwatch(WatchId watch);
@@ -95,29 +96,19 @@ class Session {
   bool linked() const { return link_.has_value(); }
   // The proxy in use; there must be one.
   const Target& target() const { return link_->target; }
+  // Write requests sent so far, repeats included.
+  std::uint64_t writes_sent() const { return writes_.sendings(); }
 
  private:
-  // Above the numbers of writes, which the same connection bears.
-  static constexpr std::uint64_t first_request = std::uint64_t{1} << 62;
-
   struct Link {
-    explicit Link(Target to) : target(std::move(to)) {}
-
     Target target;
-    std::optional<base::TimePoint> answer_due{};  // lost, if nothing is heard by then
-    std::optional<base::TimePoint> move_at{};     // it asked us to be gone
-  };
-  struct Stream {
-    base::TimePoint heard{};  // or subscribed
-    bool flowing = false;     // heard at all
-    std::vector<Watch*> watches{};
-    Watch* fetching = nullptr;  // one after the other: a proxy answers one fetch of a stream
-    std::list<Stream*>::iterator at{};  // in by_silence_
+    Liveness liveness;
+    base::TimePoint progress;                  // some watch was brought on
+    std::optional<base::TimePoint> move_at{};  // it asked us to be gone
   };
 
   bool has_room(CallId call, std::size_t bytes);
-  void listen(Watch& watch, base::TimePoint now);
-  void forget(Watch& watch);
+  void read(CallId call, Reads::Request request, base::TimePoint now, base::Duration timeout);
 
   void seek(base::TimePoint now);
   void seek_when_due(base::TimePoint now);
@@ -128,24 +119,32 @@ class Session {
   void link(Target target, base::TimePoint now);
   void unlink();
   void lose(base::TimePoint now);
-  void hear();
+  void hear(std::size_t bytes, base::TimePoint now);
   void leave_soon(base::Duration within, base::TimePoint now);
-  bool is_lost(base::TimePoint now) const;
   base::Duration back_off();
   std::uint64_t random_below(std::uint64_t bound);
 
-  void on(const wire::native::Written& written, base::TimePoint now);
+  void on(const wire::native::Welcome&, base::TimePoint) {}
+  void on(const wire::native::Written& written, base::TimePoint) { writes_.on_written(written); }
   void on(const wire::native::Chunk& chunk, base::TimePoint now);
+  void on(const wire::native::CaughtUp& caught_up, base::TimePoint now);
+  void on(const wire::native::Got& got, base::TimePoint) { reads_.on_entry(got); }
+  void on(const wire::native::Pong&, base::TimePoint) { link_->liveness.on_pong(); }
+  void on(const wire::native::Gap& gap, base::TimePoint now);
+  void on(const wire::native::Batch& batch, base::TimePoint now);
+  void on(const wire::native::Move& move, base::TimePoint now);
   void on(const wire::native::Refusal& refusal, base::TimePoint now);
+  void refuse(Watch& watch, const wire::native::Refusal& refusal, base::TimePoint now);
   // Sends what can be sent.
   void serve(base::TimePoint now);
-  void serve(Watch& watch, base::TimePoint now);
-  void serve_queued(base::TimePoint now);
-  void settle(Watch& watch, bool fetched);
-  void tick_watches(base::TimePoint now);
-  void serve_all(const std::string& topic, base::TimePoint now);
-  void send(std::string frame, base::TimePoint answer_due);
-  void grant(std::uint64_t request, base::TimePoint now);
+  Watch* find(std::uint64_t request);
+  void ask(Watch& watch, base::TimePoint now);
+  void ask_again(Watch& watch, base::TimePoint now);
+  void ask_later(Watch& watch, base::TimePoint now);
+  void release(Watch& watch);
+  void leave_stream(Watch& watch);
+  bool is_stuck(base::TimePoint now);
+  void ping_when_due(base::TimePoint now);
   void forgive_sleep(base::TimePoint now);
 
   Settings settings_;
@@ -165,16 +164,15 @@ class Session {
   int failures_ = 0;               // since a proxy was last heard
 
   std::map<WatchId, Watch> watches_;
-  std::unordered_map<std::string, Stream, TextHash, std::equal_to<>> streams_;  // by topic
-  std::list<Stream*> by_silence_{};                      // that was heard last, last
-  WatchId next_tick_ = 0;                                // the watch that is looked at next
-  std::unordered_map<std::uint64_t, Watch*> fetches_{};  // under way, by request
-  std::deque<WatchId> queue_{};                          // whose fetch is due and has to wait
-  std::unordered_set<WatchId> queued_{};                 // those in it
-  std::uint64_t next_request_ = first_request;
+  std::set<std::pair<base::TimePoint, WatchId>> due_{};               // watches to be asked for
+  std::unordered_map<std::uint64_t, Watch*> requests_{};              // watches asked for
+  std::unordered_set<std::uint64_t> joining_{};                       // those not live since
+  std::unordered_map<std::uint64_t, std::vector<Watch*>> streams_{};  // live watches, by stream
+  base::TimePoint watched_{};                                         // looked for stuck ones
+  std::uint64_t next_request_ = 1;
   Reads reads_;
   Writes writes_;
-  wire::native::Batch batch_;  // reused
+  wire::native::FromProxy message_;  // reused
   base::TimePoint ticked_{};
 };
 

@@ -1,108 +1,50 @@
 #include "client/watch.h"
 
 #include <algorithm>
-#include <cassert>
-#include <vector>
 
 namespace canopy::client {
-namespace {
 
 namespace native = wire::native;
-using namespace std::chrono_literals;
 
-constexpr base::Duration least_pause = 50ms;  // before a refused fetch is sent again; up to twice
-
-}  // namespace
-
-Watch::Watch(WatchId id, native::Subscription subscription, Events& events, std::uint64_t seed)
-    : id_(id),
-      subscription_(std::move(subscription)),
-      topic_(native::topic(subscription_)),
-      events_(events),
-      random_(static_cast<std::minstd_rand::result_type>(seed)) {}
-
-void Watch::listen(bool flowing, base::TimePoint now) {
-  rest();
-  state_ = State::listening;
+void Watch::start(base::TimePoint now) {
   advanced_ = now;
-  retry_at_ = now + mute;
-  if (flowing) want(now);
+  restart(now);
 }
 
-void Watch::rest() {
-  state_ = State::away;
-  seen_.reset();
-  gaps_.clear();  // of a stream that is no more
-  let_go();
+void Watch::restart(base::TimePoint at) {
+  state_ = State::idle;
+  due_ = at;
 }
 
-// Whatever becomes of a batch, what is missing before it was dropped on the way here. False when
-// the stream has begun anew.
-bool Watch::see(const native::BatchHeader& header) {
-  const std::uint64_t end = header.after + header.count;
-  if (!seen_ || seen_->incarnation != header.incarnation) {
-    const bool anew = seen_.has_value();
-    if (anew && state_ == State::live) events_.missed(id_, std::nullopt);
-    gaps_.clear();
-    seen_ = Position{header.incarnation, end};
-    return !anew;
+native::Watch Watch::ask(std::uint64_t request, base::TimePoint now) {
+  state_ = State::behind;
+  request_ = request;
+  // The turn of one among many comes late; ticks alone make it later by less.
+  if (now - due_ > std::chrono::seconds(1)) advanced_ += now - due_;
+  begin_round();
+  native::Watch watch{.request = request, .subscription = subscription_};
+  for (const auto& [name, partition] : partitions_) {
+    if (partition.known.value() > 0) watch.known.push_back({name, partition.known});
   }
-  if (header.after > seen_->end) {
-    const std::uint64_t missing = header.after - seen_->end;
-    events_.missed(id_, missing);
-    if (gaps_.size() < max_gaps) {
-      gaps_.push_back({header.incarnation, seen_->end, header.after});
-    } else {
-      gaps_.back().saw += missing;
-    }
-  }
-  seen_->end = std::max(seen_->end, end);
-  return true;
+  return watch;
 }
 
-void Watch::want(base::TimePoint at) {
-  state_ = State::wanting;
-  retry_at_ = at;
+void Watch::begin_round() {
+  ++round_;
+  open_.reset();
 }
 
-void Watch::want_later(base::TimePoint now) {
-  want(now + least_pause +
-       base::Duration(random_() % static_cast<std::uint64_t>(least_pause.count())));
-}
-
-void Watch::on_batch(const native::Batch& batch, std::string_view frame, base::TimePoint now) {
-  if (state_ == State::away) return;
-  const bool continues = see(batch.header);
-  if (state_ == State::live) {
-    if (take(batch)) return;
-    advanced_ = now;
-    want(now);
-  }
-  if (state_ == State::fetching && continues) return hold(frame);
-  // The proxy that was asked may be another process by now.
-  if (state_ == State::listening || state_ == State::fetching) want(now);
-}
-
-void Watch::hold(std::string_view frame) {
-  if (held_bytes_ + frame.size() > max_held_bytes) let_go();
-  held_.emplace_back(frame);
-  held_bytes_ += frame.size();
-}
-
-void Watch::let_go() {
-  held_.clear();
-  held_bytes_ = 0;
-}
-
-// False when the batch does not follow on what was taken before.
-bool Watch::take(const native::Batch& batch) {
+// A caught-up watch continues at the position that caught_up named: a batch may begin before it.
+bool Watch::on_batch(const native::Batch& batch) {
   const native::BatchHeader& header = batch.header;
-  if (header.incarnation != position_.incarnation || header.after > position_.end) return false;
-  const std::uint64_t had = std::min<std::uint64_t>(position_.end - header.after, header.count);
-  for (std::size_t i = had; i < batch.entries.size(); ++i) {
+  if (header.after > position_) {
+    events_.missed(id_, header.after - position_);
+    return false;
+  }
+  for (std::size_t i = position_ - header.after; i < batch.entries.size(); ++i) {
     tell_live(batch.entries[i], !header.revisions.empty());
   }
-  position_.end = std::max(position_.end, batch.end());
+  position_ = std::max(position_, batch.end());
   take_revisions(header.revisions);
   return true;
 }
@@ -120,35 +62,31 @@ void Watch::take_revisions(const native::Revisions& revisions) {
   }
 }
 
-native::Fetch Watch::fetch(std::uint64_t request, base::TimePoint now) {
-  assert(wants(now));
-  state_ = State::fetching;
-  let_go();
-  request_ = request;
-  ++fetches_;
-  next_chunk_ = 0;
-  open_.reset();
-  full_ = false;
-  chunk_due_ = now + chunk_silence;
+void Watch::on_gap(const native::Gap& gap, base::TimePoint now) {
+  state_ = State::behind;
+  advanced_ = now;
+  begin_round();
+  if (gap.missed != 0u) events_.missed(id_, gap.missed);
+}
 
-  native::Fetch fetch{.request = request,
-                      .topic = topic_,
-                      .subtree = subscription_.subtree,
-                      .known = {},
-                      .gap = {},
-                      .credit = credit};
-  for (const auto& [name, partition] : partitions_) {
-    if (partition.known.value() > 0) fetch.known.push_back({name, partition.known});
-  }
-  if (!gaps_.empty()) {
-    fetch.gap = gaps_.front();
-    gaps_.pop_front();
-  }
-  return fetch;
+bool Watch::on_caught_up(const native::CaughtUp& caught_up, base::TimePoint now) {
+  if (live() || open_) return false;
+  state_ = State::live;
+  stream_ = caught_up.stream;
+  position_ = caught_up.position;
+  advanced_ = now;
+  stale_since_.reset();
+  const auto how = !synced_ ? Synced::How::snapshot
+                   : full_  ? Synced::How::full
+                            : Synced::How::changes;
+  synced_ = true;
+  full_ = false;
+  events_.synced(id_, {.how = how});
+  return true;
 }
 
 bool Watch::fits(const native::ChunkHeader& header) const {
-  if (header.number != next_chunk_) return false;
+  if (live()) return false;
   if (open_) {
     return header.partition == open_->partition && header.mode == open_->mode &&
            header.revision == open_->revision;
@@ -178,38 +116,25 @@ void Watch::forget_revisions(const std::string& name) {
   }
 }
 
-// The partition has a new history, unless the watch has joined it in this incarnation of the
-// stream.
-bool Watch::on_void(const native::ChunkHeader& header, base::TimePoint now) {
-  if (header.number != next_chunk_ || open_ || header.more != More::next_partition) {
-    want_later(now);
-    return false;
-  }
-  ++next_chunk_;
-  advanced_ = now;
-  chunk_due_ = now + chunk_silence;
-  if (header.incarnation != position_.incarnation) forget_revisions(header.partition);
-  return true;
-}
-
 bool Watch::on_chunk(const native::Chunk& chunk, base::TimePoint now) {
   const native::ChunkHeader& header = chunk.header;
-  if (state_ != State::fetching) return false;
-  if (header.revision == keyspace::Revision()) return on_void(header, now);
-  const bool stale = is_stale(header);
-  if (stale) doubt_what_was_told(header.partition, now);
-  if (stale || !fits(header)) {
-    want_later(now);
+  if (!fits(header)) return false;
+  if (header.revision == keyspace::Revision()) {  // the partition has a new history
+    if (open_ || header.more != More::next_partition) return false;
+    advanced_ = now;
+    forget_revisions(header.partition);
+    return true;
+  }
+  if (is_stale(header)) {
+    doubt_what_was_told(header.partition, now);
     return false;
   }
-  ++next_chunk_;
   advanced_ = now;
-  chunk_due_ = now + chunk_silence;
   if (!open_) begin_partition(header);
-  for (const native::Entry& entry : chunk.entries) tell_fetched(entry);
+  for (const native::Entry& entry : chunk.entries) tell_chunk(entry);
   if (header.more != More::same_partition) end_partition(header);
-  if (header.more == More::last) end_fetch(header, now);
-  return header.more != More::last;
+  if (header.more == More::last) begin_round();
+  return true;
 }
 
 void Watch::begin_partition(const native::ChunkHeader& header) {
@@ -229,7 +154,7 @@ void Watch::end_partition(const native::ChunkHeader& header) {
 void Watch::drop_unseen(const native::ChunkHeader& header) {
   const auto partition = partitions_.find(header.partition);
   for (auto at = entries_.begin(); at != entries_.end();) {
-    if (at->second.fetch == fetches_ || owner(at->first) != partition) {
+    if (at->second.round == round_ || owner(at->first) != partition) {
       ++at;
       continue;
     }
@@ -239,56 +164,18 @@ void Watch::drop_unseen(const native::ChunkHeader& header) {
   }
 }
 
-void Watch::end_fetch(const native::ChunkHeader& header, base::TimePoint now) {
-  position_ = {header.incarnation, header.position};
-  state_ = State::live;
-  stale_since_.reset();
-  const auto how = !synced_ ? Synced::How::snapshot
-                   : full_  ? Synced::How::full
-                            : Synced::How::changes;
-  synced_ = true;
-  events_.synced(id_, {.how = how});
-  take_held(now);
-}
-
-void Watch::take_held(base::TimePoint now) {
-  std::deque<std::string> frames;
-  frames.swap(held_);
-  held_bytes_ = 0;
-  native::Batch batch;
-  // What an earlier incarnation still sent came before the answer.
-  bool joined = false;
-  for (const std::string& frame : frames) {
-    if (!native::decode_stream(frame, batch)) continue;  // it has been read once already
-    joined = joined || batch.header.incarnation == position_.incarnation;
-    if (!joined || take(batch)) continue;
-    want(now);
-    break;
-  }
-  // A hole that the answer covers is still to be told to the proxy, which counts them.
-  if (state_ == State::live && !gaps_.empty()) want(now);
-}
-
-void Watch::on_refusal(wire::Fault fault, base::TimePoint now) {
-  if (state_ != State::fetching) return;
-  if (fault == wire::Fault::not_subscribed) {
-    state_ = State::listening;  // the heartbeat that answers a subscription is on its way
-    retry_at_ = now + mute;
-  } else {
-    want_later(now);
-  }
-}
-
-void Watch::tick(base::TimePoint now) {
-  const bool asks = state_ == State::listening && now >= retry_at_;
-  if (asks || (state_ == State::fetching && now >= chunk_due_)) want(now);
-}
-
 void Watch::forgive(base::Duration sleep) {
-  if (state_ == State::listening) retry_at_ += sleep;
-  chunk_due_ += sleep;
   advanced_ += sleep;
   if (stale_since_) *stale_since_ += sleep;
+}
+
+bool Watch::stuck(base::TimePoint progress, base::TimePoint now) const {
+  switch (state_) {
+    case State::idle: return std::min(now, due_) - advanced_ > patience;
+    case State::behind: return now - std::max(advanced_, progress) > patience;
+    case State::live: break;
+  }
+  return false;
 }
 
 void Watch::tell_live(const native::Entry& entry, bool last_of_flush) {
@@ -312,7 +199,7 @@ void Watch::tell_live(const native::Entry& entry, bool last_of_flush) {
   tell(entry, true);
 }
 
-void Watch::tell_fetched(const native::Entry& entry) {
+void Watch::tell_chunk(const native::Entry& entry) {
   if (!native::covers(subscription_.subtree, entry.key)) return;
   if (entry.deleted) {
     const auto found = entries_.find(entry.key);
@@ -320,7 +207,7 @@ void Watch::tell_fetched(const native::Entry& entry) {
     entries_.erase(found);
   } else {
     Held& held = entries_.try_emplace(std::string(entry.key)).first->second;
-    held.fetch = fetches_;
+    held.round = round_;
     // All that a partition holds cannot be older than what was told of it before, but for a new
     // history.
     const bool known = open_->mode == Mode::full ? entry.revision == held.revision

@@ -43,6 +43,7 @@ base::Duration Writes::jittered(base::Duration least, base::Duration most, int d
 }
 
 std::string Writes::encode(Call& call, base::TimePoint now) {
+  ++sendings_;
   const int doublings = std::min(call.sendings++, 10);
   call.due = now + std::min(most_patience, least_patience * (1 << doublings));
   call.request.settled = sent_.begin()->first;
@@ -86,14 +87,14 @@ Writes::Calls::iterator Writes::find(std::uint64_t number) {
 }
 
 void Writes::on_written(const wire::native::Written& written) {
-  const auto call = find(written.request);
+  const auto call = find(written.number);
   if (call == calls_.end()) return;
   end(call, {.revision = written.revision});
 }
 
-bool Writes::on_refusal(const wire::native::Refusal& refusal, base::TimePoint now) {
+void Writes::on_refusal(const wire::native::Refusal& refusal, base::TimePoint now) {
   const auto found = find(refusal.request);
-  if (found == calls_.end()) return false;
+  if (found == calls_.end()) return;
   Call& call = found->second;
   if (wire::retriable(refusal.fault)) {
     call.due = now + jittered(least_back_off, most_back_off, call.refusals++);
@@ -104,7 +105,6 @@ bool Writes::on_refusal(const wire::native::Refusal& refusal, base::TimePoint no
                 .text = refusal.text,
                 .revision = refusal.revision});
   }
-  return true;
 }
 
 void Writes::expire(base::TimePoint now) {

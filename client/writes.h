@@ -41,14 +41,16 @@ class Writes {
   void resend(base::TimePoint now);
 
   void on_written(const wire::native::Written& written);
-  // False when no request of this number is open.
-  bool on_refusal(const wire::native::Refusal& refusal, base::TimePoint now);
+  void on_refusal(const wire::native::Refusal& refusal, base::TimePoint now);
   void expire(base::TimePoint now);
   void forgive(base::Duration sleep);
   void close();
 
   std::size_t size() const { return calls_.size(); }
   std::size_t bytes() const { return bytes_; }
+  std::size_t unanswered() const { return sent_.size(); }
+  // Requests sent so far, repeats included.
+  std::uint64_t sendings() const { return sendings_; }
 
  private:
   using Ticket = std::uint64_t;  // counts the calls
@@ -78,6 +80,7 @@ class Writes {
   std::uint64_t next_number_ = 1;
   Calls calls_;
   std::size_t bytes_ = 0;
+  std::uint64_t sendings_ = 0;
   std::unordered_map<std::string, std::deque<Ticket>> keys_;  // who wants to write it; front may
   std::set<Ticket> ready_;                                    // never sent, and may be
   std::map<std::uint64_t, Ticket> sent_;                      // by number

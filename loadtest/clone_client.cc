@@ -50,8 +50,12 @@ base::Status CloneClient::join(std::int64_t now) {
   ledger_.start();
   const auto& triples = place_.target.triples;
   if (auto connected = connect(triples[id_ % triples.size()]); !connected) return connected;
-  place_.poll.watch(snapshot_->fd(), {tag_, snapshot});
-  place_.poll.again({tag_, snapshot});
+  place_.loop.on_readable(*snapshot_, [this] {
+    // A client that has given up reads no more of it.
+    if (state_ != State::joining) return place_.loop.remove(*snapshot_);
+    read_snapshot();
+    touch();
+  });
   return {};
 }
 
@@ -75,16 +79,6 @@ base::Status CloneClient::connect(const coordination::Triple& triple) {
   return {};
 }
 
-void CloneClient::read(std::uint32_t slot) {
-  if (slot == snapshot && state_ == State::joining) {
-    read_snapshot();
-  } else if (slot == updates && state_ == State::joined) {
-    read_updates();
-  } else if (slot == snapshot && state_ == State::failed && snapshot_) {
-    place_.poll.unwatch(snapshot_->fd());  // given up on
-  }
-}
-
 void CloneClient::read_snapshot() {
   net::Message& message = place_.message;
   while (snapshot_->receive(message)) {
@@ -102,9 +96,11 @@ void CloneClient::read_snapshot() {
       state_ = State::joined;
       place_.recorder.joined_us = now_us();
       place_.recorder.join.record(place_.recorder.joined_us - asked_us_);
-      place_.poll.unwatch(snapshot_->fd());
-      place_.poll.watch(updates_->fd(), {tag_, updates});
-      return place_.poll.again({tag_, updates});
+      place_.loop.remove(*snapshot_);
+      return place_.loop.on_readable(*updates_, [this] {
+        read_updates();
+        touch();
+      });
     }
   }
 }
@@ -124,7 +120,7 @@ void CloneClient::read_updates() {
   std::int64_t now = now_us();
   for (int read = 1; updates_->receive(place_.message); ++read) {
     on_update(place_.message, now);
-    if (read == read_budget) return place_.poll.again({tag_, updates});
+    if (read == read_budget) return;
     if (read % clock_interval == 0) now = now_us();
   }
 }
@@ -181,7 +177,7 @@ bool CloneClient::publish() {
 void CloneClient::leave() {
   state_ = State::outside;
   ++life_;
-  place_.poll.unwatch(updates_->fd());
+  place_.loop.remove(*updates_);
   snapshot_.reset();
   updates_.reset();
   collector_.reset();

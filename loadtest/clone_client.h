@@ -18,13 +18,10 @@ class CloneClient final : public Participant {
   CloneClient(std::uint32_t id, std::uint32_t tag, Workplace& place);
 
   base::Status join(std::int64_t now_us) override;
-  void read(std::uint32_t slot) override;
   bool publish() override;
   void leave() override;
 
  private:
-  enum Slot : std::uint32_t { snapshot, updates };
-
   base::Status connect(const coordination::Triple& triple);
   void read_snapshot();
   void on_entry(const net::Message& message);

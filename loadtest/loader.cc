@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "client/session.h"
+#include "client/sockets.h"
 #include "loadtest/child.h"
 #include "loadtest/crew.h"
 #include "loadtest/machine.h"
@@ -17,36 +18,35 @@ namespace {
 enum class Task : std::uint32_t { load, unload };
 constexpr std::uint32_t loader_id = UINT32_MAX;  // no client's
 constexpr std::size_t most_open = 2048;          // writes that wait for an answer
-constexpr std::int64_t tick_us = 50'000;
-constexpr std::int64_t patience_us = 120'000'000;
+constexpr base::Duration patience = std::chrono::minutes(2);
 
 class Loader final : private client::Events {
  public:
   Loader(const WorkerPlan& plan, Task task)
       : plan_(plan),
         task_(task),
-        link_(context_, plan.target.keys, poll_, 0, 1000, message_),
+        sockets_(context_, loop_, session_, plan.target.keys),
         session_(
             native_settings(plan.target, plan.run, loader_id, static_cast<std::uint32_t>(task)),
-            link_, *this),
+            sockets_, *this),
         next_(plan.layout.publishers()) {}
 
   std::string run() {
-    const std::int64_t give_up = now_us() + patience_us;
-    session_.start(now());
-    while (error_.empty() && answered_ < plan_.layout.writers() - plan_.layout.publishers()) {
-      write();
-      session_.tick(now());
-      poll_.wait(tick_us, [this](Poll::Tag tag) { link_.read(tag.slot, session_); });
-      if (now_us() > give_up) return "the cluster does not acknowledge them";
-    }
+    loop_.on_turn_end([this] { write(); });
+    loop_.after(patience, [this] { end("the cluster does not acknowledge them"); });
+    sockets_.start();
+    loop_.run();
     return error_;
   }
 
  private:
-  static base::TimePoint now() { return base::TimePoint(base::Duration(now_us())); }
+  void end(const std::string& error) {
+    error_ = error;
+    loop_.stop();
+  }
 
   void write() {
+    if (answered_ == plan_.layout.writers() - plan_.layout.publishers()) return loop_.stop();
     for (; next_ < plan_.layout.writers() && open_ < most_open; ++next_, ++open_) {
       wire::Write write{.key = plan_.layout.key(next_), .deletes = task_ == Task::unload};
       if (task_ == Task::load) {
@@ -58,7 +58,7 @@ class Loader final : private client::Events {
       }
       std::vector<wire::Write> writes;
       writes.push_back(std::move(write));
-      session_.write(next_, std::move(writes), now(), std::chrono::microseconds(patience_us));
+      session_.write(next_, std::move(writes), loop_.now(), patience);
     }
   }
 
@@ -66,7 +66,7 @@ class Loader final : private client::Events {
     const auto writer = static_cast<std::uint32_t>(call);
     --open_;
     ++answered_;
-    if (!answer.ok()) error_ = plan_.layout.key(writer) + ": " + answer.text;
+    if (!answer.ok()) end(plan_.layout.key(writer) + ": " + answer.text);
     if (task_ == Task::load) plan_.board.acknowledge(writer, 1);
   }
   void changed(client::WatchId, const client::Change&) override {}
@@ -77,10 +77,10 @@ class Loader final : private client::Events {
 
   const WorkerPlan& plan_;
   const Task task_;
+  const MachineClock clock_;
+  net::Loop loop_{clock_};
   net::Context context_;
-  Poll poll_;
-  net::Message message_;
-  NativeLink link_;
+  client::Sockets sockets_;
   client::Session session_;
   std::uint32_t next_;
   std::size_t open_ = 0;

@@ -3,12 +3,19 @@
 
 #include <cstdint>
 
+#include "core/base/clock.h"
 #include "core/base/result.h"
 
 namespace canopy::loadtest {
 
 // CLOCK_MONOTONIC in µs: the same for every process of this machine.
 std::int64_t now_us();
+
+// The same, for loops and sessions.
+class MachineClock final : public base::Clock {
+ public:
+  base::TimePoint now() const override { return base::TimePoint(base::Duration(now_us())); }
+};
 
 // Raises this process's soft limit of descriptors to the hard one; returns it.
 std::uint64_t raise_descriptor_limit();

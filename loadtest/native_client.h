@@ -1,4 +1,4 @@
-// One native client: a session of client/ with sockets of its own, whose events are accounted for.
+// One native client: a session of client/ on its worker's loop, whose events are accounted for.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 #include "client/events.h"
 #include "client/session.h"
-#include "loadtest/native_link.h"
+#include "client/sockets.h"
 #include "loadtest/own_writes.h"
 #include "loadtest/participant.h"
 
@@ -25,7 +25,6 @@ class NativeClient final : public Participant, private client::Events {
   NativeClient(std::uint32_t id, std::uint32_t tag, Workplace& place);
 
   base::Status join(std::int64_t now_us) override;
-  void read(std::uint32_t slot) override;
   void tick(std::int64_t now_us) override;
   bool publish() override;
   void leave() override;
@@ -35,6 +34,15 @@ class NativeClient final : public Participant, private client::Events {
   void conclude(Faults& faults, Told& told) const override;
 
  private:
+  struct Engine {
+    Engine(Workplace& place, client::Settings settings, client::Events& events)
+        : sockets(place.context, place.loop, session, place.target.keys, place.options.hwm),
+          session(std::move(settings), sockets, events) {}
+
+    client::Sockets sockets;
+    client::Session session;
+  };
+
   void changed(client::WatchId watch, const client::Change& change) override;
   void synced(client::WatchId watch, const client::Synced& synced) override;
   void missed(client::WatchId watch, std::optional<std::uint64_t> updates) override;
@@ -43,9 +51,9 @@ class NativeClient final : public Participant, private client::Events {
   void answered(client::CallId call, client::Answer answer) override;
   void on_foreign(const client::Change& change);
 
-  const std::uint32_t run_;  // as stamps have it
-  NativeLink link_;
-  std::unique_ptr<client::Session> session_;
+  const std::uint32_t run_;         // as stamps have it
+  std::unique_ptr<Engine> engine_;  // of this life
+  std::uint64_t writes_sent_ = 0;   // in earlier ones
   OwnWrites own_;
   std::int64_t asked_us_ = 0;
   std::vector<std::uint32_t> written_;  // what the snapshot under way must hold

@@ -4,16 +4,17 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/net/loop.h"
 #include "core/net/socket.h"
 #include "loadtest/board.h"
 #include "loadtest/histogram.h"
 #include "loadtest/layout.h"
 #include "loadtest/ledger.h"
 #include "loadtest/options.h"
-#include "loadtest/poll.h"
 #include "loadtest/told.h"
 #include "loadtest/topology.h"
 
@@ -38,10 +39,11 @@ struct Workplace {
   Board& board;
   std::uint64_t run;
   net::Context& context;
-  Poll& poll;
+  net::Loop& loop;
   Recorder recorder{};
-  net::Message message{};  // reused for every receive
-  std::string value{};     // reused for every send
+  std::vector<std::uint32_t> touched{};  // clients for which something arrived in this turn, by tag
+  net::Message message{};                // reused for every receive
+  std::string value{};                   // reused for every send
 };
 
 class Participant {
@@ -55,9 +57,6 @@ class Participant {
 
   // Connects and asks for the snapshot; then joining.
   virtual base::Status join(std::int64_t now_us) = 0;
-  // Reads what waits at a socket of its own numbering; puts itself on the poll's list of those to
-  // be called again when it stopped early.
-  virtual void read(std::uint32_t slot) = 0;
   // Ten times a second.
   virtual void tick(std::int64_t /*now_us*/) {}
   // One update of its own key; false when there is no room for it.
@@ -85,10 +84,16 @@ class Participant {
   std::uint32_t counter() const { return counter_; }
   // Of those, how many it has not been delivered itself.
   std::uint32_t outstanding() const { return counter_ - ledger_.counter_of(id_); }
+  // The worker has seen to what arrived.
+  void untouch() { touched_ = false; }
   Ledger& ledger() { return ledger_; }
   const Ledger& ledger() const { return ledger_; }
 
  protected:
+  void touch() {
+    if (!std::exchange(touched_, true)) place_.touched.push_back(tag_);
+  }
+
   const std::uint32_t id_;
   const std::uint32_t tag_;
   Workplace& place_;
@@ -96,6 +101,9 @@ class Participant {
   std::uint32_t life_ = 0;
   std::uint32_t counter_ = 0;
   Ledger ledger_;
+
+ private:
+  bool touched_ = false;
 };
 
 }  // namespace canopy::loadtest

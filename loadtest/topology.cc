@@ -72,14 +72,13 @@ base::Result<Target> cluster_target(const Topology& topology, const Dialect& dia
   std::string states;
   bool spoken = false;
   for (const auto& proxy : topology.proxies) {
-    const bool speaks = dialect ? triple_of(proxy, *dialect).has_value() : proxy.native.has_value();
+    const bool speaks = dialect ? triple_of(proxy, *dialect).has_value() : !proxy.native.empty();
     states += " " + proxy.name + "=" + proxy.state + (speaks ? "" : "(no such dialect)");
     if (proxy.state != "ready") continue;
     spoken = spoken || speaks;
     if (dialect && speaks) target.triples.push_back(*triple_of(proxy, *dialect));
-    if (!proxy.native) continue;
-    target.natives.push_back(
-        {.name = proxy.name, .requests = proxy.native->requests, .streams = proxy.native->streams});
+    if (proxy.native.empty()) continue;
+    target.natives.push_back({.name = proxy.name, .endpoint = proxy.native});
   }
   if (spoken) return target;
   return base::Error{"no ready proxy speaks " + std::string(name(dialect)) + ":" +
@@ -94,8 +93,7 @@ Target given_target(const std::vector<std::string>& endpoints, const Dialect& di
                                 .updates = config::next_port(endpoint, 1),
                                 .collector = config::next_port(endpoint, 2)});
     } else {
-      target.natives.push_back(
-          {.name = endpoint, .requests = endpoint, .streams = config::next_port(endpoint, 1)});
+      target.natives.push_back({.name = endpoint, .endpoint = endpoint});
     }
   }
   return target;

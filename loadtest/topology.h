@@ -46,7 +46,7 @@ base::Result<Topology> fetch_topology(const std::string& broker);
 // The ready proxies that speak `dialect`; an error says why there are none. Where proxies speak
 // the native protocol too, `natives` has them.
 base::Result<Target> cluster_target(const Topology& topology, const Dialect& dialect);
-// Those whose ports start at these endpoints (tcp://HOST:PORT).
+// Those at these endpoints (tcp://HOST:PORT), which are the first of three for Clone clients.
 Target given_target(const std::vector<std::string>& endpoints, const Dialect& dialect);
 
 }  // namespace canopy::loadtest

@@ -4,7 +4,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <queue>
 
 #include "loadtest/clone_client.h"
 #include "loadtest/machine.h"
@@ -24,7 +23,6 @@ constexpr std::int64_t first_publish_us = 200'000;  // lets a chp publisher's su
 // Each client is ticked ten times a second, a tenth of them at a time.
 constexpr std::int64_t tick_us = 10'000;
 constexpr std::size_t tick_turns = 10;
-constexpr std::uint32_t nobody = UINT32_MAX;  // the parent's tag at the poll
 
 class Worker {
  public:
@@ -33,24 +31,12 @@ class Worker {
   int run();
 
  private:
-  enum class Kind : std::uint8_t { join, give_up, publish, churn, tick, progress };
-  struct Timer {
-    std::int64_t at_us;
-    Kind kind;
-    std::uint32_t client;  // index into clients_
-    std::uint32_t life;    // of the client; void in a later one
-    bool operator>(const Timer& other) const { return at_us > other.at_us; }
-  };
-
-  void schedule(std::int64_t at_us, Kind kind, std::uint32_t client = 0, std::uint32_t life = 0);
-  void wait();
-  void run_timers();
-  void on_timer(const Timer& timer);
+  // Runs it then, unless the client has left meanwhile.
+  template <typename Act>
+  void schedule(std::int64_t at_us, std::uint32_t index, Act act);
+  void on_turn_end();
   void on_parent();
 
-  // Whatever a client does, what follows from it is seen to.
-  template <typename Act>
-  void with(std::uint32_t index, Act act);
   void join(std::uint32_t index);
   void on_joined(std::uint32_t index);
   void publish(std::uint32_t index);
@@ -71,11 +57,12 @@ class Worker {
   Channel parent_;
   const Schedule timing_;
   net::Context context_;
-  Poll poll_;
+  const MachineClock clock_;
+  net::Loop loop_{clock_};
   Workplace place_;
   std::vector<std::unique_ptr<Participant>> clients_;
   std::vector<std::uint32_t> progress_;  // per client: how far it had got a period ago
-  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  std::vector<bool> joined_;             // per client: the worker has seen it join
   WorkerReport report_;
   std::int64_t window_start_us_ = 0;
   std::uint32_t next_to_leave_ = 0;
@@ -100,8 +87,8 @@ Worker::Worker(const WorkerPlan& plan, Channel parent)
              .board = plan.board,
              .run = plan.run,
              .context = context_,
-             .poll = poll_} {
-  poll_.watch(parent_.fd(), {nobody, 0});
+             .loop = loop_} {
+  loop_.on_readable(parent_.fd(), [this] { on_parent(); });
   for (std::uint32_t id = plan.index; id < plan.layout.clients(); id += plan.workers) {
     const auto index = static_cast<std::uint32_t>(clients_.size());
     if (options_.dialect) {
@@ -109,59 +96,36 @@ Worker::Worker(const WorkerPlan& plan, Channel parent)
     } else {
       clients_.push_back(std::make_unique<NativeClient>(id, index, place_));
     }
-    schedule(timing_.join_at(id), Kind::join, index);
+    schedule(timing_.join_at(id), index, [this, index] { join(index); });
   }
   progress_.resize(clients_.size());
-  schedule(now_us(), Kind::progress);
-  schedule(now_us(), Kind::tick);
+  joined_.resize(clients_.size());
+  loop_.every(base::Duration(progress_us), [this] { report_progress(); });
+  loop_.every(base::Duration(tick_us), [this] { tick(); });
+  loop_.on_turn_end([this] { on_turn_end(); });
 }
 
-void Worker::schedule(std::int64_t at_us, Kind kind, std::uint32_t client, std::uint32_t life) {
-  timers_.push({at_us, kind, client, life});
-}
-
-int Worker::run() {
-  while (!done_ && !parent_.closed()) {
-    wait();
-    run_timers();
-  }
-  return done_ ? 0 : 1;
-}
-
-void Worker::wait() {
-  const std::int64_t timeout_us =
-      std::clamp<std::int64_t>(timers_.top().at_us - now_us(), 0, second_us);
-  poll_.wait(timeout_us, [this](Poll::Tag tag) {
-    if (tag.client == nobody) return on_parent();
-    with(tag.client, [&](Participant& client) { client.read(tag.slot); });
+template <typename Act>
+void Worker::schedule(std::int64_t at_us, std::uint32_t index, Act act) {
+  const std::uint32_t life = clients_[index]->life();
+  loop_.after(base::Duration(at_us - now_us()), [this, index, life, act] {
+    if (clients_[index]->life() == life) act();
   });
 }
 
-void Worker::run_timers() {
-  const std::int64_t now = now_us();
-  while (timers_.top().at_us <= now) {  // never empty: progress is always scheduled
-    const Timer timer = timers_.top();
-    timers_.pop();
-    on_timer(timer);
-  }
+int Worker::run() {
+  loop_.run();
+  return done_ ? 0 : 1;
 }
 
-void Worker::on_timer(const Timer& timer) {
-  const bool current =
-      timer.client < clients_.size() && clients_[timer.client]->life() == timer.life;
-  switch (timer.kind) {
-    case Kind::join: return join(timer.client);
-    case Kind::give_up:
-      if (current && clients_[timer.client]->state() == Participant::State::joining) {
-        clients_[timer.client]->fail();
-      }
-      return;
-    case Kind::publish:
-      if (current) publish(timer.client);
-      return;
-    case Kind::churn: return churn();
-    case Kind::tick: return tick();
-    case Kind::progress: return report_progress();
+// What follows from what has arrived for some clients.
+void Worker::on_turn_end() {
+  for (const std::uint32_t index : std::exchange(place_.touched, {})) {
+    Participant& client = *clients_[index];
+    client.untouch();
+    if (client.state() != Participant::State::joined) continue;
+    if (!joined_[index]) on_joined(index);
+    if (options_.window > 0) refill(client);
   }
 }
 
@@ -181,16 +145,7 @@ void Worker::on_parent() {
       send_report();
     }
   }
-}
-
-template <typename Act>
-void Worker::with(std::uint32_t index, Act act) {
-  Participant& client = *clients_[index];
-  const bool joining = client.state() == Participant::State::joining;
-  act(client);
-  if (client.state() != Participant::State::joined) return;
-  if (joining) on_joined(index);
-  if (options_.window > 0) refill(client);
+  if (parent_.closed()) loop_.stop();
 }
 
 void Worker::join(std::uint32_t index) {
@@ -201,16 +156,19 @@ void Worker::join(std::uint32_t index) {
     client.fail();
     return;
   }
-  schedule(now + options_.join_timeout_s * second_us, Kind::give_up, index, client.life());
+  schedule(now + options_.join_timeout_s * second_us, index, [&client] {
+    if (client.state() == Participant::State::joining) client.fail();
+  });
 }
 
 void Worker::on_joined(std::uint32_t index) {
   const Participant& client = *clients_[index];
+  joined_[index] = true;
   ++report_.joins;
   if (client.life() > 0) ++report_.rejoins;
   if (!client.publishes()) return;
   const std::int64_t ready = now_us() + first_publish_us;
-  schedule(timing_.next_publish(client.id(), ready), Kind::publish, index, client.life());
+  schedule(timing_.next_publish(client.id(), ready), index, [this, index] { publish(index); });
 }
 
 void Worker::publish(std::uint32_t index) {
@@ -220,7 +178,7 @@ void Worker::publish(std::uint32_t index) {
   const std::uint32_t progress = client.counter() - client.outstanding();
   const bool stalled = std::exchange(progress_[index], progress) == progress;
   if (options_.window == 0 || stalled) count(client.publish());
-  schedule(timing_.next_publish(client.id(), now_us()), Kind::publish, index, client.life());
+  schedule(timing_.next_publish(client.id(), now_us()), index, [this, index] { publish(index); });
 }
 
 void Worker::refill(Participant& client) {
@@ -247,20 +205,19 @@ void Worker::churn() {
     Participant& client = *clients_[index];
     if (client.state() != Participant::State::joined || client.unanswered() > 0) continue;
     client.leave();
-    schedule(back_at, Kind::join, index);
+    joined_[index] = false;
+    schedule(back_at, index, [this, index] { join(index); });
     back_at += interval;
     --left_to_go;
   }
-  schedule(now_us() + options_.churn_period_s * second_us, Kind::churn);
 }
 
 void Worker::tick() {
   const std::int64_t now = now_us();
   tick_turn_ = (tick_turn_ + 1) % tick_turns;
   for (std::size_t i = tick_turn_; i < clients_.size(); i += tick_turns) {
-    with(static_cast<std::uint32_t>(i), [now](Participant& client) { client.tick(now); });
+    clients_[i]->tick(now);
   }
-  schedule(now + tick_us, Kind::tick);
 }
 
 void Worker::begin_window() {
@@ -268,7 +225,9 @@ void Worker::begin_window() {
   report_.window_sent = report_.sent;
   report_.window_delivered = place_.recorder.delivered;
   place_.recorder.measuring = true;
-  if (options_.churn > 0) schedule(window_start_us_, Kind::churn);
+  if (options_.churn == 0) return;
+  churn();
+  loop_.every(std::chrono::seconds(options_.churn_period_s), [this] { churn(); });
 }
 
 void Worker::end_window() {
@@ -292,7 +251,6 @@ void Worker::report_progress() {
                 {"delivered", place_.recorder.delivered},
                 {"converged", count_converged()}});
   if (!publishing_) send_counters();
-  schedule(now_us() + progress_us, Kind::progress);
 }
 
 // Once all writes have been answered.
@@ -355,6 +313,7 @@ void Worker::send_report() {
   report_.all_joined_us = std::max<std::int64_t>(0, recorder.joined_us - plan_.start_us);
   parent_.send({{"type", "report"}, {"report", to_json(report_)}});
   done_ = true;
+  loop_.stop();
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "client/canopy/client.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <random>
 #include <stdexcept>
 
@@ -47,9 +48,10 @@ client::Target target_at(const std::string& endpoint) {
 
 client::Settings to_settings(const Options& options) {
   client::Settings settings;
+  settings.name = program_invocation_short_name;
   for (const std::string& each : options.proxies) settings.proxies.push_back(target_at(each));
   for (const std::string& each : options.brokers) {
-    settings.brokers.push_back(target_at(each).requests);
+    settings.brokers.push_back(target_at(each).endpoint);
   }
   if (settings.proxies.empty() && settings.brokers.empty()) {
     throw std::invalid_argument("canopy: neither a broker nor a proxy is given");
@@ -74,12 +76,10 @@ std::optional<net::CurveClient> to_keys(const Options& options) {
       .own = {.public_key = options.public_key, .secret_key = options.secret_key}};
 }
 
-// Of the answer to a read that may hold more than the key, if that ends with '/'.
-std::optional<Entry> find(client::Answer&& answer, std::string_view key) {
-  for (auto& entry : answer.entries) {
-    if (entry.key == key) return to_entry(std::move(entry));
-  }
-  return std::nullopt;
+// Of the answer to a get.
+std::optional<Entry> first(client::Answer&& answer) {
+  if (answer.entries.empty()) return std::nullopt;
+  return to_entry(std::move(answer.entries.front()));
 }
 
 }  // namespace
@@ -177,7 +177,7 @@ void Client::apply(const Batch& batch, WriteDone done) {
 }
 
 std::optional<Entry> Client::get(std::string_view key) {
-  return find(engine_->wait(engine_->to_get(key)), key);
+  return first(engine_->wait(engine_->to_get(key)));
 }
 
 std::vector<Entry> Client::list(std::string_view subtree) {
@@ -185,12 +185,11 @@ std::vector<Entry> Client::list(std::string_view subtree) {
 }
 
 void Client::get(std::string_view key, GetDone done) {
-  engine_->call(engine_->to_get(key),
-                [done = std::move(done), key = std::string(key)](client::Answer answer) {
-                  if (answer.ok()) return done(nullptr, find(std::move(answer), key));
-                  const Error error = to_error(answer);
-                  done(&error, std::nullopt);
-                });
+  engine_->call(engine_->to_get(key), [done = std::move(done)](client::Answer answer) {
+    if (answer.ok()) return done(nullptr, first(std::move(answer)));
+    const Error error = to_error(answer);
+    done(&error, std::nullopt);
+  });
 }
 
 void Client::list(std::string_view subtree, ListDone done) {

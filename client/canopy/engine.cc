@@ -11,11 +11,11 @@ constexpr std::chrono::hours longest_timeout{24 * 365};
 
 }  // namespace
 
-Engine::Engine(client::Settings settings, std::optional<net::CurveClient> keys,
+Engine::Engine(client::Settings settings, const std::optional<net::CurveClient>& keys,
                std::chrono::milliseconds timeout)
     : timeout_(std::clamp<std::chrono::milliseconds>(timeout, {}, longest_timeout)) {
   client::Events& events = *this;
-  runner_.emplace(std::move(settings), std::move(keys), events);
+  runner_.emplace(std::move(settings), keys, events);
 }
 
 Engine::~Engine() = default;
@@ -67,7 +67,7 @@ Engine::Start Engine::to_get(std::string_view key) const {
 Engine::Start Engine::to_list(std::string_view subtree) const {
   return [subtree = std::string(subtree), timeout = timeout_](
              client::Session& session, client::CallId call, base::TimePoint now) {
-    session.read(call, subtree, now, timeout);
+    session.list(call, subtree, now, timeout);
   };
 }
 

@@ -46,8 +46,8 @@ class Call final : private Events {
     loop_.session().get(only, command_.subject, loop_.loop().now(), command_.timeout);
     return wait();
   }
-  Answer read(Extent extent = Extent::all) {
-    loop_.session().read(only, command_.subject, loop_.loop().now(), command_.timeout, extent);
+  Answer list(std::uint64_t limit = 0) {
+    loop_.session().list(only, command_.subject, loop_.loop().now(), command_.timeout, limit);
     return wait();
   }
 
@@ -116,7 +116,7 @@ std::string hint_after(const Command& command) {
   look.action = Action::list;
   look.subject = condition;
   look.timeout = std::min(command.timeout, hint_patience);
-  return Call(look).read(Extent::some).entries.empty() ? "" : hint;
+  return Call(look).list(1).entries.empty() ? "" : hint;
 }
 
 Exit write(const Command& command) {
@@ -151,7 +151,7 @@ Exit get(const Command& command) {
 }
 
 Exit list(const Command& command) {
-  const Answer answer = Call(command).read();
+  const Answer answer = Call(command).list();
   if (!answer.ok()) return fail(command, answer);
   std::string text;
   for (const Answer::Entry& entry : answer.entries) text += entry_line(entry);

@@ -14,7 +14,7 @@ constexpr base::Duration broker_patience = std::chrono::milliseconds(500);
 
 Settings settings_for(const std::vector<std::string>& brokers) {
   std::random_device random;
-  Settings settings{.brokers = brokers, .proxies = {}, .client = {}, .seed = random()};
+  Settings settings{.brokers = brokers, .name = "canopy", .seed = random()};
   while (settings.client.size() < native::client_id_bytes) {
     settings.client += static_cast<char>(random());
   }
@@ -26,12 +26,7 @@ Settings settings_for(const std::vector<std::string>& brokers) {
 SessionLoop::SessionLoop(Cluster cluster, Events& events)
     : cluster_(std::move(cluster)),
       sockets_(context_, loop_, session_, cluster_.keys),
-      session_(settings_for(cluster_.brokers), sockets_, events) {
-  loop_.on_turn_end([this] {
-    sockets_.end_turn();
-    turn_end_();
-  });
-}
+      session_(settings_for(cluster_.brokers), sockets_, events) {}
 
 void SessionLoop::run() {
   sockets_.start();
@@ -41,7 +36,7 @@ void SessionLoop::run() {
 std::string SessionLoop::standstill() const {
   if (session_.linked()) {
     const Target& target = session_.target();
-    return "no answer through the proxy " + target.name + " at " + target.requests;
+    return "no answer through the proxy " + target.name + " at " + target.endpoint;
   }
   const native::Directory question{.request = 1, .prefix = "proxies/"};
   const auto answer = ask_brokers(cluster_, native::encode(question), broker_patience);

@@ -1,7 +1,6 @@
 // A session at work on the calling thread. Events may call stop(), and nothing else.
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include "client/cli/cluster.h"
@@ -21,8 +20,6 @@ class SessionLoop {
   // For calls and watches, before run().
   Session& session() { return session_; }
   net::Loop& loop() { return loop_; }
-  // At the end of each turn, when all that has arrived is told.
-  void on_turn_end(std::function<void()> handler) { turn_end_ = std::move(handler); }
 
   void run();
   void stop() { loop_.stop(); }
@@ -35,7 +32,6 @@ class SessionLoop {
   base::SystemClock clock_;
   net::Loop loop_{clock_};
   net::Context context_;
-  std::function<void()> turn_end_ = [] {};
   Sockets sockets_;
   Session session_;
 };

@@ -30,7 +30,7 @@ Watcher::Watcher(const Command& command) : command_(command), loop_(command.clus
   const base::TimePoint now = loop_.loop().now();
   deadline_ = now + command.timeout;
   loop_.loop().every(50ms, [this] { check_deadline(); });
-  loop_.on_turn_end([this] { flush(); });
+  loop_.loop().on_turn_end([this] { flush(); });
   if (can_lose_reader()) loop_.loop().on_hangup(STDOUT_FILENO, [] { std::raise(SIGPIPE); });
   loop_.session().watch(only,
                         {.subtree = command.subject,

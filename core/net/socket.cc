@@ -20,6 +20,7 @@ zmq::socket_type to_zmq(SocketType type) {
 }
 
 int jittered(std::chrono::milliseconds base) {
+  if (base.count() < 0) return -1;
   static thread_local std::minstd_rand random{std::random_device{}()};
   const int least = static_cast<int>(base.count());
   return std::uniform_int_distribution<int>(least, 2 * least)(random);

@@ -56,7 +56,7 @@ struct SocketOptions {
   int send_buffer = -1;
   int receive_buffer = -1;
   // Reconnects are drawn from [reconnect, 2 × reconnect) once per socket, so that clients of a
-  // restarted process do not return as a herd.
+  // restarted process do not return as a herd. Negative: a connection that ends is not replaced.
   std::chrono::milliseconds reconnect{100};
   std::string routing_id{};  // dealer: names the peer to a router; empty = chosen by it
   bool immediate = false;    // queue only to completed connections

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "core/wire/native.h"
+
 namespace canopy::bench {
 namespace {
 
@@ -124,8 +126,9 @@ std::vector<Opening::Step> zmtp_steps(std::string_view socket) {
 
 std::optional<Protocol> parse_protocol(std::string_view name) {
   using enum Protocol;
-  constexpr std::array<std::pair<std::string_view, Protocol>, 6> all{{{"zmq", zmq},
+  constexpr std::array<std::pair<std::string_view, Protocol>, 7> all{{{"zmq", zmq},
                                                                       {"native", native},
+                                                                      {"native-lz4", native_lz4},
                                                                       {"redis", redis},
                                                                       {"nats", nats},
                                                                       {"mqtt", mqtt},
@@ -146,7 +149,8 @@ Record published(Protocol protocol, std::string_view key) {
   const std::string bytes = std::to_string(payload_bytes(key));
   switch (protocol) {
     case Protocol::zmq:
-    case Protocol::native: return zmq_record(key);
+    case Protocol::native:
+    case Protocol::native_lz4: return zmq_record(key);
     case Protocol::redis:
       return packed("*3\r\n" + bulk("PUBLISH") + bulk(channel) + "$" + bytes + "\r\n", key, "\r\n");
     case Protocol::nats:
@@ -189,7 +193,8 @@ std::string Opening::take(std::string_view data) {
 Opening publisher_opening(Protocol protocol, std::string_view zmq_socket) {
   switch (protocol) {
     case Protocol::zmq:
-    case Protocol::native: return Opening(zmtp_steps(zmq_socket));
+    case Protocol::native:
+    case Protocol::native_lz4: return Opening(zmtp_steps(zmq_socket));
     case Protocol::nats: return Opening({{nats_connect() + std::string(nats_ping), nats_answer}});
     case Protocol::mqtt: return Opening({{mqtt_connect("publisher"), exactly<mqtt_connack_bytes>}});
     case Protocol::redis:
@@ -201,10 +206,23 @@ Opening publisher_opening(Protocol protocol, std::string_view zmq_socket) {
 Opening subscriber_opening(Protocol protocol, std::uint32_t client, std::string_view topic) {
   const std::string name(channel);
   switch (protocol) {
-    case Protocol::zmq:
-    case Protocol::native: {
+    case Protocol::zmq: {
       auto steps = zmtp_steps("SUB");
       steps.push_back({zmtp_frame("\1" + std::string(topic), false), exactly<0>});
+      return Opening(std::move(steps));
+    }
+    case Protocol::native:
+    case Protocol::native_lz4: {
+      const wire::native::Subscription subscription{.subtree = std::string(topic),
+                                                    .lz4 = protocol == Protocol::native_lz4};
+      auto steps = zmtp_steps("DEALER");
+      steps.push_back(
+          {zmtp_frame(wire::native::encode(wire::native::Hello{.request = 1, .name = name}),
+                      false) +
+               zmtp_frame(wire::native::encode(
+                              wire::native::Watch{.request = 2, .subscription = subscription}),
+                          false),
+           exactly<0>});
       return Opening(std::move(steps));
     }
     case Protocol::redis:

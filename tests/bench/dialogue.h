@@ -15,7 +15,7 @@
 
 namespace canopy::bench {
 
-enum class Protocol { zmq, native, redis, nats, mqtt, plain };
+enum class Protocol { zmq, native, native_lz4, redis, nats, mqtt, plain };
 std::optional<Protocol> parse_protocol(std::string_view name);
 
 inline constexpr std::size_t body_bytes = 100;
@@ -63,6 +63,7 @@ class Opening {
 };
 
 Opening publisher_opening(Protocol protocol, std::string_view zmq_socket);
+// `topic`: of zmq what is subscribed to, of the native protocol the subtree.
 Opening subscriber_opening(Protocol protocol, std::uint32_t client, std::string_view topic);
 
 // A nats-server asks now and then whether the client is alive.

@@ -41,7 +41,7 @@ std::optional<FrameHead> frame_head(std::string_view data) {
                    (data[0] & (zmtp_command | zmtp_more)) == 0};
 }
 
-// --- the header of a batch ---------------------------------------------------------------------
+// --- what a frame of the native protocol is about ----------------------------------------------
 
 // Reads one unsigned MessagePack integer and moves on; nothing when there is none.
 std::optional<std::uint64_t> take_unsigned(std::string_view& data) {
@@ -56,26 +56,32 @@ std::optional<std::uint64_t> take_unsigned(std::string_view& data) {
 }
 
 struct Span {
-  bool of_batch = false;  // else of another message
-  std::uint64_t after = 0, count = 0;
+  std::uint64_t count = 0;   // updates of a batch
+  std::uint64_t missed = 0;  // updates of a gap
 };
 
-// array · kind · incarnation · after · count, each at its longest
-constexpr std::size_t header_bytes = 1 + 2 + 9 + 9 + 5;
+// version · array · kind · stream · after · count, each at its longest
+constexpr std::size_t header_bytes = 1 + 1 + 2 + 9 + 9 + 5;
 
-std::optional<Span> batch_span(std::string_view data, std::string_view topic) {
-  if (!data.starts_with(topic)) return {};
-  data.remove_prefix(topic.size());
-  if (data.empty() || (data[0] & 0xf0) != 0x90) return {};
-  data.remove_prefix(1);
+std::optional<Span> span_of(std::string_view data) {
+  if (data.size() < 2 || data[0] != wire::native::version || (data[1] & 0xf0) != 0x90) return {};
+  data.remove_prefix(2);
   const auto kind = take_unsigned(data);
   if (!kind) return {};
-  if (*kind != static_cast<std::uint64_t>(wire::native::Kind::batch)) return Span{};
-  const auto incarnation = take_unsigned(data);
-  const auto after = take_unsigned(data);
-  const auto count = take_unsigned(data);
-  if (!incarnation || !after || !count) return {};
-  return Span{true, *after, *count};
+  switch (static_cast<wire::native::Kind>(*kind)) {
+    case wire::native::Kind::refusal: return {};
+    case wire::native::Kind::batch: {
+      const auto stream = take_unsigned(data);
+      const auto after = take_unsigned(data);
+      const auto count = take_unsigned(data);
+      if (!stream || !after || !count) return {};
+      return Span{.count = *count};
+    }
+    case wire::native::Kind::gap:
+      take_unsigned(data);
+      return Span{.missed = take_unsigned(data).value_or(0)};
+    default: return Span{};
+  }
 }
 
 }  // namespace
@@ -120,8 +126,6 @@ std::uint64_t RecordMeter::walk(std::string_view data, std::int64_t now_ns) {
   return completed;
 }
 
-BatchMeter::BatchMeter(std::string topic) : topic_(std::move(topic)) {}
-
 std::uint64_t BatchMeter::feed(std::string_view data, std::int64_t) {
   std::uint64_t completed = 0;
   while (!data.empty() && sane_) {
@@ -140,22 +144,17 @@ std::uint64_t BatchMeter::feed(std::string_view data, std::int64_t) {
     const std::string_view start = whole ? data : head_;
     const auto frame = frame_head(start);
     const std::size_t wanted =
-        !frame ? 9
-               : frame->bytes + std::min<std::uint64_t>(frame->body, topic_.size() + header_bytes);
+        !frame ? 9 : frame->bytes + std::min<std::uint64_t>(frame->body, header_bytes);
     if (!frame || start.size() < wanted) {
       if (!whole) continue;
       head_.assign(data);
       break;
     }
     if (frame->message) {
-      const auto span = batch_span(start.substr(frame->bytes), topic_);
+      const auto span = span_of(start.substr(frame->bytes));
       if (!span) sane_ = false;
-      if (span && span->of_batch) {
-        if (positioned_ && span->after > position_) skipped_ += span->after - position_;
-        completed += span->count;
-        position_ = span->after + span->count;
-        positioned_ = true;
-      }
+      completed += span ? span->count : 0;
+      skipped_ += span ? span->missed : 0;
     }
     const std::size_t all = frame->bytes + frame->body;
     if (whole) {
@@ -177,27 +176,32 @@ std::uint64_t BatchSampler::feed(std::string_view data, std::int64_t now_ns) {
     const std::string_view body = rest.substr(frame->bytes, frame->body);
     rest.remove_prefix(frame->bytes + frame->body);
     if (!frame->message) continue;
-    const auto decoded = wire::native::decode_stream(body, batch_);
-    if (!decoded || wire::native::topic_of(body) != topic_) sane_ = false;
-    if (!decoded || *decoded) continue;  // or a move
-    if (positioned_ && batch_.header.after > position_) {
-      skipped_ += batch_.header.after - position_;
-    }
-    position_ = batch_.end();
-    positioned_ = true;
-    completed += batch_.header.count;
-    for (const auto& entry : batch_.entries) {
-      if (entry.value.size() == body_bytes) samples_.push_back(age(entry.value.data(), now_ns));
+    if (!wire::native::decode_from_proxy(body, message_) ||
+        std::holds_alternative<wire::native::Refusal>(message_)) {
+      sane_ = false;
+    } else if (const auto* batch = std::get_if<wire::native::Batch>(&message_)) {
+      completed += take(*batch, now_ns);
+    } else if (const auto* gap = std::get_if<wire::native::Gap>(&message_)) {
+      skipped_ += gap->missed.value_or(0);
     }
   }
   pending_.erase(0, pending_.size() - rest.size());
   return completed;
 }
 
-std::unique_ptr<Meter> make_meter(Protocol protocol, const std::string& topic, Samples* samples) {
-  if (protocol != Protocol::native) return std::make_unique<RecordMeter>(protocol, samples);
-  if (samples != nullptr) return std::make_unique<BatchSampler>(topic, *samples);
-  return std::make_unique<BatchMeter>(topic);
+std::uint64_t BatchSampler::take(const wire::native::Batch& batch, std::int64_t now_ns) {
+  for (const auto& entry : batch.entries) {
+    if (entry.value.size() == body_bytes) samples_.push_back(age(entry.value.data(), now_ns));
+  }
+  return batch.header.count;
+}
+
+std::unique_ptr<Meter> make_meter(Protocol protocol, Samples* samples) {
+  if (protocol != Protocol::native && protocol != Protocol::native_lz4) {
+    return std::make_unique<RecordMeter>(protocol, samples);
+  }
+  if (samples != nullptr) return std::make_unique<BatchSampler>(*samples);
+  return std::make_unique<BatchMeter>();
 }
 
 }  // namespace canopy::bench

@@ -61,32 +61,27 @@ class RecordMeter : public Meter {
 // Counts by the headers of batches, and leaps over the entries.
 class BatchMeter : public Meter {
  public:
-  explicit BatchMeter(std::string topic);
   std::uint64_t feed(std::string_view data, std::int64_t now_ns) override;
 
  private:
-  std::string topic_;
   std::string head_;      // the start of a frame, while it is too short to tell
   std::size_t leap_ = 0;  // bytes of the current frame still to come
-  std::uint64_t position_ = 0;
-  bool positioned_ = false;
 };
 
-// Decodes every batch.
+// Decodes every message.
 class BatchSampler : public Meter {
  public:
-  BatchSampler(std::string topic, Samples& samples) : topic_(std::move(topic)), samples_(samples) {}
+  explicit BatchSampler(Samples& samples) : samples_(samples) {}
   std::uint64_t feed(std::string_view data, std::int64_t now_ns) override;
 
  private:
-  std::string topic_;
+  std::uint64_t take(const wire::native::Batch& batch, std::int64_t now_ns);
+
   Samples& samples_;
   std::string pending_;
-  wire::native::Batch batch_;
-  std::uint64_t position_ = 0;
-  bool positioned_ = false;
+  wire::native::FromProxy message_;
 };
 
-std::unique_ptr<Meter> make_meter(Protocol protocol, const std::string& topic, Samples* samples);
+std::unique_ptr<Meter> make_meter(Protocol protocol, Samples* samples);
 
 }  // namespace canopy::bench

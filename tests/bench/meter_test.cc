@@ -27,8 +27,7 @@ std::string zmtp(const std::string& body) {
   return frame + body;
 }
 
-std::string batch_of(const std::string& topic, std::uint64_t after, std::uint32_t count,
-                     bool lz4 = false) {
+std::string batch_of(std::uint64_t after, std::uint32_t count, bool lz4 = false) {
   std::string entries;
   for (std::uint32_t i = 0; i < count; ++i) {
     keyspace::Update update{.key = key_of(i), .value = std::string(body_bytes, 'x')};
@@ -37,10 +36,10 @@ std::string batch_of(const std::string& topic, std::uint64_t after, std::uint32_
     update.revision = keyspace::Revision(1, after + i + 1);
     native::append_entry(entries, update);
   }
-  native::BatchHeader header{.incarnation = 0x1234567890, .after = after, .count = count};
+  native::BatchHeader header{.stream = 0x1234567890, .after = after, .count = count};
   header.revisions.push_back({"", keyspace::Revision(1, after + count)});
-  return zmtp(lz4 ? native::encode_batch(topic, header, native::compress(entries), entries.size())
-                  : native::encode_batch(topic, header, entries));
+  return zmtp(lz4 ? native::encode_batch(header, native::compress(entries), entries.size())
+                  : native::encode_batch(header, entries));
 }
 
 // Fed in pieces of each of these sizes, a stream must count alike.
@@ -62,8 +61,8 @@ TEST(RecordMeter, CountsAndSamplesHoweverTheStreamIsCut) {
     for (int i = 0; i < 9; ++i) stream += stamped(record.bytes, record.body, 1000 * i);
     for (const std::size_t piece : pieces) {
       Samples samples;
-      EXPECT_EQ(fed(*make_meter(protocol, "", &samples), stream, piece), 9u);
-      EXPECT_EQ(fed(*make_meter(protocol, "", nullptr), stream, piece), 9u);
+      EXPECT_EQ(fed(*make_meter(protocol, &samples), stream, piece), 9u);
+      EXPECT_EQ(fed(*make_meter(protocol, nullptr), stream, piece), 9u);
       ASSERT_EQ(samples.size(), 9u);
       EXPECT_EQ(samples[3], 2000);
     }
@@ -74,7 +73,7 @@ TEST(RecordMeter, LeavesOutAndReportsPings) {
   const Record record = delivered(Protocol::nats);
   const std::string stream = record.bytes + std::string(nats_ping) + record.bytes + record.bytes;
   for (const std::size_t piece : pieces) {
-    const auto meter = make_meter(Protocol::nats, "", nullptr);
+    const auto meter = make_meter(Protocol::nats, nullptr);
     EXPECT_EQ(fed(*meter, stream, piece), 3u);
     EXPECT_EQ(meter->take_pings(), 1);
     EXPECT_EQ(meter->take_pings(), 0);
@@ -83,7 +82,7 @@ TEST(RecordMeter, LeavesOutAndReportsPings) {
 
 TEST(RecordMeter, NoticesWhatIsNoUpdate) {
   Samples samples;
-  const auto meter = make_meter(Protocol::redis, "", &samples);
+  const auto meter = make_meter(Protocol::redis, &samples);
   meter->feed("-ERR no\r\n", 0);
   EXPECT_FALSE(meter->sane());
 }
@@ -91,18 +90,19 @@ TEST(RecordMeter, NoticesWhatIsNoUpdate) {
 class BatchMeters : public testing::TestWithParam<bool> {
  protected:
   std::unique_ptr<Meter> meter() {
-    return make_meter(Protocol::native, topic_, GetParam() ? &samples_ : nullptr);
+    return make_meter(Protocol::native, GetParam() ? &samples_ : nullptr);
   }
 
-  const std::string topic_ = native::topic({.subtree = std::string(subtree), .lz4 = true});
   Samples samples_;
 };
 
 TEST_P(BatchMeters, CountBatchesHowever) {
-  const std::string stream = batch_of(topic_, 0, 0) + batch_of(topic_, 0, 1) +
-                             batch_of(topic_, 1, 300) + batch_of(topic_, 301, 0) +
-                             zmtp(native::encode_move(topic_, 500)) +
-                             batch_of(topic_, 301, 70'000 / 100, true);
+  const std::string stream =
+      zmtp(native::encode(native::Welcome{.request = 1, .proxy = "p1"})) +
+      zmtp(native::encode_chunk({.request = 2, .revision = keyspace::Revision(1)}, "")) +
+      zmtp(native::encode(native::CaughtUp{.request = 2, .stream = 5})) + batch_of(0, 0) +
+      batch_of(0, 1) + batch_of(1, 300) + batch_of(301, 0) +
+      zmtp(native::encode(native::Move{500})) + batch_of(301, 70'000 / 100, true);
   for (const std::size_t piece : pieces) {
     samples_.clear();
     const auto each = meter();
@@ -115,13 +115,18 @@ TEST_P(BatchMeters, CountBatchesHowever) {
 
 TEST_P(BatchMeters, CountWhatTheServerSkipped) {
   const auto each = meter();
-  fed(*each, batch_of(topic_, 10, 0) + batch_of(topic_, 12, 5) + batch_of(topic_, 20, 0), 11);
+  fed(*each,
+      batch_of(10, 2) + zmtp(native::encode(native::Gap{.request = 2, .missed = 5})) +
+          zmtp(native::encode(native::Gap{.request = 2})) + batch_of(17, 0),
+      11);
   EXPECT_EQ(each->skipped(), 5u);
+  EXPECT_TRUE(each->sane());
 }
 
-TEST_P(BatchMeters, NoticeAnotherTopic) {
+TEST_P(BatchMeters, NoticeARefusal) {
   const auto each = meter();
-  fed(*each, batch_of(native::topic({.subtree = "/other/"}), 0, 1), 1000);
+  fed(*each, zmtp(native::encode(native::Refusal{.request = 2, .fault = wire::Fault::forbidden})),
+      1000);
   EXPECT_FALSE(each->sane());
 }
 
@@ -145,6 +150,17 @@ TEST(Opening, AwaitsEachAnswerWhole) {
   EXPECT_EQ(opening.take("cmore"), std::string("\0\4\1/a/", 6));
   EXPECT_TRUE(opening.done());
   EXPECT_EQ(opening.rest(), "more");
+}
+
+TEST(Opening, OfTheNativeProtocolIsAWatch) {
+  Opening opening = subscriber_opening(Protocol::native_lz4, 0, subtree);
+  opening.begin();
+  EXPECT_TRUE(opening.take(std::string(64, '\0')).ends_with("DEALER"));
+  const std::string said = opening.take(std::string("\4\3abc"));
+  ASSERT_TRUE(opening.done());
+  const auto watch = native::encode(
+      native::Watch{.request = 2, .subscription = {.subtree = std::string(subtree), .lz4 = true}});
+  EXPECT_TRUE(said.ends_with(zmtp(watch)));
 }
 
 TEST(Opening, LeavesTheFirstUpdates) {

@@ -49,14 +49,12 @@ std::string entries_of(std::int64_t count, bool random_bodies) {
 
 native::BatchHeader header_of(std::int64_t count) {
   native::BatchHeader header;
-  header.incarnation = 0x123456789abc;
+  header.stream = 0x123456789abc;
   header.after = 1'000'000;
   header.count = static_cast<std::uint32_t>(count);
   header.revisions.push_back({"", keyspace::Revision(1, 1'000'000)});
   return header;
 }
-
-const std::string topic = native::topic({.subtree = std::string(subtree)});
 
 void native_append_entry(benchmark::State& state) {
   const auto updates = updates_of(state.range(0));
@@ -72,27 +70,26 @@ void native_append_entry(benchmark::State& state) {
 void native_encode_batch(benchmark::State& state) {
   const std::string entries = entries_of(state.range(0), true);
   const native::BatchHeader header = header_of(state.range(0));
-  for (auto _ : state) benchmark::DoNotOptimize(native::encode_batch(topic, header, entries));
+  for (auto _ : state) benchmark::DoNotOptimize(native::encode_batch(header, entries));
   count_updates(state);
 }
 
 void decode(benchmark::State& state, const std::string& frame) {
-  native::Batch batch;
+  native::FromProxy message;
   for (auto _ : state) {
-    if (!native::decode_stream(frame, batch)) state.SkipWithError("not decoded");
-    benchmark::DoNotOptimize(batch);
+    if (!native::decode_from_proxy(frame, message)) state.SkipWithError("not decoded");
+    benchmark::DoNotOptimize(message);
   }
   count_updates(state);
 }
 
 void native_decode_batch(benchmark::State& state) {
-  decode(state,
-         native::encode_batch(topic, header_of(state.range(0)), entries_of(state.range(0), true)));
+  decode(state, native::encode_batch(header_of(state.range(0)), entries_of(state.range(0), true)));
 }
 
 void native_decode_batch_lz4(benchmark::State& state) {
   const std::string entries = entries_of(state.range(0), false);
-  decode(state, native::encode_batch(topic, header_of(state.range(0)), native::compress(entries),
+  decode(state, native::encode_batch(header_of(state.range(0)), native::compress(entries),
                                      entries.size()));
 }
 

@@ -57,7 +57,7 @@ class Reader {
       is_sampled[(i * (subscribers / sampled) + i % ports_.size()) % subscribers] = true;
     }
     for (std::size_t i = 0; i < subscribers; ++i) {
-      subscribers_[i].meter = make_meter(protocol, topic_, is_sampled[i] ? &samples_ : nullptr);
+      subscribers_[i].meter = make_meter(protocol, is_sampled[i] ? &samples_ : nullptr);
     }
     watch(STDIN_FILENO, control, EPOLLIN);
   }

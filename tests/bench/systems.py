@@ -268,7 +268,7 @@ class Canopy(Server):
         proxies = topology["proxies"]
         self.publish_ports = tuple(port_of(each["kvsimple"]["collector"]) for each in proxies)
         if self.native:
-            self.subscribe_ports = tuple(port_of(each["native"]["streams"]) for each in proxies)
+            self.subscribe_ports = tuple(port_of(each["native"]) for each in proxies)
         else:
             self.subscribe_ports = tuple(port_of(each["kvsimple"]["updates"]) for each in proxies)
         self.members = [each["pid"] for each in topology["shards"] + proxies]
@@ -311,12 +311,11 @@ class CanopyKvsimple(Canopy):
 
 
 class CanopyNative(Canopy):
-    protocol, native = "native", True
-    topic = b"\x01\x00" + bytes(4) + b"/bench/\x00"  # core/wire/native.h
+    protocol, native, topic = "native", True, b"/bench/"
 
 
 class CanopyLz4(CanopyNative):
-    topic = b"\x01\x01" + bytes(4) + b"/bench/\x00"
+    protocol = "native-lz4"
 
 
 def port_of(endpoint):

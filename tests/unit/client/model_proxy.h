@@ -1,6 +1,8 @@
 // A proxy in memory, with one client: mirrors the shards as far as the test lets it, and speaks the
-// native protocol.
+// native protocol. Watches are behind or live; its queue takes as many frames as `room` says.
 #pragma once
+
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <deque>
@@ -15,221 +17,288 @@ namespace canopy::client::model {
 class Proxy {
  public:
   using Send = std::function<void(std::string frame)>;
+  using Updates = std::vector<keyspace::Update>;
 
   Proxy(std::string name, Shards& shards) : name_(std::move(name)), shards_(shards) {
     for (const std::string& each : shards.partitions()) reached_[each] = Revision(1, 0);
   }
 
-  Target target() const {
-    return {.name = name_, .requests = "tcp://" + name_ + ":1", .streams = "tcp://" + name_ + ":2"};
-  }
+  Target target() const { return {.name = name_, .endpoint = "tcp://" + name_ + ":1"}; }
 
-  void attach(Send stream, Send answer) {
-    stream_ = std::move(stream);
-    answer_ = std::move(answer);
-  }
+  void attach(Send send) { send_ = std::move(send); }
+  // The connection ends, and all that was known of the client with it.
   void detach() {
-    stream_ = answer_ = nullptr;
+    send_ = nullptr;
+    greeted_ = false;
+    watches_.clear();
     streams_.clear();
     held_.clear();
-    sending_.clear();
   }
-
-  // Another process takes its place: streams begin anew, requests are forgotten.
-  void restart() {
-    held_.clear();
-    sending_.clear();
-    for (auto& [topic, stream] : streams_) stream = new_stream(stream.subscription);
-    heartbeat();
-  }
-
-  void subscribe(std::string_view topic) {
-    const auto subscription = native::parse_topic(topic);
-    if (!subscription || refuse == wire::Fault::forbidden) return;
-    streams_[std::string(topic)] = new_stream(*subscription);
-    if (silent_streams) return;
-    send_batch(streams_[std::string(topic)], {}, true);
-  }
-  void unsubscribe(std::string_view topic) { streams_.erase(std::string(topic)); }
 
   void on_request(std::string_view frame) {
+    if (!send_) return;
     const auto request = native::decode_to_proxy(frame);
     if (const auto* refusal = std::get_if<native::Refusal>(&request)) {
       unreadable.push_back(*refusal);
       return;
     }
-    std::visit([this](const auto& each) { on(each); }, std::get<native::ToProxy>(request));
+    const auto& known = std::get<native::ToProxy>(request);
+    EXPECT_NE(std::exchange(greeted_, true), std::holds_alternative<native::Hello>(known));
+    std::visit([this](const auto& each) { on(each); }, known);
   }
 
   // Takes what the shards have committed, up to `records` of it, and puts it on the streams.
   void follow(std::size_t records = SIZE_MAX) {
-    std::vector<keyspace::Update> updates;
     for (; records > 0 && followed_ < shards_.log.size(); --records) {
       const Shards::Record& record = shards_.log[followed_++];
       if (record.reset) {
-        for (const keyspace::Update& each : gone_by(record)) updates.push_back(each);
+        for (const keyspace::Update& each : gone_by(record)) gather(each);
       } else {
-        updates.push_back(record.update);
+        gather(record.update);
       }
       apply(record);
     }
-    if (!updates.empty()) publish(updates);
+    if (!lingers) flush(false);
     serve();
   }
-
-  // Sends what `latest` streams have gathered.
-  void flush() {
-    for (auto& [topic, stream] : streams_) {
-      std::vector<keyspace::Update> updates;
-      for (const auto& [key, update] : stream.pending) updates.push_back(update);
+  // Sends what the streams have gathered.
+  void flush(bool latest = true) {
+    for (auto& [subscription, stream] : streams_) {
+      if (subscription.latest_ms > 0 && !latest) continue;
+      for (auto& [key, update] : stream.pending) stream.gathered.push_back(update);
       stream.pending.clear();
-      if (!updates.empty()) send_batch(stream, updates, true);
+      const Updates updates = std::exchange(stream.gathered, {});
+      for (std::size_t sent = 0; sent < updates.size();) {
+        const auto first = updates.begin() + static_cast<std::ptrdiff_t>(sent);
+        const std::size_t count = std::min(batch_updates, updates.size() - sent);
+        sent += count;
+        send_batch(subscription, stream, {first, first + static_cast<std::ptrdiff_t>(count)},
+                   sent == updates.size());
+      }
     }
   }
   void heartbeat() {
-    for (auto& [topic, stream] : streams_) {
-      if (stream.pending.empty()) send_batch(stream, {}, true);
+    for (auto& [subscription, stream] : streams_) {
+      if (stream.gathered.empty()) send_batch(subscription, stream, {}, stream.pending.empty());
     }
   }
-  void move(std::uint32_t within_ms) {
-    for (auto& [topic, stream] : streams_) stream_(native::encode_move(topic, within_ms));
+  // Goes on with what `room` or a lag has held up.
+  void serve() {
+    for (auto at = held_.begin(); at != held_.end();) {
+      const bool reached = std::all_of(at->known.begin(), at->known.end(), [&](const auto& known) {
+        return reached_[known.partition] >= known.revision;
+      });
+      if (reached) begin(*at);
+      at = reached ? held_.erase(at) : at + 1;
+    }
+    for (auto& [request, watch] : watches_) catch_up(request, watch);
+  }
+  void move(std::uint32_t within_ms) { send(native::encode(native::Move{within_ms})); }
+  // The partition has a new history, whose revisions may be used a second time.
+  void renew(const std::string& partition) {
+    voided.insert(partition);
+    for (auto& [request, watch] : watches_) {
+      send(native::encode(native::Gap{.request = request}));
+      begin_round(request, watch, {partition});
+    }
+    serve();
   }
 
   bool alive = true;
-  bool silent_streams = false;             // a new subscription is not answered
+  bool mute = false;                       // reads nothing, but sends
+  bool lingers = false;                    // until flush()
+  bool waits = false;                      // to know all that a watch knows, before it answers
+  std::size_t room = SIZE_MAX;             // frames that its queue still takes
   std::size_t chunk_entries = 2;           // at most, in one chunk
   std::size_t batch_updates = 3;           // at most, in one batch
   std::size_t log_reach = SIZE_MAX;        // records back that it can tell changes from
   std::set<std::string> voided;            // partitions whose epoch was used twice
   wire::Fault refuse = wire::Fault::none;  // every request
   std::function<void(native::ChunkHeader&)> distort;
-  std::vector<native::Fetch> fetches;  // as they came
+  std::vector<native::Hello> hellos;  // as they came
+  std::vector<native::Watch> watches;
+  std::vector<native::Unwatch> unwatches;
   std::vector<wire::WriteRequest> writes;
   std::vector<native::Refusal> unreadable;
-  std::uint64_t dropped = 0;  // updates, as gaps report them
+  int pings = 0;
+  std::uint64_t dropped = 0;  // updates, as gaps tell them
 
  private:
+  using Known = std::map<std::string, Revision>;
+  using Names = std::set<std::string>;
+  using More = native::ChunkHeader::More;
+
   struct Stream {
+    std::uint64_t id = 0;
+    std::uint64_t end = 7;
+    Updates gathered{};                                 // not sent yet
+    std::map<std::string, keyspace::Update> pending{};  // latest: not numbered yet
+    std::uint64_t position() const { return end + gathered.size(); }
+  };
+  struct Watching {
     native::Subscription subscription{};
-    std::uint64_t incarnation = 0;
-    std::uint64_t end = 0;
-    std::map<std::string, keyspace::Update> pending{};  // latest only
-  };
-  struct Sending {
-    std::deque<std::string> chunks{};
-    std::uint32_t credit = 0;
+    Known sent{};
+    std::uint64_t position = 0;
+    bool live = false;
+    std::deque<std::string> chunks{};  // of the round under way
   };
 
-  Stream new_stream(const native::Subscription& subscription) {
-    return {.subscription = subscription, .incarnation = next_incarnation_++, .end = 7};
+  void send(std::string frame) {
+    if (send_) send_(std::move(frame));
+  }
+  bool send_if_room(const std::string& frame) {
+    if (room == 0) return false;
+    --room;
+    send(frame);
+    return true;
   }
 
-  void refused(std::uint64_t request, wire::Fault fault) {
-    answer_(native::encode(
-        native::Refusal{.request = request, .fault = fault, .text = "no", .revision = {}}));
+  bool refused(std::uint64_t request, native::Kind of) {
+    if (refuse == wire::Fault::none) return false;
+    send(native::encode(native::Refusal{
+        .request = request, .fault = refuse, .text = "no", .of = static_cast<unsigned>(of)}));
+    return true;
   }
-  void on(const wire::WriteRequest& request) {
+  void on(const native::Hello& hello) {
+    hellos.push_back(hello);
+    send(native::encode(native::Welcome{.request = hello.request, .proxy = name_}));
+  }
+  void on(const native::Ping& ping) {
+    ++pings;
+    send(native::encode(native::Pong{.request = ping.request}));
+  }
+  void on(wire::WriteRequest request) {
+    request.client = hellos.back().client;
     writes.push_back(request);
-    if (refuse != wire::Fault::none) return refused(request.number, refuse);
-    const auto outcome = shards_.write(request);
-    std::visit([this](const auto& each) { answer_(native::encode(each)); }, outcome);
+    if (refused(request.number, native::Kind::write)) return;
+    std::visit([this](const auto& each) { send(native::encode(each)); }, shards_.write(request));
   }
-  void on(const native::Fetch& fetch) {
-    fetches.push_back(fetch);
-    if (fetch.gap) dropped += fetch.gap->saw - fetch.gap->had;
-    if (refuse != wire::Fault::none) return refused(fetch.request, refuse);
-    if (!fetch.topic.empty() && !streams_.contains(fetch.topic)) {
-      return refused(fetch.request, wire::Fault::not_subscribed);
+  void on(const native::Get& get) {
+    if (refused(get.request, native::Kind::get)) return;
+    const auto found = mirror_.find(get.key);
+    send(native::encode_got(get.request, found == mirror_.end() ? nullptr : &found->second));
+  }
+  void on(const native::List& list) {
+    if (refused(list.request, native::Kind::list)) return;
+    for (std::string& frame : round(list.request, list.subtree, {}, {}, list.limit)) {
+      send(std::move(frame));
     }
-    held_.push_back(fetch);
+  }
+  void on(const native::Watch& watch) {
+    watches.push_back(watch);
+    if (refused(watch.request, native::Kind::watch)) return;
+    if (!waits) return begin(watch);
+    held_.push_back(watch);
     serve();
   }
-  void on(const native::Credit& credit) {
-    sending_[credit.request].credit += credit.chunks;
-    serve();
-  }
-
-  void serve() {
-    if (!answer_) return;
-    for (auto at = held_.begin(); at != held_.end();) {
-      const bool reached = std::all_of(at->known.begin(), at->known.end(), [&](const auto& known) {
-        if (voided.contains(known.partition)) return true;
-        const auto mine = reached_.find(known.partition);
-        return mine == reached_.end() || mine->second >= known.revision;
+  void on(const native::Unwatch& unwatch) {
+    unwatches.push_back(unwatch);
+    std::erase_if(held_, [&](const auto& each) { return each.request == unwatch.request; });
+    watches_.erase(unwatch.request);
+    std::erase_if(streams_, [&](const auto& stream) {
+      return std::none_of(watches_.begin(), watches_.end(), [&](const auto& watch) {
+        return watch.second.subscription == stream.first;
       });
-      if (reached) answer(*at);
-      at = reached ? held_.erase(at) : at + 1;
+    });
+  }
+
+  void begin(const native::Watch& request) {
+    Watching& watch = watches_[request.request];
+    watch.subscription = request.subscription;
+    Names void_of;  // of which history it knows them cannot be told
+    for (const auto& [partition, revision] : request.known) {
+      watch.sent[partition] = revision;
+      if (voided.contains(partition)) void_of.insert(partition);
     }
-    for (auto& [request, sending] : sending_) {
-      for (; sending.credit > 0 && !sending.chunks.empty(); --sending.credit) {
-        answer_(std::move(sending.chunks.front()));
-        sending.chunks.pop_front();
+    const auto [stream, is_new] = streams_.try_emplace(watch.subscription);
+    if (is_new) stream->second.id = next_stream_++;
+    begin_round(request.request, watch, void_of);
+    catch_up(request.request, watch);
+  }
+
+  void begin_round(std::uint64_t request, Watching& watch, const Names& void_of) {
+    watch.live = false;
+    watch.position = streams_.at(watch.subscription).position();
+    watch.chunks = round(request, watch.subscription.subtree, watch.sent, void_of, 0);
+    watch.sent = reached_;
+  }
+
+  // Chunks, and more of them if the stream has moved on meanwhile.
+  void catch_up(std::uint64_t request, Watching& watch) {
+    while (!watch.live) {
+      while (!watch.chunks.empty()) {
+        if (!send_if_room(watch.chunks.front())) return;
+        watch.chunks.pop_front();
       }
+      if (room == 0) return;
+      const Stream& stream = streams_.at(watch.subscription);
+      const std::uint64_t missed = stream.position() - watch.position;
+      if (missed > 0) {
+        dropped += missed;
+        send(native::encode(native::Gap{.request = request, .missed = missed}));
+        begin_round(request, watch, {});
+        continue;
+      }
+      watch.live = true;
+      send(native::encode(native::CaughtUp{request, stream.id, watch.position}));
     }
   }
 
-  void answer(const native::Fetch& fetch) {
-    const auto stream = streams_.find(fetch.topic);
-    const std::string owner = shards_.owner(fetch.subtree);
+  // The frames that bring a watch or list on from what is known.
+  std::deque<std::string> round(std::uint64_t request, const std::string& subtree,
+                                const Known& known, const Names& void_of, std::uint64_t limit) {
+    const std::string owner = shards_.owner(subtree);
     std::vector<std::string> names{owner};
     for (const std::string& each : shards_.partitions()) {
-      if (each != owner && each.starts_with(fetch.subtree)) names.push_back(each);
+      if (each != owner && each.starts_with(subtree)) names.push_back(each);
     }
-    Sending& sending = sending_[fetch.request];
-    sending.credit += fetch.credit;
-    std::uint32_t number = 0;
+    std::deque<std::string> frames;
+    std::size_t found = 0;
     for (const std::string& name : names) {
-      native::ChunkHeader header{
-          .request = fetch.request, .partition = name, .revision = reached_[name]};
-      if (stream != streams_.end()) {
-        header.incarnation = stream->second.incarnation;
-        header.position = stream->second.end;
-      }
-      const bool is_known = std::any_of(fetch.known.begin(), fetch.known.end(),
-                                        [&](const auto& each) { return each.partition == name; });
-      if (is_known && voided.contains(name)) {
+      native::ChunkHeader header{.request = request, .partition = name, .revision = reached_[name]};
+      if (void_of.contains(name)) {
         native::ChunkHeader void_header = header;
-        void_header.number = number++;
         void_header.revision = {};
-        void_header.more = native::ChunkHeader::More::next_partition;
-        sending.chunks.push_back(native::encode_chunk(void_header, ""));
+        void_header.more = More::next_partition;
+        frames.push_back(native::encode_chunk(void_header, ""));
       }
-      const auto entries = entries_for(fetch, name, header.mode);
+      const bool is_known = known.contains(name) && !void_of.contains(name);
+      const Updates entries = entries_for(
+          subtree, name, is_known ? std::optional(known.at(name)) : std::nullopt, header.mode);
       std::size_t sent = 0;
       do {
         const std::size_t count = std::min(chunk_entries, entries.size() - sent);
         std::string body;
         for (std::size_t i = 0; i < count; ++i) native::append_entry(body, entries[sent + i]);
         sent += count;
-        header.number = number++;
+        found += count;
+        const bool enough = limit > 0 && found >= limit;
         header.count = static_cast<std::uint32_t>(count);
-        using More = native::ChunkHeader::More;
-        header.more = sent < entries.size()  ? More::same_partition
-                      : name == names.back() ? More::last
-                                             : More::next_partition;
+        header.more = enough                  ? More::last
+                      : sent < entries.size() ? More::same_partition
+                      : name == names.back()  ? More::last
+                                              : More::next_partition;
         native::ChunkHeader said = header;
         if (distort) distort(said);
-        sending.chunks.push_back(native::encode_chunk(said, body));
+        frames.push_back(native::encode_chunk(said, body));
+        if (enough) return frames;
       } while (sent < entries.size());
     }
+    return frames;
   }
 
   // What answers for one partition, and in which mode.
-  std::vector<keyspace::Update> entries_for(const native::Fetch& fetch, const std::string& name,
-                                            native::ChunkHeader::Mode& mode) const {
-    const auto known = std::find_if(fetch.known.begin(), fetch.known.end(),
-                                    [&](const auto& each) { return each.partition == name; });
+  Updates entries_for(const std::string& subtree, const std::string& name,
+                      std::optional<Revision> known, native::ChunkHeader::Mode& mode) const {
     std::size_t oldest = followed_ - std::min(followed_, log_reach);
     for (std::size_t i = oldest; i < followed_; ++i) {
       if (shards_.log[i].reset && shards_.log[i].partition == name) oldest = i + 1;
     }
     const bool tellable =
-        !voided.contains(name) && known != fetch.known.end() &&
-        known->revision.epoch() == reached_.at(name).epoch() &&
+        known && known->epoch() == reached_.at(name).epoch() &&
         std::none_of(shards_.log.begin(), shards_.log.begin() + static_cast<std::ptrdiff_t>(oldest),
                      [&](const auto& record) {
-                       return record.partition == name && !record.reset &&
-                              record.revision > known->revision;
+                       return record.partition == name && !record.reset && record.revision > *known;
                      });
     std::map<std::string, keyspace::Update> entries;
     mode = tellable ? native::ChunkHeader::Mode::changes : native::ChunkHeader::Mode::full;
@@ -240,21 +309,21 @@ class Proxy {
     } else {
       for (std::size_t i = oldest; i < followed_; ++i) {
         const Shards::Record& record = shards_.log[i];
-        if (record.partition == name && record.revision > known->revision) {
+        if (record.partition == name && record.revision > *known) {
           entries[record.update.key] = record.update;
         }
       }
     }
-    std::vector<keyspace::Update> chosen;
+    Updates chosen;
     for (const auto& [key, update] : entries) {
-      if (native::covers(fetch.subtree, key)) chosen.push_back(update);
+      if (native::covers(subtree, key)) chosen.push_back(update);
     }
     return chosen;
   }
 
   // A mirror passes on what differs.
-  std::vector<keyspace::Update> gone_by(const Shards::Record& reset) const {
-    std::vector<keyspace::Update> gone;
+  Updates gone_by(const Shards::Record& reset) const {
+    Updates gone;
     for (const auto& [key, update] : mirror_) {
       if (shards_.owner(key) != reset.partition || reset.kept.contains(key)) continue;
       gone.push_back({.key = key, .revision = reset.revision, .deleted = true});
@@ -273,29 +342,21 @@ class Proxy {
     }
   }
 
-  void publish(const std::vector<keyspace::Update>& updates) {
-    for (auto& [topic, stream] : streams_) {
-      std::vector<keyspace::Update> mine;
-      for (const keyspace::Update& each : updates) {
-        if (!native::covers(stream.subscription.subtree, each.key)) continue;
-        if (stream.subscription.latest_ms > 0) {
-          stream.pending[each.key] = each;
-        } else {
-          mine.push_back(each);
-        }
-      }
-      for (std::size_t sent = 0; sent < mine.size();) {
-        const std::size_t count = std::min(batch_updates, mine.size() - sent);
-        const auto first = mine.begin() + static_cast<std::ptrdiff_t>(sent);
-        sent += count;
-        send_batch(stream, {first, first + static_cast<std::ptrdiff_t>(count)},
-                   sent == mine.size());
+  void gather(const keyspace::Update& update) {
+    for (auto& [subscription, stream] : streams_) {
+      if (!native::covers(subscription.subtree, update.key)) continue;
+      if (subscription.latest_ms > 0) {
+        stream.pending[update.key] = update;
+      } else {
+        stream.gathered.push_back(update);
       }
     }
   }
 
-  void send_batch(Stream& stream, const std::vector<keyspace::Update>& updates, bool last) {
-    native::BatchHeader header{.incarnation = stream.incarnation,
+  // Once for all watches of the stream; those that it finds no room for fall behind.
+  void send_batch(const native::Subscription& subscription, Stream& stream, const Updates& updates,
+                  bool last) {
+    native::BatchHeader header{.stream = stream.id,
                                .after = stream.end,
                                .count = static_cast<std::uint32_t>(updates.size())};
     if (last) {
@@ -304,22 +365,32 @@ class Proxy {
     std::string body;
     for (const keyspace::Update& each : updates) native::append_entry(body, each);
     stream.end += updates.size();
-    if (!stream_) return;
-    const bool lz4 = stream.subscription.lz4 && !body.empty();
-    stream_(native::encode_batch(native::topic(stream.subscription), header,
-                                 lz4 ? native::compress(body) : body, lz4 ? body.size() : 0));
+    std::vector<Watching*> live;
+    for (auto& [request, watch] : watches_) {
+      if (watch.live && watch.subscription == subscription) live.push_back(&watch);
+    }
+    if (live.empty()) return;
+    const bool lz4 = subscription.lz4 && !body.empty();
+    const bool sent = send_if_room(
+        native::encode_batch(header, lz4 ? native::compress(body) : body, lz4 ? body.size() : 0));
+    for (Watching* watch : live) {
+      watch->live = sent || updates.empty();
+      if (sent) watch->position = std::max(watch->position, stream.end);
+      if (sent && last) watch->sent = reached_;
+    }
   }
 
   std::string name_;
   Shards& shards_;
   std::size_t followed_ = 0;  // records of the shards' log
   std::map<std::string, keyspace::Update> mirror_;
-  std::map<std::string, Revision> reached_;
-  std::map<std::string, Stream> streams_;
-  std::deque<native::Fetch> held_;
-  std::map<std::uint64_t, Sending> sending_;
-  std::uint64_t next_incarnation_ = 1000;
-  Send stream_, answer_;
+  Known reached_;
+  std::map<native::Subscription, Stream> streams_;
+  std::map<std::uint64_t, Watching> watches_;
+  std::deque<native::Watch> held_;
+  std::uint64_t next_stream_ = 1000;
+  Send send_;
+  bool greeted_ = false;
 };
 
 }  // namespace canopy::client::model

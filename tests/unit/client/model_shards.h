@@ -56,14 +56,17 @@ class Shards {
   // `settled` on.
   std::variant<native::Written, native::Refusal> write(const wire::WriteRequest& request) {
     const auto refused = [&](wire::Fault fault, Revision revision = {}) {
-      return native::Refusal{
-          .request = request.number, .fault = fault, .text = "no", .revision = revision};
+      return native::Refusal{.request = request.number,
+                             .fault = fault,
+                             .text = "no",
+                             .revision = revision,
+                             .of = static_cast<unsigned>(native::Kind::write)};
     };
     if (request.number < settled_) return refused(wire::Fault::replayed);
     settled_ = std::max(settled_, request.settled);
     results_.erase(results_.begin(), results_.lower_bound(settled_));
     if (const auto done = results_.find(request.number); done != results_.end()) {
-      return native::Written{.request = request.number, .revision = done->second};
+      return native::Written{.number = request.number, .revision = done->second};
     }
     for (const wire::Write& write : request.writes) {
       if (!write.if_revision) continue;
@@ -76,7 +79,7 @@ class Shards {
       last = commit({.key = write.key, .value = write.value, .deleted = write.deletes});
     }
     results_[request.number] = last;
-    return native::Written{.request = request.number, .revision = last};
+    return native::Written{.number = request.number, .revision = last};
   }
 
   std::string owner(std::string_view key) const {

@@ -6,6 +6,7 @@
 namespace canopy::client {
 namespace {
 
+namespace native = wire::native;
 using model::Proxy;
 using model::World;
 using namespace std::chrono_literals;
@@ -34,42 +35,49 @@ class Property : public testing::TestWithParam<std::uint64_t> {
     }
   }
 
-  // Frames of the two connections come in any order between them; stream frames may be lost.
+  // Frames of the two directions come in any order between them.
   void network_delivers() {
     for (std::size_t i = below(8); i > 0; --i) {
-      switch (below(8)) {
-        case 0:
-          if (!world_.from_streams.empty()) {
-            world_.from_streams.erase(
-                world_.from_streams.begin() +
-                static_cast<std::ptrdiff_t>(below(world_.from_streams.size())));
-          }
-          break;
-        case 1:
-        case 2:
-        case 3: world_.deliver_stream(); break;
-        case 4:
-        case 5: world_.deliver_request(); break;
-        default: world_.deliver_answer();
+      if (below(3) == 0) {
+        world_.deliver_request();
+      } else {
+        world_.deliver_message();
       }
     }
   }
 
+  // A batch is lost, which a connection does not do, but a proxy with a fault.
+  void proxy_errs() {
+    if (world_.from_proxy.empty()) return;
+    const auto at =
+        world_.from_proxy.begin() + static_cast<std::ptrdiff_t>(below(world_.from_proxy.size()));
+    native::FromProxy message;
+    ASSERT_TRUE(native::decode_from_proxy(*at, message));
+    if (std::holds_alternative<native::Batch>(message)) world_.from_proxy.erase(at);
+  }
+
   void something_happens() {
     Proxy& proxy = world_.proxy(below(3));
-    switch (below(60)) {
+    switch (below(80)) {
       case 0: proxy.alive = !proxy.alive; break;
-      case 1: proxy.restart(); break;
+      case 1: world_.cut(); break;
       case 2: proxy.move(300); break;
       case 3: proxy.log_reach = below(40); break;
       case 4: proxy.heartbeat(); break;
       case 5: world_.shards.restart("/a/", {"/a/1", "/a/2", "/a/3"}); break;
-      case 6: world_.from_requests.clear(); break;
-      case 7: world_.to_proxy.clear(); break;
+      case 6: proxy.mute = !proxy.mute; break;
+      case 7: proxy.waits = !proxy.waits; break;
+      case 8: proxy.lingers = !proxy.lingers; break;
+      case 9: proxy_errs(); break;
+      case 10:
+      case 11:
+      case 12: proxy.room = below(6); break;
+      case 13: proxy.room = SIZE_MAX; break;
       default: break;
     }
     proxy.follow(below(4));
-    proxy.flush();
+    if (below(3) > 0) proxy.flush();
+    proxy.serve();
   }
 
   void time_passes() {
@@ -79,8 +87,10 @@ class Property : public testing::TestWithParam<std::uint64_t> {
 
   void all_is_well_again() {
     for (std::size_t i = 0; i < 3; ++i) {
-      world_.proxy(i).alive = true;
-      world_.proxy(i).log_reach = SIZE_MAX;
+      Proxy& proxy = world_.proxy(i);
+      proxy.alive = true;
+      proxy.mute = proxy.lingers = false;
+      proxy.log_reach = proxy.room = SIZE_MAX;
     }
     for (int i = 0; i < 60; ++i) {
       world_.follow();
@@ -142,8 +152,8 @@ TEST_P(Property, WritesAreAppliedOnceAndInOrder) {
     if (event == 0) proxy.alive = !proxy.alive;
     if (event == 1) proxy.refuse = wire::Fault::busy;
     if (event == 2) proxy.refuse = wire::Fault::none;
-    if (event == 3) world_.from_requests.clear();
-    if (event == 4) world_.to_proxy.clear();
+    if (event == 3) world_.cut();
+    if (event == 4) proxy.mute = !proxy.mute;
     if (event == 5) proxy.move(100);
     proxy.follow();
     network_delivers();
@@ -158,6 +168,36 @@ TEST_P(Property, WritesAreAppliedOnceAndInOrder) {
     expected[call.first].push_back(call.second);
   }
   EXPECT_EQ(world_.shards.history, expected);
+}
+
+// What is not told of one by one is counted, however the proxy's queue fills and drains.
+TEST_P(Property, EachUpdateIsToldOrCountedAsMissed) {
+  world_.watch(1, "");
+  world_.start();
+  Proxy& proxy = world_.linked();
+  ASSERT_EQ(world_.watches[1].syncs.size(), 1u);
+  for (int step = 0; step < 400; ++step) {
+    shards_commit();
+    if (below(8) == 0) proxy.room = below(6);
+    if (below(8) == 0) proxy.room = SIZE_MAX;
+    if (below(8) == 0) proxy.lingers = !proxy.lingers;
+    if (below(20) == 0) proxy.log_reach = below(40);
+    proxy.follow(below(8));
+    if (below(3) > 0) proxy.flush();
+    proxy.serve();
+    network_delivers();
+  }
+  proxy.lingers = false;
+  proxy.room = SIZE_MAX;
+  proxy.follow();
+  world_.settle();
+  const auto& seen = world_.watches[1];
+  const auto live =
+      std::ranges::count_if(seen.told, [](const auto& each) { return each[0] != '~'; });
+  EXPECT_EQ(static_cast<std::uint64_t>(live) + seen.missed, world_.shards.log.size());
+  EXPECT_EQ(seen.missed, proxy.dropped);
+  EXPECT_GT(seen.missed, 0u);
+  EXPECT_EQ(seen.map, world_.shards.state);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Property, testing::Range<std::uint64_t>(1, 61));

@@ -65,58 +65,16 @@ TEST(Session, WithoutAnyProxyItTriesAgainLessAndLessOften) {
   EXPECT_THAT(world.connected, ElementsAre("p0"));
 }
 
-TEST(Session, AStreamThatIsSilentIsALostProxy) {
+TEST(Session, SaysWhoItIsFirst) {
   World world;
   world.watch(w, "");
-  world.start();
-  model::Proxy& first = world.linked();
-  world.run(10s);
-  EXPECT_THAT(world.connected, SizeIs(1)) << "heartbeats come";
-  first.alive = false;
-  world.run(2500ms);
-  EXPECT_THAT(world.connected, SizeIs(1));
-  world.run(2s);
-  EXPECT_THAT(world.connected, SizeIs(2));
-  EXPECT_THAT(world.contacts, ElementsAre(true, false, true));
-}
-
-TEST(Session, AProxyThatNeverSpeaksIsLeft) {
-  World world;
-  world.proxy(0).alive = world.proxy(1).alive = false;
-  world.watch(w, "");
-  world.start();
-  world.run(30s);
-  EXPECT_GE(world.connected.size(), 5u);
-  EXPECT_THAT(world.contacts, IsEmpty());
-  world.proxy(1).alive = true;
-  world.run(30s);
-  EXPECT_THAT(world.watches[w].syncs, ElementsAre(Synced::How::snapshot));
-}
-
-TEST(Session, AnUnansweredWriteIsALostProxy) {
-  World world;
-  world.start();
-  world.run(60s);
-  EXPECT_THAT(world.connected, SizeIs(1)) << "nothing was asked";
-  world.linked().alive = false;
   world.write(1, "/a", "x");
-  world.run(1900ms);
-  EXPECT_THAT(world.connected, SizeIs(1));
-  world.run(400ms);
-  EXPECT_THAT(world.connected, SizeIs(2));
-  EXPECT_TRUE(world.answers.at(1).ok());
-}
-
-TEST(Session, SleepingIsNotTheProxysSilence) {
-  World world;
-  world.watch(w, "");
   world.start();
-  world.run(1s);
-  world.clock.advance(60s);  // stopped in a debugger, say
-  world.session->tick(world.now());
-  world.run(5s);
-  EXPECT_THAT(world.connected, SizeIs(1));
-  EXPECT_THAT(world.contacts, ElementsAre(true));
+  ASSERT_THAT(world.linked().hellos, SizeIs(1));
+  const native::Hello& hello = world.linked().hellos[0];
+  EXPECT_EQ(hello.client, std::string(native::client_id_bytes, 'c'));
+  EXPECT_EQ(hello.name, "the client");
+  EXPECT_EQ(hello.software, "canopy " CANOPY_VERSION);
 }
 
 TEST(Session, MovesWhenAsked) {
@@ -182,75 +140,10 @@ TEST(Session, CloseAnswersWhatIsOpen) {
   world.start();
   world.write(1, "/a", "x");
   world.write(2, "/a", "y");
-  world.session->read(3, "/a", world.now());
+  world.session->list(3, "/a", world.now());
   world.session->close();
   for (CallId id = 1; id <= 3; ++id) EXPECT_EQ(world.answers.at(id).number, closed);
   EXPECT_FALSE(world.session->linked());
-}
-
-class ManyWatches : public testing::Test {
- protected:
-  static constexpr std::size_t count = 200;
-
-  ManyWatches() {
-    for (std::size_t i = 0; i < count; ++i) world.watch(i, key(i));
-  }
-  static std::string key(std::size_t i) { return "/k/" + std::to_string(i); }
-  std::size_t syncs() {
-    std::size_t all = 0;
-    for (const auto& [id, seen] : world.watches) all += seen.syncs.size();
-    return all;
-  }
-  // Passes everything on, and sees how many fetches are under way at most.
-  void settle() {
-    while (world.deliver_request() || world.deliver_stream() || world.deliver_answer()) {
-      const std::size_t sent = world.linked().fetches.size() + world.to_proxy.size();
-      most = std::max(most, sent - syncs());
-    }
-  }
-
-  World world;
-  std::size_t most = 0;
-};
-
-TEST_F(ManyWatches, KeepFewFetchesUnderWay) {
-  world.session->start(world.now());
-  settle();
-  EXPECT_EQ(syncs(), count) << "one after the other, at once";
-  EXPECT_EQ(most, Session::max_watch_fetches);
-  world.run(20s);
-  EXPECT_EQ(world.linked().fetches.size(), count) << "and then live quietly";
-  EXPECT_THAT(world.contacts, ElementsAre(true));
-}
-
-TEST_F(ManyWatches, RepairTheirHolesInTurn) {
-  world.start();
-  for (std::size_t i = 0; i < count; ++i) world.shards.put(key(i), "lost");
-  world.follow();
-  world.from_streams.clear();
-  world.linked().heartbeat();
-  most = 0;
-  settle();
-  EXPECT_EQ(syncs(), 2 * count);
-  EXPECT_EQ(most, Session::max_watch_fetches);
-  for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(world.watches[i].map.at(key(i)), "lost");
-}
-
-TEST_F(ManyWatches, ThoseThatWaitForTheirTurnAreNotStuck) {
-  world.start();
-  world.run(1s);
-  model::Proxy& first = world.linked();
-  first.refuse = wire::Fault::busy;
-  for (std::size_t i = 0; i < count; ++i) world.shards.put(key(i), "1");
-  world.follow();
-  world.from_streams.clear();
-  world.run(5s);
-  first.refuse = wire::Fault::none;
-  world.run(10s);
-  EXPECT_EQ(&world.linked(), &first);
-  for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(world.watches[i].map.at(key(i)), "1");
-  world.session->unwatch(3);
-  world.run(1s);
 }
 
 TEST(Session, SurvivesHostileFrames) {
@@ -264,21 +157,23 @@ TEST(Session, SurvivesHostileFrames) {
   world.follow();
   world.settle();
   world.linked().heartbeat();
-  const std::string topic = native::topic({});
   std::vector<std::string> frames = {
       "",
       std::string(1, '\0'),
-      topic,
-      topic + "\x95",
-      world.from_streams.front(),
-      native::encode_batch(topic, {.incarnation = 1, .after = UINT64_MAX, .count = 0}, ""),
-      native::encode_batch(topic, {.incarnation = 1000, .after = 3, .count = 1},
-                           "\x93\xa1k\x01\xa1v"),
-      native::encode_move(topic, UINT32_MAX),
-      native::encode(native::Written{.request = 999}),
+      "\x02\x95",
+      world.from_proxy.front(),
+      native::encode_batch({.stream = 1000, .after = UINT64_MAX, .count = 0}, ""),
+      native::encode_batch({.stream = 1000, .after = 3, .count = 1}, "\x93\xa1k\x01\xa1v"),
+      native::encode(native::Move{UINT32_MAX}),
+      native::encode(native::Written{.number = 999}),
       native::encode(native::Refusal{.request = 0, .fault = wire::Fault::malformed}),
-      native::encode_chunk({.request = std::uint64_t{1} << 62, .number = 7}, ""),
-      native::encode_chunk({.request = 1, .partition = "/elsewhere/"}, ""),
+      native::encode(native::Refusal{.request = 2, .fault = wire::Fault::busy, .of = 130}),
+      native::encode(native::CaughtUp{.request = 2, .stream = 1000, .position = UINT64_MAX}),
+      native::encode(native::Gap{.request = 2, .missed = UINT64_MAX}),
+      native::encode(native::Pong{.request = 2}),
+      native::encode_got(2, nullptr),
+      native::encode_chunk({.request = 2, .revision = {}}, ""),
+      native::encode_chunk({.request = 2, .partition = "/elsewhere/"}, ""),
       native::encode(native::Members{.request = 5, .members = {{"proxies/x", "{"}}})};
   std::mt19937 random(7);
   for (int round = 0; round < 3000; ++round) {
@@ -286,8 +181,7 @@ TEST(Session, SurvivesHostileFrames) {
     if (!frame.empty() && round % 2 == 0) {
       frame[random() % frame.size()] = static_cast<char>(random());
     }
-    world.session->on_stream(frame, world.now());
-    world.session->on_answer(frame, world.now());
+    world.session->on_message(frame, world.now());
     world.session->on_broker(frame, world.now());
     if (round % 50 == 0) world.run(100ms);
   }
@@ -314,7 +208,7 @@ TEST(Directory, ChoosesByRoom) {
 TEST(Directory, OnlyReadyNativeProxies) {
   const auto member = [](const std::string& name, const std::string& state, bool native) {
     coordination::ProxyMember made{.name = name, .state = state, .clients = 10, .max_clients = 300};
-    if (native) made.native = {"tcp://h:1", "tcp://h:2"};
+    if (native) made.native = "tcp://h:1";
     return std::pair("proxies/" + name, coordination::to_json(made));
   };
   const auto found = candidates({.request = 1,
@@ -324,16 +218,15 @@ TEST(Directory, OnlyReadyNativeProxies) {
                                              {"proxies/d", "no JSON"},
                                              {"shards/e", "{}"}}});
   ASSERT_THAT(found, SizeIs(1));
-  EXPECT_EQ(found[0].target,
-            (Target{.name = "a", .requests = "tcp://h:1", .streams = "tcp://h:2"}));
+  EXPECT_EQ(found[0].target, (Target{.name = "a", .endpoint = "tcp://h:1"}));
   EXPECT_EQ(found[0].room, 290u);
 }
 
 TEST(Directory, TargetOfAnEndpoint) {
   const auto target = target_at("tcp://10.0.0.1:5600");
   ASSERT_TRUE(target);
-  EXPECT_EQ(target->streams, "tcp://10.0.0.1:5601");
-  for (const char* bad : {"", "tcp://", "tcp://h", "tcp://h:", "tcp://h:x", "tcp://h:65535",
+  EXPECT_EQ(target->endpoint, "tcp://10.0.0.1:5600");
+  for (const char* bad : {"", "tcp://", "tcp://h", "tcp://h:", "tcp://h:x", "tcp://h:65536",
                           "tcp://:1", "ipc://x:1", "tcp://h:0"}) {
     EXPECT_FALSE(target_at(bad)) << bad;
   }

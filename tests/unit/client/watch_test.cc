@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include "core/base/limits.h"
 #include "tests/unit/client/world.h"
 
 namespace canopy::client {
@@ -47,7 +46,7 @@ TEST_F(WatchTest, SnapshotThenEachUpdate) {
   EXPECT_EQ(world.watches[w].map, world.shards.state);
   EXPECT_THAT(world.watches[w].told,
               ElementsAre("~+/b=y", "~+/c=z", "~+/a/1=x", "+/a/2=new", "-/b"));
-  EXPECT_EQ(world.linked().fetches.size(), 1u);
+  EXPECT_EQ(world.linked().watches.size(), 1u);
 }
 
 TEST_F(WatchTest, AnEmptyValueIsAValue) {
@@ -62,36 +61,50 @@ TEST_F(WatchTest, AnEmptyValueIsAValue) {
   EXPECT_THAT(world.watches[w].told, ElementsAre("~+/a=", "+/b=x", "+/b="));
 }
 
-TEST_F(WatchTest, ManyChunksComeUnderCredit) {
+TEST_F(WatchTest, ManyChunks) {
   World world;
   for (int i = 0; i < 41; ++i) world.shards.put("/k" + std::to_string(i), "v");
   world.follow();
   begin(world);
   world.settle();
   EXPECT_EQ(world.watches[w].map.size(), 41u);
-  EXPECT_THAT(world.linked().fetches, testing::SizeIs(1));
+  EXPECT_THAT(world.linked().watches, testing::SizeIs(1));
 }
 
-TEST_F(WatchTest, BatchesThatOvertakeTheSnapshotAreJoinedAtItsCut) {
+// The first batch may hold what the chunks held already.
+TEST_F(WatchTest, ABatchThatBeginsBeforeTheCutIsJoinedAtIt) {
   World world;
   put(world, "/a", "1");
+  world.watch(2, "");
   begin(world);
-  put(world, "/a", "2");   // on the stream before its first frame has arrived
-  world.deliver_stream();  // now it asks
-  // One batch straddles the cut: the proxy names a position inside it.
-  world.linked().distort = [](native::ChunkHeader& header) { header.position += 2; };
-  world.linked().batch_updates = 4;
-  ASSERT_TRUE(world.deliver_request());
-  world.linked().distort = nullptr;
-  for (const char* value : {"3", "4", "5", "6"}) world.shards.put("/a", value);
-  world.follow();
-  world.watches[w] = {};
-  while (world.deliver_stream()) {
-  }
-  EXPECT_THAT(world.watches[w].told, IsEmpty()) << "held until the snapshot is there";
   world.settle();
-  // The model's snapshot holds 2, although its position says that 3 and 4 are in it.
-  EXPECT_THAT(world.watches[w].told, ElementsAre("~+/a=2", "+/a=5", "+/a=6"));
+  world.session->unwatch(w);
+  world.linked().lingers = true;
+  world.linked().batch_updates = 4;
+  put(world, "/a", "2");
+  put(world, "/b", "2");
+  world.watch(3, "");
+  world.settle();
+  EXPECT_THAT(world.watches[3].told, ElementsAre("~+/a=2", "~+/b=2"));
+  put(world, "/a", "3");
+  put(world, "/a", "4");
+  world.linked().flush();
+  world.settle();
+  EXPECT_THAT(world.watches[2].told, ElementsAre("~+/a=1", "+/a=2", "+/b=2", "+/a=3", "+/a=4"));
+  EXPECT_THAT(world.watches[3].told, ElementsAre("~+/a=2", "~+/b=2", "+/a=3", "+/a=4"));
+  EXPECT_EQ(world.watches[3].missed, 0u);
+}
+
+TEST_F(WatchTest, ABatchThatComesTwiceIsToldOnce) {
+  World world;
+  begin(world);
+  world.settle();
+  put(world, "/a", "1");
+  put(world, "/a", "2");
+  world.from_proxy.push_back(world.from_proxy.front());
+  put(world, "/a", "3");
+  world.settle();
+  EXPECT_THAT(world.watches[w].told, ElementsAre("+/a=1", "+/a=2", "+/a=3"));
 }
 
 TEST_F(WatchTest, OnlyTheSubtree) {
@@ -107,27 +120,75 @@ TEST_F(WatchTest, OnlyTheSubtree) {
             (std::map<std::string, std::string>{{"/a/x/1", "in"}, {"/a/x/2", "in"}}));
 }
 
-TEST_F(WatchTest, AHoleIsCountedToldAndRepaired) {
+TEST_F(WatchTest, FallingBehindIsToldExactlyAndRepaired) {
+  World world;
+  begin(world);
+  world.settle();
+  put(world, "/a", "1");
+  world.settle();
+  world.linked().room = 0;
+  world.shards.put("/b", "skipped");
+  world.shards.put("/c", "skipped");
+  world.shards.erase("/a");
+  world.follow();
+  put(world, "/b", "2");
+  world.linked().room = SIZE_MAX;
+  world.linked().serve();
+  put(world, "/d", "2");
+  world.watches[w].told.clear();
+  world.settle();
+  EXPECT_EQ(world.watches[w].map, world.shards.state);
+  EXPECT_THAT(world.watches[w].told, ElementsAre("~-/a", "~+/b=2", "~+/c=skipped", "+/d=2"));
+  EXPECT_EQ(world.watches[w].missed, 4u);
+  EXPECT_EQ(world.linked().dropped, 4u);
+  EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot, How::changes));
+  EXPECT_EQ(world.linked().watches.size(), 1u) << "the proxy knows what was had";
+}
+
+TEST_F(WatchTest, SeveralRoundsMayBeNeeded) {
+  World world;
+  for (const char* key : {"/a", "/b", "/c"}) put(world, key, "1");
+  world.linked_room = 1;
+  begin(world);
+  world.settle();
+  EXPECT_EQ(world.watches[w].map.size(), 2u);
+  world.shards.erase("/a");
+  put(world, "/d", "1");
+  for (int i = 0; i < 10; ++i) {
+    if (i < 3) put(world, "/e", std::to_string(i));
+    world.linked().room = 1;
+    world.linked().serve();
+    world.settle();
+  }
+  EXPECT_EQ(world.watches[w].map, world.shards.state);
+  EXPECT_EQ(world.watches[w].missed, world.linked().dropped);
+  EXPECT_EQ(world.watches[w].missed, 5u);
+  EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot));
+}
+
+// It cannot be, on one connection: the proxy has erred.
+TEST_F(WatchTest, AHoleIsCountedAndAskedFor) {
   World world;
   begin(world);
   world.settle();
   put(world, "/a", "1");
   world.settle();
   world.shards.put("/b", "lost");
-  world.shards.put("/c", "lost");
   world.shards.erase("/a");
   world.follow();
-  world.from_streams.clear();  // a full queue on the way
+  world.from_proxy.clear();
   put(world, "/d", "2");
   world.settle();
+  EXPECT_EQ(world.watches[w].missed, 2u);
+  put(world, "/e", "2");
+  world.run(200ms);
   EXPECT_EQ(world.watches[w].map, world.shards.state);
-  EXPECT_EQ(world.watches[w].missed, 3u);
-  EXPECT_EQ(world.linked().dropped, 3u);
+  EXPECT_EQ(world.watches[w].missed, 2u);
   EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot, How::changes));
-  ASSERT_EQ(world.linked().fetches.size(), 2u);
-  EXPECT_EQ(world.linked().fetches[1].gap->had, 8u);
-  EXPECT_EQ(world.linked().fetches[1].gap->saw, 11u);
-  EXPECT_FALSE(world.linked().fetches[1].known.empty());
+  ASSERT_EQ(world.linked().watches.size(), 2u);
+  EXPECT_FALSE(world.linked().watches[1].known.empty());
+  ASSERT_EQ(world.linked().unwatches.size(), 1u);
+  EXPECT_EQ(world.linked().unwatches[0].request, world.linked().watches[0].request);
 }
 
 TEST_F(WatchTest, TheLossOfTheLastBatchIsSeenByTheHeartbeat) {
@@ -135,85 +196,21 @@ TEST_F(WatchTest, TheLossOfTheLastBatchIsSeenByTheHeartbeat) {
   begin(world);
   world.settle();
   put(world, "/a", "lost");
-  world.from_streams.clear();
-  world.run(1s);
+  world.from_proxy.clear();
+  world.run(1200ms);
   EXPECT_EQ(world.watches[w].map, world.shards.state);
   EXPECT_EQ(world.watches[w].missed, 1u);
 }
 
-TEST_F(WatchTest, HolesDuringARepairAreCountedToo) {
-  World world;
-  begin(world);
-  world.settle();
-  put(world, "/a", "lost");
-  world.from_streams.clear();
-  put(world, "/b", "1");
-  world.deliver_stream();  // the hole is seen, the fetch is under way
-  put(world, "/c", "lost");
-  put(world, "/d", "lost");
-  world.from_streams.clear();
-  put(world, "/e", "2");
-  world.settle();
-  EXPECT_EQ(world.watches[w].map, world.shards.state);
-  EXPECT_EQ(world.watches[w].missed, 3u);
-  EXPECT_EQ(world.linked().dropped, 3u) << "although the answer covered the second hole";
-}
-
-TEST_F(WatchTest, AnotherIncarnationIsAGapOfUnknownSize) {
-  World world;
-  begin(world);
-  world.settle();
-  put(world, "/a", "1");
-  world.settle();
-  world.shards.put("/b", "missed");
-  world.follow();
-  world.from_streams.clear();
-  world.linked().restart();
-  world.settle();
-  EXPECT_EQ(world.watches[w].map, world.shards.state);
-  EXPECT_EQ(world.watches[w].unknown_gaps, 1);
-  EXPECT_EQ(world.watches[w].missed, 0u);
-  EXPECT_FALSE(world.linked().fetches.back().gap);
-  EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot, How::changes));
-}
-
-TEST_F(WatchTest, AProxyReplacedDuringAFetchIsAskedAgainAtOnce) {
-  World world;
-  put(world, "/a", "1");
-  begin(world);
-  world.deliver_stream();
-  world.to_proxy.clear();  // died with the process
-  world.linked().restart();
-  world.settle();
-  EXPECT_EQ(world.watches[w].map, world.shards.state);
-  EXPECT_EQ(world.linked().fetches.size(), 1u) << "what the earlier one had sent is no hole";
-}
-
-TEST_F(WatchTest, ChunksThatStopAreAskedForAgain) {
+TEST_F(WatchTest, ChunksThatDoNotFitAreNoSnapshot) {
   World world;
   for (const char* key : {"/a", "/b", "/c", "/d", "/e"}) put(world, key, "1");
   begin(world);
-  world.deliver_stream();
-  world.deliver_request();
-  world.deliver_answer();  // two entries of five
-  world.from_requests.clear();
-  world.to_proxy.clear();
-  world.run(4s);
-  EXPECT_THAT(world.watches[w].syncs, IsEmpty());
-  world.run(2s);
-  EXPECT_EQ(world.watches[w].map, world.shards.state);
-  EXPECT_EQ(world.connected.size(), 1u);
-}
-
-TEST_F(WatchTest, ALostChunkIsNoSnapshot) {
-  World world;
-  for (const char* key : {"/a", "/b", "/c", "/d", "/e"}) put(world, key, "1");
-  begin(world);
-  world.deliver_stream();
-  world.deliver_request();
-  ASSERT_EQ(world.from_requests.size(), 3u);
-  world.from_requests.erase(world.from_requests.begin() + 1);
-  while (world.deliver_answer()) {
+  int chunks = 0;
+  world.proxy(0).distort = world.proxy(1).distort = [&](native::ChunkHeader& header) {
+    if (++chunks == 2) header.partition = "/b/";
+  };
+  while (world.deliver_request() || world.deliver_message()) {
   }
   EXPECT_THAT(world.watches[w].syncs, IsEmpty());
   world.run(1s);
@@ -256,51 +253,45 @@ TEST_F(WatchTest, TwoWatchesOfOneStream) {
   put(world, "/a", "1");
   begin(world);
   world.settle();
-  world.watch(2, "");  // nothing new is subscribed: it need not wait for a heartbeat
+  world.watch(2, "");
   world.settle();
   EXPECT_EQ(world.watches[2].map, world.shards.state);
-  world.session->unwatch(w);
   put(world, "/b", "1");
   world.settle();
+  EXPECT_EQ(world.watches[w].map, world.shards.state);
   EXPECT_EQ(world.watches[2].map, world.shards.state);
-  EXPECT_FALSE(world.watches[w].map.contains("/b"));
+  world.session->unwatch(w);
+  put(world, "/c", "1");
+  world.settle();
+  EXPECT_EQ(world.watches[2].map, world.shards.state);
+  EXPECT_FALSE(world.watches[w].map.contains("/c"));
   world.session->unwatch(2);
   world.watch(3, "");
+  put(world, "/d", "1");
   world.settle();
   EXPECT_EQ(world.watches[3].map, world.shards.state);
+  EXPECT_FALSE(world.watches[2].map.contains("/d"));
 }
 
-// A proxy answers one fetch of a client for a stream at a time.
-TEST_F(WatchTest, WatchesOfOneStreamFetchOneAfterTheOther) {
+// A batch is of those watches of the stream that are live.
+TEST_F(WatchTest, AWatchThatIsBehindTakesNoBatches) {
   World world;
-  for (const char* key : {"/a", "/b", "/c", "/d", "/e"}) put(world, key, "1");
-  world.watch(1, "");
-  world.watch(2, "");
-  world.watch(3, "/a");  // another stream
-  world.session->start(world.now());
-  while (world.deliver_stream()) {
-  }
-  while (world.deliver_request()) {
-  }
-  EXPECT_EQ(world.linked().fetches.size(), 2u);
-  world.settle();
-  EXPECT_EQ(world.linked().fetches.size(), 3u);
-  EXPECT_EQ(world.watches[1].map, world.shards.state);
-  EXPECT_EQ(world.watches[2].map, world.shards.state);
-}
-
-TEST_F(WatchTest, ASubscriptionNotSeenYetIsWaitedFor) {
-  World world;
-  put(world, "/a", "1");
+  for (const char* key : {"/a", "/b", "/c"}) put(world, key, "1");
   begin(world);
-  world.deliver_stream();
-  world.linked().refuse = wire::Fault::not_subscribed;
   world.settle();
-  world.linked().refuse = wire::Fault::none;
-  EXPECT_EQ(world.linked().fetches.size(), 1u);
-  world.linked().heartbeat();
+  world.linked().room = 1;
+  world.watch(2, "");
+  world.settle();
+  world.linked().room = 1;
+  put(world, "/d", "1");  // a batch to the first, then no room for a chunk
   world.settle();
   EXPECT_EQ(world.watches[w].map, world.shards.state);
+  EXPECT_EQ(world.watches[2].map.size(), 2u);
+  world.linked().room = SIZE_MAX;
+  world.linked().serve();
+  world.settle();
+  EXPECT_EQ(world.watches[2].map, world.shards.state);
+  EXPECT_EQ(world.watches[w].missed, 0u);
 }
 
 TEST_F(WatchTest, ABusyProxyIsAskedAgainLater) {
@@ -309,7 +300,7 @@ TEST_F(WatchTest, ABusyProxyIsAskedAgainLater) {
   begin(world);
   world.linked().refuse = wire::Fault::busy;
   world.settle();
-  EXPECT_EQ(world.linked().fetches.size(), 1u) << "not at once";
+  EXPECT_EQ(world.linked().watches.size(), 1u) << "not at once";
   world.linked().refuse = wire::Fault::none;
   world.run(200ms);
   EXPECT_EQ(world.watches[w].map, world.shards.state);
@@ -322,32 +313,24 @@ TEST_F(WatchTest, AFinalRefusalEndsTheWatch) {
   world.settle();
   EXPECT_EQ(world.refusals[w].number, static_cast<unsigned>(wire::Fault::bad_subtree));
   world.run(10s);
-  EXPECT_EQ(world.linked().fetches.size(), 1u);
+  EXPECT_EQ(world.linked().watches.size(), 1u);
 }
 
-TEST_F(WatchTest, AForbiddenSubtreeIsSilentAndRefusedWhenAskedFor) {
+TEST_F(WatchTest, AWatchMayBeRefusedLater) {
   World world;
-  world.proxy(0).refuse = wire::Fault::forbidden;
   begin(world);
-  EXPECT_TRUE(world.linked().fetches.empty());
-  world.run(Watch::mute + 200ms);
+  world.settle();
+  world.session->on_message(
+      native::encode(native::Refusal{.request = world.linked().watches[0].request,
+                                     .fault = wire::Fault::forbidden,
+                                     .of = static_cast<unsigned>(native::Kind::watch)}),
+      world.now());
   EXPECT_EQ(world.refusals[w].number, static_cast<unsigned>(wire::Fault::forbidden));
+  put(world, "/a", "1");
   world.run(10s);
-  EXPECT_EQ(world.linked().fetches.size(), 1u);
+  EXPECT_THAT(world.watches[w].told, IsEmpty());
+  EXPECT_EQ(world.linked().watches.size(), 1u);
   EXPECT_EQ(world.connected.size(), 1u) << "no other proxy is tried";
-}
-
-TEST_F(WatchTest, ASubscriptionThatStaysUnseenIsAskedForNowAndThen) {
-  World world;
-  begin(world);
-  world.deliver_stream();
-  world.linked().refuse = wire::Fault::not_subscribed;
-  for (int i = 0; i < 25; ++i) {  // without heartbeats
-    world.clock.advance(100ms);
-    world.session->tick(world.now());
-    world.settle();
-  }
-  EXPECT_EQ(world.linked().fetches.size(), 2u);
 }
 
 TEST_F(WatchTest, WhatIsNoSubtreeIsRefusedAtOnce) {
@@ -356,23 +339,6 @@ TEST_F(WatchTest, WhatIsNoSubtreeIsRefusedAtOnce) {
   world.watch(2, "/a/", native::max_latest_ms + 1);
   EXPECT_EQ(world.refusals[w].number, static_cast<unsigned>(wire::Fault::bad_subtree));
   EXPECT_EQ(world.refusals[2].number, static_cast<unsigned>(wire::Fault::bad_field));
-}
-
-TEST_F(WatchTest, WhatCannotBeHeldDuringAFetchIsFetchedAgain) {
-  World world;
-  begin(world);
-  world.deliver_stream();
-  ASSERT_TRUE(world.deliver_request());
-  world.linked().chunk_entries = 1;
-  world.linked().batch_updates = 1;
-  const std::string value(base::max_value_bytes, 'x');
-  for (int i = 0; i < 40; ++i) put(world, "/k" + std::to_string(i % 4), value);
-  while (world.deliver_stream()) {
-  }
-  world.settle();
-  EXPECT_TRUE(world.watches[w].map == world.shards.state);
-  EXPECT_GE(world.linked().fetches.size(), 2u);
-  EXPECT_EQ(world.watches[w].missed, 0u) << "nothing was lost on the way";
 }
 
 }  // namespace

@@ -35,7 +35,9 @@ struct WorldOptions {
 class World : public Network, public Events {
  public:
   explicit World(WorldOptions options = {}) : shards(options.partitions) {
-    Settings settings{.client = std::string(native::client_id_bytes, 'c'), .seed = options.seed};
+    Settings settings{.client = std::string(native::client_id_bytes, 'c'),
+                      .name = "the client",
+                      .seed = options.seed};
     for (std::size_t i = 0; i < options.proxies; ++i) {
       proxies_.push_back(std::make_unique<Proxy>("p" + std::to_string(i), shards));
       if (!options.broker) settings.proxies.push_back(proxies_.back()->target());
@@ -62,25 +64,18 @@ class World : public Network, public Events {
   }
 
   // Passes the oldest frame on; false when there is none.
-  bool deliver_stream() {
-    if (from_streams.empty()) return false;
-    const std::string frame = std::move(from_streams.front());
-    from_streams.pop_front();
-    session->on_stream(frame, now());
-    return true;
-  }
-  bool deliver_answer() {
-    if (from_requests.empty()) return false;
-    const std::string frame = std::move(from_requests.front());
-    from_requests.pop_front();
-    session->on_answer(frame, now());
+  bool deliver_message() {
+    if (from_proxy.empty()) return false;
+    const std::string frame = std::move(from_proxy.front());
+    from_proxy.pop_front();
+    session->on_message(frame, now());
     return true;
   }
   bool deliver_request() {
-    if (to_proxy.empty()) return false;
+    if (to_proxy.empty() || link_ == nullptr || !link_->alive || link_->mute) return false;
     const std::string frame = std::move(to_proxy.front());
     to_proxy.pop_front();
-    if (link_ != nullptr && link_->alive) link_->on_request(frame);
+    link_->on_request(frame);
     return true;
   }
   bool deliver_broker() {
@@ -92,8 +87,14 @@ class World : public Network, public Events {
   }
   // Passes everything on, until nothing is under way.
   void settle() {
-    while (deliver_request() || deliver_stream() || deliver_answer() || deliver_broker()) {
+    while (deliver_request() || deliver_message() || deliver_broker()) {
     }
+  }
+  // The connection breaks, with all that is on its way; the proxy may be another process by then.
+  void cut() {
+    from_proxy.clear();
+    to_proxy.clear();
+    if (link_ != nullptr) link_->detach();
   }
   // Every proxy that lives catches up with the shards.
   void follow() {
@@ -125,30 +126,17 @@ class World : public Network, public Events {
     }
     ASSERT_NE(link_, nullptr) << target.name;
     Proxy* proxy = link_;
-    proxy->attach(
-        [this, proxy](std::string frame) {
-          if (proxy->alive) from_streams.push_back(std::move(frame));
-        },
-        [this, proxy](std::string frame) {
-          if (proxy->alive) from_requests.push_back(std::move(frame));
-        });
+    proxy->room = std::exchange(linked_room, SIZE_MAX);
+    proxy->attach([this, proxy](std::string frame) {
+      if (proxy->alive) from_proxy.push_back(std::move(frame));
+    });
   }
   void disconnect() override {
     ASSERT_NE(link_, nullptr);
     link_->detach();
     link_ = nullptr;
-    topics_.clear();
-    from_streams.clear();
-    from_requests.clear();
+    from_proxy.clear();
     to_proxy.clear();
-  }
-  void subscribe(std::string_view topic) override {
-    ASSERT_TRUE(topics_.insert(std::string(topic)).second) << "subscribed twice";
-    if (link_->alive) link_->subscribe(topic);
-  }
-  void unsubscribe(std::string_view topic) override {
-    ASSERT_EQ(topics_.erase(std::string(topic)), 1u);
-    link_->unsubscribe(topic);
   }
   void send(std::string frame) override {
     ASSERT_NE(link_, nullptr);
@@ -168,7 +156,7 @@ class World : public Network, public Events {
           coordination::to_json({.name = target.name,
                                  .state = each->alive ? "ready" : "draining",
                                  .max_clients = 100,
-                                 .native = coordination::Pair{target.requests, target.streams}}));
+                                 .native = target.endpoint}));
     }
     from_broker.push_back(native::encode(members));
   }
@@ -217,13 +205,13 @@ class World : public Network, public Events {
   std::vector<std::string> connected;  // names, as they came
   std::vector<std::string> brokers_asked;
   bool broker_answers = true;
-  std::deque<std::string> from_streams, from_requests, from_broker, to_proxy;
+  std::size_t linked_room = SIZE_MAX;  // of the next proxy that is connected to
+  std::deque<std::string> from_proxy, from_broker, to_proxy;
   std::optional<Session> session;
 
  private:
   std::vector<std::unique_ptr<Proxy>> proxies_;
   Proxy* link_ = nullptr;
-  std::set<std::string> topics_;
   int steps_ = 0;
 };
 

@@ -66,8 +66,8 @@ TEST(Writes, AreAppliedOnceWhicheverProxiesTheyGoThrough) {
   ASSERT_EQ(world.shards.state.at("/a"), "x");
   model::Proxy& second = world.other();
   world.linked().alive = false;  // with the answer
-  world.from_requests.clear();
-  world.run(3s);
+  world.from_proxy.clear();
+  world.run(4s);
   EXPECT_EQ(&world.linked(), &second);
   EXPECT_EQ(world.answers.at(1).revision, keyspace::Revision(1, 1));
   EXPECT_THAT(numbers(second.writes), ElementsAre(1));
@@ -143,7 +143,7 @@ TEST(Writes, TheDeadlineEndsThem) {
   world.linked().refuse = wire::Fault::busy;
   world.session->write(1, {{.key = "/a", .value = "x"}}, world.now(), 2s);
   world.session->write(2, {{.key = "/a", .value = "y"}}, world.now(), 1s);  // never sent
-  world.session->read(3, "/a", world.now(), 2s);
+  world.session->list(3, "/a", world.now(), 2s);
   world.run(1900ms);
   EXPECT_THAT(world.answers, SizeIs(1));
   EXPECT_EQ(world.answers.at(2).number, timed_out);
@@ -223,9 +223,9 @@ TEST(Reads, AreSortedAndWhole) {
   for (const char* key : {"/z", "/m/2", "/a", "/m/1", "/m/3"}) world.shards.put(key, "v");
   world.follow();
   world.start();
-  world.session->read(1, "", world.now());
-  world.session->read(2, "/m/2", world.now());
-  world.session->read(3, "/none", world.now());
+  world.session->list(1, "", world.now());
+  world.session->list(2, "/m/2", world.now());
+  world.session->list(3, "/none", world.now());
   world.settle();
   std::vector<std::string> keys;
   for (const auto& entry : world.answers.at(1).entries) keys.push_back(entry.key);
@@ -244,8 +244,6 @@ TEST(Reads, AKeyThatEndsWithASlashIsReadAlone) {
   world.follow();
   world.start();
   world.session->get(1, "/m/", world.now());
-  world.deliver_request();
-  EXPECT_THAT(world.from_requests, SizeIs(1)) << "what the first credit brings";
   world.settle();
   EXPECT_TRUE(world.answers.at(1).ok());
   EXPECT_THAT(world.answers.at(1).entries, IsEmpty());
@@ -260,13 +258,13 @@ TEST(Reads, AKeyThatEndsWithASlashIsReadAlone) {
   EXPECT_THAT(world.answers.at(3).entries, IsEmpty());
 }
 
-TEST(Reads, SomeEntriesAreThoseOfTheFirstChunkThatHoldsAny) {
+TEST(Reads, ALimitEndsThemEarly) {
   World world({.partitions = {"", "/m/"}});
   for (const char* key : {"/m/1", "/m/2", "/m/3", "/m/4"}) world.shards.put(key, "v");
   world.follow();
   world.start();
-  world.session->read(1, "", world.now(), 2s, Extent::some);
-  world.session->read(2, "/none/", world.now(), 2s, Extent::some);
+  world.session->list(1, "", world.now(), 2s, 1);
+  world.session->list(2, "/none/", world.now(), 2s, 1);
   world.settle();
   EXPECT_THAT(world.answers.at(1).entries, SizeIs(world.linked().chunk_entries));
   EXPECT_TRUE(world.answers.at(2).ok());
@@ -278,35 +276,22 @@ TEST(Reads, BeginAnewElsewhere) {
   for (const char* key : {"/a", "/b", "/c"}) world.shards.put(key, "v");
   world.follow();
   world.start();
-  world.session->read(1, "", world.now());
+  world.session->list(1, "", world.now());
   world.deliver_request();
-  world.deliver_answer();  // two of three
+  world.deliver_message();  // two of three
   world.linked().alive = false;
-  world.from_requests.clear();
-  world.run(6s);
+  world.from_proxy.clear();
+  world.run(4s);
   EXPECT_THAT(world.answers.at(1).entries, SizeIs(3));
   EXPECT_THAT(world.connected, SizeIs(2));
-}
-
-TEST(Reads, ALostChunkIsNoAnswer) {
-  World world;
-  for (const char* key : {"/a", "/b", "/c", "/d", "/e"}) world.shards.put(key, "v");
-  world.follow();
-  world.start();
-  world.session->read(1, "", world.now());
-  world.deliver_request();
-  ASSERT_THAT(world.from_requests, SizeIs(3));
-  world.from_requests.erase(world.from_requests.begin() + 1);
-  world.settle();
-  EXPECT_THAT(world.answers.at(1).entries, SizeIs(5));
 }
 
 TEST(Reads, AFinalRefusalIsTold) {
   World world;
   world.start();
   world.linked().refuse = wire::Fault::bad_subtree;
-  world.session->read(1, "/a/", world.now());
-  world.session->read(2, "bad\n", world.now());
+  world.session->list(1, "/a/", world.now());
+  world.session->list(2, "bad\n", world.now());
   world.settle();
   EXPECT_EQ(world.answers.at(1).number, number(wire::Fault::bad_subtree));
   EXPECT_EQ(world.answers.at(2).number, number(wire::Fault::bad_subtree));
@@ -316,7 +301,7 @@ TEST(Reads, OnlySoManyAreAskedAtOnce) {
   World world;
   world.start();
   const std::size_t count = Reads::max_unanswered + 5;
-  for (CallId id = 1; id <= count; ++id) world.session->read(id, "/k", world.now());
+  for (CallId id = 1; id <= count; ++id) world.session->list(id, "/k", world.now());
   EXPECT_EQ(world.to_proxy.size(), Reads::max_unanswered);
   world.settle();
   EXPECT_EQ(world.answers.size(), count);

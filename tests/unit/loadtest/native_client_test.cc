@@ -15,8 +15,6 @@ class Chosen final : public client::Network, public client::Events {
 
   void connect(const client::Target& target) override { name = target.name; }
   void disconnect() override {}
-  void subscribe(std::string_view) override {}
-  void unsubscribe(std::string_view) override {}
   void send(std::string) override {}
   void ask_broker(const std::string&, std::string) override {}
   void leave_broker() override {}

@@ -17,7 +17,7 @@ constexpr const char* document = R"({
   "shards": [{"name": "results", "pid": 11, "partitions": [{"subtree": "/results/"}]}],
   "proxies": [
     {"name": "p1", "pid": 12, "state": "ready", "clients": 3, "max_clients": 300,
-     "http": "h:80", "native": {"requests": "tcp://h:7", "streams": "tcp://h:8"},
+     "http": "h:80", "native": "tcp://h:7",
      "kvsimple": {"snapshot": "tcp://h:1", "updates": "tcp://h:2", "collector": "tcp://h:3"}},
     {"name": "p2", "pid": 13, "state": "full", "clients": 300, "max_clients": 300,
      "kvsimple": {"snapshot": "tcp://h:4", "updates": "tcp://h:5", "collector": "tcp://h:6"}}]})";
@@ -41,7 +41,7 @@ TEST(Topology, NamesProxiesOfTheNativeProtocol) {
   ASSERT_TRUE(target.ok()) << target.error();
   ASSERT_EQ(target->natives.size(), 1u);
   EXPECT_EQ(target->natives[0].name, "p1");
-  EXPECT_EQ(target->natives[0].streams, "tcp://h:8");
+  EXPECT_EQ(target->natives[0].endpoint, "tcp://h:7");
   EXPECT_EQ(target->name, "native");
 }
 
@@ -67,11 +67,10 @@ TEST(Topology, GivenEndpointsAreTriplesOfPorts) {
   EXPECT_EQ(target.triples[1].collector, "tcp://h:5658");
 }
 
-TEST(Topology, GivenNativeEndpointsArePairsOfPorts) {
+TEST(Topology, GivenNativeEndpointsAreTakenAsTheyAre) {
   const auto target = given_target({"tcp://h:5552"}, native);
   ASSERT_EQ(target.natives.size(), 1u);
-  EXPECT_EQ(target.natives[0].requests, "tcp://h:5552");
-  EXPECT_EQ(target.natives[0].streams, "tcp://h:5553");
+  EXPECT_EQ(target.natives[0].endpoint, "tcp://h:5552");
 }
 
 TEST(Probe, SumsSeriesOfACounter) {
