@@ -38,6 +38,9 @@ struct Opening {
   std::string dialect{};  // "native", "kvsimple"…; with `label` names it in metrics and logs
   std::string label{};    // "snapshot", "updates", "collector"; of the native protocol "client"
   net::ConnectionEvents* events = nullptr;
+  // Marks of its connections' queues, for on_drained().
+  std::size_t high_water_bytes = std::size_t{1} << 20;
+  std::size_t low_water_bytes = std::size_t{256} << 10;
 };
 
 // What a frontend needs of its proxy.

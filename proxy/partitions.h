@@ -10,6 +10,12 @@
 
 namespace canopy::proxy {
 
+// The state of a partition that a client has.
+struct Known {
+  std::size_t partition = 0;
+  keyspace::Revision revision{};  // 0: it is of another history
+};
+
 class Partitions {
  public:
   virtual ~Partitions() = default;
@@ -18,6 +24,7 @@ class Partitions {
   virtual const std::string& subtree(std::size_t partition) const = 0;
   // The index of the shard that serves it.
   virtual std::size_t shard(std::size_t partition) const = 0;
+  virtual const std::string& shard_name(std::size_t shard) const = 0;
   // Null while it is not mirrored.
   virtual const cluster::Mirror* mirror(std::size_t partition) const = 0;
 };

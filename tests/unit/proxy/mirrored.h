@@ -27,6 +27,7 @@ class Mirrored final : public Partitions {
   }
   // Each partition has a shard of its own.
   std::size_t shard(std::size_t partition) const override { return partition; }
+  const std::string& shard_name(std::size_t shard) const override { return subtree(shard); }
   const cluster::Mirror* mirror(std::size_t partition) const override {
     return mirrors_[partition].get();
   }
