@@ -53,7 +53,8 @@ void CatchUps::start(Session& session, base::TimePoint now) {
       continue;
     }
     const Known* known = known_of(session.request.known, partition);
-    if (known != nullptr && !reached(partition, known->revision)) behind = known;
+    if (known == nullptr || partitions_.mirror(partition)->epoch_reused()) continue;
+    if (!reached(partition, known->revision)) behind = known;
   }
   if (absent && waited < patience) {
     return wait(session, *absent, Revision(), session.began + patience);
