@@ -31,7 +31,7 @@ bool CatchUps::serve(Client& client, base::TimePoint now) {
     start(client.ready.front(), now);
     entries_left_ -= std::min(entries_left_, message_cost);
     if (client.cut.size() == cut) return true;
-    // What is small is cut and sent at once: nothing can come in between.
+    // A small answer is cut and sent at once, so that nothing has to be held for it.
     client.cut.splice(client.cut.begin(), client.cut, std::prev(client.cut.end()));
   }
   if (client.cut.empty()) return true;
@@ -137,7 +137,7 @@ CatchUps::Progress CatchUps::advance(Session& session, base::TimePoint now) {
   if (!fill(session, frame)) return Progress::turn_over;
   send(session, frame);
   if (!session.parts.empty()) {
-    move(session, session.client->cut);  // the next one's turn
+    move(session, session.client->cut);  // behind the other requests of the client
     return Progress::went_on;
   }
   finish(session, now, true);

@@ -136,8 +136,8 @@ void CatchUps::drained(const net::Connection& connection) {
   want_turn(found->second);
 }
 
-// A client that is found to have no room may get it before this turn of the loop is over: then the
-// next one must come at once.
+// The queue of a client that is full by now may drain in the flush at the end of this turn, after
+// which no event may come. So the next turn follows at once.
 bool CatchUps::serve(base::TimePoint now) {
   wake(now);
   entries_left_ = entries_per_turn;
@@ -190,7 +190,7 @@ void CatchUps::stop_waiting(Session& session) {
   deadlines_.erase(session.deadline);
 }
 
-// Those whose mirror is there, or whose time is over, are looked at anew.
+// Requests whose mirror is there, or whose time is over, are looked at again.
 void CatchUps::wake(base::TimePoint now) {
   const auto wake_one = [this](Session& session) {
     stop_waiting(session);

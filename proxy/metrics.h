@@ -35,8 +35,7 @@ class Metrics {
   metrics::Gauge& streams;
   metrics::Counter& conflated;
   metrics::Counter& client_gaps;
-  metrics::Counter& lost_answers;
-  metrics::Gauge& queued_answers;
+  metrics::Gauge& watch_held_bytes;
 
   // By dialect, and by dialect and role.
   metrics::Family<metrics::Gauge>& connections;

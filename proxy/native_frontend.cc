@@ -228,7 +228,7 @@ void NativeFrontend::refuse(NativeClient& client, Asked asked, wire::Fault fault
                                        .of = static_cast<unsigned>(asked.kind)}));
 }
 
-// Replies are never dropped: a client that does not read them is not read either.
+// The proxy never drops a reply. It stops reading from a client that does not read its replies.
 void NativeFrontend::reply(net::Connection& connection, std::string_view frame) {
   connection.send(std::array<std::string_view, 1>{frame});
   if (connection.queued_bytes() > 2 * config_.client_queue_bytes) connection.pause_reading();
@@ -313,6 +313,7 @@ ClientView NativeFrontend::describe(const net::Connection& connection) const {
 void NativeFrontend::report() {
   waiting_.Set(static_cast<double>(catch_ups_.size()));
   metrics_.fetch_bytes.Set(static_cast<double>(catch_ups_.known_bytes()));
+  metrics_.watch_held_bytes.Set(static_cast<double>(watches_.held_bytes()));
   metrics_.latest_bytes.Set(static_cast<double>(streams_.latest_bytes()));
   metrics_.streams.Set(static_cast<double>(streams_.size()));
   metrics_.conflated.Increment(static_cast<double>(streams_.take_conflated()));

@@ -113,7 +113,7 @@ void Streams::append(const keyspace::UpdatePtr& update, std::size_t shard) {
   if (gathered) ++gathered_;
 }
 
-// Whether one that does not hold it back has it.
+// True when a stream that does not hold the update back has gathered it.
 bool Streams::append_to(const Group& group, const keyspace::UpdatePtr& update, std::size_t shard) {
   bool gathered = false;
   for (Stream* stream : group) {
@@ -313,8 +313,8 @@ void Streams::note(Stream& stream, const std::vector<Said>& reached) {
   }
 }
 
-// What nothing was said of yet is known from here on to everybody: the others who have the stream
-// have all of it, as far as nothing is gathered.
+// A client that has every batch has the mirrors' present revisions, unless something is gathered.
+// So partitions of which the stream has said nothing yet count as said from here on.
 Streams::Place Streams::cut(const Watcher& watcher) {
   Stream& stream = *watcher.stream_;
   if (stream.bodies.empty() && stream.latest.empty()) {

@@ -100,10 +100,10 @@ class Streams {
   void flush_latest(base::TimePoint now);
   // When the next of them is.
   std::optional<base::TimePoint> next_due() const;
-  // Says where the idle streams stand: each once a second, if called often enough. True when some
-  // are due that are to go a little later.
+  // Tells the watches of idle streams which revisions they have reached: each stream once a second,
+  // if called often enough. True when more are due, a little later.
   bool heartbeat(base::TimePoint now);
-  // When the next idle stream may have to be heard of.
+  // When the next heartbeat may be due.
   std::optional<base::TimePoint> next_heartbeat() const {
     if (heartbeats_.empty()) return std::nullopt;
     return heartbeats_.front()->heartbeat_at;
@@ -116,8 +116,8 @@ class Streams {
     std::uint64_t position = 0;
   };
   Place cut(const Watcher& watcher);
-  // What has everybody who has the stream up to the last batch. From within on_batch(): up to the
-  // batch before the flush that it is of.
+  // The revisions that a client has which has every batch of the stream. From within on_batch():
+  // every batch before the present flush.
   std::vector<Known> said(const Watcher& watcher) const;
   // The position of the last batch.
   std::uint64_t sent(const Watcher& watcher) const;

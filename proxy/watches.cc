@@ -30,9 +30,8 @@ void Watch::on_batch(const Streams::Batch& batch) {
     case State::waiting: return;
     case State::cut:
       if (!holding_ || batch.end() <= *position_) return;  // which the cut has
-      if (!owner_.fits(client_, size + owner_.reserve_)) return release();
-      held_.push_back(batch);
-      client_.held_bytes += size;
+      if (owner_.fits(client_, size + owner_.reserve_)) return hold(batch);
+      release();
       return;
     case State::live:
       // Another watch of this stream and connection may have brought it there.
@@ -94,17 +93,28 @@ void Watch::on_cut() {
 
 void Watch::on_sent(std::vector<Known> has) {
   if (!holding_) return catch_up(std::move(has));
-  holding_ = false;
   state_ = State::live;
   send(client_.connection,
        native::encode(native::CaughtUp{.request = number_,
                                        .stream = owner_.streams_.cut(*this).number,
                                        .position = *position_}));
+  for (const Streams::Batch& batch : release()) send_batch(batch);
+}
+
+void Watch::hold(const Streams::Batch& batch) {
+  held_.push_back(batch);
+  client_.held_bytes += batch.message->size();
+  owner_.held_bytes_ += batch.message->size();
+}
+
+// From here on nothing is held; what was.
+std::vector<Streams::Batch> Watch::release() {
   for (const Streams::Batch& batch : held_) {
     client_.held_bytes -= batch.message->size();
-    send_batch(batch);
+    owner_.held_bytes_ -= batch.message->size();
   }
-  std::exchange(held_, {});
+  holding_ = false;
+  return std::exchange(held_, {});
 }
 
 void Watch::send_batch(const Streams::Batch& batch) {
@@ -128,13 +138,6 @@ void Watch::count_missed(std::uint64_t from, std::uint64_t to) {
     owner_.missed_ += updates;
     client_.dropped += updates;
   }
-}
-
-// Holds nothing any more: what is held is not sent.
-void Watch::release() {
-  for (const Streams::Batch& batch : held_) client_.held_bytes -= batch.message->size();
-  std::exchange(held_, {});
-  holding_ = false;
 }
 
 Watches::Watches(Backend& backend, Metrics& metrics, Streams& streams, CatchUps& catch_ups,

@@ -6,7 +6,8 @@
 //
 // waiting: CatchUps brings it up to date when the client has room. cut: its chunks are being sent;
 // the batches of its stream are held for it meanwhile, by reference. live: it gets each batch.
-// What is held and queued for one connection stays below Backend::queue_limit().
+// What is held and queued for one connection stays below Backend::queue_limit(), replies and
+// values that are larger than a chunk excepted.
 //
 // Every update that a watch is not sent is counted, by shard, and told to the client with a gap:
 // at once when the watch is live, else with the next cut.
@@ -53,7 +54,8 @@ class Watch final : public Streams::Watcher {
   void send_batch(const Streams::Batch& batch);
   void send_gap(std::optional<std::uint64_t> missed);
   void count_missed(std::uint64_t from, std::uint64_t to);
-  void release();
+  void hold(const Streams::Batch& batch);
+  std::vector<Streams::Batch> release();
 
   Watches& owner_;
   NativeClient& client_;
@@ -63,7 +65,8 @@ class Watch final : public Streams::Watcher {
   bool cut_before_ = false;
   bool holding_ = false;    // since the cut
   bool restarted_ = false;  // the client is to be told so
-  // Of its stream, that the client has, or was told that it missed; nothing: it has none.
+  // Of its stream: the client has each update up to there, or was told that it missed it. Nothing
+  // before the first cut of a stream number.
   std::optional<std::uint64_t> position_{};
   std::vector<Streams::Batch> held_{};
 };
@@ -74,8 +77,8 @@ struct NativeClient final : net::Connection::Attachment {
 
   net::Connection& connection;
   std::string id{};        // of its hello
-  std::string name{};      // likewise
-  std::string software{};  // likewise
+  std::string name{};      // of its hello
+  std::string software{};  // of its hello
   std::unordered_map<std::uint64_t, std::unique_ptr<Watch>> watches{};
   std::size_t requests = 0;       // lists and gets under way
   std::size_t held_bytes = 0;     // of its watches
@@ -100,11 +103,13 @@ class Watches {
   void drop(NativeClient& client);
 
   std::uint64_t missed() const { return missed_; }
+  // A batch counts once for each watch that it is held for.
+  std::size_t held_bytes() const { return held_bytes_; }
 
  private:
   friend class Watch;
 
-  // Whether so much more may be held or queued for this client.
+  // Whether this many more bytes may be held or queued for the client.
   bool fits(const NativeClient& client, std::size_t bytes) const {
     return client.connection.queued_bytes() + client.held_bytes + bytes <= backend_.queue_limit();
   }
@@ -116,6 +121,7 @@ class Watches {
   std::size_t reserve_;
   std::size_t size_ = 0;
   std::uint64_t missed_ = 0;
+  std::size_t held_bytes_ = 0;
   metrics::Counter& delivered_;
   metrics::Counter& delivered_bytes_;
 };
