@@ -85,14 +85,19 @@ class NativeBench {
     frontend.apply({.stamp = ++stamp_, .update = backend.mirrored.update(key, value)},
                    backend.mirrored.owner(key));
   }
-  // A leader that knows nothing, in an epoch that was used before.
-  void renew(std::size_t partition) {
-    const auto effects = backend.mirrored.sync(partition, 1);
-    EXPECT_TRUE(effects.new_history);
+  // A new leader, which knows nothing. What it changes; of an epoch that was used before, clients
+  // must forget what they know.
+  std::vector<keyspace::UpdatePtr> lead(std::size_t partition, std::uint32_t epoch) {
+    const auto effects = backend.mirrored.sync(partition, epoch);
     for (const auto& update : effects.applied) {
       frontend.apply({.stamp = ++stamp_, .update = update}, partition);
     }
-    frontend.renew(partition);
+    if (effects.new_history) frontend.renew(partition);
+    return effects.applied;
+  }
+  void renew(std::size_t partition) {
+    lead(partition, backend.mirrored.mirror(partition)->revision().epoch());
+    EXPECT_TRUE(backend.mirrored.mirror(partition)->epoch_reused());
   }
   // The end of a turn of the loop.
   std::optional<base::Duration> turn(bool flush = true) {

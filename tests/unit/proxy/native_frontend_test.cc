@@ -296,6 +296,19 @@ TEST_F(NativeFrontendTest, ANewHistoryIsToldAtOnceAndVoidsWhatIsKnown) {
   EXPECT_EQ(bench.frontend.missed(), 0u);
 }
 
+// The stream has said nothing of the partition yet.
+TEST_F(NativeFrontendTest, ANewHistoryVoidsWhatACutHasTold) {
+  FakeConnection& connection = bench.connect();
+  bench.ask(connection, native::Watch{.request = 1, .subscription = {.subtree = "/a/"}});
+  bench.put("/a/1", "x");
+  bench.turn(false);
+  EXPECT_THAT(read(connection), ElementsAre("chunk 1 '/a/' full 1 /a/1=x", "caught_up 1 1"));
+  bench.renew(0);
+  bench.turn_all();
+  EXPECT_THAT(read(connection), ElementsAre("gap 1 ?", "chunk 1 '/a/' full 0",
+                                            "chunk 1 '/a/' full 0", "caught_up 1 0"));
+}
+
 TEST_F(NativeFrontendTest, ALaterGenerationBeginsStreamsAnew) {
   FakeConnection& connection = join({.request = 1, .subscription = {.subtree = "/a/"}});
   bench.put("/a/1", "x");

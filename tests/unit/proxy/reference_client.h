@@ -16,7 +16,7 @@ namespace canopy::proxy {
 
 struct ReferenceWatch {
   using Chunk = wire::native::ChunkHeader;
-  using Seen = std::pair<std::string, std::uint64_t>;  // partition, revision
+  using Seen = std::pair<std::string, std::uint64_t>;  // key, revision
 
   wire::native::Subscription subscription{};
   // By partition.
@@ -137,7 +137,7 @@ class ReferenceClient {
       for (std::size_t i = watch.position - batch.header.after; i < batch.entries.size(); ++i) {
         const auto& entry = batch.entries[i];
         const std::string partition = owner_of(watch, entry.key);
-        EXPECT_TRUE(watch.delivered.emplace(partition, entry.revision.value()).second);
+        EXPECT_TRUE(watch.delivered.emplace(entry.key, entry.revision.value()).second);
         apply(watch, watch.entries[partition], entry);
       }
       watch.position = watch.next_position = batch.end();
