@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include "proxy/fetches.h"
 #include "proxy/join_gate.h"
 #include "proxy/snapshots.h"
 #include "proxy/subscriptions.h"
@@ -60,44 +59,6 @@ TEST_P(MirrorLeaseTest, ASubscriptionOfACloneClient) {
   subscriptions.remove("/a/");
   live_on();
   subscriptions.remove("/a/");
-  expect_kept_and_dropped();
-}
-
-TEST_P(MirrorLeaseTest, AStream) {
-  Mirrored mirrored({"/a/"});
-  Streams streams(mirrored, 1);
-  const native::Subscription plain{.subtree = "/a/"};
-  const native::Subscription latest{.subtree = "/a/", .latest_ms = 100};
-  streams.add(plain, lease());
-  streams.add(plain, lease());
-  streams.add(latest, lease());
-  live_on();
-  streams.remove(plain);
-  streams.remove(latest);
-  live_on();
-  streams.remove(plain);
-  expect_kept_and_dropped();
-}
-
-TEST_P(MirrorLeaseTest, AFetchThatWaitsAndOneThatIsAnswered) {
-  Mirrored mirrored({"/a/"});
-  Streams streams(mirrored, 1);
-  Fetches fetches(mirrored, streams, 1);
-  const auto serve = [&] {
-    fetches.serve(now_, {.send = [](const auto&, const auto&) { return Fetches::Delivery::sent; },
-                         .refuse = [](const auto&, auto, auto, const auto&) { FAIL(); },
-                         .finished = [](const char*, base::Duration) {},
-                         .resynced = [](bool) {}});
-  };
-  fetches.open(1, {.request = 1, .subtree = "/a/", .credit = 0}, now_, lease());
-  live_on();
-  mirrored.sync(0);
-  serve();
-  ASSERT_EQ(fetches.size(), 1u) << "its client takes nothing";
-  live_on();
-  fetches.credit(1, {.request = 1, .chunks = 1});
-  serve();
-  ASSERT_EQ(fetches.size(), 0u);
   expect_kept_and_dropped();
 }
 
