@@ -35,7 +35,10 @@ Metrics::Metrics(const std::string& name)
                                    "fan-out was behind.")
                           .Add({})),
       fetch_bytes(
-          registry.gauge("canopy_fetch_bytes", "Bytes of the fetches not yet answered in full.")
+          registry
+              .gauge(
+                  "canopy_fetch_bytes",
+                  "Bytes of the revisions that native clients know, of requests not yet answered.")
               .Add({})),
       latest_bytes(
           registry.gauge("canopy_latest_bytes", "Bytes of updates that `latest` streams hold back.")
@@ -66,20 +69,17 @@ Metrics::Metrics(const std::string& name)
                     .counter("canopy_conflated_updates_total",
                              "Updates that `latest` streams left out for a later one of their key.")
                     .Add({})),
-      client_gaps(registry
-                      .counter("canopy_client_gaps_total",
-                               "Holes that native clients saw in their streams and told of.")
-                      .Add({})),
-      lost_answers(registry
-                       .counter("canopy_answers_lost_total",
-                                "Answers that a native client was gone for, or held too many of; "
-                                "it asks again.")
-                       .Add({})),
-      queued_answers(registry
-                         .gauge("canopy_answers_queued_bytes",
-                                "Bytes of answers that wait for room in the queues of native "
-                                "clients.")
-                         .Add({})),
+      client_gaps(
+          registry
+              .counter(
+                  "canopy_client_gaps_total",
+                  "Times that a native client was told that updates of its stream are not sent.")
+              .Add({})),
+      watch_held_bytes(registry
+                           .gauge("canopy_watch_held_bytes",
+                                  "Bytes of batches held for watches whose chunks are being sent. "
+                                  "Watches share the batches of their stream; each counts in full.")
+                           .Add({})),
       accept_paused(registry.gauge("canopy_accept_paused",
                                    "1 while no further connection is accepted, by role.")),
       connections(
@@ -104,7 +104,7 @@ Metrics::Metrics(const std::string& name)
                               "Frames published on streams, by encoding.")),
       client_resyncs(registry.counter(
           "canopy_client_resyncs_total",
-          "Fetches of native clients that knew a state before: answered with what changed since "
+          "Catch-ups of native clients that knew a state before: answered with what changed since "
           "(changes), or with all of it (full).")),
       received(registry.counter("canopy_updates_received_total",
                                 "Updates received from shards: live in batches, or by repair "

@@ -43,8 +43,7 @@ class Metrics {
   metrics::Gauge& streams;
   metrics::Counter& conflated;
   metrics::Counter& client_gaps;
-  metrics::Counter& lost_answers;
-  metrics::Gauge& queued_answers;
+  metrics::Gauge& watch_held_bytes;
 
   metrics::Family<metrics::Gauge>& accept_paused;  // by role
   // By dialect, and by dialect and role.

@@ -1,93 +1,105 @@
-// The face that Canopy's own clients see: requests ROUTER and streams XPUB, on two consecutive
-// ports. Belongs to the node's loop.
+// The frontend of Canopy's own clients: native protocol 2 (core/wire/native.h), one connection for
+// each client. Decodes requests, checks permissions and bounds, and replies; Watches, Streams and
+// CatchUps do the rest.
+//
+// A connection whose queue is full of replies is not read until the queue has drained. Everything
+// that a connection has under way ends with it.
+// Belongs to the loop's thread.
 #pragma once
 
-#include <memory>
 #include <string>
+#include <unordered_map>
+#include <vector>
 
 #include "core/base/log.h"
 #include "core/config/cluster.h"
-#include "core/net/loop.h"
-#include "core/net/outbox.h"
 #include "core/wire/native.h"
-#include "proxy/clone_frontend.h"
-#include "proxy/fetches.h"
+#include "proxy/catch_ups.h"
 #include "proxy/frontend.h"
+#include "proxy/metrics.h"
 #include "proxy/streams.h"
-#include "proxy/topics.h"
-#include "proxy/upstream.h"
+#include "proxy/watches.h"
 
 namespace canopy::proxy {
 
-class NativeFrontend final : public Frontend {
+class NativeFrontend final : public Frontend,
+                             private net::ConnectionEvents,
+                             private CatchUps::Owner {
  public:
-  NativeFrontend(const config::Endpoint& first, const config::Proxy& proxy, net::Context& context,
-                 net::Loop& loop, Metrics& metrics, Guard& guard, const Upstream& upstream,
-                 Backend& backend);
+  // Lists and gets under way on one connection.
+  static constexpr std::size_t max_requests = 1'024;
+  // Chunks are sent to a connection until so much is queued for it, or a quarter of
+  // `client_queue_bytes`.
+  static constexpr std::size_t full_bytes = std::size_t{256} << 10;
+  // Subscriptions that describe() tells of one connection.
+  static constexpr std::size_t described_subscriptions = 64;
 
-  // Streams begin anew, under incarnations of this generation.
-  void begin_generation(std::uint32_t generation);
-  // An update of a mirror, at once: from here on it is part of what fetches are cut from.
-  void append(const keyspace::UpdatePtr& update, std::size_t shard) {
-    streams_.append(update, shard);
+  NativeFrontend(const config::Proxy& proxy, Metrics& metrics, Backend& backend);
+
+  std::vector<Opening> openings() override;
+  void announce(coordination::ProxyMember& member,
+                const std::vector<config::Endpoint>& endpoints) const override;
+  void begin_generation(std::uint32_t generation) override;
+  void apply(const Stamped& stamped, std::size_t shard) override {
+    streams_.append(stamped.update, shard);
   }
-  // What clients know of the partition means nothing any more.
-  void renew(std::size_t partition) { streams_.renew(partition); }
-  // Whether there is something to flush beyond updates: new subscribers wait to be answered.
-  bool pending() const { return streams_.pending(); }
-  // What streams have gathered and not yet sent.
-  std::size_t gathered_bytes() const { return streams_.gathered_bytes(); }
-  // Clients connected, and updates that such clients have missed so far.
-  std::size_t clients() const;
-  std::uint64_t missed() const { return missed_; }
-  // The shard's answer to a client's request.
-  void answer(const wire::Answer& answer);
-  // Tells every client to be elsewhere within this time; refuses further requests.
-  void drain(base::Duration within);
-
-  void look() override;
-  void publish(std::span<const Stamped> updates) override;
-  std::optional<base::Duration> serve(bool full) override;
-  void second() override;
-  bool catching_up() const override { return fetches_.size() > 0; }
-  void announce(coordination::ProxyMember& member, const std::string& advertise) const override;
+  std::size_t gathered() const override { return streams_.gathered(); }
+  std::size_t gathered_bytes() const override { return streams_.gathered_bytes(); }
+  bool flush(base::TimePoint now) override { return streams_.flush(now); }
+  std::optional<base::Duration> serve(base::TimePoint now) override;
+  void second(base::TimePoint) override {}
+  void answer(const wire::Answer& answer) override;
+  void renew(std::size_t partition) override { streams_.renew(partition); }
+  void drain(base::Duration within) override;
+  std::size_t leaving() const override { return draining_ ? clients_.size() : 0; }
+  ClientView describe(const net::Connection& connection) const override;
+  std::uint64_t missed() const override { return watches_.missed(); }
   void report() override;
 
  private:
-  void read_monitor(Role role) override;
-  void forget_ended();
-  bool begin(std::string_view topic, const net::Message& message);
-  void read_requests();
-  void take(PeerId peer, wire::WriteRequest request);
-  void take(PeerId peer, wire::native::Fetch fetch);
-  void take(PeerId peer, const wire::native::Credit& credit);
-  void count_missed(const wire::native::Subscription& subscription, const wire::native::Gap& gap);
-  void refuse(PeerId peer, std::uint64_t request, wire::Fault fault, std::string_view text);
-  void reply(PeerId peer, std::string frame);
-  Fetches::Delivery deliver(PeerId peer, std::string frame);
-  bool send(Sending sending);
+  void on_ready(net::Connection& connection) override;
+  void on_message(net::Connection& connection, std::span<const std::string_view> parts) override;
+  void on_subscription(net::Connection&, std::string_view, bool) override {}
+  void on_drained(net::Connection& connection) override;
+  void on_closed(net::Connection& connection, std::string_view reason) override;
 
-  net::Loop& loop_;
+  void on_cut(net::Connection& connection, std::uint64_t number) override;
+  void on_sent(net::Connection& connection, CatchUps::Kind kind, std::uint64_t number,
+               std::vector<Known> has, base::Duration took) override;
+  void on_unavailable(net::Connection& connection, CatchUps::Kind kind, std::uint64_t number,
+                      base::Duration took) override;
+  void on_resync(bool changes) override;
+
+  void on_request(NativeClient& client, wire::native::Hello& hello);
+  void on_request(NativeClient& client, wire::WriteRequest& request);
+  void on_request(NativeClient& client, wire::native::Watch& watch);
+  void on_request(NativeClient& client, const wire::native::Unwatch& unwatch);
+  void on_request(NativeClient& client, wire::native::Get& get);
+  void on_request(NativeClient& client, wire::native::List& list);
+  void on_request(NativeClient& client, const wire::native::Ping& ping);
+
+  struct Asked {
+    std::uint64_t number = 0;
+    wire::native::Kind kind{};
+  };
+  bool may_begin(NativeClient& client, Asked asked, const std::string& prefix);
+  void open(NativeClient& client, Asked asked, CatchUps::Request request);
+  void refuse(NativeClient& client, Asked asked, wire::Fault fault, std::string_view text);
+  void reply(net::Connection& connection, std::string_view frame);
+  void count_request(const char* result, double count = 1);
+
+  config::Proxy config_;
   Metrics& metrics_;
-  Guard& guard_;
-  const Upstream& upstream_;
   Backend& backend_;
-  net::Message message_;
-  std::unique_ptr<Topics> topics_;
+  CatchUps::Settings catch_up_settings_;
   Streams streams_;
-  Fetches fetches_;
-  net::Outbox<PeerId> replies_;  // that their clients' queues have no room for
-  Streams::Send send_;
-  bool nodrop_ = false;  // as the streams' socket is set
+  CatchUps catch_ups_;
+  Watches watches_;
+  std::unordered_map<std::uint64_t, NativeClient*> clients_;  // by connection; those that are ready
   bool draining_ = false;
-  std::uint64_t missed_ = 0;
   metrics::Counter& writes_received_;
-  metrics::Counter& delivered_;
-  metrics::Counter& delivered_bytes_;
-  metrics::Counter& frames_;
-  metrics::Counter& compressed_;
-  metrics::Counter& lost_answers_;
-  metrics::Gauge& queued_answers_;
+  metrics::Counter& plain_frames_;
+  metrics::Counter& compressed_frames_;
   metrics::Gauge& waiting_;
   base::log::RateLimited log_;
 };

@@ -10,6 +10,12 @@
 
 namespace canopy::proxy {
 
+// The state of a partition that a client has.
+struct Known {
+  std::size_t partition = 0;
+  keyspace::Revision revision{};  // 0: it is of another history
+};
+
 class Partitions {
  public:
   virtual ~Partitions() = default;

@@ -1,8 +1,10 @@
 #include "proxy/streams.h"
 
 #include <algorithm>
+#include <array>
 
 #include "core/base/limits.h"
+#include "core/zmtp/frame.h"
 
 namespace canopy::proxy {
 
@@ -16,90 +18,104 @@ std::size_t cost(const keyspace::Update& update) {
 
 }  // namespace
 
-bool Streams::add(const native::Subscription& subscription, MirrorLease lease) {
-  std::string topic = native::topic(subscription);
-  auto found = by_topic_.find(topic);
-  if (found == by_topic_.end()) {
-    if (by_topic_.size() >= max_streams) return false;
-    auto stream = std::make_unique<Stream>(
-        Stream{.subscription = subscription, .topic = topic, .incarnation = next_incarnation_++});
-    stream->lease = std::move(lease);
-    for (const std::size_t partition : partitions_.covering(subscription.subtree)) {
-      stream->said.push_back({partition, std::nullopt});
-    }
-    by_subtree_[subscription.subtree].push_back(stream.get());
-    stream->heartbeat_at = paced_at_ + heartbeat_period;
-    stream->turn = heartbeats_.insert(heartbeats_.end(), stream.get());
-    found = by_topic_.emplace(std::move(topic), std::move(stream)).first;
-  }
-  Stream& stream = *found->second;
-  ++stream.subscribers;
-  stream.greet = true;
-  mark(stream);
+bool Streams::subscribe(const native::Subscription& subscription, Watcher& watcher) {
+  const auto found = by_subscription_.find(subscription);
+  if (found == by_subscription_.end() && by_subscription_.size() >= max_streams) return false;
+  Stream* const stream =
+      found == by_subscription_.end() ? begin_stream(subscription) : found->second.get();
+  watcher.stream_ = stream;
+  watcher.slot_ = stream->watchers.size();
+  stream->watchers.push_back(&watcher);
   return true;
 }
 
-void Streams::remove(const native::Subscription& subscription) {
-  const auto found = by_topic_.find(native::topic(subscription));
-  if (found == by_topic_.end() || --found->second->subscribers > 0) return;
-  Stream* stream = found->second.get();
-  const auto group = by_subtree_.find(subscription.subtree);
-  std::erase(group->second, stream);
+Streams::Stream* Streams::begin_stream(const native::Subscription& subscription) {
+  auto owned =
+      std::make_unique<Stream>(Stream{.subscription = subscription, .number = next_number_++});
+  Stream* const stream = owned.get();
+  stream->lease = lease_(subscription.subtree);
+  for (const std::size_t partition : partitions_.covering(subscription.subtree)) {
+    stream->said.push_back({partition, std::nullopt});
+  }
+  by_subtree_[subscription.subtree].push_back(stream);
+  stream->heartbeat_at = paced_at_ + heartbeat_period;
+  stream->turn = heartbeats_.insert(heartbeats_.end(), stream);
+  by_subscription_.emplace(subscription, std::move(owned));
+  return stream;
+}
+
+void Streams::unsubscribe(Watcher& watcher) {
+  Stream* const stream = std::exchange(watcher.stream_, nullptr);
+  if (stream == nullptr) return;
+  Watcher* const last = stream->watchers.back();
+  stream->watchers[watcher.slot_] = last;
+  last->slot_ = watcher.slot_;
+  stream->watchers.pop_back();
+  if (stream->watchers.empty()) end_stream(*stream);
+}
+
+void Streams::end_stream(Stream& stream) {
+  const auto group = by_subtree_.find(stream.subscription.subtree);
+  std::erase(group->second, &stream);
   if (group->second.empty()) by_subtree_.erase(group);
-  if (stream->dirty) std::erase(dirty_, stream);
-  heartbeats_.erase(stream->turn);
-  forget_gathered(*stream);
-  by_topic_.erase(found);
+  heartbeats_.erase(stream.turn);
+  forget_gathered(stream);
+  by_subscription_.erase(by_subscription_.find(stream.subscription));
 }
 
 void Streams::forget_gathered(Stream& stream) {
-  if (!stream.latest.empty()) std::erase(latest_, &stream);
+  if (std::exchange(stream.dirty, false)) std::erase(dirty_, &stream);
+  for (const Body& body : stream.bodies) gathered_bytes_ -= body.entries.size();
   stream.bodies.clear();
+  if (!stream.latest.empty()) std::erase(latest_, &stream);
   latest_bytes_ -= std::exchange(stream.latest_bytes, 0);
   stream.latest_index.clear();
   stream.latest.clear();
 }
 
-void Streams::begin(std::uint64_t first_incarnation, base::TimePoint now, const Send& send) {
-  flush(now, send);
-  next_incarnation_ = first_incarnation;
-  for (auto& [topic, stream] : by_topic_) restart(*stream);
+void Streams::begin(std::uint64_t first_number, base::TimePoint now) {
+  while (flush(now)) continue;
+  next_number_ = first_number;
+  for (auto& [subscription, stream] : by_subscription_) restart(*stream, std::nullopt);
 }
 
 void Streams::renew(std::size_t partition) {
-  for (auto& [topic, stream] : by_topic_) {
+  for (auto& [subscription, stream] : by_subscription_) {
     if (std::ranges::find(stream->said, partition, &Said::partition) != stream->said.end()) {
-      restart(*stream);
+      restart(*stream, partition);
     }
   }
 }
 
-void Streams::restart(Stream& stream) {
-  stream.incarnation = next_incarnation_++;
+void Streams::restart(Stream& stream, std::optional<std::size_t> renewed) {
+  for (Watcher* watcher : stream.watchers) watcher->on_restart(renewed);
+  stream.number = next_number_++;
   stream.position = stream.sent = 0;
   forget_gathered(stream);
   stream.runs.clear();
-  stream.waits_since.reset();
-  stream.greet = true;
-  mark(stream);
+  for (Said& said : stream.said) said.revision.reset();
 }
 
 void Streams::append(const keyspace::UpdatePtr& update, std::size_t shard) {
   if (by_subtree_.empty()) return;
   encoded_.clear();
   const std::string_view key = update->key;
+  bool gathered = false;
   const auto look_up = [&](std::string_view subtree) {
     if (const auto group = by_subtree_.find(subtree); group != by_subtree_.end()) {
-      append_to(group->second, update, shard);
+      gathered |= append_to(group->second, update, shard);
     }
   };
   look_up({});
   for (std::size_t end = 1; end <= key.size(); ++end) {
     if (end == key.size() || key[end - 1] == '/') look_up(key.substr(0, end));
   }
+  if (gathered) ++gathered_;
 }
 
-void Streams::append_to(const Group& group, const keyspace::UpdatePtr& update, std::size_t shard) {
+// True when a stream that does not hold the update back has gathered it.
+bool Streams::append_to(const Group& group, const keyspace::UpdatePtr& update, std::size_t shard) {
+  bool gathered = false;
   for (Stream* stream : group) {
     if (stream->subscription.latest_ms > 0) {
       conflate(*stream, update, shard);
@@ -107,8 +123,10 @@ void Streams::append_to(const Group& group, const keyspace::UpdatePtr& update, s
     }
     if (encoded_.empty()) native::append_entry(encoded_, *update);
     gather(*stream, encoded_, shard);
-    mark(*stream);
+    gathered = true;
+    if (!std::exchange(stream->dirty, true)) dirty_.push_back(stream);
   }
+  return gathered;
 }
 
 void Streams::conflate(Stream& stream, const keyspace::UpdatePtr& update, std::size_t shard) {
@@ -149,20 +167,16 @@ void Streams::gather(Stream& stream, std::string_view entry, std::size_t shard) 
   }
 }
 
-void Streams::mark(Stream& stream) {
-  if (std::exchange(stream.dirty, true)) return;
-  dirty_.push_back(&stream);
-}
-
-void Streams::flush(base::TimePoint now, const Send& send) {
-  flushing_.swap(dirty_);
-  for (Stream* stream : flushing_) {
-    stream->dirty = false;
-    send_all(*stream, now, send);
+bool Streams::flush(base::TimePoint now) {
+  for (std::size_t handed = 0; !dirty_.empty();) {
+    if (handed >= hand_overs_per_flush) return true;
+    Stream& stream = *dirty_.front();
+    dirty_.pop_front();
+    stream.dirty = false;
+    handed += send_gathered(stream, now);
   }
-  flushing_.clear();
-  // What waits for the room of one client is not counted: it must not hold up the others.
-  gathered_bytes_ = 0;
+  gathered_ = 0;
+  return false;
 }
 
 void Streams::gather_latest(Stream& stream) {
@@ -176,37 +190,15 @@ void Streams::gather_latest(Stream& stream) {
   latest_bytes_ -= std::exchange(stream.latest_bytes, 0);
 }
 
-void Streams::flush_latest(base::TimePoint now, const Send& send) {
-  const std::size_t gathered = gathered_bytes_;
+void Streams::flush_latest(base::TimePoint now) {
   const bool too_much = latest_bytes_ > max_latest_bytes;
   std::erase_if(latest_, [&](Stream* stream) {
     const auto period = std::chrono::milliseconds(stream->subscription.latest_ms);
     if (now - stream->last_sent < period && !too_much) return false;
     gather_latest(*stream);
-    send_all(*stream, now, send);
+    send_gathered(*stream, now);
     return true;
   });
-  gathered_bytes_ = gathered;
-}
-
-bool Streams::heartbeat(base::TimePoint now, const Send& send) {
-  const auto streams = static_cast<std::int64_t>(heartbeats_.size());
-  const auto at_once = std::max(heartbeats_at_once * heartbeat_spread.count(),
-                                streams * (heartbeat_spread / 10).count());
-  pace_ = std::min(pace_ + streams * std::min(now - paced_at_, heartbeat_period).count(), at_once);
-  paced_at_ = now;
-  while (!heartbeats_.empty() && heartbeats_.front()->heartbeat_at <= now) {
-    Stream& stream = *heartbeats_.front();
-    if (now - stream.last_sent >= idle && stream.latest.empty()) {
-      if (pace_ < heartbeat_spread.count()) return true;
-      pace_ -= heartbeat_spread.count();
-      stream.greet = true;
-      send_all(stream, now, send);
-    }
-    stream.heartbeat_at = now + heartbeat_period;
-    heartbeats_.splice(heartbeats_.end(), heartbeats_, stream.turn);
-  }
-  return false;
 }
 
 std::optional<base::TimePoint> Streams::next_due() const {
@@ -218,97 +210,143 @@ std::optional<base::TimePoint> Streams::next_due() const {
   return due;
 }
 
+bool Streams::heartbeat(base::TimePoint now) {
+  const auto streams = static_cast<std::int64_t>(heartbeats_.size());
+  const auto at_once = std::max(heartbeats_at_once * heartbeat_spread.count(),
+                                streams * (heartbeat_spread / 10).count());
+  pace_ = std::min(pace_ + streams * std::min(now - paced_at_, heartbeat_period).count(), at_once);
+  paced_at_ = now;
+  while (!heartbeats_.empty() && heartbeats_.front()->heartbeat_at <= now) {
+    Stream& stream = *heartbeats_.front();
+    if (now - stream.last_sent >= idle && stream.bodies.empty() && stream.latest.empty()) {
+      if (pace_ < heartbeat_spread.count()) return true;
+      pace_ -= heartbeat_spread.count();
+      send_heartbeat(stream, now);
+    }
+    stream.heartbeat_at = now + heartbeat_period;
+    heartbeats_.splice(heartbeats_.end(), heartbeats_, stream.turn);
+  }
+  return false;
+}
+
 // The revisions go with the last batch: only then has the client all that they stand for. They are
-// left out while a `latest` stream holds updates back.
-void Streams::send_all(Stream& stream, base::TimePoint now, const Send& send) {
-  const bool greet = std::exchange(stream.greet, false);
-  if (stream.bodies.empty() && !greet) return;
-  if (stream.bodies.empty()) stream.bodies.emplace_back();
-  // Of several subscribers one would hold up the others.
-  const bool may_wait = stream.subscribers == 1 && stream.bodies.size() == 1 &&
-                        now - stream.waits_since.value_or(now) < patience;
+// left out while a `latest` stream holds updates back. A watcher that has no room for a batch has
+// what was said before this flush.
+std::size_t Streams::send_gathered(Stream& stream, base::TimePoint now) {
+  const std::size_t handed = stream.bodies.size() * stream.watchers.size();
   while (!stream.bodies.empty()) {
-    Body body = std::move(stream.bodies.front());
+    const Body body = std::move(stream.bodies.front());
     stream.bodies.pop_front();
-    const bool last = stream.bodies.empty() && stream.latest.empty();
-    if (!send_body(stream, body, last ? news(stream, greet) : native::Revisions{}, may_wait,
-                   send)) {
-      stream.bodies.push_front(std::move(body));
-      stream.greet = true;  // what it would have said is to be said again
-      if (!stream.waits_since) stream.waits_since = now;
-      return mark(stream);
+    gathered_bytes_ -= body.entries.size();
+    if (stream.bodies.empty() && stream.latest.empty()) {
+      const std::vector<Said> news = reached(stream, false);
+      send(stream, body, named(news));
+      note(stream, news);
+    } else {
+      send(stream, body, {});
     }
   }
-  stream.waits_since.reset();
+  stream.last_sent = now;
+  return handed;
+}
+
+void Streams::send_heartbeat(Stream& stream, base::TimePoint now) {
+  const std::vector<Said> all = reached(stream, true);
+  send(stream, {}, named(all));
+  note(stream, all);
   stream.last_sent = now;
 }
 
-bool Streams::send_body(Stream& stream, const Body& body, native::Revisions revisions,
-                        bool may_wait, const Send& send) {
-  const native::BatchHeader header{.incarnation = stream.incarnation,
-                                   .after = stream.sent,
-                                   .count = body.count,
-                                   .revisions = std::move(revisions)};
-  Sending sending{.updates = body.count, .subscribers = stream.subscribers, .may_wait = may_wait};
+void Streams::send(Stream& stream, const Body& body, const native::Revisions& revisions) {
+  const native::BatchHeader header{
+      .stream = stream.number, .after = stream.sent, .count = body.count, .revisions = revisions};
   const std::size_t size = body.entries.size();
-  if (stream.subscription.lz4 && stream.compression.worth_trying(size, stream.subscribers)) {
+  const std::size_t watchers = stream.watchers.size();
+  std::string frame;
+  if (stream.subscription.lz4 && stream.compression.worth_trying(size, watchers)) {
     const std::string packed = native::compress(body.entries);
-    sending.compressed = stream.compression.tried(size, packed.size(), stream.subscribers);
-    if (sending.compressed)
-      sending.frame = native::encode_batch(stream.topic, header, packed, size);
+    if (stream.compression.tried(size, packed.size(), watchers)) {
+      frame = native::encode_batch(header, packed, size);
+    }
   }
-  if (!sending.compressed) {
-    sending.frame = native::encode_batch(stream.topic, header, body.entries);
-  }
-  if (!send(std::move(sending))) return false;
+  ++(frame.empty() ? counts_.plain : counts_.compressed);
+  if (frame.empty()) frame = native::encode_batch(header, body.entries);
+  std::string message;
+  message.reserve(frame.size() + 16);
+  zmtp::append_message(message, std::array<std::string_view, 1>{frame});
+  const Batch batch{.message = std::make_shared<const std::string>(std::move(message)),
+                    .serial = ++last_serial_,
+                    .after = stream.sent,
+                    .count = body.count};
   stream.sent += body.count;
-  return true;
+  for (Watcher* watcher : stream.watchers) watcher->on_batch(batch);
 }
 
-// What has changed since it was last said to this stream; or all of it.
-native::Revisions Streams::news(Stream& stream, bool all) const {
-  native::Revisions revisions;
-  for (Said& said : stream.said) {
+// Where the stream's partitions stand: all that can be read, or those of which more can be said
+// than was.
+std::vector<Streams::Said> Streams::reached(const Stream& stream, bool all) const {
+  std::vector<Said> result;
+  for (const Said& said : stream.said) {
     const cluster::Mirror* mirror = partitions_.mirror(said.partition);
     if (mirror == nullptr || !mirror->ready()) continue;
-    const keyspace::Revision revision = mirror->revision();
-    if (!all && revision == said.revision) continue;
-    said.revision = revision;
-    revisions.push_back({partitions_.subtree(said.partition), revision});
+    if (all || mirror->revision() != said.revision) {
+      result.push_back({said.partition, mirror->revision()});
+    }
+  }
+  return result;
+}
+
+native::Revisions Streams::named(const std::vector<Said>& reached) const {
+  native::Revisions revisions;
+  for (const Said& one : reached) {
+    revisions.push_back({partitions_.subtree(one.partition), *one.revision});
   }
   return revisions;
 }
 
-void Streams::move(std::uint32_t within_ms, const Send& send) {
-  for (const auto& [topic, stream] : by_topic_) {
-    send({.frame = native::encode_move(topic, within_ms), .subscribers = stream->subscribers});
+// Both are in the order of the stream's partitions.
+void Streams::note(Stream& stream, const std::vector<Said>& reached) {
+  auto said = stream.said.begin();
+  for (const Said& one : reached) {
+    while (said->partition != one.partition) ++said;
+    said->revision = one.revision;
   }
 }
 
-const Streams::Stream* Streams::find(const native::Subscription& subscription) const {
-  const auto found = by_topic_.find(native::topic(subscription));
-  return found == by_topic_.end() ? nullptr : found->second.get();
+// A client that has every batch has the mirrors' present revisions, unless something is gathered.
+// So partitions of which the stream has said nothing yet count as said from here on.
+Streams::Place Streams::cut(const Watcher& watcher) {
+  Stream& stream = *watcher.stream_;
+  if (stream.bodies.empty() && stream.latest.empty()) {
+    for (Said& said : stream.said) {
+      const cluster::Mirror* mirror = partitions_.mirror(said.partition);
+      if (!said.revision && mirror != nullptr && mirror->ready()) {
+        said.revision = mirror->revision();
+      }
+    }
+  }
+  return {.number = stream.number, .position = stream.position};
 }
 
-std::optional<Streams::Cut> Streams::cut(const native::Subscription& subscription) const {
-  const Stream* stream = find(subscription);
-  if (stream == nullptr) return std::nullopt;
-  return Cut{.incarnation = stream->incarnation, .position = stream->position};
+std::vector<Known> Streams::said(const Watcher& watcher) const {
+  std::vector<Known> result;
+  for (const Said& said : watcher.stream_->said) {
+    if (said.revision) result.push_back({said.partition, *said.revision});
+  }
+  return result;
 }
 
-std::map<std::size_t, std::uint64_t> Streams::missed(const native::Subscription& subscription,
-                                                     const native::Gap& gap) const {
+std::uint64_t Streams::sent(const Watcher& watcher) const { return watcher.stream_->sent; }
+
+std::map<std::size_t, std::uint64_t> Streams::missed(const Watcher& watcher, std::uint64_t from,
+                                                     std::uint64_t to) const {
   std::map<std::size_t, std::uint64_t> result;
-  const Stream* stream = find(subscription);
-  if (stream == nullptr || stream->incarnation != gap.incarnation || gap.saw > stream->position) {
-    return result;
-  }
-  std::uint64_t position = gap.had;
-  for (auto run = std::ranges::upper_bound(stream->runs, position, {}, &Run::end);
-       run != stream->runs.end() && position < gap.saw; ++run) {
-    const std::uint64_t end = std::min(run->end, gap.saw);
-    result[run->shard] += end - position;
-    position = end;
+  const std::deque<Run>& runs = watcher.stream_->runs;
+  for (auto run = std::ranges::upper_bound(runs, from, {}, &Run::end);
+       run != runs.end() && from < to; ++run) {
+    const std::uint64_t end = std::min(run->end, to);
+    result[run->shard] += end - from;
+    from = end;
   }
   return result;
 }

@@ -1,14 +1,11 @@
 // The streams of the native protocol: one for each distinct subscription, with the batch that is
-// being gathered for it.
+// being gathered for it and the watches that are to have it.
 //
 // An update is encoded once and appended to every stream it belongs to, found by one hash look-up
-// per path segment. Positions count the updates of a stream; a stream lives while it has
-// subscribers, and each life is an incarnation.
-//
-// A client may have any number of streams, and its queue is bounded in frames. So heartbeats are
-// spread over the second, and what a stream has for its only subscriber waits, for a moment, while
-// that one's queue is full.
-// Pure: time is an argument, what is sent goes through a callback. Not thread-safe.
+// per path segment. A batch is encoded once, as a whole ZMTP message that all watches share.
+// Positions count the updates of a stream. A stream lives while it has watches; its number is never
+// used again.
+// Pure: time is an argument, batches go to Watcher::on_batch(). Not thread-safe.
 #pragma once
 
 #include <deque>
@@ -25,6 +22,7 @@
 
 #include "core/base/clock.h"
 #include "core/keyspace/update.h"
+#include "core/net/outbound_queue.h"
 #include "core/wire/native.h"
 #include "proxy/compression.h"
 #include "proxy/mirror_lease.h"
@@ -32,16 +30,9 @@
 
 namespace canopy::proxy {
 
-// What a flush hands to all subscribers of a stream.
-struct Sending {
-  std::string frame{};
-  std::size_t updates = 0;
-  std::size_t subscribers = 0;
-  bool compressed = false;
-  bool may_wait = false;  // need not be sent, and is offered again, while there is no room for it
-};
-
 class Streams {
+  struct Stream;
+
  public:
   static constexpr std::size_t max_streams = 100'000;
   static constexpr base::Duration idle = std::chrono::milliseconds(500);
@@ -53,57 +44,100 @@ class Streams {
   // Heartbeats that are all due at once take this long, beyond the first few.
   static constexpr base::Duration heartbeat_spread = std::chrono::milliseconds(500);
   static constexpr std::int64_t heartbeats_at_once = 32;
-  // How long a frame may wait for room.
-  static constexpr base::Duration patience = std::chrono::milliseconds(200);
-  // False only for what may wait: it was not sent.
-  using Send = std::function<bool(Sending sending)>;
+  // Batches handed to watches in one flush; the rest follows in the next.
+  static constexpr std::size_t hand_overs_per_flush = 50'000;
 
-  // Incarnations count up from `first_incarnation`, which neither an earlier process of this proxy
-  // nor this one may have reached.
-  explicit Streams(const Partitions& partitions, std::uint64_t first_incarnation = 0)
-      : partitions_(partitions), next_incarnation_(first_incarnation) {}
+  struct Batch {
+    net::Buffer message{};     // as append_message() of core/zmtp encodes it
+    std::uint64_t serial = 0;  // no other batch of any stream has it
+    std::uint64_t after = 0;   // position
+    std::uint32_t count = 0;   // 0: a heartbeat
 
-  // Goes on from another `first_incarnation`; what is gathered is sent, then every stream begins
-  // anew.
-  void begin(std::uint64_t first_incarnation, base::TimePoint now, const Send& send);
+    std::uint64_t end() const { return after + count; }
+  };
 
-  // A subscriber came: the stream is answered with the next flush. False when there are too many.
-  bool add(const wire::native::Subscription& subscription, MirrorLease lease = {});
-  void remove(const wire::native::Subscription& subscription);
-  // The partition has a new history: its streams begin a new incarnation, so that their clients ask
-  // what there is. What is gathered is left out, since the answers include it.
+  class Watcher {
+   public:
+    Watcher() = default;
+    Watcher(const Watcher&) = delete;
+    Watcher& operator=(const Watcher&) = delete;
+
+    // Neither may subscribe or unsubscribe.
+    virtual void on_batch(const Batch& batch) = 0;
+    // The stream begins anew under another number: nothing of what it gathered is sent. With
+    // `renewed` because this partition has a new history. said() and missed() still answer for the
+    // old number.
+    virtual void on_restart(std::optional<std::size_t> renewed) = 0;
+
+   protected:
+    ~Watcher() = default;
+
+   private:
+    friend class Streams;
+    Stream* stream_ = nullptr;
+    std::size_t slot_ = 0;  // in its watchers
+  };
+
+  using Lease = std::function<MirrorLease(std::string_view subtree)>;
+
+  Streams(const Partitions& partitions, Lease lease)
+      : partitions_(partitions), lease_(std::move(lease)) {}
+
+  // Streams are numbered from here, which neither an earlier process of this proxy nor this one may
+  // have reached. What is gathered is sent, then every stream begins anew.
+  void begin(std::uint64_t first_number, base::TimePoint now);
+  // The partition has a new history: its streams begin anew.
   void renew(std::size_t partition);
 
+  // False when there are too many streams.
+  bool subscribe(const wire::native::Subscription& subscription, Watcher& watcher);
+  void unsubscribe(Watcher& watcher);
+
   void append(const keyspace::UpdatePtr& update, std::size_t shard);
-  // Sends what is gathered, and answers new subscribers.
-  void flush(base::TimePoint now, const Send& send);
+  // Sends what is gathered, a bounded amount: true when some is left.
+  bool flush(base::TimePoint now);
   // Sends the `latest` streams that are due, or all of them when they hold back too much.
-  void flush_latest(base::TimePoint now, const Send& send);
+  void flush_latest(base::TimePoint now);
   // When the next of them is.
   std::optional<base::TimePoint> next_due() const;
-  // Says where the idle streams stand: each once a second, if called often enough. True when some
-  // are due that are to go a little later.
-  bool heartbeat(base::TimePoint now, const Send& send);
-  // Whether flush() has something to send.
-  bool pending() const { return !dirty_.empty(); }
-  // Tells every subscriber to be elsewhere within this time.
-  void move(std::uint32_t within_ms, const Send& send);
+  // Tells the watches of idle streams which revisions they have reached: each stream once a second,
+  // if called often enough. True when more are due, a little later.
+  bool heartbeat(base::TimePoint now);
+  // When the next heartbeat may be due.
+  std::optional<base::TimePoint> next_heartbeat() const {
+    if (heartbeats_.empty()) return std::nullopt;
+    return heartbeats_.front()->heartbeat_at;
+  }
 
-  // Where a stream stands now; nothing when nobody subscribes to it.
-  struct Cut {
-    std::uint64_t incarnation = 0;
+  // Where the watcher's stream stands, with what is gathered: a cut of the mirrors at this moment
+  // holds all up to there.
+  struct Place {
+    std::uint64_t number = 0;
     std::uint64_t position = 0;
   };
-  std::optional<Cut> cut(const wire::native::Subscription& subscription) const;
-  // How many of the updates at positions (had, saw] came from each shard.
-  std::map<std::size_t, std::uint64_t> missed(const wire::native::Subscription& subscription,
-                                              const wire::native::Gap& gap) const;
+  Place cut(const Watcher& watcher);
+  // The revisions that a client has which has every batch of the stream. From within on_batch():
+  // every batch before the present flush.
+  std::vector<Known> said(const Watcher& watcher) const;
+  // The position of the last batch.
+  std::uint64_t sent(const Watcher& watcher) const;
+  // How many of the updates at positions (from, to] came from each shard.
+  std::map<std::size_t, std::uint64_t> missed(const Watcher& watcher, std::uint64_t from,
+                                              std::uint64_t to) const;
 
-  std::size_t size() const { return by_topic_.size(); }
-  // Of the entries gathered since the last flush, and of what `latest` streams hold back.
+  std::size_t size() const { return by_subscription_.size(); }
+  // Updates since the last flush that some stream gathers, and the bytes of what they gathered.
+  std::size_t gathered() const { return gathered_; }
   std::size_t gathered_bytes() const { return gathered_bytes_; }
+  // Of what `latest` streams hold back.
   std::size_t latest_bytes() const { return latest_bytes_; }
   std::uint64_t take_conflated() { return std::exchange(conflated_, 0); }
+  // Batches that were encoded.
+  struct Encoded {
+    std::uint64_t plain = 0;
+    std::uint64_t compressed = 0;
+  };
+  Encoded take_encoded() { return std::exchange(counts_, {}); }
 
  private:
   struct Body {
@@ -123,9 +157,8 @@ class Streams {
   };
   struct Stream {
     wire::native::Subscription subscription{};
-    std::string topic{};
-    std::uint64_t incarnation = 0;
-    std::size_t subscribers = 0;
+    std::uint64_t number = 0;
+    std::vector<Watcher*> watchers{};
     std::uint64_t position = 0;  // of what is gathered
     std::uint64_t sent = 0;
     std::deque<Body> bodies{};  // gathered; the last is being filled
@@ -138,11 +171,9 @@ class Streams {
     std::deque<Run> runs{};  // of what was sent, while it comes from several shards
     Compression compression{};
     base::TimePoint last_sent{};
-    std::optional<base::TimePoint> waits_since{};  // for room
     base::TimePoint heartbeat_at{};
     std::list<Stream*>::iterator turn{};  // in heartbeats_
     bool dirty = false;
-    bool greet = false;
   };
   struct Hash {
     using is_transparent = void;
@@ -152,33 +183,38 @@ class Streams {
   };
   using Group = std::vector<Stream*>;
 
-  void append_to(const Group& group, const keyspace::UpdatePtr& update, std::size_t shard);
-  void restart(Stream& stream);
+  Stream* begin_stream(const wire::native::Subscription& subscription);
+  void end_stream(Stream& stream);
+  bool append_to(const Group& group, const keyspace::UpdatePtr& update, std::size_t shard);
+  void restart(Stream& stream, std::optional<std::size_t> renewed);
   void forget_gathered(Stream& stream);
   void conflate(Stream& stream, const keyspace::UpdatePtr& update, std::size_t shard);
   void gather(Stream& stream, std::string_view entry, std::size_t shard);
   void gather_latest(Stream& stream);
-  void mark(Stream& stream);
-  void send_all(Stream& stream, base::TimePoint now, const Send& send);
-  bool send_body(Stream& stream, const Body& body, wire::native::Revisions revisions, bool may_wait,
-                 const Send& send);
-  wire::native::Revisions news(Stream& stream, bool all) const;
-  const Stream* find(const wire::native::Subscription& subscription) const;
+  std::size_t send_gathered(Stream& stream, base::TimePoint now);
+  void send_heartbeat(Stream& stream, base::TimePoint now);
+  void send(Stream& stream, const Body& body, const wire::native::Revisions& revisions);
+  std::vector<Said> reached(const Stream& stream, bool all) const;
+  wire::native::Revisions named(const std::vector<Said>& reached) const;
+  static void note(Stream& stream, const std::vector<Said>& reached);
 
   const Partitions& partitions_;
-  std::uint64_t next_incarnation_;
-  std::unordered_map<std::string, std::unique_ptr<Stream>> by_topic_;
+  Lease lease_;
+  std::uint64_t next_number_ = 0;
+  std::uint64_t last_serial_ = 0;
+  std::map<wire::native::Subscription, std::unique_ptr<Stream>> by_subscription_;
   std::unordered_map<std::string, Group, Hash, std::equal_to<>> by_subtree_;
-  std::vector<Stream*> dirty_;
-  std::vector<Stream*> flushing_;  // reused
+  std::deque<Stream*> dirty_;      // have gathered something
   std::list<Stream*> heartbeats_;  // the next comes first
   base::TimePoint paced_at_{};
   std::int64_t pace_ = 0;        // heartbeats that may be sent, × heartbeat_spread
   std::vector<Stream*> latest_;  // that hold updates back
   std::string encoded_;          // the update being appended, once encoded
+  std::size_t gathered_ = 0;
   std::size_t gathered_bytes_ = 0;
   std::size_t latest_bytes_ = 0;
   std::uint64_t conflated_ = 0;
+  Encoded counts_{};
 };
 
 }  // namespace canopy::proxy

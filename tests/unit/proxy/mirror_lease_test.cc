@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/proxy/clone_world.h"
+#include "tests/unit/proxy/mirrored.h"
 
 namespace canopy::proxy {
 namespace {

@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <set>
 
 #include "core/cluster/directory_record.h"
+#include "core/zmtp/frame.h"
 #include "proxy/stamped.h"
 #include "tests/unit/proxy/mirrored.h"
 
@@ -19,11 +21,51 @@ using testing::ElementsAre;
 constexpr base::TimePoint start{1h};
 
 struct Sent {
-  std::string topic{};
+  std::string subtree{};
   native::BatchHeader header{};
   std::vector<std::string> entries{};  // key=value
   bool compressed = false;
-  std::optional<native::Move> move{};
+  net::Buffer buffer{};
+  std::uint64_t serial = 0;
+};
+
+// One watch, which keeps what it is sent.
+struct Kept final : Streams::Watcher {
+  Kept(Streams& its_streams, Subscription its_subscription, std::vector<Sent>& all)
+      : streams(its_streams), subscription(std::move(its_subscription)), sent(all) {}
+  ~Kept() { streams.unsubscribe(*this); }
+
+  void on_batch(const Streams::Batch& batch) override {
+    const auto zmtp = zmtp::read_header(*batch.message);
+    native::FromProxy message;
+    const std::string_view frame =
+        std::string_view(*batch.message).substr(zmtp.value().header_bytes);
+    const auto status = native::decode_from_proxy(frame, message);
+    ASSERT_TRUE(status) << status.error();
+    const auto& decoded = std::get<native::Batch>(message);
+    EXPECT_EQ(decoded.header.after, batch.after);
+    EXPECT_EQ(decoded.header.count, batch.count);
+    said_before = streams.said(*this);
+    Sent one{.subtree = subscription.subtree,
+             .header = decoded.header,
+             .compressed = !decoded.unpacked.empty(),
+             .buffer = batch.message,
+             .serial = batch.serial};
+    for (const auto& entry : decoded.entries) {
+      one.entries.push_back(std::string(entry.key) + "=" + std::string(entry.value));
+    }
+    sent.push_back(std::move(one));
+  }
+  void on_restart(std::optional<std::size_t> renewed) override {
+    restarts.push_back(renewed);
+    said_before = streams.said(*this);
+  }
+
+  Streams& streams;
+  Subscription subscription;
+  std::vector<Sent>& sent;
+  std::vector<std::optional<std::size_t>> restarts;
+  std::vector<Known> said_before;
 };
 
 class StreamsTest : public testing::Test {
@@ -31,76 +73,69 @@ class StreamsTest : public testing::Test {
   StreamsTest() {
     mirrored.sync(0);
     mirrored.sync(1);
+    streams.begin(100, start);
   }
 
+  std::unique_ptr<Kept> watch(Subscription subscription) {
+    auto watcher = std::make_unique<Kept>(streams, subscription, sent);
+    EXPECT_TRUE(streams.subscribe(subscription, *watcher));
+    return watcher;
+  }
   void put(const std::string& key, const std::string& value) {
     streams.append(mirrored.update(key, value), mirrored.owner(key));
   }
-  Streams::Send keep() {
-    return [this](Sending sending) {
-      if (!room && sending.may_wait) return false;
-      native::Batch batch;
-      const auto move = native::decode_stream(sending.frame, batch);
-      EXPECT_TRUE(move) << move.error();
-      Sent one{.topic = std::string(native::topic_of(sending.frame)),
-               .header = batch.header,
-               .compressed = sending.compressed,
-               .move = *move};
-      for (const auto& entry : batch.entries) {
-        one.entries.push_back(std::string(entry.key) + "=" + std::string(entry.value));
-      }
-      sent.push_back(std::move(one));
-      return true;
-    };
-  }
   std::vector<Sent> flush(base::TimePoint now = start) {
-    streams.flush(now, keep());
+    EXPECT_FALSE(streams.flush(now));
     return std::exchange(sent, {});
   }
 
   Mirrored mirrored{{"/a/", ""}};
-  Streams streams{mirrored, 100};
+  MirrorLeases leases;
+  Streams streams{
+      mirrored, [this](std::string_view prefix) { return leases.hold(mirrored.covering(prefix)); }};
   std::vector<Sent> sent;
-  bool room = true;
 };
 
-TEST_F(StreamsTest, AnswersANewSubscriberWithWhereItStands) {
-  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+TEST_F(StreamsTest, OneBufferServesAllWatchesOfAStream) {
+  const auto one = watch({.subtree = "/a/"});
+  const auto other = watch({.subtree = "/a/"});
+  EXPECT_EQ(streams.size(), 1u);
+  EXPECT_TRUE(flush().empty()) << "a stream says nothing before it has something";
   put("/a/1", "x");
-  const auto first = flush();
-  ASSERT_EQ(first.size(), 1u);
-  EXPECT_EQ(first[0].topic, native::topic({.subtree = "/a/"}));
-  EXPECT_EQ(first[0].header.incarnation, 100u);
-  EXPECT_THAT(first[0].entries, ElementsAre("/a/1=x"));
-  ASSERT_EQ(first[0].header.revisions.size(), 1u);
-  EXPECT_EQ(first[0].header.revisions[0].revision, mirrored.mirror(0)->revision());
-
-  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
-  const auto second = flush();
-  ASSERT_EQ(second.size(), 1u);
-  EXPECT_EQ(second[0].header.after, 1u);
-  EXPECT_EQ(second[0].header.count, 0u);
-  EXPECT_TRUE(flush().empty());
+  EXPECT_EQ(streams.cut(*one).number, 100u);
+  EXPECT_EQ(streams.cut(*one).position, 1u) << "what is gathered counts";
+  EXPECT_EQ(streams.sent(*one), 0u);
+  const auto batches = flush();
+  ASSERT_EQ(batches.size(), 2u);
+  EXPECT_EQ(batches[0].buffer, batches[1].buffer);
+  EXPECT_EQ(batches[0].serial, batches[1].serial);
+  EXPECT_EQ(batches[0].header.stream, 100u);
+  EXPECT_THAT(batches[0].entries, ElementsAre("/a/1=x"));
+  ASSERT_EQ(batches[0].header.revisions.size(), 1u);
+  EXPECT_EQ(batches[0].header.revisions[0].revision, mirrored.mirror(0)->revision());
+  EXPECT_EQ(streams.sent(*one), 1u);
+  put("/a/2", "x");
+  EXPECT_NE(flush().at(0).serial, batches[0].serial);
 }
 
 TEST_F(StreamsTest, AnUpdateGoesToTheStreamsOfEverySegmentAndOfItsKey) {
+  std::vector<std::unique_ptr<Kept>> watches;
   for (const char* subtree : {"", "/", "/a/", "/a/b/", "/a/b/c", "/a/b", "/a/bc/", "/b/"}) {
-    ASSERT_TRUE(streams.add({.subtree = subtree}));
+    watches.push_back(watch({.subtree = subtree}));
   }
-  flush();
   put("/a/b/c", "v");
   std::vector<std::string> reached;
-  for (const Sent& one : flush()) reached.push_back(native::parse_topic(one.topic)->subtree);
+  for (const Sent& one : flush()) reached.push_back(one.subtree);
   EXPECT_THAT(reached, testing::UnorderedElementsAre("", "/", "/a/", "/a/b/", "/a/b/c"));
 }
 
 TEST_F(StreamsTest, PositionsCountUpdatesAcrossBatches) {
-  ASSERT_TRUE(streams.add({}));
-  flush();
+  const auto all = watch({});
   put("k", "1");
   put("/a/k", "2");
-  EXPECT_EQ(streams.cut({})->position, 2u) << "what is gathered counts";
+  EXPECT_EQ(streams.gathered(), 2u);
   const auto first = flush();
+  EXPECT_EQ(streams.gathered(), 0u);
   EXPECT_EQ(first[0].header.after, 0u);
   EXPECT_EQ(first[0].header.count, 2u);
   EXPECT_EQ(first[0].header.revisions.size(), 2u);
@@ -111,26 +146,52 @@ TEST_F(StreamsTest, PositionsCountUpdatesAcrossBatches) {
   EXPECT_EQ(second[0].header.revisions[0].partition, "");
 }
 
-TEST_F(StreamsTest, BeginAnewUnderIncarnationsOfAnotherGeneration) {
-  ASSERT_TRUE(streams.add({}));
-  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
+// A watch that has no room for a batch has what was said before.
+TEST_F(StreamsTest, WhatWasSaidIsOfTheFlushBefore) {
+  const auto all = watch({.subtree = "/a/"});
+  put("/a/1", "x");
+  flush();
+  EXPECT_TRUE(all->said_before.empty());
+  const auto known = mirrored.mirror(0)->revision();
+  const std::string large(200'000, 'x');
+  for (const char* key : {"/a/1", "/a/2", "/a/3"}) put(key, large);
+  EXPECT_EQ(flush().size(), 3u);
+  ASSERT_EQ(all->said_before.size(), 1u);
+  EXPECT_EQ(all->said_before[0].revision, known);
+  EXPECT_EQ(streams.said(*all).at(0).revision, mirrored.mirror(0)->revision());
+}
+
+TEST_F(StreamsTest, ACutTellsWhatNothingWasSaidOfUnlessSomethingIsGathered) {
+  const auto one = watch({.subtree = "/a/"});
+  put("/a/1", "x");
+  streams.cut(*one);
+  EXPECT_TRUE(streams.said(*one).empty());
+  const auto other = watch({.subtree = ""});
+  streams.cut(*other);
+  EXPECT_EQ(streams.said(*other).size(), 2u);
+}
+
+TEST_F(StreamsTest, BeginAnewUnderNumbersOfAnotherGeneration) {
+  const auto all = watch({});
+  const auto some = watch({.subtree = "/a/"});
   put("k", "1");
   flush();
   put("k", "2");
-  streams.begin(1000, start, keep());
-  ASSERT_EQ(sent.size(), 1u) << "what is gathered belongs to the old incarnation";
-  EXPECT_EQ(sent[0].header.incarnation, 100u);
+  streams.begin(1000, start);
+  ASSERT_EQ(sent.size(), 1u) << "what is gathered belongs to the old number";
+  EXPECT_EQ(sent[0].header.stream, 100u);
   EXPECT_THAT(sent[0].entries, ElementsAre("k=2"));
+  EXPECT_THAT(all->restarts, ElementsAre(std::nullopt));
+  EXPECT_FALSE(all->said_before.empty()) << "still answers for the old number";
   sent.clear();
-  put("k", "3");
-  std::set<std::uint64_t> incarnations;
+  EXPECT_EQ(streams.sent(*all), 0u);
+  put("/a/k", "3");
+  std::set<std::uint64_t> numbers;
   for (const Sent& one : flush()) {
-    incarnations.insert(one.header.incarnation);
+    numbers.insert(one.header.stream);
     EXPECT_EQ(one.header.after, 0u);
-    EXPECT_FALSE(one.header.revisions.empty()) << "it says where it stands";
   }
-  EXPECT_THAT(incarnations, ElementsAre(1000u, 1001u));
-  EXPECT_EQ(streams.cut({})->position, 1u);
+  EXPECT_THAT(numbers, ElementsAre(1000u, 1001u));
 }
 
 TEST(Stamps, GrowWithGenerationsAndStayPositive) {
@@ -141,106 +202,121 @@ TEST(Stamps, GrowWithGenerationsAndStayPositive) {
 }
 
 TEST_F(StreamsTest, OnlyTheLastOfSeveralBatchesSaysRevisions) {
-  ASSERT_TRUE(streams.add({}));
-  flush();
+  const auto all = watch({});
   const std::string large(200'000, 'x');
   for (const char* key : {"1", "2", "3"}) put(key, large);
   const auto batches = flush();
   ASSERT_EQ(batches.size(), 3u);
   EXPECT_TRUE(batches[0].header.revisions.empty());
   EXPECT_TRUE(batches[1].header.revisions.empty());
-  EXPECT_EQ(batches[2].header.revisions.size(), 1u);
+  EXPECT_FALSE(batches[2].header.revisions.empty());
   EXPECT_EQ(batches[2].header.after, 2u);
 }
 
-TEST_F(StreamsTest, LivesWhileItHasSubscribers) {
-  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
-  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
-  streams.remove({.subtree = "/a/"});
+TEST_F(StreamsTest, LivesWhileItHasWatchesAndHoldsItsMirrors) {
+  auto one = watch({.subtree = "/a/"});
+  auto other = watch({.subtree = "/a/"});
+  EXPECT_FALSE(leases.expired(0, start, 0s));
+  one.reset();
   EXPECT_EQ(streams.size(), 1u);
   put("/a/1", "x");
-  streams.remove({.subtree = "/a/"});
+  EXPECT_EQ(streams.gathered_bytes() > 0, true);
+  other.reset();
   EXPECT_EQ(streams.size(), 0u);
-  EXPECT_FALSE(streams.cut({.subtree = "/a/"}));
+  EXPECT_EQ(streams.gathered_bytes(), 0u);
+  EXPECT_TRUE(leases.expired(0, start, 0s));
   EXPECT_TRUE(flush().empty());
-  streams.remove({.subtree = "/a/"});  // never subscribed
-  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
-  EXPECT_EQ(flush()[0].header.incarnation, 101u);
+  one = watch({.subtree = "/a/"});
+  EXPECT_EQ(streams.cut(*one).number, 101u);
+}
+
+TEST_F(StreamsTest, AFlushHandsOverABoundedNumberOfBatches) {
+  std::vector<std::unique_ptr<Kept>> watches;
+  constexpr std::size_t each = Streams::hand_overs_per_flush / 2 + 1;
+  for (const char* subtree : {"/a/", "", "/a/1"}) {
+    for (std::size_t i = 0; i < each; ++i) watches.push_back(watch({.subtree = subtree}));
+  }
+  put("/a/1", "x");
+  EXPECT_TRUE(streams.flush(start));
+  EXPECT_EQ(sent.size(), 2 * each);
+  EXPECT_EQ(streams.gathered(), 1u);
+  EXPECT_FALSE(streams.flush(start));
+  EXPECT_EQ(sent.size(), 3 * each);
+  EXPECT_EQ(streams.gathered(), 0u);
 }
 
 TEST_F(StreamsTest, CountsTheBytesThatItHolds) {
-  const Subscription latest{.latest_ms = 1000};
-  for (const Subscription& one : {Subscription{}, Subscription{.subtree = "/a/"}, latest}) {
-    ASSERT_TRUE(streams.add(one));
-  }
-  flush();
+  const auto all = watch({});
+  auto some = watch({.subtree = "/a/"});
+  auto latest = watch({.latest_ms = 1000});
   put("/a/1", std::string(1000, 'x'));
   EXPECT_GT(streams.gathered_bytes(), 2000u) << "each has its own copy";
   EXPECT_LT(streams.gathered_bytes(), 2200u);
   EXPECT_GT(streams.latest_bytes(), 1000u);
   put("/a/1", "y");
   EXPECT_LT(streams.latest_bytes(), 200u) << "only the last one";
-  streams.remove({.subtree = "/a/"});
+  some.reset();
   flush();
   EXPECT_EQ(streams.gathered_bytes(), 0u);
   put("/a/2", "z");
-  streams.remove(latest);
+  latest.reset();
   EXPECT_EQ(streams.latest_bytes(), 0u);
-  streams.remove({});
-  flush();
-  EXPECT_EQ(streams.gathered_bytes(), 0u);
 }
 
 TEST_F(StreamsTest, LatestLeavesBeforeItsTimeRatherThanHoldTooMuch) {
-  ASSERT_TRUE(streams.add({.latest_ms = 60'000}));
-  flush(start);
+  const auto latest = watch({.latest_ms = 60'000});
+  streams.flush_latest(start);
   const std::string value(1 << 20, 'x');
   std::size_t highest = 0;
   for (int number = 0; number < 200; ++number) {
     put("/a/" + std::to_string(number), value);
     highest = std::max(highest, streams.latest_bytes());
-    streams.flush_latest(start + 1ms, [](const Sending&) { return true; });
+    streams.flush_latest(base::TimePoint{} + 1ms);
+    sent.clear();
   }
   EXPECT_LT(highest, Streams::max_latest_bytes + 2 * value.size());
   EXPECT_EQ(streams.gathered_bytes(), 0u);
 }
 
 TEST_F(StreamsTest, ANewHistoryBeginsTheStreamsThatItTouchesAnew) {
-  for (const char* subtree : {"", "/a/1", "/b/"}) ASSERT_TRUE(streams.add({.subtree = subtree}));
-  ASSERT_TRUE(streams.add({.subtree = "/a/", .latest_ms = 50}));
-  flush();
+  const auto all = watch({});
+  const auto one = watch({.subtree = "/a/1"});
+  const auto untouched = watch({.subtree = "/b/"});
+  const auto latest = watch({.subtree = "/a/", .latest_ms = 50});
   put("/a/1", "old");
   put("/b/1", "old");
   streams.renew(0);
   put("/b/1", "new");
   std::map<std::string, native::BatchHeader> headers;
-  for (const Sent& one : flush()) {
-    headers[native::parse_topic(one.topic)->subtree] = one.header;
-  }
-  ASSERT_EQ(headers.size(), 4u);
-  EXPECT_EQ(headers["/b/"].incarnation, 102u) << "of another partition alone";
+  for (const Sent& each : flush()) headers[each.subtree] = each.header;
+  EXPECT_EQ(headers["/b/"].stream, 102u) << "of another partition alone";
   EXPECT_EQ(headers["/b/"].count, 2u);
-  for (const char* subtree : {"", "/a/1", "/a/"}) {
-    EXPECT_GE(headers[subtree].incarnation, 104u);
-    EXPECT_EQ(headers[subtree].after, 0u);
-    EXPECT_FALSE(headers[subtree].revisions.empty());
-  }
+  EXPECT_TRUE(untouched->restarts.empty());
+  EXPECT_GE(headers[""].stream, 104u);
+  EXPECT_EQ(headers[""].after, 0u);
   EXPECT_EQ(headers[""].count, 1u) << "what came after it";
-  EXPECT_EQ(headers["/a/1"].count, 0u);
+  EXPECT_FALSE(headers.contains("/a/1"));
+  for (const Kept* each : {all.get(), one.get(), latest.get()}) {
+    EXPECT_THAT(each->restarts, ElementsAre(0u));
+  }
+  EXPECT_FALSE(streams.next_due()) << "what was held back is of the old history";
 }
 
 TEST_F(StreamsTest, LatestSendsTheLastOfEachKeyOncePerPeriod) {
-  const Subscription latest{.subtree = "/a/", .latest_ms = 100};
-  ASSERT_TRUE(streams.add(latest));
-  flush(start);
+  const auto latest = watch({.subtree = "/a/", .latest_ms = 100});
+  put("/a/x", "0");
+  streams.flush_latest(start);
+  ASSERT_EQ(sent.size(), 1u);
+  sent.clear();
   for (const char* value : {"1", "2", "3"}) put("/a/x", value);
   put("/a/y", "1");
   put("/a/x", "4");
+  EXPECT_EQ(streams.gathered(), 0u) << "no reason to flush";
   EXPECT_TRUE(flush(start + 10ms).empty());
   ASSERT_EQ(streams.next_due(), start + 100ms);
-  streams.flush_latest(start + 99ms, keep());
+  streams.flush_latest(start + 99ms);
   EXPECT_TRUE(sent.empty());
-  streams.flush_latest(start + 100ms, keep());
+  streams.flush_latest(start + 100ms);
   ASSERT_EQ(sent.size(), 1u);
   EXPECT_THAT(sent[0].entries, ElementsAre("/a/x=4", "/a/y=1"));
   EXPECT_EQ(sent[0].header.revisions[0].revision, mirrored.mirror(0)->revision());
@@ -249,64 +325,66 @@ TEST_F(StreamsTest, LatestSendsTheLastOfEachKeyOncePerPeriod) {
   EXPECT_FALSE(streams.next_due());
 }
 
-TEST_F(StreamsTest, AGreetingOfALatestStreamClaimsNothingThatIsHeldBack) {
-  const Subscription latest{.subtree = "/a/", .latest_ms = 100};
-  ASSERT_TRUE(streams.add(latest));
-  flush(start);
-  put("/a/x", "1");
-  ASSERT_TRUE(streams.add(latest));
-  const auto greeting = flush(start + 1ms);
-  ASSERT_EQ(greeting.size(), 1u);
-  EXPECT_EQ(greeting[0].header.count, 0u);
-  EXPECT_TRUE(greeting[0].header.revisions.empty());
-}
-
 TEST_F(StreamsTest, IdleStreamsSayWhereTheyStand) {
-  streams.heartbeat(start, keep());
-  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
-  flush(start);
+  streams.heartbeat(start);
+  const auto some = watch({.subtree = "/a/"});
+  EXPECT_EQ(streams.next_heartbeat(), start + Streams::heartbeat_period);
   put("other", "1");  // not of this stream
-  streams.heartbeat(start + Streams::heartbeat_period - 1ms, keep());
+  streams.heartbeat(start + Streams::heartbeat_period - 1ms);
   EXPECT_TRUE(sent.empty());
-  EXPECT_FALSE(streams.heartbeat(start + Streams::heartbeat_period, keep()));
+  EXPECT_FALSE(streams.heartbeat(start + Streams::heartbeat_period));
   ASSERT_EQ(sent.size(), 1u);
   EXPECT_EQ(sent[0].header.count, 0u);
   EXPECT_EQ(sent[0].header.revisions.size(), 1u);
+  sent.clear();
 
   put("/a/1", "x");
   flush(start + 2 * Streams::heartbeat_period - Streams::idle + 1ms);
-  streams.heartbeat(start + 2 * Streams::heartbeat_period, keep());
+  streams.heartbeat(start + 2 * Streams::heartbeat_period);
   EXPECT_TRUE(sent.empty()) << "it has just carried something";
-  streams.heartbeat(start + 3 * Streams::heartbeat_period, keep());
+  streams.heartbeat(start + 3 * Streams::heartbeat_period);
   EXPECT_EQ(sent.size(), 1u);
+}
+
+TEST_F(StreamsTest, AHeartbeatClaimsNothingThatIsHeldBackOrGathered) {
+  streams.heartbeat(start);
+  const auto latest = watch({.subtree = "/a/", .latest_ms = 10'000});
+  const auto every = watch({.subtree = "/a/"});
+  put("/a/x", "1");
+  streams.heartbeat(start + Streams::heartbeat_period);
+  EXPECT_TRUE(sent.empty());
 }
 
 TEST_F(StreamsTest, HeartbeatsOfManyStreamsAreSpreadOverTheSecond) {
   constexpr auto turn = 10ms;
-  for (const std::size_t count :
-       {std::size_t{1}, std::size_t{40}, std::size_t{5'000}, std::size_t{20'000}}) {
-    Streams many{mirrored, 1};
-    std::vector<base::TimePoint> heard(count, start);
-    const auto name = [](std::size_t i) { return "/a/" + std::to_string(i); };
-    for (std::size_t i = 0; i < count; ++i) ASSERT_TRUE(many.add({.subtree = name(i)}));
-    many.flush(start, [](const Sending&) { return true; });
-    base::TimePoint now = start;
+  for (const std::size_t count : {std::size_t{1}, std::size_t{40}, std::size_t{5'000}}) {
+    Streams many{mirrored, [](std::string_view) { return MirrorLease(); }};
+    struct Heard final : Streams::Watcher {
+      void on_batch(const Streams::Batch&) override { ++beats; }
+      void on_restart(std::optional<std::size_t>) override {}
+      std::size_t beats = 0, seen = 0;
+      base::TimePoint last = start;
+    };
+    std::vector<Heard> watchers(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      ASSERT_TRUE(many.subscribe({.subtree = "/a/" + std::to_string(i)}, watchers[i]));
+    }
+    many.heartbeat(start);
     std::size_t beats = 0, most = 0;
     base::Duration longest{};
-    for (; now < start + 6s; now += turn) {
+    for (base::TimePoint now = start; now < start + 6s; now += turn) {
+      many.heartbeat(now);
       std::size_t at_once = 0;
-      many.heartbeat(now, [&](const Sending& sending) {
-        const auto topic = native::parse_topic(native::topic_of(sending.frame));
-        base::TimePoint& last = heard[std::stoul(topic->subtree.substr(3))];
-        longest = std::max(longest, now - last);
-        last = now;
-        ++at_once;
-        return true;
-      });
+      for (Heard& one : watchers) {
+        if (std::exchange(one.seen, one.beats) != one.beats) {
+          one.last = now;
+          ++at_once;
+        }
+        longest = std::max(longest, now - one.last);
+      }
       beats += at_once;
       most = std::max(most, at_once);
     }
-    for (const base::TimePoint last : heard) longest = std::max(longest, now - last);
     EXPECT_LE(longest, Streams::heartbeat_period + Streams::heartbeat_spread + 2 * turn) << count;
     EXPECT_GE(beats, 4 * count) << count;
     EXPECT_LE(beats, 6 * count) << count;
@@ -316,87 +394,33 @@ TEST_F(StreamsTest, HeartbeatsOfManyStreamsAreSpreadOverTheSecond) {
 
 TEST_F(StreamsTest, AfterAPauseHeartbeatsDoNotComeAllAtOnce) {
   constexpr std::size_t count = 1000;
+  std::vector<std::unique_ptr<Kept>> watches;
   for (std::size_t i = 0; i < count; ++i) {
-    ASSERT_TRUE(streams.add({.subtree = "/a/" + std::to_string(i)}));
+    watches.push_back(watch({.subtree = "/a/" + std::to_string(i)}));
   }
-  flush(start);
-  EXPECT_TRUE(streams.heartbeat(start + 1h, keep())) << "more are due";
+  EXPECT_TRUE(streams.heartbeat(start + 1h)) << "more are due";
   EXPECT_LE(sent.size(), count / 10);
 }
 
-TEST_F(StreamsTest, WhatIsForOneSubscriberWaitsAWhileForRoom) {
-  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
-  flush(start);
-  room = false;
-  put("/a/1", "x");
-  EXPECT_TRUE(flush(start).empty());
-  EXPECT_TRUE(streams.pending());
-  put("/a/2", "y");
-  EXPECT_TRUE(flush(start + Streams::patience - 1ms).empty());
-  room = true;
-  const auto batches = flush(start + Streams::patience - 1ms);
-  ASSERT_EQ(batches.size(), 1u);
-  EXPECT_THAT(batches[0].entries, ElementsAre("/a/1=x", "/a/2=y"));
-  EXPECT_EQ(batches[0].header.after, 0u);
-  EXPECT_EQ(batches[0].header.revisions.size(), 1u);
-  EXPECT_FALSE(streams.pending());
-
-  room = false;
-  put("/a/3", "z");
-  EXPECT_TRUE(flush(start + 1s).empty());
-  const auto given_up = flush(start + 1s + Streams::patience);
-  ASSERT_EQ(given_up.size(), 1u) << "it has had its chance";
-  EXPECT_EQ(given_up[0].header.after, 2u);
-}
-
-TEST_F(StreamsTest, NoSubscriberWaitsForAnother) {
-  for (int i = 0; i < 2; ++i) ASSERT_TRUE(streams.add({.subtree = "/a/"}));
-  flush(start);
-  room = false;
-  put("/a/1", "x");
-  EXPECT_EQ(flush(start).size(), 1u);
-}
-
-TEST_F(StreamsTest, WhatFillsMoreThanAFrameDoesNotWait) {
-  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
-  flush(start);
-  room = false;
-  put("/a/1", std::string(200'000, 'x'));
-  EXPECT_TRUE(flush(start).empty());
-  put("/a/2", std::string(200'000, 'x'));
-  EXPECT_EQ(flush(start).size(), 2u);
-}
-
-TEST_F(StreamsTest, AStreamThatWaitsCanEnd) {
-  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
-  room = false;
-  EXPECT_TRUE(flush(start).empty());
-  streams.remove({.subtree = "/a/"});
-  EXPECT_FALSE(streams.pending());
-  EXPECT_FALSE(streams.heartbeat(start + 2s, keep()));
-  EXPECT_TRUE(sent.empty());
-}
-
 TEST_F(StreamsTest, CompressesForThoseWhoOfferItWhenItPays) {
-  for (int i = 0; i < 100; ++i) ASSERT_TRUE(streams.add({.subtree = "/a/", .lz4 = true}));
-  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
-  flush();
+  std::vector<std::unique_ptr<Kept>> watches;
+  for (int i = 0; i < 100; ++i) watches.push_back(watch({.subtree = "/a/", .lz4 = true}));
+  const auto plain = watch({.subtree = "/a/"});
   for (int i = 0; i < 50; ++i) put("/a/" + std::to_string(i), std::string(100, 'x'));
   const auto batches = flush();
-  ASSERT_EQ(batches.size(), 2u);
-  for (const Sent& one : batches) {
-    EXPECT_EQ(one.compressed, native::parse_topic(one.topic)->lz4);
-    EXPECT_EQ(one.entries.size(), 50u);
-  }
+  ASSERT_EQ(batches.size(), 101u);
+  for (const Sent& one : batches) EXPECT_EQ(one.entries.size(), 50u);
+  EXPECT_EQ(std::ranges::count(batches, true, &Sent::compressed), 100);
+  const Streams::Encoded encoded = streams.take_encoded();
+  EXPECT_EQ(encoded.plain, 1u);
+  EXPECT_EQ(encoded.compressed, 1u);
 }
 
 TEST_F(StreamsTest, CountsWhatWasMissedByShard) {
-  ASSERT_TRUE(streams.add({}));
-  flush();
+  const auto all = watch({});
   for (const char* key : {"/a/1", "/a/2", "x", "/a/3", "y", "z"}) put(key, "v");
-  flush();
-  const auto missed = [&](std::uint64_t had, std::uint64_t saw, std::uint64_t incarnation = 100) {
-    return streams.missed({}, {.incarnation = incarnation, .had = had, .saw = saw});
+  const auto missed = [&](std::uint64_t from, std::uint64_t to) {
+    return streams.missed(*all, from, to);
   };
   using Counts = std::map<std::size_t, std::uint64_t>;
   EXPECT_EQ(missed(0, 6), (Counts{{0, 3}, {1, 3}}));
@@ -404,17 +428,6 @@ TEST_F(StreamsTest, CountsWhatWasMissedByShard) {
   EXPECT_EQ(missed(5, 6), (Counts{{1, 1}}));
   EXPECT_EQ(missed(6, 6), Counts{});
   EXPECT_EQ(missed(5, 2), Counts{});
-  EXPECT_EQ(missed(0, 7), Counts{}) << "not sent yet: not believed";
-  EXPECT_EQ(missed(0, 6, 99), Counts{}) << "of another life";
-}
-
-TEST_F(StreamsTest, TellsAllToMove) {
-  ASSERT_TRUE(streams.add({.subtree = "/a/"}));
-  ASSERT_TRUE(streams.add({}));
-  flush();
-  streams.move(1500, keep());
-  ASSERT_EQ(sent.size(), 2u);
-  EXPECT_EQ(sent[0].move->within_ms, 1500u);
 }
 
 }  // namespace

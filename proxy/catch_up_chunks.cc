@@ -1,0 +1,211 @@
+// The requests of CatchUps from their cuts on: what is sent of each.
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "proxy/catch_ups.h"
+
+namespace canopy::proxy {
+
+namespace native = wire::native;
+using keyspace::Revision;
+using keyspace::UpdatePtr;
+
+namespace {
+
+// Of a message or a request that begins, in entries looked at.
+constexpr std::size_t message_cost = 4;
+
+const Known* known_of(const std::vector<Known>& known, std::size_t partition) {
+  const auto found = std::ranges::lower_bound(known, partition, {}, &Known::partition);
+  return found == known.end() || found->partition != partition ? nullptr : &*found;
+}
+
+}  // namespace
+
+// Begins one request, or goes on with one. False when the turn is over first.
+bool CatchUps::serve(Client& client, base::TimePoint now) {
+  if (!client.ready.empty() && client.cut.size() < max_cuts_per_client) {
+    const std::size_t cut = client.cut.size();
+    start(client.ready.front(), now);
+    entries_left_ -= std::min(entries_left_, message_cost);
+    if (client.cut.size() == cut) return true;
+    // A small answer is cut and sent at once, so that nothing has to be held for it.
+    client.cut.splice(client.cut.begin(), client.cut, std::prev(client.cut.end()));
+  }
+  if (client.cut.empty()) return true;
+  return advance(client.cut.front(), now) == Progress::went_on;
+}
+
+void CatchUps::start(Session& session, base::TimePoint now) {
+  std::vector<std::size_t> partitions = partitions_.covering(session.request.subtree);
+  // The owner of a key comes first.
+  if (session.request.kind == Kind::get && partitions.size() > 1) partitions.resize(1);
+  partitions_left_ -= std::min(partitions_left_, 1 + partitions.size());
+  const base::Duration waited = now - session.began;
+  std::optional<std::size_t> absent;
+  const Known* behind = nullptr;
+  if (!begun_) absent = generation;
+  for (const std::size_t partition : partitions) {
+    if (!reached(partition, Revision())) {
+      absent = partition;
+      continue;
+    }
+    const Known* known = known_of(session.request.known, partition);
+    if (known == nullptr || partitions_.mirror(partition)->epoch_reused()) continue;
+    if (!reached(partition, known->revision)) behind = known;
+  }
+  if (absent && waited < patience) {
+    return wait(session, *absent, Revision(), session.began + patience);
+  }
+  if (absent) return finish(session, now, false);
+  if (behind != nullptr && waited < lag) {
+    return wait(session, behind->partition, behind->revision, session.began + lag);
+  }
+  if (session.request.kind != Kind::get) return cut(session, partitions);
+  UpdatePtr entry;
+  if (!partitions.empty()) {
+    entry = partitions_.mirror(partitions.front())->tree().find(session.request.subtree);
+  }
+  send(session, native::encode_got(session.request.number, entry.get()));
+  finish(session, now, true);
+}
+
+// The owner may ask for another round under the same number.
+void CatchUps::finish(Session& session, base::TimePoint now, bool sent) {
+  net::Connection& connection = *session.client->connection;
+  const Kind kind = session.request.kind;
+  const std::uint64_t number = session.request.number;
+  const base::Duration took = now - session.began;
+  std::vector<Known> has = std::move(session.has);
+  end(session);
+  if (sent) {
+    owner_.on_sent(connection, kind, number, std::move(has), took);
+  } else {
+    owner_.on_unavailable(connection, kind, number, took);
+  }
+}
+
+// What a client knows may be of either history of an epoch that was used twice: it is voided, and
+// all is sent.
+void CatchUps::cut(Session& session, const std::vector<std::size_t>& partitions) {
+  for (const std::size_t partition : partitions) {
+    const Known* known = known_of(session.request.known, partition);
+    const cluster::Mirror& mirror = *partitions_.mirror(partition);
+    if (known != nullptr && (known->revision == Revision() || mirror.epoch_reused())) {
+      session.parts.push_back({.partition = partition, .voids = true});
+    }
+    session.parts.push_back(part_of(session, partition));
+    session.has.push_back({.partition = partition, .revision = mirror.revision()});
+  }
+  std::ranges::sort(session.has, {}, &Known::partition);
+  if (session.request.resumes) {
+    owner_.on_resync(std::ranges::all_of(
+        session.parts, [](const Part& part) { return part.mode == Mode::changes; }));
+  }
+  session.request.known.clear();
+  session.share = {};
+  move(session, session.client->cut);
+  if (session.request.kind == Kind::watch) {
+    owner_.on_cut(*session.client->connection, session.request.number);
+  }
+}
+
+CatchUps::Part CatchUps::part_of(const Session& session, std::size_t partition) const {
+  const cluster::Mirror& mirror = *partitions_.mirror(partition);
+  const keyspace::TreeView view = mirror.tree().view();
+  Part part{.partition = partition,
+            .revision = mirror.revision(),
+            .view = view,
+            .cursor = view.seek(session.request.subtree)};
+  const Known* known = known_of(session.request.known, partition);
+  const keyspace::Tombstones& tombstones = mirror.tombstones();
+  if (known == nullptr || mirror.epoch_reused() ||
+      known->revision.epoch() != part.revision.epoch() || known->revision > part.revision ||
+      known->revision < tombstones.floor()) {
+    return part;
+  }
+  part.mode = Mode::changes;
+  part.since = known->revision;
+  part.deletions = tombstones.after(known->revision);
+  return part;
+}
+
+CatchUps::Progress CatchUps::advance(Session& session, base::TimePoint now) {
+  std::string frame;
+  if (!fill(session, frame)) return Progress::turn_over;
+  send(session, frame);
+  if (!session.parts.empty()) {
+    move(session, session.client->cut);  // behind the other requests of the client
+    return Progress::went_on;
+  }
+  finish(session, now, true);
+  return Progress::went_on;
+}
+
+void CatchUps::send(Session& session, std::string_view frame) {
+  bytes_left_ -= std::min(bytes_left_, frame.size());
+  entries_left_ -= std::min(entries_left_, message_cost);
+  session.client->connection->send(std::array<std::string_view, 1>{frame});
+}
+
+// Looks at what this turn still allows. True when the chunk is filled, and encoded.
+bool CatchUps::fill(Session& session, std::string& frame) {
+  Part& part = session.parts.front();
+  Filling& filling = session.filling;
+  const std::string& subtree = session.request.subtree;
+  const std::uint64_t limit = session.request.limit;
+  const auto room_for = [&](const UpdatePtr& update) {
+    return filling.count == 0 ||
+           (filling.entries.size() + update->bytes() + 64 <= settings_.chunk_bytes &&
+            filling.count < native::max_entries);
+  };
+  for (;;) {
+    const bool deletions = !part.deletions.done();
+    const bool enough = limit > 0 && session.sent_entries == limit;
+    if (enough) session.parts.resize(1);
+    if (part.voids || enough ||
+        (!deletions && (part.cursor.done() || !native::covers(subtree, (*part.cursor)->key)))) {
+      frame = encode_filled(session, true);
+      return true;
+    }
+    if (filling.looked_at == entries_per_chunk) break;
+    if (entries_left_ == 0) return false;
+    --entries_left_;
+    ++looked_at_;
+    ++filling.looked_at;
+    const UpdatePtr& update = deletions ? *part.deletions : *part.cursor;
+    const bool sent =
+        deletions ? native::covers(subtree, update->key) && !part.view->contains(update->key)
+                  : part.mode == Mode::full || update->revision > part.since;
+    if (sent) {
+      if (!room_for(update)) break;
+      native::append_entry(filling.entries, *update);
+      ++filling.count;
+      ++session.sent_entries;
+    }
+    deletions ? part.deletions.next() : part.cursor.next();
+  }
+  frame = encode_filled(session, false);
+  return true;
+}
+
+std::string CatchUps::encode_filled(Session& session, bool last_of_part) const {
+  const Filling filling = std::exchange(session.filling, {});
+  const Part& part = session.parts.front();
+  using More = native::ChunkHeader::More;
+  native::ChunkHeader header{.request = session.request.number,
+                             .partition = partitions_.subtree(part.partition),
+                             .mode = part.mode,
+                             .revision = part.revision,
+                             .more = More::same_partition,
+                             .count = filling.count};
+  if (last_of_part) {
+    session.parts.pop_front();
+    header.more = session.parts.empty() ? More::last : More::next_partition;
+  }
+  return native::encode_chunk(header, filling.entries);
+}
+
+}  // namespace canopy::proxy

@@ -1,0 +1,217 @@
+// Brings native clients up to date: the state of a subtree at one cut of the mirrors, or what
+// changed since the revisions that the client has, in chunks as its queue has room. Watches, lists
+// and gets are all served here.
+//
+// A request waits until its partitions are mirrored and have reached what its client knows: no
+// client is taken back in time. Then the client waits for a place among those that are served.
+// Clients take turns, and so do the requests of one client. A client whose queue is full gives its
+// place up until the queue has drained. A turn looks at a bounded number of entries and deletions,
+// sent or not, so that updates never wait; a chunk may take several turns to fill.
+// Pure: time is an argument, replies go to net::Connection. Not thread-safe.
+#pragma once
+
+#include <deque>
+#include <list>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/limits.h"
+#include "core/keyspace/tombstones.h"
+#include "core/keyspace/tree.h"
+#include "core/net/connection.h"
+#include "core/wire/native.h"
+#include "proxy/byte_budget.h"
+#include "proxy/mirror_lease.h"
+#include "proxy/partitions.h"
+
+namespace canopy::proxy {
+
+class CatchUps {
+ public:
+  // Of the revisions that clients know, until their requests end.
+  static constexpr std::size_t max_known_bytes = std::size_t{64} << 20;
+  static constexpr std::size_t max_known_bytes_per_client = std::size_t{8} << 20;
+  static constexpr std::size_t max_requests = 1'000'000;
+  // Of one client at the same time between cut and end: each holds what changes meanwhile.
+  static constexpr std::size_t max_cuts_per_client = 4;
+  // Entries and deletions looked at, whether sent or not: in one turn, by all requests together,
+  // and for one chunk, so that a client whose answer holds little still hears of it.
+  static constexpr std::size_t entries_per_turn = 2'000;
+  static constexpr std::size_t entries_per_chunk = 20'000;
+  static constexpr std::size_t bytes_per_turn = std::size_t{2} << 20;
+  // Partitions looked at in one turn for requests that begin.
+  static constexpr std::size_t partitions_per_turn = 4'096;
+  // How long a mirror may take to reach what a client knows before all of it is sent anew, and how
+  // long to be there at all.
+  static constexpr base::Duration lag = std::chrono::seconds(2);
+  static constexpr base::Duration patience = std::chrono::seconds(10);
+
+  enum class Kind { watch, list, get };
+  struct Request {
+    Kind kind = Kind::list;
+    std::uint64_t number = 0;  // no other request of its connection has it
+    std::string subtree{};     // or key
+    std::vector<Known> known{};
+    std::uint64_t limit = 0;  // entries after which a list may stop; 0: none
+    bool resumes = false;     // its client has named revisions
+    MirrorLease lease{};
+  };
+
+  class Owner {
+   public:
+    // The cut of a watch is made: what is gathered of its stream by now is in it. May send.
+    virtual void on_cut(net::Connection& connection, std::uint64_t number) = 0;
+    // All is sent. `has`: where the client stands with it; of a watch.
+    virtual void on_sent(net::Connection& connection, Kind kind, std::uint64_t number,
+                         std::vector<Known> has, base::Duration took) = 0;
+    // A mirror was not there in time; nothing is sent.
+    virtual void on_unavailable(net::Connection& connection, Kind kind, std::uint64_t number,
+                                base::Duration took) = 0;
+    // A client that knew something is told what changed, or everything.
+    virtual void on_resync(bool changes) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  struct Settings {
+    std::size_t max_served = 64;  // clients at the same time
+    // A connection with so much in its queue gets nothing more before drained() is called for it.
+    std::size_t full_bytes = std::size_t{256} << 10;
+    std::size_t chunk_bytes = base::max_chunk_bytes;
+  };
+
+  CatchUps(const Partitions& partitions, Settings settings, Owner& owner)
+      : partitions_(partitions), settings_(settings), owner_(owner) {}
+
+  // From here on requests are answered; until then they wait as for mirrors.
+  void begin() { begun_ = true; }
+
+  // Those of `known` that are not of the subtree's partitions are not kept.
+  wire::Fault open(net::Connection& connection, Request request, base::TimePoint now);
+  // The next round of a watch that has ended its last one: is not refused.
+  void reopen(net::Connection& connection, Request request, base::TimePoint now);
+  bool contains(const net::Connection& connection, std::uint64_t number) const;
+  // What the client has of this partition when the request is answered is of another history. A
+  // client that named no revision of it has nothing, unless `surely`.
+  void renew(const net::Connection& connection, std::uint64_t number, std::size_t partition,
+             bool surely);
+  void drop(const net::Connection& connection, std::uint64_t number);
+  // Forgets all requests of this connection; how many those were.
+  std::size_t drop(const net::Connection& connection);
+  // The queue of the connection has room again.
+  void drained(const net::Connection& connection);
+
+  // Sends what can be sent. True when more could be at once.
+  bool serve(base::TimePoint now);
+  // When a request that waits for mirrors has waited long enough.
+  std::optional<base::TimePoint> next_deadline() const;
+
+  std::size_t known_bytes() const { return budget_.bytes(); }
+  std::size_t size() const { return size_; }
+  // Entries and deletions so far.
+  std::uint64_t looked_at() const { return looked_at_; }
+
+ private:
+  using Mode = wire::native::ChunkHeader::Mode;
+  struct Part {
+    std::size_t partition = 0;
+    Mode mode = Mode::full;
+    // Says only that what the client knows of the partition is of another history.
+    bool voids = false;
+    keyspace::Revision since{};
+    keyspace::Revision revision{};
+    std::optional<keyspace::TreeView> view{};
+    keyspace::TreeView::Cursor cursor{};
+    keyspace::Tombstones::Deletions deletions{};
+  };
+  // A chunk that is being filled.
+  struct Filling {
+    std::string entries{};
+    std::uint32_t count = 0;
+    std::size_t looked_at = 0;
+  };
+  struct Client;
+  struct Session;
+  using Sessions = std::list<Session>;
+  using Waiting = std::multimap<keyspace::Revision, Session*>;
+  using Deadlines = std::multimap<base::TimePoint, Session*>;
+  struct Session {
+    Client* client = nullptr;
+    Request request{};
+    base::TimePoint began{};
+    ByteBudget<std::uint64_t>::Share share{};
+    Sessions* in = nullptr;  // of the client
+    Sessions::iterator self{};
+    // While it waits for a mirror.
+    std::size_t waits_for = 0;
+    Waiting::iterator waiting{};
+    Deadlines::iterator deadline{};
+    // Since the cut.
+    std::deque<Part> parts{};
+    std::vector<Known> has{};
+    Filling filling{};
+    std::uint64_t sent_entries = 0;
+  };
+  enum class Turn { none, served, full };
+  struct Client {
+    net::Connection* connection = nullptr;
+    std::unordered_map<std::uint64_t, Session*> by_number{};
+    Sessions ready{};    // to begin, the first comes next
+    Sessions waiting{};  // for mirrors
+    Sessions cut{};      // the first is served next
+    Turn turn = Turn::none;
+    std::list<Client*>::iterator place{};  // in served_ or queued_
+    bool queued = false;                   // in queued_
+  };
+  enum class Progress { went_on, turn_over };
+
+  void add(Client& client, Request request, base::TimePoint now);
+  Client& client_of(net::Connection& connection);
+  Session* find(const net::Connection& connection, std::uint64_t number) const;
+  void keep_relevant(Request& request) const;
+  static void move(Session& session, Sessions& to);
+  void end(Session& session);
+  void want_turn(Client& client);
+  void leave_turn(Client& client, Turn turn);
+
+  static constexpr std::size_t generation = SIZE_MAX;  // waited for like a partition
+  bool reached(std::size_t partition, keyspace::Revision least) const;
+  void wait(Session& session, std::size_t partition, keyspace::Revision least,
+            base::TimePoint deadline);
+  void stop_waiting(Session& session);
+  void wake(base::TimePoint now);
+
+  bool serve(Client& client, base::TimePoint now);
+  void start(Session& session, base::TimePoint now);
+  void cut(Session& session, const std::vector<std::size_t>& partitions);
+  Part part_of(const Session& session, std::size_t partition) const;
+  void finish(Session& session, base::TimePoint now, bool sent);
+  Progress advance(Session& session, base::TimePoint now);
+  bool fill(Session& session, std::string& frame);
+  std::string encode_filled(Session& session, bool last_of_part) const;
+  void send(Session& session, std::string_view frame);
+
+  const Partitions& partitions_;
+  Settings settings_;
+  Owner& owner_;
+  bool begun_ = false;
+  ByteBudget<std::uint64_t> budget_{max_known_bytes, max_known_bytes_per_client};
+  std::unordered_map<std::uint64_t, Client> clients_;  // by connection; those with requests
+  std::list<Client*> served_;                          // the first is served next
+  std::list<Client*> queued_;                          // for a place in served_
+  std::map<std::size_t, Waiting> waiting_;             // by partition; none empty
+  Deadlines deadlines_;
+  std::size_t size_ = 0;
+  // What is left of this turn.
+  std::size_t entries_left_ = 0;
+  std::size_t partitions_left_ = 0;
+  std::size_t bytes_left_ = 0;
+  std::uint64_t looked_at_ = 0;
+};
+
+}  // namespace canopy::proxy
