@@ -67,8 +67,9 @@ void CloneFrontend::second(base::TimePoint) {
   if (dialect_ == clone::Dialect::chp) updates_.send_heartbeat();
 }
 
-ClientView CloneFrontend::describe(const net::Connection& connection) const {
-  ClientView view{.name = connection.info().user, .protocol = std::string(clone::name(dialect_))};
+wire::native::ClientInfo CloneFrontend::describe(const net::Connection& connection) const {
+  wire::native::ClientInfo view{.name = connection.info().user,
+                                .protocol = std::string(clone::name(dialect_))};
   if (view.name.empty()) view.name = base::one_line(connection.info().routing_id);
   updates_.describe(connection, view);
   return view;

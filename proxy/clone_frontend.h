@@ -35,7 +35,7 @@ class CloneFrontend final : public Frontend {
   // No word of the Clone protocols says so: clients notice when the proxy is gone.
   void drain(base::Duration) override {}
 
-  ClientView describe(const net::Connection& connection) const override;
+  wire::native::ClientInfo describe(const net::Connection& connection) const override;
   std::uint64_t missed() const override { return updates_.missed(); }
   void report() override {}
 

@@ -11,7 +11,6 @@ namespace {
 namespace clone = wire::clone;
 
 // Told of one connection.
-constexpr std::size_t described_prefixes = 100;
 
 }  // namespace
 
@@ -192,13 +191,17 @@ void CloneUpdates::send_heartbeat() {
   }
 }
 
-bool CloneUpdates::describe(const net::Connection& connection, ClientView& view) const {
+bool CloneUpdates::describe(const net::Connection& connection,
+                            wire::native::ClientInfo& view) const {
   const auto known = subscribers_.find(connection.id());
   if (known == subscribers_.end()) return false;
   const Subscriber& subscriber = *known->second;
-  view.dropped = subscriber.missed;
+  view.missed = subscriber.missed;
   for (const auto& [prefix, count] : subscriber.prefixes()) {
-    if (view.subscriptions.size() == described_prefixes) break;
+    if (view.subscriptions.size() == wire::native::max_shown_subscriptions) {
+      view.subscriptions.emplace_back("…");
+      break;
+    }
     view.subscriptions.push_back(prefix);
   }
   return true;

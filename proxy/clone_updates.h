@@ -57,7 +57,7 @@ class CloneUpdates final : public net::ConnectionEvents {
 
   std::uint64_t missed() const { return missed_; }
   // Fills in subscriptions and what was missed; false when the connection is another's.
-  bool describe(const net::Connection& connection, ClientView& view) const;
+  bool describe(const net::Connection& connection, wire::native::ClientInfo& view) const;
 
  private:
   struct Subscriber final : net::Connection::Attachment, PrefixGroups::Subscriber {

@@ -19,6 +19,7 @@
 #include "core/keyspace/tree.h"
 #include "core/net/connection.h"
 #include "core/wire/link.h"
+#include "core/wire/native.h"
 #include "core/zmtp/protocol.h"
 #include "proxy/mirror_lease.h"
 #include "proxy/partitions.h"
@@ -70,16 +71,14 @@ class Backend {
                         std::string_view what) = 0;
   virtual bool may_write(const net::Connection& connection, std::string_view key) = 0;
 
-  virtual base::TimePoint now() const = 0;
-};
+  // Whether the client may list connections and end them. A refusal is counted and logged.
+  virtual bool may_administer(const net::Connection& connection) = 0;
+  // All connections of clients, in their order.
+  virtual std::vector<wire::native::ClientInfo> clients() const = 0;
+  // False when there is no such connection.
+  virtual bool kick(std::uint64_t connection) = 0;
 
-// A connection as operators see it.
-struct ClientView {
-  std::string name{};      // as the client calls itself; with security the name of its key
-  std::string protocol{};  // "native 2, canopy 0.1", "kvsimple"
-  std::vector<std::string> subscriptions{};
-  std::uint64_t dropped = 0;    // updates that it missed
-  std::uint64_t catch_ups = 0;  // after the first
+  virtual base::TimePoint now() const = 0;
 };
 
 class Frontend {
@@ -117,7 +116,8 @@ class Frontend {
   // Connections of clients that know of the drain and have not gone yet.
   virtual std::size_t leaving() const { return 0; }
 
-  virtual ClientView describe(const net::Connection& connection) const = 0;
+  // Name, protocol, subscriptions and counts of a connection.
+  virtual wire::native::ClientInfo describe(const net::Connection& connection) const = 0;
   // Updates that clients missed, so far.
   virtual std::uint64_t missed() const = 0;
   // Sets gauges.

@@ -1,6 +1,7 @@
 #include "proxy/frontends.h"
 
 #include "proxy/clone_frontend.h"
+#include "proxy/native_frontend.h"
 
 namespace canopy::proxy {
 namespace {
@@ -22,6 +23,9 @@ const std::optional<config::Endpoint>& endpoint_of(const config::Proxy& config,
 std::vector<std::unique_ptr<Frontend>> make_frontends(const config::Proxy& config, Metrics& metrics,
                                                       Backend& backend) {
   std::vector<std::unique_ptr<Frontend>> frontends;
+  if (config.native) {
+    frontends.push_back(std::make_unique<NativeFrontend>(config, metrics, backend));
+  }
   for (const clone::Dialect dialect : clone::dialects) {
     if (const auto& first = endpoint_of(config, dialect)) {
       frontends.push_back(

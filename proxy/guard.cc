@@ -20,6 +20,10 @@ bool Guard::may_write(std::string_view client, std::string_view key) {
   return !on() || allow(authority_->may_write({client}, key), client, "write");
 }
 
+bool Guard::may_administer(std::string_view client) {
+  return !on() || allow(authority_->is_admin(client), client, "list or end connections");
+}
+
 bool Guard::allow(bool allowed, std::string_view client, std::string_view what) {
   if (allowed) return true;
   metrics_.reject(wire::name(wire::Fault::forbidden));

@@ -27,6 +27,7 @@ class Guard {
   // in the log how it tries to.
   bool may_read(std::string_view client, std::string_view prefix, std::string_view what);
   bool may_write(std::string_view client, std::string_view key);
+  bool may_administer(std::string_view client);
 
   // The name that the holder of a key is accepted under.
   std::optional<std::string> name_of(std::string_view public_key) const;

@@ -130,6 +130,29 @@ void Listeners::close(const std::vector<std::string>& names, std::string_view re
   });
 }
 
+std::vector<wire::native::ClientInfo> Listeners::describe(base::TimePoint now) const {
+  std::vector<wire::native::ClientInfo> clients;
+  for_each([&](const Frontend& frontend, net::Connection& connection) {
+    wire::native::ClientInfo& client = clients.emplace_back(frontend.describe(connection));
+    client.connection = connection.id();
+    client.peer = connection.peer();
+    client.queued_bytes = connection.queued_bytes();
+    client.age_ms = base::in_ms(now - connection.since());
+  });
+  std::ranges::sort(clients, {}, &wire::native::ClientInfo::connection);
+  return clients;
+}
+
+bool Listeners::kick(std::uint64_t connection) {
+  for (const auto& opened : opened_) {
+    net::Connection* const found = opened->listener().find(connection);
+    if (found == nullptr) continue;
+    found->close("kicked");
+    return true;
+  }
+  return false;
+}
+
 void Listeners::report(std::size_t limit) {
   std::size_t largest = 0;
   std::size_t slow = 0;

@@ -40,6 +40,10 @@ class Listeners {
   std::size_t clients() const;
   // Closes the connections of clients by these names.
   void close(const std::vector<std::string>& names, std::string_view reason);
+  // All connections, in their order.
+  std::vector<wire::native::ClientInfo> describe(base::TimePoint now) const;
+  // False when there is no such connection.
+  bool kick(std::uint64_t connection);
   using Visit = std::function<void(const Frontend& frontend, net::Connection& connection)>;
   void for_each(const Visit& visit) const;
 

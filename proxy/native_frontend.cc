@@ -134,6 +134,27 @@ void NativeFrontend::on_request(NativeClient& client, const native::Ping& ping) 
   reply(client.connection, native::encode(native::Pong{.request = ping.request}));
 }
 
+void NativeFrontend::on_request(NativeClient& client, const native::Clients& clients) {
+  if (!backend_.may_administer(client.connection)) {
+    return refuse(client, {clients.request, native::Kind::clients}, wire::Fault::forbidden,
+                  "only an admin may list connections");
+  }
+  for (const std::string& frame : native::encode_clients(clients.request, backend_.clients())) {
+    reply(client.connection, frame);
+  }
+}
+
+void NativeFrontend::on_request(NativeClient& client, const native::Kick& kick) {
+  const Asked asked{kick.request, native::Kind::kick};
+  if (!backend_.may_administer(client.connection)) {
+    return refuse(client, asked, wire::Fault::forbidden, "only an admin may end connections");
+  }
+  if (!backend_.kick(kick.connection)) {
+    return refuse(client, asked, wire::Fault::not_found, "no such connection");
+  }
+  reply(client.connection, native::encode(native::Kicked{.request = kick.request}));
+}
+
 void NativeFrontend::on_request(NativeClient& client, wire::WriteRequest& request) {
   const Asked asked{.number = request.number, .kind = native::Kind::write};
   writes_received_.Increment(static_cast<double>(request.writes.size()));
@@ -291,16 +312,20 @@ void NativeFrontend::drain(base::Duration within) {
   for (const auto& [id, client] : clients_) reply(client->connection, frame);
 }
 
-ClientView NativeFrontend::describe(const net::Connection& connection) const {
+wire::native::ClientInfo NativeFrontend::describe(const net::Connection& connection) const {
   const NativeClient* const client = client_of(connection);
   if (client == nullptr) return {.protocol = "native 2"};
-  ClientView view{.name = connection.info().user.empty() ? client->name : connection.info().user,
-                  .protocol = "native 2",
-                  .dropped = client->dropped,
-                  .catch_ups = client->catch_ups};
+  wire::native::ClientInfo view{
+      .name = connection.info().user.empty() ? client->name : connection.info().user,
+      .protocol = "native 2",
+      .missed = client->dropped,
+      .catch_ups = client->catch_ups};
   if (!client->software.empty()) view.protocol += ", " + client->software;
   for (const auto& [number, watch] : client->watches) {
-    if (view.subscriptions.size() == described_subscriptions) break;
+    if (view.subscriptions.size() == native::max_shown_subscriptions) {
+      view.subscriptions.emplace_back("…");
+      break;
+    }
     const native::Subscription& subscription = watch->subscription();
     view.subscriptions.push_back(keyspace::shown(subscription.subtree));
     if (subscription.latest_ms > 0) {

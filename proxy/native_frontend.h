@@ -31,9 +31,6 @@ class NativeFrontend final : public Frontend,
   // Chunks are sent to a connection until so much is queued for it, or a quarter of
   // `client_queue_bytes`.
   static constexpr std::size_t full_bytes = std::size_t{256} << 10;
-  // Subscriptions that describe() tells of one connection.
-  static constexpr std::size_t described_subscriptions = 64;
-
   NativeFrontend(const config::Proxy& proxy, Metrics& metrics, Backend& backend);
 
   std::vector<Opening> openings() override;
@@ -52,7 +49,7 @@ class NativeFrontend final : public Frontend,
   void renew(std::size_t partition) override { streams_.renew(partition); }
   void drain(base::Duration within) override;
   std::size_t leaving() const override { return draining_ ? clients_.size() : 0; }
-  ClientView describe(const net::Connection& connection) const override;
+  wire::native::ClientInfo describe(const net::Connection& connection) const override;
   std::uint64_t missed() const override { return watches_.missed(); }
   void report() override;
 
@@ -77,6 +74,8 @@ class NativeFrontend final : public Frontend,
   void on_request(NativeClient& client, wire::native::Get& get);
   void on_request(NativeClient& client, wire::native::List& list);
   void on_request(NativeClient& client, const wire::native::Ping& ping);
+  void on_request(NativeClient& client, const wire::native::Clients& clients);
+  void on_request(NativeClient& client, const wire::native::Kick& kick);
 
   struct Asked {
     std::uint64_t number = 0;

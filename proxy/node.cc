@@ -153,6 +153,10 @@ bool Node::may_write(const net::Connection& connection, std::string_view key) {
   return guard_.may_write(connection.info().user, key);
 }
 
+bool Node::may_administer(const net::Connection& connection) {
+  return guard_.may_administer(connection.info().user);
+}
+
 // Stamps and streams go on above those of every earlier process of this name.
 void Node::begin_generation(std::uint32_t generation) {
   generation_ = generation;

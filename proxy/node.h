@@ -60,6 +60,11 @@ class Node final : private Backend {
   bool may_read(const net::Connection& connection, std::string_view prefix,
                 std::string_view what) override;
   bool may_write(const net::Connection& connection, std::string_view key) override;
+  bool may_administer(const net::Connection& connection) override;
+  std::vector<wire::native::ClientInfo> clients() const override {
+    return listeners_.describe(loop_.now());
+  }
+  bool kick(std::uint64_t connection) override { return listeners_.kick(connection); }
   base::TimePoint now() const override { return loop_.now(); }
 
   void begin_generation(std::uint32_t generation);

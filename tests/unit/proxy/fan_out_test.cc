@@ -32,7 +32,7 @@ class Gathering final : public Frontend {
   std::optional<base::Duration> serve(base::TimePoint) override { return std::nullopt; }
   void second(base::TimePoint) override {}
   void drain(base::Duration) override {}
-  ClientView describe(const net::Connection&) const override { return {}; }
+  wire::native::ClientInfo describe(const net::Connection&) const override { return {}; }
   std::uint64_t missed() const override { return 0; }
   void report() override {}
 
