@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/keyspace/partition_map.h"
+#include "core/wire/entry.h"
 #include "proxy/partitions.h"
 
 namespace canopy::proxy {
@@ -54,11 +55,12 @@ class Mirrored final : public Partitions {
   // One update, as the shard's next; what the mirror passes on.
   keyspace::UpdatePtr update(const std::string& key, const std::string& value) {
     cluster::Mirror& mirror = *mirrors_[map_.owner(key)];
-    keyspace::Update update{.key = key, .value = value, .revision = mirror.revision().next()};
-    update.deleted = value.empty();
     wire::Batch batch{
         .partition = mirror.partition(), .lineage = mirror.lineage(), .after = mirror.revision()};
-    batch.updates.push_back(std::make_shared<keyspace::Update>(std::move(update)));
+    batch.updates.push_back(wire::make_update({.key = key,
+                                               .value = value,
+                                               .revision = mirror.revision().next(),
+                                               .deleted = value.empty()}));
     cluster::Mirror::Effects effects;
     mirror.on_batch(std::move(batch), {}, effects);
     return effects.applied.at(0);

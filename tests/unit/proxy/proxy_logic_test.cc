@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "core/wire/entry.h"
 #include "proxy/admission.h"
 #include "proxy/compression.h"
 #include "proxy/flush_pacer.h"
@@ -181,7 +182,7 @@ TEST(Subscriptions, CountsWhatMatchesAKey) {
 class SnapshotsTest : public testing::Test {
  protected:
   void put(keyspace::Tree& tree, const std::string& key, const std::string& value = "v") {
-    tree.put(std::make_shared<keyspace::Update>(keyspace::Update{.key = key, .value = value}));
+    tree.put(wire::make_update({.key = key, .value = value}));
   }
 
   keyspace::Tree tree_;
@@ -194,7 +195,7 @@ class SnapshotsTest : public testing::Test {
                             [this](PeerId peer, const keyspace::Update& entry, std::int64_t) {
                               if (asleep_.contains(peer)) return Delivery::blocked;
                               if (answer_ == Delivery::sent)
-                                sent_.push_back(std::to_string(peer) + " " + entry.key);
+                                sent_.push_back(std::to_string(peer).append(" ").append(entry.key));
                               return answer_;
                             },
                         .end =
