@@ -261,11 +261,11 @@ Partition::Committed Partition::commit(base::TimePoint now) {
   std::vector<wire::Batch>& batches = result.batches;
   std::size_t bytes = 0;
   for (UpdatePtr& update : staged_) {
-    bytes += update->encoded.size();
+    bytes += update->encoded().size();
     if (batches.empty() || bytes > base::max_chunk_bytes ||
         batches.back().updates.size() == wire::max_message_updates) {
       batches.push_back(heartbeat(now));
-      bytes = update->encoded.size();
+      bytes = update->encoded().size();
     }
     apply(update);
     batches.back().updates.push_back(std::move(update));

@@ -331,11 +331,11 @@ base::Status Store::put_entries(MDB_txn* transaction) {
       const int code = mdb_del(transaction, entries_, &key, nullptr);
       if (code != 0 && code != MDB_NOTFOUND) return failure("delete", code);
     } else {
-      MDB_val value{.mv_size = update->encoded.size() + crc_bytes, .mv_data = nullptr};
+      MDB_val value{.mv_size = update->encoded().size() + crc_bytes, .mv_data = nullptr};
       if (const int code = mdb_put(transaction, entries_, &key, &value, MDB_RESERVE)) {
         return failure("write", code);
       }
-      seal(update->encoded, static_cast<char*>(value.mv_data));
+      seal(update->encoded(), static_cast<char*>(value.mv_data));
     }
   }
   return {};

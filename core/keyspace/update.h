@@ -25,34 +25,54 @@ struct Entry {
   std::size_t bytes() const { return key.size() + value.size() + properties.size() + uuid.size(); }
 };
 
-struct Update;
+class Update;
 using UpdatePtr = std::shared_ptr<const Update>;
 
-// Its views point into its own bytes, which lie behind it in one allocation.
-struct Update : Entry {
-  std::string_view encoded{};
+namespace detail {
+// Allocates so many bytes behind each object.
+template <typename Object>
+struct Behind {
+  using value_type = Object;
+  std::size_t bytes;
 
+  explicit Behind(std::size_t size) : bytes(size) {}
+  template <typename Other>
+  Behind(const Behind<Other>& other) : bytes(other.bytes) {}
+  Object* allocate(std::size_t count) {
+    return static_cast<Object*>(::operator new(count * sizeof(Object) + bytes));
+  }
+  void deallocate(Object* object, std::size_t) { ::operator delete(object); }
+  template <typename Other>
+  bool operator==(const Behind<Other>& other) const {
+    return bytes == other.bytes;
+  }
+};
+}  // namespace detail
+
+// Its fields are views of its own bytes, which lie behind it in one allocation.
+class Update : public Entry {
+  struct Private {};
+
+ public:
+  // For make() alone.
+  Update(Private, std::size_t size) : size_(static_cast<std::uint32_t>(size)) {}
   Update(const Update&) = delete;
   Update& operator=(const Update&) = delete;
 
   // `write(char* to)` writes exactly `size` encoded bytes and returns the fields, as views of them.
   template <typename Write>
   static UpdatePtr make(std::size_t size, Write&& write) {
-    std::shared_ptr<Unit[]> memory = allocate(size);
-    char* bytes = reinterpret_cast<char*>(memory.get()) + sizeof(Update);
-    const Update* update = new (memory.get()) Update(write(bytes), {bytes, size});
-    return UpdatePtr(std::move(memory), update);
+    const auto update = std::allocate_shared<Update>(detail::Behind<Update>(size), Private(), size);
+    static_cast<Entry&>(*update) = write(reinterpret_cast<char*>(update.get() + 1));
+    return update;
   }
   // Copies the encoded bytes, of which the fields are views.
   static UpdatePtr copy(std::string_view encoded, const Entry& fields);
 
- private:
-  struct alignas(Entry) Unit {
-    std::byte bytes[alignof(Entry)];
-  };
+  std::string_view encoded() const { return {reinterpret_cast<const char*>(this + 1), size_}; }
 
-  Update(const Entry& fields, std::string_view bytes) : Entry(fields), encoded(bytes) {}
-  static std::shared_ptr<Unit[]> allocate(std::size_t encoded_bytes);
+ private:
+  std::uint32_t size_;
 };
 
 }  // namespace canopy::keyspace

@@ -26,7 +26,7 @@ base::Result<keyspace::UpdatePtr> decode_update(std::string_view bytes);
 
 void append_entry(std::string& out, const keyspace::Entry& fields);
 inline void append_entry(std::string& out, const keyspace::Update& update) {
-  out += update.encoded;
+  out += update.encoded();
 }
 
 // For the decoders of this folder; like Reader, these throw Unreadable.

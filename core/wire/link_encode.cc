@@ -22,12 +22,12 @@ std::string message(Kind kind, std::uint32_t fields, std::size_t size_hint, Fill
 
 std::size_t size_of(const std::vector<UpdatePtr>& updates) {
   std::size_t total = 0;
-  for (const UpdatePtr& update : updates) total += update->encoded.size();
+  for (const UpdatePtr& update : updates) total += update->encoded().size();
   return total;
 }
 
 void append_entries(std::string& out, const std::vector<UpdatePtr>& updates) {
-  for (const UpdatePtr& update : updates) out += update->encoded;
+  for (const UpdatePtr& update : updates) out += update->encoded();
 }
 
 void pack_request(Packer& packer, const RoutedRequest& routed) {

@@ -164,7 +164,7 @@ std::string encode(const CaughtUp& caught_up) {
 }
 
 std::string encode_got(std::uint64_t request, const keyspace::Update* entry) {
-  const std::size_t hint = 64 + (entry == nullptr ? 0 : entry->encoded.size());
+  const std::size_t hint = 64 + (entry == nullptr ? 0 : entry->encoded().size());
   std::string frame = message(Kind::entry, 2, hint, [&](Packer& packer) {
     packer.number(request);
     packer.number(entry == nullptr ? 0 : 1);

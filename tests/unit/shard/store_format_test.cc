@@ -56,13 +56,13 @@ TEST_F(StoreFormat, HoldsTheBytesThatArePublished) {
   write(updates);
   const std::string bytes = contents();
   for (const UpdatePtr& update : updates) {
-    EXPECT_NE(bytes.find(sealed(update->encoded)), std::string::npos) << update->key;
+    EXPECT_NE(bytes.find(sealed(update->encoded())), std::string::npos) << update->key;
   }
   ASSERT_TRUE(open());
   for (const UpdatePtr& update : updates) {
     const UpdatePtr entry = recovered_.tree.find(update->key);
     ASSERT_NE(entry, nullptr);
-    EXPECT_EQ(entry->encoded, update->encoded);
+    EXPECT_EQ(entry->encoded(), update->encoded());
   }
 }
 

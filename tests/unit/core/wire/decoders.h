@@ -103,10 +103,11 @@ inline std::vector<Decoder> link_decoders() {
       {.name = "update",
        .again = [](std::string_view bytes) -> std::optional<std::string> {
          const auto update = decode_update(bytes);
-         return update ? std::optional(std::string(make_update(**update)->encoded)) : std::nullopt;
+         return update ? std::optional(std::string(make_update(**update)->encoded()))
+                       : std::nullopt;
        },
-       .samples = {std::string(updates[0]->encoded), std::string(updates[1]->encoded),
-                   std::string(updates[2]->encoded)}},
+       .samples = {std::string(updates[0]->encoded()), std::string(updates[1]->encoded()),
+                   std::string(updates[2]->encoded())}},
   };
 }
 

@@ -29,12 +29,12 @@ void expect_whole(const Entry& fields) {
   expect_same(*made, fields);
   std::string appended;
   append_entry(appended, fields);
-  EXPECT_EQ(appended, made->encoded);
+  EXPECT_EQ(appended, made->encoded());
   const auto read = decode_update(appended);
   ASSERT_TRUE(read) << read.error();
   appended.assign(appended.size(), 'x');  // what was read looks into no bytes but its own
   expect_same(**read, fields);
-  EXPECT_EQ((*read)->encoded, made->encoded);
+  EXPECT_EQ((*read)->encoded(), made->encoded());
 }
 
 std::string packed(std::uint32_t count, const Entry& entry) {
@@ -52,7 +52,7 @@ std::string packed(std::uint32_t count, const Entry& entry) {
 }
 
 TEST(Entry, TakesTheShortestForm) {
-  const auto form = [](const Entry& entry) { return make_update(entry)->encoded; };
+  const auto form = [](const Entry& entry) { return make_update(entry)->encoded(); };
   Entry entry{.key = "/a", .value = "v", .revision = Revision(300)};
   EXPECT_EQ(form(entry), packed(3, entry));
   EXPECT_EQ(form(entry), std::string_view("\x93\xa2/a\xcd\x01\x2c\xc4\x01v", 10));
@@ -90,7 +90,7 @@ TEST(Entry, RefusesWhatIsBeyondABound) {
   const std::string most(base::max_value_bytes + 1, 'x');
   const auto some = [&](std::size_t size) { return std::string_view(most).substr(0, size); };
   const auto taken = [](const Entry& entry) {
-    return decode_update(make_update(entry)->encoded).ok();
+    return decode_update(make_update(entry)->encoded()).ok();
   };
   EXPECT_TRUE(taken({.key = "/a"}));
   EXPECT_FALSE(taken({.key = ""}));
@@ -118,8 +118,8 @@ TEST(Entry, IsEncodedOnce) {
   const auto updates = sample_updates(after);
   std::string entries;
   for (const UpdatePtr& update : updates) append_entry(entries, *update);
-  EXPECT_EQ(entries, std::string(updates[0]->encoded) + std::string(updates[1]->encoded) +
-                         std::string(updates[2]->encoded));
+  EXPECT_EQ(entries, std::string(updates[0]->encoded()) + std::string(updates[1]->encoded()) +
+                         std::string(updates[2]->encoded()));
 
   const std::string batch = encode(Batch{.partition = "/", .after = after, .updates = updates});
   EXPECT_TRUE(batch.ends_with(entries));
@@ -136,7 +136,7 @@ TEST(Entry, IsEncodedOnce) {
 
   // A form that this encoder would not choose is passed on as it came.
   const std::string unusual = packed(6, {.key = "/a", .revision = after});
-  EXPECT_EQ((*decode_update(unusual))->encoded, unusual);
+  EXPECT_EQ((*decode_update(unusual))->encoded(), unusual);
 }
 
 TEST(Entry, NativeClientsReadEveryForm) {
@@ -144,7 +144,7 @@ TEST(Entry, NativeClientsReadEveryForm) {
   for (const UpdatePtr& update : updates) {
     native::FromProxy message;
     const std::string frame = native::encode_got(7, update.get());
-    EXPECT_TRUE(frame.ends_with(update->encoded));
+    EXPECT_TRUE(frame.ends_with(update->encoded()));
     const auto decoded = native::decode_from_proxy(frame, message);
     ASSERT_TRUE(decoded) << decoded.error();
     expect_same(std::get<native::Got>(message).entry.value(), *update);
