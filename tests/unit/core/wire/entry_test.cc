@@ -52,7 +52,7 @@ std::string packed(std::uint32_t count, const Entry& entry) {
 }
 
 TEST(Entry, TakesTheShortestForm) {
-  const auto form = [](const Entry& entry) { return make_update(entry)->encoded(); };
+  const auto form = [](const Entry& entry) { return std::string(make_update(entry)->encoded()); };
   Entry entry{.key = "/a", .value = "v", .revision = Revision(300)};
   EXPECT_EQ(form(entry), packed(3, entry));
   EXPECT_EQ(form(entry), std::string_view("\x93\xa2/a\xcd\x01\x2c\xc4\x01v", 10));
