@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/limits.h"
+#include "core/wire/entry.h"
 #include "core/wire/native.h"
 
 namespace canopy::shard {
@@ -189,18 +190,18 @@ void Partition::stage(wire::Write& write, base::TimePoint now) {
   if (write.once) remember_uuid(write);
   forget_expiry(write.key);  // from here on the write decides, however long the commit takes
   const bool expires = write.ttl_ms > 0 && !write.deletes;
-  append({.key = std::move(write.key),
-          .value = std::move(write.value),
-          .properties = std::move(write.properties),
-          .uuid = std::move(write.uuid),
+  append({.key = write.key,
+          .value = write.value,
+          .properties = write.properties,
+          .uuid = write.uuid,
           .expires_at_ms = expires ? to_ms(now) + write.ttl_ms : 0,
           .deleted = write.deletes});
 }
 
-void Partition::append(Update update) {
-  last_staged_ = last_staged_.next();
-  update.revision = last_staged_;
-  staged_.push_back(std::make_shared<Update>(std::move(update)));
+// The one place where an update is encoded.
+void Partition::append(keyspace::Entry entry) {
+  entry.revision = last_staged_ = last_staged_.next();
+  staged_.push_back(wire::make_update(entry));
 }
 
 // A Clone client sends the same update through several proxies, one to a request.
@@ -223,25 +224,27 @@ void Partition::remember_uuid(const wire::Write& write) {
 }
 
 // The one remembered last, if it is that.
-void Partition::forget_uuid(const std::string& uuid) {
+void Partition::forget_uuid(std::string_view uuid) {
   if (recent_order_.empty() || *recent_order_.back() != uuid) return;
   recent_order_.pop_back();
-  recent_uuids_.erase(uuid);
+  recent_uuids_.erase(std::string(uuid));
 }
 
 void Partition::expire(base::TimePoint now) {
   const std::int64_t now_ms = to_ms(now);
   while (!expiries_.empty() && expiries_.begin()->first <= now_ms) {
     if (settings_.space != nullptr && !settings_.space->admit_expiry()) return;
-    auto node = expiries_.extract(expiries_.begin());
-    append({.key = std::move(node.value().second), .deleted = true});
+    const auto node = expiries_.extract(expiries_.begin());
+    append({.key = node.value().second, .deleted = true});
   }
 }
 
-void Partition::forget_expiry(const std::string& key) {
+void Partition::forget_expiry(std::string_view key) {
   if (expiries_.empty()) return;
   const UpdatePtr entry = tree_.find(key);
-  if (entry != nullptr && entry->expires_at_ms != 0) expiries_.erase({entry->expires_at_ms, key});
+  if (entry != nullptr && entry->expires_at_ms != 0) {
+    expiries_.erase({entry->expires_at_ms, std::string(key)});
+  }
 }
 
 void Partition::apply(const UpdatePtr& update) {
@@ -258,11 +261,11 @@ Partition::Committed Partition::commit(base::TimePoint now) {
   std::vector<wire::Batch>& batches = result.batches;
   std::size_t bytes = 0;
   for (UpdatePtr& update : staged_) {
-    bytes += update->bytes();
+    bytes += update->encoded().size();
     if (batches.empty() || bytes > base::max_chunk_bytes ||
         batches.back().updates.size() == wire::max_message_updates) {
       batches.push_back(heartbeat(now));
-      bytes = update->bytes();
+      bytes = update->encoded().size();
     }
     apply(update);
     batches.back().updates.push_back(std::move(update));

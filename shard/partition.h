@@ -92,7 +92,7 @@ class Partition {
   Result check(const wire::WriteRequest& request);
   keyspace::Revision current(const std::string& key);
   void stage(wire::Write& write, base::TimePoint now);
-  void append(keyspace::Update update);
+  void append(keyspace::Entry entry);
   std::size_t reply(ProxyId proxy, wire::RoutedRequest& routed, Result result);
   Staged repeat(ProxyId proxy, wire::RoutedRequest& routed, ClientTable::Entry& entry);
   void forget_staged();
@@ -100,10 +100,10 @@ class Partition {
   void clear_staged();
   void find_expiries();
   void apply(const keyspace::UpdatePtr& update);
-  void forget_expiry(const std::string& key);
+  void forget_expiry(std::string_view key);
   bool seen_before(const wire::WriteRequest& request) const;
   void remember_uuid(const wire::Write& write);
-  void forget_uuid(const std::string& uuid);
+  void forget_uuid(std::string_view uuid);
 
   Settings settings_;
   std::uint64_t lineage_ = 0;

@@ -1,6 +1,7 @@
 // Records of a store: sealed with their CRC-32 (4 bytes, little-endian), numbers of 8 bytes. Pure.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <boost/crc.hpp>
 #include <cstdint>
@@ -22,9 +23,17 @@ inline std::array<char, crc_bytes> crc_of(std::string_view bytes) {
   return result;
 }
 
-inline std::string sealed(std::string bytes) {
+// Writes the bytes and their seal: crc_bytes more.
+inline void seal(std::string_view bytes, char* to) {
   const auto crc = crc_of(bytes);
-  return bytes.append(crc.data(), crc.size());
+  to = std::copy_n(bytes.data(), bytes.size(), to);
+  std::copy_n(crc.data(), crc.size(), to);
+}
+
+inline std::string sealed(std::string_view bytes) {
+  std::string record(bytes.size() + crc_bytes, '\0');
+  seal(bytes, record.data());
+  return record;
 }
 
 // Nothing when the seal is broken.

@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <tuple>
 
-#include "core/wire/link.h"
+#include "core/wire/entry.h"
 #include "shard/lmdb.h"
 #include "shard/record.h"
 
@@ -35,8 +35,11 @@ std::uint64_t digest_of(std::string_view text) {
   return digest;
 }
 
+// Of what a store keeps, in what form. A store of another format is refused.
+constexpr unsigned format = 2;
+
 int put_state(MDB_txn* transaction, MDB_dbi meta, Revision revision, std::uint64_t count) {
-  const std::string text = "1 " + std::to_string(revision.epoch()) + " " +
+  const std::string text = std::to_string(format) + " " + std::to_string(revision.epoch()) + " " +
                            std::to_string(revision.counter()) + " " + std::to_string(count);
   MDB_val key = to_val(state_key);
   MDB_val value = to_val(text);
@@ -178,12 +181,18 @@ base::Status Store::load(Recovered& recovered) {
   if (const int code = mdb_get(transaction.get(), meta_, &key, &value)) {
     return failure("data.mdb has no state record", code);
   }
+  unsigned written_format = 0;
   unsigned epoch = 0;
   unsigned long long counter = 0;
   unsigned long long entries = 0;
-  if (std::sscanf(std::string(to_view(value)).c_str(), "1 %u %llu %llu", &epoch, &counter,
-                  &entries) != 3 ||
-      epoch > Revision::max_epoch || counter > Revision::max_counter) {
+  const int fields = std::sscanf(std::string(to_view(value)).c_str(), "%u %u %llu %llu",
+                                 &written_format, &epoch, &counter, &entries);
+  if (fields >= 1 && written_format != format) {
+    return base::Error{settings_.path + ": data.mdb is of format " +
+                       std::to_string(written_format) + ", this program reads format " +
+                       std::to_string(format)};
+  }
+  if (fields != 4 || epoch > Revision::max_epoch || counter > Revision::max_counter) {
     return base::Error{settings_.path + ": data.mdb has an unreadable state record"};
   }
   revision_ = Revision(epoch, counter);
@@ -322,11 +331,11 @@ base::Status Store::put_entries(MDB_txn* transaction) {
       const int code = mdb_del(transaction, entries_, &key, nullptr);
       if (code != 0 && code != MDB_NOTFOUND) return failure("delete", code);
     } else {
-      const std::string record = sealed(wire::encode(*update));
-      MDB_val value = to_val(record);
-      if (const int code = mdb_put(transaction, entries_, &key, &value, 0)) {
+      MDB_val value{.mv_size = update->encoded().size() + crc_bytes, .mv_data = nullptr};
+      if (const int code = mdb_put(transaction, entries_, &key, &value, MDB_RESERVE)) {
         return failure("write", code);
       }
+      seal(update->encoded(), static_cast<char*>(value.mv_data));
     }
   }
   return {};

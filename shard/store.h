@@ -4,11 +4,11 @@
 //   state_dir/SHARD/lock               held by the running shard (core/base/directory_lock.h)
 //   state_dir/SHARD/PARTITION/data.mdb PARTITION: the subtree with `/` as %2F; `root`
 //
-//   database "entries"  key → wire::encode(Update), then its CRC-32 (4 bytes, little-endian)
+//   database "entries"  key → Update::encoded(), then its CRC-32 (4 bytes, little-endian)
 //   database "requests" revision → the client's request that made it: the last `max_requests`;
 //                       revision, settled, number (8 bytes each, big-endian), client, CRC
-//   database "meta"     "state" → the text "1 EPOCH COUNTER ENTRIES"; 1 is the version of this
-//   format
+//   database "meta"     "state" → the text "2 EPOCH COUNTER ENTRIES"; 2 is the version of this
+//                       format; a store of another one is not opened
 //
 // A store that cannot be read or written says why and stays closed: its partition is then not
 // served, and never silently empty. A write for which there is no room changes nothing: see

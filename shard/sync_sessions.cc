@@ -17,7 +17,7 @@ class Room {
   explicit Room(wire::Chunk& chunk) : chunk_(chunk) {}
   // False when it has to wait for the next chunk.
   bool add(const UpdatePtr& update) {
-    const std::size_t bytes = bytes_ + update->bytes();
+    const std::size_t bytes = bytes_ + update->encoded().size();
     const std::size_t count = chunk_.updates.size();
     if (count > 0 && (bytes > base::max_chunk_bytes || count == wire::max_message_updates)) {
       return false;

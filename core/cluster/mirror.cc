@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/wire/entry.h"
+
 namespace canopy::cluster {
 
 using keyspace::Revision;
@@ -158,8 +160,11 @@ bool Mirror::stage(const wire::Chunk& chunk) {
 void Mirror::take_snapshot(const wire::Chunk& last, Effects& out) {
   const bool one_history = last.lineage == lineage_;
   if (ready_) {
+    const auto delete_key = [&](std::string_view key) {
+      return wire::make_update({.key = key, .revision = last.revision, .deleted = true});
+    };
     auto changes =
-        keyspace::difference(tree_.view(), staging_->tree.view(), last.revision, one_history);
+        keyspace::difference(tree_.view(), staging_->tree.view(), delete_key, one_history);
     out.applied.insert(out.applied.end(), std::make_move_iterator(changes.begin()),
                        std::make_move_iterator(changes.end()));
   }

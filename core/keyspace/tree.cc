@@ -12,14 +12,14 @@ constexpr std::size_t page_capacity = 128;
 
 // The page that holds `key` or would: the last whose first key is not greater; 0 in an empty tree.
 std::size_t page_of(const TreeRoot& root, std::string_view key) {
-  const auto after = std::ranges::upper_bound(
-      root.pages, key, {}, [](const auto& page) -> std::string_view { return page->front()->key; });
+  const auto after = std::ranges::upper_bound(root.pages, key, {},
+                                              [](const auto& page) { return page->front()->key; });
   return after == root.pages.begin() ? 0 : static_cast<std::size_t>(after - root.pages.begin()) - 1;
 }
 
 std::size_t slot_of(const TreePage& page, std::string_view key) {
-  const auto at = std::ranges::lower_bound(
-      page, key, {}, [](const UpdatePtr& entry) -> std::string_view { return entry->key; });
+  const auto at =
+      std::ranges::lower_bound(page, key, {}, [](const UpdatePtr& entry) { return entry->key; });
   return static_cast<std::size_t>(at - page.begin());
 }
 
@@ -131,7 +131,8 @@ UpdatePtr Tree::find(std::string_view key) const {
   return slot < page.size() && page[slot]->key == key ? page[slot] : nullptr;
 }
 
-std::vector<UpdatePtr> difference(const TreeView& before, const TreeView& after, Revision revision,
+std::vector<UpdatePtr> difference(const TreeView& before, const TreeView& after,
+                                  const std::function<UpdatePtr(std::string_view key)>& delete_key,
                                   bool one_history) {
   std::vector<UpdatePtr> changes;
   auto old_entry = before.seek("");
@@ -141,8 +142,7 @@ std::vector<UpdatePtr> difference(const TreeView& before, const TreeView& after,
                       : new_entry.done() ? -1
                                          : (*old_entry)->key.compare((*new_entry)->key);
     if (order < 0) {
-      changes.push_back(std::make_shared<Update>(
-          Update{.key = (*old_entry)->key, .revision = revision, .deleted = true}));
+      changes.push_back(delete_key((*old_entry)->key));
       old_entry.next();
       continue;
     }

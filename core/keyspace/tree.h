@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -80,10 +81,11 @@ class Tree {
   std::shared_ptr<detail::TreeRoot> root_;
 };
 
-// What turns `before` into `after`: the entries of `after` that are new or differ, and a deletion
-// at `revision` for each key that is gone. Within one history entries of equal revisions are the
-// same; of two histories they may not be, and are compared whole.
-std::vector<UpdatePtr> difference(const TreeView& before, const TreeView& after, Revision revision,
+// What turns `before` into `after`: the entries of `after` that are new or differ, and a deletion,
+// which `delete_key` makes, for each key that is gone. Within one history entries of equal
+// revisions are the same; of two histories they may not be, and are compared whole.
+std::vector<UpdatePtr> difference(const TreeView& before, const TreeView& after,
+                                  const std::function<UpdatePtr(std::string_view key)>& delete_key,
                                   bool one_history = true);
 
 }  // namespace canopy::keyspace

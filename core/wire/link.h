@@ -2,21 +2,22 @@
 // opens with the version of this protocol and the kind of the message.
 //
 //   proxy → shard (DEALER → ROUTER)
-//     writes   [3, 1, [request…]]
-//     sync     [3, 2, request, partition, since, lineage]
-//     credit   [3, 3, request, chunks]
+//     writes   [4, 1, [request…]]
+//     sync     [4, 2, request, partition, since, lineage]
+//     credit   [4, 3, request, chunks]
 //   shard → proxy (ROUTER → DEALER)
-//     chunk    [3, 16, request, number, partition, lineage, kind, revision, floor, last, [update…]]
-//     refused  [3, 17, request, partition, why]
-//     answers  [3, 18, [answer…]]
+//     chunk    [4, 16, request, number, partition, lineage, kind, revision, floor, last, count]
+//              · entries
+//     refused  [4, 17, request, partition, why]
+//     answers  [4, 18, [answer…]]
 //   shard → proxies (PUB → SUB), after the topic (subtree and a zero byte, so that no topic is
 //   another's prefix)
-//     batch    [3, 32, lineage, after, committed_us, [update…]]
+//     batch    [4, 32, lineage, after, committed_us, count] · entries
 //
 //   request = [reply_to, client, number, settled, [write…]]
 //   write   = [key, value | nil, ttl_ms, properties, uuid, once, if_revision | nil]; nil deletes
 //   answer  = [reply_to, number, fault, text, revision]
-//   update  = [key, value | nil, revision, expires_at_ms, properties, uuid]; nil deletes
+//   entries = the updates as core/wire/entry.h encodes them, one after another
 //
 // A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat. Large
 // writes are followed by empty ones: link_queue.h.
@@ -49,7 +50,7 @@
 
 namespace canopy::wire {
 
-inline constexpr unsigned link_version = 3;
+inline constexpr unsigned link_version = 4;
 inline constexpr unsigned initial_credit = 16;
 // Requests or updates in one message at most; senders split at this and at base::max_chunk_bytes.
 inline constexpr std::size_t max_message_updates = 16'384;
@@ -137,10 +138,6 @@ base::Result<ToShard> decode_to_shard(std::string_view frame);
 base::Result<FromShard> decode_from_shard(std::string_view frame);
 // Topic included.
 base::Result<Batch> decode_batch(std::string_view frame);
-
-// One update alone, as a shard's store keeps it.
-std::string encode(const keyspace::Update& update);
-base::Result<keyspace::UpdatePtr> decode_update(std::string_view bytes);
 
 // What to subscribe to for the batches of `partition`.
 std::string batch_topic(std::string_view partition);

@@ -1,5 +1,6 @@
 #include "core/base/limits.h"
 #include "core/keyspace/key.h"
+#include "core/wire/entry.h"
 #include "core/wire/link.h"
 #include "core/wire/link_kind.h"
 #include "core/wire/unpack.h"
@@ -8,7 +9,6 @@ namespace canopy::wire {
 namespace {
 
 using keyspace::Revision;
-using keyspace::Update;
 using keyspace::UpdatePtr;
 
 constexpr std::size_t max_fields = 11;  // of a message
@@ -24,17 +24,16 @@ auto read_all(Reader& in, const char* field, Read&& read) {
   return all;
 }
 
-UpdatePtr read_update(Reader& in) {
-  in.array_of("update", 6);
-  auto update = std::make_shared<Update>();
-  update->key = in.key("key");
-  update->deleted = in.nil();
-  if (!update->deleted) update->value = in.value("value");
-  update->revision = in.revision("revision");
-  update->expires_at_ms = in.signed_number("expires_at_ms");
-  update->properties = in.properties("properties");
-  update->uuid = in.bytes("uuid", base::max_uuid_bytes);
-  return update;
+// The updates that fill the rest, as many as the field before them says.
+std::vector<UpdatePtr> read_updates(Reader& in) {
+  const std::uint32_t count = in.small_number("count", 0, max_message_updates);
+  if (count > in.left() / smallest_entry) {
+    Reader::fail(Fault::malformed, "entries", "are cut short");
+  }
+  std::vector<UpdatePtr> updates;
+  updates.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) updates.push_back(read_update(in));
+  return updates;
 }
 
 Write read_write(Reader& in) {
@@ -137,7 +136,7 @@ FromShard read_from_shard(Reader& in) {
       chunk.revision = in.revision("revision");
       chunk.floor = in.revision("floor");
       chunk.last = in.boolean("last");
-      chunk.updates = read_all(in, "updates", read_update);
+      chunk.updates = read_updates(in);
       return chunk;
     }
     case Kind::refused: {
@@ -164,7 +163,7 @@ Batch read_batch(Reader& in) {
   batch.lineage = in.number("lineage");
   batch.after = in.revision("after");
   batch.committed = base::TimePoint(base::Duration(in.signed_number("committed_us")));
-  batch.updates = read_all(in, "updates", read_update);
+  batch.updates = read_updates(in);
   if (batch.updates.size() > Revision::max_counter - batch.after.counter()) {
     Reader::fail(Fault::bad_field, "after", "overflows");
   }
@@ -172,7 +171,7 @@ Batch read_batch(Reader& in) {
   for (const UpdatePtr& update : batch.updates) {
     expected = expected.next();
     if (update->revision != expected) {
-      Reader::fail(Fault::bad_field, "updates", "are not contiguous");
+      Reader::fail(Fault::bad_field, "entries", "are not contiguous");
     }
   }
   return batch;
@@ -190,8 +189,6 @@ auto decode(std::string_view bytes, Read&& read) {
 }
 
 }  // namespace
-
-base::Result<UpdatePtr> decode_update(std::string_view bytes) { return decode(bytes, read_update); }
 
 base::Result<ToShard> decode_to_shard(std::string_view frame) {
   return decode(frame, read_to_shard);

@@ -5,7 +5,6 @@
 namespace canopy::wire {
 namespace {
 
-using keyspace::Update;
 using keyspace::UpdatePtr;
 
 // A message of this kind whose fields `fill` packs, after what `out` holds already.
@@ -21,25 +20,14 @@ std::string message(Kind kind, std::uint32_t fields, std::size_t size_hint, Fill
   return out;
 }
 
-void pack_update(Packer& packer, const Update& update) {
-  packer.array(6);
-  packer.text(update.key);
-  packer.value(update.deleted, update.value);
-  packer.revision(update.revision);
-  packer.signed_number(update.expires_at_ms);
-  packer.bytes(update.properties);
-  packer.bytes(update.uuid);
-}
-
-void pack_updates(Packer& packer, const std::vector<UpdatePtr>& updates) {
-  packer.array(updates.size());
-  for (const UpdatePtr& update : updates) pack_update(packer, *update);
-}
-
-std::size_t size_hint(const std::vector<UpdatePtr>& updates) {
-  std::size_t total = 64;
-  for (const UpdatePtr& update : updates) total += update->bytes() + 48;
+std::size_t size_of(const std::vector<UpdatePtr>& updates) {
+  std::size_t total = 0;
+  for (const UpdatePtr& update : updates) total += update->encoded().size();
   return total;
+}
+
+void append_entries(std::string& out, const std::vector<UpdatePtr>& updates) {
+  for (const UpdatePtr& update : updates) out += update->encoded();
 }
 
 void pack_request(Packer& packer, const RoutedRequest& routed) {
@@ -93,7 +81,8 @@ std::string encode(const Credit& credit) {
 }
 
 std::string encode(const Chunk& chunk) {
-  return message(Kind::chunk, 9, size_hint(chunk.updates), [&](Packer& packer) {
+  const std::size_t hint = 64 + chunk.partition.size() + size_of(chunk.updates);
+  std::string frame = message(Kind::chunk, 9, hint, [&](Packer& packer) {
     packer.number(chunk.request);
     packer.number(chunk.number);
     packer.text(chunk.partition);
@@ -102,8 +91,10 @@ std::string encode(const Chunk& chunk) {
     packer.revision(chunk.revision);
     packer.revision(chunk.floor);
     packer.boolean(chunk.last);
-    pack_updates(packer, chunk.updates);
+    packer.number(chunk.updates.size());
   });
+  append_entries(frame, chunk.updates);
+  return frame;
 }
 
 std::string encode(const Refused& refused) {
@@ -133,17 +124,12 @@ std::string encode(const Batch& batch) {
     packer.number(batch.lineage);
     packer.revision(batch.after);
     packer.signed_number(batch.committed.time_since_epoch().count());
-    pack_updates(packer, batch.updates);
+    packer.number(batch.updates.size());
   };
-  return message(Kind::batch, 4, size_hint(batch.updates), fill, batch_topic(batch.partition));
-}
-
-std::string encode(const Update& update) {
-  std::string out;
-  out.reserve(update.bytes() + 48);
-  Packer packer(out);
-  pack_update(packer, update);
-  return out;
+  std::string frame =
+      message(Kind::batch, 4, 48 + size_of(batch.updates), fill, batch_topic(batch.partition));
+  append_entries(frame, batch.updates);
+  return frame;
 }
 
 std::string batch_topic(std::string_view partition) {

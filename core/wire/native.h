@@ -2,11 +2,7 @@
 // a proxy (watches, reads, writes) and to the broker (directory) over one DEALER connection.
 //
 // A message is one frame: the version byte, then a MessagePack array [kind, field…]. The entries of
-// a batch or chunk follow that array as a plain sequence of MessagePack arrays, so that an entry is
-// encoded once for all streams:
-//
-//   entry = [key, revision, value | nil]                                 nil: deleted
-//         | [key, revision, value | nil, expires_at_ms, properties]
+// a batch or chunk follow that array as a plain sequence, each as core/wire/entry.h encodes it.
 //
 // Pure code over bytes; never throws on hostile input. Views in decoded messages point into the
 // frame (or into the `unpacked` of their batch) and live as long as it does.
@@ -23,7 +19,7 @@
 
 #include "core/base/limits.h"
 #include "core/base/result.h"
-#include "core/keyspace/update.h"
+#include "core/wire/entry.h"
 #include "core/wire/fault.h"
 #include "core/wire/write.h"
 
@@ -100,16 +96,9 @@ struct PartitionRevision {
 };
 using Revisions = std::vector<PartitionRevision>;  // each partition once; decoded: in their order
 
-struct Entry {
-  std::string_view key{};
-  std::string_view value{};
-  std::string_view properties{};
-  keyspace::Revision revision{};
-  std::int64_t expires_at_ms = 0;
-  bool deleted = false;
-};
-
-void append_entry(std::string& out, const keyspace::Update& update);
+// Its views point into the message.
+using keyspace::Entry;
+using wire::append_entry;
 
 // --- requests of a client to a proxy -----------------------------------------------------------
 

@@ -8,19 +8,6 @@
 namespace canopy::wire::native {
 namespace {
 
-constexpr std::size_t smallest_entry = 5;
-
-void read_entry(Reader& in, Entry& entry) {
-  const std::uint32_t fields = in.array("entry", 5);
-  if (fields != 3) Reader::require("entry", fields, 5);
-  entry.key = in.key("key");
-  entry.revision = in.revision("revision");
-  entry.deleted = in.nil();
-  entry.value = entry.deleted ? std::string_view() : in.value("value");
-  entry.expires_at_ms = fields == 5 ? in.signed_number("expires_at_ms") : 0;
-  entry.properties = fields == 5 ? in.properties("properties") : std::string_view();
-}
-
 // Exactly `count` entries, which fill the bytes.
 void read_entries(std::string_view bytes, std::uint32_t count, std::vector<Entry>& out) {
   if (bytes.size() > max_entries_bytes || count > max_entries) {

@@ -42,18 +42,6 @@ std::size_t size_hint(const Revisions& revisions) {
 
 }  // namespace
 
-void append_entry(std::string& out, const keyspace::Update& update) {
-  Packer packer(out);
-  const bool long_form = update.expires_at_ms != 0 || !update.properties.empty();
-  packer.array(long_form ? 5 : 3);
-  packer.text(update.key);
-  packer.revision(update.revision);
-  packer.value(update.deleted, update.value);
-  if (!long_form) return;
-  packer.signed_number(update.expires_at_ms);
-  packer.bytes(update.properties);
-}
-
 std::string encode_batch(const BatchHeader& header, std::string_view body, std::size_t raw_bytes) {
   const std::size_t hint = size_hint(header.revisions) + body.size();
   std::string frame = message(Kind::batch, 5, hint, [&](Packer& packer) {
@@ -187,7 +175,7 @@ std::string encode(const CaughtUp& caught_up) {
 }
 
 std::string encode_got(std::uint64_t request, const keyspace::Update* entry) {
-  const std::size_t hint = 64 + (entry == nullptr ? 0 : entry->bytes());
+  const std::size_t hint = 64 + (entry == nullptr ? 0 : entry->encoded().size());
   std::string frame = message(Kind::entry, 2, hint, [&](Packer& packer) {
     packer.number(request);
     packer.number(entry == nullptr ? 0 : 1);

@@ -1,4 +1,5 @@
-// Appends MessagePack to a string. For the encoders of this folder alone.
+// Appends MessagePack to a string, or to what else has append(). For the encoders of this folder
+// alone.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +12,12 @@
 
 namespace canopy::wire {
 
-class Packer {
+template <typename Out>
+class BasicPacker {
  public:
-  explicit Packer(std::string& out) : sink_{out}, packer_(sink_) {}
-  Packer(const Packer&) = delete;
-  Packer& operator=(const Packer&) = delete;
+  explicit BasicPacker(Out& out) : sink_{out}, packer_(sink_) {}
+  BasicPacker(const BasicPacker&) = delete;
+  BasicPacker& operator=(const BasicPacker&) = delete;
 
   void array(std::size_t size) { packer_.pack_array(static_cast<std::uint32_t>(size)); }
   void map(std::size_t size) { packer_.pack_map(static_cast<std::uint32_t>(size)); }
@@ -49,12 +51,14 @@ class Packer {
 
  private:
   struct Sink {
-    std::string& out;
+    Out& out;
     void write(const char* data, std::size_t size) { out.append(data, size); }
   };
 
   Sink sink_;
   msgpack::packer<Sink> packer_;
 };
+
+using Packer = BasicPacker<std::string>;
 
 }  // namespace canopy::wire

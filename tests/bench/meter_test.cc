@@ -30,11 +30,12 @@ std::string zmtp(const std::string& body) {
 std::string batch_of(std::uint64_t after, std::uint32_t count, bool lz4 = false) {
   std::string entries;
   for (std::uint32_t i = 0; i < count; ++i) {
-    keyspace::Update update{.key = key_of(i), .value = std::string(body_bytes, 'x')};
+    const std::string key = key_of(i);
+    std::string value(body_bytes, 'x');
     const std::int64_t due = 1000;
-    std::memcpy(update.value.data(), &due, stamp_bytes);
-    update.revision = keyspace::Revision(1, after + i + 1);
-    native::append_entry(entries, update);
+    std::memcpy(value.data(), &due, stamp_bytes);
+    native::append_entry(
+        entries, {.key = key, .value = value, .revision = keyspace::Revision(1, after + i + 1)});
   }
   native::BatchHeader header{.stream = 0x1234567890, .after = after, .count = count};
   header.revisions.push_back({"", keyspace::Revision(1, after + count)});

@@ -78,9 +78,9 @@ void update_log_append(benchmark::State& state) {
     state.PauseTiming();
     std::vector<keyspace::UpdatePtr> batch;
     for (const auto& update : updates) {
-      auto next = std::make_shared<keyspace::Update>(*update);
-      next->revision = revision = revision.next();
-      batch.push_back(std::move(next));
+      keyspace::Entry next = *update;
+      next.revision = revision = revision.next();
+      batch.push_back(wire::make_update(next));
     }
     state.ResumeTiming();
     for (auto& update : batch) log.append(std::move(update));

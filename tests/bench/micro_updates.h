@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/keyspace/update.h"
+#include "core/wire/entry.h"
 #include "tests/bench/dialogue.h"
 
 namespace canopy::bench {
@@ -18,15 +18,13 @@ inline std::vector<keyspace::UpdatePtr> updates_of(std::int64_t count, bool rand
   std::mt19937_64 generator(7);
   std::vector<keyspace::UpdatePtr> updates;
   for (std::int64_t i = 0; i < count; ++i) {
-    auto update = std::make_shared<keyspace::Update>();
-    update->key = key_of(static_cast<std::uint32_t>(i));
-    update->value.assign(body_bytes, 'x');
+    const std::string key = key_of(static_cast<std::uint32_t>(i));
+    std::string value(body_bytes, 'x');
     if (random_bodies) {
-      std::generate(update->value.begin(), update->value.end(),
-                    [&] { return static_cast<char>(generator()); });
+      std::ranges::generate(value, [&] { return static_cast<char>(generator()); });
     }
-    update->revision = keyspace::Revision(1, static_cast<std::uint64_t>(i) + 1);
-    updates.push_back(std::move(update));
+    const keyspace::Revision revision(1, static_cast<std::uint64_t>(i) + 1);
+    updates.push_back(wire::make_update({.key = key, .value = value, .revision = revision}));
   }
   return updates;
 }

@@ -17,11 +17,23 @@ namespace canopy::client::model {
 namespace native = wire::native;
 using keyspace::Revision;
 
+// An update with bytes of its own.
+struct Update {
+  std::string key{};
+  std::string value{};
+  Revision revision{};
+  bool deleted = false;
+
+  operator keyspace::Entry() const {
+    return {.key = key, .value = value, .revision = revision, .deleted = deleted};
+  }
+};
+
 class Shards {
  public:
   struct Record {
     std::string partition{};
-    keyspace::Update update{};
+    Update update{};
     bool reset = false;  // instead: the partition begins a new epoch with these keys alone
     std::set<std::string> kept{};
     Revision revision{};  // of the partition, after it
@@ -97,7 +109,7 @@ class Shards {
   std::map<std::string, std::vector<std::string>> history;
 
  private:
-  Revision commit(keyspace::Update update) {
+  Revision commit(Update update) {
     const std::string partition = owner(update.key);
     Revision& revision = revisions_[partition];
     update.revision = revision = revision.next();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/keyspace/partition_map.h"
+#include "core/wire/entry.h"
 #include "proxy/partitions.h"
 
 namespace canopy::proxy {
@@ -58,11 +59,12 @@ class Mirrored final : public Partitions {
   }
   keyspace::UpdatePtr update_as(const std::string& key, const std::string& value, bool deletes) {
     cluster::Mirror& mirror = *mirrors_[map_.owner(key)];
-    keyspace::Update update{.key = key, .value = value, .revision = mirror.revision().next()};
-    update.deleted = deletes;
     wire::Batch batch{
         .partition = mirror.partition(), .lineage = mirror.lineage(), .after = mirror.revision()};
-    batch.updates.push_back(std::make_shared<keyspace::Update>(std::move(update)));
+    batch.updates.push_back(wire::make_update({.key = key,
+                                               .value = value,
+                                               .revision = mirror.revision().next(),
+                                               .deleted = deletes}));
     cluster::Mirror::Effects effects;
     mirror.on_batch(std::move(batch), {}, effects);
     return effects.applied.at(0);

@@ -4,12 +4,13 @@
 
 #include <memory>
 
+#include "core/wire/entry.h"
+
 namespace canopy::proxy {
 namespace {
 
 keyspace::UpdatePtr update_of(std::size_t bytes) {
-  return std::make_shared<keyspace::Update>(
-      keyspace::Update{.key = "k", .value = std::string(bytes - 1, 'x')});
+  return wire::make_update({.key = "k", .value = std::string(bytes - 1, 'x')});
 }
 
 TEST(PendingUpdates, LeavesInOrderAndLots) {

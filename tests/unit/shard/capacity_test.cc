@@ -2,12 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "core/wire/entry.h"
+
 namespace canopy::shard {
 namespace {
 
 using Verdict = Space::Verdict;
 using keyspace::Revision;
-using keyspace::Update;
 
 constexpr std::uint64_t mebibyte = 1 << 20;
 
@@ -28,8 +29,8 @@ class CapacityTest : public testing::Test {
     return capacity_.admit({.writes = {{.key = key, .deletes = true}}}, tree_);
   }
   void hold(const std::string& key, std::size_t bytes) {
-    tree_.put(std::make_shared<Update>(
-        Update{.key = key, .value = std::string(bytes, 'v'), .revision = Revision(1, 1)}));
+    tree_.put(wire::make_update(
+        {.key = key, .value = std::string(bytes, 'v'), .revision = Revision(1, 1)}));
   }
 
   std::uint64_t state_ = 0;

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/base/limits.h"
+#include "core/wire/entry.h"
 
 namespace canopy::shard {
 namespace {
@@ -115,8 +116,7 @@ TEST_F(PartitionTest, ExpiresBeforeAWriteThatComesLater) {
 
 TEST_F(PartitionTest, RecoveredEntriesExpireToo) {
   keyspace::Tree recovered;
-  recovered.put(std::make_shared<keyspace::Update>(
-      keyspace::Update{.key = "/p/a", .value = "1", .expires_at_ms = 3'600'500}));
+  recovered.put(wire::make_update({.key = "/p/a", .value = "1", .expires_at_ms = 3'600'500}));
   Partition partition({.subtree = "/p/"}, 8, 1, std::move(recovered));
   partition.expire(now_ + 499ms);
   EXPECT_TRUE(partition.staged().empty());

@@ -9,13 +9,13 @@
 #include <random>
 
 #include "core/base/limits.h"
+#include "core/wire/entry.h"
 
 namespace canopy::shard {
 namespace {
 
 namespace fs = std::filesystem;
 using keyspace::Revision;
-using keyspace::Update;
 using keyspace::UpdatePtr;
 using namespace std::chrono_literals;
 
@@ -33,14 +33,13 @@ class StoreTest : public testing::Test {
   std::string file() const { return settings().path + "/data.mdb"; }
 
   static UpdatePtr put(std::uint64_t counter, const std::string& key, const std::string& value) {
-    return std::make_shared<Update>(Update{.key = key,
-                                           .value = value,
-                                           .revision = Revision(4, counter),
-                                           .expires_at_ms = 5'000'000'000'000});
+    return wire::make_update({.key = key,
+                              .value = value,
+                              .revision = Revision(4, counter),
+                              .expires_at_ms = 5'000'000'000'000});
   }
   static UpdatePtr remove(std::uint64_t counter, const std::string& key) {
-    return std::make_shared<Update>(
-        Update{.key = key, .revision = Revision(4, counter), .deleted = true});
+    return wire::make_update({.key = key, .revision = Revision(4, counter), .deleted = true});
   }
   // A store with `count` entries, closed again.
   void fill(std::uint64_t count) {
@@ -86,16 +85,16 @@ TEST_F(StoreTest, RecoversEntriesExpiriesAndEpoch) {
 }
 
 TEST_F(StoreTest, RecoversEmptyValuesAndTheLongestUuid) {
-  const Update update{.key = "/p/a",
-                      .properties = "ttl=30.000000\n",
-                      .uuid = std::string(base::max_uuid_bytes, 'u'),
-                      .revision = Revision(4, 1)};
+  const auto update = wire::make_update({.key = "/p/a",
+                                         .properties = "ttl=30.000000\n",
+                                         .uuid = std::string(base::max_uuid_bytes, 'u'),
+                                         .revision = Revision(4, 1)});
   {
     Store::Recovered recovered;
     auto store = Store::open(settings(), recovered);
     ASSERT_TRUE(store) << store.error();
     ASSERT_TRUE((*store)->begin_epoch(4));
-    ASSERT_TRUE((*store)->write({std::make_shared<Update>(update)}, {}, now_));
+    ASSERT_TRUE((*store)->write({update}, {}, now_));
   }
   Store::Recovered recovered;
   auto store = Store::open(settings(), recovered);
@@ -104,8 +103,8 @@ TEST_F(StoreTest, RecoversEmptyValuesAndTheLongestUuid) {
   ASSERT_NE(entry, nullptr);
   EXPECT_EQ(entry->value, "");
   EXPECT_FALSE(entry->deleted);
-  EXPECT_EQ(entry->uuid, update.uuid);
-  EXPECT_EQ(entry->properties, update.properties);
+  EXPECT_EQ(entry->uuid, update->uuid);
+  EXPECT_EQ(entry->properties, update->properties);
 }
 
 TEST_F(StoreTest, RecoversTheRequestsThatMadeTheEntries) {
@@ -263,8 +262,8 @@ class Writer {
     }
     if (verdict != Space::Verdict::fits) return verdict;
     const Revision revision(epoch_, ++counter_);
-    const auto update = std::make_shared<Update>(Update{
-        .key = write.key, .value = write.value, .revision = revision, .deleted = write.deletes});
+    const auto update = wire::make_update(
+        {.key = write.key, .value = write.value, .revision = revision, .deleted = write.deletes});
     const auto status = store_->write(
         {update}, {{.client = request.client, .number = counter_, .revision = revision}}, {});
     EXPECT_TRUE(status) << status.error();

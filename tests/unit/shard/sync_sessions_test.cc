@@ -26,7 +26,7 @@ class SyncSessionsTest : public testing::Test {
   std::vector<std::string> told(const wire::Chunk& chunk) {
     std::vector<std::string> result;
     for (const auto& update : chunk.updates) {
-      result.push_back((update->deleted ? "-" : "") + update->key);
+      result.push_back((update->deleted ? "-" : "") + std::string(update->key));
     }
     return result;
   }

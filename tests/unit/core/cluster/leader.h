@@ -9,11 +9,11 @@
 
 #include "core/cluster/mirror.h"
 #include "core/keyspace/update_log.h"
+#include "core/wire/entry.h"
 
 namespace canopy::cluster {
 
 using keyspace::Revision;
-using keyspace::Update;
 using keyspace::UpdatePtr;
 
 // A leader in a few lines: what the mirror must agree with.
@@ -28,8 +28,8 @@ class Leader {
 
   wire::Batch write(const std::string& key, const std::string& value) {
     wire::Batch batch = heartbeat();
-    auto update = std::make_shared<Update>(Update{
-        .key = key, .value = value, .revision = log_.last().next(), .deleted = value.empty()});
+    auto update = wire::make_update(
+        {.key = key, .value = value, .revision = log_.last().next(), .deleted = value.empty()});
     log_.append(update);
     tree_.apply(update);
     if (update->deleted) tombstones_.add(update);
@@ -93,7 +93,7 @@ using Map = std::map<std::string, std::string>;
 inline Map contents(const keyspace::Tree& tree) {
   Map map;
   for (auto entry = tree.view().seek(""); !entry.done(); entry.next()) {
-    map[(*entry)->key] = (*entry)->value;
+    map[std::string((*entry)->key)] = (*entry)->value;
   }
   return map;
 }
@@ -101,9 +101,10 @@ inline Map contents(const keyspace::Tree& tree) {
 // What `known`, the state as of a revision, becomes by what the mirror can tell to have changed
 // since.
 inline Map caught_up(Map known, Revision since, const Mirror& mirror) {
-  for (const UpdatePtr& deletion : mirror.tombstones().after(since)) known.erase(deletion->key);
+  for (const UpdatePtr& deletion : mirror.tombstones().after(since))
+    known.erase(std::string(deletion->key));
   for (auto entry = mirror.tree().view().seek(""); !entry.done(); entry.next()) {
-    if ((*entry)->revision > since) known[(*entry)->key] = (*entry)->value;
+    if ((*entry)->revision > since) known[std::string((*entry)->key)] = (*entry)->value;
   }
   return known;
 }
@@ -111,7 +112,7 @@ inline Map caught_up(Map known, Revision since, const Mirror& mirror) {
 inline std::vector<std::string> deleted(const Mirror& mirror) {
   std::vector<std::string> keys;
   for (const UpdatePtr& deletion : mirror.tombstones().after(Revision())) {
-    keys.push_back(deletion->key);
+    keys.emplace_back(deletion->key);
   }
   return keys;
 }

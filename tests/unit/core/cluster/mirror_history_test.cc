@@ -27,7 +27,7 @@ TEST_P(MirrorOfANewHistory, TakesItWholeAndTellsTheDifference) {
   EXPECT_EQ(mirror_.lineage(), leader.lineage());
   EXPECT_EQ(contents(mirror_.tree()), contents(leader.tree()));
   Map told;
-  for (const UpdatePtr& update : effects_.applied) told[update->key] = update->value;
+  for (const UpdatePtr& update : effects_.applied) told[std::string(update->key)] = update->value;
   EXPECT_EQ(told["/p/other"], "2");
   EXPECT_EQ(told["/p/same"], "new");
   EXPECT_TRUE(told.contains("/p/gone"));

@@ -42,9 +42,9 @@ TEST_P(MirrorProperty, EndsExactWhateverTheLinkLoses) {
     } else {
       for (const UpdatePtr& update : effects.applied) {
         if (update->deleted) {
-          follower.erase(update->key);
+          follower.erase(std::string(update->key));
         } else {
-          follower[update->key] = update->value;
+          follower[std::string(update->key)] = update->value;
         }
       }
     }

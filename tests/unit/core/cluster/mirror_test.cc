@@ -294,8 +294,7 @@ TEST_F(MirrorTest, ANewEpochForgetsTheDeletionsOfTheLast) {
 
 TEST_F(MirrorTest, RefusesASnapshotThatContradictsItself) {
   const auto deletion = [](std::uint64_t counter) {
-    return std::make_shared<Update>(
-        Update{.key = "/p/a", .revision = Revision(1, counter), .deleted = true});
+    return wire::make_update({.key = "/p/a", .revision = Revision(1, counter), .deleted = true});
   };
   const wire::Chunk good{.partition = "/p/",
                          .kind = wire::Chunk::Kind::snapshot,

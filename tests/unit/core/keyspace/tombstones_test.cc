@@ -5,12 +5,14 @@
 #include <random>
 #include <vector>
 
+#include "tests/unit/core/keyspace/make_update.h"
+
 namespace canopy::keyspace {
 namespace {
 
 UpdatePtr deletion(std::uint64_t counter) {
-  return std::make_shared<Update>(Update{
-      .key = "k" + std::to_string(counter), .revision = Revision(2, counter), .deleted = true});
+  return make_update(
+      {.key = "k" + std::to_string(counter), .revision = Revision(2, counter), .deleted = true});
 }
 
 std::vector<std::uint64_t> counters(const Tombstones& tombstones, Revision after) {

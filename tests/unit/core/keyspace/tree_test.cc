@@ -5,14 +5,15 @@
 #include <map>
 #include <random>
 
+#include "tests/unit/core/keyspace/make_update.h"
+
 namespace canopy::keyspace {
 namespace {
 
 using Model = std::map<std::string, std::string>;
 
 UpdatePtr entry(const std::string& key, const std::string& value, std::uint64_t revision = 1) {
-  return std::make_shared<Update>(
-      Update{.key = key, .value = value, .revision = Revision(revision)});
+  return make_update({.key = key, .value = value, .revision = Revision(revision)});
 }
 
 Model contents(const TreeView& view, std::string_view from = "") {
@@ -21,7 +22,7 @@ Model contents(const TreeView& view, std::string_view from = "") {
   for (auto cursor = view.seek(from); !cursor.done(); cursor.next()) {
     EXPECT_LE(last, (*cursor)->key);
     last = (*cursor)->key;
-    model[(*cursor)->key] = (*cursor)->value;
+    model[std::string((*cursor)->key)] = (*cursor)->value;
   }
   return model;
 }
@@ -57,14 +58,17 @@ TEST(Tree, DifferenceTurnsOneStateIntoTheOther) {
   after.put(entry("/kept", "x", 1));
   after.put(entry("/changed", "new", 5));
   after.put(entry("/fresh", "x", 6));
-  for (const UpdatePtr& change : difference(before.view(), after.view(), Revision(9))) {
+  const auto delete_key = [](std::string_view key) {
+    return make_update({.key = key, .revision = Revision(9), .deleted = true});
+  };
+  for (const UpdatePtr& change : difference(before.view(), after.view(), delete_key)) {
     before.apply(change);
     if (change->deleted) {
       EXPECT_EQ(change->revision, Revision(9));
     }
   }
   EXPECT_EQ(contents(before.view()), contents(after.view()));
-  EXPECT_TRUE(difference(before.view(), after.view(), Revision(9)).empty());
+  EXPECT_TRUE(difference(before.view(), after.view(), delete_key).empty());
 }
 
 // Random puts and deletions against a plain map, with views taken on the way that must stay as

@@ -2,12 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/core/keyspace/make_update.h"
+
 namespace canopy::keyspace {
 namespace {
 
 UpdatePtr update(Revision revision, std::size_t bytes = 10) {
-  return std::make_shared<Update>(
-      Update{.key = "k", .value = std::string(bytes - 1, 'x'), .revision = revision});
+  return make_update({.key = "k", .value = std::string(bytes - 1, 'x'), .revision = revision});
 }
 
 TEST(UpdateLog, ReplaysWhatItCovers) {

@@ -161,8 +161,9 @@ TEST(Clone, ReadsSnapshotRequests) {
 }
 
 TEST(Clone, WritesTheFramesOfEachDialect) {
-  const keyspace::Update entry{
-      .key = "/a", .value = "body", .properties = "p=1\n", .uuid = std::string(uuid)};
+  const auto made =
+      make_update({.key = "/a", .value = "body", .properties = "p=1\n", .uuid = uuid});
+  const keyspace::Update& entry = *made;
   const auto simple = update(Dialect::kvsimple, entry, 0x0102);
   EXPECT_EQ(Views(simple.span().begin(), simple.span().end()), (Views{"/a", sequence, "body"}));
   const auto full = update(Dialect::kvmsg, entry, 0x0102);

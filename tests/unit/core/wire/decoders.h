@@ -30,22 +30,21 @@ std::optional<std::string> encode_again(const base::Result<std::variant<Messages
   return std::visit(encode, *decoded);
 }
 
-inline keyspace::UpdatePtr sample_update(std::string key, keyspace::Revision revision) {
-  return std::make_shared<keyspace::Update>(keyspace::Update{
-      .key = std::move(key), .value = std::string("\0binary\xff", 8), .revision = revision});
+inline keyspace::UpdatePtr sample_update(std::string_view key, keyspace::Revision revision) {
+  return make_update(
+      {.key = key, .value = std::string_view("\0binary\xff", 8), .revision = revision});
 }
 
 // A plain put, a delete, and one with everything; of three revisions that follow one another.
 inline std::vector<keyspace::UpdatePtr> sample_updates(keyspace::Revision after) {
-  keyspace::Update gone{.key = "/b", .revision = after.next().next(), .deleted = true};
-  keyspace::Update rich{.key = "/c",
-                        .value = std::string(300, 'v'),
-                        .properties = "ttl=3\n",
-                        .uuid = std::string(64, 'u'),
-                        .revision = after.next().next().next(),
-                        .expires_at_ms = 1'800'000'000'000};
-  return {sample_update("/a", after.next()), std::make_shared<keyspace::Update>(std::move(gone)),
-          std::make_shared<keyspace::Update>(std::move(rich))};
+  return {sample_update("/a", after.next()),
+          make_update({.key = "/b", .revision = after.next().next(), .deleted = true}),
+          make_update({.key = "/c",
+                       .value = std::string(300, 'v'),
+                       .properties = "ttl=3\n",
+                       .uuid = std::string(64, 'u'),
+                       .revision = after.next().next().next(),
+                       .expires_at_ms = 1'800'000'000'000})};
 }
 
 inline std::vector<Write> sample_writes() {
@@ -102,29 +101,22 @@ inline std::vector<Decoder> link_decoders() {
                                 .committed = base::TimePoint(base::Duration(123)),
                                 .updates = updates}),
                    encode(Batch{.partition = "", .after = after})}},
-      {.name = "link_update",
+      {.name = "update",
        .again = [](std::string_view bytes) -> std::optional<std::string> {
          const auto update = decode_update(bytes);
-         return update ? std::optional(encode(**update)) : std::nullopt;
+         return update ? std::optional(std::string(make_update(**update)->encoded()))
+                       : std::nullopt;
        },
-       .samples = {encode(*updates[0]), encode(*updates[1]), encode(*updates[2])}},
+       .samples = {std::string(updates[0]->encoded()), std::string(updates[1]->encoded()),
+                   std::string(updates[2]->encoded())}},
   };
 }
 
 namespace native {
 
-inline keyspace::Update to_update(const Entry& entry) {
-  return {.key = std::string(entry.key),
-          .value = std::string(entry.value),
-          .properties = std::string(entry.properties),
-          .revision = entry.revision,
-          .expires_at_ms = entry.expires_at_ms,
-          .deleted = entry.deleted};
-}
-
 inline std::string pack_entries(const std::vector<Entry>& entries) {
   std::string out;
-  for (const Entry& entry : entries) append_entry(out, to_update(entry));
+  for (const Entry& entry : entries) append_entry(out, entry);
   return out;
 }
 
@@ -138,8 +130,7 @@ inline std::string encode(const Batch& batch) {
 
 inline std::string encode(const Got& got) {
   if (!got.entry) return encode_got(got.request, nullptr);
-  const keyspace::Update update = to_update(*got.entry);
-  return encode_got(got.request, &update);
+  return encode_got(got.request, make_update(*got.entry).get());
 }
 
 inline std::string encode(const ClientList& list) {

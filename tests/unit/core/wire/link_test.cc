@@ -9,7 +9,6 @@ namespace canopy::wire {
 namespace {
 
 using keyspace::Revision;
-using keyspace::Update;
 
 RoutedRequest request_of(Write write) { return {.request = {.writes = {std::move(write)}}}; }
 
@@ -108,7 +107,7 @@ TEST(Link, BatchesCarryUpdatesWhole) {
   EXPECT_EQ(batch->committed, base::TimePoint(base::Duration(123)));
   ASSERT_EQ(batch->updates.size(), updates.size());
   for (std::size_t i = 0; i < updates.size(); ++i) {
-    const Update &is = *batch->updates[i], &was = *updates[i];
+    const keyspace::Update &is = *batch->updates[i], &was = *updates[i];
     EXPECT_EQ(is.key, was.key);
     EXPECT_EQ(is.value, was.value);
     EXPECT_EQ(is.properties, was.properties);

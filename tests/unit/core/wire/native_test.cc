@@ -331,11 +331,12 @@ class Anything {
   std::string entries(std::uint32_t count) {
     std::string out;
     for (std::uint32_t i = 0; i < count; ++i) {
-      keyspace::Update update{.key = key(), .revision = revision(), .deleted = coin()};
-      if (!update.deleted) update.value = bytes(1000);
-      if (coin()) update.properties = bytes(300);
-      if (coin()) update.expires_at_ms = static_cast<std::int64_t>(number(0, INT64_MAX));
-      append_entry(out, update);
+      const std::string name = key(), value = bytes(1000), properties = bytes(300);
+      Entry entry{.key = name, .revision = revision(), .deleted = coin()};
+      if (!entry.deleted) entry.value = value;
+      if (coin()) entry.properties = properties;
+      if (coin()) entry.expires_at_ms = static_cast<std::int64_t>(number(0, INT64_MAX));
+      append_entry(out, entry);
     }
     return out;
   }
