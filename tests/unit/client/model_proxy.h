@@ -17,7 +17,7 @@ namespace canopy::client::model {
 class Proxy {
  public:
   using Send = std::function<void(std::string frame)>;
-  using Updates = std::vector<keyspace::Update>;
+  using Updates = std::vector<Update>;
 
   Proxy(std::string name, Shards& shards) : name_(std::move(name)), shards_(shards) {
     for (const std::string& each : shards.partitions()) reached_[each] = Revision(1, 0);
@@ -52,7 +52,7 @@ class Proxy {
     for (; records > 0 && followed_ < shards_.log.size(); --records) {
       const Shards::Record& record = shards_.log[followed_++];
       if (record.reset) {
-        for (const keyspace::Update& each : gone_by(record)) gather(each);
+        for (const Update& each : gone_by(record)) gather(each);
       } else {
         gather(record.update);
       }
@@ -132,7 +132,7 @@ class Proxy {
     std::uint64_t id = 0;
     std::uint64_t end = 7;
     Updates gathered{};                                 // not sent yet
-    std::map<std::string, keyspace::Update> pending{};  // latest: not numbered yet
+    std::map<std::string, Update> pending{};  // latest: not numbered yet
     std::uint64_t position() const { return end + gathered.size(); }
   };
   struct Watching {
@@ -300,7 +300,7 @@ class Proxy {
                      [&](const auto& record) {
                        return record.partition == name && !record.reset && record.revision > *known;
                      });
-    std::map<std::string, keyspace::Update> entries;
+    std::map<std::string, Update> entries;
     mode = tellable ? native::ChunkHeader::Mode::changes : native::ChunkHeader::Mode::full;
     if (!tellable) {
       for (const auto& [key, update] : mirror_) {
@@ -334,7 +334,7 @@ class Proxy {
   void apply(const Shards::Record& record) {
     reached_[record.partition] = record.revision;
     if (record.reset) {
-      for (const keyspace::Update& each : gone_by(record)) mirror_.erase(each.key);
+      for (const Update& each : gone_by(record)) mirror_.erase(each.key);
     } else if (record.update.deleted) {
       mirror_.erase(record.update.key);
     } else {
@@ -342,7 +342,7 @@ class Proxy {
     }
   }
 
-  void gather(const keyspace::Update& update) {
+  void gather(const Update& update) {
     for (auto& [subscription, stream] : streams_) {
       if (!native::covers(subscription.subtree, update.key)) continue;
       if (subscription.latest_ms > 0) {
@@ -363,7 +363,7 @@ class Proxy {
       for (const auto& [name, revision] : reached_) header.revisions.push_back({name, revision});
     }
     std::string body;
-    for (const keyspace::Update& each : updates) native::append_entry(body, each);
+    for (const Update& each : updates) native::append_entry(body, each);
     stream.end += updates.size();
     std::vector<Watching*> live;
     for (auto& [request, watch] : watches_) {
@@ -383,7 +383,7 @@ class Proxy {
   std::string name_;
   Shards& shards_;
   std::size_t followed_ = 0;  // records of the shards' log
-  std::map<std::string, keyspace::Update> mirror_;
+  std::map<std::string, Update> mirror_;
   Known reached_;
   std::map<native::Subscription, Stream> streams_;
   std::map<std::uint64_t, Watching> watches_;
