@@ -14,8 +14,8 @@ enum class Room {
 // After which time to try again, where nothing tells.
 inline constexpr base::Duration room_retry = std::chrono::milliseconds(20);
 
-// `high_water`: the mark of the connection's queue. `limit`: Backend::queue_limit(), of which half is
-// left to live updates.
+// `high_water`: the mark of the connection's queue. `limit`: Backend::queue_limit(), of which half
+// is left to live updates.
 inline Room room_of(const net::Connection& connection, std::size_t high_water, std::size_t limit) {
   const std::size_t queued = connection.queued_bytes();
   if (queued >= high_water) return Room::drained;

@@ -48,8 +48,7 @@ Upstream::Link::Link(std::size_t position, const config::Shard& shard, const con
       forwarded(metrics.forwarded.Add({{"shard", name}})),
       queue_bytes(metrics.upstream_queue_bytes.Add({{"shard", name}})),
       up(metrics.shard_up.Add({{"shard", name}})),
-      silent(metrics.shard_silent.Add({{"shard", name}})) {
-}
+      silent(metrics.shard_silent.Add({{"shard", name}})) {}
 
 Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy,
                    net::Context& context, net::Loop& loop, Metrics& metrics, Applied applied,
