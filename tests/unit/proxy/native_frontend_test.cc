@@ -111,6 +111,21 @@ TEST_F(NativeFrontendTest, AClientThatDoesNotReadItsRepliesIsNotRead) {
   EXPECT_TRUE(connection.reading);
 }
 
+TEST_F(NativeFrontendTest, RefusesWhatNobodyOwns) {
+  NativeBench some{{"/a/"}, {.name = "p1"}};
+  some.backend.mirrored.sync(0);
+  some.frontend.begin_generation(1);
+  FakeConnection& connection = some.connect();
+  some.ask(connection, native::Watch{.request = 1, .subscription = {.subtree = "/b/"}});
+  some.ask(connection, native::List{.request = 2, .subtree = "/b/"});
+  some.ask(connection, native::Get{.request = 3, .key = "/b/1"});
+  some.ask(connection, native::List{.request = 4, .subtree = "/"});
+  some.turn_all();
+  EXPECT_THAT(read(some, connection),
+              ElementsAre("refusal 1 no_partition of 130", "refusal 2 no_partition of 133",
+                          "refusal 3 no_partition of 132", "chunk 4 '/a/' full 0"));
+}
+
 TEST_F(NativeFrontendTest, BoundsRequestsUnderWay) {
   NativeBench early{{""}, {.name = "p1"}};  // no generation yet: nothing is answered
   FakeConnection& connection = early.connect();
