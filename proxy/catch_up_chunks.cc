@@ -41,7 +41,7 @@ bool CatchUps::serve(Client& client, base::TimePoint now) {
 void CatchUps::start(Session& session, base::TimePoint now) {
   std::vector<std::size_t> partitions = partitions_.covering(session.request.subtree);
   // The owner of a key comes first.
-  if (session.request.kind == Kind::get && partitions.size() > 1) partitions.resize(1);
+  if (session.request.kind == Kind::get) partitions.resize(1);
   partitions_left_ -= std::min(partitions_left_, 1 + partitions.size());
   const base::Duration waited = now - session.began;
   std::optional<std::size_t> absent;
@@ -64,10 +64,8 @@ void CatchUps::start(Session& session, base::TimePoint now) {
     return wait(session, behind->partition, behind->revision, session.began + lag);
   }
   if (session.request.kind != Kind::get) return cut(session, partitions);
-  UpdatePtr entry;
-  if (!partitions.empty()) {
-    entry = partitions_.mirror(partitions.front())->tree().find(session.request.subtree);
-  }
+  const UpdatePtr entry =
+      partitions_.mirror(partitions.front())->tree().find(session.request.subtree);
   send(session, native::encode_got(session.request.number, entry.get()));
   finish(session, now, true);
 }

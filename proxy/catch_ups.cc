@@ -18,7 +18,15 @@ std::size_t bytes_of(const std::vector<Known>& known) { return known.size() * si
 }  // namespace
 
 wire::Fault CatchUps::open(net::Connection& connection, Request request, base::TimePoint now) {
-  keep_relevant(request);
+  std::vector<std::size_t> partitions = partitions_.covering(request.subtree);
+  if (partitions.empty()) return wire::Fault::no_partition;
+  if (!request.known.empty()) {
+    std::ranges::sort(partitions);
+    std::erase_if(request.known, [&](const Known& known) {
+      return !std::ranges::binary_search(partitions, known.partition);
+    });
+    request.known.shrink_to_fit();
+  }
   const std::size_t bytes = bytes_of(request.known);
   if (size_ >= max_requests || !budget_.allows(bytes)) return wire::Fault::busy;
   if (!budget_.allows(connection.id(), bytes)) return wire::Fault::too_many_requests;
@@ -58,16 +66,6 @@ CatchUps::Session* CatchUps::find(const net::Connection& connection, std::uint64
 
 bool CatchUps::contains(const net::Connection& connection, std::uint64_t number) const {
   return find(connection, number) != nullptr;
-}
-
-void CatchUps::keep_relevant(Request& request) const {
-  if (request.known.empty()) return;
-  std::vector<std::size_t> partitions = partitions_.covering(request.subtree);
-  std::ranges::sort(partitions);
-  std::erase_if(request.known, [&](const Known& known) {
-    return !std::ranges::binary_search(partitions, known.partition);
-  });
-  request.known.shrink_to_fit();
 }
 
 void CatchUps::renew(const net::Connection& connection, std::uint64_t number, std::size_t partition,

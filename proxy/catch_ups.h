@@ -91,7 +91,8 @@ class CatchUps {
   // From here on requests are answered; until then they wait as for mirrors.
   void begin() { begun_ = true; }
 
-  // Those of `known` that are not of the subtree's partitions are not kept.
+  // Keeps only those of `known` that are of the subtree's partitions. Refuses a subtree that no
+  // partition has.
   wire::Fault open(net::Connection& connection, Request request, base::TimePoint now);
   // The next round of a watch that has ended its last one: is not refused.
   void reopen(net::Connection& connection, Request request, base::TimePoint now);
@@ -173,7 +174,6 @@ class CatchUps {
   void add(Client& client, Request request, base::TimePoint now);
   Client& client_of(net::Connection& connection);
   Session* find(const net::Connection& connection, std::uint64_t number) const;
-  void keep_relevant(Request& request) const;
   static void move(Session& session, Sessions& to);
   void end(Session& session);
   void want_turn(Client& client);

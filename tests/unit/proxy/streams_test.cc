@@ -1,100 +1,18 @@
-#include "proxy/streams.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <set>
 
 #include "core/cluster/directory_record.h"
-#include "core/zmtp/frame.h"
 #include "proxy/stamped.h"
-#include "tests/unit/proxy/mirrored.h"
+#include "tests/unit/proxy/streams_bench.h"
 
 namespace canopy::proxy {
 namespace {
 
 namespace native = wire::native;
 using namespace std::chrono_literals;
-using native::Subscription;
 using testing::ElementsAre;
-constexpr base::TimePoint start{1h};
-
-struct Sent {
-  std::string subtree{};
-  native::BatchHeader header{};
-  std::vector<std::string> entries{};  // key=value
-  bool compressed = false;
-  net::Buffer buffer{};
-  std::uint64_t serial = 0;
-};
-
-// One watch, which keeps what it is sent.
-struct Kept final : Streams::Watcher {
-  Kept(Streams& its_streams, Subscription its_subscription, std::vector<Sent>& all)
-      : streams(its_streams), subscription(std::move(its_subscription)), sent(all) {}
-  ~Kept() { streams.unsubscribe(*this); }
-
-  void on_batch(const Streams::Batch& batch) override {
-    const auto zmtp = zmtp::read_header(*batch.message);
-    native::FromProxy message;
-    const std::string_view frame =
-        std::string_view(*batch.message).substr(zmtp.value().header_bytes);
-    const auto status = native::decode_from_proxy(frame, message);
-    ASSERT_TRUE(status) << status.error();
-    const auto& decoded = std::get<native::Batch>(message);
-    EXPECT_EQ(decoded.header.after, batch.after);
-    EXPECT_EQ(decoded.header.count, batch.count);
-    said_before = streams.said(*this);
-    Sent one{.subtree = subscription.subtree,
-             .header = decoded.header,
-             .compressed = !decoded.unpacked.empty(),
-             .buffer = batch.message,
-             .serial = batch.serial};
-    for (const auto& entry : decoded.entries) {
-      one.entries.push_back(std::string(entry.key) + "=" + std::string(entry.value));
-    }
-    sent.push_back(std::move(one));
-  }
-  void on_restart(std::optional<std::size_t> renewed) override {
-    restarts.push_back(renewed);
-    said_before = streams.said(*this);
-  }
-
-  Streams& streams;
-  Subscription subscription;
-  std::vector<Sent>& sent;
-  std::vector<std::optional<std::size_t>> restarts;
-  std::vector<Known> said_before;
-};
-
-class StreamsTest : public testing::Test {
- protected:
-  StreamsTest() {
-    mirrored.sync(0);
-    mirrored.sync(1);
-    streams.begin(100, start);
-  }
-
-  std::unique_ptr<Kept> watch(Subscription subscription) {
-    auto watcher = std::make_unique<Kept>(streams, subscription, sent);
-    EXPECT_TRUE(streams.subscribe(subscription, *watcher));
-    return watcher;
-  }
-  void put(const std::string& key, const std::string& value) {
-    streams.append(mirrored.update(key, value), mirrored.owner(key));
-  }
-  std::vector<Sent> flush(base::TimePoint now = start) {
-    EXPECT_FALSE(streams.flush(now));
-    return std::exchange(sent, {});
-  }
-
-  Mirrored mirrored{{"/a/", ""}};
-  MirrorLeases leases;
-  Streams streams{
-      mirrored, [this](std::string_view prefix) { return leases.hold(mirrored.covering(prefix)); }};
-  std::vector<Sent> sent;
-};
 
 TEST_F(StreamsTest, OneBufferServesAllWatchesOfAStream) {
   const auto one = watch({.subtree = "/a/"});
@@ -125,7 +43,7 @@ TEST_F(StreamsTest, AnUpdateGoesToTheStreamsOfEverySegmentAndOfItsKey) {
   }
   put("/a/b/c", "v");
   std::vector<std::string> reached;
-  for (const Sent& one : flush()) reached.push_back(one.subtree);
+  for (const SentBatch& one : flush()) reached.push_back(one.subtree);
   EXPECT_THAT(reached, testing::UnorderedElementsAre("", "/", "/a/", "/a/b/", "/a/b/c"));
 }
 
@@ -187,7 +105,7 @@ TEST_F(StreamsTest, BeginAnewUnderNumbersOfAnotherGeneration) {
   EXPECT_EQ(streams.sent(*all), 0u);
   put("/a/k", "3");
   std::set<std::uint64_t> numbers;
-  for (const Sent& one : flush()) {
+  for (const SentBatch& one : flush()) {
     numbers.insert(one.header.stream);
     EXPECT_EQ(one.header.after, 0u);
   }
@@ -263,21 +181,6 @@ TEST_F(StreamsTest, CountsTheBytesThatItHolds) {
   EXPECT_EQ(streams.latest_bytes(), 0u);
 }
 
-TEST_F(StreamsTest, LatestLeavesBeforeItsTimeRatherThanHoldTooMuch) {
-  const auto latest = watch({.latest_ms = 60'000});
-  streams.flush_latest(start);
-  const std::string value(1 << 20, 'x');
-  std::size_t highest = 0;
-  for (int number = 0; number < 200; ++number) {
-    put("/a/" + std::to_string(number), value);
-    highest = std::max(highest, streams.latest_bytes());
-    streams.flush_latest(base::TimePoint{} + 1ms);
-    sent.clear();
-  }
-  EXPECT_LT(highest, Streams::max_latest_bytes + 2 * value.size());
-  EXPECT_EQ(streams.gathered_bytes(), 0u);
-}
-
 TEST_F(StreamsTest, ANewHistoryBeginsTheStreamsThatItTouchesAnew) {
   const auto all = watch({});
   const auto one = watch({.subtree = "/a/1"});
@@ -288,7 +191,7 @@ TEST_F(StreamsTest, ANewHistoryBeginsTheStreamsThatItTouchesAnew) {
   streams.renew(0);
   put("/b/1", "new");
   std::map<std::string, native::BatchHeader> headers;
-  for (const Sent& each : flush()) headers[each.subtree] = each.header;
+  for (const SentBatch& each : flush()) headers[each.subtree] = each.header;
   EXPECT_EQ(headers["/b/"].stream, 102u) << "of another partition alone";
   EXPECT_EQ(headers["/b/"].count, 2u);
   EXPECT_TRUE(untouched->restarts.empty());
@@ -302,106 +205,6 @@ TEST_F(StreamsTest, ANewHistoryBeginsTheStreamsThatItTouchesAnew) {
   EXPECT_FALSE(streams.next_due()) << "what was held back is of the old history";
 }
 
-TEST_F(StreamsTest, LatestSendsTheLastOfEachKeyOncePerPeriod) {
-  const auto latest = watch({.subtree = "/a/", .latest_ms = 100});
-  put("/a/x", "0");
-  streams.flush_latest(start);
-  ASSERT_EQ(sent.size(), 1u);
-  sent.clear();
-  for (const char* value : {"1", "2", "3"}) put("/a/x", value);
-  put("/a/y", "1");
-  put("/a/x", "4");
-  EXPECT_EQ(streams.gathered(), 0u) << "no reason to flush";
-  EXPECT_TRUE(flush(start + 10ms).empty());
-  ASSERT_EQ(streams.next_due(), start + 100ms);
-  streams.flush_latest(start + 99ms);
-  EXPECT_TRUE(sent.empty());
-  streams.flush_latest(start + 100ms);
-  ASSERT_EQ(sent.size(), 1u);
-  EXPECT_THAT(sent[0].entries, ElementsAre("/a/x=4", "/a/y=1"));
-  EXPECT_EQ(sent[0].header.revisions[0].revision, mirrored.mirror(0)->revision());
-  EXPECT_EQ(streams.take_conflated(), 3u);
-  EXPECT_EQ(streams.take_conflated(), 0u);
-  EXPECT_FALSE(streams.next_due());
-}
-
-TEST_F(StreamsTest, IdleStreamsSayWhereTheyStand) {
-  streams.heartbeat(start);
-  const auto some = watch({.subtree = "/a/"});
-  EXPECT_EQ(streams.next_heartbeat(), start + Streams::heartbeat_period);
-  put("other", "1");  // not of this stream
-  streams.heartbeat(start + Streams::heartbeat_period - 1ms);
-  EXPECT_TRUE(sent.empty());
-  EXPECT_FALSE(streams.heartbeat(start + Streams::heartbeat_period));
-  ASSERT_EQ(sent.size(), 1u);
-  EXPECT_EQ(sent[0].header.count, 0u);
-  EXPECT_EQ(sent[0].header.revisions.size(), 1u);
-  sent.clear();
-
-  put("/a/1", "x");
-  flush(start + 2 * Streams::heartbeat_period - Streams::idle + 1ms);
-  streams.heartbeat(start + 2 * Streams::heartbeat_period);
-  EXPECT_TRUE(sent.empty()) << "it has just carried something";
-  streams.heartbeat(start + 3 * Streams::heartbeat_period);
-  EXPECT_EQ(sent.size(), 1u);
-}
-
-TEST_F(StreamsTest, AHeartbeatClaimsNothingThatIsHeldBackOrGathered) {
-  streams.heartbeat(start);
-  const auto latest = watch({.subtree = "/a/", .latest_ms = 10'000});
-  const auto every = watch({.subtree = "/a/"});
-  put("/a/x", "1");
-  streams.heartbeat(start + Streams::heartbeat_period);
-  EXPECT_TRUE(sent.empty());
-}
-
-TEST_F(StreamsTest, HeartbeatsOfManyStreamsAreSpreadOverTheSecond) {
-  constexpr auto turn = 10ms;
-  for (const std::size_t count : {std::size_t{1}, std::size_t{40}, std::size_t{5'000}}) {
-    Streams many{mirrored, [](std::string_view) { return MirrorLease(); }};
-    struct Heard final : Streams::Watcher {
-      void on_batch(const Streams::Batch&) override { ++beats; }
-      void on_restart(std::optional<std::size_t>) override {}
-      std::size_t beats = 0, seen = 0;
-      base::TimePoint last = start;
-    };
-    std::vector<Heard> watchers(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      ASSERT_TRUE(many.subscribe({.subtree = "/a/" + std::to_string(i)}, watchers[i]));
-    }
-    many.heartbeat(start);
-    std::size_t beats = 0, most = 0;
-    base::Duration longest{};
-    for (base::TimePoint now = start; now < start + 6s; now += turn) {
-      many.heartbeat(now);
-      std::size_t at_once = 0;
-      for (Heard& one : watchers) {
-        if (std::exchange(one.seen, one.beats) != one.beats) {
-          one.last = now;
-          ++at_once;
-        }
-        longest = std::max(longest, now - one.last);
-      }
-      beats += at_once;
-      most = std::max(most, at_once);
-    }
-    EXPECT_LE(longest, Streams::heartbeat_period + Streams::heartbeat_spread + 2 * turn) << count;
-    EXPECT_GE(beats, 4 * count) << count;
-    EXPECT_LE(beats, 6 * count) << count;
-    EXPECT_LE(most, std::max<std::size_t>(Streams::heartbeats_at_once, count / 10) + 1) << count;
-  }
-}
-
-TEST_F(StreamsTest, AfterAPauseHeartbeatsDoNotComeAllAtOnce) {
-  constexpr std::size_t count = 1000;
-  std::vector<std::unique_ptr<Kept>> watches;
-  for (std::size_t i = 0; i < count; ++i) {
-    watches.push_back(watch({.subtree = "/a/" + std::to_string(i)}));
-  }
-  EXPECT_TRUE(streams.heartbeat(start + 1h)) << "more are due";
-  EXPECT_LE(sent.size(), count / 10);
-}
-
 TEST_F(StreamsTest, CompressesForThoseWhoOfferItWhenItPays) {
   std::vector<std::unique_ptr<Kept>> watches;
   for (int i = 0; i < 100; ++i) watches.push_back(watch({.subtree = "/a/", .lz4 = true}));
@@ -409,8 +212,8 @@ TEST_F(StreamsTest, CompressesForThoseWhoOfferItWhenItPays) {
   for (int i = 0; i < 50; ++i) put("/a/" + std::to_string(i), std::string(100, 'x'));
   const auto batches = flush();
   ASSERT_EQ(batches.size(), 101u);
-  for (const Sent& one : batches) EXPECT_EQ(one.entries.size(), 50u);
-  EXPECT_EQ(std::ranges::count(batches, true, &Sent::compressed), 100);
+  for (const SentBatch& one : batches) EXPECT_EQ(one.entries.size(), 50u);
+  EXPECT_EQ(std::ranges::count(batches, true, &SentBatch::compressed), 100);
   const Streams::Encoded encoded = streams.take_encoded();
   EXPECT_EQ(encoded.plain, 1u);
   EXPECT_EQ(encoded.compressed, 1u);
