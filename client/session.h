@@ -132,6 +132,9 @@ class Session {
   void on(const wire::native::Pong&, base::TimePoint) { link_->liveness.on_pong(); }
   void on(const wire::native::Gap& gap, base::TimePoint now);
   void on(const wire::native::Batch& batch, base::TimePoint now);
+  // Asked for over connections of their own, by operators.
+  void on(const wire::native::ClientList&, base::TimePoint) {}
+  void on(const wire::native::Kicked&, base::TimePoint) {}
   void on(const wire::native::Move& move, base::TimePoint now);
   void on(const wire::native::Refusal& refusal, base::TimePoint now);
   void refuse(Watch& watch, const wire::native::Refusal& refusal, base::TimePoint now);

@@ -24,7 +24,6 @@ net::SocketOptions untouched() {
   net::SocketOptions options;
   options.max_frame_bytes = -1;
   options.handshake = std::chrono::seconds(30);
-  options.backlog = 100;
   return options;
 }
 

@@ -79,7 +79,7 @@ std::vector<Opening> NativeFrontend::openings() {
 
 void NativeFrontend::announce(coordination::ProxyMember& member,
                               const std::vector<config::Endpoint>& endpoints) const {
-  member.native = config::advertised(endpoints.at(0), config_.advertise);
+  member.native = endpoints.at(0);
 }
 
 void NativeFrontend::begin_generation(std::uint32_t generation) {

@@ -131,9 +131,7 @@ void Watch::send_gap(std::optional<std::uint64_t> missed) {
 
 void Watch::count_missed(std::uint64_t from, std::uint64_t to) {
   for (const auto& [shard, updates] : owner_.streams_.missed(*this, from, to)) {
-    owner_.metrics_.hwm_dropped
-        .Add(
-            {{"shard", owner_.backend_.partitions().shard_name(shard)}, {"hop", "proxy_to_client"}})
+    owner_.metrics_.missed_by_clients(owner_.backend_.partitions().shard_name(shard), "native")
         .Increment(static_cast<double>(updates));
     owner_.missed_ += updates;
     client_.dropped += updates;

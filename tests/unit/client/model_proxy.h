@@ -131,7 +131,7 @@ class Proxy {
   struct Stream {
     std::uint64_t id = 0;
     std::uint64_t end = 7;
-    Updates gathered{};                                 // not sent yet
+    Updates gathered{};                       // not sent yet
     std::map<std::string, Update> pending{};  // latest: not numbered yet
     std::uint64_t position() const { return end + gathered.size(); }
   };
@@ -173,10 +173,13 @@ class Proxy {
     if (refused(request.number, native::Kind::write)) return;
     std::visit([this](const auto& each) { send(native::encode(each)); }, shards_.write(request));
   }
+  void on(const native::Clients&) { ADD_FAILURE() << "not for sessions"; }
+  void on(const native::Kick&) { ADD_FAILURE() << "not for sessions"; }
   void on(const native::Get& get) {
     if (refused(get.request, native::Kind::get)) return;
     const auto found = mirror_.find(get.key);
-    send(native::encode_got(get.request, found == mirror_.end() ? nullptr : &found->second));
+    const auto entry = found == mirror_.end() ? nullptr : wire::make_update(found->second);
+    send(native::encode_got(get.request, entry.get()));
   }
   void on(const native::List& list) {
     if (refused(list.request, native::Kind::list)) return;
@@ -269,7 +272,7 @@ class Proxy {
       do {
         const std::size_t count = std::min(chunk_entries, entries.size() - sent);
         std::string body;
-        for (std::size_t i = 0; i < count; ++i) native::append_entry(body, entries[sent + i]);
+        for (std::size_t i = 0; i < count; ++i) wire::append_entry(body, entries[sent + i]);
         sent += count;
         found += count;
         const bool enough = limit > 0 && found >= limit;
@@ -363,7 +366,7 @@ class Proxy {
       for (const auto& [name, revision] : reached_) header.revisions.push_back({name, revision});
     }
     std::string body;
-    for (const Update& each : updates) native::append_entry(body, each);
+    for (const Update& each : updates) wire::append_entry(body, each);
     stream.end += updates.size();
     std::vector<Watching*> live;
     for (auto& [request, watch] : watches_) {

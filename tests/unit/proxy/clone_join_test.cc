@@ -34,7 +34,7 @@ class JoiningClient {
     for (const std::size_t partition : world_.backend.mirrored.covering(prefix_)) {
       const auto view = world_.backend.mirrored.mirror(partition)->tree().view();
       for (auto at = view.seek(prefix_); !at.done() && (*at)->key.starts_with(prefix_); at.next()) {
-        expected[(*at)->key] = (*at)->value;
+        expected[std::string((*at)->key)] = (*at)->value;
       }
     }
     EXPECT_TRUE(client_.complete);

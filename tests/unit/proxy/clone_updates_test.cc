@@ -125,7 +125,7 @@ TEST_F(CloneUpdatesTest, WhatAFullQueueHasNoRoomForIsCountedExactly) {
   std::uint64_t dropped_of_all = 0;
   for (const auto& [wire, prefix] : wires) {
     read(*wire);
-    dropped_of_all += world.frontend().describe(*wire).dropped;
+    dropped_of_all += world.frontend().describe(*wire).missed;
   }
   EXPECT_GT(dropped(""), 100);
   EXPECT_GT(dropped("/a/"), 100);

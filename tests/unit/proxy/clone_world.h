@@ -137,6 +137,9 @@ class MirroredBackend final : public Backend {
     return readable(prefix);
   }
   bool may_write(const net::Connection&, std::string_view key) override { return readable(key); }
+  bool may_administer(const net::Connection&) override { return false; }
+  std::vector<wire::native::ClientInfo> clients() const override { return {}; }
+  bool kick(std::uint64_t) override { return false; }
   base::TimePoint now() const override { return time; }
 
   Mirrored mirrored;

@@ -21,6 +21,7 @@ class FakeConnection final : public net::Connection {
   std::uint64_t id() const override { return id_; }
   const std::string& peer() const override { return peer_; }
   base::TimePoint since() const override { return {}; }
+  bool ready() const override { return true; }
   const zmtp::PeerInfo& info() const override { return info_; }
   bool closing() const override { return !closed_for.empty(); }
   void send(const net::Buffer& messages) override { push(messages); }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/wire/entry.h"
 #include "proxy/pending_updates.h"
 
 namespace canopy::proxy {
@@ -61,8 +62,8 @@ class FanOutTest : public testing::Test {
         FanOut::Io{.send = [this] { cpu += sending; }, .cpu_time = [this] { return cpu; }});
   }
   void apply(std::size_t bytes = 10) {
-    const auto update = std::make_shared<keyspace::Update>(
-        keyspace::Update{.key = "k", .value = std::string(bytes, 'x')});
+    const std::string value(bytes, 'x');
+    const auto update = wire::make_update({.key = "k", .value = value});
     fan_out->apply({.stamp = ++stamp, .update = update, .committed = start}, 0);
   }
 

@@ -61,10 +61,8 @@ class Mirrored final : public Partitions {
     cluster::Mirror& mirror = *mirrors_[map_.owner(key)];
     wire::Batch batch{
         .partition = mirror.partition(), .lineage = mirror.lineage(), .after = mirror.revision()};
-    batch.updates.push_back(wire::make_update({.key = key,
-                                               .value = value,
-                                               .revision = mirror.revision().next(),
-                                               .deleted = deletes}));
+    batch.updates.push_back(wire::make_update(
+        {.key = key, .value = value, .revision = mirror.revision().next(), .deleted = deletes}));
     cluster::Mirror::Effects effects;
     mirror.on_batch(std::move(batch), {}, effects);
     return effects.applied.at(0);

@@ -31,12 +31,19 @@ class FakeBackend final : public Backend {
   const Partitions& partitions() const override { return mirrored; }
   bool ready(std::string_view) const override { return true; }
   std::int64_t last_stamp() const override { return 0; }
+  std::int64_t next_stamp() override { return 0; }
   std::size_t queue_limit() const override { return limit; }
   bool may_read(const net::Connection&, std::string_view prefix, std::string_view) override {
     return !prefix.starts_with(forbidden);
   }
   bool may_write(const net::Connection&, std::string_view key) override {
     return !key.starts_with(forbidden);
+  }
+  bool may_administer(const net::Connection&) override { return administers; }
+  std::vector<wire::native::ClientInfo> clients() const override { return listed; }
+  bool kick(std::uint64_t connection) override {
+    kicked.push_back(connection);
+    return connection == 7;
   }
   base::TimePoint now() const override { return time; }
 
@@ -46,6 +53,9 @@ class FakeBackend final : public Backend {
   std::string forbidden = "/secret/";
   wire::Fault write_fault = wire::Fault::none;
   std::vector<wire::RoutedRequest> written;
+  bool administers = true;
+  std::vector<wire::native::ClientInfo> listed;
+  std::vector<std::uint64_t> kicked;
   base::TimePoint time{std::chrono::hours(1)};
 };
 

@@ -184,7 +184,7 @@ TEST_F(NativeFrontendTest, DescribesAConnection) {
       join({.request = 1, .subscription = {.subtree = "", .latest_ms = 50}});
   EXPECT_EQ(bench.frontend.describe(connection).protocol, "native 2");
   say_hello(connection);
-  ClientView view = bench.frontend.describe(connection);
+  wire::native::ClientInfo view = bench.frontend.describe(connection);
   EXPECT_EQ(view.name, "dashboard");
   EXPECT_EQ(view.protocol, "native 2, canopy 0.1");
   EXPECT_THAT(view.subscriptions, ElementsAre("* latest 50 ms"));
@@ -192,7 +192,7 @@ TEST_F(NativeFrontendTest, DescribesAConnection) {
   EXPECT_EQ(bench.frontend.describe(connection).name, "alice");
   for (std::uint64_t i = 2; i < 200; ++i) bench.ask(connection, native::Watch{.request = i});
   EXPECT_EQ(bench.frontend.describe(connection).subscriptions.size(),
-            NativeFrontend::described_subscriptions);
+            native::max_shown_subscriptions + 1);
 }
 
 }  // namespace

@@ -105,7 +105,7 @@ class Rehearsal {
 
   void elect(std::size_t partition) {
     for (const auto& update : bench_.lead(partition, ++epoch_)) {
-      history_[partition].push_back({update->key, update->revision.value()});
+      history_[partition].push_back({std::string(update->key), update->revision.value()});
     }
     state_[partition].clear();
   }

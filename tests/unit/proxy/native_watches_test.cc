@@ -96,10 +96,10 @@ TEST_F(NativeFrontendTest, ASlowClientIsToldWhatItMissedAndEndsWithTheLatest) {
   EXPECT_TRUE(all.at(sent + 2).ends_with("x19"));
   EXPECT_EQ(all.at(sent + 3), "caught_up 1 20");
   EXPECT_EQ(bench.frontend.missed(), 20 - sent);
-  const ClientView view = bench.frontend.describe(slow);
-  EXPECT_EQ(view.dropped, 20 - sent);
+  const wire::native::ClientInfo view = bench.frontend.describe(slow);
+  EXPECT_EQ(view.missed, 20 - sent);
   EXPECT_EQ(view.catch_ups, 1u);
-  EXPECT_EQ(bench.frontend.describe(quick).dropped, 0u);
+  EXPECT_EQ(bench.frontend.describe(quick).missed, 0u);
   bench.put("/a/1", "y");
   bench.turn();
   EXPECT_THAT(read(slow), ElementsAre("batch 20+1 /a/1=y"));

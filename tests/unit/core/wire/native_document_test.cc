@@ -28,7 +28,7 @@ std::string hex(std::string_view bytes) {
   return out;
 }
 
-std::string entry_of(const keyspace::Update& update) {
+std::string entry_of(const keyspace::Entry& update) {
   std::string out;
   append_entry(out, update);
   return out;
@@ -36,9 +36,9 @@ std::string entry_of(const keyspace::Update& update) {
 
 // What the document describes, and its bytes.
 std::vector<std::pair<std::string, std::string>> examples() {
-  const keyspace::Update put{.key = "/a", .value = "v", .revision = Revision(300)};
-  const keyspace::Update removed{.key = "/b", .revision = Revision(301), .deleted = true};
-  const keyspace::Update rich{
+  const keyspace::Entry put{.key = "/a", .value = "v", .revision = Revision(300)};
+  const keyspace::Entry removed{.key = "/b", .revision = Revision(301), .deleted = true};
+  const keyspace::Entry rich{
       .key = "/a", .value = "v", .properties = "p", .revision = Revision(300), .expires_at_ms = 2};
   const std::string entries = entry_of(put) + entry_of(removed);
   return {
