@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 namespace log = base::log;
 
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
-constexpr base::Duration tick_period = 100ms;
+constexpr base::Duration tick_period = 250ms;
 constexpr base::Duration start_patience = 10s;
 // A proxy of a template that died stays in sight for so long, and so many of them.
 constexpr base::Duration lost_patience = 10min;

@@ -21,7 +21,7 @@ namespace log = base::log;
 using namespace std::chrono_literals;
 
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
-constexpr base::Duration tick_period = 50ms;
+constexpr base::Duration tick_period = 250ms;
 constexpr base::Duration measure_period = 200ms;
 
 base::Error too_few_descriptors(std::uint64_t max_clients, std::uint64_t needed) {
