@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <map>
 #include <sstream>
 
 #include "client/cli/text.h"
@@ -27,6 +28,8 @@ const std::vector<Option> options = {
     {"if-revision", "N", "only if this is the key's revision; 0: only if there is no such key"},
     {"latest", "DURATION", "only the latest value of each key, this often (up to 60s)"},
     {"json", nullptr, "JSON instead of text"},
+    {"proxy", "PROXY", "only the clients of this one"},
+    {"sort", "ORDER", "queue (most first), missed, age, name or connection"},
     {"directory", "DIR", "where to write the files (here)"},
     {"broker", "ENDPOINT[,...]", "the cluster (CANOPY_BROKER, or tcp://127.0.0.1:5550)"},
     {"timeout", "DURATION", "how long to wait for an answer (5s)"},
@@ -101,6 +104,26 @@ const std::vector<Usage> usages = {
      {"json"},
      "prints how the shards and proxies are doing",
      "The exit code is 1 when one of them is not well.\n"},
+    {Action::clients,
+     "clients",
+     {},
+     {"proxy", "sort", "json"},
+     "prints the connections of the proxies' clients",
+     "One line a connection: its bytes queued, updates missed and catch-ups since it began, and "
+     "what it\n"
+     "is subscribed to. A Clone client has a connection for each of its sockets. A proxy that does "
+     "not\n"
+     "answer, or has no `native` endpoint, is named on standard error, and the exit code is 1. "
+     "With\n"
+     "`security` only an admin may ask.\n"},
+    {Action::kick,
+     "kick",
+     {"PROXY", "CONNECTION"},
+     {},
+     "ends a connection",
+     "CONNECTION is a number from `canopy clients`, of this proxy. The client is not kept out: it "
+     "may\n"
+     "connect again, and a native client does so at once. With `security` only an admin may.\n"},
     {Action::drain,
      "drain",
      {"PROXY"},
@@ -162,7 +185,7 @@ std::string help_text() {
           "Usage: canopy COMMAND [options]\n\nCommands:\n";
   for (const Usage& usage : usages) {
     std::string left = synopsis(usage);
-    left.resize(16, ' ');
+    left.resize(21, ' ');
     text << "  " << left << "  " << usage.summary << "\n";
   }
   std::vector<std::string> common = options_to_connect;
@@ -258,9 +281,38 @@ base::Status take_subject(const std::string& word, Command& command) {
   if (command.action == Action::keygen) return check_pair_name(command.subject = word);
   const bool of_subtree = command.action == Action::list || command.action == Action::watch;
   command.subject = of_subtree && word == "*" ? "" : word;
-  if (command.action == Action::drain || (of_subtree && command.subject.empty())) return {};
+  const bool of_proxy = command.action == Action::drain || command.action == Action::kick;
+  if (of_proxy || (of_subtree && command.subject.empty())) return {};
   const std::string fault = key_fault(word);
   return fault.empty() ? base::Status() : base::Error{fault};
+}
+
+base::Status take_second(const std::string& word, Command& command) {
+  if (command.action == Action::kick) {
+    const auto number = parse_number(word);
+    if (!number) return base::Error{"CONNECTION: " + number.error()};
+    command.connection = *number;
+    return {};
+  }
+  command.value_from_stdin = word == "-";
+  if (!command.value_from_stdin) command.value = word;
+  return {};
+}
+
+base::Status take_order(const std::string& word, ClientOrder& order) {
+  static const std::map<std::string, ClientOrder> orders = {
+      {"queue", ClientOrder::queue},
+      {"missed", ClientOrder::missed},
+      {"age", ClientOrder::age},
+      {"name", ClientOrder::name},
+      {"connection", ClientOrder::connection}};
+  const auto found = orders.find(word);
+  if (found == orders.end()) {
+    return base::Error{"--sort: '" + escaped(word) +
+                       "' is not queue, missed, age, name or connection"};
+  }
+  order = found->second;
+  return {};
 }
 
 base::Status take_duration(const po::variables_map& given, const char* option, base::Duration most,
@@ -305,6 +357,10 @@ base::Status take_options(const po::variables_map& given, Command& command) {
                       take_duration(given, "latest", most_latest, command.latest)}) {
     if (!status) return status;
   }
+  if (given.count("proxy") != 0) command.subject = text_of(given, "proxy");
+  if (given.count("sort") != 0) {
+    if (auto status = take_order(text_of(given, "sort"), command.order); !status) return status;
+  }
   if (given.count("if-revision") != 0) {
     const auto number = parse_number(text_of(given, "if-revision"));
     if (!number) return base::Error{"--if-revision: " + number.error()};
@@ -334,8 +390,8 @@ std::variant<Command, Parting> make_command(const Usage& usage, const po::variab
     if (!status) return wrong(usage.name + ": " + status.error(), &usage);
   }
   if (arguments.size() == 2) {
-    command.value_from_stdin = arguments[1] == "-";
-    if (!command.value_from_stdin) command.value = arguments[1];
+    const auto status = take_second(arguments[1], command);
+    if (!status) return wrong(usage.name + ": " + status.error(), &usage);
   }
   if (usage.connects) {
     const auto status = take_cluster(given, environment, command);
