@@ -65,7 +65,14 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
                {.send = [this] { server_.send_queued(); }, .cpu_time = metrics::thread_time}),
       listeners_(server_, guard_, metrics_),
       drain_patience_(cluster.broker.drain * 2 / 5),
-      reserved_descriptors_(config::reserved_descriptors(cluster.shards.size())) {}
+      reserved_descriptors_(config::reserved_descriptors(cluster.shards.size())) {
+  // There from the start, so that the first one is seen as a change.
+  for (const std::string& dialect : dialects(config_)) {
+    for (const config::Shard& shard : cluster.shards) {
+      metrics_.missed_by_clients(shard.name, dialect);
+    }
+  }
+}
 
 Node::~Node() = default;
 

@@ -4,6 +4,7 @@ Nothing here knows the server beyond that page: the frames, one request after an
 Who watches is in native_watcher.py.
 """
 
+import contextlib
 import os
 import random
 import time
@@ -57,6 +58,7 @@ class Entry(NamedTuple):
     value: bytes  # None: deleted
     expires_at_ms: int = 0
     properties: bytes = b""
+    uuid: bytes = b""  # of a Clone client
 
 
 class Batch(NamedTuple):
@@ -306,7 +308,8 @@ class Requests:
             self.hello(client)
 
     def send(self, *fields):
-        self.socket.send(pack(*fields))
+        with contextlib.suppress(zmq.Again):  # the connection has ended: nothing is answered either
+            self.socket.send(pack(*fields), zmq.DONTWAIT)
 
     def answer(self, timeout=10):
         """The next message; not that which welcomes the client."""
