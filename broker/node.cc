@@ -24,7 +24,8 @@ constexpr base::Duration tick_period = 100ms;
 constexpr base::Duration start_patience = 10s;
 // A proxy of a template that died stays in sight for so long, and so many of them.
 constexpr base::Duration lost_patience = 10min;
-constexpr std::chrono::milliseconds proxy_patience = 1500ms;  // the proxy waits for its loop, at most 1 s
+constexpr std::chrono::milliseconds proxy_patience =
+    1500ms;  // the proxy waits for its loop, at most 1 s
 constexpr std::size_t most_lost = 256;
 constexpr std::uint64_t own_descriptors = 64;
 constexpr base::Duration status_period = 500ms;

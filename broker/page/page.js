@@ -132,7 +132,7 @@ const tables = {
   proxies: {
     empty: 'No proxy is configured, and none has announced itself. Clients connect to proxies.',
     columns: [
-      opening, stated, used('Clients 'clients', row => there(row) ? row.clients : null, row => row.max_clients), descriptors,
+      opening, stated, used('Clients', 'clients', row => there(row) ? row.clients : null, row => row.max_clients), descriptors,
       number('Updates/s', row => rate(row.updates_per_s)), number('Deliveries/s', row => rate(row.deliveries_per_s)),
       number('Sent', row => known(row.bytes_per_s) ? bytes(row.bytes_per_s) + '/s' : unknown),
       number('Drops', row => count(row.drops_total)), number('Flush', row => milliseconds(row.flush_interval_ms)), uptime,
@@ -235,7 +235,7 @@ async function askClients(name, opening) {
       {cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout(patience)});
     const told = await answer.json();
     if (!answer.ok) throw new Error(told.error);
-    const most = told.toSorted((one, other) => other.queued_bytes - one.queued_bytes).slice(0, mostClients);
+    const most = told.sort((one, other) => other.queued_bytes - one.queued_bytes).slice(0, mostClients);
     const cut = told.length > most.length ? `, those with most queued of ${count(told.length)}` : ', most queued first';
     show = () => showClients(name, most, `${count(most.length)} connections${cut}`);
   } catch (fault) {
