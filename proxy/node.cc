@@ -11,6 +11,7 @@
 #include "core/coordination/member.h"
 #include "core/metrics/cpu.h"
 #include "core/metrics/descriptors.h"
+#include "proxy/clients_document.h"
 #include "proxy/frontends.h"
 #include "proxy/queue_limit.h"
 
@@ -86,6 +87,7 @@ base::Status Node::open() {
   auto http = metrics::HttpServer::start(config_.http, metrics_.registry, 10s, bind_patience);
   if (!http) return base::Error{http.error()};
   http_ = std::move(*http);
+  serve_clients();
   descriptors_at_start_ = metrics::open_fds();
   if (auto status = check_descriptors(config_); !status) return status;
 
@@ -101,6 +103,16 @@ base::Status Node::open() {
   announce();
   report();
   return {};
+}
+
+// With security only an admin may see the clients, and HTTP knows nobody by a key.
+void Node::serve_clients() {
+  http_->serve("/api/v1/clients", [this, secured = guard_.on(), name = config_.name](auto&) {
+    if (secured) {
+      return metrics::http_error(403, "the cluster has `security`: use `canopy clients` instead");
+    }
+    return clients_document(loop_, name, [this] { return clients(); });
+  });
 }
 
 base::Status Node::check_descriptors(const config::Proxy& wanted) const {
