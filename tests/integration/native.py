@@ -57,6 +57,7 @@ class Entry(NamedTuple):
     value: bytes  # None: deleted
     expires_at_ms: int = 0
     properties: bytes = b""
+    uuid: bytes = b""
 
 
 class Batch(NamedTuple):
