@@ -162,6 +162,10 @@ def run_wave(cluster, size):
         elif number % 100 == 2:
             slow.append(peers[-1])
     started = time.monotonic()
+    newcomer = BareSocket(cluster.triple("p1", "kvmsg")[0], "DEALER")
+    newcomer.send(b"ICANHAZ?", b"/none/")
+    assert newcomer.receive(seconds(5))[0] == b"KTHXBAI"
+    newcomer.close()
 
     def all_counted():
         with contextlib.suppress(ConnectionError):
