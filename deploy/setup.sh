@@ -14,7 +14,7 @@ build=(g++ cmake ninja-build ccache pkg-config
        prometheus-cpp-dev libcivetweb-dev libcurl4-openssl-dev zlib1g-dev # the last two: prometheus-cpp's CMake files
        libgtest-dev libgmock-dev python3)
 test=(python3 python3-pytest python3-pytest-xdist python3-zmq python3-yaml python3-msgpack prometheus tcpdump chromium-headless-shell
-      dpkg-dev lintian man-db systemd python3-venv python3-jsonschema openjdk-17-jdk-headless libjeromq-java faketime)
+      dpkg-dev lintian man-db systemd python3-venv python3-jsonschema openjdk-17-jdk-headless libjeromq-java faketime haproxy)
 check=(clang-format clang-tidy python3)
 fuzz=(clang libclang-rt-14-dev)
 bench=(nats-server redis-server mosquitto libbenchmark-dev)
@@ -57,7 +57,7 @@ if [ "$(id -u)" -ne 0 ]; then
   root=(sudo)
 fi
 
-# Debian's prometheus package, and those of other brokers, bring a service that would start at once and at each boot.
+# Debian's packages of prometheus, HAProxy and other brokers bring a service that would start at once and at each boot.
 # Only the program is wanted: for the time of the installation every start is refused, and afterwards the new service is
 # disabled.
 policy=/usr/sbin/policy-rc.d
@@ -81,7 +81,7 @@ refuse_services
 apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
 "${apt[@]}" update
 "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null
-for service in prometheus nats-server redis-server mosquitto; do
+for service in prometheus haproxy nats-server redis-server mosquitto; do
   if [[ " ${missing[*]} " == *" $service "* ]]; then disable_service $service; fi
 done
 echo "setup: done"

@@ -10,8 +10,6 @@ namespace {
 
 namespace clone = wire::clone;
 
-// Told of one connection.
-
 }  // namespace
 
 CloneUpdates::CloneUpdates(clone::Dialect dialect, const config::Proxy& config, Metrics& metrics,
@@ -41,11 +39,7 @@ void CloneUpdates::on_subscription(net::Connection& connection, std::string_view
                                    bool begins) {
   Subscriber& subscriber = of(connection);
   if (dialect_ == clone::Dialect::chp && topic == clone::heartbeat) {
-    if (begins) {
-      ++subscriber.heartbeats;
-    } else if (subscriber.heartbeats > 0) {
-      --subscriber.heartbeats;
-    }
+    subscriber.heartbeats = begins;
   } else if (begins) {
     begin(subscriber, topic);
   } else {
@@ -182,7 +176,7 @@ void CloneUpdates::send_heartbeat() {
   zmtp::append_message(message, clone::heartbeat_message().span());
   const auto buffer = std::make_shared<const std::string>(std::move(message));
   for (const auto& [id, subscriber] : subscribers_) {
-    bool hears = subscriber->heartbeats > 0;
+    bool hears = subscriber->heartbeats;
     for (std::size_t length = 0; length < clone::heartbeat.size() && !hears; ++length) {
       hears = subscriber->has(clone::heartbeat.substr(0, length));
     }
@@ -197,7 +191,7 @@ bool CloneUpdates::describe(const net::Connection& connection,
   if (known == subscribers_.end()) return false;
   const Subscriber& subscriber = *known->second;
   view.missed = subscriber.missed;
-  for (const auto& [prefix, count] : subscriber.prefixes()) {
+  for (const std::string& prefix : subscriber.prefixes()) {
     if (view.subscriptions.size() == wire::native::max_shown_subscriptions) {
       view.subscriptions.emplace_back("…");
       break;

@@ -63,7 +63,7 @@ class CloneUpdates final : public net::ConnectionEvents {
   struct Subscriber final : net::Connection::Attachment, PrefixGroups::Subscriber {
     explicit Subscriber(net::Connection& own) : connection(own) {}
     net::Connection& connection;
-    std::size_t heartbeats = 0;  // how often it has subscribed to them
+    bool heartbeats = false;  // has subscribed to them
     std::uint64_t missed = 0;
   };
   // An update of a piece.

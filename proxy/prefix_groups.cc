@@ -6,11 +6,8 @@ namespace canopy::proxy {
 
 bool PrefixGroups::add(Subscriber& subscriber, std::string_view prefix) {
   auto& prefixes = subscriber.prefixes_;
-  if (const auto known = prefixes.find(prefix); known != prefixes.end()) {
-    ++known->second;
-    return false;
-  }
-  prefixes.emplace(prefix, 1);
+  if (prefixes.contains(prefix)) return false;
+  prefixes.emplace(prefix);
   subscriber.prefix_bytes_ += prefix.size();
   subscriber.hash_ += Hash()(prefix);
   regroup(subscriber, prefix, true);
@@ -19,11 +16,11 @@ bool PrefixGroups::add(Subscriber& subscriber, std::string_view prefix) {
 
 void PrefixGroups::remove(Subscriber& subscriber, std::string_view prefix) {
   const auto known = subscriber.prefixes_.find(prefix);
-  if (known == subscriber.prefixes_.end() || --known->second > 0) return;
+  if (known == subscriber.prefixes_.end()) return;
   const auto ended = subscriber.prefixes_.extract(known);
-  subscriber.prefix_bytes_ -= ended.key().size();
-  subscriber.hash_ -= Hash()(ended.key());
-  regroup(subscriber, ended.key(), false);
+  subscriber.prefix_bytes_ -= ended.value().size();
+  subscriber.hash_ -= Hash()(ended.value());
+  regroup(subscriber, ended.value(), false);
 }
 
 void PrefixGroups::leave(Subscriber& subscriber) {
@@ -47,7 +44,7 @@ void PrefixGroups::regroup(Subscriber& subscriber, std::string_view changed, boo
   if (subscriber.prefixes_.empty()) return;
   Group& group = equal != nullptr ? *equal : make_group(subscriber.hash_);
   if (equal == nullptr) {
-    for (const auto& [prefix, count] : subscriber.prefixes_) enter(prefix, group);
+    for (const std::string& prefix : subscriber.prefixes_) enter(prefix, group);
   }
   group.members.push_back(&subscriber);
   subscriber.group_ = &group;
@@ -58,7 +55,7 @@ void PrefixGroups::move_out(Subscriber& subscriber) {
   Group& group = *std::exchange(subscriber.group_, nullptr);
   std::erase(group.members, &subscriber);
   if (!group.members.empty()) return;
-  for (const auto& [prefix, count] : subscriber.prefixes_) withdraw(prefix, group);
+  for (const std::string& prefix : subscriber.prefixes_) withdraw(prefix, group);
   const auto [first, last] = groups_.equal_range(group.hash);
   groups_.erase(
       std::find_if(first, last, [&](const auto& each) { return each.second.get() == &group; }));
@@ -71,10 +68,7 @@ PrefixGroups::Group* PrefixGroups::find_equal(const Subscriber& subscriber) cons
   for (auto at = first; at != last; ++at) {
     Group* const group = at->second.get();
     if (group == subscriber.group_) continue;
-    const bool equal = std::ranges::equal(
-        group->members.front()->prefixes_, prefixes,
-        [](const auto& one, const auto& other) { return one.first == other.first; });
-    if (equal) return group;
+    if (group->members.front()->prefixes_ == prefixes) return group;
   }
   return nullptr;
 }

@@ -1,9 +1,8 @@
 // The subscribers of one Clone dialect, grouped by their set of prefixes: what a flush has for a
 // group is encoded once. Pure; not thread-safe.
 //
-// An update finds its groups by one look-up for each length of a prefix that anybody has. Of a
-// prefix the subscriptions of one subscriber are counted (RFC 29). A large set is never shared:
-// looking for an equal one, each time that it changes, would cost its size.
+// An update finds its groups by one look-up for each length of a prefix that anybody has. A large
+// set is never shared: looking for an equal one, each time that it changes, would cost its size.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -28,8 +28,7 @@ class PrefixGroups {
   // Base of what the owner keeps for a subscriber; must have left before it ends.
   class Subscriber {
    public:
-    // Each with how often it was subscribed to.
-    using Prefixes = std::map<std::string, std::size_t, std::less<>>;
+    using Prefixes = std::set<std::string, std::less<>>;
 
     const Prefixes& prefixes() const { return prefixes_; }
     std::size_t prefix_bytes() const { return prefix_bytes_; }
@@ -58,7 +57,7 @@ class PrefixGroups {
 
   // Whether the prefix is new to the subscriber.
   bool add(Subscriber& subscriber, std::string_view prefix);
-  // Ends one subscription; one that was not begun is ignored.
+  // Ends the subscription however often it was begun; one that was not is ignored.
   void remove(Subscriber& subscriber, std::string_view prefix);
   void leave(Subscriber& subscriber);
 

@@ -5,17 +5,12 @@
 
 namespace canopy::zmtp {
 
-bool Subscriptions::begin(std::string_view topic) {
-  const auto found = counts_.find(topic);
-  if (found == counts_.end()) return counts_.emplace(topic, 1).second;
-  ++found->second;
-  return false;
-}
+bool Subscriptions::begin(std::string_view topic) { return topics_.emplace(topic).second; }
 
 bool Subscriptions::end(std::string_view topic) {
-  const auto found = counts_.find(topic);
-  if (found == counts_.end() || --found->second > 0) return false;
-  counts_.erase(found);
+  const auto found = topics_.find(topic);
+  if (found == topics_.end()) return false;
+  topics_.erase(found);
   return true;
 }
 
@@ -24,9 +19,9 @@ bool Subscriptions::end(std::string_view topic) {
 bool Subscriptions::matches(std::string_view message) const {
   std::string_view common = message;
   for (;;) {
-    const auto above = counts_.upper_bound(common);
-    if (above == counts_.begin()) return false;
-    const std::string& topic = std::prev(above)->first;
+    const auto above = topics_.upper_bound(common);
+    if (above == topics_.begin()) return false;
+    const std::string& topic = *std::prev(above);
     if (common.starts_with(topic)) return true;
     const auto [own, other] = std::ranges::mismatch(common, topic);
     common = common.substr(0, static_cast<std::size_t>(own - common.begin()));

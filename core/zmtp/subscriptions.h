@@ -2,17 +2,18 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
 namespace canopy::zmtp {
 
-// A topic counts as often as it was subscribed to and not cancelled (RFC 29). A cancellation of
-// what is not subscribed to changes nothing.
+// One CANCEL ends a topic however often it was subscribed to, as with libzmq: its SUB passes on
+// each SUBSCRIBE, and CANCEL with the last only. A CANCEL of what is not subscribed to changes
+// nothing.
 class Subscriptions {
  public:
-  // Whether that is the first of its topic, or the last.
+  // Whether it was not there, or was.
   bool begin(std::string_view topic);
   bool end(std::string_view topic);
 
@@ -20,10 +21,10 @@ class Subscriptions {
   bool matches(std::string_view message) const;
 
   // Different topics.
-  std::size_t size() const { return counts_.size(); }
+  std::size_t size() const { return topics_.size(); }
 
  private:
-  std::map<std::string, std::size_t, std::less<>> counts_;
+  std::set<std::string, std::less<>> topics_;
 };
 
 }  // namespace canopy::zmtp

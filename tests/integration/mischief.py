@@ -4,6 +4,8 @@ import socket
 import struct
 import time
 
+import zmtp
+
 MAX_KEY, MAX_VALUE, MAX_PROPERTIES, MAX_UUID = 255, 1 << 20, 4 << 10, 64
 NUMBER = bytes(8)
 UUID = bytes(range(16))
@@ -69,14 +71,8 @@ def requests():
     yield "binary noise", [bytes(range(256)), bytes(range(255, -1, -1))]
 
 
-GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\x00" + bytes(31)
-
-
-def command(body):
-    return b"\x04" + struct.pack(">B", len(body)) + body
-
-
-READY = command(b"\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00")
+GREETING = zmtp.greeting()
+READY = zmtp.ready("DEALER")
 
 
 def garbage(random):
@@ -114,24 +110,3 @@ def throw(port, data, linger=0.02):
                 pass
         except OSError:
             pass  # cut off, as it should be
-
-
-class RawSubscriber:
-    """Speaks just enough ZMTP to send a proxy what no libzmq socket would."""
-
-    def __init__(self, port):
-        self.peer = socket.create_connection(("127.0.0.1", port), timeout=5)
-        self.received = b""
-        self.peer.sendall(GREETING)
-        self._receive(lambda data: len(data) >= len(GREETING))
-        self.peer.sendall(command(b"\5READY\x0bSocket-Type\0\0\0\3SUB"))
-        self._receive(lambda data: b"READY" in data)
-
-    def send(self, message):
-        self.peer.sendall(struct.pack(">BB", 0, len(message)) + message)
-
-    def _receive(self, enough):
-        while not enough(self.received):
-            more = self.peer.recv(65_536)
-            assert more, f"cut off after {self.received!r}"
-            self.received += more

@@ -1,6 +1,9 @@
 """Every connection that a process closes for cause is counted by reason and logged; a peer of ZMTP
-2.0 is not closed for being one."""
+2.0 is not closed for being one. Meanwhile the others are told everything, and afterwards nothing
+spins."""
 
+import contextlib
+import itertools
 import socket
 import time
 
@@ -9,12 +12,36 @@ import zmq
 
 from clone import make_socket
 from clusterfile import DIALECTS, proxy, shard
-from waiting import eventually, seconds
+from procfs import cpu_share, open_fds
+from promises import Hammer, check_unbroken
+from waiting import DURATION, SLOW, eventually, seconds
+from zmtp import ZMTP_2, ZMTP_3, BareSocket, frame, greeting, handshake, port_of, ready
+
+HANDSHAKE = 10  # seconds, of every listener
 
 
 @pytest.fixture(scope="module")
 def cluster(start_shared_cluster):
     return start_shared_cluster([shard("s1", "*")], [proxy("p1")])
+
+
+numbers = itertools.count(1)
+
+
+@contextlib.contextmanager
+def bystanders(cluster, flock):
+    """Clients of each dialect under load: exact at the end. Then every process is idle."""
+    place = b"/bystanders-%d/" % next(numbers)
+    clients = [flock.join(each, cluster.triple("p1", each), place) for each in DIALECTS]
+    writer = flock.writer("kvmsg", cluster.triple("p1", "kvmsg"))
+    before = {name: cluster.process(name) for name in (*cluster.names, "broker")}
+    with flock.background(), Hammer(writer, [place + b"k"], rate=200) as hammer:
+        yield
+    flock.agree(hammer.map, clients)
+    check_unbroken(*clients)
+    assert {name: cluster.process(name) for name in before} == before
+    for name, process in before.items():
+        assert cpu_share(process.pid, 0.5) < 0.1 * SLOW, f"{name} spins"
 
 
 def closed(cluster, name, reason):
@@ -57,61 +84,139 @@ def test_a_frame_above_the_limit_is_counted(cluster, context):
 def test_a_handshake_that_fails_is_counted(cluster):
     for name, endpoint, *_ in listeners(cluster):
         before = closed(cluster, name, "handshake")
-        with socket.create_connection(("127.0.0.1", int(endpoint.rsplit(":", 1)[1]))) as peer:
+        with socket.create_connection(("127.0.0.1", port_of(endpoint))) as peer:
             peer.sendall(b"GET / HTTP/1.1\r\n\r\n")
         eventually(lambda: closed(cluster, name, "handshake") > before, f"{name} {endpoint} counts")
 
 
-SUB, DEALER = 2, 5
+def refused_greetings():
+    """(what, bytes) that end a connection at once."""
+    yield "an endless identity of ZMTP 1.0", b"\xff" + b"\x7f" * 100_000
+    yield "a greeting of 100,000 bytes", greeting() + bytes(100_000)
+    yield "a READY of 5,000 bytes", greeting() + frame(b"\5READY" + bytes(5000), 4)
+    yield "a READY of 2^62 bytes", greeting() + b"\6" + b"\x3f" + b"\xff" * 7
+    yield "a READY that says less than it has", greeting() + frame(b"\5READY\x0bSocket", 4)
+    yield "a message in place of READY", greeting() + frame(b"hello")
+    yield "a socket of an unknown type", greeting() + ready("SHOUT")
+    yield "a routing id of 300 bytes", handshake("DEALER", routing_id=b"i" * 300)
+    yield "a routing id of 2^62 bytes, of ZMTP 2.0", handshake("DEALER", ZMTP_2)[:12] + b"\2\x3f" + b"\xff" * 7
+    yield "another mechanism", greeting(mechanism=b"PLAIN") + ready("DEALER")
 
 
-class OldPeer:
-    """As of libzmq 3.2: ZMTP 2.0, without a mechanism."""
+def test_greetings_that_are_refused(cluster, flock):
+    with bystanders(cluster, flock):
+        for name, endpoint, *_ in listeners(cluster):
+            before, count = closed(cluster, name, "handshake"), 0
+            for count, (what, data) in enumerate(refused_greetings(), 1):
+                with socket.create_connection(("127.0.0.1", port_of(endpoint))) as peer:
+                    peer.settimeout(seconds(5))
+                    with contextlib.suppress(ConnectionError):
+                        peer.sendall(data)
+                        while peer.recv(1000):
+                            pass
+            eventually(
+                lambda: closed(cluster, name, "handshake") == before + count,
+                f"{name} {endpoint} counts {count}",
+            )
 
-    def __init__(self, endpoint, kind):
-        self.peer = socket.create_connection(("127.0.0.1", int(endpoint.rsplit(":", 1)[1])))
-        self.peer.settimeout(seconds(10))
-        self.peer.sendall(b"\xff" + bytes(8) + b"\x7f\x01" + bytes([kind]))  # revision 1
-        self.peer.sendall(b"\x00\x00")  # no identity
-        self.heard = b""
 
-    def send(self, *frames):
-        for i, frame in enumerate(frames):
-            self.peer.sendall(bytes([i + 1 < len(frames), len(frame)]) + frame)
+def test_a_handshake_of_single_bytes_is_served(cluster):
+    for version, (name, endpoint, kind, _) in itertools.product((ZMTP_2, ZMTP_3), listeners(cluster)):
+        kind = {zmq.DEALER: "DEALER", zmq.XSUB: "SUB", zmq.PUB: "PUB", zmq.PUSH: "PUSH"}[kind]
+        with socket.create_connection(("127.0.0.1", port_of(endpoint))) as peer:
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in handshake(kind, version) + (frame(b"\1/x") if kind == "SUB" else b""):
+                peer.sendall(bytes([byte]))
+            peer.settimeout(seconds(5))
+            heard = b""
+            while not (b"READY" in heard or version == ZMTP_2 and len(heard) >= 14):
+                heard += peer.recv(1000)
+                assert heard, f"{name} {endpoint} is closed"
 
-    def wait_for(self, text):
-        while text not in self.heard:
-            more = self.peer.recv(65536)
-            assert more, "the proxy closed the connection"
-            self.heard += more
+
+def test_silent_peers_are_counted(start_cluster, flock):
+    """Waves of peers that say nothing, half a greeting, or a byte now and then."""
+    waves, size = max(1, int(DURATION / 10)), 2000 if DURATION < 10 else 5000
+    cluster = start_cluster(
+        [shard("s1", "*")], [proxy("p1", max_clients=6000, nofile=19_000)], broker={"lease_ms": 10_000}
+    )
+    usual = open_fds(cluster.process("p1").pid)
+    with bystanders(cluster, flock):
+        for _ in range(waves):
+            run_wave(cluster, size)
+    eventually(lambda: open_fds(cluster.process("p1").pid) < usual + 40, "all are gone", 5)
+
+
+def run_wave(cluster, size):
+    targets = [(name, port_of(endpoint)) for name, endpoint, *_ in listeners(cluster)]
+    before = {name: closed(cluster, name, "handshake") for name, _ in targets}
+    expected = dict.fromkeys(before, 0)
+    peers, slow = [], []
+    for number in range(size):
+        # The first listeners are the proxy's; the others get one of ten.
+        name, port = targets[number % len(targets) if number % 10 == 0 else number % 10]
+        peers.append(socket.create_connection(("127.0.0.1", port)))
+        expected[name] += 1
+        if number % 3 == 1:
+            peers[-1].sendall(greeting()[:20])
+        elif number % 100 == 2:
+            slow.append(peers[-1])
+    started = time.monotonic()
+    newcomer = BareSocket(cluster.triple("p1", "kvmsg")[0], "DEALER")
+    newcomer.send(b"ICANHAZ?", b"/none/")
+    assert newcomer.receive(seconds(5))[0] == b"KTHXBAI"
+    newcomer.close()
+
+    def all_counted():
+        with contextlib.suppress(ConnectionError):
+            for each in slow:
+                each.sendall(greeting()[:1])
+        return all(closed(cluster, name, "handshake") - before[name] == expected[name] for name in before)
+
+    eventually(all_counted, f"each of {expected} is counted", HANDSHAKE + 5, every=0.5)
+    assert time.monotonic() - started > HANDSHAKE - 2
+    for each in peers:
+        each.close()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_100_000_subscriptions(cluster, flock, dialect):
+    """So many are served; a connection with more is closed. Nobody waits for it."""
+    endpoint = cluster.triple("p1", dialect)[1]
+    writer = flock.writer(dialect, cluster.triple("p1", dialect))
+    before = closed(cluster, "p1", "too_many_subscriptions")
+    with bystanders(cluster, flock):
+        greedy = BareSocket(endpoint, "SUB", ZMTP_3)
+        for first in range(0, 100_000, 1000):
+            topics = (b"\1/many/%d/" % number for number in range(first, first + 1000))
+            greedy.peer.sendall(b"".join(frame(topic) for topic in topics))
+
+        def served():
+            writer.put(b"/many/99999/k", b"v")
+            return greedy.receive(0.1)
+
+        assert eventually(served, "the last of them is served")[0] == b"/many/99999/k"
+        greedy.subscribe(b"/many/77/")
+        greedy.subscribe(b"/one/more/")
+        assert greedy.ended(5)
+        greedy.close()
+    assert closed(cluster, "p1", "too_many_subscriptions") == before + 1
 
 
 def test_an_old_peer_stays(cluster, flock):
-    """For more than the three seconds that other peers have for their handshake."""
+    """For more than the time that peers have for their handshake."""
     triple = cluster.triple("p1", "kvsimple")
     writer = flock.writer("kvsimple", triple)
-    old = OldPeer(triple[1], SUB)
-    old.send(b"\x01/old/")
+    old = BareSocket(triple[1], "SUB", ZMTP_2)
+    old.subscribe(b"/old/")
 
     def served():
         writer.put(b"/old/first", b"here")
-        old.peer.settimeout(0.2)
-        try:
-            old.wait_for(b"/old/first")
-        except TimeoutError:
-            return False
-        return True
+        return old.receive(0.2)
 
     eventually(served, "it is served")
-    time.sleep(4)
-    old.peer.settimeout(seconds(10))
+    time.sleep(HANDSHAKE + 1)
     writer.put(b"/old/second", b"still here")
-    old.wait_for(b"/old/second")
-    asker = OldPeer(triple[0], DEALER)
-    for _ in range(2):
-        asker.heard = b""
-        asker.send(b"ICANHAZ?", b"/old/")
-        asker.wait_for(b"KTHXBAI")
-        assert b"still here" in asker.heard
-    for each in (old, asker):
-        each.peer.close()
+    while (frames := old.receive(seconds(10)))[0] != b"/old/second":
+        assert frames[0] == b"/old/first"
+    old.close()

@@ -1,16 +1,20 @@
 """Descriptors: a proxy refuses what its limit cannot carry, and admits no more than max_clients."""
 
+import contextlib
 import re
 import resource
+import socket
 import time
 
 import pytest
 
-from clusterfile import Layout, proxy, shard
+from clusterfile import DIALECTS, Layout, proxy, shard
 from cluster import run_program
 from procfs import cpu_share, open_fds
+from promises import Hammer, check_unbroken
 from scrape import get
-from waiting import SLOW, remains
+from waiting import SLOW, eventually, remains
+from zmtp import port_of
 
 
 @pytest.mark.parametrize("nofile,max_clients", [(128, 1000), (1024, 1020), (100, 40)])
@@ -106,3 +110,55 @@ def test_a_crowd_at_the_door(start_cluster, flock):
     assert seen == 60, f"{seen} of 60 were served"
     assert cluster.process("p1").pid == pid
     assert open_fds(pid) <= 0.9 * 256
+
+
+@contextlib.contextmanager
+def descriptors_left(pid, count):
+    """The process may open so many more, meanwhile."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    # Descriptors are the lowest free numbers: with few closed, the limit is about their count.
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_fds(pid) + count, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize("name", ["p1", "s1", "broker"])
+def test_a_limit_that_is_lowered_under_load(start_cluster, flock, name):
+    """Accepting fails: nothing spins, whoever is connected is served, and others get in once the
+    limit is raised."""
+    cluster = start_cluster([shard("s1", "*")], [proxy("p1"), proxy("p2")])
+    clients = [flock.join(each, cluster.triple("p1", each)) for each in DIALECTS]
+    writer = flock.writer("kvmsg", cluster.triple("p2", "kvmsg"))
+    pid = cluster.process(name).pid
+    endpoints = {
+        "p1": [endpoint for each in DIALECTS for endpoint in cluster.triple("p1", each)],
+        "s1": [cluster.member("s1")["requests"], cluster.member("s1")["updates"]],
+        "broker": [cluster.broker_endpoint],
+    }[name]
+    cluster_http = cluster.http(name)
+    outside = []
+    with Hammer(writer, [b"/k%d" % i for i in range(5)], rate=300) as hammer:
+        with flock.background(), descriptors_left(pid, 3):
+            for _ in range(40):
+                for endpoint in endpoints:
+                    outside.append(socket.create_connection(("127.0.0.1", port_of(endpoint)), 5))
+            http_host, http_port = cluster_http.split(":")
+            outside.append(socket.create_connection((http_host, int(http_port)), 5))
+            time.sleep(0.5)
+            assert open_fds(pid) == resource.prlimit(pid, resource.RLIMIT_NOFILE)[0], "no more"
+            assert cpu_share(pid) < 0.5 * SLOW, "it spins"
+            told = [len(each.history) for each in clients]
+            time.sleep(0.3)
+            assert all(len(each.history) > count for each, count in zip(clients, told))
+        if name == "p1":
+            waiting = [flock.join(each, cluster.triple("p1", each), wait=False) for each in DIALECTS]
+            flock.run(lambda: all(each.active for each in waiting), "others get in")
+        flock.run_for(0.3)
+    flock.agree(hammer.map)
+    check_unbroken(*clients)
+    for each in outside:
+        each.close()
+    cluster.wait_ready()
+    eventually(lambda: cpu_share(pid, 0.3) < 0.1 * SLOW, "it is idle", 5)

@@ -1,17 +1,24 @@
 """HWM drops between shard and proxy are counted exactly, and repaired."""
 
 import contextlib
+import json
 import signal
+import subprocess
+import sys
 
 import pytest
 import zmq
 
+import clone_subscriber
+from cluster import die_with_parent
 from clone import decode, make_socket
-from clusterfile import DIALECTS, proxy, shard
+from clusterfile import DIALECTS, partition, proxy, shard
+from procfs import memory_bytes, process
 from promises import check_never_back, check_unbroken, value_of
-from waiting import eventually
+from waiting import DURATION, SLOW, eventually, seconds
 
 BURSTS, BURST = 150, 5
+MIB = 1 << 20
 PADDING = 400
 
 
@@ -145,6 +152,86 @@ def test_a_slow_client_harms_nobody(start_cluster, flock, context, dialect):
     assert sequences == sorted(set(sequences))
     assert dropped() == missed
     slow.close()
+
+
+@contextlib.contextmanager
+def subscriber_process(endpoint, prefix):
+    """Gives its Process, and the function that says what it was told."""
+    child = subprocess.Popen(
+        [sys.executable, clone_subscriber.__file__, endpoint, prefix.decode()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=die_with_parent,
+    )
+
+    def told():
+        child.stdin.write("\n")
+        child.stdin.flush()
+        return json.loads(child.stdout.readline())
+
+    try:
+        assert child.stdout.readline() == "ready\n"
+        yield process(child.pid), told
+    finally:
+        child.kill()
+        child.wait(seconds(5))
+        child.stdin.close()
+        child.stdout.close()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_stopped_subscriber_of_large_values(start_cluster, flock, dialect):
+    """Values of 1 MiB: the proxy grows by the queue's bound, and counts what the client misses."""
+    queue, prefix, count = 8 * MIB, b"/bulk/", int(20 * DURATION / SLOW)
+    cluster = start_cluster(
+        [shard("s1", partition("*", log_bytes=MIB))],
+        [proxy("p1", [dialect], client_queue_bytes=queue)],
+    )
+    triple = cluster.triple("p1", dialect)
+    good = flock.join(dialect, triple)
+    writer = flock.writer(dialect, triple)
+    pid = cluster.process("p1").pid
+    written = 0
+
+    def write(rounds):
+        nonlocal written
+        for written in range(written + 1, written + rounds + 1):
+            writer.put(prefix + b"k", value_of(written, MIB - 10))
+            flock.run(lambda: len(good.live) == written, "the others go on")
+
+    def dropped():
+        hop = {"shard": "s1", "hop": "proxy_to_client"}
+        return cluster.metrics("p1").sum("canopy_hwm_dropped_updates_total", **hop)
+
+    with subscriber_process(triple[1], prefix) as (child, told):
+
+        def hears():
+            write(1)
+            return told()
+
+        eventually(hears, "it is told", every=0.1)
+        first = told()[0]
+        write(5)
+        eventually(lambda: told()[-1] == written, "all of it")
+        before = memory_bytes(pid)
+        child.signal(signal.SIGSTOP)
+        write(count)
+        grown = memory_bytes(pid) - before
+        missed = settled(dropped)
+        child.signal(signal.SIGCONT)
+        print(f"{missed:.0f} missed, the proxy has grown by {grown / MIB:.1f} MiB")
+        if SLOW == 1:  # sanitizers keep what is freed
+            assert grown < queue + 8 * MIB
+        sent = written - first + 1
+        eventually(lambda: len(told()) == sent - missed, "it is told the rest")
+        write(1)
+        eventually(lambda: told()[-1] == written, "it goes on")
+        heard = told()
+    assert missed > 0 and dropped() == missed
+    assert heard == sorted(set(heard)) and set(heard) <= set(range(first, written + 1))
+    assert len(heard) == sent + 1 - missed
+    check_unbroken(good)
 
 
 def test_slow_clients_may_be_disconnected(start_cluster, flock, context):

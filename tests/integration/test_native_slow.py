@@ -50,8 +50,9 @@ class Flood:
     """Rounds of one batch of writes to each partition; all that the flock polls must have been told
     of one before the next: if something is missed, the slow one does."""
 
-    def __init__(self, context, endpoint, flock):
+    def __init__(self, context, endpoint, flock, padding=PADDING):
         self._writer, self._flock = Writer(context, endpoint), flock
+        self._padding = padding
         self._rounds = 0
         self.map = {}
 
@@ -70,7 +71,7 @@ class Flood:
         return all(each.map == self.map for each in self._flock.clients)
 
     def _next(self, key):
-        return value_of(int(self.map.get(key, b"0")) + 1, PADDING)
+        return value_of(int(self.map.get(key, b"0")) + 1, self._padding)
 
     def delete(self, key):
         self._writer.delete(key)
@@ -88,8 +89,8 @@ def others(cluster, context, flock):
 
 
 @pytest.fixture
-def flood(cluster, context, flock, others):
-    made = Flood(context, cluster.native("p1"), flock)
+def flood(request, cluster, context, flock, others):
+    made = Flood(context, cluster.native("p1"), flock, getattr(request, "param", PADDING))
     yield made
     made.close()
 
@@ -183,7 +184,10 @@ def test_one_that_reads_too_slowly(cluster, context, flock, aside, others, flood
     check_undisturbed(others)
 
 
-def test_one_that_is_stopped(cluster, flock, others, flood):
+@pytest.mark.parametrize(
+    "flood,rounds", [(PADDING, 150), (MIB - 10, 20)], ids=["small", "large"], indirect=["flood"]
+)
+def test_one_that_is_stopped(cluster, flock, others, flood, rounds):
     """A process of its own, stopped by a signal for a while in the middle of the flood."""
     child = subprocess.Popen(
         [sys.executable, native_watcher.__file__, cluster.native("p1"), json.dumps(SMALL)],
@@ -194,13 +198,16 @@ def test_one_that_is_stopped(cluster, flock, others, flood):
     )
     try:
         assert child.stdout.readline() == "active\n"
-        flood.run(20)
+        flood.run(rounds // 4)
+        before = memory_bytes(cluster.process("p1").pid)
         os.kill(child.pid, signal.SIGSTOP)
         try:
-            flood.run(150)
+            flood.run(rounds)
+            grown = memory_bytes(cluster.process("p1").pid) - before
         finally:
             os.kill(child.pid, signal.SIGCONT)
-        flood.run(50)
+        print(f"the proxy has grown by {grown / MIB:.1f} MiB")
+        flood.run(rounds // 4)
         flock.agree(flood.map)
         expected = {key.decode(): value.decode() for key, value in flood.map.items()}
         its = {}
@@ -218,8 +225,10 @@ def test_one_that_is_stopped(cluster, flock, others, flood):
         child.wait(seconds(5))
         child.stdin.close()
         child.stdout.close()
+    if SLOW == 1:
+        assert grown < QUEUE + 8 * MIB
     assert not its["faults"] and not its["losses"]
-    assert sum(its["gaps"]) > 300
+    assert sum(its["gaps"]) > 2 * rounds
     assert its["modes"][0] == [FULL] and its["modes"][1:] == [[CHANGES]] * (len(its["modes"]) - 1)
     check_counted(cluster, others[0], set(its["positions"]), its["gaps"])
     check_unbroken(*others)

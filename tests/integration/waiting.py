@@ -4,6 +4,8 @@ import os
 import time
 
 SLOW = float(os.environ.get("CANOPY_TEST_SLOW", "1"))
+# How long a test goes on where longer finds more.
+DURATION = float(os.environ.get("CANOPY_TEST_SECONDS", "3")) * SLOW
 
 
 def seconds(count):

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <random>
 #include <set>
@@ -53,36 +54,34 @@ TEST(PrefixGroups, MatchesAsEachSubscriptionByItselfDoes) {
   for (int round = 0; round < 100; ++round) {
     PrefixGroups groups([](std::string_view) { return MirrorLease(); });
     std::vector<std::unique_ptr<Subscriber>> subscribers;
-    std::map<Subscriber*, std::map<std::string, int>> counts;
+    std::map<Subscriber*, std::set<std::string>> prefixes;
     for (int i = 0; i < 8; ++i) subscribers.push_back(std::make_unique<Subscriber>());
     for (int step = 0; step < 200; ++step) {
       Subscriber& subscriber = *subscribers[random() % subscribers.size()];
       const std::string prefix = text(3);
-      int& count = counts[&subscriber][prefix];
       switch (random() % 8) {
         case 0:
           groups.leave(subscriber);
-          counts[&subscriber].clear();
+          prefixes[&subscriber].clear();
           break;
         case 1:
         case 2:
         case 3:
           groups.remove(subscriber, prefix);
-          count = std::max(0, count - 1);
+          prefixes[&subscriber].erase(prefix);
           break;
-        default: EXPECT_EQ(groups.add(subscriber, prefix), count++ == 0);
+        default:
+          EXPECT_EQ(groups.add(subscriber, prefix), prefixes[&subscriber].insert(prefix).second);
       }
       const std::string key = text(6);
       std::set<Subscriber*> expected;
       std::set<std::set<std::string>> sets;
       for (const auto& each : subscribers) {
-        std::set<std::string> prefixes;
-        for (const auto& [one, times] : counts[each.get()]) {
-          if (times == 0) continue;
-          prefixes.insert(one);
+        const std::set<std::string>& own = prefixes[each.get()];
+        for (const std::string& one : own) {
           if (key.starts_with(one)) expected.insert(each.get());
         }
-        if (!prefixes.empty()) sets.insert(prefixes);
+        if (!own.empty()) sets.insert(own);
       }
       ASSERT_EQ(matching(groups, key), expected) << key;
       ASSERT_EQ(groups.size(), sets.size()) << "one group for each set";
