@@ -7,6 +7,7 @@ import time
 import zmtp
 
 MAX_KEY, MAX_VALUE, MAX_PROPERTIES, MAX_UUID = 255, 1 << 20, 4 << 10, 64
+MAX_PARTS = 16  # of a message; one with more ends the connection
 NUMBER = bytes(8)
 UUID = bytes(range(16))
 
@@ -25,7 +26,7 @@ def updates(dialect):
     yield "four frames", (good * 2)[:4], "frame_count"
     yield "a frame too many", good + [b""], "frame_count"
     yield "the other dialect", good[:3] if full else good + [b"", b""], "frame_count"
-    yield "sixteen frames", good[:1] * 16, "frame_count"
+    yield "as many frames as there may be", good[:1] * MAX_PARTS, "frame_count"
     yield "one empty frame", [b""], "frame_count"
     yield "no key", message(key=b""), "key_empty"
     yield "a key of 256 bytes", message(key=b"/" + b"k" * MAX_KEY), "key_too_long"
@@ -64,7 +65,7 @@ def requests():
     yield "another word", [b"GIVEMEALL", b""]
     yield "the word in small letters", [b"icanhaz?", b""]
     yield "three frames", [b"ICANHAZ?", b"/a/", b"/b/"]
-    yield "sixteen frames", [b"ICANHAZ?"] * 16
+    yield "as many frames as there may be", [b"ICANHAZ?"] * MAX_PARTS
     yield "an envelope as of a REQ", [b"", b"ICANHAZ?", b""]
     yield "a subtree of 256 bytes", [b"ICANHAZ?", b"/" * 256]
     yield "control characters", [b"ICANHAZ?", b"/a\n/"]

@@ -82,6 +82,7 @@ def test_garbage_on_every_port(cluster, bystander):
         }
         assert counted["handshake"] >= 6 * listening, name
         assert counted["frame_too_large"] >= 2 * routers, name
+        assert counted["too_many_parts"] >= routers, name
     for name in cluster.names + ["broker"]:
         assert scrape.get(cluster.http(name), "/livez")[0] == 200
         assert scrape.get(cluster.http(name), "/nothing-here")[0] == 404
