@@ -21,7 +21,7 @@ def receive(socket):  # the message, and the entries behind it
 
 def connect(endpoint):
     socket = zmq.Context.instance().socket(zmq.DEALER)
-    socket.linger, socket.reconnect_ivl, socket.ipv6 = 0, -1, "[" in endpoint
+    socket.linger, socket.sndhwm, socket.reconnect_ivl, socket.ipv6 = 0, 0, -1, "[" in endpoint
     if KEY:
         socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(KEY)
         socket.curve_serverkey, _ = zmq.auth.load_certificate(SERVER_KEY)

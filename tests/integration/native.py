@@ -301,7 +301,7 @@ class Requests:
 
     def __init__(self, context, endpoint, client=None, **options):
         # A connection made anew would have neither the watches nor the hello of the one before.
-        options = {"reconnect_ivl": -1, "sndtimeo": 5000, **options}
+        options = {"reconnect_ivl": -1, "sndhwm": 0, **options}
         self.socket = make_socket(context, zmq.DEALER, endpoint, **options)
         self._last = 0
         if client:
