@@ -18,6 +18,11 @@ Answer refusal(wire::Fault fault, std::string text) {
   return {.number = static_cast<unsigned>(fault), .text = std::move(text)};
 }
 
+Answer expired(const std::string& why) {
+  return {.number = timed_out,
+          .text = why.empty() ? "no answer in time" : "no success in time: " + why};
+}
+
 bool is_label(const std::string& name) {
   return keyspace::check_prefix(name) == keyspace::KeyFault::none;
 }

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
+#include "client/checks.h"
+
 namespace canopy::client {
-namespace {
 
 namespace native = wire::native;
-
-}  // namespace
 
 Reads::Reads(Events& events, std::uint64_t seed)
     : events_(events), random_(static_cast<std::minstd_rand::result_type>(seed)) {}
@@ -109,9 +108,7 @@ void Reads::expire(base::TimePoint now) {
   for (auto at = calls_.begin(); at != calls_.end();) {
     const auto call = at++;
     if (call->second.deadline > now) continue;
-    const std::string why = call->second.refusal;
-    end(call, {.number = timed_out,
-               .text = why.empty() ? "no answer in time" : "no success in time: " + why});
+    end(call, expired(call->second.refusal));
   }
 }
 

@@ -8,7 +8,6 @@
 #include <mutex>
 #include <optional>
 #include <thread>
-#include <vector>
 
 #include "client/session.h"
 #include "client/sockets.h"
@@ -23,7 +22,7 @@ class Runner {
 
   // Starts the thread. `keys` as for Sockets; `events` outlives stop().
   Runner(Settings settings, const std::optional<net::CurveClient>& keys, Events& events);
-  ~Runner();
+  ~Runner() { stop(); }
 
   // The task is run on the thread, in the order of these calls. False once stopped.
   bool post(Task task);
@@ -32,14 +31,8 @@ class Runner {
   bool on_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
 
  private:
-  void start_thread();
-  void run();
-  void run_tasks();
-
-  std::mutex mutex_;
-  std::vector<Task> tasks_;  // under the mutex, as is stopped_
+  std::mutex mutex_;  // guards stopped_
   bool stopped_ = false;
-  int wake_fd_;
 
   // Of the thread alone.
   base::SystemClock clock_;

@@ -7,12 +7,11 @@
 #include "core/keyspace/key.h"
 
 namespace canopy::client {
-namespace {
 
 namespace native = wire::native;
 using namespace std::chrono_literals;
 
-}  // namespace
+constexpr const char* not_watchable = "neither a key nor a subtree (ends with '/')";
 
 Session::Session(Settings settings, Network& network, Events& events)
     : settings_(std::move(settings)),
@@ -45,8 +44,6 @@ void Session::close() {
   writes_.close();
 }
 
-// --- what the user wants -----------------------------------------------------------------------
-
 bool Session::has_room(CallId call, std::size_t bytes) {
   if (reads_.size() + writes_.size() < max_calls && writes_.bytes() + bytes <= max_call_bytes) {
     return true;
@@ -75,8 +72,7 @@ void Session::get(CallId call, std::string key, base::TimePoint now, base::Durat
 void Session::list(CallId call, std::string subtree, base::TimePoint now, base::Duration timeout,
                    std::uint64_t limit) {
   if (!native::is_watchable(subtree)) {
-    return events_.answered(
-        call, refusal(wire::Fault::bad_subtree, "neither a key nor a subtree (ends with '/')"));
+    return events_.answered(call, refusal(wire::Fault::bad_subtree, not_watchable));
   }
   read(call, native::List{.subtree = std::move(subtree), .limit = limit}, now, timeout);
 }
@@ -90,8 +86,7 @@ void Session::read(CallId call, Reads::Request request, base::TimePoint now,
 
 void Session::watch(WatchId id, const native::Subscription& subscription, base::TimePoint now) {
   if (!native::is_watchable(subscription.subtree)) {
-    return events_.refused(
-        id, refusal(wire::Fault::bad_subtree, "neither a key nor a subtree (ends with '/')"));
+    return events_.refused(id, refusal(wire::Fault::bad_subtree, not_watchable));
   }
   if (subscription.latest_ms > native::max_latest_ms) {
     return events_.refused(id, refusal(wire::Fault::bad_field, "latest_ms is out of range"));
@@ -114,8 +109,6 @@ void Session::unwatch(WatchId id) {
   }
   watches_.erase(found);
 }
-
-// --- finding a proxy ---------------------------------------------------------------------------
 
 void Session::seek(base::TimePoint now) {
   if (!settings_.proxies.empty()) return choose_proxy(now);
@@ -224,8 +217,6 @@ void Session::leave_soon(base::Duration within, base::TimePoint now) {
       now + base::Duration(random_below(static_cast<std::uint64_t>(within.count()) + 1));
 }
 
-// --- what arrives ------------------------------------------------------------------------------
-
 void Session::on_message(std::string_view frame, base::TimePoint now) {
   if (!link_ || !native::decode_from_proxy(frame, message_)) return;
   hear(frame.size(), now);
@@ -293,8 +284,6 @@ void Session::refuse(Watch& watch, const native::Refusal& refusal, base::TimePoi
   events_.refused(id, {.number = static_cast<unsigned>(refusal.fault), .text = refusal.text});
 }
 
-// --- what is sent ------------------------------------------------------------------------------
-
 void Session::serve(base::TimePoint now) {
   if (!link_) return;
   for (std::string& frame : writes_.due(now)) network_.send(std::move(frame));
@@ -343,8 +332,6 @@ void Session::leave_stream(Watch& watch) {
   if (stream->second.empty()) streams_.erase(stream);
 }
 
-// --- time --------------------------------------------------------------------------------------
-
 void Session::tick(base::TimePoint now) {
   forgive_sleep(now);
   if (link_ && (link_->liveness.lost(now) || is_stuck(now))) lose(now);
@@ -382,7 +369,7 @@ void Session::seek_when_due(base::TimePoint now) {
   }
 }
 
-// A process that was stopped, or short of a processor, has heard nobody: that is not their silence.
+// A process that was stopped, or short of a processor, reads late: its peers were not silent.
 void Session::forgive_sleep(base::TimePoint now) {
   const base::Duration sleep = now - std::exchange(ticked_, now);
   if (sleep < std::chrono::seconds(1)) return;

@@ -38,7 +38,7 @@ void Sockets::open(SocketPtr& socket, const std::string& endpoint, Receiver rece
     return;  // out of descriptors: silent, too
   }
   loop_.on_readable(*socket, [this, &socket, receiver] { read(socket, receiver); });
-  // An endpoint that cannot be is as silent as one where nobody is.
+  // An invalid endpoint is as silent as one where no process listens.
   if (const auto connected = socket->connect(endpoint); !connected) close(socket);
 }
 

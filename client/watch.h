@@ -20,10 +20,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "client/events.h"
 #include "core/base/clock.h"
+#include "core/base/text.h"
 #include "core/wire/native.h"
 
 namespace canopy::client {
@@ -79,13 +79,6 @@ class Watch {
     keyspace::Revision told{};   // that of the newest entry told, or above
   };
   using Partitions = std::map<std::string, Partition, std::less<>>;
-  // Lets a map of strings be searched by a view.
-  struct TextHash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>{}(text);
-    }
-  };
 
   void begin_round();
   void take_revisions(const wire::native::Revisions& revisions);
@@ -106,7 +99,7 @@ class Watch {
   Events& events_;
 
   State state_ = State::idle;
-  std::unordered_map<std::string, Held, TextHash, std::equal_to<>> entries_;
+  base::TextMap<Held> entries_;
   Partitions partitions_;
   std::uint64_t request_ = 0;
   std::uint64_t stream_ = 0;

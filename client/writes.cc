@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "client/checks.h"
+
 namespace canopy::client {
 namespace {
 
@@ -110,9 +112,7 @@ void Writes::on_refusal(const wire::native::Refusal& refusal, base::TimePoint no
 void Writes::expire(base::TimePoint now) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const auto call = calls_.find(deadlines_.begin()->second);
-    const std::string why = call->second.refusal;
-    end(call, {.number = timed_out,
-               .text = why.empty() ? "no answer in time" : "no success in time: " + why});
+    end(call, expired(call->second.refusal));
   }
 }
 

@@ -35,7 +35,7 @@ bool CatchUps::serve(Client& client, base::TimePoint now) {
     client.cut.splice(client.cut.begin(), client.cut, std::prev(client.cut.end()));
   }
   if (client.cut.empty()) return true;
-  return advance(client.cut.front(), now) == Progress::went_on;
+  return advance(client.cut.front(), now);
 }
 
 void CatchUps::start(Session& session, base::TimePoint now) {
@@ -46,7 +46,6 @@ void CatchUps::start(Session& session, base::TimePoint now) {
   const base::Duration waited = now - session.began;
   std::optional<std::size_t> absent;
   const Known* behind = nullptr;
-  if (!begun_) absent = generation;
   for (const std::size_t partition : partitions) {
     if (!reached(partition, Revision())) {
       absent = partition;
@@ -81,7 +80,7 @@ void CatchUps::finish(Session& session, base::TimePoint now, bool sent) {
   if (sent) {
     owner_.on_sent(connection, kind, number, std::move(has), took);
   } else {
-    owner_.on_unavailable(connection, kind, number, took);
+    owner_.on_unavailable(connection, kind, number);
   }
 }
 
@@ -102,8 +101,7 @@ void CatchUps::cut(Session& session, const std::vector<std::size_t>& partitions)
     owner_.on_resync(std::ranges::all_of(
         session.parts, [](const Part& part) { return part.mode == Mode::changes; }));
   }
-  session.request.known.clear();
-  session.share = {};
+  forget_known(session);
   move(session, session.client->cut);
   if (session.request.kind == Kind::watch) {
     owner_.on_cut(*session.client->connection, session.request.number);
@@ -130,16 +128,17 @@ CatchUps::Part CatchUps::part_of(const Session& session, std::size_t partition) 
   return part;
 }
 
-CatchUps::Progress CatchUps::advance(Session& session, base::TimePoint now) {
+// False when the turn is over before the chunk is filled.
+bool CatchUps::advance(Session& session, base::TimePoint now) {
   std::string frame;
-  if (!fill(session, frame)) return Progress::turn_over;
+  if (!fill(session, frame)) return false;
   send(session, frame);
-  if (!session.parts.empty()) {
+  if (session.parts.empty()) {
+    finish(session, now, true);
+  } else {
     move(session, session.client->cut);  // behind the other requests of the client
-    return Progress::went_on;
   }
-  finish(session, now, true);
-  return Progress::went_on;
+  return true;
 }
 
 void CatchUps::send(Session& session, std::string_view frame) {
@@ -168,11 +167,11 @@ bool CatchUps::fill(Session& session, std::string& frame) {
       frame = encode_filled(session, true);
       return true;
     }
-    if (filling.looked_at == entries_per_chunk) break;
+    if (filling.examined == entries_per_chunk) break;
     if (entries_left_ == 0) return false;
     --entries_left_;
-    ++looked_at_;
-    ++filling.looked_at;
+    ++examined_;
+    ++filling.examined;
     const UpdatePtr& update = deletions ? *part.deletions : *part.cursor;
     const bool sent =
         deletions ? native::covers(subtree, update->key) && !part.view->contains(update->key)

@@ -1,15 +1,11 @@
 #include "proxy/catch_ups.h"
 
 #include <algorithm>
-#include <array>
-#include <string_view>
 #include <utility>
 
 namespace canopy::proxy {
 
-namespace native = wire::native;
 using keyspace::Revision;
-using keyspace::UpdatePtr;
 
 namespace {
 
@@ -28,8 +24,10 @@ wire::Fault CatchUps::open(net::Connection& connection, Request request, base::T
     request.known.shrink_to_fit();
   }
   const std::size_t bytes = bytes_of(request.known);
-  if (size_ >= max_requests || !budget_.allows(bytes)) return wire::Fault::busy;
-  if (!budget_.allows(connection.id(), bytes)) return wire::Fault::too_many_requests;
+  if (size_ >= max_requests || known_bytes_ + bytes > max_known_bytes) return wire::Fault::busy;
+  const auto client = clients_.find(connection.id());
+  const std::size_t known_before = client == clients_.end() ? 0 : client->second.known_bytes;
+  if (known_before + bytes > max_known_bytes_per_client) return wire::Fault::too_many_requests;
   add(client_of(connection), std::move(request), now);
   return wire::Fault::none;
 }
@@ -41,9 +39,11 @@ void CatchUps::reopen(net::Connection& connection, Request request, base::TimePo
 void CatchUps::add(Client& client, Request request, base::TimePoint now) {
   const std::size_t bytes = bytes_of(request.known);
   std::ranges::sort(request.known, {}, &Known::partition);
-  client.ready.push_back({.client = &client, .request = std::move(request), .began = now});
+  client.ready.push_back(
+      {.client = &client, .request = std::move(request), .known_bytes = bytes, .began = now});
   Session& session = client.ready.back();
-  if (bytes > 0) session.share = budget_.take(client.connection->id(), bytes);
+  client.known_bytes += bytes;
+  known_bytes_ += bytes;
   session.in = &client.ready;
   session.self = std::prev(client.ready.end());
   client.by_number.emplace(session.request.number, &session);
@@ -62,10 +62,6 @@ CatchUps::Session* CatchUps::find(const net::Connection& connection, std::uint64
   if (client == clients_.end()) return nullptr;
   const auto session = client->second.by_number.find(number);
   return session == client->second.by_number.end() ? nullptr : session->second;
-}
-
-bool CatchUps::contains(const net::Connection& connection, std::uint64_t number) const {
-  return find(connection, number) != nullptr;
 }
 
 void CatchUps::renew(const net::Connection& connection, std::uint64_t number, std::size_t partition,
@@ -111,19 +107,26 @@ void CatchUps::move(Session& session, Sessions& to) {
 void CatchUps::end(Session& session) {
   if (session.in == &session.client->waiting) stop_waiting(session);
   session.client->by_number.erase(session.request.number);
+  forget_known(session);
   session.in->erase(session.self);
   --size_;
 }
 
+void CatchUps::forget_known(Session& session) {
+  known_bytes_ -= session.known_bytes;
+  session.client->known_bytes -= std::exchange(session.known_bytes, 0);
+  session.request.known.clear();
+}
+
 void CatchUps::want_turn(Client& client) {
   if (client.turn != Turn::none || (client.ready.empty() && client.cut.empty())) return;
-  client.turn = Turn::served;
-  client.queued = true;
+  client.turn = Turn::queued;
   client.place = queued_.insert(queued_.end(), &client);
 }
 
 void CatchUps::leave_turn(Client& client, Turn turn) {
-  if (client.turn == Turn::served) (client.queued ? queued_ : served_).erase(client.place);
+  if (client.turn == Turn::queued) queued_.erase(client.place);
+  if (client.turn == Turn::served) served_.erase(client.place);
   client.turn = turn;
 }
 
@@ -144,7 +147,7 @@ bool CatchUps::serve(base::TimePoint now) {
   bool filled = false;
   while (entries_left_ > 0 && partitions_left_ > 0 && bytes_left_ > 0) {
     while (served_.size() < settings_.max_served && !queued_.empty()) {
-      queued_.front()->queued = false;
+      queued_.front()->turn = Turn::served;
       served_.splice(served_.end(), queued_, queued_.begin());
     }
     if (served_.empty()) break;
@@ -168,7 +171,6 @@ bool CatchUps::serve(base::TimePoint now) {
 }
 
 bool CatchUps::reached(std::size_t partition, Revision least) const {
-  if (partition == generation) return begun_;
   const cluster::Mirror* mirror = partitions_.mirror(partition);
   return mirror != nullptr && mirror->ready() && mirror->revision() >= least;
 }

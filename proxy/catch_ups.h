@@ -24,7 +24,6 @@
 #include "core/keyspace/tree.h"
 #include "core/net/connection.h"
 #include "core/wire/native.h"
-#include "proxy/byte_budget.h"
 #include "proxy/mirror_lease.h"
 #include "proxy/partitions.h"
 
@@ -50,7 +49,7 @@ class CatchUps {
   static constexpr base::Duration lag = std::chrono::seconds(2);
   static constexpr base::Duration patience = std::chrono::seconds(10);
 
-  enum class Kind { watch, list, get };
+  using Kind = wire::native::Kind;  // watch, list or get
   struct Request {
     Kind kind = Kind::list;
     std::uint64_t number = 0;  // no other request of its connection has it
@@ -69,8 +68,7 @@ class CatchUps {
     virtual void on_sent(net::Connection& connection, Kind kind, std::uint64_t number,
                          std::vector<Known> has, base::Duration took) = 0;
     // A mirror was not there in time; nothing is sent.
-    virtual void on_unavailable(net::Connection& connection, Kind kind, std::uint64_t number,
-                                base::Duration took) = 0;
+    virtual void on_unavailable(net::Connection& connection, Kind kind, std::uint64_t number) = 0;
     // A client that knew something is told what changed, or everything.
     virtual void on_resync(bool changes) = 0;
 
@@ -88,15 +86,14 @@ class CatchUps {
   CatchUps(const Partitions& partitions, Settings settings, Owner& owner)
       : partitions_(partitions), settings_(settings), owner_(owner) {}
 
-  // From here on requests are answered; until then they wait as for mirrors.
-  void begin() { begun_ = true; }
-
   // Keeps only those of `known` that are of the subtree's partitions. Refuses a subtree that no
   // partition has.
   wire::Fault open(net::Connection& connection, Request request, base::TimePoint now);
   // The next round of a watch that has ended its last one: is not refused.
   void reopen(net::Connection& connection, Request request, base::TimePoint now);
-  bool contains(const net::Connection& connection, std::uint64_t number) const;
+  bool contains(const net::Connection& connection, std::uint64_t number) const {
+    return find(connection, number) != nullptr;
+  }
   // What the client has of this partition when the request is answered is of another history. A
   // client that named no revision of it has nothing, unless `surely`.
   void renew(const net::Connection& connection, std::uint64_t number, std::size_t partition,
@@ -112,10 +109,10 @@ class CatchUps {
   // When a request that waits for mirrors has waited long enough.
   std::optional<base::TimePoint> next_deadline() const;
 
-  std::size_t known_bytes() const { return budget_.bytes(); }
+  std::size_t known_bytes() const { return known_bytes_; }
   std::size_t size() const { return size_; }
   // Entries and deletions so far.
-  std::uint64_t looked_at() const { return looked_at_; }
+  std::uint64_t examined() const { return examined_; }
 
  private:
   using Mode = wire::native::ChunkHeader::Mode;
@@ -134,7 +131,7 @@ class CatchUps {
   struct Filling {
     std::string entries{};
     std::uint32_t count = 0;
-    std::size_t looked_at = 0;
+    std::size_t examined = 0;
   };
   struct Client;
   struct Session;
@@ -144,8 +141,8 @@ class CatchUps {
   struct Session {
     Client* client = nullptr;
     Request request{};
+    std::size_t known_bytes = 0;  // until the cut
     base::TimePoint began{};
-    ByteBudget<std::uint64_t>::Share share{};
     Sessions* in = nullptr;  // of the client
     Sessions::iterator self{};
     // While it waits for a mirror.
@@ -158,28 +155,28 @@ class CatchUps {
     Filling filling{};
     std::uint64_t sent_entries = 0;
   };
-  enum class Turn { none, served, full };
+  // Whether a client waits for a place, has one, or has given it up until its queue has drained.
+  enum class Turn { none, queued, served, full };
   struct Client {
     net::Connection* connection = nullptr;
+    std::size_t known_bytes = 0;
     std::unordered_map<std::uint64_t, Session*> by_number{};
     Sessions ready{};    // to begin, the first comes next
     Sessions waiting{};  // for mirrors
     Sessions cut{};      // the first is served next
     Turn turn = Turn::none;
-    std::list<Client*>::iterator place{};  // in served_ or queued_
-    bool queued = false;                   // in queued_
+    std::list<Client*>::iterator place{};  // in queued_ or served_
   };
-  enum class Progress { went_on, turn_over };
 
   void add(Client& client, Request request, base::TimePoint now);
   Client& client_of(net::Connection& connection);
   Session* find(const net::Connection& connection, std::uint64_t number) const;
   static void move(Session& session, Sessions& to);
   void end(Session& session);
+  void forget_known(Session& session);
   void want_turn(Client& client);
   void leave_turn(Client& client, Turn turn);
 
-  static constexpr std::size_t generation = SIZE_MAX;  // waited for like a partition
   bool reached(std::size_t partition, keyspace::Revision least) const;
   void wait(Session& session, std::size_t partition, keyspace::Revision least,
             base::TimePoint deadline);
@@ -191,7 +188,7 @@ class CatchUps {
   void cut(Session& session, const std::vector<std::size_t>& partitions);
   Part part_of(const Session& session, std::size_t partition) const;
   void finish(Session& session, base::TimePoint now, bool sent);
-  Progress advance(Session& session, base::TimePoint now);
+  bool advance(Session& session, base::TimePoint now);
   bool fill(Session& session, std::string& frame);
   std::string encode_filled(Session& session, bool last_of_part) const;
   void send(Session& session, std::string_view frame);
@@ -199,8 +196,7 @@ class CatchUps {
   const Partitions& partitions_;
   Settings settings_;
   Owner& owner_;
-  bool begun_ = false;
-  ByteBudget<std::uint64_t> budget_{max_known_bytes, max_known_bytes_per_client};
+  std::size_t known_bytes_ = 0;
   std::unordered_map<std::uint64_t, Client> clients_;  // by connection; those with requests
   std::list<Client*> served_;                          // the first is served next
   std::list<Client*> queued_;                          // for a place in served_
@@ -211,7 +207,7 @@ class CatchUps {
   std::size_t entries_left_ = 0;
   std::size_t partitions_left_ = 0;
   std::size_t bytes_left_ = 0;
-  std::uint64_t looked_at_ = 0;
+  std::uint64_t examined_ = 0;
 };
 
 }  // namespace canopy::proxy

@@ -63,7 +63,7 @@ std::optional<base::Duration> CloneCatchUps::serve() {
       crowded |= session.room == Room::later;
     }
   }
-  looked_at_ += entries_per_turn - budget;
+  examined_ += entries_per_turn - budget;
   const bool more = !turns_.empty();
   for (const std::uint64_t id : waiting) queue(id, sessions_.at(id));
   if (more) return base::Duration{0};
@@ -82,7 +82,7 @@ CloneCatchUps::Progress CloneCatchUps::advance(Session& session, std::size_t& bu
     session.room = room_of(*session.connection, high_water_, backend_.queue_limit());
     if (session.room != Room::here) return Progress::waits;
     --budget;
-    if (tell_deletion(session) || tell_entry(session, budget)) continue;
+    if (send_deletion(session) || send_entry(session, budget)) continue;
     session.walk.reset();
     return session.prefixes.empty() ? Progress::done : Progress::more;
   }
@@ -116,7 +116,7 @@ keyspace::Revision CloneCatchUps::since(const Walk& walk, std::size_t partition)
   return one_history ? cut.revision : keyspace::Revision();
 }
 
-bool CloneCatchUps::tell_deletion(Session& session) {
+bool CloneCatchUps::send_deletion(Session& session) {
   Walk& walk = *session.walk;
   if (walk.deletions_of == walk.since.end()) return false;
   const cluster::Mirror& mirror = *backend_.partitions().mirror(walk.deletions_of->first);
@@ -136,7 +136,7 @@ bool CloneCatchUps::tell_deletion(Session& session) {
   return true;
 }
 
-bool CloneCatchUps::tell_entry(Session& session, std::size_t& budget) {
+bool CloneCatchUps::send_entry(Session& session, std::size_t& budget) {
   Walk& walk = *session.walk;
   if (!walk.entries && !next_partition(walk, budget)) return false;
   if (!walk.entries) return true;

@@ -53,7 +53,7 @@ class CloneCatchUps {
 
   // Connections that are not told everything yet.
   std::size_t size() const { return sessions_.size(); }
-  std::uint64_t looked_at() const { return looked_at_; }
+  std::uint64_t examined() const { return examined_; }
 
  private:
   // By partition: what the subscriber has to be told of comes after.
@@ -83,8 +83,8 @@ class CloneCatchUps {
   Progress advance(Session& session, std::size_t& budget);
   static void start(Session& session);
   // Whether there was something to look at.
-  bool tell_deletion(Session& session);
-  bool tell_entry(Session& session, std::size_t& budget);
+  bool send_deletion(Session& session);
+  bool send_entry(Session& session, std::size_t& budget);
   bool next_partition(Walk& walk, std::size_t& budget);
   bool ready(const Walk& walk) const;
   keyspace::Revision since(const Walk& walk, std::size_t partition) const;
@@ -96,7 +96,7 @@ class CloneCatchUps {
   std::size_t high_water_;                               // of the connections
   std::unordered_map<std::uint64_t, Session> sessions_;  // by connection
   std::deque<std::uint64_t> turns_;                      // whose turn it is next
-  std::uint64_t looked_at_ = 0;
+  std::uint64_t examined_ = 0;
 };
 
 }  // namespace canopy::proxy

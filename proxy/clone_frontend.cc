@@ -20,10 +20,13 @@ CloneFrontend::CloneFrontend(clone::Dialect dialect, config::Endpoint first,
                              const config::Proxy& config, Metrics& metrics, Backend& backend)
     : dialect_(dialect),
       first_(std::move(first)),
+      metrics_(metrics),
+      backend_(backend),
       high_water_(std::min<std::size_t>(most_queued, config.client_queue_bytes / 2)),
       snapshots_(dialect, config, metrics, backend, cuts_, high_water_),
       updates_(dialect, config, metrics, backend, cuts_, high_water_),
-      collector_(dialect, metrics, backend) {}
+      writes_received_(
+          metrics.writes_received.Add({{"dialect", std::string(clone::name(dialect))}})) {}
 
 std::vector<Opening> CloneFrontend::openings() {
   const std::string dialect(clone::name(dialect_));
@@ -42,7 +45,7 @@ std::vector<Opening> CloneFrontend::openings() {
   };
   return {opening(Role::snapshot, 0, zmtp::SocketType::router, "snapshot", snapshots_),
           opening(Role::updates, 1, zmtp::SocketType::xpub, "updates", updates_),
-          opening(Role::collector, 2, collecting, "collector", collector_)};
+          opening(Role::collector, 2, collecting, "collector", *this)};
 }
 
 void CloneFrontend::announce(coordination::ProxyMember& member,
@@ -55,6 +58,29 @@ void CloneFrontend::announce(coordination::ProxyMember& member,
   }
 }
 
+void CloneFrontend::on_message(net::Connection& connection,
+                               std::span<const std::string_view> parts) {
+  writes_received_.Increment();
+  auto parsed = clone::parse_write(dialect_, parts);
+  if (const auto* rejection = std::get_if<clone::Rejection>(&parsed)) {
+    metrics_.reject(rejection->reason);
+    log_.warn("clone", "update refused",
+              {{"dialect", clone::name(dialect_)},
+               {"address", connection.peer()},
+               {"reason", rejection->reason}});
+    return;
+  }
+  auto& [write, ignored] = std::get<clone::ClientWrite>(parsed);
+  if (!backend_.may_write(connection, write.key)) return;
+  if (!ignored.empty()) {
+    metrics_.ignored_metadata.Add({{"reason", std::string(ignored)}}).Increment();
+  }
+  wire::RoutedRequest request;  // Clone clients wait for no answer
+  request.request.writes.push_back(std::move(write));
+  const wire::Fault fault = backend_.write(std::move(request));
+  if (fault != wire::Fault::none) metrics_.reject(wire::name(fault));
+}
+
 std::optional<base::Duration> CloneFrontend::serve(base::TimePoint) {
   const auto snapshots = snapshots_.serve();
   const auto catch_ups = updates_.serve();
@@ -62,7 +88,7 @@ std::optional<base::Duration> CloneFrontend::serve(base::TimePoint) {
   return std::min(*snapshots, *catch_ups);
 }
 
-void CloneFrontend::second(base::TimePoint) {
+void CloneFrontend::on_heartbeat(base::TimePoint) {
   snapshots_.expire();
   if (dialect_ == clone::Dialect::chp) updates_.send_heartbeat();
 }

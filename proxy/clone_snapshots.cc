@@ -1,13 +1,8 @@
 #include "proxy/clone_snapshots.h"
 
-#include <algorithm>
-
 namespace canopy::proxy {
-namespace {
 
 namespace clone = wire::clone;
-
-}  // namespace
 
 CloneSnapshots::CloneSnapshots(clone::Dialect dialect, const config::Proxy& config,
                                Metrics& metrics, Backend& backend, RecentCuts& cuts,

@@ -42,7 +42,6 @@ class CloneSnapshots final : public net::ConnectionEvents {
 
   void on_ready(net::Connection& connection) override;
   void on_message(net::Connection& connection, std::span<const std::string_view> parts) override;
-  void on_subscription(net::Connection&, std::string_view, bool) override {}
   void on_drained(net::Connection& connection) override;
   void on_closed(net::Connection& connection, std::string_view reason) override;
 

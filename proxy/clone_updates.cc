@@ -6,11 +6,8 @@
 #include "core/zmtp/frame.h"
 
 namespace canopy::proxy {
-namespace {
 
 namespace clone = wire::clone;
-
-}  // namespace
 
 CloneUpdates::CloneUpdates(clone::Dialect dialect, const config::Proxy& config, Metrics& metrics,
                            Backend& backend, RecentCuts& cuts, std::size_t high_water)
@@ -68,22 +65,23 @@ void CloneUpdates::on_closed(net::Connection& connection, std::string_view) {
   groups_.leave(of(connection));
 }
 
-void CloneUpdates::apply(const Stamped& stamped, std::size_t shard) {
+void CloneUpdates::apply(const Stamped& stamped) {
   if (groups_.empty()) return;
-  pending_.push({stamped, shard});
+  pending_.push(stamped);
 }
 
 bool CloneUpdates::flush() {
-  for (const PendingUpdate& update : pending_.front()) {
-    encode(update);
+  const std::size_t bytes_after = pending_.bytes() - std::min(pending_.bytes(), flush_bytes);
+  for (std::size_t sent = 0; sent < flush_updates && pending_.bytes() > bytes_after; ++sent) {
+    encode(pending_.front());
+    pending_.pop_front();
     if (pieces_bytes_ >= pieces_bytes) send_all();
   }
   send_all();
-  pending_.pop_front();
   return !pending_.empty();
 }
 
-void CloneUpdates::encode(const PendingUpdate& pending) {
+void CloneUpdates::encode(const Stamped& pending) {
   const auto& groups = groups_.match(pending.update->key);
   if (groups.empty()) return;
   encoded_.clear();
@@ -185,10 +183,10 @@ void CloneUpdates::send_heartbeat() {
   }
 }
 
-bool CloneUpdates::describe(const net::Connection& connection,
+void CloneUpdates::describe(const net::Connection& connection,
                             wire::native::ClientInfo& view) const {
   const auto known = subscribers_.find(connection.id());
-  if (known == subscribers_.end()) return false;
+  if (known == subscribers_.end()) return;
   const Subscriber& subscriber = *known->second;
   view.missed = subscriber.missed;
   for (const std::string& prefix : subscriber.prefixes()) {
@@ -198,7 +196,6 @@ bool CloneUpdates::describe(const net::Connection& connection,
     }
     view.subscriptions.push_back(keyspace::shown(prefix));
   }
-  return true;
 }
 
 }  // namespace canopy::proxy

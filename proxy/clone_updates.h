@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -31,6 +30,9 @@ class CloneUpdates final : public net::ConnectionEvents {
   // Of one connection; beyond, it is closed.
   static constexpr std::size_t max_prefixes = 100'000;
   static constexpr std::size_t max_prefix_bytes = std::size_t{8} << 20;
+  // What one flush sends at most; the rest follows in the next turn.
+  static constexpr std::size_t flush_updates = 8192;
+  static constexpr std::size_t flush_bytes = std::size_t{4} << 20;
   // What is encoded before it is queued.
   static constexpr std::size_t piece_bytes = std::size_t{256} << 10;
   static constexpr std::size_t pieces_bytes = std::size_t{8} << 20;  // of all groups
@@ -40,15 +42,14 @@ class CloneUpdates final : public net::ConnectionEvents {
                Backend& backend, RecentCuts& cuts, std::size_t high_water);
 
   void on_ready(net::Connection& connection) override;
-  void on_message(net::Connection&, std::span<const std::string_view>) override {}
   void on_subscription(net::Connection& connection, std::string_view topic, bool begins) override;
   void on_drained(net::Connection& connection) override;
   void on_closed(net::Connection& connection, std::string_view reason) override;
 
-  void apply(const Stamped& stamped, std::size_t shard);
+  void apply(const Stamped& stamped);
   std::size_t gathered() const { return pending_.size(); }
   std::size_t gathered_bytes() const { return pending_.bytes(); }
-  // One lot: true when some is left.
+  // True when some is left.
   bool flush();
   // Catch-ups.
   std::optional<base::Duration> serve();
@@ -56,8 +57,8 @@ class CloneUpdates final : public net::ConnectionEvents {
   void send_heartbeat();
 
   std::uint64_t missed() const { return missed_; }
-  // Fills in subscriptions and what was missed; false when the connection is another's.
-  bool describe(const net::Connection& connection, wire::native::ClientInfo& view) const;
+  // Fills in subscriptions and what was missed, if the connection is one of these.
+  void describe(const net::Connection& connection, wire::native::ClientInfo& view) const;
 
  private:
   struct Subscriber final : net::Connection::Attachment, PrefixGroups::Subscriber {
@@ -81,7 +82,7 @@ class CloneUpdates final : public net::ConnectionEvents {
 
   static Subscriber& of(net::Connection& connection);
   void begin(Subscriber& subscriber, std::string_view topic);
-  void encode(const PendingUpdate& update);
+  void encode(const Stamped& update);
   void send(Piece& piece);
   void send_all();
   void deliver(Subscriber& subscriber, const net::Buffer& buffer, const Piece& piece);

@@ -12,10 +12,10 @@ FanOut::FanOut(std::vector<std::unique_ptr<Frontend>> frontends, const config::P
   }
 }
 
-void FanOut::apply(const Stamped& stamped, std::size_t shard) {
+void FanOut::apply(const Stamped& stamped) {
   for (std::size_t i = 0; i < frontends_.size(); ++i) {
     const std::size_t before = frontends_[i]->gathered();
-    frontends_[i]->apply(stamped, shard);
+    frontends_[i]->apply(stamped);
     if (frontends_[i]->gathered() > before) paces_[i].committed.push_back(stamped.committed);
   }
   count();

@@ -37,7 +37,7 @@ class FanOut {
 
   const std::vector<std::unique_ptr<Frontend>>& frontends() const { return frontends_; }
 
-  void apply(const Stamped& stamped, std::size_t shard);
+  void apply(const Stamped& stamped);
   // Flushes what is due; all that waits when `hurry`. When the next flush is: zero: now.
   std::optional<base::Duration> flush(base::TimePoint now, bool hurry);
   // Everything, whatever it takes.

@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +22,7 @@
 #include "core/zmtp/protocol.h"
 #include "proxy/mirror_lease.h"
 #include "proxy/partitions.h"
-#include "proxy/stamped.h"
+#include "proxy/pending_updates.h"
 
 namespace canopy::proxy {
 
@@ -55,7 +54,7 @@ class Backend {
   // Mirrors what may hold keys under the prefix for as long as the lease is kept.
   virtual MirrorLease lease(std::string_view prefix) = 0;
   virtual const Partitions& partitions() const = 0;
-  // Whether the mirrors of everything under the prefix can be read, and a generation is granted.
+  // Whether the mirrors of everything under the prefix can be read.
   virtual bool ready(std::string_view prefix) const = 0;
   // The last stamp that was given: to an update that was applied, or by next_stamp().
   virtual std::int64_t last_stamp() const = 0;
@@ -93,9 +92,9 @@ class Frontend {
 
   // Stamps and streams go on above those of every earlier process of this name. Also called when a
   // later generation replaces one.
-  virtual void begin_generation(std::uint32_t generation) = 0;
-  // An update that a mirror has applied, from this shard (an index of Partitions).
-  virtual void apply(const Stamped& stamped, std::size_t shard) = 0;
+  virtual void begin_generation(std::uint32_t) {}
+  // An update that a mirror has applied.
+  virtual void apply(const Stamped& stamped) = 0;
   // Updates that wait for flush(), and their bytes.
   virtual std::size_t gathered() const = 0;
   virtual std::size_t gathered_bytes() const = 0;
@@ -105,14 +104,15 @@ class Frontend {
   // any event; nothing: not before one.
   virtual std::optional<base::Duration> serve(base::TimePoint now) = 0;
   // Called each second.
-  virtual void second(base::TimePoint now) = 0;
+  virtual void on_heartbeat(base::TimePoint) {}
 
   // The answer to a request whose `reply_to` this frontend made; others are ignored.
   virtual void answer(const wire::Answer&) {}
   // A partition has a new history: the revisions that clients know of it mean nothing any more.
   virtual void renew(std::size_t) {}
-  // Clients are to be elsewhere within this time.
-  virtual void drain(base::Duration within) = 0;
+  // Clients are to be elsewhere within this time. A protocol that has no message for it does
+  // nothing: its clients notice when the proxy is gone.
+  virtual void drain(base::Duration) {}
   // Connections of clients that know of the drain and have not gone yet.
   virtual std::size_t leaving() const { return 0; }
 
@@ -121,7 +121,7 @@ class Frontend {
   // Updates that clients missed, so far.
   virtual std::uint64_t missed() const = 0;
   // Sets gauges.
-  virtual void report() = 0;
+  virtual void report() {}
 };
 
 }  // namespace canopy::proxy

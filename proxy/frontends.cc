@@ -4,28 +4,13 @@
 #include "proxy/native_frontend.h"
 
 namespace canopy::proxy {
-namespace {
-
-namespace clone = wire::clone;
-
-const std::optional<config::Endpoint>& endpoint_of(const config::Proxy& config,
-                                                   clone::Dialect dialect) {
-  switch (dialect) {
-    case clone::Dialect::kvsimple: return config.kvsimple;
-    case clone::Dialect::kvmsg: return config.kvmsg;
-    case clone::Dialect::chp: return config.chp;
-  }
-  return config.kvsimple;
-}
-
-}  // namespace
 
 std::vector<std::string> dialects(const config::Proxy& config) {
   std::vector<std::string> names;
   if (config.native) names.emplace_back("native");
-  for (const clone::Dialect dialect : clone::dialects) {
-    if (endpoint_of(config, dialect)) names.emplace_back(clone::name(dialect));
-  }
+  if (config.kvsimple) names.emplace_back(wire::clone::name(wire::clone::Dialect::kvsimple));
+  if (config.kvmsg) names.emplace_back(wire::clone::name(wire::clone::Dialect::kvmsg));
+  if (config.chp) names.emplace_back(wire::clone::name(wire::clone::Dialect::chp));
   return names;
 }
 
@@ -35,12 +20,14 @@ std::vector<std::unique_ptr<Frontend>> make_frontends(const config::Proxy& confi
   if (config.native) {
     frontends.push_back(std::make_unique<NativeFrontend>(config, metrics, backend));
   }
-  for (const clone::Dialect dialect : clone::dialects) {
-    if (const auto& first = endpoint_of(config, dialect)) {
-      frontends.push_back(
-          std::make_unique<CloneFrontend>(dialect, *first, config, metrics, backend));
-    }
-  }
+  const auto add_clone = [&](wire::clone::Dialect dialect,
+                             const std::optional<config::Endpoint>& first) {
+    if (!first) return;
+    frontends.push_back(std::make_unique<CloneFrontend>(dialect, *first, config, metrics, backend));
+  };
+  add_clone(wire::clone::Dialect::kvsimple, config.kvsimple);
+  add_clone(wire::clone::Dialect::kvmsg, config.kvmsg);
+  add_clone(wire::clone::Dialect::chp, config.chp);
   return frontends;
 }
 

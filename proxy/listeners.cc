@@ -3,77 +3,6 @@
 #include <algorithm>
 
 namespace canopy::proxy {
-namespace {
-
-const char* name(Role role) {
-  switch (role) {
-    case Role::snapshot: return "snapshot";
-    case Role::updates: return "updates";
-    case Role::collector: return "collector";
-  }
-  return "";
-}
-
-}  // namespace
-
-// An opening and its listener. Counts on the way to the frontend.
-class Listeners::Opened final : public net::ConnectionEvents {
- public:
-  // `role`: how it is told from the frontend's other openings; empty when it is the only one.
-  Opened(Listeners& owner, const Frontend& frontend, const Opening& opening, std::string role,
-         net::ListenerSettings settings)
-      : owner_(owner),
-        frontend_(frontend),
-        events_(*opening.events),
-        name_(opening.dialect + "-" + opening.label),
-        role_(std::move(role)),
-        gauge_(owner.metrics_.connections.Add(
-            {{"dialect", opening.dialect}, {"role", opening.label}})),
-        listener_(owner.server_, std::move(settings), *this) {}
-
-  void on_ready(net::Connection& connection) override { events_.on_ready(connection); }
-  void on_message(net::Connection& connection, std::span<const std::string_view> parts) override {
-    events_.on_message(connection, parts);
-  }
-  void on_subscription(net::Connection& connection, std::string_view topic, bool begins) override {
-    events_.on_subscription(connection, topic, begins);
-  }
-  // Comes at the end of a turn: what the frontend has for the connection goes out with the next.
-  void on_drained(net::Connection& connection) override {
-    events_.on_drained(connection);
-    owner_.server_.loop().post([] {});
-  }
-  void on_closed(net::Connection& connection, std::string_view reason) override {
-    owner_.closings_.add(name_, connection, reason);
-    events_.on_closed(connection, reason);
-  }
-
-  net::Listener& listener() { return listener_; }
-  const Frontend& frontend() const { return frontend_; }
-  wire::native::ClientInfo describe(const net::Connection& connection, base::TimePoint now) const;
-  void report() { gauge_.Set(static_cast<double>(listener_.size())); }
-
- private:
-  Listeners& owner_;
-  const Frontend& frontend_;
-  net::ConnectionEvents& events_;
-  std::string name_;
-  std::string role_;
-  metrics::Gauge& gauge_;
-  net::Listener listener_;
-};
-
-wire::native::ClientInfo Listeners::Opened::describe(const net::Connection& connection,
-                                                     base::TimePoint now) const {
-  wire::native::ClientInfo client = frontend_.describe(connection);
-  client.connection = connection.id();
-  client.peer = connection.peer();
-  if (!role_.empty()) client.protocol += " " + role_;
-  client.queued_bytes = connection.queued_bytes();
-  client.age_ms = base::in_ms(now - connection.since());
-  return client;
-}
-
 Listeners::Listeners(net::Server& server, Guard& guard, Metrics& metrics)
     : server_(server),
       guard_(guard),
@@ -88,8 +17,6 @@ Listeners::Listeners(net::Server& server, Guard& guard, Metrics& metrics)
   });
 }
 
-Listeners::~Listeners() = default;
-
 base::Status Listeners::open(Frontend& frontend, const config::Proxy& config,
                              std::chrono::milliseconds patience) {
   const std::vector<Opening> openings = frontend.openings();
@@ -98,10 +25,13 @@ base::Status Listeners::open(Frontend& frontend, const config::Proxy& config,
     if (!address) return base::Error{address.error()};
     net::ListenerSettings made = settings(opening, config);
     made.address = std::move(*address);
-    opened_.push_back(std::make_unique<Opened>(*this, frontend, opening,
-                                               openings.size() > 1 ? opening.label : std::string(),
-                                               std::move(made)));
-    if (auto status = opened_.back()->listener().open(patience); !status) return status;
+    opened_.push_back(
+        {.frontend = &frontend,
+         .role = openings.size() > 1 ? " " + opening.label : std::string(),
+         .connections =
+             &metrics_.connections.Add({{"dialect", opening.dialect}, {"role", opening.label}}),
+         .listener = std::make_unique<net::Listener>(server_, std::move(made), *opening.events)});
+    if (auto status = opened_.back().listener->open(patience); !status) return status;
   }
   return {};
 }
@@ -114,13 +44,15 @@ net::ListenerSettings Listeners::settings(const Opening& opening, const config::
           .send_buffer_bytes = std::max(config.client_send_buffer, 0),
           .high_water_bytes = opening.high_water_bytes,
           .low_water_bytes = opening.low_water_bytes,
-          .limit = &limit(opening.role)};
+          .limit = &limit(opening.role),
+          .closings = &closings_,
+          .name = opening.dialect + "-" + opening.label};
 }
 
 std::vector<config::Endpoint> Listeners::endpoints(const Frontend& frontend) const {
   std::vector<config::Endpoint> endpoints;
-  for (const auto& opened : opened_) {
-    if (&opened->frontend() == &frontend) endpoints.push_back(opened->listener().endpoint());
+  for (const Opened& opened : opened_) {
+    if (opened.frontend == &frontend) endpoints.push_back(opened.listener->endpoint());
   }
   return endpoints;
 }
@@ -136,9 +68,9 @@ std::size_t Listeners::clients() const {
 }
 
 void Listeners::for_each(const Visit& visit) const {
-  for (const auto& opened : opened_) {
-    opened->listener().for_each(
-        [&](net::Connection& connection) { visit(opened->frontend(), connection); });
+  for (const Opened& opened : opened_) {
+    opened.listener->for_each(
+        [&](net::Connection& connection) { visit(*opened.frontend, connection); });
   }
 }
 
@@ -150,9 +82,15 @@ void Listeners::close(const std::vector<std::string>& names, std::string_view re
 
 std::vector<wire::native::ClientInfo> Listeners::describe(base::TimePoint now) const {
   std::vector<wire::native::ClientInfo> clients;
-  for (const auto& opened : opened_) {
-    opened->listener().for_each([&](const net::Connection& connection) {
-      clients.push_back(opened->describe(connection, now));
+  for (const Opened& opened : opened_) {
+    opened.listener->for_each([&](net::Connection& connection) {
+      wire::native::ClientInfo& client =
+          clients.emplace_back(opened.frontend->describe(connection));
+      client.connection = connection.id();
+      client.peer = connection.peer();
+      client.protocol += opened.role;
+      client.queued_bytes = connection.queued_bytes();
+      client.age_ms = base::in_ms(now - connection.since());
     });
   }
   std::ranges::sort(clients, {}, &wire::native::ClientInfo::connection);
@@ -160,8 +98,8 @@ std::vector<wire::native::ClientInfo> Listeners::describe(base::TimePoint now) c
 }
 
 bool Listeners::kick(std::uint64_t connection) {
-  for (const auto& opened : opened_) {
-    net::Connection* const found = opened->listener().find(connection);
+  for (const Opened& opened : opened_) {
+    net::Connection* const found = opened.listener->find(connection);
     if (found == nullptr) continue;
     found->close("kicked");
     return true;
@@ -169,21 +107,24 @@ bool Listeners::kick(std::uint64_t connection) {
   return false;
 }
 
-void Listeners::report(std::size_t limit) {
+void Listeners::report(std::size_t queue_limit) {
   std::size_t largest = 0;
   std::size_t slow = 0;
   for_each([&](const Frontend&, net::Connection& connection) {
     const std::size_t queued = connection.queued_bytes();
     largest = std::max(largest, queued);
-    slow += queued > limit / 2 ? 1 : 0;
+    slow += queued > queue_limit / 2 ? 1 : 0;
   });
   metrics_.queue_bytes.Set(static_cast<double>(server_.queued_bytes()));
   metrics_.largest_queue_bytes.Set(static_cast<double>(largest));
   metrics_.slow_clients.Set(static_cast<double>(slow));
-  for (const auto& opened : opened_) opened->report();
-  for (const Role role : {Role::snapshot, Role::updates, Role::collector}) {
-    metrics_.accept_paused.Add({{"role", name(role)}})
-        .Set(limits_[static_cast<std::size_t>(role)].full() ? 1 : 0);
+  for (const Opened& opened : opened_) {
+    opened.connections->Set(static_cast<double>(opened.listener->size()));
+  }
+  for (const auto& [role, name] : {std::pair(Role::snapshot, "snapshot"),
+                                   {Role::updates, "updates"},
+                                   {Role::collector, "collector"}}) {
+    metrics_.accept_paused.Add({{"role", name}}).Set(limit(role).full() ? 1 : 0);
   }
   metrics_.clients.Set(static_cast<double>(clients()));
 }

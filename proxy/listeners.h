@@ -26,9 +26,8 @@ class Listeners {
  public:
   // All outlive it.
   Listeners(net::Server& server, Guard& guard, Metrics& metrics);
-  ~Listeners();
 
-  // Listens for the frontend, whose openings are its next. Nobody is admitted yet.
+  // Listens for the frontend. No connection is accepted before admit().
   base::Status open(Frontend& frontend, const config::Proxy& config,
                     std::chrono::milliseconds patience);
   // Where the frontend's openings are bound, in their order.
@@ -47,11 +46,16 @@ class Listeners {
   using Visit = std::function<void(const Frontend& frontend, net::Connection& connection)>;
   void for_each(const Visit& visit) const;
 
-  // Sets gauges. `limit`: bytes that the queue of one connection may hold.
-  void report(std::size_t limit);
+  // Sets gauges. `queue_limit`: bytes that the queue of one connection may hold.
+  void report(std::size_t queue_limit);
 
  private:
-  class Opened;
+  struct Opened {
+    const Frontend* frontend;
+    std::string role;  // " updates"; empty when it is the frontend's only one
+    metrics::Gauge* connections;
+    std::unique_ptr<net::Listener> listener;
+  };
   static constexpr std::size_t roles = 3;
   net::AcceptLimit& limit(Role role) { return limits_[static_cast<std::size_t>(role)]; }
   net::ListenerSettings settings(const Opening& opening, const config::Proxy& config);
@@ -63,7 +67,7 @@ class Listeners {
   net::Closings closings_;
   std::array<net::AcceptLimit, roles> limits_{net::AcceptLimit(0), net::AcceptLimit(0),
                                               net::AcceptLimit(0)};
-  std::vector<std::unique_ptr<Opened>> opened_;
+  std::vector<Opened> opened_;
 };
 
 }  // namespace canopy::proxy

@@ -3,6 +3,7 @@
 // argument. Not thread-safe. The table outlives its leases.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -11,31 +12,8 @@
 
 namespace canopy::proxy {
 
-class MirrorLeases;
-
 // Holds the mirrors of some partitions until it is destroyed. An empty one holds none.
-class MirrorLease {
- public:
-  MirrorLease() = default;
-  MirrorLease(MirrorLease&& other) noexcept
-      : table_(std::exchange(other.table_, nullptr)), partitions_(std::move(other.partitions_)) {}
-  MirrorLease& operator=(MirrorLease other) noexcept {
-    std::swap(table_, other.table_);
-    std::swap(partitions_, other.partitions_);
-    return *this;
-  }
-  ~MirrorLease();
-
-  explicit operator bool() const { return table_ != nullptr; }
-
- private:
-  friend class MirrorLeases;
-  MirrorLease(MirrorLeases& table, std::vector<std::size_t> partitions)
-      : table_(&table), partitions_(std::move(partitions)) {}
-
-  MirrorLeases* table_ = nullptr;
-  std::vector<std::size_t> partitions_{};
-};
+using MirrorLease = std::shared_ptr<const std::vector<std::size_t>>;
 
 // The leases of all partitions, by their index.
 class MirrorLeases {
@@ -46,9 +24,11 @@ class MirrorLeases {
       ++uses_[partition].leases;
       uses_[partition].unused_since.reset();
     }
-    return {*this, std::move(partitions)};
+    return {new std::vector(std::move(partitions)), [this](const std::vector<std::size_t>* held) {
+              for (const std::size_t partition : *held) --uses_[partition].leases;
+              delete held;
+            }};
   }
-
   // Whether nothing has held the partition for as long as `keep`. Counts from the first call after
   // the last lease has ended: to be called a few times a second.
   bool expired(std::size_t partition, base::TimePoint now, base::Duration keep) {
@@ -60,21 +40,12 @@ class MirrorLeases {
   }
 
  private:
-  friend class MirrorLease;
   struct Use {
     std::size_t leases = 0;
     std::optional<base::TimePoint> unused_since{};
   };
 
-  void release(const std::vector<std::size_t>& partitions) {
-    for (const std::size_t partition : partitions) --uses_[partition].leases;
-  }
-
   std::vector<Use> uses_{};
 };
-
-inline MirrorLease::~MirrorLease() {
-  if (table_ != nullptr) table_->release(partitions_);
-}
 
 }  // namespace canopy::proxy

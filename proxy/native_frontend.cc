@@ -33,15 +33,6 @@ NativeClient* client_of(const net::Connection& connection) {
   return static_cast<NativeClient*>(connection.attachment());
 }
 
-native::Kind to_message(CatchUps::Kind kind) {
-  switch (kind) {
-    case CatchUps::Kind::watch: return native::Kind::watch;
-    case CatchUps::Kind::list: return native::Kind::list;
-    case CatchUps::Kind::get: break;
-  }
-  return native::Kind::get;
-}
-
 CatchUps::Settings settings_of(const config::Proxy& proxy) {
   const std::size_t quarter = proxy.client_queue_bytes / 4;
   return {.max_served = proxy.max_snapshots,
@@ -84,7 +75,6 @@ void NativeFrontend::announce(coordination::ProxyMember& member,
 
 void NativeFrontend::begin_generation(std::uint32_t generation) {
   streams_.begin(static_cast<std::uint64_t>(first_stamp(generation)), backend_.now());
-  catch_ups_.begin();
 }
 
 void NativeFrontend::on_ready(net::Connection& connection) {
@@ -128,10 +118,6 @@ void NativeFrontend::on_request(NativeClient& client, native::Hello& hello) {
   client.software = std::move(hello.software);
   reply(client.connection,
         native::encode(native::Welcome{.request = hello.request, .proxy = config_.name}));
-}
-
-void NativeFrontend::on_request(NativeClient& client, const native::Ping& ping) {
-  reply(client.connection, native::encode(native::Pong{.request = ping.request}));
 }
 
 void NativeFrontend::on_request(NativeClient& client, const native::Clients& clients) {
@@ -178,10 +164,6 @@ void NativeFrontend::on_request(NativeClient& client, native::Watch& watch) {
   if (!may_begin(client, asked, watch.subscription.subtree)) return;
   const wire::Fault fault = watches_.open(client, watch);
   if (fault != wire::Fault::none) refuse(client, asked, fault, wire::name(fault));
-}
-
-void NativeFrontend::on_request(NativeClient& client, const native::Unwatch& unwatch) {
-  watches_.close(client, unwatch.request);
 }
 
 void NativeFrontend::on_request(NativeClient& client, native::Get& get) {
@@ -274,11 +256,11 @@ void NativeFrontend::on_sent(net::Connection& connection, CatchUps::Kind kind, s
 }
 
 void NativeFrontend::on_unavailable(net::Connection& connection, CatchUps::Kind kind,
-                                    std::uint64_t number, base::Duration) {
+                                    std::uint64_t number) {
   NativeClient& client = *client_of(connection);
   if (kind != CatchUps::Kind::get) count_request("unavailable");
   if (!watches_.close(client, number)) --client.requests;
-  refuse(client, {.number = number, .kind = to_message(kind)}, wire::Fault::partition_unavailable,
+  refuse(client, {.number = number, .kind = kind}, wire::Fault::partition_unavailable,
          "its state is not here");
 }
 

@@ -37,14 +37,11 @@ class NativeFrontend final : public Frontend,
   void announce(coordination::ProxyMember& member,
                 const std::vector<config::Endpoint>& endpoints) const override;
   void begin_generation(std::uint32_t generation) override;
-  void apply(const Stamped& stamped, std::size_t shard) override {
-    streams_.append(stamped.update, shard);
-  }
+  void apply(const Stamped& stamped) override { streams_.append(stamped.update, stamped.shard); }
   std::size_t gathered() const override { return streams_.gathered(); }
   std::size_t gathered_bytes() const override { return streams_.gathered_bytes(); }
   bool flush(base::TimePoint now) override { return streams_.flush(now); }
   std::optional<base::Duration> serve(base::TimePoint now) override;
-  void second(base::TimePoint) override {}
   void answer(const wire::Answer& answer) override;
   void renew(std::size_t partition) override { streams_.renew(partition); }
   void drain(base::Duration within) override;
@@ -56,24 +53,27 @@ class NativeFrontend final : public Frontend,
  private:
   void on_ready(net::Connection& connection) override;
   void on_message(net::Connection& connection, std::span<const std::string_view> parts) override;
-  void on_subscription(net::Connection&, std::string_view, bool) override {}
   void on_drained(net::Connection& connection) override;
   void on_closed(net::Connection& connection, std::string_view reason) override;
 
   void on_cut(net::Connection& connection, std::uint64_t number) override;
   void on_sent(net::Connection& connection, CatchUps::Kind kind, std::uint64_t number,
                std::vector<Known> has, base::Duration took) override;
-  void on_unavailable(net::Connection& connection, CatchUps::Kind kind, std::uint64_t number,
-                      base::Duration took) override;
+  void on_unavailable(net::Connection& connection, CatchUps::Kind kind,
+                      std::uint64_t number) override;
   void on_resync(bool changes) override;
 
   void on_request(NativeClient& client, wire::native::Hello& hello);
   void on_request(NativeClient& client, wire::WriteRequest& request);
   void on_request(NativeClient& client, wire::native::Watch& watch);
-  void on_request(NativeClient& client, const wire::native::Unwatch& unwatch);
+  void on_request(NativeClient& client, const wire::native::Unwatch& unwatch) {
+    watches_.close(client, unwatch.request);
+  }
   void on_request(NativeClient& client, wire::native::Get& get);
   void on_request(NativeClient& client, wire::native::List& list);
-  void on_request(NativeClient& client, const wire::native::Ping& ping);
+  void on_request(NativeClient& client, const wire::native::Ping& ping) {
+    reply(client.connection, wire::native::encode(wire::native::Pong{.request = ping.request}));
+  }
   void on_request(NativeClient& client, const wire::native::Clients& clients);
   void on_request(NativeClient& client, const wire::native::Kick& kick);
 

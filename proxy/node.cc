@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "core/base/log.h"
 #include "core/config/capacity.h"
 #include "core/config/exposure.h"
@@ -13,7 +11,7 @@
 #include "core/metrics/descriptors.h"
 #include "proxy/clients_document.h"
 #include "proxy/frontends.h"
-#include "proxy/queue_limit.h"
+#include "proxy/room.h"
 
 namespace canopy::proxy {
 namespace {
@@ -74,8 +72,6 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
   }
 }
 
-Node::~Node() = default;
-
 base::Status Node::open() {
   for (const std::string& line :
        config::exposure(guard_.on(), config::frontends(config_), config_.http)) {
@@ -97,7 +93,7 @@ base::Status Node::open() {
   coordinator_->watch(coordination::shards_prefix,
                       [this](const coordination::Event& event) { upstream_.on_directory(event); });
   loop_.every(tick_period, [this] { upstream_.tick(); });
-  loop_.every(1s, [this] { second(); });
+  loop_.every(1s, [this] { on_heartbeat(); });
   loop_.every(measure_period, [this] { fan_out_.measure(metrics::cpu_time()); });
   loop_.on_turn_end([this] { end_turn(); });
   announce();
@@ -125,13 +121,15 @@ base::Status Node::check_descriptors(const config::Proxy& wanted) const {
 void Node::reload(config::Start& running) {
   const auto changed = config::reload(
       running, [this](const config::Security& wanted) { set_permissions(wanted); },
-      [this](const config::Cluster& wanted) { return take_on(*wanted.find_proxy(config_.name)); });
+      [this](const config::Cluster& wanted) {
+        return apply_config(*wanted.find_proxy(config_.name));
+      });
   metrics_.registry.count_reload(changed.ok());
   file_read_ = running.read;
   announce_vitals();
 }
 
-base::Status Node::take_on(const config::Proxy& wanted) {
+base::Status Node::apply_config(const config::Proxy& wanted) {
   if (auto status = check_descriptors(wanted); !status) return status;
   config_ = wanted;
   fan_out_.aim(config_);
@@ -148,32 +146,9 @@ void Node::set_permissions(const config::Security& security) {
   log::info("security", "permissions changed", {{"clients", changed.size()}});
 }
 
-wire::Fault Node::write(wire::RoutedRequest request) {
-  return upstream_.forward(std::move(request));
-}
-
-MirrorLease Node::lease(std::string_view prefix) { return upstream_.lease(prefix); }
-
-bool Node::ready(std::string_view prefix) const {
-  return generation_ != 0 && upstream_.ready(prefix);
-}
-
 std::size_t Node::queue_limit() const {
   return proxy::queue_limit(config_.client_queue_bytes, config_.egress_bytes,
                             server_.queued_bytes());
-}
-
-bool Node::may_read(const net::Connection& connection, std::string_view prefix,
-                    std::string_view what) {
-  return guard_.may_read(connection.info().user, prefix, what);
-}
-
-bool Node::may_write(const net::Connection& connection, std::string_view key) {
-  return guard_.may_write(connection.info().user, key);
-}
-
-bool Node::may_administer(const net::Connection& connection) {
-  return guard_.may_administer(connection.info().user);
 }
 
 // Stamps and streams go on above those of every earlier process of this name.
@@ -190,7 +165,8 @@ void Node::begin_generation(std::uint32_t generation) {
 void Node::apply(std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
                  base::TimePoint committed) {
   for (const keyspace::UpdatePtr& update : updates) {
-    fan_out_.apply({.stamp = next_stamp(), .update = update, .committed = committed}, shard);
+    fan_out_.apply(
+        {.stamp = next_stamp(), .update = update, .shard = shard, .committed = committed});
   }
   if (fan_out_.full()) upstream_.pause();
   metrics_.stamped.Increment(static_cast<double>(updates.size()));
@@ -233,9 +209,9 @@ void Node::notice_full() {
   report();
 }
 
-void Node::second() {
+void Node::on_heartbeat() {
   const base::TimePoint now = loop_.now();
-  for (const auto& frontend : fan_out_.frontends()) frontend->second(now);
+  for (const auto& frontend : fan_out_.frontends()) frontend->on_heartbeat(now);
   announce();
   announce_vitals();
   report();

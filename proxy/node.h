@@ -30,7 +30,6 @@ class Node final : private Backend {
   // Everything bound and announced, or why not.
   static base::Result<std::unique_ptr<Node>> start(const config::Cluster& cluster,
                                                    const config::Proxy& proxy, net::Loop& loop);
-  ~Node() override;
 
   // Out of the directory, not accepting; clients are told to move where their protocol can. Calls
   // back once they have, or had the time to.
@@ -47,20 +46,28 @@ class Node final : private Backend {
   Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop& loop);
   base::Status open();
   base::Status check_descriptors(const config::Proxy& wanted) const;
-  base::Status take_on(const config::Proxy& wanted);
+  base::Status apply_config(const config::Proxy& wanted);
   void set_permissions(const config::Security& security);
 
-  wire::Fault write(wire::RoutedRequest request) override;
-  MirrorLease lease(std::string_view prefix) override;
+  wire::Fault write(wire::RoutedRequest request) override {
+    return upstream_.forward(std::move(request));
+  }
+  MirrorLease lease(std::string_view prefix) override { return upstream_.lease(prefix); }
   const Partitions& partitions() const override { return upstream_; }
-  bool ready(std::string_view prefix) const override;
+  bool ready(std::string_view prefix) const override { return upstream_.ready(prefix); }
   std::int64_t last_stamp() const override { return last_stamp_; }
   std::int64_t next_stamp() override { return ++last_stamp_; }
   std::size_t queue_limit() const override;
   bool may_read(const net::Connection& connection, std::string_view prefix,
-                std::string_view what) override;
-  bool may_write(const net::Connection& connection, std::string_view key) override;
-  bool may_administer(const net::Connection& connection) override;
+                std::string_view what) override {
+    return guard_.may_read(connection.info().user, prefix, what);
+  }
+  bool may_write(const net::Connection& connection, std::string_view key) override {
+    return guard_.may_write(connection.info().user, key);
+  }
+  bool may_administer(const net::Connection& connection) override {
+    return guard_.may_administer(connection.info().user);
+  }
   std::vector<wire::native::ClientInfo> clients() const override {
     return listeners_.describe(loop_.now());
   }
@@ -76,7 +83,7 @@ class Node final : private Backend {
   void admit();
   void notice_full();
   bool full() const { return listeners_.clients() >= config_.max_clients; }
-  void second();
+  void on_heartbeat();
   void check_drained();
   void announce();
   void announce_vitals();

@@ -22,8 +22,6 @@ class Partitions {
   // Those that may hold keys under the prefix.
   virtual std::vector<std::size_t> covering(std::string_view prefix) const = 0;
   virtual const std::string& subtree(std::size_t partition) const = 0;
-  // The index of the shard that serves it.
-  virtual std::size_t shard(std::size_t partition) const = 0;
   virtual const std::string& shard_name(std::size_t shard) const = 0;
   // Null while it is not mirrored.
   virtual const cluster::Mirror* mirror(std::size_t partition) const = 0;

@@ -1,75 +1,59 @@
-// The updates that wait for the fan-out of one frontend, in lots: what one flush sends.
-//
-// A lot is a vector of its own, so that nothing is moved when the one before it has left, and its
-// memory goes back with it. Pure; not thread-safe.
+// An update on its way to the clients of this proxy, and those that wait for the fan-out of one
+// frontend. Pure; not thread-safe.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
-#include <span>
 #include <utility>
-#include <vector>
 
-#include "proxy/stamped.h"
+#include "core/base/clock.h"
+#include "core/keyspace/update.h"
 
 namespace canopy::proxy {
 
-struct PendingUpdate : Stamped {
-  std::size_t shard = 0;  // that it came from: an index of Partitions
+// Stamps are a generation of the directory above a counter of 40 bits.
+inline constexpr int stamp_counter_bits = 40;
+
+constexpr std::int64_t first_stamp(std::uint32_t generation) {
+  return std::int64_t{generation} << stamp_counter_bits;
+}
+
+struct Stamped {
+  // The proxy's own sequence over all partitions: strictly increasing, and larger after a restart
+  // than anything before it.
+  std::int64_t stamp = 0;
+  keyspace::UpdatePtr update{};
+  std::size_t shard = 0;        // that it came from: an index of Partitions
+  base::TimePoint committed{};  // by the clock of that shard
 };
 
 class PendingUpdates {
  public:
-  // What one flush sends at most; the rest follows in the next turn.
-  static constexpr std::size_t lot_updates = 8192;
-  static constexpr std::size_t lot_bytes = std::size_t{4} << 20;
   // What an update takes beside its own bytes: object, allocations, its place here.
   static constexpr std::size_t update_overhead = 256;
 
-  static std::size_t cost(const keyspace::Update& update) {
-    return update.bytes() + update_overhead;
+  void push(Stamped stamped) {
+    bytes_ += cost(stamped);
+    updates_.push_back(std::move(stamped));
   }
-
-  void push(PendingUpdate pending) {
-    const std::size_t bytes = cost(*pending.update);
-    if (lots_.empty() || lots_.back().updates.size() == lot_updates ||
-        lots_.back().bytes + bytes > lot_bytes) {
-      lots_.push_back({.updates = std::exchange(spare_, {})});
-    }
-    Lot& lot = lots_.back();
-    lot.updates.push_back(std::move(pending));
-    lot.bytes += bytes;
-    bytes_ += bytes;
-    ++size_;
-  }
-
-  // The oldest lot; empty when nothing waits.
-  std::span<const PendingUpdate> front() const {
-    return lots_.empty() ? std::span<const PendingUpdate>() : std::span(lots_.front().updates);
-  }
+  // The oldest; there must be one.
+  const Stamped& front() const { return updates_.front(); }
   void pop_front() {
-    if (lots_.empty()) return;
-    Lot& lot = lots_.front();
-    bytes_ -= lot.bytes;
-    size_ -= lot.updates.size();
-    spare_ = std::move(lot.updates);
-    spare_.clear();
-    lots_.pop_front();
+    bytes_ -= cost(front());
+    updates_.pop_front();
   }
 
-  bool empty() const { return lots_.empty(); }
-  std::size_t size() const { return size_; }
+  bool empty() const { return updates_.empty(); }
+  std::size_t size() const { return updates_.size(); }
   std::size_t bytes() const { return bytes_; }
 
  private:
-  struct Lot {
-    std::vector<PendingUpdate> updates{};
-    std::size_t bytes = 0;
-  };
+  static std::size_t cost(const Stamped& stamped) {
+    return stamped.update->bytes() + update_overhead;
+  }
 
-  std::deque<Lot> lots_;
-  std::vector<PendingUpdate> spare_;  // memory of the last lot, for the next
-  std::size_t size_ = 0;
+  std::deque<Stamped> updates_;
   std::size_t bytes_ = 0;
 };
 

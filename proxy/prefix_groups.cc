@@ -9,7 +9,7 @@ bool PrefixGroups::add(Subscriber& subscriber, std::string_view prefix) {
   if (prefixes.contains(prefix)) return false;
   prefixes.emplace(prefix);
   subscriber.prefix_bytes_ += prefix.size();
-  subscriber.hash_ += Hash()(prefix);
+  subscriber.hash_ += base::TextHash()(prefix);
   regroup(subscriber, prefix, true);
   return true;
 }
@@ -19,7 +19,7 @@ void PrefixGroups::remove(Subscriber& subscriber, std::string_view prefix) {
   if (known == subscriber.prefixes_.end()) return;
   const auto ended = subscriber.prefixes_.extract(known);
   subscriber.prefix_bytes_ -= ended.value().size();
-  subscriber.hash_ -= Hash()(ended.value());
+  subscriber.hash_ -= base::TextHash()(ended.value());
   regroup(subscriber, ended.value(), false);
 }
 
@@ -34,12 +34,13 @@ void PrefixGroups::leave(Subscriber& subscriber) {
 void PrefixGroups::regroup(Subscriber& subscriber, std::string_view changed, bool begins) {
   Group* const equal = find_equal(subscriber);
   Group* const own = subscriber.group_;
+  const auto reindex = [&] { begins ? enter(changed, *own) : withdraw(changed, *own); };
   const bool alone = own != nullptr && own->members.size() == 1;
   if (alone && equal == nullptr && !subscriber.prefixes_.empty()) {
-    reindex(changed, begins, *own);
+    reindex();
     return rename(*own, subscriber.hash_);
   }
-  if (alone) reindex(changed, begins, *own);  // the group ends with the prefixes of its member
+  if (alone) reindex();  // the group ends with the prefixes of its member
   if (own != nullptr) move_out(subscriber);
   if (subscriber.prefixes_.empty()) return;
   Group& group = equal != nullptr ? *equal : make_group(subscriber.hash_);
@@ -86,14 +87,6 @@ void PrefixGroups::rename(Group& group, std::uint64_t hash) {
   group.hash = hash;
   node.key() = hash;
   groups_.insert(std::move(node));
-}
-
-void PrefixGroups::reindex(std::string_view prefix, bool begins, Group& group) {
-  if (begins) {
-    enter(prefix, group);
-  } else {
-    withdraw(prefix, group);
-  }
 }
 
 void PrefixGroups::enter(std::string_view prefix, Group& group) {

@@ -1,8 +1,8 @@
 // The subscribers of one Clone dialect, grouped by their set of prefixes: what a flush has for a
 // group is encoded once. Pure; not thread-safe.
 //
-// An update finds its groups by one look-up for each length of a prefix that anybody has. A large
-// set is never shared: looking for an equal one, each time that it changes, would cost its size.
+// An update finds its groups by one look-up for each length of a subscribed prefix. A large set is
+// never shared: looking for an equal one, each time that it changes, would cost its size.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/base/text.h"
 #include "proxy/mirror_lease.h"
 
 namespace canopy::proxy {
@@ -51,7 +52,7 @@ class PrefixGroups {
     std::uint64_t matched = 0;  // by which call of match()
   };
 
-  // `lease` is asked for what holds the mirrors of a prefix while anybody subscribes to it.
+  // `lease` is asked for what holds the mirrors of a prefix while it is subscribed to.
   explicit PrefixGroups(std::function<MirrorLease(std::string_view prefix)> lease)
       : lease_(std::move(lease)) {}
 
@@ -70,18 +71,11 @@ class PrefixGroups {
   std::size_t prefixes() const { return index_.size(); }
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
-  };
   struct Node {
     std::vector<Group*> groups{};
     MirrorLease lease{};
   };
 
-  void reindex(std::string_view prefix, bool begins, Group& group);
   void enter(std::string_view prefix, Group& group);
   void withdraw(std::string_view prefix, Group& group);
   Group* find_equal(const Subscriber& subscriber) const;
@@ -93,7 +87,7 @@ class PrefixGroups {
 
   std::function<MirrorLease(std::string_view prefix)> lease_;
   std::unordered_multimap<std::uint64_t, std::unique_ptr<Group>> groups_;  // by Group::hash
-  std::unordered_map<std::string, Node, Hash, std::equal_to<>> index_;
+  base::TextMap<Node> index_;
   std::map<std::size_t, std::size_t> lengths_;  // of prefixes, and how many have it
   std::vector<Group*> matching_;
   std::uint64_t matches_ = 0;

@@ -1,5 +1,8 @@
-// Whether what may wait (a snapshot, a catch-up) goes on over a connection. Pure.
+// How much may be queued for a connection, and whether what may wait (a snapshot, a catch-up) goes
+// on over it. Pure.
 #pragma once
+
+#include <algorithm>
 
 #include "core/net/connection.h"
 
@@ -13,6 +16,16 @@ enum class Room {
 
 // After which time to try again, where nothing tells.
 inline constexpr base::Duration room_retry = std::chrono::milliseconds(20);
+
+// How many bytes the queue of one connection may hold.
+// The limit of each connection is what is left of the bound of all: the more is queued, the lower
+// it is. So the largest queues stop growing first, short ones go on, and the sum never exceeds its
+// bound.
+// `client_queue_bytes` and `egress_bytes` as configured; `queued`: over all connections.
+constexpr std::size_t queue_limit(std::size_t client_queue_bytes, std::size_t egress_bytes,
+                                  std::size_t queued) {
+  return std::min(client_queue_bytes, egress_bytes - std::min(egress_bytes, queued));
+}
 
 // `high_water`: the mark of the connection's queue. `limit`: Backend::queue_limit(), of which half
 // is left to live updates.

@@ -35,7 +35,7 @@ Streams::Stream* Streams::begin_stream(const native::Subscription& subscription)
   Stream* const stream = owned.get();
   stream->lease = lease_(subscription.subtree);
   for (const std::size_t partition : partitions_.covering(subscription.subtree)) {
-    stream->said.push_back({partition, std::nullopt});
+    stream->reached.push_back({partition, std::nullopt});
   }
   by_subtree_[subscription.subtree].push_back(stream);
   stream->heartbeat_at = paced_at_ + heartbeat_period;
@@ -81,7 +81,8 @@ void Streams::begin(std::uint64_t first_number, base::TimePoint now) {
 
 void Streams::renew(std::size_t partition) {
   for (auto& [subscription, stream] : by_subscription_) {
-    if (std::ranges::find(stream->said, partition, &Said::partition) != stream->said.end()) {
+    if (std::ranges::find(stream->reached, partition, &Reached::partition) !=
+        stream->reached.end()) {
       restart(*stream, partition);
     }
   }
@@ -93,7 +94,7 @@ void Streams::restart(Stream& stream, std::optional<std::size_t> renewed) {
   stream.position = stream.sent = 0;
   forget_gathered(stream);
   stream.runs.clear();
-  for (Said& said : stream.said) said.revision.reset();
+  for (Reached& each : stream.reached) each.revision.reset();
 }
 
 void Streams::append(const keyspace::UpdatePtr& update, std::size_t shard) {
@@ -230,8 +231,7 @@ bool Streams::heartbeat(base::TimePoint now) {
 }
 
 // The revisions go with the last batch: only then has the client all that they stand for. They are
-// left out while a `latest` stream holds updates back. A watcher that has no room for a batch has
-// what was said before this flush.
+// left out while a `latest` stream holds updates back.
 std::size_t Streams::send_gathered(Stream& stream, base::TimePoint now) {
   const std::size_t handed = stream.bodies.size() * stream.watchers.size();
   while (!stream.bodies.empty()) {
@@ -239,9 +239,7 @@ std::size_t Streams::send_gathered(Stream& stream, base::TimePoint now) {
     stream.bodies.pop_front();
     gathered_bytes_ -= body.entries.size();
     if (stream.bodies.empty() && stream.latest.empty()) {
-      const std::vector<Said> news = reached(stream, false);
-      send(stream, body, named(news));
-      note(stream, news);
+      send_with_revisions(stream, body, false);
     } else {
       send(stream, body, {});
     }
@@ -251,9 +249,7 @@ std::size_t Streams::send_gathered(Stream& stream, base::TimePoint now) {
 }
 
 void Streams::send_heartbeat(Stream& stream, base::TimePoint now) {
-  const std::vector<Said> all = reached(stream, true);
-  send(stream, {}, named(all));
-  note(stream, all);
+  send_with_revisions(stream, {}, true);
   stream.last_sent = now;
 }
 
@@ -282,56 +278,41 @@ void Streams::send(Stream& stream, const Body& body, const native::Revisions& re
   for (Watcher* watcher : stream.watchers) watcher->on_batch(batch);
 }
 
-// Where the stream's partitions stand: all that can be read, or those of which more can be said
-// than was.
-std::vector<Streams::Said> Streams::reached(const Stream& stream, bool all) const {
-  std::vector<Said> result;
-  for (const Said& said : stream.said) {
-    const cluster::Mirror* mirror = partitions_.mirror(said.partition);
-    if (mirror == nullptr || !mirror->ready()) continue;
-    if (all || mirror->revision() != said.revision) {
-      result.push_back({said.partition, mirror->revision()});
-    }
-  }
-  return result;
-}
-
-native::Revisions Streams::named(const std::vector<Said>& reached) const {
+// With the revisions of all partitions that can be read, or of those that have changed. They count
+// as sent only afterwards: a watcher that has no room for the batch has those from before.
+void Streams::send_with_revisions(Stream& stream, const Body& body, bool all) {
+  std::vector<std::pair<Reached*, keyspace::Revision>> news;
   native::Revisions revisions;
-  for (const Said& one : reached) {
-    revisions.push_back({partitions_.subtree(one.partition), *one.revision});
+  for (Reached& each : stream.reached) {
+    const cluster::Mirror* mirror = partitions_.mirror(each.partition);
+    if (mirror == nullptr || !mirror->ready()) continue;
+    if (!all && mirror->revision() == each.revision) continue;
+    news.emplace_back(&each, mirror->revision());
+    revisions.push_back({partitions_.subtree(each.partition), mirror->revision()});
   }
-  return revisions;
-}
-
-// Both are in the order of the stream's partitions.
-void Streams::note(Stream& stream, const std::vector<Said>& reached) {
-  auto said = stream.said.begin();
-  for (const Said& one : reached) {
-    while (said->partition != one.partition) ++said;
-    said->revision = one.revision;
-  }
+  send(stream, body, revisions);
+  for (const auto& [each, revision] : news) each->revision = revision;
 }
 
 // A client that has every batch has the mirrors' present revisions, unless something is gathered.
-// So partitions of which the stream has said nothing yet count as said from here on.
+// So partitions of which the stream has sent no revision yet count as sent from here on.
 Streams::Place Streams::cut(const Watcher& watcher) {
   Stream& stream = *watcher.stream_;
   if (stream.bodies.empty() && stream.latest.empty()) {
-    for (Said& said : stream.said) {
-      const cluster::Mirror* mirror = partitions_.mirror(said.partition);
-      if (!said.revision && mirror != nullptr && mirror->ready()) {
-        said.revision = mirror->revision();
+    for (Reached& each : stream.reached) {
+      const cluster::Mirror* mirror = partitions_.mirror(each.partition);
+      if (!each.revision && mirror != nullptr && mirror->ready()) {
+        each.revision = mirror->revision();
       }
     }
   }
   return {.number = stream.number, .position = stream.position};
 }
 
-std::vector<Known> Streams::said(const Watcher& watcher) const {
+std::vector<Known> Streams::revisions(const Watcher& watcher) const {
   std::vector<Known> result;
-  for (const Said& said : watcher.stream_->said) {
-    if (said.revision) result.push_back({said.partition, *said.revision});
+  for (const Reached& each : watcher.stream_->reached) {
+    if (each.revision) result.push_back({each.partition, *each.revision});
   }
   return result;
 }

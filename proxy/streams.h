@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "core/base/text.h"
 #include "core/keyspace/update.h"
 #include "core/net/outbound_queue.h"
 #include "core/wire/native.h"
@@ -65,8 +66,8 @@ class Streams {
     // Neither may subscribe or unsubscribe.
     virtual void on_batch(const Batch& batch) = 0;
     // The stream begins anew under another number: nothing of what it gathered is sent. With
-    // `renewed` because this partition has a new history. said() and missed() still answer for the
-    // old number.
+    // `renewed` because this partition has a new history. revisions() and missed() still answer for
+    // the old number.
     virtual void on_restart(std::optional<std::size_t> renewed) = 0;
 
    protected:
@@ -118,7 +119,7 @@ class Streams {
   Place cut(const Watcher& watcher);
   // The revisions that a client has which has every batch of the stream. From within on_batch():
   // every batch before the present flush.
-  std::vector<Known> said(const Watcher& watcher) const;
+  std::vector<Known> revisions(const Watcher& watcher) const;
   // The position of the last batch.
   std::uint64_t sent(const Watcher& watcher) const;
   // How many of the updates at positions (from, to] came from each shard.
@@ -151,7 +152,7 @@ class Streams {
     std::size_t shard;
   };
   static constexpr std::size_t max_runs = 65'536;
-  struct Said {
+  struct Reached {
     std::size_t partition;
     std::optional<keyspace::Revision> revision;
   };
@@ -166,7 +167,7 @@ class Streams {
     std::unordered_map<std::string_view, std::size_t> latest_index{};   // views into `latest`
     std::vector<std::pair<keyspace::UpdatePtr, std::size_t>> latest{};  // and its shard
     std::size_t latest_bytes = 0;
-    std::vector<Said> said{};
+    std::vector<Reached> reached{};
     MirrorLease lease{};
     std::deque<Run> runs{};  // of what was sent, while it comes from several shards
     Compression compression{};
@@ -174,12 +175,6 @@ class Streams {
     base::TimePoint heartbeat_at{};
     std::list<Stream*>::iterator turn{};  // in heartbeats_
     bool dirty = false;
-  };
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
   };
   using Group = std::vector<Stream*>;
 
@@ -194,16 +189,14 @@ class Streams {
   std::size_t send_gathered(Stream& stream, base::TimePoint now);
   void send_heartbeat(Stream& stream, base::TimePoint now);
   void send(Stream& stream, const Body& body, const wire::native::Revisions& revisions);
-  std::vector<Said> reached(const Stream& stream, bool all) const;
-  wire::native::Revisions named(const std::vector<Said>& reached) const;
-  static void note(Stream& stream, const std::vector<Said>& reached);
+  void send_with_revisions(Stream& stream, const Body& body, bool all);
 
   const Partitions& partitions_;
   Lease lease_;
   std::uint64_t next_number_ = 0;
   std::uint64_t last_serial_ = 0;
   std::map<wire::native::Subscription, std::unique_ptr<Stream>> by_subscription_;
-  std::unordered_map<std::string, Group, Hash, std::equal_to<>> by_subtree_;
+  base::TextMap<Group> by_subtree_;
   std::deque<Stream*> dirty_;      // have gathered something
   std::list<Stream*> heartbeats_;  // the next comes first
   base::TimePoint paced_at_{};

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/keyspace/key.h"
-#include "core/wire/link_queue.h"
 
 namespace canopy::proxy {
 namespace {
@@ -12,12 +11,17 @@ namespace log = base::log;
 using cluster::Mirror;
 using keyspace::shown;
 
-// Units of bytes as well, for a large batch is followed by empty ones.
 constexpr int batches_per_turn = 256;
 constexpr int answers_per_turn = 256;
 constexpr base::Duration silence = std::chrono::seconds(3);
-// Of writes, in libzmq's queue to a shard; the others wait where they are counted.
-constexpr std::size_t sending_bytes = std::size_t{1} << 20;
+// Of writes, in libzmq's queue to a shard; the others wait in `writes`, where they are counted.
+constexpr std::size_t sending_bytes = std::size_t{2} << 20;
+
+// The high-water mark of a queue of so many bytes. Messages are of this size unless they hold one
+// larger value or request.
+constexpr int queue_messages(std::uint64_t bytes) {
+  return static_cast<int>(std::max<std::uint64_t>(bytes / base::max_chunk_bytes, 1));
+}
 
 }  // namespace
 
@@ -28,14 +32,14 @@ Upstream::Link::Link(std::size_t position, const config::Shard& shard, const con
       // Only to a completed connection: what cannot be sent now waits in `writes`, where it is
       // bounded and seen.
       requests(context, net::SocketType::dealer,
-               net::connecting({.send_hwm = wire::queue_messages(sending_bytes),
+               net::connecting({.send_hwm = queue_messages(sending_bytes),
                                 .max_frame_bytes = base::max_link_frame_bytes,
                                 .linger = std::chrono::milliseconds(500),
                                 .immediate = true},
                                keys)),
       updates(context, net::SocketType::sub,
               net::connecting({.send_hwm = 0,
-                               .receive_hwm = wire::queue_batches(proxy.link_queue_bytes),
+                               .receive_hwm = queue_messages(proxy.link_queue_bytes),
                                .max_frame_bytes = base::max_link_frame_bytes,
                                .receive_buffer = proxy.link_receive_buffer},
                               keys)),
@@ -100,9 +104,9 @@ void Upstream::connect(Link& link, const coordination::ShardMember& member) {
   log::info("upstream", "shard found", {{"shard", link.name}, {"requests", member.requests}});
   // What the old process was asked for it will not answer.
   for (Partition& partition : partitions_) {
-    if (links_[partition.link].get() != &link || !partition.slot) continue;
+    if (links_[partition.link].get() != &link || !partition.mirror) continue;
     Mirror::Effects effects;
-    partition.slot->mirror.start(loop_.now(), effects);
+    partition.mirror->start(loop_.now(), effects);
     carry_out(link, effects, loop_.now());
   }
 }
@@ -140,14 +144,8 @@ void Upstream::send_requests(Link& link) {
 }
 
 void Upstream::send_writes(Link& link) {
-  static const std::string padding = wire::encode(wire::Writes{});
-  for (;;) {
-    for (; link.padding > 0; --link.padding) {
-      if (link.requests.send({padding}) != net::SendResult::sent) return;
-    }
-    if (link.writes.empty()) return;
-    if (link.requests.send({link.writes.front()}) != net::SendResult::sent) return;
-    link.padding = wire::padding_messages(link.writes.front().size());
+  while (!link.writes.empty() &&
+         link.requests.send({link.writes.front()}) == net::SendResult::sent) {
     link.writes.pop_front();
   }
 }
@@ -179,7 +177,7 @@ void Upstream::resume() {
   }
 }
 
-// What was said while nobody listened does not count as silence.
+// What a shard sends while the proxy does not read does not count as silence.
 bool Upstream::heard_lately(const Link& link) const {
   return paused_since_.value_or(loop_.now()) - link.heard < silence;
 }
@@ -187,35 +185,27 @@ bool Upstream::heard_lately(const Link& link) const {
 MirrorLease Upstream::lease(std::string_view prefix) {
   std::vector<std::size_t> needed = map_.covering(prefix);
   for (const std::size_t index : needed) {
-    if (!partitions_[index].slot) begin_mirror(index);
+    if (!partitions_[index].mirror) begin_mirror(index);
   }
   return leases_.hold(std::move(needed));
 }
 
 void Upstream::begin_mirror(std::size_t index) {
   Partition& partition = partitions_[index];
-  partition.slot.emplace(map_.subtree(index), partition.retain, partition.mirrors++ << 32);
+  partition.mirror.emplace(map_.subtree(index),
+                           cluster::MirrorSettings{.retain = partition.retain,
+                                                   .first_request = partition.mirrors++ << 32});
   Link& link = *links_[partition.link];
   log::info("upstream", "mirroring", {{"partition", shown(map_.subtree(index))}});
   link.updates.subscribe(wire::batch_topic(map_.subtree(index)));
   Mirror::Effects effects;
-  partition.slot->mirror.start(loop_.now(), effects);
+  partition.mirror->start(loop_.now(), effects);
   carry_out(link, effects, loop_.now());
 }
 
-std::vector<std::size_t> Upstream::covering(std::string_view prefix) const {
-  return map_.covering(prefix);
-}
-
-const std::string& Upstream::subtree(std::size_t partition) const {
-  return map_.subtree(partition);
-}
-
-std::size_t Upstream::shard(std::size_t partition) const { return partitions_[partition].link; }
-
 const cluster::Mirror* Upstream::mirror(std::size_t partition) const {
-  const auto& slot = partitions_[partition].slot;
-  return slot ? &slot->mirror : nullptr;
+  const auto& mirror = partitions_[partition].mirror;
+  return mirror ? &*mirror : nullptr;
 }
 
 std::uint64_t Upstream::dropped() const {
@@ -227,7 +217,7 @@ std::uint64_t Upstream::dropped() const {
 std::uint32_t Upstream::highest_epoch() const {
   std::uint32_t highest = 0;
   for (const Partition& partition : partitions_) {
-    if (partition.slot) highest = std::max(highest, partition.slot->mirror.revision().epoch());
+    if (partition.mirror) highest = std::max(highest, partition.mirror->revision().epoch());
   }
   return highest;
 }
@@ -235,8 +225,8 @@ std::uint32_t Upstream::highest_epoch() const {
 std::map<std::string, std::uint64_t> Upstream::revisions() const {
   std::map<std::string, std::uint64_t> result;
   for (const Partition& partition : partitions_) {
-    if (!partition.slot) continue;
-    const Mirror& mirror = partition.slot->mirror;
+    if (!partition.mirror) continue;
+    const Mirror& mirror = *partition.mirror;
     result[shown(mirror.partition())] = mirror.revision().value();
   }
   return result;
@@ -244,8 +234,8 @@ std::map<std::string, std::uint64_t> Upstream::revisions() const {
 
 bool Upstream::ready(std::string_view prefix) const {
   return std::ranges::all_of(map_.covering(prefix), [this](std::size_t index) {
-    const auto& slot = partitions_[index].slot;
-    return slot && slot->mirror.ready();
+    const auto& mirror = partitions_[index].mirror;
+    return mirror && mirror->ready();
   });
 }
 
@@ -283,8 +273,8 @@ void Upstream::read_answers(Link& link) {
 cluster::Mirror* Upstream::find_mirror(const std::string& subtree) {
   const std::size_t index = map_.owner(subtree);
   if (index == map_.size() || map_.subtree(index) != subtree) return nullptr;
-  auto& slot = partitions_[index].slot;
-  return slot ? &slot->mirror : nullptr;
+  auto& mirror = partitions_[index].mirror;
+  return mirror ? &*mirror : nullptr;
 }
 
 void Upstream::on_answer(Link& link, const wire::Refused& refused) {
@@ -333,13 +323,13 @@ void Upstream::tick() {
   const base::TimePoint now = loop_.now();
   for (std::size_t index = 0; index < partitions_.size(); ++index) {
     Partition& partition = partitions_[index];
-    if (!partition.slot) continue;
+    if (!partition.mirror) continue;
     if (leases_.expired(index, now, config_.mirror_keep)) {
       drop_mirror(partition);
       continue;
     }
     Mirror::Effects effects;
-    partition.slot->mirror.tick(now, effects);
+    partition.mirror->tick(now, effects);
     Link& link = *links_[partition.link];
     if (!link.unsent.empty()) effects.requests.clear();  // what is repeated is still waiting
     carry_out(link, effects, now);
@@ -348,14 +338,55 @@ void Upstream::tick() {
 }
 
 void Upstream::drop_mirror(Partition& partition) {
-  const std::string subtree = partition.slot->mirror.partition();
+  const std::string subtree = partition.mirror->partition();
   log::info("upstream", "no longer mirroring", {{"partition", shown(subtree)}});
   links_[partition.link]->updates.unsubscribe(wire::batch_topic(subtree));
-  partition.slot.reset();
+  partition.mirror.reset();
   for (auto* gauges :
        {&metrics_.keys, &metrics_.state_bytes, &metrics_.held_updates, &metrics_.held_bytes}) {
     gauges->Add({{"partition", shown(subtree)}}).Set(0);
   }
+}
+
+void Upstream::report() {
+  for (auto& link : links_) {
+    link->queue_bytes.Set(static_cast<double>(link->writes.bytes()));
+    const bool heard = heard_lately(*link);
+    const bool needed = std::ranges::any_of(partitions_, [&](const Partition& partition) {
+      return partition.mirror && links_[partition.link] == link;
+    });
+    link->up.Set(heard ? 1 : 0);
+    link->silent.Set(needed && !heard ? 1 : 0);
+  }
+  for (const Partition& partition : partitions_) {
+    if (!partition.mirror) continue;
+    const Mirror& mirror = *partition.mirror;
+    const metrics::Labels label{{"partition", shown(mirror.partition())}};
+    metrics_.keys.Add(label).Set(static_cast<double>(mirror.tree().size()));
+    metrics_.state_bytes.Add(label).Set(static_cast<double>(mirror.tree().bytes()));
+    metrics_.epoch.Add(label).Set(mirror.revision().epoch());
+    metrics_.revision.Add(label).Set(static_cast<double>(mirror.revision().counter()));
+    metrics_.held_updates.Add(label).Set(static_cast<double>(mirror.held_updates()));
+    metrics_.held_bytes.Add(label).Set(static_cast<double>(mirror.held_bytes()));
+  }
+}
+
+std::map<std::string, std::string> Upstream::checks() const {
+  std::map<std::string, std::string> result;
+  for (const auto& link : links_) {
+    result["shard " + link->name] = link->requests_endpoint.empty() ? "not in the directory" : "";
+  }
+  for (const Partition& partition : partitions_) {
+    if (!partition.mirror) continue;
+    const Link& link = *links_[partition.link];
+    const Mirror& mirror = *partition.mirror;
+    if (!mirror.refusal().empty()) {
+      result["partition " + shown(mirror.partition())] = mirror.refusal();
+    } else if (!heard_lately(link)) {
+      result["shard " + link.name] = "not heard";
+    }
+  }
+  return result;
 }
 
 }  // namespace canopy::proxy

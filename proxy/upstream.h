@@ -56,9 +56,12 @@ class Upstream final : public Partitions {
   // Mirrors every partition that may hold keys under `prefix`, from now on until the lease ends and
   // `mirror_keep` has passed.
   MirrorLease lease(std::string_view prefix);
-  std::vector<std::size_t> covering(std::string_view prefix) const override;
-  const std::string& subtree(std::size_t partition) const override;
-  std::size_t shard(std::size_t partition) const override;
+  std::vector<std::size_t> covering(std::string_view prefix) const override {
+    return map_.covering(prefix);
+  }
+  const std::string& subtree(std::size_t partition) const override {
+    return map_.subtree(partition);
+  }
   const cluster::Mirror* mirror(std::size_t partition) const override;
   const std::string& shard_name(std::size_t shard) const override { return links_[shard]->name; }
   // The counters of the mirrored partitions, by subtree ("*" is the root).
@@ -77,11 +80,6 @@ class Upstream final : public Partitions {
   std::map<std::string, std::string> checks() const;
 
  private:
-  struct MirrorSlot {
-    MirrorSlot(const std::string& partition, bool retain, std::uint64_t first_request)
-        : mirror(partition, {.retain = retain, .first_request = first_request}) {}
-    cluster::Mirror mirror;
-  };
   // Requests of mirrors: syncs and credits, of some hundred bytes at most.
   static constexpr std::size_t max_unsent = 2 * base::max_partitions;
   struct Link {
@@ -96,7 +94,6 @@ class Upstream final : public Partitions {
     std::string updates_endpoint{};
     base::TimePoint heard{};
     WriteQueue writes{};
-    std::size_t padding = 0;  // empty messages that the last one is still to be followed by
     // Of mirrors, waiting for the connection. Those beyond max_unsent are asked again by retry.
     std::deque<std::string> unsent{};
 
@@ -115,7 +112,7 @@ class Upstream final : public Partitions {
     std::size_t link;
     bool retain = true;
     std::uint64_t mirrors = 0;  // made so far
-    std::optional<MirrorSlot> slot{};
+    std::optional<cluster::Mirror> mirror{};
   };
 
   void connect(Link& link, const coordination::ShardMember& member);

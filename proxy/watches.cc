@@ -1,20 +1,11 @@
 #include "proxy/watches.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace canopy::proxy {
 
 namespace native = wire::native;
-
-namespace {
-
-void send(net::Connection& connection, const std::string& frame) {
-  connection.send(std::array<std::string_view, 1>{frame});
-}
-
-}  // namespace
 
 Watch::Watch(Watches& owner, NativeClient& client, const native::Watch& asked)
     : owner_(owner), client_(client), number_(asked.request), subscription_(asked.subscription) {}
@@ -47,7 +38,7 @@ void Watch::fall_behind(const Streams::Batch& batch) {
   count_missed(batch.after, batch.end());
   send_gap(batch.count);
   position_ = batch.end();
-  catch_up(owner_.streams_.said(*this));
+  catch_up(owner_.streams_.revisions(*this));
 }
 
 void Watch::catch_up(std::vector<Known> has) {
@@ -69,7 +60,7 @@ void Watch::on_restart(std::optional<std::size_t> renewed) {
   position_.reset();
   if (state_ == State::live) {
     send_gap(std::nullopt);
-    catch_up(owner_.streams_.said(*this));
+    catch_up(owner_.streams_.revisions(*this));
   } else {
     restarted_ |= cut_before_;
   }
@@ -94,10 +85,8 @@ void Watch::on_cut() {
 void Watch::on_sent(std::vector<Known> has) {
   if (!holding_) return catch_up(std::move(has));
   state_ = State::live;
-  send(client_.connection,
-       native::encode(native::CaughtUp{.request = number_,
-                                       .stream = owner_.streams_.cut(*this).number,
-                                       .position = *position_}));
+  client_.send(native::encode(native::CaughtUp{
+      .request = number_, .stream = owner_.streams_.cut(*this).number, .position = *position_}));
   for (const Streams::Batch& batch : release()) send_batch(batch);
 }
 
@@ -126,7 +115,7 @@ void Watch::send_batch(const Streams::Batch& batch) {
 
 void Watch::send_gap(std::optional<std::uint64_t> missed) {
   owner_.metrics_.client_gaps.Increment();
-  send(client_.connection, native::encode(native::Gap{.request = number_, .missed = missed}));
+  client_.send(native::encode(native::Gap{.request = number_, .missed = missed}));
 }
 
 void Watch::count_missed(std::uint64_t from, std::uint64_t to) {

@@ -74,6 +74,7 @@ class Watch final : public Streams::Watcher {
 // What one connection has under way; attached to it.
 struct NativeClient final : net::Connection::Attachment {
   explicit NativeClient(net::Connection& its_connection) : connection(its_connection) {}
+  void send(std::string_view frame) { connection.send(std::span(&frame, 1)); }
 
   net::Connection& connection;
   std::string id{};        // of its hello

@@ -119,7 +119,9 @@ base::Status Node::listen(const config::Cluster& cluster) {
                             .high_water_bytes = high_water_bytes,
                             .low_water_bytes = low_water_bytes,
                             .read_bytes_per_turn = read_bytes_per_turn,
-                            .write_bytes_per_turn = write_bytes_per_turn},
+                            .write_bytes_per_turn = write_bytes_per_turn,
+                            .closings = &closings_,
+                            .name = "requests"},
       static_cast<net::ConnectionEvents&>(*this));
   updates_ = std::make_unique<Updates>(
       server_,
@@ -147,14 +149,8 @@ void Node::on_message(net::Connection& connection, std::span<const std::string_v
   std::visit([&](auto& message) { take(connection.id(), std::move(message)); }, *decoded);
 }
 
-void Node::on_drained(net::Connection& connection) {
-  connection.resume_reading();
-  wake();
-}
-
-void Node::on_closed(net::Connection& connection, std::string_view reason) {
+void Node::on_closed(net::Connection& connection, std::string_view) {
   sessions_.close(connection.id());
-  closings_.add("requests", connection, reason);
 }
 
 // False when the proxy is gone.

@@ -72,10 +72,8 @@ class Node final : private net::ConnectionEvents {
   void announce_vitals();
 
   // Of the requests' listener.
-  void on_ready(net::Connection&) override {}
   void on_message(net::Connection& connection, std::span<const std::string_view> parts) override;
-  void on_subscription(net::Connection&, std::string_view, bool) override {}
-  void on_drained(net::Connection& connection) override;
+  void on_drained(net::Connection& connection) override { connection.resume_reading(); }
   void on_closed(net::Connection& connection, std::string_view reason) override;
   bool send(ProxyId proxy, std::string_view frame);
   bool has_room(ProxyId proxy) const;

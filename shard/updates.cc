@@ -35,14 +35,15 @@ Subscriber& subscriber(const net::Connection& connection) {
 
 Updates::Updates(net::Server& server, const Settings& settings, net::Closings& closings)
     : queue_bytes_(settings.queue_bytes),
-      closings_(closings),
       listener_(server,
                 {.address = settings.address,
                  .peer = {.type = zmtp::SocketType::xpub,
                           .limits = {.frame_bytes = frame_bytes},
                           .curve = settings.curve},
                  .send_buffer_bytes = settings.send_buffer_bytes,
-                 .write_bytes_per_turn = write_bytes_per_turn},
+                 .write_bytes_per_turn = write_bytes_per_turn,
+                 .closings = &closings,
+                 .name = "updates"},
                 *this) {}
 
 void Updates::publish(std::string_view batch) {
@@ -72,10 +73,6 @@ void Updates::on_subscription(net::Connection& connection, std::string_view topi
   } else if (topics.begin(topic) && topics.size() > base::max_partitions) {
     connection.close("too_many_subscriptions");
   }
-}
-
-void Updates::on_closed(net::Connection& connection, std::string_view reason) {
-  closings_.add("updates", connection, reason);
 }
 
 }  // namespace canopy::shard

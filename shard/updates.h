@@ -32,13 +32,9 @@ class Updates final : private net::ConnectionEvents {
 
  private:
   void on_ready(net::Connection& connection) override;
-  void on_message(net::Connection&, std::span<const std::string_view>) override {}
   void on_subscription(net::Connection& connection, std::string_view topic, bool begins) override;
-  void on_drained(net::Connection&) override {}
-  void on_closed(net::Connection& connection, std::string_view reason) override;
 
   const std::size_t queue_bytes_;
-  net::Closings& closings_;
   net::Listener listener_;
 };
 

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "client/canopy/engine.h"
+#include "client/keys.h"
 
 namespace canopy {
 namespace {
@@ -84,7 +85,14 @@ std::optional<Entry> first(client::Answer&& answer) {
 
 }  // namespace
 
-// --- Batch -------------------------------------------------------------------------------------
+Options& Options::use_keys(const std::string& own, const std::string& server) {
+  auto keys = client::read_keys(own, server);
+  if (!keys) throw std::invalid_argument("canopy: " + keys.error());
+  server_key = std::move(keys->server_key);
+  public_key = std::move(keys->own.public_key);
+  secret_key = std::move(keys->own.secret_key);
+  return *this;
+}
 
 struct Batch::Impl {
   std::vector<wire::Write> writes;
@@ -112,8 +120,6 @@ Batch& Batch::erase(std::string_view key, const EraseOptions& options) {
 
 std::size_t Batch::size() const { return impl_->writes.size(); }
 
-// --- Subscription ------------------------------------------------------------------------------
-
 Subscription::Subscription() noexcept = default;
 Subscription::Subscription(std::weak_ptr<Engine> engine, std::uint64_t id)
     : engine_(std::move(engine)), id_(id) {}
@@ -131,8 +137,6 @@ void Subscription::reset() {
   const auto engine = std::exchange(engine_, {}).lock();
   if (engine) engine->unwatch(id_);
 }
-
-// --- Client ------------------------------------------------------------------------------------
 
 Client::Client(const Options& options)
     : engine_(std::make_shared<Engine>(to_settings(options), to_keys(options), options.timeout)) {}
@@ -153,27 +157,33 @@ std::uint64_t Client::apply(const Batch& batch) {
 
 namespace {
 
-Engine::Done tell(WriteDone done) {
-  return [done = std::move(done)](const client::Answer& answer) {
-    if (answer.ok()) return done(nullptr, answer.revision.value());
+// Calls `done` with the error of an answer, or with what it holds.
+template <typename Call, typename Convert>
+Engine::Done report_to(Call done, Convert convert) {
+  return [done = std::move(done), convert](client::Answer answer) {
+    if (answer.ok()) return done(nullptr, convert(std::move(answer)));
     const Error error = to_error(answer);
-    done(&error, 0);
+    done(&error, {});
   };
 }
+
+std::uint64_t revision_of(client::Answer&& answer) { return answer.revision.value(); }
 
 }  // namespace
 
 void Client::put(std::string_view key, std::string_view value, const PutOptions& options,
                  WriteDone done) {
-  engine_->call(engine_->to_write({to_write(key, value, options)}), tell(std::move(done)));
+  engine_->call(engine_->to_write({to_write(key, value, options)}),
+                report_to(std::move(done), revision_of));
 }
 
 void Client::erase(std::string_view key, const EraseOptions& options, WriteDone done) {
-  engine_->call(engine_->to_write({to_write(key, options)}), tell(std::move(done)));
+  engine_->call(engine_->to_write({to_write(key, options)}),
+                report_to(std::move(done), revision_of));
 }
 
 void Client::apply(const Batch& batch, WriteDone done) {
-  engine_->call(engine_->to_write(batch.impl_->writes), tell(std::move(done)));
+  engine_->call(engine_->to_write(batch.impl_->writes), report_to(std::move(done), revision_of));
 }
 
 std::optional<Entry> Client::get(std::string_view key) {
@@ -185,19 +195,11 @@ std::vector<Entry> Client::list(std::string_view subtree) {
 }
 
 void Client::get(std::string_view key, GetDone done) {
-  engine_->call(engine_->to_get(key), [done = std::move(done)](client::Answer answer) {
-    if (answer.ok()) return done(nullptr, first(std::move(answer)));
-    const Error error = to_error(answer);
-    done(&error, std::nullopt);
-  });
+  engine_->call(engine_->to_get(key), report_to(std::move(done), first));
 }
 
 void Client::list(std::string_view subtree, ListDone done) {
-  engine_->call(engine_->to_list(subtree), [done = std::move(done)](client::Answer answer) {
-    if (answer.ok()) return done(nullptr, to_entries(std::move(answer)));
-    const Error error = to_error(answer);
-    done(&error, {});
-  });
+  engine_->call(engine_->to_list(subtree), report_to(std::move(done), to_entries));
 }
 
 Subscription Client::watch(std::string_view subtree, Watcher watcher, const WatchOptions& options) {

@@ -121,11 +121,9 @@ void Engine::changed(client::WatchId watch, const client::Change& change) {
 void Engine::synced(client::WatchId watch, const client::Synced& synced) {
   const auto told = watcher(watch);
   if (!told || !told->on_synced) return;
-  switch (synced.how) {
-    case client::Synced::How::snapshot: return told->on_synced(Sync::snapshot);
-    case client::Synced::How::changes: return told->on_synced(Sync::changes);
-    case client::Synced::How::full: return told->on_synced(Sync::full);
-  }
+  const bool full = synced.how == client::Synced::How::full;
+  if (synced.how == client::Synced::How::snapshot) return told->on_synced(Sync::snapshot);
+  told->on_synced(full ? Sync::full : Sync::changes);
 }
 
 void Engine::missed(client::WatchId watch, std::optional<std::uint64_t> updates) {

@@ -55,7 +55,7 @@ class Engine final : private client::Events {
   void contact(bool present) override;
   void answered(client::CallId call, client::Answer answer) override;
 
-  // Held by whoever calls it, for a callback may end its own watch.
+  // The caller holds it, for a callback may end its own watch.
   std::shared_ptr<const Watcher> watcher(client::WatchId watch) const;
 
   const base::Duration timeout_;

@@ -2,11 +2,23 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace canopy::base {
+
+// Lets an unordered container of strings be searched by a view; with std::equal_to<>.
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>()(text);
+  }
+};
+template <typename Value>
+using TextMap = std::unordered_map<std::string, Value, TextHash, std::equal_to<>>;
 
 // "a, b, c"; empty for none.
 inline std::string joined(const std::vector<std::string>& all) {

@@ -49,7 +49,9 @@ base::Status LocalServer::bind(const std::string& endpoint, std::chrono::millise
       net::ListenerSettings{.address = std::move(*address),
                             .peer = {.type = zmtp::SocketType::router,
                                      .limits = {.frame_bytes = max_message_bytes},
-                                     .curve = curve_ ? &*curve_ : nullptr}},
+                                     .curve = curve_ ? &*curve_ : nullptr},
+                            .closings = &closings_,
+                            .name = "directory"},
       static_cast<net::ConnectionEvents&>(*this));
   return listener_->open(patience);
 }
@@ -71,8 +73,7 @@ void LocalServer::on_ready(net::Connection& connection) {
   connection.attach(std::move(peer));
 }
 
-void LocalServer::on_closed(net::Connection& connection, std::string_view reason) {
-  closings_.add("directory", connection, reason);
+void LocalServer::on_closed(net::Connection& connection, std::string_view) {
   if (connection.attachment() == nullptr) return;
   const auto route = routes_.find(peer_of(connection).session);
   if (route != routes_.end() && route->second == connection.id()) routes_.erase(route);

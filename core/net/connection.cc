@@ -1,7 +1,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -63,12 +62,12 @@ void AcceptedConnection::read_some() {
     }
     if (count == 0) return close("peer");
     read += static_cast<std::size_t>(count);
-    take({buffer.data(), static_cast<std::size_t>(count)});
+    receive({buffer.data(), static_cast<std::size_t>(count)});
     if (static_cast<std::size_t>(count) < buffer.size()) return;
   }
 }
 
-void AcceptedConnection::take(std::string_view bytes) {
+void AcceptedConnection::receive(std::string_view bytes) {
   if (expects_header_) bytes = skip_proxy_header(bytes);
   if (closing_ || bytes.empty()) return;
   const zmtp::Fault fault = peer_.receive(bytes, *this);
@@ -109,43 +108,39 @@ void AcceptedConnection::on_subscription(std::string_view topic, bool begins) {
 
 void AcceptedConnection::send(const Buffer& messages) {
   if (closing_) return;
-  const std::size_t before = queue_.bytes();
   if (peer_.takes_plain()) {
     queue_.push(messages);
-  } else {
-    std::string sealed;
-    peer_.append_encoded(sealed, *messages);
-    queue_.append(sealed);
+    return note_queued(messages->size());
   }
-  note_queued(before);
+  std::string sealed;
+  peer_.append_encoded(sealed, *messages);
+  queue(sealed);
 }
 
 void AcceptedConnection::send(std::span<const std::string_view> parts) {
   if (closing_) return;
-  const std::size_t before = queue_.bytes();
   std::string encoded;
   peer_.append_message(encoded, parts);
-  queue_.append(encoded);
-  note_queued(before);
+  queue(encoded);
 }
 
 void AcceptedConnection::subscribe_to_all() {
-  const std::size_t before = queue_.bytes();
   std::string encoded;
   peer_.append_subscription(encoded, {}, true);
-  queue_.append(encoded);
-  note_queued(before);
+  queue(encoded);
 }
 
 void AcceptedConnection::queue_output() {
-  if (peer_.output().empty()) return;
-  const std::size_t before = queue_.bytes();
-  queue_.append(std::exchange(peer_.output(), {}));
-  note_queued(before);
+  if (!peer_.output().empty()) queue(std::exchange(peer_.output(), {}));
 }
 
-void AcceptedConnection::note_queued(std::size_t before) {
-  server_.queued_bytes_ += queue_.bytes() - before;
+void AcceptedConnection::queue(std::string_view bytes) {
+  queue_.append(bytes);
+  note_queued(bytes.size());
+}
+
+void AcceptedConnection::note_queued(std::size_t bytes) {
+  server_.queued_bytes_ += bytes;
   above_high_water_ |= queue_.bytes() >= listener_.settings_.high_water_bytes;
   if (unsent_ || blocked_) return;
   unsent_ = true;
@@ -179,6 +174,7 @@ void AcceptedConnection::flush() {
   if (above_high_water_ && !closing_ && queue_.bytes() <= listener_.settings_.low_water_bytes) {
     above_high_water_ = false;
     listener_.events_.on_drained(*this);
+    server_.loop().post([] {});
   }
 }
 

@@ -69,15 +69,16 @@ class Connection {
 class ConnectionEvents {
  public:
   virtual ~ConnectionEvents() = default;
-  virtual void on_ready(Connection& connection) = 0;
+  virtual void on_ready(Connection&) {}
   // Views end with the call.
-  virtual void on_message(Connection& connection, std::span<const std::string_view> parts) = 0;
-  virtual void on_subscription(Connection& connection, std::string_view topic, bool begins) = 0;
-  // The queue has been at or above the high-water mark, and is at or below the low one now.
-  virtual void on_drained(Connection& connection) = 0;
+  virtual void on_message(Connection&, std::span<const std::string_view>) {}
+  virtual void on_subscription(Connection&, std::string_view, bool) {}
+  // The queue has been at or above the high-water mark, and is at or below the low one now. Comes
+  // at the end of a turn; another one follows at once, so that what is sent now leaves.
+  virtual void on_drained(Connection&) {}
   // Once for each accepted connection, ready or not. `reason` is a metric label: "peer", "error",
   // "handshake_timeout", a zmtp::Fault or what close() was given.
-  virtual void on_closed(Connection& connection, std::string_view reason) = 0;
+  virtual void on_closed(Connection&, std::string_view) {}
 };
 
 }  // namespace canopy::net

@@ -108,22 +108,25 @@ Bound bind_ipc(const std::string& path, int backlog, std::string& why) {
 }
 
 std::string shown(const sockaddr_storage& address) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
   if (address.ss_family == AF_INET) {
     const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
-    inet_ntop(AF_INET, &v4.sin_addr, text.data(), text.size());
-    return std::string(text.data()) + ":" + std::to_string(ntohs(v4.sin_port));
+    return shown_address(AF_INET, &v4.sin_addr, ntohs(v4.sin_port));
   }
   const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
   if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
-    inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], text.data(), text.size());
-    return std::string(text.data()) + ":" + std::to_string(ntohs(v6.sin6_port));
+    return shown_address(AF_INET, &v6.sin6_addr.s6_addr[12], ntohs(v6.sin6_port));
   }
-  inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size());
-  return "[" + std::string(text.data()) + "]:" + std::to_string(ntohs(v6.sin6_port));
+  return shown_address(AF_INET6, &v6.sin6_addr, ntohs(v6.sin6_port));
 }
 
 }  // namespace
+
+std::string shown_address(int family, const void* address, std::uint16_t port) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  inet_ntop(family, address, text.data(), text.size());
+  const std::string host(text.data());
+  return (family == AF_INET6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
 
 base::Result<ListenAddress> parse_listen_address(const std::string& endpoint) {
   const auto cannot = [&](const std::string& why) {

@@ -33,6 +33,8 @@ base::Result<Descriptor> listen_at(const ListenAddress& address, int backlog,
 
 // "tcp://192.0.2.1:5550", "tcp://[::1]:5550" or "ipc:///run/canopy"; of a listening socket.
 std::string endpoint_of(const Descriptor& socket);
+// "192.0.2.1:4711" or "[::1]:4711"; `address` as inet_ntop(3) takes it.
+std::string shown_address(int family, const void* address, std::uint16_t port);
 // "192.0.2.1:4711", "[::1]:4711", or "local" for an ipc peer; of an accepted one.
 std::string peer_of(const Descriptor& socket);
 

@@ -2,9 +2,9 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 
+#include "core/net/closings.h"
 #include "core/net/server.h"
 
 namespace canopy::net {
@@ -29,16 +29,16 @@ void keep_alive(int fd) {
 }  // namespace
 
 Listener::Listener(Server& server, ListenerSettings settings, ConnectionEvents& events)
-    : server_(server), settings_(std::move(settings)), events_(events) {
-  if (settings_.limit != nullptr) settings_.limit->listeners_.push_back(this);
+    : server_(server),
+      settings_(std::move(settings)),
+      events_(events),
+      limit_(settings_.limit != nullptr ? *settings_.limit : unlimited_) {
+  limit_.listeners_.push_back(this);
 }
 
 Listener::~Listener() {
-  if (settings_.limit != nullptr) {
-    AcceptLimit& limit = *settings_.limit;
-    std::erase(limit.listeners_, this);
-    limit.change(limit.open_ - connections_.size(), limit.limit_);
-  }
+  std::erase(limit_.listeners_, this);
+  limit_.change(limit_.open_ - connections_.size(), limit_.limit_);
   if (accepting_) server_.loop().unwatch(socket_.get());
   server_.loop().cancel(handshake_timer_);
   server_.loop().cancel(starved_timer_);
@@ -67,7 +67,7 @@ void AcceptLimit::change(std::size_t open, std::size_t limit) {
 // At the limit the listening socket is not watched: peers wait in the kernel's queue, and nothing
 // spins.
 void Listener::update_interest() {
-  const bool wanted = socket_ && !starved_ && !at_limit();
+  const bool wanted = socket_ && !starved_ && !limit_.full();
   if (wanted == accepting_) return;
   accepting_ = wanted;
   if (wanted) {
@@ -80,7 +80,7 @@ void Listener::update_interest() {
 void Listener::on_events(bool, bool) { accept_some(); }
 
 void Listener::accept_some() {
-  for (int i = 0; i < accepts_per_turn && !at_limit(); ++i) {
+  for (int i = 0; i < accepts_per_turn && !limit_.full(); ++i) {
     Descriptor accepted(accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!accepted) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
@@ -100,8 +100,7 @@ void Listener::accept_some() {
     }
     const std::uint64_t id = server_.next_id_++;
     connections_.emplace(id, std::make_unique<AcceptedConnection>(*this, std::move(accepted), id));
-    if (settings_.limit != nullptr)
-      settings_.limit->change(settings_.limit->open_ + 1, settings_.limit->limit_);
+    limit_.change(limit_.open_ + 1, limit_.limit_);
     handshakes_.emplace_back(server_.loop().now() + settings_.handshake, id);
     if (handshakes_.size() == 1) expire_handshakes();
   }
@@ -133,11 +132,12 @@ void Listener::for_each(const std::function<void(Connection&)>& visit) const {
 }
 
 void Listener::destroy(AcceptedConnection& connection) {
+  if (settings_.closings != nullptr) {
+    settings_.closings->add(settings_.name, connection, connection.reason_);
+  }
   events_.on_closed(connection, connection.reason_);
   connections_.erase(connection.id());
-  if (settings_.limit != nullptr) {
-    settings_.limit->change(settings_.limit->open_ - 1, settings_.limit->limit_);
-  }
+  limit_.change(limit_.open_ - 1, limit_.limit_);
 }
 
 }  // namespace canopy::net

@@ -28,19 +28,14 @@ Loop::Loop(const base::Clock& clock)
     : clock_(clock),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (epoll_ < 0 || wake_ < 0) throw std::system_error(errno, std::generic_category(), "epoll");
-  on_readable(wake_, [this] { run_posted(); });
-}
-
-Loop::~Loop() {
-  close(wake_);
-  close(epoll_);
+  if (!epoll_ || !wake_) throw std::system_error(errno, std::generic_category(), "epoll");
+  on_readable(wake_.get(), [this] { run_posted(); });
 }
 
 Loop::Source& Loop::add(std::unique_ptr<Source> source) {
   Source& added = *source;
   epoll_event event{.events = added.interest, .data = {.ptr = &added}};
-  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, added.fd, &event) != 0) {
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, added.fd, &event) != 0) {
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
   }
   if (added.socket != nullptr) sockets_.push_back(&added);
@@ -80,7 +75,7 @@ void Loop::remove(Socket& socket) { remove(socket.fd()); }
 void Loop::remove(int fd) {
   const auto found = sources_.find(fd);
   if (found == sources_.end()) return;
-  epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   found->second->removed = true;
   std::erase(sockets_, found->second.get());
   removed_.push_back(std::move(found->second));
@@ -90,7 +85,7 @@ void Loop::remove(int fd) {
 void Loop::set_interest(Source& source, std::uint32_t interest) {
   if (std::exchange(source.interest, interest) == interest) return;
   epoll_event event{.events = interest, .data = {.ptr = &source}};
-  epoll_ctl(epoll_, EPOLL_CTL_MOD, source.fd, &event);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, source.fd, &event);
 }
 
 // A paused socket that was used keeps saying so, and is asked first thing after resume(); of one
@@ -103,16 +98,14 @@ void Loop::set_paused(Socket& socket, bool paused) {
 }
 
 void Loop::post(Handler handler) {
-  {
-    const std::lock_guard lock(mutex_);
-    posted_.push_back(std::move(handler));
-  }
-  eventfd_write(wake_, 1);
+  const std::lock_guard lock(mutex_);
+  posted_.push_back(std::move(handler));
+  if (posted_.size() == 1) eventfd_write(wake_.get(), 1);
 }
 
 void Loop::run_posted() {
   eventfd_t count = 0;
-  eventfd_read(wake_, &count);
+  eventfd_read(wake_.get(), &count);
   std::vector<Handler> posted;
   {
     const std::lock_guard lock(mutex_);
@@ -172,7 +165,7 @@ void Loop::wait() {
     timeout = static_cast<int>(std::min<std::int64_t>(ms.count(), longest_wait_ms));
   }
   std::array<epoll_event, events_per_turn> events;
-  const int count = epoll_wait(epoll_, events.data(), events_per_turn, timeout);
+  const int count = epoll_wait(epoll_.get(), events.data(), events_per_turn, timeout);
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     auto& source = *static_cast<Source*>(event.data.ptr);

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "core/net/descriptor.h"
 #include "core/net/socket.h"
 
 namespace canopy::net {
@@ -45,7 +46,6 @@ class Loop {
   using FlushId = unsigned long;
 
   explicit Loop(const base::Clock& clock);
-  ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
@@ -118,8 +118,8 @@ class Loop {
   void flush();
 
   const base::Clock& clock_;
-  int epoll_;
-  int wake_;                                                  // an eventfd: something was posted
+  Descriptor epoll_;
+  Descriptor wake_;                                           // an eventfd: something was posted
   std::unordered_map<int, std::unique_ptr<Source>> sources_;  // epoll holds their addresses
   std::vector<Source*> sockets_;                              // those with a Socket
   std::vector<Source*> ready_;

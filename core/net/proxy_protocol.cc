@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/net/listen_socket.h"
+
 namespace canopy::net {
 namespace {
 
@@ -21,14 +23,6 @@ ProxyHeader malformed() { return {.state = ProxyHeader::State::malformed}; }
 std::uint16_t read_16(std::string_view bytes) {
   return static_cast<std::uint16_t>(static_cast<std::uint8_t>(bytes[0]) << 8 |
                                     static_cast<std::uint8_t>(bytes[1]));
-}
-
-// The text of an address; empty when `text` or the bytes are none.
-std::string shown(int family, const void* address, std::uint16_t port) {
-  std::array<char, INET6_ADDRSTRLEN> text;
-  if (inet_ntop(family, address, text.data(), text.size()) == nullptr) return {};
-  const std::string host = family == AF_INET6 ? "[" + std::string(text.data()) + "]" : text.data();
-  return host + ":" + std::to_string(port);
 }
 
 ProxyHeader read_version_2(std::string_view bytes) {
@@ -48,10 +42,10 @@ ProxyHeader read_version_2(std::string_view bytes) {
   constexpr std::uint8_t tcp6 = 0x21;
   if (family == tcp4) {
     if (length < 12) return malformed();
-    header.peer = shown(AF_INET, addresses.data(), read_16(addresses.substr(8)));
+    header.peer = shown_address(AF_INET, addresses.data(), read_16(addresses.substr(8)));
   } else if (family == tcp6) {
     if (length < 36) return malformed();
-    header.peer = shown(AF_INET6, addresses.data(), read_16(addresses.substr(32)));
+    header.peer = shown_address(AF_INET6, addresses.data(), read_16(addresses.substr(32)));
   }
   return header;
 }
@@ -81,7 +75,7 @@ ProxyHeader read_version_1(std::string_view bytes) {
       fault != std::errc{} || rest != words[3].data() + words[3].size()) {
     return malformed();
   }
-  header.peer = shown(family, address.data(), port);
+  header.peer = shown_address(family, address.data(), port);
   return header;
 }
 

@@ -1,7 +1,5 @@
 #include "core/net/server.h"
 
-#include <algorithm>
-
 namespace canopy::net {
 namespace {
 

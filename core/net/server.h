@@ -32,6 +32,7 @@
 namespace canopy::net {
 
 class AcceptedConnection;
+class Closings;
 class Listener;
 
 class Server {
@@ -100,8 +101,10 @@ struct ListenerSettings {
   // Of one connection in one turn at most; then the others have theirs.
   std::size_t read_bytes_per_turn = std::size_t{256} << 10;
   std::size_t write_bytes_per_turn = std::size_t{1} << 20;
-  // Shared with other listeners; null: none.
-  AcceptLimit* limit = nullptr;
+  AcceptLimit* limit = nullptr;  // shared with other listeners; null: none
+  // Counts and logs the ends of connections, under the listener's name; null: they are not.
+  Closings* closings = nullptr;
+  std::string name{};
 };
 
 // One of type SUB subscribes to everything that its peers publish.
@@ -129,7 +132,6 @@ class Listener final : private EventHandler {
   friend class Server;
 
   void on_events(bool readable, bool writable) override;
-  bool at_limit() const { return settings_.limit != nullptr && settings_.limit->full(); }
   void accept_some();
   void update_interest();
   void expire_handshakes();
@@ -138,6 +140,8 @@ class Listener final : private EventHandler {
   Server& server_;
   ListenerSettings settings_;
   ConnectionEvents& events_;
+  AcceptLimit unlimited_;
+  AcceptLimit& limit_;
   Descriptor socket_;
   std::string endpoint_;
   bool accepting_ = false;  // watched by the loop
@@ -179,10 +183,11 @@ class AcceptedConnection final : public Connection, private EventHandler, privat
   void subscribe_to_all();
   void set_reading(bool reading);
   void read_some();
-  void take(std::string_view bytes);
+  void receive(std::string_view bytes);
   std::string_view skip_proxy_header(std::string_view bytes);
   void queue_output();
-  void note_queued(std::size_t before);
+  void queue(std::string_view bytes);
+  void note_queued(std::size_t bytes);
   void flush();
   void update_interest();
 

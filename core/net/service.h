@@ -34,11 +34,11 @@ class Service {
   void stopping();
 
  private:
-  void tell_summary();
+  void send_summary();
 
   Loop& loop_;
   Summary summary_;
-  std::string told_{};
+  std::string sent_{};
   Loop::TimerId summary_timer_ = 0;
   Loop::TimerId watchdog_timer_ = 0;
 };

@@ -16,14 +16,12 @@ Signals::Signals(std::initializer_list<int> signals) {
   sigemptyset(&set);
   for (const int signal : signals) sigaddset(&set, signal);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  fd_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-  if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
+  fd_ = Descriptor(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+  if (!fd_) throw std::system_error(errno, std::generic_category(), "signalfd");
 }
 
-Signals::~Signals() { close(fd_); }
-
 void Signals::attach(Loop& loop, std::function<void(int)> handler) {
-  loop.on_readable(fd_, [fd = fd_, handler = std::move(handler)] {
+  loop.on_readable(fd_.get(), [fd = fd_.get(), handler = std::move(handler)] {
     signalfd_siginfo info;
     while (read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
       handler(static_cast<int>(info.ssi_signo));

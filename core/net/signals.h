@@ -6,6 +6,8 @@
 #include <functional>
 #include <initializer_list>
 
+#include "core/net/descriptor.h"
+
 namespace canopy::net {
 
 class Loop;
@@ -13,15 +15,12 @@ class Loop;
 class Signals {
  public:
   explicit Signals(std::initializer_list<int> signals);
-  ~Signals();
-  Signals(const Signals&) = delete;
-  Signals& operator=(const Signals&) = delete;
 
   // Calls `handler` with each signal number, on the loop.
   void attach(Loop& loop, std::function<void(int)> handler);
 
  private:
-  int fd_;
+  Descriptor fd_;
 };
 
 }  // namespace canopy::net

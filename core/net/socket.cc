@@ -7,18 +7,6 @@
 namespace canopy::net {
 namespace {
 
-zmq::socket_type to_zmq(SocketType type) {
-  switch (type) {
-    case SocketType::router: return zmq::socket_type::router;
-    case SocketType::dealer: return zmq::socket_type::dealer;
-    case SocketType::pub: return zmq::socket_type::pub;
-    case SocketType::sub: return zmq::socket_type::sub;
-    case SocketType::push: return zmq::socket_type::push;
-    case SocketType::pull: return zmq::socket_type::pull;
-  }
-  return zmq::socket_type::dealer;
-}
-
 int jittered(std::chrono::milliseconds base) {
   if (base.count() < 0) return -1;
   static thread_local std::minstd_rand random{std::random_device{}()};
@@ -56,14 +44,8 @@ SocketOptions connecting(SocketOptions options, const access::KeyPair* cluster) 
 
 Context::Context(int io_threads, int max_sockets) : context_(io_threads, max_sockets) {}
 
-std::span<const std::string_view> Message::views(std::size_t first) {
-  for (std::size_t i = 0; i < count_; ++i) views_[i] = (*this)[i];
-  return std::span<const std::string_view>(views_).subspan(0, count_).subspan(
-      std::min(first, count_));
-}
-
 Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
-    : socket_(context.zmq(), to_zmq(type)), single_queue_(type == SocketType::dealer) {
+    : socket_(context.zmq(), type), single_queue_(type == SocketType::dealer) {
   namespace opt = zmq::sockopt;
   socket_.set(opt::sndhwm, options.send_hwm);
   socket_.set(opt::rcvhwm, options.receive_hwm);
@@ -75,7 +57,6 @@ Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
   socket_.set(opt::tcp_keepalive_idle, 30);
   socket_.set(opt::tcp_keepalive_intvl, 10);
   socket_.set(opt::tcp_keepalive_cnt, 3);
-  if (options.send_buffer >= 0) socket_.set(opt::sndbuf, options.send_buffer);
   if (options.receive_buffer >= 0) socket_.set(opt::rcvbuf, options.receive_buffer);
   if (options.immediate) socket_.set(opt::immediate, 1);
   if (!options.routing_id.empty()) socket_.set(opt::routing_id, options.routing_id);

@@ -39,7 +39,7 @@ struct CurveClient {
   access::KeyPair own = {};
 };
 
-enum class SocketType { router, dealer, pub, sub, push, pull };
+using SocketType = zmq::socket_type;
 
 struct SocketOptions {
   // Messages queued per peer before a send would block (or a PUB drops). 0 = no limit: only for
@@ -52,9 +52,7 @@ struct SocketOptions {
   std::chrono::milliseconds linger{0};
   // Peers that stay silent after connecting hold a descriptor this long.
   std::chrono::milliseconds handshake{3000};
-  // Kernel buffers in bytes; -1 leaves the kernel's default.
-  int send_buffer = -1;
-  int receive_buffer = -1;
+  int receive_buffer = -1;  // of the kernel, in bytes; -1: its default
   // Reconnects are drawn from [reconnect, 2 × reconnect) once per socket, so that clients of a
   // restarted process do not return as a herd. Negative: a connection that ends is not replaced.
   std::chrono::milliseconds reconnect{100};
@@ -82,13 +80,10 @@ class Message {
   std::string_view operator[](std::size_t i) const {
     return {static_cast<const char*>(frames_[i].data()), frames_[i].size()};
   }
-  // The frames from `first` on, as views.
-  std::span<const std::string_view> views(std::size_t first = 0);
 
  private:
   friend class Socket;
   std::array<zmq::message_t, max_frames> frames_;
-  std::array<std::string_view, max_frames> views_;
   std::size_t count_ = 0;
 };
 
@@ -130,8 +125,6 @@ class Socket {
   bool used() const { return used_; }
   // dealer: whether readable() has just found room after a send that would have blocked.
   bool take_unblocked() { return std::exchange(unblocked_, false); }
-
-  zmq::socket_ref ref() { return socket_; }
 
  private:
   SendResult attempt(zmq::message_t& message, bool more);

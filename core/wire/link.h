@@ -19,8 +19,7 @@
 //   answer  = [reply_to, number, fault, text, revision]
 //   entries = the updates as core/wire/entry.h encodes them, one after another
 //
-// A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat. Large
-// writes are followed by empty ones: link_queue.h.
+// A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat.
 // A lineage names one leadership: 64 random bits, not 0, that a shard draws each time it begins to
 // lead a partition. Revisions of different lineages cannot be compared, even if they are equal.
 // A sync is answered by a replay (the contiguous updates after `since`) or, when `since` is too old

@@ -15,12 +15,8 @@
 namespace canopy::proxy {
 
 // Nothing is done on these events: the tests call drained() themselves.
-struct Deaf final : net::ConnectionEvents {
-  void on_ready(net::Connection&) override {}
-  void on_message(net::Connection&, std::span<const std::string_view>) override {}
-  void on_subscription(net::Connection&, std::string_view, bool) override {}
+struct DrainEvents final : net::ConnectionEvents {
   void on_drained(net::Connection& connection) override { drained = connection.id(); }
-  void on_closed(net::Connection&, std::string_view) override {}
   std::uint64_t drained = 0;
 };
 
@@ -38,7 +34,6 @@ class CatchUpsTest : public testing::Test, public CatchUps::Owner {
   CatchUpsTest() {
     mirrored.sync(0);
     mirrored.sync(1);
-    catch_ups.begin();
   }
 
   void put(const std::string& key, const std::string& value) { mirrored.update(key, value); }
@@ -96,16 +91,14 @@ class CatchUpsTest : public testing::Test, public CatchUps::Owner {
     catch_ups.reopen(its, {.kind = Kind::watch, .number = 1, .subtree = "/a/", .known = has},
                      start);
   }
-  void on_unavailable(net::Connection&, Kind, std::uint64_t, base::Duration) override {
-    results += "unavailable ";
-  }
+  void on_unavailable(net::Connection&, Kind, std::uint64_t) override { results += "unavailable "; }
   void on_resync(bool changes) override { results += changes ? "changes " : "full "; }
 
   Mirrored mirrored{{"/a/", ""}};
   CatchUps catch_ups{mirrored, {.max_served = 2, .full_bytes = full}, *this};
   std::map<std::uint64_t, std::unique_ptr<FakeConnection>> connections;
   std::set<std::uint64_t> stuck;  // connections that are not read
-  Deaf events;
+  DrainEvents events;
   std::vector<Told> told;
   std::map<std::uint64_t, std::size_t> chunks_of;
   std::string results;

@@ -67,7 +67,6 @@ TEST_F(CatchUpsTest, AGetIsAnsweredByTheOwnerOfTheKeyAlone) {
   Mirrored one_there{{"", "/a/"}};
   one_there.sync(0);
   CatchUps some{one_there, {}, *this};
-  some.begin();
   some.open(connection(1), {.kind = Kind::get, .number = 1, .subtree = "/a"}, start);
   some.serve(start);
   EXPECT_EQ(results, "sent ");

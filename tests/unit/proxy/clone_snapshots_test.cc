@@ -155,11 +155,11 @@ TEST_F(CloneSnapshotsTest, AClientThatReadsNothingHoldsNoPlaceAndIsGivenUp) {
   EXPECT_EQ(awake->read().back().front(), wire::clone::snapshot_end);
   EXPECT_EQ(waiting(), 4);
   world.backend.time += CloneSnapshots::patience;
-  world.frontend().second(world.backend.time);
+  world.frontend().on_heartbeat(world.backend.time);
   EXPECT_EQ(counted("timeout"), 0);
   world.backend.time += 1s;
   asleep[0]->read();
-  world.frontend().second(world.backend.time);
+  world.frontend().on_heartbeat(world.backend.time);
   EXPECT_EQ(counted("timeout"), 3);
   world.settle();
   EXPECT_EQ(waiting(), 1);
@@ -179,8 +179,8 @@ TEST_F(CloneSnapshotsTest, AtMostSoManyAreSentAtOnce) {
     return std::ranges::count_if(wires, [](const auto& wire) { return wire->queued_bytes() > 0; });
   };
   EXPECT_EQ(begun(), 2);
-  EXPECT_EQ(wires[0]->buffers.size(), CloneSnapshots::entries_per_turn / 2) << "they take turns";
-  EXPECT_EQ(wires[1]->buffers.size(), CloneSnapshots::entries_per_turn / 2);
+  EXPECT_EQ(wires[0]->queue().size(), CloneSnapshots::entries_per_turn / 2) << "they take turns";
+  EXPECT_EQ(wires[1]->queue().size(), CloneSnapshots::entries_per_turn / 2);
   world.settle();
   for (auto& wire : wires) EXPECT_EQ(wire->read().size(), 3001u);
 }

@@ -64,10 +64,10 @@ TEST_F(CloneUpdatesTest, EqualSetsOfPrefixesShareOneBuffer) {
   wires[3]->subscribe("/a/");
   for (int i = 0; i < 10; ++i) world.put("/a/" + std::to_string(i), "v");
   world.flush();
-  for (const auto& wire : wires) ASSERT_EQ(wire->buffers.size(), 1u);
-  EXPECT_EQ(wires[0]->buffers[0], wires[1]->buffers[0]);
-  EXPECT_EQ(wires[0]->buffers[0], wires[2]->buffers[0]);
-  EXPECT_NE(wires[0]->buffers[0], wires[3]->buffers[0]);
+  for (const auto& wire : wires) ASSERT_EQ(wire->queue().size(), 1u);
+  EXPECT_EQ(wires[0]->queue()[0], wires[1]->queue()[0]);
+  EXPECT_EQ(wires[0]->queue()[0], wires[2]->queue()[0]);
+  EXPECT_NE(wires[0]->queue()[0], wires[3]->queue()[0]);
   EXPECT_EQ(wires[3]->read().size(), 10u);
   EXPECT_EQ(world.metrics.delivered.Add({{"dialect", "kvsimple"}}).Value(), 40);
 }
@@ -85,7 +85,7 @@ TEST_F(CloneUpdatesTest, LargePiecesStayInOrder) {
   wire->subscribe("");
   for (int i = 0; i < 40; ++i) world.put("/" + std::to_string(i), std::string(50'000, 'v'));
   world.flush();
-  EXPECT_GT(wire->buffers.size(), 4u);
+  EXPECT_GT(wire->queue().size(), 4u);
   std::int64_t last = 0;
   const auto messages = wire->read();
   EXPECT_EQ(messages.size(), 40u);
@@ -187,7 +187,7 @@ TEST(CloneHeartbeats, GoToThoseThatHearThemAndAreNoPrefixOfKeys) {
     wires.push_back(world.connect(Role::updates));
     wires.back()->subscribe(prefix);
   }
-  world.frontend().second(world.backend.time);
+  world.frontend().on_heartbeat(world.backend.time);
   for (int i = 0; i < 3; ++i) {
     const auto messages = wires[static_cast<std::size_t>(i)]->read();
     ASSERT_EQ(messages.size(), 1u);
@@ -200,7 +200,7 @@ TEST(CloneHeartbeats, GoToThoseThatHearThemAndAreNoPrefixOfKeys) {
   EXPECT_THAT(wires[2]->read(), IsEmpty());
   wires[2]->subscribe("HUGZ", false);
   wires[2]->subscribe("HUGZ", false);
-  world.frontend().second(world.backend.time);
+  world.frontend().on_heartbeat(world.backend.time);
   EXPECT_THAT(wires[2]->read(), IsEmpty());
 }
 

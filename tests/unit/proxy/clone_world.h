@@ -2,9 +2,6 @@
 // them.
 #pragma once
 
-#include <array>
-#include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,47 +9,34 @@
 
 #include "core/zmtp/frame.h"
 #include "proxy/clone_frontend.h"
-#include "proxy/queue_limit.h"
-#include "tests/unit/proxy/mirrored.h"
+#include "tests/unit/proxy/fake_backend.h"
+#include "tests/unit/proxy/fake_connection.h"
 
 namespace canopy::proxy {
 
 using Message = std::vector<std::string>;
 
-// Keeps what it is sent until somebody reads it.
-class Wire final : public net::Connection {
+// A connection of a Clone client.
+class Wire final : public FakeConnection {
  public:
   Wire(std::uint64_t id, Opening opening, std::size_t& queued_of_all)
-      : id_(id), opening_(std::move(opening)), queued_of_all_(queued_of_all) {
+      : FakeConnection(id, opening.high_water_bytes, opening.low_water_bytes),
+        opening_(std::move(opening)),
+        queued_of_all_(queued_of_all) {
     opening_.events->on_ready(*this);
   }
   ~Wire() override { end(); }
 
-  std::uint64_t id() const override { return id_; }
-  const std::string& peer() const override { return peer_; }
-  base::TimePoint since() const override { return {}; }
-  bool ready() const override { return true; }
-  const zmtp::PeerInfo& info() const override { return info_; }
-  bool closing() const override { return !closed_for.empty(); }
   void send(const net::Buffer& messages) override {
-    if (closing()) return;
-    buffers.push_back(messages);
-    bytes_ += messages->size();
-    queued_of_all_ += messages->size();
-    above_ |= bytes_ >= opening_.high_water_bytes;
+    const std::size_t before = queued_bytes();
+    FakeConnection::send(messages);
+    queued_of_all_ += queued_bytes() - before;
   }
   void send(std::span<const std::string_view> parts) override {
-    std::string message;
-    zmtp::append_message(message, parts);
-    send(std::make_shared<const std::string>(std::move(message)));
+    const std::size_t before = queued_bytes();
+    FakeConnection::send(parts);
+    queued_of_all_ += queued_bytes() - before;
   }
-  std::size_t queued_bytes() const override { return bytes_; }
-  void close(std::string_view reason) override {
-    if (!closing()) closed_for = reason;
-  }
-  void pause_reading() override {}
-  void resume_reading() override {}
-
   void say(const Message& parts) {
     const std::vector<std::string_view> views(parts.begin(), parts.end());
     opening_.events->on_message(*this, views);
@@ -62,30 +46,17 @@ class Wire final : public net::Connection {
   }
   // Messages, up to about so many bytes.
   std::vector<Message> read(std::size_t bytes = SIZE_MAX) {
+    const std::size_t before = queued_bytes();
     std::vector<Message> messages;
-    std::size_t taken = 0;
-    while (!buffers.empty() && taken < bytes) {
-      const net::Buffer buffer = buffers.front();
-      buffers.pop_front();
-      split(*buffer, messages);
-      taken += buffer->size();
-    }
-    bytes_ -= taken;
-    queued_of_all_ -= taken;
-    if (above_ && bytes_ <= opening_.low_water_bytes) {
-      above_ = false;
-      opening_.events->on_drained(*this);
-    }
+    for (const net::Buffer& buffer : take(*opening_.events, bytes)) split(*buffer, messages);
+    queued_of_all_ -= before - queued_bytes();
     return messages;
   }
   void end(std::string_view reason = "peer") {
     if (std::exchange(ended_, true)) return;
     opening_.events->on_closed(*this, reason);
-    queued_of_all_ -= bytes_;
+    queued_of_all_ -= queued_bytes();
   }
-
-  std::deque<net::Buffer> buffers;
-  std::string closed_for;
 
  private:
   static void split(std::string_view bytes, std::vector<Message>& messages) {
@@ -99,59 +70,9 @@ class Wire final : public net::Connection {
     if (!parts.empty()) throw std::logic_error("half a message");
   }
 
-  std::uint64_t id_;
   Opening opening_;
   std::size_t& queued_of_all_;
-  std::string peer_ = "192.0.2.1:4711";
-  zmtp::PeerInfo info_;
-  std::size_t bytes_ = 0;
-  bool above_ = false;
   bool ended_ = false;
-};
-
-class MirroredBackend final : public Backend {
- public:
-  explicit MirroredBackend(std::vector<std::string> subtrees) : mirrored(std::move(subtrees)) {}
-
-  wire::Fault write(wire::RoutedRequest request) override {
-    writes.push_back(std::move(request));
-    return wire::Fault::none;
-  }
-  MirrorLease lease(std::string_view prefix) override {
-    return lent ? lent() : leases.hold(mirrored.covering(prefix));
-  }
-  const Partitions& partitions() const override { return mirrored; }
-  bool ready(std::string_view prefix) const override {
-    ++asked_ready;
-    for (const std::size_t partition : mirrored.covering(prefix)) {
-      if (!mirrored.mirror(partition)->ready()) return false;
-    }
-    return true;
-  }
-  std::int64_t last_stamp() const override { return stamp; }
-  std::int64_t next_stamp() override { return ++stamp; }
-  std::size_t queue_limit() const override {
-    return proxy::queue_limit(config.client_queue_bytes, config.egress_bytes, queued);
-  }
-  bool may_read(const net::Connection&, std::string_view prefix, std::string_view) override {
-    return readable(prefix);
-  }
-  bool may_write(const net::Connection&, std::string_view key) override { return readable(key); }
-  bool may_administer(const net::Connection&) override { return false; }
-  std::vector<wire::native::ClientInfo> clients() const override { return {}; }
-  bool kick(std::uint64_t) override { return false; }
-  base::TimePoint now() const override { return time; }
-
-  Mirrored mirrored;
-  MirrorLeases leases;
-  config::Proxy config;
-  std::int64_t stamp = 0;
-  std::size_t queued = 0;
-  base::TimePoint time{std::chrono::hours(1)};
-  std::function<bool(std::string_view)> readable = [](std::string_view) { return true; };
-  std::function<MirrorLease()> lent;  // in place of those of `leases`
-  std::vector<wire::RoutedRequest> writes;
-  mutable std::size_t asked_ready = 0;
 };
 
 class CloneWorld {
@@ -182,13 +103,13 @@ class CloneWorld {
     for (std::size_t i = 0; i < 16 && i < partitions(); ++i) apply(backend.mirrored.sync(i), i);
   }
   void put(const std::string& key, const std::string& value) {
-    const auto update = backend.mirrored.update(key, value);
-    frontend().apply({.stamp = backend.next_stamp(), .update = update},
-                     backend.mirrored.owner(key));
+    frontend().apply({.stamp = backend.next_stamp(),
+                      .update = backend.mirrored.update(key, value),
+                      .shard = backend.mirrored.owner(key)});
   }
   void apply(const cluster::Mirror::Effects& effects, std::size_t partition) {
     for (const auto& update : effects.applied) {
-      frontend().apply({.stamp = backend.next_stamp(), .update = update}, partition);
+      frontend().apply({.stamp = backend.next_stamp(), .update = update, .shard = partition});
     }
   }
   void flush() {
@@ -206,7 +127,7 @@ class CloneWorld {
   std::size_t partitions() const { return backend.mirrored.covering("").size(); }
 
   Metrics metrics{"p1"};
-  MirroredBackend backend;
+  FakeBackend backend;
 
  private:
   wire::clone::Dialect dialect_;

@@ -12,7 +12,7 @@
 
 namespace canopy::proxy {
 
-class FakeConnection final : public net::Connection {
+class FakeConnection : public net::Connection {
  public:
   explicit FakeConnection(std::uint64_t id, std::size_t high_water = std::size_t{1} << 20,
                           std::size_t low_water = std::size_t{256} << 10)
@@ -31,17 +31,33 @@ class FakeConnection final : public net::Connection {
     push(std::make_shared<const std::string>(std::move(message)));
   }
   std::size_t queued_bytes() const override { return bytes_; }
-  void close(std::string_view reason) override { closed_for = reason; }
+  void close(std::string_view reason) override {
+    if (!closing()) closed_for = reason;
+  }
   void pause_reading() override { reading = false; }
   void resume_reading() override { reading = true; }
 
   zmtp::PeerInfo& its_info() { return info_; }
 
-  // Takes what is queued, up to about so many bytes: the frames, each of which was a message.
+  // Takes what is queued, up to about so many bytes.
+  std::vector<net::Buffer> take(net::ConnectionEvents& events, std::size_t bytes = SIZE_MAX) {
+    std::vector<net::Buffer> taken;
+    for (const std::size_t before = bytes_; !queue_.empty() && before - bytes_ < bytes;) {
+      bytes_ -= queue_.front()->size();
+      taken.push_back(std::move(queue_.front()));
+      queue_.pop_front();
+    }
+    if (above_high_water_ && bytes_ <= low_water_) {
+      above_high_water_ = false;
+      events.on_drained(*this);
+    }
+    return taken;
+  }
+  // The same: the frames, each of which was a message.
   std::vector<std::string> drain(net::ConnectionEvents& events, std::size_t bytes = SIZE_MAX) {
     std::vector<std::string> frames;
-    for (std::size_t taken = 0; !queue_.empty() && taken < bytes;) {
-      const std::string_view message = *queue_.front();
+    for (const net::Buffer& buffer : take(events, bytes)) {
+      const std::string_view message = *buffer;
       const auto header = zmtp::read_header(message);
       if (!header || header->more() ||
           header->header_bytes + header->body_bytes != message.size()) {
@@ -49,13 +65,6 @@ class FakeConnection final : public net::Connection {
       } else {
         frames.emplace_back(message.substr(header->header_bytes));
       }
-      taken += message.size();
-      bytes_ -= message.size();
-      queue_.pop_front();
-    }
-    if (above_high_water_ && bytes_ <= low_water_) {
-      above_high_water_ = false;
-      events.on_drained(*this);
     }
     return frames;
   }

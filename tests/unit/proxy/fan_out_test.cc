@@ -11,31 +11,27 @@ namespace {
 using namespace std::chrono_literals;
 constexpr base::TimePoint start{1h};
 
-// Gathers everything; a flush sends one lot.
+// Gathers everything; a flush sends 4,096 updates.
 class Gathering final : public Frontend {
  public:
   explicit Gathering(base::Duration& cpu) : cpu_(cpu) {}
 
   std::vector<Opening> openings() override { return {}; }
   void announce(coordination::ProxyMember&, const std::vector<config::Endpoint>&) const override {}
-  void begin_generation(std::uint32_t) override {}
-  void apply(const Stamped& stamped, std::size_t shard) override {
-    if (takes) pending.push({stamped, shard});
+  void apply(const Stamped& stamped) override {
+    if (takes) pending.push(stamped);
   }
   std::size_t gathered() const override { return pending.size(); }
   std::size_t gathered_bytes() const override { return pending.bytes(); }
   bool flush(base::TimePoint) override {
     ++flushes;
     cpu_ += cost;
-    pending.pop_front();
+    for (int i = 0; i < 4096 && !pending.empty(); ++i) pending.pop_front();
     return !pending.empty();
   }
   std::optional<base::Duration> serve(base::TimePoint) override { return std::nullopt; }
-  void second(base::TimePoint) override {}
-  void drain(base::Duration) override {}
   wire::native::ClientInfo describe(const net::Connection&) const override { return {}; }
   std::uint64_t missed() const override { return 0; }
-  void report() override {}
 
   PendingUpdates pending;
   bool takes = true;
@@ -64,7 +60,7 @@ class FanOutTest : public testing::Test {
   void apply(std::size_t bytes = 10) {
     const std::string value(bytes, 'x');
     const auto update = wire::make_update({.key = "k", .value = value});
-    fan_out->apply({.stamp = ++stamp, .update = update, .committed = start}, 0);
+    fan_out->apply({.stamp = ++stamp, .update = update, .committed = start});
   }
 
   config::Proxy config;

@@ -27,7 +27,6 @@ class Mirrored final : public Partitions {
     return map_.subtree(partition);
   }
   // Each partition has a shard of its own.
-  std::size_t shard(std::size_t partition) const override { return partition; }
   const std::string& shard_name(std::size_t shard) const override { return subtree(shard); }
   const cluster::Mirror* mirror(std::size_t partition) const override {
     return mirrors_[partition].get();

@@ -12,52 +12,10 @@
 #include <vector>
 
 #include "proxy/native_frontend.h"
+#include "tests/unit/proxy/fake_backend.h"
 #include "tests/unit/proxy/fake_connection.h"
-#include "tests/unit/proxy/mirrored.h"
 
 namespace canopy::proxy {
-
-class FakeBackend final : public Backend {
- public:
-  explicit FakeBackend(std::vector<std::string> subtrees) : mirrored(std::move(subtrees)) {}
-
-  wire::Fault write(wire::RoutedRequest request) override {
-    if (write_fault == wire::Fault::none) written.push_back(std::move(request));
-    return write_fault;
-  }
-  MirrorLease lease(std::string_view prefix) override {
-    return leases.hold(mirrored.covering(prefix));
-  }
-  const Partitions& partitions() const override { return mirrored; }
-  bool ready(std::string_view) const override { return true; }
-  std::int64_t last_stamp() const override { return 0; }
-  std::int64_t next_stamp() override { return 0; }
-  std::size_t queue_limit() const override { return limit; }
-  bool may_read(const net::Connection&, std::string_view prefix, std::string_view) override {
-    return !prefix.starts_with(forbidden);
-  }
-  bool may_write(const net::Connection&, std::string_view key) override {
-    return !key.starts_with(forbidden);
-  }
-  bool may_administer(const net::Connection&) override { return administers; }
-  std::vector<wire::native::ClientInfo> clients() const override { return listed; }
-  bool kick(std::uint64_t connection) override {
-    kicked.push_back(connection);
-    return connection == 7;
-  }
-  base::TimePoint now() const override { return time; }
-
-  Mirrored mirrored;
-  MirrorLeases leases;
-  std::size_t limit = std::size_t{8} << 20;
-  std::string forbidden = "/secret/";
-  wire::Fault write_fault = wire::Fault::none;
-  std::vector<wire::RoutedRequest> written;
-  bool administers = true;
-  std::vector<wire::native::ClientInfo> listed;
-  std::vector<std::uint64_t> kicked;
-  base::TimePoint time{std::chrono::hours(1)};
-};
 
 class NativeBench {
  public:
@@ -66,7 +24,8 @@ class NativeBench {
         metrics("p1"),
         frontend(proxy, metrics, backend),
         opening(frontend.openings().at(0)) {
-    backend.limit = proxy.client_queue_bytes;
+    backend.config = proxy;
+    backend.readable = [](std::string_view key) { return !key.starts_with("/secret/"); };
   }
 
   FakeConnection& connect() {
@@ -92,15 +51,16 @@ class NativeBench {
   }
 
   void put(const std::string& key, const std::string& value) {
-    frontend.apply({.stamp = ++stamp_, .update = backend.mirrored.update(key, value)},
-                   backend.mirrored.owner(key));
+    frontend.apply({.stamp = backend.next_stamp(),
+                    .update = backend.mirrored.update(key, value),
+                    .shard = backend.mirrored.owner(key)});
   }
   // A new leader, which knows nothing. What it changes; of an epoch that was used before, clients
   // must forget what they know.
   std::vector<keyspace::UpdatePtr> lead(std::size_t partition, std::uint32_t epoch) {
     const auto effects = backend.mirrored.sync(partition, epoch);
     for (const auto& update : effects.applied) {
-      frontend.apply({.stamp = ++stamp_, .update = update}, partition);
+      frontend.apply({.stamp = backend.next_stamp(), .update = update, .shard = partition});
     }
     if (effects.new_history) frontend.renew(partition);
     return effects.applied;
@@ -129,7 +89,6 @@ class NativeBench {
 
  private:
   std::uint64_t last_id_ = 0;
-  std::int64_t stamp_ = 0;
 };
 
 }  // namespace canopy::proxy

@@ -34,8 +34,8 @@ TEST_F(NativeFrontendTest, AWriteNeedsAHelloAndIsAnsweredOnItsConnectionAlone) {
   say_hello(connection);
   FakeConnection& other = bench.connect();
   bench.ask(connection, write_of(2));
-  ASSERT_EQ(bench.backend.written.size(), 1u);
-  const wire::RoutedRequest routed = bench.backend.written[0];
+  ASSERT_EQ(bench.backend.writes.size(), 1u);
+  const wire::RoutedRequest routed = bench.backend.writes[0];
   EXPECT_EQ(routed.request.client, client_id);
   EXPECT_EQ(routed.request.number, 2u);
   read(connection);

@@ -79,7 +79,7 @@ class Rehearsal {
     } else if (dice < 943) {
       bench_.frontend.begin_generation(++generation_);
     } else if (dice < 960) {
-      bench_.backend.limit = any(3) == 0 ? any(queue_bytes) : queue_bytes;
+      bench_.backend.config.client_queue_bytes = any(3) == 0 ? any(queue_bytes) : queue_bytes;
     } else {
       bench_.backend.time += std::chrono::milliseconds(any(50));
     }
@@ -164,7 +164,7 @@ class Rehearsal {
 
   // Everybody reads; a turn comes only after an event, or when it was asked for.
   void settle() {
-    bench_.backend.limit = queue_bytes;
+    bench_.backend.config.client_queue_bytes = queue_bytes;
     for (int round = 0; round < 3; ++round) {
       bool more = true;
       for (int turns = 0; more; ++turns) {

@@ -5,7 +5,7 @@
 
 #include "proxy/compression.h"
 #include "proxy/flush_pacer.h"
-#include "proxy/queue_limit.h"
+#include "proxy/room.h"
 
 namespace canopy::proxy {
 namespace {

@@ -40,7 +40,7 @@ struct Kept final : Streams::Watcher {
     const auto& decoded = std::get<wire::native::Batch>(message);
     EXPECT_EQ(decoded.header.after, batch.after);
     EXPECT_EQ(decoded.header.count, batch.count);
-    said_before = streams.said(*this);
+    said_before = streams.revisions(*this);
     SentBatch one{.subtree = subscription.subtree,
                   .header = decoded.header,
                   .compressed = !decoded.unpacked.empty(),
@@ -53,7 +53,7 @@ struct Kept final : Streams::Watcher {
   }
   void on_restart(std::optional<std::size_t> renewed) override {
     restarts.push_back(renewed);
-    said_before = streams.said(*this);
+    said_before = streams.revisions(*this);
   }
 
   Streams& streams;

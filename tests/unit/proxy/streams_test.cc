@@ -4,7 +4,7 @@
 #include <set>
 
 #include "core/cluster/directory_record.h"
-#include "proxy/stamped.h"
+#include "proxy/pending_updates.h"
 #include "tests/unit/proxy/streams_bench.h"
 
 namespace canopy::proxy {
@@ -76,17 +76,17 @@ TEST_F(StreamsTest, WhatWasSaidIsOfTheFlushBefore) {
   EXPECT_EQ(flush().size(), 3u);
   ASSERT_EQ(all->said_before.size(), 1u);
   EXPECT_EQ(all->said_before[0].revision, known);
-  EXPECT_EQ(streams.said(*all).at(0).revision, mirrored.mirror(0)->revision());
+  EXPECT_EQ(streams.revisions(*all).at(0).revision, mirrored.mirror(0)->revision());
 }
 
 TEST_F(StreamsTest, ACutTellsWhatNothingWasSaidOfUnlessSomethingIsGathered) {
   const auto one = watch({.subtree = "/a/"});
   put("/a/1", "x");
   streams.cut(*one);
-  EXPECT_TRUE(streams.said(*one).empty());
+  EXPECT_TRUE(streams.revisions(*one).empty());
   const auto other = watch({.subtree = ""});
   streams.cut(*other);
-  EXPECT_EQ(streams.said(*other).size(), 2u);
+  EXPECT_EQ(streams.revisions(*other).size(), 2u);
 }
 
 TEST_F(StreamsTest, BeginAnewUnderNumbersOfAnotherGeneration) {
