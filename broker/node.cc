@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <map>
 
 #include "broker/page.h"
 #include "broker/status.h"
@@ -10,6 +11,7 @@
 #include "core/base/text.h"
 #include "core/config/exposure.h"
 #include "core/metrics/descriptors.h"
+#include "core/metrics/http_get.h"
 
 namespace canopy::broker {
 namespace {
@@ -18,10 +20,12 @@ using namespace std::chrono_literals;
 namespace log = base::log;
 
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
-constexpr base::Duration tick_period = 100ms;
+constexpr base::Duration tick_period = 250ms;
 constexpr base::Duration start_patience = 10s;
 // A proxy of a template that died stays in sight for so long, and so many of them.
 constexpr base::Duration lost_patience = 10min;
+constexpr std::chrono::milliseconds proxy_patience =
+    1500ms;  // the proxy waits for its loop, at most 1 s
 constexpr std::size_t most_lost = 256;
 constexpr std::uint64_t own_descriptors = 64;
 constexpr base::Duration status_period = 500ms;
@@ -228,7 +232,22 @@ std::string Node::summary() const {
   return std::to_string(ready) + " of " + std::to_string(checks.size()) + " processes ready";
 }
 
+// The page asks nobody but the broker, which a browser may reach where it does not reach the
+// proxies.
+void Node::serve_clients() {
+  std::map<std::string, std::string> addresses;
+  for (const auto& [name, member] : members_.proxies) addresses[name] = member.http;
+  http_->serve("/api/v1/clients/", [addresses = std::move(addresses)](const std::string& name) {
+    const auto found = addresses.find(name);
+    if (found == addresses.end()) return metrics::http_error(404, "no proxy " + name);
+    auto answer = metrics::http_get(found->second, "/api/v1/clients", proxy_patience);
+    if (!answer) return metrics::http_error(503, answer.error());
+    return metrics::HttpDocument{.status = answer->status, .body = std::move(answer->body)};
+  });
+}
+
 void Node::publish() {
+  serve_clients();
   http_->publish("/api/v1/topology", topology_json(cluster_, members_, self_));
   http_->publish("/api/v1/sd", targets_json(cluster_, members_, self_));
   metrics::Checks checks = readiness(cluster_, members_);

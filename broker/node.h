@@ -46,6 +46,7 @@ class Node {
   base::Status open_directory();
   void on_change(const cluster::Change& change);
   void tick();
+  void serve_clients();
   void publish();
   void publish_status();
   bool drain(const std::string& name);

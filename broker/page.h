@@ -1,4 +1,5 @@
-// The status page: one document that needs nothing but /api/v1/status of the broker it came from.
+// The status page: one document that needs nothing but /api/v1/status and
+// /api/v1/clients/PROXY of the broker it came from.
 // Made of broker/page/ when the build is configured.
 #pragma once
 

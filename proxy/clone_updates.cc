@@ -196,7 +196,7 @@ bool CloneUpdates::describe(const net::Connection& connection,
       view.subscriptions.emplace_back("…");
       break;
     }
-    view.subscriptions.push_back(prefix);
+    view.subscriptions.push_back(keyspace::shown(prefix));
   }
   return true;
 }

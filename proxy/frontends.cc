@@ -20,6 +20,15 @@ const std::optional<config::Endpoint>& endpoint_of(const config::Proxy& config,
 
 }  // namespace
 
+std::vector<std::string> dialects(const config::Proxy& config) {
+  std::vector<std::string> names;
+  if (config.native) names.emplace_back("native");
+  for (const clone::Dialect dialect : clone::dialects) {
+    if (endpoint_of(config, dialect)) names.emplace_back(clone::name(dialect));
+  }
+  return names;
+}
+
 std::vector<std::unique_ptr<Frontend>> make_frontends(const config::Proxy& config, Metrics& metrics,
                                                       Backend& backend) {
   std::vector<std::unique_ptr<Frontend>> frontends;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/config/cluster.h"
@@ -9,6 +10,9 @@
 #include "proxy/metrics.h"
 
 namespace canopy::proxy {
+
+// The protocols that the proxy is configured to speak, as metrics name them.
+std::vector<std::string> dialects(const config::Proxy& config);
 
 // A frontend for each protocol that the proxy is configured to speak. All references outlive them;
 // `config` may change meanwhile.

@@ -19,12 +19,14 @@ const char* name(Role role) {
 // An opening and its listener. Counts on the way to the frontend.
 class Listeners::Opened final : public net::ConnectionEvents {
  public:
-  Opened(Listeners& owner, const Frontend& frontend, const Opening& opening,
+  // `role`: how it is told from the frontend's other openings; empty when it is the only one.
+  Opened(Listeners& owner, const Frontend& frontend, const Opening& opening, std::string role,
          net::ListenerSettings settings)
       : owner_(owner),
         frontend_(frontend),
         events_(*opening.events),
         name_(opening.dialect + "-" + opening.label),
+        role_(std::move(role)),
         gauge_(owner.metrics_.connections.Add(
             {{"dialect", opening.dialect}, {"role", opening.label}})),
         listener_(owner.server_, std::move(settings), *this) {}
@@ -48,6 +50,7 @@ class Listeners::Opened final : public net::ConnectionEvents {
 
   net::Listener& listener() { return listener_; }
   const Frontend& frontend() const { return frontend_; }
+  wire::native::ClientInfo describe(const net::Connection& connection, base::TimePoint now) const;
   void report() { gauge_.Set(static_cast<double>(listener_.size())); }
 
  private:
@@ -55,9 +58,21 @@ class Listeners::Opened final : public net::ConnectionEvents {
   const Frontend& frontend_;
   net::ConnectionEvents& events_;
   std::string name_;
+  std::string role_;
   metrics::Gauge& gauge_;
   net::Listener listener_;
 };
+
+wire::native::ClientInfo Listeners::Opened::describe(const net::Connection& connection,
+                                                     base::TimePoint now) const {
+  wire::native::ClientInfo client = frontend_.describe(connection);
+  client.connection = connection.id();
+  client.peer = connection.peer();
+  if (!role_.empty()) client.protocol += " " + role_;
+  client.queued_bytes = connection.queued_bytes();
+  client.age_ms = base::in_ms(now - connection.since());
+  return client;
+}
 
 Listeners::Listeners(net::Server& server, Guard& guard, Metrics& metrics)
     : server_(server),
@@ -77,12 +92,15 @@ Listeners::~Listeners() = default;
 
 base::Status Listeners::open(Frontend& frontend, const config::Proxy& config,
                              std::chrono::milliseconds patience) {
-  for (const Opening& opening : frontend.openings()) {
+  const std::vector<Opening> openings = frontend.openings();
+  for (const Opening& opening : openings) {
     auto address = net::parse_listen_address(opening.endpoint);
     if (!address) return base::Error{address.error()};
     net::ListenerSettings made = settings(opening, config);
     made.address = std::move(*address);
-    opened_.push_back(std::make_unique<Opened>(*this, frontend, opening, std::move(made)));
+    opened_.push_back(std::make_unique<Opened>(*this, frontend, opening,
+                                               openings.size() > 1 ? opening.label : std::string(),
+                                               std::move(made)));
     if (auto status = opened_.back()->listener().open(patience); !status) return status;
   }
   return {};
@@ -132,13 +150,11 @@ void Listeners::close(const std::vector<std::string>& names, std::string_view re
 
 std::vector<wire::native::ClientInfo> Listeners::describe(base::TimePoint now) const {
   std::vector<wire::native::ClientInfo> clients;
-  for_each([&](const Frontend& frontend, net::Connection& connection) {
-    wire::native::ClientInfo& client = clients.emplace_back(frontend.describe(connection));
-    client.connection = connection.id();
-    client.peer = connection.peer();
-    client.queued_bytes = connection.queued_bytes();
-    client.age_ms = base::in_ms(now - connection.since());
-  });
+  for (const auto& opened : opened_) {
+    opened->listener().for_each([&](const net::Connection& connection) {
+      clients.push_back(opened->describe(connection, now));
+    });
+  }
   std::ranges::sort(clients, {}, &wire::native::ClientInfo::connection);
   return clients;
 }

@@ -11,6 +11,7 @@
 #include "core/coordination/member.h"
 #include "core/metrics/cpu.h"
 #include "core/metrics/descriptors.h"
+#include "proxy/clients_document.h"
 #include "proxy/frontends.h"
 #include "proxy/queue_limit.h"
 
@@ -21,7 +22,7 @@ namespace log = base::log;
 using namespace std::chrono_literals;
 
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
-constexpr base::Duration tick_period = 50ms;
+constexpr base::Duration tick_period = 250ms;
 constexpr base::Duration measure_period = 200ms;
 
 base::Error too_few_descriptors(std::uint64_t max_clients, std::uint64_t needed) {
@@ -64,7 +65,14 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
                {.send = [this] { server_.send_queued(); }, .cpu_time = metrics::thread_time}),
       listeners_(server_, guard_, metrics_),
       drain_patience_(cluster.broker.drain * 2 / 5),
-      reserved_descriptors_(config::reserved_descriptors(cluster.shards.size())) {}
+      reserved_descriptors_(config::reserved_descriptors(cluster.shards.size())) {
+  // There from the start, so that the first one is seen as a change.
+  for (const std::string& dialect : dialects(config_)) {
+    for (const config::Shard& shard : cluster.shards) {
+      metrics_.missed_by_clients(shard.name, dialect);
+    }
+  }
+}
 
 Node::~Node() = default;
 
@@ -79,6 +87,7 @@ base::Status Node::open() {
   auto http = metrics::HttpServer::start(config_.http, metrics_.registry, 10s, bind_patience);
   if (!http) return base::Error{http.error()};
   http_ = std::move(*http);
+  serve_clients();
   descriptors_at_start_ = metrics::open_fds();
   if (auto status = check_descriptors(config_); !status) return status;
 
@@ -94,6 +103,16 @@ base::Status Node::open() {
   announce();
   report();
   return {};
+}
+
+// With security only an admin may see the clients, and HTTP knows nobody by a key.
+void Node::serve_clients() {
+  http_->serve("/api/v1/clients", [this, secured = guard_.on(), name = config_.name](auto&) {
+    if (secured) {
+      return metrics::http_error(403, "the cluster has `security`: use `canopy clients` instead");
+    }
+    return clients_document(loop_, name, [this] { return clients(); });
+  });
 }
 
 base::Status Node::check_descriptors(const config::Proxy& wanted) const {

@@ -67,6 +67,7 @@ class Node final : private Backend {
   bool kick(std::uint64_t connection) override { return listeners_.kick(connection); }
   base::TimePoint now() const override { return loop_.now(); }
 
+  void serve_clients();
   void begin_generation(std::uint32_t generation);
   void apply(std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
              base::TimePoint committed);

@@ -115,6 +115,16 @@ const stated = {
   },
 };
 const named = {label: 'Name', kind: 'name', make: () => [], show: (cell, row) => say(cell, row.name)};
+const opening = {
+  ...named,
+  make: () => [html('button', {type: 'button', class: 'opens', 'aria-controls': 'clients-of'})],
+  show: (cell, row) => {
+    const button = cell.firstChild;
+    say(button, row.name);
+    set(button, {'aria-expanded': row.name === opened, title: 'Its clients'});
+    button.onclick = () => openClients(row.name === opened ? null : row.name);
+  },
+};
 const descriptors = used('Descriptors', 'fds', row => row.fds, row => row.max_fds);
 const uptime = number('Up for', row => there(row) ? duration(row.uptime_ms) : unknown);
 
@@ -122,10 +132,19 @@ const tables = {
   proxies: {
     empty: 'No proxy is configured, and none has announced itself. Clients connect to proxies.',
     columns: [
-      named, stated, used('Clients', 'clients', row => there(row) ? row.clients : null, row => row.max_clients), descriptors,
+      opening, stated, used('Clients', 'clients', row => there(row) ? row.clients : null, row => row.max_clients), descriptors,
       number('Updates/s', row => rate(row.updates_per_s)), number('Deliveries/s', row => rate(row.deliveries_per_s)),
       number('Sent', row => known(row.bytes_per_s) ? bytes(row.bytes_per_s) + '/s' : unknown),
       number('Drops', row => count(row.drops_total)), number('Flush', row => milliseconds(row.flush_interval_ms)), uptime,
+    ],
+  },
+  clients: {
+    empty: 'No client is connected.',
+    columns: [
+      {...named, label: 'Peer', show: (cell, row) => say(cell, row.peer)}, text('Name', row => row.name || unknown),
+      text('Protocol', row => row.protocol), number('Queued', row => bytes(row.queued_bytes)), number('Missed', row => count(row.missed)),
+      number('Catch-ups', row => count(row.catch_ups)), number('Age', row => duration(row.age_ms)),
+      number('Connection', row => String(row.connection)), text('Subscriptions', row => row.subscriptions.join(', ') || unknown),
     ],
   },
   shards: {
@@ -191,6 +210,50 @@ function partitionsOf({shards, proxies}) {
     ...partition, shard: shard.name, key: shard.name + ' ' + partition.subtree, proxies: present.length,
     mirrors: present.filter(proxy => mirrors(proxy, partition.subtree)).length,
   })));
+}
+
+// ---- the clients of one proxy, while its row is open
+
+const mostClients = 200;
+const clientsPeriod = 2000;
+let opened = null; // name of the proxy
+let openings = 0;  // of rows, so far: an answer for an earlier one comes too late
+let asking = 0;    // timer
+
+function showClients(name, clients, note) {
+  say(byId('clients-title'), 'Clients of ' + name);
+  say(byId('clients-note'), note);
+  byId('clients').hidden = !clients;
+  byId('clients-of').hidden = false;
+  if (clients) showTable('clients', clients.map(client => ({...client, key: String(client.connection)})));
+}
+
+async function askClients(name, opening) {
+  let pause = clientsPeriod, show;
+  try {
+    const answer = await fetch('api/v1/clients/' + encodeURIComponent(name),
+      {cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout(patience)});
+    const told = await answer.json();
+    if (!answer.ok) throw new Error(told.error);
+    const most = told.sort((one, other) => other.queued_bytes - one.queued_bytes).slice(0, mostClients);
+    const cut = told.length > most.length ? `, those with most queued of ${count(told.length)}` : ', most queued first';
+    show = () => showClients(name, most, `${count(most.length)} connections${cut}`);
+  } catch (fault) {
+    pause *= 5; // the broker waits for a proxy that hangs
+    show = () => showClients(name, null, 'Not known: ' + fault.message);
+  }
+  if (opening !== openings) return;
+  show();
+  asking = setTimeout(askClients, pause, name, opening);
+}
+
+function openClients(name) {
+  clearTimeout(asking);
+  opened = name;
+  ++openings;
+  byId('clients-of').hidden = true;
+  showTable('proxies', keyed(last.proxies));
+  if (name !== null) askClients(name, openings);
 }
 
 // ---- all of it

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <map>
 #include <sstream>
 
 #include "client/cli/text.h"
+#include "client/cli/usage.h"
 #include "core/config/endpoint.h"
 #include "core/keyspace/key.h"
 #include "core/wire/native.h"
@@ -16,176 +18,6 @@ namespace po = boost::program_options;
 using namespace std::chrono_literals;
 
 constexpr const char* default_broker = "tcp://127.0.0.1:5550";
-
-struct Option {
-  const char* name;         // with its letter
-  const char* placeholder;  // null: a flag
-  const char* help;
-};
-const std::vector<Option> options = {
-    {"ttl", "DURATION", "the key is deleted after this time"},
-    {"if-revision", "N", "only if this is the key's revision; 0: only if there is no such key"},
-    {"latest", "DURATION", "only the latest value of each key, this often (up to 60s)"},
-    {"json", nullptr, "JSON instead of text"},
-    {"directory", "DIR", "where to write the files (here)"},
-    {"broker", "ENDPOINT[,...]", "the cluster (CANOPY_BROKER, or tcp://127.0.0.1:5550)"},
-    {"timeout", "DURATION", "how long to wait for an answer (5s)"},
-    {"key", "FILE", "your own NAME.key_secret, if the cluster has `security` (CANOPY_KEY)"},
-    {"server-key", "FILE|KEY", "the public key of the cluster then (CANOPY_SERVER_KEY)"},
-    {"help,h", nullptr, "print this text and exit"},
-    {"version", nullptr, "print the version and exit"},
-};
-const std::vector<std::string> options_of_all = {"help", "version"};
-const std::vector<std::string> options_to_connect = {"broker", "timeout", "key", "server-key"};
-
-struct Usage {
-  Action action;
-  std::string name;
-  std::vector<std::string> arguments;
-  std::vector<std::string> options;
-  std::string summary;
-  std::string details;
-  bool connects = true;  // to a cluster
-};
-const std::vector<Usage> usages = {
-    {Action::put,
-     "put",
-     {"KEY", "VALUE"},
-     {"ttl", "if-revision"},
-     "sets a key and prints its new revision",
-     "VALUE - is read from standard input, up to its end. Put -- before a KEY or VALUE that "
-     "begins\n"
-     "with '-'. An empty VALUE is a value, and the key is there; to clients of the Clone pattern,\n"
-     "whose protocol deletes by an empty value, it is not. `canopy delete` deletes. When the\n"
-     "revision is not the one that was named, the exit code is 3.\n"},
-    {Action::get,
-     "get",
-     {"KEY"},
-     {},
-     "prints the value of a key",
-     "The value is printed as it is, followed by a line feed on a terminal only. Without such a "
-     "key\n"
-     "the exit code is 1. A KEY that ends with '/' is one key, too; list prints a subtree.\n"},
-    {Action::erase,
-     "delete",
-     {"KEY"},
-     {"if-revision"},
-     "deletes a key and prints the revision of that",
-     "Deletes one key, and nothing below it. It is no error if there is no such key. When the\n"
-     "revision is not the one that was named, the exit code is 3.\n"},
-    {Action::list,
-     "list",
-     {"SUBTREE"},
-     {},
-     "prints the keys of a subtree: key, revision, value",
-     "One line a key, sorted, separated by tabs; \\n, \\t, \\\\ and \\xNN stand for what would not "
-     "fit\n"
-     "in a line of text.\n"},
-    {Action::watch,
-     "watch",
-     {"SUBTREE"},
-     {"latest", "json"},
-     "prints what is there, then every change as it comes",
-     "One line an event, separated by tabs, escaped like those of list:\n"
-     "  PUT key revision value      DEL key revision\n"
-     "  GAP n                       n updates were missed (? if nobody knows); a RESYNC follows\n"
-     "  RESYNC changes|full         all that was missed has been told\n"
-     "As JSON: {\"type\",\"key\",\"revision\",\"value\"}, {\"type\",\"updates\"}, "
-     "{\"type\",\"how\"}; bytes that\n"
-     "are not UTF-8 are in \"key_base64\" and \"value_base64\", and revisions are strings. Ends "
-     "with\n"
-     "Ctrl-C or TERM, exit code 0, and when its output is not read any more.\n"},
-    {Action::status,
-     "status",
-     {},
-     {"json"},
-     "prints how the shards and proxies are doing",
-     "The exit code is 1 when one of them is not well.\n"},
-    {Action::drain,
-     "drain",
-     {"PROXY"},
-     {},
-     "has a proxy send its clients elsewhere and stop",
-     "Returns at once; the broker does not start the proxy again.\n"},
-    {Action::reload,
-     "reload",
-     {},
-     {},
-     "has the cluster take on what its file says by now",
-     "Prints the settings that were changed, one a line. When the file is wrong, or asks for what\n"
-     "takes a restart, nothing is changed and the exit code is 3. Processes that the broker does "
-     "not\n"
-     "supervise are told with a HUP signal each.\n"},
-    {Action::keygen,
-     "keygen",
-     {"NAME"},
-     {"directory"},
-     "makes a pair of keys, of the cluster or of a client",
-     "Writes NAME.key_secret, which only its owner can read, and NAME.key, which anybody may;\n"
-     "overwrites neither. Asks no cluster.\n",
-     false},
-};
-
-po::options_description describe(const char* title, const std::vector<std::string>& names) {
-  po::options_description described(title, 100);
-  for (const Option& option : options) {
-    const std::string name = option.name;
-    if (std::ranges::find(names, name.substr(0, name.find(','))) == names.end()) continue;
-    if (option.placeholder == nullptr) {
-      described.add_options()(option.name, option.help);
-    } else {
-      const auto value = po::value<std::string>()->value_name(option.placeholder);
-      described.add_options()(option.name, value, option.help);
-    }
-  }
-  return described;
-}
-
-std::vector<std::string> options_of(const Usage& usage) {
-  std::vector<std::string> names = usage.options;
-  if (usage.connects) {
-    names.insert(names.end(), options_to_connect.begin(), options_to_connect.end());
-  }
-  names.insert(names.end(), options_of_all.begin(), options_of_all.end());
-  return names;
-}
-
-std::string synopsis(const Usage& usage) {
-  std::string text = usage.name;
-  for (const std::string& argument : usage.arguments) text += " " + argument;
-  return text;
-}
-
-std::string help_text() {
-  std::ostringstream text;
-  text << "Reads, writes and watches the keys of a Canopy cluster.\n\n"
-          "Usage: canopy COMMAND [options]\n\nCommands:\n";
-  for (const Usage& usage : usages) {
-    std::string left = synopsis(usage);
-    left.resize(16, ' ');
-    text << "  " << left << "  " << usage.summary << "\n";
-  }
-  std::vector<std::string> common = options_to_connect;
-  common.insert(common.end(), options_of_all.begin(), options_of_all.end());
-  text
-      << "\nA SUBTREE is a prefix that ends with '/', a single key, or * for everything. "
-         "Durations\n"
-         "are such as 500ms, 5s or 2m. `canopy COMMAND --help` tells more.\n\n"
-      << describe("Options", common)
-      << "\nExit codes: 0 done; 1 no such key, or something is not well; 2 wrong usage; 3 refused\n"
-         "by the cluster; 4 nobody answered in time; 5 standard input or output failed, or a key "
-         "file.\n";
-  return text.str();
-}
-
-std::string help_text(const Usage& usage) {
-  std::ostringstream text;
-  text << "canopy " << usage.name << " " << usage.summary << ".\n\nUsage: canopy "
-       << synopsis(usage) << " [options]\n\n"
-       << usage.details << "\n";
-  text << describe("Options", options_of(usage));
-  return text.str();
-}
 
 // What is wrong, and where to read how it would be right.
 Parting wrong(const std::string& what, const Usage* usage = nullptr) {
@@ -258,9 +90,38 @@ base::Status take_subject(const std::string& word, Command& command) {
   if (command.action == Action::keygen) return check_pair_name(command.subject = word);
   const bool of_subtree = command.action == Action::list || command.action == Action::watch;
   command.subject = of_subtree && word == "*" ? "" : word;
-  if (command.action == Action::drain || (of_subtree && command.subject.empty())) return {};
+  const bool of_proxy = command.action == Action::drain || command.action == Action::kick;
+  if (of_proxy || (of_subtree && command.subject.empty())) return {};
   const std::string fault = key_fault(word);
   return fault.empty() ? base::Status() : base::Error{fault};
+}
+
+base::Status take_second(const std::string& word, Command& command) {
+  if (command.action == Action::kick) {
+    const auto number = parse_number(word);
+    if (!number) return base::Error{"CONNECTION: " + number.error()};
+    command.connection = *number;
+    return {};
+  }
+  command.value_from_stdin = word == "-";
+  if (!command.value_from_stdin) command.value = word;
+  return {};
+}
+
+base::Status take_order(const std::string& word, ClientOrder& order) {
+  static const std::map<std::string, ClientOrder> orders = {
+      {"queue", ClientOrder::queue},
+      {"missed", ClientOrder::missed},
+      {"age", ClientOrder::age},
+      {"name", ClientOrder::name},
+      {"connection", ClientOrder::connection}};
+  const auto found = orders.find(word);
+  if (found == orders.end()) {
+    return base::Error{"--sort: '" + escaped(word) +
+                       "' is not queue, missed, age, name or connection"};
+  }
+  order = found->second;
+  return {};
 }
 
 base::Status take_duration(const po::variables_map& given, const char* option, base::Duration most,
@@ -305,6 +166,10 @@ base::Status take_options(const po::variables_map& given, Command& command) {
                       take_duration(given, "latest", most_latest, command.latest)}) {
     if (!status) return status;
   }
+  if (given.count("proxy") != 0) command.subject = text_of(given, "proxy");
+  if (given.count("sort") != 0) {
+    if (auto status = take_order(text_of(given, "sort"), command.order); !status) return status;
+  }
   if (given.count("if-revision") != 0) {
     const auto number = parse_number(text_of(given, "if-revision"));
     if (!number) return base::Error{"--if-revision: " + number.error()};
@@ -334,8 +199,8 @@ std::variant<Command, Parting> make_command(const Usage& usage, const po::variab
     if (!status) return wrong(usage.name + ": " + status.error(), &usage);
   }
   if (arguments.size() == 2) {
-    command.value_from_stdin = arguments[1] == "-";
-    if (!command.value_from_stdin) command.value = arguments[1];
+    const auto status = take_second(arguments[1], command);
+    if (!status) return wrong(usage.name + ": " + status.error(), &usage);
   }
   if (usage.connects) {
     const auto status = take_cluster(given, environment, command);

@@ -16,14 +16,17 @@ namespace canopy::client::cli {
 // Exit codes; they are part of the interface.
 enum class Exit : int {
   ok = 0,
-  absent = 1,       // get: no such key; status: something is not well
+  absent = 1,       // get: no such key; status, clients: something is not well
   wrong_usage = 2,  // of the command line
   refused = 3,      // by the cluster: the same again would be refused again
   no_answer = 4,    // nobody there, or none in time
   broken = 5,       // standard input or output, or a file that was to be written
 };
 
-enum class Action { put, get, erase, list, watch, status, drain, reload, keygen };
+enum class Action { put, get, erase, list, watch, status, clients, kick, drain, reload, keygen };
+
+// Of the list of clients.
+enum class ClientOrder { queue, missed, age, name, connection };
 
 struct Command {
   Action action = Action::status;
@@ -32,13 +35,16 @@ struct Command {
   std::string server_key{};  // file, or the key itself
   base::Duration timeout{};
   std::string subject{};  // key, subtree ("" is the root), name of a proxy or of a key pair
+                          // of clients: the one proxy that is asked; empty: all
   std::string value{};
   bool value_from_stdin = false;
   base::Duration ttl{};  // 0: none
   std::optional<keyspace::Revision> if_revision{};
   base::Duration latest{};  // 0: every update
   bool json = false;
-  std::string directory{};  // keygen: where to
+  ClientOrder order = ClientOrder::queue;
+  std::uint64_t connection = 0;  // kick
+  std::string directory{};       // keygen: where to
 };
 
 // What variables say where an option does not; empty when they do not.

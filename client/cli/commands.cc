@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "client/cli/broker_call.h"
+#include "client/cli/call.h"
+#include "client/cli/clients.h"
 #include "client/cli/hint.h"
 #include "client/cli/keygen.h"
 #include "client/cli/lines.h"
@@ -14,6 +15,7 @@
 #include "client/cli/watcher.h"
 #include "client/keys.h"
 #include "core/base/limits.h"
+#include "core/coordination/coordinator.h"
 
 namespace canopy::client::cli {
 namespace {
@@ -189,6 +191,69 @@ Exit show_status(const Command& command) {
   return exit;
 }
 
+// The proxies that the command is for; else it has been said why there are none.
+std::optional<std::vector<AskedProxy>> find_proxies(const Command& command, Exit& exit) {
+  const auto members = ask<native::Members>(
+      command,
+      native::encode(native::Directory{.request = 1, .prefix = coordination::proxies_prefix}),
+      exit);
+  if (!members) return std::nullopt;
+  auto proxies = proxies_of(*members, command.subject);
+  if (!proxies.empty() || command.subject.empty()) return proxies;
+  exit = fail(Exit::refused, "no proxy " + escaped(command.subject));
+  return std::nullopt;
+}
+
+// Asks all that can be asked, and keeps with each what it answered, or why it did not.
+base::Status ask_each(const Command& command, const std::string& question,
+                      std::vector<AskedProxy>& proxies) {
+  std::vector<AskedProxy*> asked;
+  std::vector<std::string> endpoints;
+  for (AskedProxy& proxy : proxies) {
+    if (!proxy.fault.empty()) continue;
+    asked.push_back(&proxy);
+    endpoints.push_back(proxy.native);
+  }
+  auto answers = ask_proxies(endpoints, command.cluster, question, command.timeout);
+  if (!answers) return base::Error{answers.error()};
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    ProxyAnswer& answer = (*answers)[i];
+    asked[i]->clients = std::move(answer.clients);
+    if (!answer.done) asked[i]->fault = "no answer";
+    if (!answer.refusal) continue;
+    asked[i]->refused = true;
+    asked[i]->fault = refusal_text(command.action, static_cast<unsigned>(answer.refusal->fault),
+                                   answer.refusal->text);
+  }
+  return {};
+}
+
+Exit show_clients(const Command& command) {
+  Exit exit = Exit::ok;
+  auto proxies = find_proxies(command, exit);
+  if (!proxies) return exit;
+  const auto asked = ask_each(command, native::encode(native::Clients{.request = 1}), *proxies);
+  if (!asked) return fail(Exit::no_answer, asked.error());
+  for (const std::string& line : fault_lines(*proxies)) exit = fail(Exit::absent, line);
+  if (std::ranges::any_of(*proxies, &AskedProxy::refused)) return Exit::refused;
+  auto clients = clients_of(*proxies);
+  sort(clients, command.order);
+  const Exit printed = print_result(command.json ? to_json(clients) : to_table(clients));
+  return printed == Exit::ok ? exit : printed;
+}
+
+Exit kick(const Command& command) {
+  Exit exit = Exit::ok;
+  auto proxies = find_proxies(command, exit);
+  if (!proxies) return exit;
+  const native::Kick question{.request = 1, .connection = command.connection};
+  const auto asked = ask_each(command, native::encode(question), *proxies);
+  if (!asked) return fail(Exit::no_answer, asked.error());
+  const Exit failure = proxies->front().refused ? Exit::refused : Exit::no_answer;
+  for (const std::string& line : fault_lines(*proxies)) exit = fail(failure, line);
+  return exit;
+}
+
 Exit drain(const Command& command) {
   Exit exit = Exit::ok;
   ask<native::Drained>(command,
@@ -221,6 +286,8 @@ Exit run(Command command) {
     case Action::list: return list(command);
     case Action::watch: return Watcher(command).run();
     case Action::status: return show_status(command);
+    case Action::clients: return show_clients(command);
+    case Action::kick: return kick(command);
     case Action::drain: return drain(command);
     case Action::reload: return reload(command);
     case Action::keygen: return keygen(command);

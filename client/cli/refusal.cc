@@ -13,6 +13,8 @@ std::string refusal_text(Action action, unsigned fault, const std::string& text)
     case Action::get:
     case Action::list:
     case Action::watch: return "forbidden: this key may not read it";
+    case Action::clients:
+    case Action::kick:
     case Action::drain:
     case Action::reload: return "forbidden: this key is not an admin's";
     case Action::status:

@@ -2,7 +2,7 @@
 
 #include <random>
 
-#include "client/cli/broker_call.h"
+#include "client/cli/call.h"
 
 namespace canopy::client::cli {
 namespace {

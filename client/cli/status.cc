@@ -11,7 +11,6 @@ namespace canopy::client::cli {
 namespace {
 
 using coordination::PartitionState;
-using Cells = std::vector<std::string>;
 
 // The worst of its partitions, without the reason.
 std::string state_of(const coordination::ShardMember& shard) {
@@ -40,9 +39,9 @@ std::string revisions_text(const coordination::Vitals& vitals) {
   return text.empty() ? "-" : text;
 }
 
-Cells cells_of(const std::string& role, const Process& process) {
-  Cells cells = {role, escaped(process.name), escaped(process.state),
-                 process.pid == 0 ? "-" : std::to_string(process.pid)};
+Row cells_of(const std::string& role, const Process& process) {
+  Row cells = {role, escaped(process.name), escaped(process.state),
+               process.pid == 0 ? "-" : std::to_string(process.pid)};
   if (const auto& vitals = process.vitals) {
     cells.insert(cells.end(),
                  {number(vitals->clients), number(vitals->fds) + "/" + number(vitals->max_fds),
@@ -118,22 +117,11 @@ ClusterStatus status_of(const wire::native::Members& members) {
 }
 
 std::string to_table(const ClusterStatus& status) {
-  std::vector<Cells> rows = {
+  std::vector<Row> rows = {
       {"ROLE", "NAME", "STATE", "PID", "CLIENTS", "FDS", "DROPS", "REVISIONS"}};
   for (const Process& shard : status.shards) rows.push_back(cells_of("shard", shard));
   for (const Process& proxy : status.proxies) rows.push_back(cells_of("proxy", proxy));
-  std::vector<std::size_t> widths(rows.front().size(), 0);
-  for (const Cells& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const Cells& row : rows) {
-    for (std::size_t i = 0; i + 1 < row.size(); ++i) {
-      text += row[i] + std::string(widths[i] - row[i].size() + 2, ' ');
-    }
-    text += row.back() + "\n";
-  }
-  return text;
+  return aligned(rows);
 }
 
 std::string to_json(const ClusterStatus& status) {

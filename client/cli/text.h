@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
@@ -19,6 +20,10 @@ std::string base64(std::string_view bytes);
 std::string json_string(std::string_view utf8);
 // A member of a JSON object: "NAME":"TEXT", or "NAME_base64":"…" when the bytes are not UTF-8.
 std::string json_member(std::string_view name, std::string_view bytes);
+
+// A line for each row, its cells in columns two spaces apart; all rows have as many cells.
+using Row = std::vector<std::string>;
+std::string aligned(const std::vector<Row>& rows);
 
 // 500ms, 5s, 2m, 1h: more than nothing.
 base::Result<base::Duration> parse_duration(std::string_view text);

@@ -10,7 +10,8 @@
 namespace canopy::coordination {
 namespace {
 
-constexpr base::Duration tick_period = std::chrono::milliseconds(100);
+// Sessions are looked at ten times in a lease, but no more often than once in this time.
+constexpr base::Duration longest_tick = std::chrono::milliseconds(250);
 // A tick this late means that this process slept, not that its sessions were silent.
 constexpr base::Duration stall = std::chrono::milliseconds(500);
 
@@ -35,7 +36,7 @@ LocalServer::LocalServer(net::Server& server, base::Duration lease, std::size_t 
     curve_ = net::curve_server(security->keys, loop_,
                                [this](std::string_view key) { return authority_->name_of(key); });
   }
-  timer_ = loop_.every(tick_period, [this] { tick(); });
+  timer_ = loop_.every(std::min(lease / 10, longest_tick), [this] { tick(); });
 }
 
 LocalServer::~LocalServer() { loop_.cancel(timer_); }

@@ -28,23 +28,17 @@ constexpr milliseconds exchange_patience{5000};
 constexpr const char* json_type = "application/json";
 constexpr const char* metrics_type = "text/plain; version=0.0.4; charset=utf-8";
 
-struct Response {
-  int status = 200;
-  std::string content_type = json_type;
-  std::string body = {};
-  std::string headers = {};  // further ones, each with its CRLF
-};
-
 const char* status_text(int status) {
   switch (status) {
     case 200: return "OK";
+    case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
     default: return "Service Unavailable";
   }
 }
 
-int send(mg_connection* connection, const Response& response, bool with_body) {
+int send(mg_connection* connection, const HttpDocument& response, bool with_body) {
   std::string message = "HTTP/1.1 " + std::to_string(response.status) + " " +
                         status_text(response.status) +
                         "\r\nContent-Type: " + response.content_type +
@@ -86,10 +80,10 @@ struct HttpServer::Impl {
 
   base::Status start();
   static int serve(mg_connection* connection);
-  Response respond(const std::string& path);
-  Response livez() const;
-  Response readyz();
-  Response not_found(const std::string& path);
+  HttpDocument respond(const std::string& path);
+  HttpDocument livez() const;
+  HttpDocument readyz();
+  HttpDocument not_found(const std::string& path);
   json paths();
 
   Registry& registry;
@@ -97,7 +91,8 @@ struct HttpServer::Impl {
   std::atomic<steady_clock::time_point> last_beat = steady_clock::now();
   std::mutex mutex;  // guards what follows
   Checks checks = {{"start", "no check has run yet"}};
-  std::map<std::string, Response> documents;
+  std::map<std::string, HttpDocument> documents;
+  std::map<std::string, Make> makers;
   std::string address;
   std::unique_ptr<CivetServer> server;  // its threads use all of the above
   std::unique_ptr<HttpGate> gate;       // last: its thread uses the server
@@ -154,27 +149,37 @@ int HttpServer::Impl::serve(mg_connection* connection) {
   return send(connection, self->respond(request->local_uri), method == "GET");
 }
 
-Response HttpServer::Impl::respond(const std::string& path) {
+HttpDocument HttpServer::Impl::respond(const std::string& path) {
   if (path == "/metrics") return {200, metrics_type, registry.expose()};
   if (path == "/livez") return livez();
   if (path == "/readyz") return readyz();
+  Make make;
+  std::string rest;
   {
     const std::lock_guard lock(mutex);
     const auto document = documents.find(path);
     if (document != documents.end()) return document->second;
+    const auto slash = path.find_last_of('/');
+    auto maker = makers.find(path);
+    if (maker == makers.end()) maker = makers.find(path.substr(0, slash + 1));
+    if (maker != makers.end()) {
+      make = maker->second;
+      rest = path.substr(maker->first.size());
+    }
   }
+  if (make) return make(rest);
   if (path == "/") return {200, json_type, json{{"paths", paths()}}.dump()};
   return not_found(path);
 }
 
-Response HttpServer::Impl::livez() const {
+HttpDocument HttpServer::Impl::livez() const {
   const auto silent =
       std::chrono::duration_cast<milliseconds>(steady_clock::now() - last_beat.load());
   if (silent <= stall) return {200, json_type, R"({"live":true})"};
   return {503, json_type, json{{"live", false}, {"silent_ms", silent.count()}}.dump()};
 }
 
-Response HttpServer::Impl::readyz() {
+HttpDocument HttpServer::Impl::readyz() {
   json failing = json::object();
   {
     const std::lock_guard lock(mutex);
@@ -186,7 +191,7 @@ Response HttpServer::Impl::readyz() {
   return {503, json_type, json{{"ready", false}, {"failing", std::move(failing)}}.dump()};
 }
 
-Response HttpServer::Impl::not_found(const std::string& path) {
+HttpDocument HttpServer::Impl::not_found(const std::string& path) {
   const json body = {{"error", "nothing at " + path}, {"paths", paths()}};
   return {404, json_type, body.dump(-1, ' ', false, json::error_handler_t::replace)};
 }
@@ -195,7 +200,13 @@ json HttpServer::Impl::paths() {
   const std::lock_guard lock(mutex);
   json all = {"/livez", "/metrics", "/readyz"};
   for (const auto& [path, document] : documents) all.push_back(path);
+  for (const auto& [path, make] : makers) all.push_back(path);
   return all;
+}
+
+HttpDocument http_error(int status, const std::string& why) {
+  return {.status = status,
+          .body = json{{"error", why}}.dump(-1, ' ', false, json::error_handler_t::replace)};
 }
 
 HttpServer::HttpServer() = default;
@@ -235,6 +246,11 @@ void HttpServer::publish(const std::string& path, std::string body, const std::s
                          const std::string& headers) {
   const std::lock_guard lock(impl_->mutex);
   impl_->documents[path] = {200, content_type, std::move(body), headers};
+}
+
+void HttpServer::serve(const std::string& path, Make make) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->makers[path] = std::move(make);
 }
 
 }  // namespace canopy::metrics

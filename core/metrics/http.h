@@ -1,12 +1,13 @@
 // The HTTP port of a process: /metrics, /livez, /readyz and whatever documents it publishes.
 //
-// The loop publishes; civetweb serves what was last published, behind a gate that hands on whole
-// requests only (core/metrics/http_gate.h). Thread-safe. Only GET and HEAD; `/` lists the paths
-// unless a document is there, and so does the 404 of an unknown one. A peer that sends no request
-// is dropped after a second, or before when others come.
+// The loop publishes; civetweb serves what was last published, or asks for a document when it is
+// wanted, behind a gate that hands on whole requests only (core/metrics/http_gate.h). Thread-safe.
+// Only GET and HEAD; `/` lists the paths unless a document is there, and so does the 404 of an
+// unknown one. A peer that sends no request is dropped after a second, or before when others come.
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,6 +19,16 @@ namespace canopy::metrics {
 
 // Name of a check -> empty when it passes, else why it fails.
 using Checks = std::map<std::string, std::string>;
+
+// What is answered: a JSON document if nothing else is said.
+struct HttpDocument {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body{};
+  std::string headers{};  // further ones, each with its CRLF
+};
+// {"error": why} with this status.
+HttpDocument http_error(int status, const std::string& why);
 
 class HttpServer {
  public:
@@ -42,6 +53,11 @@ class HttpServer {
   void publish(const std::string& path, std::string body,
                const std::string& content_type = "application/json",
                const std::string& headers = {});
+  // Answers `path` with what `make` returns for "", or, when `path` ends with '/', whatever
+  // follows it up to a further '/', for that. Called on a thread of the server, one call at a time,
+  // which other requests wait for: it should be over within a second or two.
+  using Make = std::function<HttpDocument(const std::string& rest)>;
+  void serve(const std::string& path, Make make);
 
  private:
   HttpServer();

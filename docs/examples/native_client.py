@@ -5,7 +5,7 @@ cluster with `security` CANOPY_KEY and CANOPY_SERVER_KEY name files: your own NA
     native_client.py watch SUBTREE      prints PUT KEY VALUE and DEL KEY, until interrupted
     native_client.py put KEY VALUE      prints the revision
 """
-import io, json, os, random, sys, time
+import contextlib, io, json, os, random, sys, time
 import msgpack, zmq, zmq.auth
 
 BROKER = os.environ.get("CANOPY_BROKER", "tcp://127.0.0.1:5550")
@@ -13,14 +13,15 @@ KEY, SERVER_KEY = os.environ.get("CANOPY_KEY"), os.environ.get("CANOPY_SERVER_KE
 HELLO, WRITE, WATCH, PING, DIRECTORY = 128, 129, 130, 134, 144  # what comes back is matched by number
 
 def send(socket, *fields):
-    socket.send(b"\2" + msgpack.packb(fields, unicode_errors="surrogateescape"))
+    with contextlib.suppress(zmq.Again):  # the connection has ended, so nothing is heard any more
+        socket.send(b"\2" + msgpack.packb(fields, unicode_errors="surrogateescape"), zmq.DONTWAIT)
 
 def receive(socket):  # the message, and the entries behind it
     return list(msgpack.Unpacker(io.BytesIO(socket.recv()[1:]), unicode_errors="surrogateescape"))
 
 def connect(endpoint):
     socket = zmq.Context.instance().socket(zmq.DEALER)
-    socket.linger, socket.reconnect_ivl, socket.ipv6 = 0, -1, "[" in endpoint
+    socket.linger, socket.sndhwm, socket.reconnect_ivl, socket.ipv6 = 0, 0, -1, "[" in endpoint
     if KEY:
         socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(KEY)
         socket.curve_serverkey, _ = zmq.auth.load_certificate(SERVER_KEY)
@@ -63,7 +64,7 @@ class Held:  # what is known: key: revision; partition: revision
         owner = lambda key: max((name for name in self.partitions if key.startswith(name)), key=len, default=None)
         return [key for key in self.entries if owner(key) == partition]
 
-    def apply(self, key, revision, value, expires_at_ms=0, properties=b""):
+    def apply(self, key, revision, value, *_):
         if revision <= self.entries.get(key, 0):
             return
         if value is not None:

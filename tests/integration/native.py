@@ -4,6 +4,7 @@ Nothing here knows the server beyond that page: the frames, one request after an
 Who watches is in native_watcher.py.
 """
 
+import contextlib
 import os
 import random
 import time
@@ -57,7 +58,7 @@ class Entry(NamedTuple):
     value: bytes  # None: deleted
     expires_at_ms: int = 0
     properties: bytes = b""
-    uuid: bytes = b""
+    uuid: bytes = b""  # of a Clone client
 
 
 class Batch(NamedTuple):
@@ -300,14 +301,15 @@ class Requests:
 
     def __init__(self, context, endpoint, client=None, **options):
         # A connection made anew would have neither the watches nor the hello of the one before.
-        options = {"reconnect_ivl": -1, "sndtimeo": 5000, **options}
+        options = {"reconnect_ivl": -1, "sndhwm": 0, **options}
         self.socket = make_socket(context, zmq.DEALER, endpoint, **options)
         self._last = 0
         if client:
             self.hello(client)
 
     def send(self, *fields):
-        self.socket.send(pack(*fields))
+        with contextlib.suppress(zmq.Again):  # the connection has ended: nothing is answered either
+            self.socket.send(pack(*fields), zmq.DONTWAIT)
 
     def answer(self, timeout=10):
         """The next message; not that which welcomes the client."""

@@ -106,10 +106,14 @@ def test_addresses(site, context):
     mine, open_sockets = {}, []
     for frontend in DIALECTS:
         snapshot, updates, collector = balancer.through(cluster.triple("p1", frontend))
-        kinds = [(snapshot, "DEALER"), (updates, "SUB"), (collector, "PUB" if frontend == "chp" else "PUSH")]
-        for endpoint, kind in kinds * 2:
+        kinds = [
+            ("snapshot", snapshot, "DEALER"),
+            ("updates", updates, "SUB"),
+            ("collector", collector, "PUB" if frontend == "chp" else "PUSH"),
+        ]
+        for role, endpoint, kind in kinds * 2:
             made = BareSocket(endpoint, kind)
-            mine["%s:%d" % made.peer.getsockname()] = frontend
+            mine["%s:%d" % made.peer.getsockname()] = f"{frontend} {role}"
             open_sockets.append(made)
     for _ in range(2):
         made = BareSocket(balancer.through(cluster.native("p1")), "DEALER")
@@ -121,7 +125,8 @@ def test_addresses(site, context):
     if said:
         assert own == mine
     else:
-        assert not own and len(shown) >= len(mine)
+        # The balancer may by chance connect from the port of a client.
+        assert len(own) < len(mine) / 2 and len(shown) >= len(mine)
         assert all(each.peer.startswith("127.0.0.1:") for each in shown)
     assert len({each.peer for each in shown}) == len(shown)
     for each in open_sockets:

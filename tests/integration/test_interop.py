@@ -113,7 +113,7 @@ def test_ping_is_answered_in_the_middle_of_all_else(cluster, flock, kind):
 def subscriptions(cluster, context, dialect):
     """What the proxy says of its updates connections, by what they subscribe to."""
     requests = Requests(context, cluster.native("p1"))
-    found = [each for each in requests.clients() if each.protocol == dialect]
+    found = [each for each in requests.clients() if each.protocol == f"{dialect} updates"]
     requests.close()
     return found
 

@@ -193,7 +193,9 @@ def test_a_frame_over_the_limit_cuts_its_connection_only(cluster, context, bysta
     answer = again.write(1, *writes)
     assert isinstance(answer, native.Written), answer
     for number in range(3):
-        assert again.get(b"/results/large/%d" % number).value == bytes(MAX_VALUE)
+        key = b"/results/large/%d" % number
+        entry = eventually(lambda: again.get(key), "the proxy's mirror has it")
+        assert entry.value == bytes(MAX_VALUE)
     again.write(2, *([each[0], None, *each[2:]] for each in writes))
     again.close()
 

@@ -10,6 +10,7 @@ import browser as browsers
 import scrape
 from cluster import run_program
 from clusterfile import proxy, shard
+from keyring import Keyring
 
 HOSTILE = "/<img src=x onerror=alert(1)>/"
 MANY = 100
@@ -88,6 +89,45 @@ def test_follows_what_happens(shared, browser, flock):
     check(page, address(shared))
 
 
+def open_clients(page, name):
+    """Clicks the name of a proxy in its table."""
+    button = f"[...document.querySelectorAll('#proxies button')].find(each => each.innerText === {json.dumps(name)})"
+    page.until(button, "the proxy's row is there")
+    page.evaluate(f"{button}.click()")
+
+
+def test_a_proxys_row_opens_its_clients(shared, browser, flock):
+    client = flock.join("kvsimple", shared.triple("p2", "kvsimple"), b"/results/")
+    page = browser.open(address(shared))
+    with flock.background():
+        open_clients(page, "p2")
+        page.until("document.querySelectorAll('#clients tbody tr').length === 3", "its three connections are shown")
+        assert page.text("#clients-title") == "Clients of p2"
+        assert page.text("#clients-note").startswith("3 connections")
+        row = page.evaluate(row_of("clients", "kvsimple updates"))
+        assert "127.0.0.1:" in row and "/results/" in row
+        assert page.evaluate("document.querySelectorAll('#proxies [aria-expanded=true]').length") == 1
+        check(page, address(shared))
+    flock.leave(client)
+    page.until("document.querySelector('#clients').innerText.includes('No client is connected')", "it follows them")
+    open_clients(page, "p1")
+    page.until("document.querySelector('#clients-title').innerText === 'Clients of p1'", "one list at a time")
+    open_clients(page, "p1")
+    page.until("document.querySelector('#clients-of').hidden", "the same row closes it")
+    assert page.loads == 1, "without a reload"
+    check(page, address(shared))
+
+
+def test_a_proxy_that_does_not_list_its_clients_is_told_so(start_cluster, browser, tmp_path):
+    keys = Keyring(tmp_path)
+    cluster = start_cluster([shard("rest", "*")], [proxy("p1")], security=keys.security(ops={"admin": True}))
+    page = browser.open(address(cluster))
+    open_clients(page, "p1")
+    page.until("document.querySelector('#clients-note').innerText.includes('canopy clients')", "it says what to use")
+    assert page.evaluate("document.querySelector('#clients').hidden")
+    assert not page.faults()
+
+
 def test_shows_who_is_drained_and_who_is_down(start_cluster, browser):
     cluster = start_cluster([shard("rest", "*")], [proxy("p1"), proxy("p2")])
     page = browser.open(address(cluster))
@@ -157,7 +197,8 @@ def strange():
 
 @pytest.fixture
 def pretender(shared):
-    """pretender(status) -> an address where the page's own document is served, and beside it this status."""
+    """pretender(status) -> an address where the page's own document is served, and beside it this status and, of each
+    proxy, these clients."""
     connection = scrape.http.client.HTTPConnection(shared.layout.broker_http, timeout=5)
     connection.request("GET", "/")
     answer = connection.getresponse()
@@ -165,15 +206,15 @@ def pretender(shared):
     connection.close()
     servers = []
 
-    def start(status):
+    def start(status, clients=()):
         class Handler(http.server.BaseHTTPRequestHandler):
             asked = 0
 
             def do_GET(self):
-                is_page = self.path == "/"
+                is_page, of_clients = self.path == "/", self.path.startswith("/api/v1/clients/")
                 Handler.asked += 1
                 status["broker"]["uptime_ms"] = 1000 * Handler.asked
-                body = document if is_page else json.dumps(status).encode()
+                body = document if is_page else json.dumps(list(clients) if of_clients else status).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", headers["Content-Type"] if is_page else "application/json")
                 self.send_header("Content-Security-Policy", headers["Content-Security-Policy"])
@@ -205,5 +246,29 @@ def test_any_cluster_is_readable(pretender, browser, kind, width):
     page.until("performance.getEntriesByType('resource').length > 2", "it has been brought up to date")
     assert page.evaluate("document.querySelectorAll('#picture .proxy').length") == len(status["proxies"])
     assert page.evaluate("document.querySelectorAll('#proxies tbody tr').length") == max(len(status["proxies"]), 1)
+    assert page.evaluate("document.images.length") == 0
+    check(page, origin)
+
+
+def crowd(number):
+    """Clients of a proxy, the one with most queued in the middle."""
+    return [
+        {
+            "proxy": "proxy-1", "connection": at, "peer": f"192.0.2.{at % 256}:{10000 + at}", "protocol": "native 2, canopy 0.1",
+            "name": "<img src=x>" if at % 2 else "", "queued_bytes": 10**6 - abs(number // 2 - at), "missed": at * 10**7,
+            "catch_ups": at, "age_ms": 10**8 * at, "subscriptions": ["/" + "w" * 253 + "/"] * (at % 4),
+        }
+        for at in range(number)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", browsers.WIDTHS)
+def test_any_list_of_clients_is_readable(pretender, browser, width):
+    origin = pretender(large(20), crowd(345))
+    page = browser.open(origin, browsers.WIDTHS[width])
+    open_clients(page, "proxy-1")
+    page.until("document.querySelectorAll('#clients tbody tr').length === 200", "the first 200 are shown")
+    assert page.text("#clients-note") == "200 connections, those with most queued of 345"
+    assert page.evaluate("document.querySelector('#clients tbody th').innerText") == "192.0.2.172:10172"
     assert page.evaluate("document.images.length") == 0
     check(page, origin)

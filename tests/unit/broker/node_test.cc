@@ -132,6 +132,23 @@ TEST_F(NodeTest, ShowsWhoComesLeadsAndGoes) {
   EXPECT_THAT(get("/readyz"), HasSubstr("shard/rest"));
 }
 
+TEST_F(NodeTest, PassesOnWhatAProxySaysOfItsClients) {
+  metrics::Registry registry("proxy", "p1");
+  const auto http = metrics::HttpServer::start("127.0.0.1:0", registry);
+  ASSERT_TRUE(http.ok());
+  auto proxy = process("p1");
+  const auto clients = [&] { return get("/api/v1/clients/p1"); };
+  EXPECT_THAT(clients(), HasSubstr("404")) << "it is not there";
+  proxy->announce("proxies/p1",
+                  to_json(ProxyMember{.name = "p1", .http = (*http)->address(), .state = "ready"}));
+  (*http)->publish("/api/v1/clients", "[1]");
+  EXPECT_TRUE(until([&] { return clients().ends_with("\r\n\r\n[1]"); }));
+  EXPECT_THAT(clients(), HasSubstr("200 OK"));
+  auto other = process("p2");
+  other->announce("proxies/p2", to_json(ProxyMember{.name = "p2", .http = "nowhere"}));
+  EXPECT_TRUE(until([&] { return get("/api/v1/clients/p2").find("503") != std::string::npos; }));
+}
+
 TEST_F(NodeTest, AProcessThatSaysGoodbyeIsNoExpiration) {
   auto proxy = process("p1");
   proxy->announce("proxies/p1", to_json(ProxyMember{.name = "p1", .state = "ready"}));

@@ -195,5 +195,60 @@ TEST_F(NativeFrontendTest, DescribesAConnection) {
             native::max_shown_subscriptions + 1);
 }
 
+TEST_F(NativeFrontendTest, ListsConnectionsInAsManyMessagesAsItTakes) {
+  FakeConnection& connection = bench.connect();
+  const auto listed = [&](std::uint64_t request) {
+    std::vector<native::ClientList> lists;
+    bench.ask(connection, native::Clients{.request = request});
+    for (const std::string& frame : bench.drain(connection)) {
+      native::FromProxy message;
+      EXPECT_TRUE(native::decode_from_proxy(frame, message).ok());
+      lists.push_back(std::get<native::ClientList>(message));
+      EXPECT_EQ(lists.back().request, request);
+    }
+    return lists;
+  };
+  const auto none = listed(1);
+  ASSERT_EQ(none.size(), 1u);
+  EXPECT_FALSE(none[0].more);
+  EXPECT_TRUE(none[0].clients.empty());
+  const std::string name(100, 'n');
+  while (bench.backend.listed.size() < 3 * base::max_chunk_bytes / name.size()) {
+    bench.backend.listed.push_back({.connection = bench.backend.listed.size(), .name = name});
+  }
+  std::vector<native::ClientInfo> clients;
+  const auto lists = listed(2);
+  EXPECT_GE(lists.size(), 3u);
+  for (const native::ClientList& list : lists) {
+    clients.insert(clients.end(), list.clients.begin(), list.clients.end());
+    EXPECT_EQ(list.more, &list != &lists.back());
+  }
+  EXPECT_EQ(clients, bench.backend.listed);
+}
+
+TEST_F(NativeFrontendTest, EndsTheConnectionThatIsNamed) {
+  FakeConnection& connection = bench.connect();
+  native::FromProxy message;
+  bench.ask(connection, native::Kick{.request = 1, .connection = 7});
+  const auto frames = bench.drain(connection);
+  ASSERT_EQ(frames.size(), 1u);
+  ASSERT_TRUE(native::decode_from_proxy(frames[0], message).ok());
+  EXPECT_EQ(std::get<native::Kicked>(message).request, 1u);
+  bench.ask(connection, native::Kick{.request = 2, .connection = 8});
+  EXPECT_THAT(read(connection), ElementsAre("refusal 2 not_found of 136"));
+  EXPECT_THAT(bench.backend.kicked, ElementsAre(7, 8));
+}
+
+TEST_F(NativeFrontendTest, OnlyAnAdminSeesAndEndsConnections) {
+  bench.backend.administers = false;
+  bench.backend.listed = {{.connection = 7}};
+  FakeConnection& connection = bench.connect();
+  bench.ask(connection, native::Clients{.request = 1});
+  bench.ask(connection, native::Kick{.request = 2, .connection = 7});
+  EXPECT_THAT(read(connection),
+              ElementsAre("refusal 1 forbidden of 135", "refusal 2 forbidden of 136"));
+  EXPECT_TRUE(bench.backend.kicked.empty());
+}
+
 }  // namespace
 }  // namespace canopy::proxy

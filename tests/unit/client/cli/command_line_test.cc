@@ -52,6 +52,18 @@ TEST(CommandLine, EveryCommandIsTaken) {
   EXPECT_TRUE(watch.json);
   EXPECT_EQ(command({"status", "--json"}).action, Action::status);
   EXPECT_EQ(command({"drain", "p1"}).subject, "p1");
+  const Command all = command({"clients"});
+  EXPECT_EQ(all.action, Action::clients);
+  EXPECT_EQ(all.subject, "") << "of all proxies";
+  EXPECT_EQ(all.order, ClientOrder::queue);
+  const Command some = command({"clients", "--proxy", "p1", "--sort", "missed", "--json"});
+  EXPECT_EQ(some.subject, "p1");
+  EXPECT_EQ(some.order, ClientOrder::missed);
+  EXPECT_TRUE(some.json);
+  const Command kick = command({"kick", "p1", "17"});
+  EXPECT_EQ(kick.action, Action::kick);
+  EXPECT_EQ(kick.subject, "p1");
+  EXPECT_EQ(kick.connection, 17u);
 }
 
 TEST(CommandLine, AStarIsTheRootOnlyWhereASubtreeIsMeant) {
@@ -103,7 +115,8 @@ TEST(CommandLine, KeygenAsksNoCluster) {
 TEST(CommandLine, HelpIsAskedForOfAllOrOfOne) {
   const Parting all = parting({"--help"});
   EXPECT_EQ(all.exit, Exit::ok);
-  for (const char* name : {"put", "get", "delete", "list", "watch", "status", "drain", "keygen"}) {
+  for (const char* name :
+       {"put", "get", "delete", "list", "watch", "status", "clients", "kick", "drain", "keygen"}) {
     EXPECT_THAT(all.text, HasSubstr(std::string("\n  ") + name + " "));
     const Parting one = parting({name, "--help"});
     EXPECT_EQ(one.exit, Exit::ok);
@@ -133,37 +146,40 @@ TEST_P(Mistakes, AreRefusedInOneLineThatNamesThem) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, Mistakes,
-    testing::Values(Mistake{{}, "COMMAND is missing"}, Mistake{{"putt", "/a", "b"}, "'putt'"},
-                    Mistake{{"put"}, "KEY is missing"}, Mistake{{"put", "/a"}, "VALUE is missing"},
-                    Mistake{{"put", "/a", "b", "c"}, "'c'"}, Mistake{{"status", "x"}, "'x'"},
-                    Mistake{{"get", ""}, "empty"}, Mistake{{"get", std::string(256, 'k')}, "255"},
-                    Mistake{{"get", "/a\nb"}, "/a\\nb"}, Mistake{{"get", "HUGZ"}, "reserved"},
-                    Mistake{{"list", "/a\tb/"}, "control"},
-                    Mistake{{"get", "/a", "--ttl", "5s"}, "--ttl"},
-                    Mistake{{"list", "/", "--json"}, "--json"},
-                    Mistake{{"put", "/a", "-5"}, "-- ends"},
-                    Mistake{{"get", "/a", "--tim", "5s"}, "--tim"},
-                    Mistake{{"get", "/a", "--timeout"}, "timeout"},
-                    Mistake{{"get", "/a", "--timeout", "5"}, "--timeout: '5'"},
-                    Mistake{{"get", "/a", "--timeout", "25h"}, "24h"},
-                    Mistake{{"put", "/a", "b", "--ttl", "0s"}, "--ttl: '0s'"},
-                    Mistake{{"put", "/a", "b", "--ttl", "8000000000h"}, "--ttl"},
-                    Mistake{{"put", "/a", "b", "--if-revision", "-1"}, "--if-revision: '-1'"},
-                    Mistake{{"watch", "/", "--latest", "61s"}, "--latest"},
-                    Mistake{{"get", "/a", "--broker", "h:1"}, "--broker: 'h:1'"},
-                    Mistake{{"get", "/a", "--broker", "tcp://h:*"}, "port"},
-                    Mistake{{"get", "/a", "--broker", ","}, "--broker"},
-                    Mistake{{"get", "/a"}, "CANOPY_BROKER: 'nowhere'", {.broker = "nowhere"}},
-                    Mistake{{"get", "/a", "--json", "--json"}, "json"},
-                    Mistake{{"get", "/a", "--key", "k"}, "--server-key"},
-                    Mistake{{"get", "/a", "--server-key", "k"}, "--key"},
-                    Mistake{{"get", "/a"}, "CANOPY_KEY", {.key = "k"}},
-                    Mistake{{"get", "/a"}, "CANOPY_SERVER_KEY", {.server_key = "k"}},
-                    Mistake{{"keygen"}, "NAME is missing"}, Mistake{{"keygen", "../a"}, "'../a'"},
-                    Mistake{{"keygen", ""}, "''"}, Mistake{{"keygen", ".a"}, "'.a'"},
-                    Mistake{{"keygen", std::string(64, 'a')}, "1-63"},
-                    Mistake{{"keygen", "a", "--timeout", "5s"}, "--timeout"},
-                    Mistake{{"get", "/a", "--directory", "d"}, "--directory"}));
+    testing::Values(
+        Mistake{{}, "COMMAND is missing"}, Mistake{{"putt", "/a", "b"}, "'putt'"},
+        Mistake{{"put"}, "KEY is missing"}, Mistake{{"put", "/a"}, "VALUE is missing"},
+        Mistake{{"put", "/a", "b", "c"}, "'c'"}, Mistake{{"status", "x"}, "'x'"},
+        Mistake{{"get", ""}, "empty"}, Mistake{{"get", std::string(256, 'k')}, "255"},
+        Mistake{{"get", "/a\nb"}, "/a\\nb"}, Mistake{{"get", "HUGZ"}, "reserved"},
+        Mistake{{"list", "/a\tb/"}, "control"}, Mistake{{"get", "/a", "--ttl", "5s"}, "--ttl"},
+        Mistake{{"list", "/", "--json"}, "--json"}, Mistake{{"put", "/a", "-5"}, "-- ends"},
+        Mistake{{"get", "/a", "--tim", "5s"}, "--tim"},
+        Mistake{{"get", "/a", "--timeout"}, "timeout"},
+        Mistake{{"get", "/a", "--timeout", "5"}, "--timeout: '5'"},
+        Mistake{{"get", "/a", "--timeout", "25h"}, "24h"},
+        Mistake{{"put", "/a", "b", "--ttl", "0s"}, "--ttl: '0s'"},
+        Mistake{{"put", "/a", "b", "--ttl", "8000000000h"}, "--ttl"},
+        Mistake{{"put", "/a", "b", "--if-revision", "-1"}, "--if-revision: '-1'"},
+        Mistake{{"watch", "/", "--latest", "61s"}, "--latest"},
+        Mistake{{"get", "/a", "--broker", "h:1"}, "--broker: 'h:1'"},
+        Mistake{{"get", "/a", "--broker", "tcp://h:*"}, "port"},
+        Mistake{{"get", "/a", "--broker", ","}, "--broker"},
+        Mistake{{"get", "/a"}, "CANOPY_BROKER: 'nowhere'", {.broker = "nowhere"}},
+        Mistake{{"get", "/a", "--json", "--json"}, "json"},
+        Mistake{{"get", "/a", "--key", "k"}, "--server-key"},
+        Mistake{{"get", "/a", "--server-key", "k"}, "--key"},
+        Mistake{{"get", "/a"}, "CANOPY_KEY", {.key = "k"}},
+        Mistake{{"get", "/a"}, "CANOPY_SERVER_KEY", {.server_key = "k"}},
+        Mistake{{"kick", "p1"}, "CONNECTION is missing"},
+        Mistake{{"kick", "p1", "x"}, "CONNECTION: 'x'"}, Mistake{{"kick", "p1", "1", "2"}, "'2'"},
+        Mistake{{"clients", "p1"}, "'p1'"},
+        Mistake{{"clients", "--sort", "size"}, "--sort: 'size'"},
+        Mistake{{"status", "--proxy", "p1"}, "--proxy"}, Mistake{{"keygen"}, "NAME is missing"},
+        Mistake{{"keygen", "../a"}, "'../a'"}, Mistake{{"keygen", ""}, "''"},
+        Mistake{{"keygen", ".a"}, "'.a'"}, Mistake{{"keygen", std::string(64, 'a')}, "1-63"},
+        Mistake{{"keygen", "a", "--timeout", "5s"}, "--timeout"},
+        Mistake{{"get", "/a", "--directory", "d"}, "--directory"}));
 
 }  // namespace
 }  // namespace canopy::client::cli

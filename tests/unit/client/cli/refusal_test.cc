@@ -16,6 +16,8 @@ TEST(Refusal, WhatIsForbiddenIsSaidInWordsOfTheCommand) {
   EXPECT_THAT(refusal_text(Action::erase, forbidden, "x"), HasSubstr("may not write"));
   EXPECT_THAT(refusal_text(Action::watch, forbidden, "x"), HasSubstr("may not read"));
   EXPECT_THAT(refusal_text(Action::reload, forbidden, "x"), HasSubstr("admin"));
+  EXPECT_THAT(refusal_text(Action::clients, forbidden, "x"), HasSubstr("admin"));
+  EXPECT_THAT(refusal_text(Action::kick, forbidden, "x"), HasSubstr("admin"));
   EXPECT_EQ(refusal_text(Action::status, forbidden, "x"), "forbidden");
 }
 

@@ -137,10 +137,28 @@ TEST_F(Http, ServesWhatWasLastPublished) {
   EXPECT_THAT(request(*server, "GET /page"), HasSubstr("Content-Type: text/html\r\n"));
 }
 
+TEST_F(Http, AsksForADocumentWhenItIsWanted) {
+  const auto server = start();
+  int asked = 0;
+  server->serve("/clients", [&asked](const std::string& rest) {
+    return HttpDocument{.body = std::to_string(++asked) + rest};
+  });
+  server->serve("/clients/",
+                [](const std::string& rest) { return http_error(403, "not " + rest); });
+  EXPECT_EQ(body(request(*server, "GET /clients")), "1");
+  EXPECT_EQ(body(request(*server, "GET /clients")), "2");
+  const std::string refused = request(*server, "GET /clients/p%201?x=1");
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 403 Forbidden\r\n"));
+  EXPECT_EQ(body(refused), R"({"error":"not p 1"})");
+  EXPECT_THAT(request(*server, "GET /clients/a/b"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(request(*server, "GET /client"), StartsWith("HTTP/1.1 404"));
+}
+
 TEST_F(Http, ListsItsPaths) {
   const auto server = start();
   server->publish("/page", "");
-  const json paths = {"/livez", "/metrics", "/readyz", "/page"};
+  server->serve("/asked", [](auto&) { return HttpDocument(); });
+  const json paths = {"/livez", "/metrics", "/readyz", "/page", "/asked"};
   EXPECT_EQ(json::parse(body(request(*server, "GET /")))["paths"], paths);
   const std::string missing = request(*server, "GET /nope");
   EXPECT_THAT(missing, StartsWith("HTTP/1.1 404 Not Found"));

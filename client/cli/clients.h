@@ -1,0 +1,42 @@
+// The clients of a cluster's proxies, for people and for programs. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "client/cli/command_line.h"
+#include "core/wire/native.h"
+
+namespace canopy::client::cli {
+
+// A proxy as the directory has it.
+struct AskedProxy {
+  std::string name{};
+  std::string native{};  // endpoint
+  std::string fault{};   // why it cannot be asked, or did not do what it was asked; else empty
+  bool refused = false;  // it did not
+  std::vector<wire::native::ClientInfo> clients{};  // as it answered
+};
+// All in the order of their names, or the one of this name. A proxy that was drained has no
+// clients, and is there only if it is named.
+std::vector<AskedProxy> proxies_of(const wire::native::Members& members, const std::string& name);
+
+// "p1, p2: no answer": a line for each fault.
+std::vector<std::string> fault_lines(const std::vector<AskedProxy>& proxies);
+
+struct ListedClient {
+  std::string proxy{};
+  wire::native::ClientInfo client{};
+};
+
+std::vector<ListedClient> clients_of(const std::vector<AskedProxy>& proxies);
+// The longest queue, the most missed or the oldest first; names and connections ascend.
+void sort(std::vector<ListedClient>& clients, ClientOrder order);
+
+// A line for each below a line of headings; `-` where there is nothing.
+std::string to_table(const std::vector<ListedClient>& clients);
+// An array of what core/coordination/client_json.h makes of each.
+std::string to_json(const std::vector<ListedClient>& clients);
+
+}  // namespace canopy::client::cli
