@@ -332,6 +332,10 @@ void Session::leave_stream(Watch& watch) {
   if (stream->second.empty()) streams_.erase(stream);
 }
 
+void Session::on_disconnected(base::TimePoint now) {
+  if (link_) lose(now);
+}
+
 void Session::tick(base::TimePoint now) {
   forgive_sleep(now);
   if (link_ && (link_->liveness.lost(now) || is_stuck(now))) lose(now);

@@ -73,6 +73,8 @@ class Session {
 
   void on_message(std::string_view frame, base::TimePoint now);  // of the proxy
   void on_broker(std::string_view frame, base::TimePoint now);
+  // The connection to the proxy has ended.
+  void on_disconnected(base::TimePoint now);
   // Ten times a second, and after what has arrived by then was passed in.
   void tick(base::TimePoint now);
 

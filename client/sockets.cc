@@ -6,6 +6,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr base::Duration tick_period = 50ms;
+// Between two looks at whether the connection to the proxy still stands.
+constexpr base::Duration check_period = 250ms;
 constexpr int read_budget = 1024;  // frames at one go, before others get their turn
 
 }  // namespace
@@ -14,7 +16,7 @@ Sockets::Sockets(net::Context& context, net::Loop& loop, Session& session,
                  const std::optional<net::CurveClient>& keys, int receive_hwm)
     : context_(context), loop_(loop), session_(session) {
   options_.max_frame_bytes = base::max_link_frame_bytes;
-  options_.send_hwm = 16'384;  // above all that a session lets wait for an answer
+  options_.send_hwm = 0;  // a session bounds what waits for an answer
   options_.receive_hwm = receive_hwm;
   // A proxy would not know who is back, nor what it watched.
   options_.reconnect = -1ms;
@@ -28,6 +30,9 @@ Sockets::~Sockets() {
 
 void Sockets::start() {
   loop_.every(tick_period, [this] { session_.tick(loop_.now()); });
+  loop_.every(check_period, [this] {
+    if (proxy_ && !proxy_->connected()) session_.on_disconnected(loop_.now());
+  });
   session_.start(loop_.now());
 }
 

@@ -12,6 +12,9 @@ namespace canopy::net {
 namespace {
 
 constexpr std::size_t vectors_per_write = 64;
+// With so much waiting for a peer its PINGs are not answered: what waits is sign of life enough,
+// and a peer that reads nothing costs no more.
+constexpr std::size_t most_queued_for_pong = std::size_t{64} << 10;
 
 bool is_cut(int fd) {
   pollfd asked{.fd = fd, .events = 0, .revents = 0};
@@ -92,8 +95,8 @@ std::string_view AcceptedConnection::skip_proxy_header(std::string_view bytes) {
 }
 
 void AcceptedConnection::on_ready(const zmtp::PeerInfo&) {
-  ready_ = true;
   queue_output();  // the end of the handshake comes first
+  ready_ = true;
   if (listener_.settings_.peer.type == zmtp::SocketType::sub) subscribe_to_all();
   listener_.events_.on_ready(*this);
 }
@@ -131,7 +134,10 @@ void AcceptedConnection::subscribe_to_all() {
 }
 
 void AcceptedConnection::queue_output() {
-  if (!peer_.output().empty()) queue(std::exchange(peer_.output(), {}));
+  if (peer_.output().empty()) return;
+  const std::string output = std::exchange(peer_.output(), {});
+  if (ready_ && queue_.bytes() >= most_queued_for_pong) return;
+  queue(output);
 }
 
 void AcceptedConnection::queue(std::string_view bytes) {

@@ -177,4 +177,9 @@ bool Socket::readable() {
   return used_;
 }
 
+bool Socket::connected() {
+  used_ = true;
+  return (socket_.get(zmq::sockopt::events) & ZMQ_POLLOUT) != 0;
+}
+
 }  // namespace canopy::net

@@ -121,6 +121,9 @@ class Socket {
   int fd() const;
   // Whether a message waits.
   bool readable();
+  // dealer without a send_hwm: whether it has a connection, or one on its way. One that has ended
+  // is gone from it when it is not replaced (SocketOptions::reconnect).
+  bool connected();
   // Whether the socket was used since readable() last said no.
   bool used() const { return used_; }
   // dealer: whether readable() has just found room after a send that would have blocked.

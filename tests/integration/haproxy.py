@@ -15,6 +15,7 @@ global
     log stdout format raw local0 warning
 defaults
     mode tcp
+    option httpchk GET /readyz
     timeout connect 5s
     timeout client 60s
     timeout server 60s
@@ -26,9 +27,10 @@ def find():
 
 
 class Balancer:
-    """Each of the endpoints behind a port of its own: through() gives that."""
+    """Each of the endpoints behind a port of its own: through() gives that. `http` is that of the
+    proxy, whose readiness is checked."""
 
-    def __init__(self, directory, ports, endpoints, send_proxy="send-proxy-v2"):
+    def __init__(self, directory, ports, endpoints, http, send_proxy="send-proxy-v2"):
         self._behind = {}
         sections = [CONFIGURATION]
         # The ports of a Clone server are consecutive here as well.
@@ -37,7 +39,8 @@ class Balancer:
             self._behind[endpoint] = f"tcp://127.0.0.1:{first + offset}"
             sections.append(
                 f"listen l{offset}\n    bind 127.0.0.1:{first + offset}\n"
-                f"    server s1 127.0.0.1:{port_of(endpoint)} {send_proxy}\n"
+                f"    server s1 127.0.0.1:{port_of(endpoint)} {send_proxy}"
+                f" check inter 300ms port {port_of(http)}\n"
             )
         file = directory / "haproxy.cfg"
         file.write_text("".join(sections))

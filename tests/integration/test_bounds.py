@@ -5,10 +5,11 @@ import os
 import pytest
 
 import native
-from clusterfile import partition, proxy, shard
+from clusterfile import DIALECTS, partition, proxy, shard
 from native import WRITE, Requests, Writer, write
-from procfs import peak_bytes
+from procfs import memory_bytes, peak_bytes
 from waiting import SLOW, eventually
+from zmtp import BareSocket, command
 
 MIB = 1 << 20
 
@@ -105,3 +106,37 @@ def test_a_stopped_shard_costs_its_proxy_a_bounded_queue(start_cluster, context)
     )
     eventually(lambda: queued_at_the_proxy(cluster) == 0, "nothing waits")
     requests.close()
+
+
+def listeners(cluster):
+    """(process, endpoint, type of a peer)"""
+    yield "p1", cluster.native("p1"), "DEALER"
+    for dialect in DIALECTS:
+        peers = ("DEALER", "SUB", "PUB" if dialect == "chp" else "PUSH")
+        yield from (("p1", *each) for each in zip(cluster.triple("p1", dialect), peers))
+    yield "s1", cluster.member("s1")["requests"], "DEALER"
+    yield "s1", cluster.member("s1")["updates"], "SUB"
+    yield "broker", cluster.broker_endpoint, "DEALER"
+
+
+def test_peers_that_ping_and_never_read(start_cluster):
+    """20 MiB of PINGs to each port: what is not read is not answered any more."""
+    cluster = start_cluster([shard("s1", "*")], [proxy("p1")])
+    pings = command(b"PING", bytes(2) + b"sixteen bytes ok") * 4000
+    peers = []
+    for name, endpoint, kind in listeners(cluster):
+        pid = cluster.process(name).pid
+        before = memory_bytes(pid)
+        peers.append(BareSocket(endpoint, kind, receive_buffer=4096))
+        for _ in range(20 * MIB // len(pings)):
+            peers[-1].peer.sendall(pings)
+        grown = memory_bytes(pid) - before
+        assert grown < 8 * MIB, f"{name} {endpoint}: {grown / MIB:.1f} MiB"
+    for each in peers:
+        def answered():
+            each.ping(b"again")
+            each.receive(0.1)
+            return (b"PONG", b"again") in each.commands
+
+        eventually(answered, "it is answered once it reads", 5)
+        each.close()

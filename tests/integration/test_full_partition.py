@@ -185,7 +185,7 @@ def test_a_full_disk(small_disk, start_cluster, context, flock, open_writer, syn
     # Deletions need no byte of the disk.
     for i in range(count):
         writer.delete(b"/full/%d" % i)
-    assert read(context, cluster, "p2", b"/full/") == {}
+    eventually(lambda: read(context, cluster, "p2", b"/full/") == {}, "the other proxy has caught up")
     (small_disk / "filler").unlink()
     check_goes_on(cluster)
     assert not is_refused(writer, b"/full/last", VALUE)

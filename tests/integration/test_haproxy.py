@@ -38,7 +38,7 @@ def site(request, start_cluster, ports, tmp_path):
         [shard("s1", "/results/"), shard("rest", "*")],
         [proxy("p1", proxy_protocol=said), proxy("p2")],
     )
-    balancer = haproxy.Balancer(tmp_path, ports, endpoints(cluster, "p1"), request.param)
+    balancer = haproxy.Balancer(tmp_path, ports, endpoints(cluster, "p1"), cluster.http("p1"), request.param)
     yield cluster, balancer, said
     balancer.stop()
 
@@ -85,6 +85,8 @@ def test_crowds_behind_one_address(site, flock):
         place = each.subtree if isinstance(each, Watcher) else each.prefix
         flock.agree({k: v for k, v in expected.items() if k.startswith(place)}, [each])
         check_one(each)
+    closed = cluster.metrics("p1").sum("canopy_connections_closed_total", reason="handshake")
+    assert closed <= len(endpoints(cluster, "p1")), "no more than saw whether HAProxy listens"
     for name in ("p1", "p2"):
         assert cluster.metrics(name).sum("canopy_hwm_dropped_updates_total") == 0
 

@@ -38,6 +38,19 @@ TEST(Session, ABrokerThatIsSilentIsFollowedByTheNext) {
   EXPECT_THAT(world.connected, SizeIs(1));
 }
 
+TEST(Session, AConnectionThatEndsIsLeftAtOnce) {
+  World world({.broker = true});
+  world.watch(w, "");
+  world.start();
+  world.run(1s);
+  model::Proxy& second = world.other();
+  world.session->on_disconnected(world.now());
+  EXPECT_THAT(world.contacts, ElementsAre(true, false));
+  world.run(1s);
+  EXPECT_EQ(&world.linked(), &second);
+  EXPECT_THAT(world.contacts, ElementsAre(true, false, true));
+}
+
 TEST(Session, WithNoBrokerLeftItUsesTheProxiesItKnows) {
   World world({.broker = true});
   world.watch(w, "");

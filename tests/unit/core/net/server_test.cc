@@ -216,6 +216,30 @@ TEST_F(ServerTest, APeerThatReadsNothingHoldsUpNobody) {
   EXPECT_GT(server_.queued_bytes(), queued / 2);
 }
 
+TEST_F(ServerTest, PingsOfAPeerThatReadsNothingAreNotAnswered) {
+  listen(zmtp::SocketType::xpub);
+  const Descriptor peer = dial(4096);
+  const std::string_view hello("\xff\0\0\0\0\0\0\0\1\x7f\3\1NULL", 16);
+  std::string said(hello);
+  said.resize(64);
+  said += std::string("\4\x19\5READY\x0bSocket-Type\0\0\0\3SUB", 27);
+  ASSERT_EQ(write(peer.get(), said.data(), said.size()), static_cast<ssize_t>(said.size()));
+  ASSERT_TRUE(run_until([&] { return owner_.ready.size() == 1; }));
+  std::string pings;
+  for (int i = 0; i < 1000; ++i) pings += std::string("\4\7\4PING\0\0", 9);
+  std::size_t sent = 0;
+  std::size_t most = 0;
+  ASSERT_TRUE(run_until([&] {
+    const std::string_view left = std::string_view(pings).substr(sent % pings.size());
+    const ssize_t taken = ::send(peer.get(), left.data(), left.size(), MSG_DONTWAIT);
+    if (taken > 0) sent += static_cast<std::size_t>(taken);
+    most = std::max(most, server_.queued_bytes());
+    return sent > (std::size_t{16} << 20);
+  }));
+  EXPECT_GT(most, 0u);
+  EXPECT_LT(most, std::size_t{256} << 10);
+}
+
 TEST_F(ServerTest, AtItsLimitPeersWaitInTheKernelsQueue) {
   AcceptLimit limit(2);
   listen(zmtp::SocketType::router, {.limit = &limit});
