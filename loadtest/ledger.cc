@@ -23,6 +23,7 @@ void Ledger::start() {
   last_ = before_all;
   applied_ = 0;
   complete_ = false;
+  written_.clear();
 }
 
 void Ledger::floor(std::uint32_t publisher, std::uint32_t counter) {
@@ -55,11 +56,9 @@ void Ledger::catch_up(std::uint32_t publisher, std::uint32_t counter) {
   ++applied_;
 }
 
-void Ledger::complete(const std::vector<std::uint32_t>& written, const std::vector<bool>& visible) {
+void Ledger::complete(std::vector<std::uint32_t> written) {
   complete_ = true;
-  for (std::size_t i = 0; i < seen_.size(); ++i) {
-    if (visible[i] && seen_[i] < written[i]) ++faults_.incomplete;
-  }
+  written_ = std::move(written);
 }
 
 // A live update that is not the next one.
@@ -83,6 +82,9 @@ void Ledger::finish(const Outcome& outcome, const std::vector<bool>& visible) {
         std::lower_bound(doubtful.begin(), doubtful.end(), std::pair(hole.publisher, hole.first)));
     faults_.lost -= excused;
     if (hole.at_join) faults_.lost_at_join -= excused;
+  }
+  for (std::size_t i = 0; i < written_.size(); ++i) {
+    if (visible[i] && seen_[i] < written_[i]) ++faults_.incomplete;
   }
   for (std::size_t i = 0; i < seen_.size(); ++i) {
     if (visible[i] && seen_[i] < outcome.counters[i]) {

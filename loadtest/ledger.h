@@ -64,8 +64,9 @@ class Ledger {
 
   // Native: an update told as part of a snapshot or resync.
   void catch_up(std::uint32_t publisher, std::uint32_t counter);
-  // Native: the first snapshot is whole. `written`: what was acknowledged before it was asked for.
-  void complete(const std::vector<std::uint32_t>& written, const std::vector<bool>& visible);
+  // Native: the first snapshot is whole. `written`: what was acknowledged before it was asked for;
+  // a proxy's copy may be a moment behind, so it may also come right after, as live updates.
+  void complete(std::vector<std::uint32_t> written);
 
   // An accepted, live update.
   void apply(std::uint32_t publisher, std::uint32_t counter) {
@@ -118,6 +119,7 @@ class Ledger {
   std::int64_t last_ = before_all;
   std::uint64_t applied_ = 0;
   std::uint64_t overtaken_ = 0;
+  std::vector<std::uint32_t> written_{};
   bool complete_ = false;  // the snapshot, told by complete()
   Faults faults_;
 };

@@ -116,8 +116,7 @@ void NativeClient::synced(client::WatchId, const client::Synced& synced) {
     case client::Synced::How::snapshot: break;
   }
   ++recorder.told.snapshots;
-  ledger_.complete(written_, place_.layout.visible_to(id_));
-  written_ = {};
+  ledger_.complete(std::exchange(written_, {}));
   if (state_ != State::joining) return;
   state_ = State::joined;
   recorder.joined_us = now_us();

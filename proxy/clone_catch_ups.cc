@@ -90,7 +90,8 @@ CloneCatchUps::Progress CloneCatchUps::advance(Session& session, std::size_t& bu
 }
 
 void CloneCatchUps::start(Session& session) {
-  Walk& walk = session.walk.emplace();
+  session.walk = Walk{};
+  Walk& walk = *session.walk;
   std::ranges::sort(session.prefixes);
   for (std::string& prefix : session.prefixes) {
     if (walk.prefixes.empty() || !prefix.starts_with(walk.prefixes.back())) {

@@ -127,7 +127,8 @@ void CloneSnapshots::begin(Requester& requester) {
   Request request = std::move(requester.waiting.front());
   requester.waiting.pop_front();
   const base::TimePoint now = backend_.now();
-  Snapshot& snapshot = requester.snapshot.emplace();
+  requester.snapshot = Snapshot{};
+  Snapshot& snapshot = *requester.snapshot;
   snapshot.prefix = std::move(request.prefix);
   snapshot.lease = std::move(request.lease);
   snapshot.stamp = backend_.last_stamp();

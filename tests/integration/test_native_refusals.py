@@ -180,7 +180,7 @@ def test_requests_damaged_at_random(cluster, context, bystander):
 
 def test_a_frame_over_the_limit_cuts_its_connection_only(cluster, context, bystander):
     """4 MiB at most; a larger one is not even read, and its sender may come again."""
-    wild = native.Requests(context, cluster.native("p1"), immediate=True)
+    wild = native.Requests(context, cluster.native("p1"))
     assert wild.get(b"/results/none") is None
     monitor = wild.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
     wild.socket.send(bytes(MAX_FRAME + 1))
