@@ -16,7 +16,7 @@ jobs=$(nproc)
 [ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" --log-level=WARNING
 suites=all
 if [ "${1:-}" = --network ]; then
-  suites=(wire_tests zmtp_tests keyspace_tests cluster_tests coordination_tests net_tests shard_tests proxy_tests client_tests)
+  suites=(wire_tests zmtp_tests coordination_tests net_tests proxy_tests client_tests)
 fi
 cmake --build --preset "$preset" -j "$jobs" --target "${suites[@]}"
 
