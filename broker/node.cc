@@ -232,7 +232,7 @@ std::string Node::summary() const {
   return std::to_string(ready) + " of " + std::to_string(checks.size()) + " processes ready";
 }
 
-// The page asks nobody but the broker, which a browser may reach where it does not reach the
+// The page asks the broker alone: a browser may reach the broker where it does not reach the
 // proxies.
 void Node::serve_clients() {
   std::map<std::string, std::string> addresses;

@@ -22,7 +22,7 @@ base::Status ask_all(const std::vector<std::string>& endpoints,
                      const std::optional<net::CurveClient>& keys, const std::string& question,
                      base::Duration timeout, const OnReply& on_reply);
 
-// All are asked at once. The first answer counts, and a refusal only when nobody answers better.
+// Asks all brokers at once. The first answer counts; a refusal counts when no broker answers.
 // The error: "no broker answered at A, B", and what the keys may have to do with it, since CURVE
 // meets a stranger with silence.
 base::Result<wire::native::FromBroker> ask_brokers(const Cluster& cluster,

@@ -10,7 +10,7 @@ namespace po = boost::program_options;
 namespace {
 
 struct Option {
-  const char* name;         // with its letter
+  const char* name;         // "proxy,p": with its short form
   const char* placeholder;  // null: a flag
   const char* help;
 };

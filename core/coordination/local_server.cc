@@ -109,10 +109,10 @@ void LocalServer::on_message(net::Connection& connection, std::span<const std::s
   const auto request = decode_request(frame);
   if (!is_own_process(connection)) {
     if (request) return forbid(connection, "registration");
-    return serve_client(connection, frame);  // who is told so in his words
+    return serve_client(connection, frame);  // which refuses it in the protocol of clients
   }
   if (request) return handle(from, *request);
-  // No process: a client, who is told so in his words.
+  // Its sender has no session, so it is a client: refused in the protocol of clients.
   if (!links_.contains(from)) return serve_client(connection, frame);
   reject(from, "malformed", request.error());
 }
@@ -287,13 +287,13 @@ cluster::Effects LocalServer::apply(const cluster::SessionId& from, const Reques
       request);
 }
 
-// Sends what is to be sent, which may end sessions, which may have effects in turn.
+// Sends replies. A session whose queue is full ends, which may have effects in turn.
 void LocalServer::carry_out(const cluster::Effects& effects) {
-  std::vector<cluster::SessionId> deaf;
+  std::vector<cluster::SessionId> full;
   for (const cluster::Letter& letter : effects.letters) {
     const Reply reply =
         std::visit([](const auto& answer) -> Reply { return answer; }, letter.answer);
-    if (!send(letter.to, reply)) deaf.push_back(letter.to);
+    if (!send(letter.to, reply)) full.push_back(letter.to);
   }
   for (const cluster::Change& change : effects.changes) {
     if (const auto* ended = std::get_if<cluster::SessionEnded>(&change)) {
@@ -301,7 +301,7 @@ void LocalServer::carry_out(const cluster::Effects& effects) {
     }
     if (observer_) observer_(change);
   }
-  for (const cluster::SessionId& session : deaf) carry_out(registry_.drop(session));
+  for (const cluster::SessionId& session : full) carry_out(registry_.drop(session));
 }
 
 // False when the peer does not read what it is sent. What a session is sent while its connection is

@@ -43,8 +43,8 @@ class LocalServer final : private net::ConnectionEvents {
   static constexpr std::size_t usual_queue_bytes =
       cluster::max_directory_bytes + (std::size_t{64} << 20);
 
-  // With it only the cluster's own processes may say anything of themselves, clients are told who
-  // is there, and admins may ask for more; without, whoever comes may do all.
+  // With it only the cluster's own processes may register, clients may read the directory, and
+  // admins may drain and reload. Without it every peer may do everything.
   struct Security {
     const access::KeyPair& keys;
     const access::Authority& authority;  // outlives the server

@@ -12,7 +12,7 @@
 
 namespace canopy::keyspace {
 
-// The fields of an update, as views of bytes that somebody else owns.
+// The fields of an update, as views of bytes that the caller owns.
 struct Entry {
   std::string_view key{};
   std::string_view value{};       // opaque; empty when deleted
