@@ -71,8 +71,8 @@ Node::Node(const config::Cluster& cluster, const config::Shard& shard, Tenancies
     map_.add(tenancy.settings.subtree);
     served_.emplace_back(std::move(tenancy), metrics_);
   }
-  coordinator_ = coordination::make_local_coordinator(
-      context_, loop_, cluster.broker.directory(), shard.name, cluster.keys(), tenancies.identity);
+  coordinator_ = coordination::make_local_coordinator(loop_, cluster.broker.directory(), shard.name,
+                                                      cluster.keys(), tenancies.identity);
 }
 
 Node::~Node() = default;

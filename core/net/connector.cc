@@ -16,6 +16,11 @@ base::Duration drawn_pause(base::Duration least) {
 
 }  // namespace
 
+std::optional<zmtp::CurveClient> curve_client(const access::KeyPair* cluster) {
+  if (cluster == nullptr) return std::nullopt;
+  return zmtp::CurveClient::of(cluster->public_key, *cluster);
+}
+
 Connector::Connector(Server& server, ConnectorSettings settings, ConnectionEvents& events)
     : server_(server), settings_(std::move(settings)), events_(events) {
   zmtp::Peer::Settings& peer = settings_.connection.peer;

@@ -36,6 +36,9 @@ struct ConnectorSettings {
   std::chrono::milliseconds linger{0};
 };
 
+// By which the processes of a cluster, which share these keys, know each other; null: in the clear.
+std::optional<zmtp::CurveClient> curve_client(const access::KeyPair* cluster);
+
 class Connector final : private EventHandler, private ConnectionOwner {
  public:
   // `events` outlives the connector; its calls are of one connection at a time.
