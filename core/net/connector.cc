@@ -128,13 +128,13 @@ void Connector::on_ready(ZmtpConnection& connection) {
 }
 
 void Connector::on_closed(ZmtpConnection& connection, const std::string& reason) {
-  if (!connection.ready()) {
-    log_.warn("net", "handshake failed", {{"endpoint", endpoint_}, {"why", reason}});
-  }
+  const bool was_ready = connection.ready();
+  if (!was_ready) log_.warn("net", "handshake failed", {{"endpoint", endpoint_}, {"why", reason}});
   events_.on_closed(connection, reason);
   connection_.reset();
   if (std::exchange(renewed_, false)) return begin();
-  retry_later();
+  if (was_ready) return retry_later();
+  give_up_try();
 }
 
 void Connector::subscribe(const std::string& topic) {
