@@ -144,6 +144,7 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     net::Connection* connection = connector_.connection();
     if (connection == nullptr || connection->queued_bytes() >= max_queued_bytes) return false;
     connection->send(std::array<std::string_view, 1>{encode(request, ++sent_)});
+    server_.send_queued();  // the turn may end only after a commit to a slow disk
     return true;
   }
 
