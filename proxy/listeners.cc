@@ -37,13 +37,13 @@ base::Status Listeners::open(Frontend& frontend, const config::Proxy& config,
 }
 
 net::ListenerSettings Listeners::settings(const Opening& opening, const config::Proxy& config) {
-  return {.peer = {.type = opening.type,
-                   .limits = {.frame_bytes = base::max_client_frame_bytes},
-                   .curve = guard_.on() ? &curve_ : nullptr},
-          .proxy_protocol = config.proxy_protocol,
+  return {.connection = {.peer = {.type = opening.type,
+                                  .limits = {.frame_bytes = base::max_client_frame_bytes},
+                                  .curve = guard_.on() ? &curve_ : nullptr},
+                         .proxy_protocol = config.proxy_protocol,
+                         .high_water_bytes = opening.high_water_bytes,
+                         .low_water_bytes = opening.low_water_bytes},
           .send_buffer_bytes = std::max(config.client_send_buffer, 0),
-          .high_water_bytes = opening.high_water_bytes,
-          .low_water_bytes = opening.low_water_bytes,
           .limit = &limit(opening.role),
           .closings = &closings_,
           .name = opening.dialect + "-" + opening.label};

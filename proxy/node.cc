@@ -46,10 +46,10 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
       started_(loop.now()),
       metrics_(proxy.name),
       guard_(cluster.security, metrics_),
-      coordinator_(coordination::make_local_coordinator(
-          directory_context_, loop, cluster.broker.directory(), proxy.name, cluster.keys())),
+      coordinator_(coordination::make_local_coordinator(loop, cluster.broker.directory(),
+                                                        proxy.name, cluster.keys())),
       upstream_(
-          cluster, config_, context_, loop, metrics_,
+          cluster, config_, loop, metrics_,
           [this](std::span<const keyspace::UpdatePtr> updates, std::size_t shard,
                  base::TimePoint committed) { apply(updates, shard, committed); },
           [this](const wire::Answer& answer) {

@@ -96,9 +96,6 @@ class Node final : private Backend {
   base::TimePoint started_;
   Metrics metrics_;
   std::unique_ptr<metrics::HttpServer> http_;
-  // Of its own: looking up the broker's name, while there is none, may hold up the I/O thread.
-  net::Context directory_context_;
-  net::Context context_;
   Guard guard_;
   std::unique_ptr<coordination::Coordinator> coordinator_;
   Upstream upstream_;

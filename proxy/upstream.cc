@@ -11,68 +11,82 @@ namespace log = base::log;
 using cluster::Mirror;
 using keyspace::shown;
 
-constexpr int batches_per_turn = 256;
-constexpr int answers_per_turn = 256;
 constexpr base::Duration silence = std::chrono::seconds(3);
-// Of writes, in libzmq's queue to a shard; the others wait in `writes`, where they are counted.
+// Of writes, in the queue of a shard's connection; the others wait in `writes`, where they are
+// counted.
 constexpr std::size_t sending_bytes = std::size_t{2} << 20;
 
-// The high-water mark of a queue of so many bytes. Messages are of this size unless they hold one
-// larger value or request.
-constexpr int queue_messages(std::uint64_t bytes) {
-  return static_cast<int>(std::max<std::uint64_t>(bytes / base::max_chunk_bytes, 1));
+net::ConnectorSettings link_settings(zmtp::SocketType type, const access::KeyPair* keys) {
+  return {.connection = {.peer = {.type = type,
+                                  .limits = {.frame_bytes = base::max_link_frame_bytes,
+                                             .message_bytes = base::max_link_frame_bytes}},
+                         .high_water_bytes = sending_bytes,
+                         .low_water_bytes = sending_bytes / 4},
+          .curve = net::curve_client(keys),
+          .linger = std::chrono::milliseconds(500)};
+}
+
+net::ConnectorSettings updates_settings(const config::Proxy& proxy, const access::KeyPair* keys) {
+  auto settings = link_settings(zmtp::SocketType::sub, keys);
+  settings.connection.read_bytes_per_turn = static_cast<std::size_t>(proxy.link_queue_bytes);
+  if (proxy.link_receive_buffer >= 0) {
+    settings.receive_buffer_bytes = std::max(proxy.link_receive_buffer, 1);
+  }
+  return settings;
 }
 
 }  // namespace
 
-Upstream::Link::Link(std::size_t position, const config::Shard& shard, const config::Proxy& proxy,
-                     const access::KeyPair* keys, net::Context& context, Metrics& metrics)
-    : index(position),
+Upstream::Link::Link(Upstream& owner, std::size_t position, const config::Shard& shard,
+                     const access::KeyPair* keys)
+    : upstream(owner),
+      index(position),
       name(shard.name),
-      // Only to a completed connection: what cannot be sent now waits in `writes`, where it is
-      // bounded and seen.
-      requests(context, net::SocketType::dealer,
-               net::connecting({.send_hwm = queue_messages(sending_bytes),
-                                .max_frame_bytes = base::max_link_frame_bytes,
-                                .linger = std::chrono::milliseconds(500),
-                                .immediate = true},
-                               keys)),
-      updates(context, net::SocketType::sub,
-              net::connecting({.send_hwm = 0,
-                               .receive_hwm = queue_messages(proxy.link_queue_bytes),
-                               .max_frame_bytes = base::max_link_frame_bytes,
-                               .receive_buffer = proxy.link_receive_buffer},
-                              keys)),
-      received_live(metrics.received.Add({{"shard", name}, {"source", "live"}})),
-      received_repair(metrics.received.Add({{"shard", name}, {"source", "repair"}})),
-      dropped(metrics.hwm_dropped.Add({{"shard", name}, {"hop", "shard_to_proxy"}})),
-      gaps(metrics.gaps.Add({{"shard", name}})),
-      replays(metrics.resyncs.Add({{"shard", name}, {"kind", "replay"}})),
-      snapshots(metrics.resyncs.Add({{"shard", name}, {"kind", "snapshot"}})),
-      forwarded(metrics.forwarded.Add({{"shard", name}})),
-      queue_bytes(metrics.upstream_queue_bytes.Add({{"shard", name}})),
-      up(metrics.shard_up.Add({{"shard", name}})),
-      silent(metrics.shard_silent.Add({{"shard", name}})) {}
+      requests(owner.server_, link_settings(zmtp::SocketType::dealer, keys), *this),
+      updates(owner.server_, updates_settings(owner.config_, keys), *this),
+      received_live(owner.metrics_.received.Add({{"shard", name}, {"source", "live"}})),
+      received_repair(owner.metrics_.received.Add({{"shard", name}, {"source", "repair"}})),
+      dropped(owner.metrics_.hwm_dropped.Add({{"shard", name}, {"hop", "shard_to_proxy"}})),
+      gaps(owner.metrics_.gaps.Add({{"shard", name}})),
+      replays(owner.metrics_.resyncs.Add({{"shard", name}, {"kind", "replay"}})),
+      snapshots(owner.metrics_.resyncs.Add({{"shard", name}, {"kind", "snapshot"}})),
+      forwarded(owner.metrics_.forwarded.Add({{"shard", name}})),
+      queue_bytes(owner.metrics_.upstream_queue_bytes.Add({{"shard", name}})),
+      up(owner.metrics_.shard_up.Add({{"shard", name}})),
+      silent(owner.metrics_.shard_silent.Add({{"shard", name}})) {}
 
-Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy,
-                   net::Context& context, net::Loop& loop, Metrics& metrics, Applied applied,
-                   Answered answered, Renewed renewed)
+// What cannot be sent now waits where it is bounded and seen.
+bool Upstream::Link::send(std::string_view request) {
+  net::Connection* connection = requests.connection();
+  if (connection == nullptr || connection->queued_bytes() >= sending_bytes) return false;
+  connection->send(std::span(&request, 1));
+  return true;
+}
+
+void Upstream::Link::on_message(net::Connection& connection,
+                                std::span<const std::string_view> parts) {
+  if (&connection == updates.connection()) {
+    upstream.on_update(*this, parts.front());
+  } else {
+    upstream.on_answer(*this, parts.front());
+  }
+}
+
+Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop& loop,
+                   Metrics& metrics, Applied applied, Answered answered, Renewed renewed)
     : config_(proxy),
       loop_(loop),
       metrics_(metrics),
       applied_(std::move(applied)),
       answered_(std::move(answered)),
-      renewed_(std::move(renewed)) {
+      renewed_(std::move(renewed)),
+      server_(loop) {
   for (const config::Shard& shard : cluster.shards) {
-    links_.push_back(
-        std::make_unique<Link>(links_.size(), shard, proxy, cluster.keys(), context, metrics));
-    Link& link = *links_.back();
+    links_.push_back(std::make_unique<Link>(*this, links_.size(), shard, cluster.keys()));
     for (const config::Partition& partition : shard.partitions) {
       map_.add(partition.subtree);
       partitions_.push_back({.link = links_.size() - 1, .retain = partition.retain});
     }
-    loop_.on_readable(link.updates, [this, &link] { read_updates(link); });
-    loop_.on_readable(link.requests, [this, &link] { read_answers(link); });
   }
 }
 
@@ -91,10 +105,6 @@ void Upstream::on_directory(const coordination::Event& event) {
 
 void Upstream::connect(Link& link, const coordination::ShardMember& member) {
   if (link.requests_endpoint == member.requests && link.updates_endpoint == member.updates) return;
-  if (!link.requests_endpoint.empty()) {
-    link.requests.disconnect(link.requests_endpoint);
-    link.updates.disconnect(link.updates_endpoint);
-  }
   link.requests_endpoint = member.requests;
   link.updates_endpoint = member.updates;
   for (const auto& status :
@@ -137,17 +147,11 @@ bool Upstream::count_forwarded(Link& link) {
 // Not while the fan-out is behind: what a shard is not asked for it does not send.
 void Upstream::send_requests(Link& link) {
   if (paused()) return;
-  while (!link.unsent.empty() &&
-         link.requests.send({link.unsent.front()}) == net::SendResult::sent) {
-    link.unsent.pop_front();
-  }
+  while (!link.unsent.empty() && link.send(link.unsent.front())) link.unsent.pop_front();
 }
 
 void Upstream::send_writes(Link& link) {
-  while (!link.writes.empty() &&
-         link.requests.send({link.writes.front()}) == net::SendResult::sent) {
-    link.writes.pop_front();
-  }
+  while (!link.writes.empty() && link.send(link.writes.front())) link.writes.pop_front();
 }
 
 void Upstream::flush_writes() {
@@ -163,7 +167,7 @@ void Upstream::pause() {
   if (paused()) return;
   paused_since_ = loop_.now();
   metrics_.upstream_pauses.Increment();
-  for (auto& link : links_) loop_.pause(link->updates);
+  for (auto& link : links_) link->updates.pause_reading();
 }
 
 void Upstream::resume() {
@@ -172,7 +176,7 @@ void Upstream::resume() {
   const base::Duration pause = now - *std::exchange(paused_since_, std::nullopt);
   for (auto& link : links_) {
     link->heard = std::min(now, link->heard + pause);
-    loop_.resume(link->updates);
+    link->updates.resume_reading();
     send_requests(*link);
   }
 }
@@ -239,35 +243,31 @@ bool Upstream::ready(std::string_view prefix) const {
   });
 }
 
-void Upstream::read_updates(Link& link) {
-  for (int i = 0; i < batches_per_turn && !paused() && link.updates.receive(message_); ++i) {
-    auto batch = wire::decode_batch(message_[0]);
-    if (!batch) {
-      metrics_.reject("malformed");
-      log_.warn("upstream", "batch refused", {{"shard", link.name}, {"why", batch.error()}});
-      continue;
-    }
-    link.heard = loop_.now();
-    Mirror* mirror = find_mirror(batch->partition);
-    if (mirror == nullptr) continue;  // just let go of
-    const base::TimePoint committed = batch->committed;
-    Mirror::Effects effects;
-    mirror->on_batch(std::move(*batch), link.heard, effects);
-    carry_out(link, effects, committed);
+void Upstream::on_update(Link& link, std::string_view message) {
+  auto batch = wire::decode_batch(message);
+  if (!batch) {
+    metrics_.reject("malformed");
+    log_.warn("upstream", "batch refused", {{"shard", link.name}, {"why", batch.error()}});
+    return;
   }
+  link.heard = loop_.now();
+  Mirror* mirror = find_mirror(batch->partition);
+  if (mirror == nullptr) return;  // just let go of
+  const base::TimePoint committed = batch->committed;
+  Mirror::Effects effects;
+  mirror->on_batch(std::move(*batch), link.heard, effects);
+  carry_out(link, effects, committed);
 }
 
-void Upstream::read_answers(Link& link) {
-  for (int i = 0; i < answers_per_turn && link.requests.receive(message_); ++i) {
-    const auto answer = wire::decode_from_shard(message_[0]);
-    if (!answer) {
-      metrics_.reject("malformed");
-      log_.warn("upstream", "answer refused", {{"shard", link.name}, {"why", answer.error()}});
-      continue;
-    }
-    link.heard = loop_.now();
-    std::visit([&](const auto& message) { on_answer(link, message); }, *answer);
+void Upstream::on_answer(Link& link, std::string_view message) {
+  const auto answer = wire::decode_from_shard(message);
+  if (!answer) {
+    metrics_.reject("malformed");
+    log_.warn("upstream", "answer refused", {{"shard", link.name}, {"why", answer.error()}});
+    return;
   }
+  link.heard = loop_.now();
+  std::visit([&](const auto& body) { on_answer(link, body); }, *answer);
 }
 
 cluster::Mirror* Upstream::find_mirror(const std::string& subtree) {

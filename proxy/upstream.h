@@ -17,8 +17,8 @@
 #include "core/coordination/coordinator.h"
 #include "core/coordination/member.h"
 #include "core/keyspace/partition_map.h"
+#include "core/net/connector.h"
 #include "core/net/loop.h"
-#include "core/net/socket.h"
 #include "proxy/metrics.h"
 #include "proxy/mirror_lease.h"
 #include "proxy/partitions.h"
@@ -36,8 +36,8 @@ class Upstream final : public Partitions {
   // A partition has a new history: the revisions that clients know of it mean nothing any more.
   using Renewed = std::function<void(std::size_t partition)>;
 
-  Upstream(const config::Cluster& cluster, const config::Proxy& proxy, net::Context& context,
-           net::Loop& loop, Metrics& metrics, Applied applied, Answered answered, Renewed renewed);
+  Upstream(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop& loop,
+           Metrics& metrics, Applied applied, Answered answered, Renewed renewed);
 
   // The directory says where a shard is.
   void on_directory(const coordination::Event& event);
@@ -82,14 +82,18 @@ class Upstream final : public Partitions {
  private:
   // Requests of mirrors: syncs and credits, of some hundred bytes at most.
   static constexpr std::size_t max_unsent = 2 * base::max_partitions;
-  struct Link {
-    Link(std::size_t position, const config::Shard& shard, const config::Proxy& proxy,
-         const access::KeyPair* keys, net::Context& context, Metrics& metrics);
+  struct Link final : net::ConnectionEvents {
+    Link(Upstream& owner, std::size_t position, const config::Shard& shard,
+         const access::KeyPair* keys);
 
+    void on_message(net::Connection& connection, std::span<const std::string_view> parts) override;
+    bool send(std::string_view request);
+
+    Upstream& upstream;
     std::size_t index;
     std::string name;
-    net::Socket requests;
-    net::Socket updates;
+    net::Connector requests;
+    net::Connector updates;
     std::string requests_endpoint{};  // empty: not yet known
     std::string updates_endpoint{};
     base::TimePoint heard{};
@@ -117,8 +121,8 @@ class Upstream final : public Partitions {
 
   void connect(Link& link, const coordination::ShardMember& member);
   void begin_mirror(std::size_t index);
-  void read_updates(Link& link);
-  void read_answers(Link& link);
+  void on_update(Link& link, std::string_view message);
+  void on_answer(Link& link, std::string_view message);
   void on_answer(Link& link, const wire::Refused& refused);
   void on_answer(Link& link, const wire::Chunk& chunk);
   void on_answer(Link& link, const wire::Answers& answers);
@@ -137,11 +141,11 @@ class Upstream final : public Partitions {
   Answered answered_;
   Renewed renewed_;
   keyspace::PartitionMap map_;
+  net::Server server_;  // of the links alone: what waits for shards is not what waits for clients
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<Partition> partitions_;  // by the index of map_
   std::optional<base::TimePoint> paused_since_{};
   MirrorLeases leases_;
-  net::Message message_;
   base::log::RateLimited log_;
 };
 

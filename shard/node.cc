@@ -71,8 +71,8 @@ Node::Node(const config::Cluster& cluster, const config::Shard& shard, Tenancies
     map_.add(tenancy.settings.subtree);
     served_.emplace_back(std::move(tenancy), metrics_);
   }
-  coordinator_ = coordination::make_local_coordinator(
-      context_, loop_, cluster.broker.directory(), shard.name, cluster.keys(), tenancies.identity);
+  coordinator_ = coordination::make_local_coordinator(loop_, cluster.broker.directory(), shard.name,
+                                                      cluster.keys(), tenancies.identity);
 }
 
 Node::~Node() = default;
@@ -111,17 +111,18 @@ base::Status Node::listen(const config::Cluster& cluster) {
   if (!updates) return base::Error{updates.error()};
   requests_ = std::make_unique<net::Listener>(
       server_,
-      net::ListenerSettings{.address = std::move(*requests),
-                            .peer = {.type = zmtp::SocketType::router,
-                                     .limits = {.frame_bytes = base::max_link_frame_bytes,
-                                                .message_bytes = base::max_link_frame_bytes},
-                                     .curve = curve},
-                            .high_water_bytes = high_water_bytes,
-                            .low_water_bytes = low_water_bytes,
-                            .read_bytes_per_turn = read_bytes_per_turn,
-                            .write_bytes_per_turn = write_bytes_per_turn,
-                            .closings = &closings_,
-                            .name = "requests"},
+      net::ListenerSettings{
+          .address = std::move(*requests),
+          .connection = {.peer = {.type = zmtp::SocketType::router,
+                                  .limits = {.frame_bytes = base::max_link_frame_bytes,
+                                             .message_bytes = base::max_link_frame_bytes},
+                                  .curve = curve},
+                         .high_water_bytes = high_water_bytes,
+                         .low_water_bytes = low_water_bytes,
+                         .read_bytes_per_turn = read_bytes_per_turn,
+                         .write_bytes_per_turn = write_bytes_per_turn},
+          .closings = &closings_,
+          .name = "requests"},
       static_cast<net::ConnectionEvents&>(*this));
   updates_ = std::make_unique<Updates>(
       server_,

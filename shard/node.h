@@ -106,7 +106,6 @@ class Node final : private net::ConnectionEvents {
   base::TimePoint started_;
   Metrics metrics_;
   std::unique_ptr<metrics::HttpServer> http_;
-  net::Context context_;  // of the connection to the broker
   net::Server server_;
   net::Closings closings_;
   std::optional<zmtp::CurveServer> curve_{};   // with security

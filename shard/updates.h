@@ -16,7 +16,7 @@ namespace canopy::shard {
 class Updates final : private net::ConnectionEvents {
  public:
   struct Settings {
-    net::ListenAddress address{};
+    net::StreamAddress address{};
     const zmtp::CurveServer* curve = nullptr;  // null: in the clear; else outlives this
     std::size_t queue_bytes = 0;               // of each proxy
     int send_buffer_bytes = 0;                 // of the kernel; 0: its default

@@ -19,10 +19,6 @@ inline constexpr std::size_t max_chunk_bytes = std::size_t{256} << 10;
 inline constexpr std::size_t max_client_frame_bytes = std::size_t{4} << 20;
 // Frames between the cluster's own processes.
 inline constexpr std::size_t max_link_frame_bytes = std::size_t{16} << 20;
-// What libzmq reads into memory on a listening socket. It is above the limits before, because
-// libzmq does not report why it closes a connection: the process reads such a frame, counts and
-// logs it, and closes the connection itself.
-inline constexpr std::size_t max_received_frame_bytes = std::size_t{32} << 20;
 
 // Of one cluster, over all its shards: every one may be named in one message.
 inline constexpr std::size_t max_partitions = 4096;

@@ -6,9 +6,9 @@
 namespace canopy::config {
 namespace {
 
-// Of a process by itself, once it has started: standard streams, libzmq's threads, event loop,
-// HTTP. A shard's include its sockets. Counted in /proc; test_checked.py holds them against
-// processes.
+// Of a process by itself, once it has started: standard streams, event loop, HTTP, looking up the
+// broker's name, and some to spare. A shard's include its sockets. test_checked.py holds them
+// against processes.
 constexpr std::uint64_t own_of_shard = 18;
 constexpr std::uint64_t own_of_proxy = 20;
 constexpr std::uint64_t per_shard = 2;  // of a proxy: sockets

@@ -82,7 +82,7 @@ struct Proxy {
   int client_send_buffer = -1;   // kernel buffer per connection of a client; -1 kernel default
   bool proxy_protocol = false;   // clients come through a balancer that says who they are
   int link_receive_buffer = -1;  // kernel buffer per shard in bytes; -1 kernel default
-  std::uint64_t link_queue_bytes = 16ull << 20;      // batches queued from a shard, unread
+  std::uint64_t link_queue_bytes = 16ull << 20;      // batches read from a shard in one turn
   std::uint64_t upstream_queue_bytes = 64ull << 20;  // writes that wait for a shard
   std::uint64_t max_snapshots = 64;                  // snapshots sent to clients at the same time
   milliseconds mirror_keep{60'000};                  // how long an unused partition stays mirrored

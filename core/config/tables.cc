@@ -283,7 +283,7 @@ const Table<Proxy>& proxy_table() {
       flag("proxy_protocol", &Proxy::proxy_protocol,
            "connections begin with a PROXY protocol header, as HAProxy sends it"),
       number("link_queue_bytes", &Proxy::link_queue_bytes, min_queue_bytes, max_queue_bytes,
-             "bytes of batches queued from a shard"),
+             "bytes of batches read from a shard in one turn"),
       number("link_receive_buffer", &Proxy::link_receive_buffer, -1, max_buffer,
              "kernel buffer per shard in bytes; -1 is the kernel's default"),
       live(number("upstream_queue_bytes", &Proxy::upstream_queue_bytes, min_queue_bytes,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <map>
 #include <random>
@@ -10,6 +11,7 @@
 
 #include "core/base/log.h"
 #include "core/coordination/messages.h"
+#include "core/net/connector.h"
 
 namespace canopy::coordination {
 namespace {
@@ -18,12 +20,11 @@ constexpr base::Duration longest_ping_period = std::chrono::seconds(1);
 constexpr base::Duration shortest_ping_period = std::chrono::milliseconds(10);
 constexpr std::uint64_t longest_lease_us = 3'600'000'000;
 constexpr base::Duration hello_period = std::chrono::seconds(1);
-// Between tries while there is no connection to say hello on.
-constexpr base::Duration connect_period = std::chrono::milliseconds(50);
 // After a refusal that may pass, such as a full directory.
 constexpr base::Duration retry_period = std::chrono::seconds(5);
 constexpr std::size_t max_pending_swaps = 256;
-constexpr int messages_per_turn = 1024;
+// Waiting for a broker that reads nothing; beyond, the session starts over.
+constexpr std::size_t max_queued_bytes = cluster::max_directory_bytes;
 
 std::string random_session() {
   std::random_device random;
@@ -35,36 +36,30 @@ std::string text_of(const cluster::Failed& failed) {
   return failed.subject.empty() ? text : text + ": " + failed.subject;
 }
 
-net::SocketOptions socket_options(const std::string& session) {
-  return {.send_hwm = 10'000,
-          .receive_hwm = 10'000,
-          .max_frame_bytes = max_message_bytes,
-          .linger = std::chrono::milliseconds(200),  // for the goodbye
-          .routing_id = session,
-          .immediate = true};  // what is said to nobody must not wait for a later broker
+net::ConnectorSettings connector_settings(const access::KeyPair* keys) {
+  return {.connection = {.peer = {.type = zmtp::SocketType::dealer,
+                                  .limits = {.frame_bytes = max_message_bytes},
+                                  .routing_id = random_session()}},
+          .curve = net::curve_client(keys),
+          .linger = std::chrono::milliseconds(200)};  // for the goodbye
 }
 
-class LocalCoordinator final : public Coordinator {
+class LocalCoordinator final : public Coordinator, private net::ConnectionEvents {
  public:
-  LocalCoordinator(net::Context& context, net::Loop& loop, const std::string& broker_endpoint,
+  LocalCoordinator(net::Loop& loop, const std::string& broker_endpoint,
                    const std::string& candidate, const access::KeyPair* keys,
                    const std::string& identity)
       : loop_(loop),
         name_(candidate),
         identity_(identity),
-        socket_(context, net::SocketType::dealer,
-                net::connecting(socket_options(random_session()), keys)) {
-    if (const auto status = socket_.connect(broker_endpoint); !status) {
+        server_(loop),
+        connector_(server_, connector_settings(keys), static_cast<net::ConnectionEvents&>(*this)) {
+    if (const auto status = connector_.connect(broker_endpoint); !status) {
       base::log::error("coordination", status.error());
     }
-    loop_.on_readable(socket_, [this] { receive(); });
-    wake_at(loop_.now());
   }
 
-  ~LocalCoordinator() override {
-    loop_.cancel(timer_);
-    loop_.remove(socket_);
-  }
+  ~LocalCoordinator() override { loop_.cancel(timer_); }
 
   void on_generation(Generation granted) override { generation_granted_ = std::move(granted); }
 
@@ -146,7 +141,11 @@ class LocalCoordinator final : public Coordinator {
   }
 
   bool send(const Request& request) {
-    return socket_.send_frame(encode(request, ++sent_), false) == net::SendResult::sent;
+    net::Connection* connection = connector_.connection();
+    if (connection == nullptr || connection->queued_bytes() >= max_queued_bytes) return false;
+    connection->send(std::array<std::string_view, 1>{encode(request, ++sent_)});
+    server_.send_queued();  // the turn may end only after a commit to a slow disk
+    return true;
   }
 
   // The session is no longer what either side thinks: start over.
@@ -171,8 +170,8 @@ class LocalCoordinator final : public Coordinator {
       say_again_.reset();
       sent_ = 0;
       if (known_elsewhere_) learn(known_elsewhere_());
-      const bool sent = send(Hello{name_, generation_, known_, record_, identity_});
-      wake_at(now + (sent ? hello_period : connect_period));
+      wake_at(now + hello_period);
+      (void)send(Hello{name_, generation_, known_, record_, identity_});  // or at on_ready()
     }
   }
 
@@ -185,17 +184,16 @@ class LocalCoordinator final : public Coordinator {
     if (generation_granted_) generation_granted_(generation);
   }
 
-  void receive() {
-    for (int i = 0; i < messages_per_turn && socket_.receive(message_); ++i) {
-      const auto reply = message_.size() == 1
-                             ? decode_reply(message_[0])
-                             : base::Result<Numbered<Reply>>(base::Error{"not one frame"});
-      if (!reply) {
-        strange_.warn("coordination", "malformed answer", {{"why", reply.error()}});
-        continue;
-      }
-      heard_from(*reply);
-    }
+  void on_ready(net::Connection&) override { wake_at(loop_.now()); }
+
+  void on_closed(net::Connection&, std::string_view) override { live_ = false; }
+
+  void on_message(net::Connection&, std::span<const std::string_view> parts) override {
+    const auto reply = parts.size() == 1
+                           ? decode_reply(parts[0])
+                           : base::Result<Numbered<Reply>>(base::Error{"not one frame"});
+    if (reply) return heard_from(*reply);
+    strange_.warn("coordination", "malformed answer", {{"why", reply.error()}});
   }
 
   void heard_from(const Numbered<Reply>& reply) {
@@ -327,8 +325,8 @@ class LocalCoordinator final : public Coordinator {
   net::Loop& loop_;
   const std::string name_;
   const std::string identity_;
-  net::Socket socket_;
-  net::Message message_;
+  net::Server server_;
+  net::Connector connector_;
   net::Loop::TimerId timer_ = 0;
 
   bool live_ = false;  // welcomed, and nothing lost since
@@ -357,13 +355,12 @@ class LocalCoordinator final : public Coordinator {
 
 }  // namespace
 
-std::unique_ptr<Coordinator> make_local_coordinator(net::Context& context, net::Loop& loop,
+std::unique_ptr<Coordinator> make_local_coordinator(net::Loop& loop,
                                                     const std::string& broker_endpoint,
                                                     const std::string& candidate,
                                                     const access::KeyPair* keys,
                                                     const std::string& identity) {
-  return std::make_unique<LocalCoordinator>(context, loop, broker_endpoint, candidate, keys,
-                                            identity);
+  return std::make_unique<LocalCoordinator>(loop, broker_endpoint, candidate, keys, identity);
 }
 
 }  // namespace canopy::coordination

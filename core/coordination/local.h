@@ -1,5 +1,5 @@
 // The coordinator that the broker serves (DESIGN: "local"), as seen by a shard or
-// proxy: a DEALER to the broker's ROUTER.
+// proxy: a DEALER of our own engine (core/net/connector.h) to the broker's ROUTER.
 //
 // It pings each second, or each third of a shorter lease. Whatever is lost on the way, a broker
 // that restarted included, is noticed within about a second and everything is said again:
@@ -14,9 +14,9 @@
 #include <memory>
 #include <string>
 
+#include "core/access/keys.h"
 #include "core/coordination/coordinator.h"
 #include "core/net/loop.h"
-#include "core/net/socket.h"
 
 namespace canopy::coordination {
 
@@ -30,7 +30,7 @@ namespace canopy::coordination {
 //
 // Callbacks run from the loop, never from within a call; they may call the coordinator, and must
 // not destroy it.
-std::unique_ptr<Coordinator> make_local_coordinator(net::Context& context, net::Loop& loop,
+std::unique_ptr<Coordinator> make_local_coordinator(net::Loop& loop,
                                                     const std::string& broker_endpoint,
                                                     const std::string& candidate,
                                                     const access::KeyPair* keys = nullptr,

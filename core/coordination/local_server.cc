@@ -47,9 +47,9 @@ base::Status LocalServer::bind(const std::string& endpoint, std::chrono::millise
   listener_ = std::make_unique<net::Listener>(
       server_,
       net::ListenerSettings{.address = std::move(*address),
-                            .peer = {.type = zmtp::SocketType::router,
-                                     .limits = {.frame_bytes = max_message_bytes},
-                                     .curve = curve_ ? &*curve_ : nullptr},
+                            .connection = {.peer = {.type = zmtp::SocketType::router,
+                                                    .limits = {.frame_bytes = max_message_bytes},
+                                                    .curve = curve_ ? &*curve_ : nullptr}},
                             .closings = &closings_,
                             .name = "directory"},
       static_cast<net::ConnectionEvents&>(*this));

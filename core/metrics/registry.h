@@ -52,7 +52,7 @@ class Registry {
   // reason nothing.
   void refuse_handshakes(const std::string& reason, std::uint64_t count = 1);
 
-  // Connections that this process or libzmq closed for cause.
+  // Connections that this process closed for cause.
   // canopy_connections_closed_total{reason}.
   void count_closed(const std::string& reason, std::uint64_t count = 1);
 

@@ -1,8 +1,9 @@
-// One accepted peer, as the owner of its listener sees it: its identity, and what is sent to it.
+// One peer, as the owner of its listener or connector sees it: its identity, and what is sent to
+// it.
 //
-// Made by a Listener; pure to its user, so that what a program does with its connections is tested
-// without sockets. Valid until ConnectionEvents::on_closed() has returned. Not thread-safe: of the
-// loop's thread.
+// Made by a Listener or Connector; pure to its user, so that what a program does with its
+// connections is tested without sockets. Valid until ConnectionEvents::on_closed() has returned.
+// Not thread-safe: of the loop's thread.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +32,7 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Never given to another connection of this process.
+  // Never given to another connection of the same net::Server.
   virtual std::uint64_t id() const = 0;
   // Its address: "192.0.2.1:4711", "[::1]:4711" or "local".
   virtual const std::string& peer() const = 0;
@@ -64,8 +65,8 @@ class Connection {
   std::unique_ptr<Attachment> attachment_;
 };
 
-// What a listener's connections tell their owner. Handlers may send, close and pause any
-// connection.
+// What the connections of a listener or connector tell their owner. Handlers may send, close and
+// pause any connection.
 class ConnectionEvents {
  public:
   virtual ~ConnectionEvents() = default;
@@ -76,7 +77,7 @@ class ConnectionEvents {
   // The queue has been at or above the high-water mark, and is at or below the low one now. Comes
   // at the end of a turn; another one follows at once, so that what is sent now leaves.
   virtual void on_drained(Connection&) {}
-  // Once for each accepted connection, ready or not. `reason` is a metric label: "peer", "error",
+  // Once for each connection, ready or not. `reason` is a metric label: "peer", "error",
   // "handshake_timeout", a zmtp::Fault or what close() was given.
   virtual void on_closed(Connection&, std::string_view) {}
 };

@@ -3,7 +3,7 @@
 
 #include "core/access/keys.h"
 #include "core/net/loop.h"
-#include "core/zmtp/curve.h"
+#include "core/zmtp/curve_server.h"
 
 namespace canopy::net {
 

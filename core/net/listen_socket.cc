@@ -3,17 +3,16 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstddef>
 #include <cstring>
 #include <memory>
-#include <optional>
 #include <string_view>
 #include <thread>
 
@@ -25,14 +24,6 @@ namespace {
 constexpr std::chrono::milliseconds retry_period{20};
 constexpr std::string_view tcp = "tcp://";
 constexpr std::string_view ipc = "ipc://";
-
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  if (text == "*") return port;
-  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (fault != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return port;
-}
 
 struct Bound {
   Descriptor socket{};
@@ -54,7 +45,7 @@ Bound bind_to(int family, const sockaddr* address, socklen_t size, int backlog) 
   return {.socket = std::move(made)};
 }
 
-Bound bind_tcp(const ListenAddress& address, int backlog, std::string& why) {
+Bound bind_tcp(const StreamAddress& address, int backlog, std::string& why) {
   std::string host = address.host;
   if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
   addrinfo hints{};
@@ -128,23 +119,20 @@ std::string shown_address(int family, const void* address, std::uint16_t port) {
   return (family == AF_INET6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
-base::Result<ListenAddress> parse_listen_address(const std::string& endpoint) {
+base::Result<StreamAddress> parse_listen_address(const std::string& endpoint) {
   const auto cannot = [&](const std::string& why) {
     return base::Error{"cannot bind " + endpoint + ": " + why};
   };
-  if (endpoint.starts_with(ipc) && endpoint.size() > ipc.size()) {
-    const std::string path = endpoint.substr(ipc.size());
-    return ListenAddress{.path = path == "*" ? "@" : path};
-  }
-  const std::size_t colon = endpoint.rfind(':');
-  const auto port = parse_port(std::string_view(endpoint).substr(colon + 1));
-  if (!endpoint.starts_with(tcp) || colon <= tcp.size() || !port) return cannot("no endpoint");
-  const auto host = base::listening_host(endpoint.substr(tcp.size(), colon - tcp.size()));
+  auto address = parse_address(endpoint);
+  if (!address) return cannot("no endpoint");
+  if (address->ipc()) return std::move(*address);
+  const auto host = base::listening_host(address->host);
   if (!host) return cannot(host.error());
-  return ListenAddress{.host = *host, .port = *port};
+  address->host = *host;
+  return std::move(*address);
 }
 
-base::Result<Descriptor> listen_at(const ListenAddress& address, int backlog,
+base::Result<Descriptor> listen_at(const StreamAddress& address, int backlog,
                                    std::chrono::milliseconds patience) {
   const auto give_up = std::chrono::steady_clock::now() + patience;
   for (;;) {
@@ -181,6 +169,17 @@ std::string peer_of(const Descriptor& socket) {
   socklen_t size = sizeof address;
   if (getpeername(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
   return address.ss_family == AF_UNIX ? "local" : shown(address);
+}
+
+void set_tcp_options(const Descriptor& socket) {
+  const auto set = [fd = socket.get()](int level, int option, int value) {
+    setsockopt(fd, level, option, &value, sizeof value);
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+  set(IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
 }  // namespace canopy::net

@@ -1,5 +1,3 @@
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -13,18 +11,6 @@ namespace {
 constexpr int accepts_per_turn = 64;
 // After an accept that failed for want of descriptors or memory.
 constexpr base::Duration starved_pause = std::chrono::milliseconds(100);
-
-// A peer whose machine vanished is noticed within a minute.
-void keep_alive(int fd) {
-  const auto set = [fd](int level, int option, int value) {
-    setsockopt(fd, level, option, &value, sizeof value);
-  };
-  set(SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
-  set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
-  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
-  set(IPPROTO_TCP, TCP_NODELAY, 1);
-}
 
 }  // namespace
 
@@ -93,13 +79,16 @@ void Listener::accept_some() {
       }
       break;
     }
-    if (!settings_.address.ipc()) keep_alive(accepted.get());
+    if (!settings_.address.ipc()) set_tcp_options(accepted);
     if (settings_.send_buffer_bytes > 0) {
       setsockopt(accepted.get(), SOL_SOCKET, SO_SNDBUF, &settings_.send_buffer_bytes,
                  sizeof settings_.send_buffer_bytes);
     }
-    const std::uint64_t id = server_.next_id_++;
-    connections_.emplace(id, std::make_unique<AcceptedConnection>(*this, std::move(accepted), id));
+    auto made = std::make_unique<ZmtpConnection>(server_, settings_.connection,
+                                                 static_cast<ConnectionOwner&>(*this), events_,
+                                                 std::move(accepted));
+    const std::uint64_t id = made->id();
+    connections_.emplace(id, std::move(made));
     limit_.change(limit_.open_ + 1, limit_.limit_);
     handshakes_.emplace_back(server_.loop().now() + settings_.handshake, id);
     if (handshakes_.size() == 1) expire_handshakes();
@@ -112,7 +101,7 @@ void Listener::expire_handshakes() {
   const base::TimePoint now = server_.loop().now();
   for (; !handshakes_.empty(); handshakes_.pop_front()) {
     const auto& [deadline, id] = handshakes_.front();
-    AcceptedConnection* connection = find(id);
+    ZmtpConnection* connection = find(id);
     if (connection == nullptr || connection->ready()) continue;
     if (deadline > now) {
       handshake_timer_ = server_.loop().after(deadline - now, [this] { expire_handshakes(); });
@@ -122,7 +111,7 @@ void Listener::expire_handshakes() {
   }
 }
 
-AcceptedConnection* Listener::find(std::uint64_t id) const {
+ZmtpConnection* Listener::find(std::uint64_t id) const {
   const auto found = connections_.find(id);
   return found == connections_.end() ? nullptr : found->second.get();
 }
@@ -131,11 +120,14 @@ void Listener::for_each(const std::function<void(Connection&)>& visit) const {
   for (const auto& [id, connection] : connections_) visit(*connection);
 }
 
-void Listener::destroy(AcceptedConnection& connection) {
-  if (settings_.closings != nullptr) {
-    settings_.closings->add(settings_.name, connection, connection.reason_);
-  }
-  events_.on_closed(connection, connection.reason_);
+void Listener::on_ready(ZmtpConnection& connection) {
+  if (settings_.connection.peer.type == zmtp::SocketType::sub) connection.subscribe({}, true);
+  events_.on_ready(connection);
+}
+
+void Listener::on_closed(ZmtpConnection& connection, const std::string& reason) {
+  if (settings_.closings != nullptr) settings_.closings->add(settings_.name, connection, reason);
+  events_.on_closed(connection, reason);
   connections_.erase(connection.id());
   limit_.change(limit_.open_ - 1, limit_.limit_);
 }

@@ -88,15 +88,6 @@ void Loop::set_interest(Source& source, std::uint32_t interest) {
   epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, source.fd, &event);
 }
 
-// A paused socket that was used keeps saying so, and is asked first thing after resume(); of one
-// that was not, the descriptor still tells.
-void Loop::set_paused(Socket& socket, bool paused) {
-  const auto found = sources_.find(socket.fd());
-  if (found == sources_.end()) return;
-  found->second->paused = paused;
-  set_interest(*found->second, paused ? 0u : static_cast<std::uint32_t>(EPOLLIN));
-}
-
 void Loop::post(Handler handler) {
   const std::lock_guard lock(mutex_);
   posted_.push_back(std::move(handler));
@@ -146,7 +137,7 @@ void Loop::make_ready(Source& source, std::uint32_t events) {
 bool Loop::ask_used_sockets() {
   bool any = false;
   for (Source* source : sockets_) {
-    if (source->paused || !source->socket->used()) continue;
+    if (!source->socket->used()) continue;
     const bool readable = source->socket->readable();
     if (readable) make_ready(*source, EPOLLIN);
     any |= readable || source->socket->take_unblocked();
@@ -169,7 +160,7 @@ void Loop::wait() {
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     auto& source = *static_cast<Source*>(event.data.ptr);
-    if (source.paused || (source.socket != nullptr && !source.socket->readable())) continue;
+    if (source.socket != nullptr && !source.socket->readable()) continue;
     make_ready(source, event.events);
   }
 }
@@ -180,7 +171,7 @@ void Loop::call_handlers() {
   for (Source* source : std::exchange(ready_, {})) {
     source->ready = false;
     const std::uint32_t events = std::exchange(source->events, 0);
-    if (source->removed || source->paused || !running_) continue;
+    if (source->removed || !running_) continue;
     if (source->watcher == nullptr) {
       source->handler();
     } else {

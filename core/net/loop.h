@@ -63,10 +63,6 @@ class Loop {
   void on_hangup(int fd, Handler handler);
   void remove(Socket& socket);
   void remove(int fd);
-  // Leaves what waits at the socket unread, and costs nothing, until resume(). What has arrived by
-  // then is found in the next turn.
-  void pause(Socket& socket) { set_paused(socket, true); }
-  void resume(Socket& socket) { set_paused(socket, false); }
 
   TimerId after(base::Duration delay, Handler handler);
   TimerId every(base::Duration period, Handler handler);
@@ -98,7 +94,6 @@ class Loop {
     std::uint32_t events = 0;    // as epoll told, in this turn
     bool ready = false;          // in ready_
     bool removed = false;
-    bool paused = false;
   };
   struct Timer {
     TimerId id;
@@ -108,7 +103,6 @@ class Loop {
 
   Source& add(std::unique_ptr<Source> source);
   void set_interest(Source& source, std::uint32_t interest);
-  void set_paused(Socket& socket, bool paused);
   void make_ready(Source& source, std::uint32_t events);
   bool ask_used_sockets();
   void wait();

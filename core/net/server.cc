@@ -14,7 +14,7 @@ Server::Server(Loop& loop) : loop_(loop), read_buffer_(read_bytes) {
 Server::~Server() { loop_.remove_flush(flush_id_); }
 
 void Server::send_queued() {
-  for (AcceptedConnection* connection : std::exchange(unsent_, {})) {
+  for (ZmtpConnection* connection : std::exchange(unsent_, {})) {
     connection->unsent_ = false;
     connection->flush();
   }
@@ -24,8 +24,8 @@ void Server::send_queued() {
 void Server::flush() {
   while (!unsent_.empty() || !closing_.empty()) {
     send_queued();
-    for (AcceptedConnection* connection : std::exchange(closing_, {})) {
-      connection->listener_.destroy(*connection);
+    for (ZmtpConnection* connection : std::exchange(closing_, {})) {
+      connection->owner_.on_closed(*connection, connection->reason_);
     }
   }
 }

@@ -37,11 +37,6 @@ bool is_pair(const access::KeyPair& keys) {
          keys.public_key == public_key.data();
 }
 
-SocketOptions connecting(SocketOptions options, const access::KeyPair* cluster) {
-  if (cluster != nullptr) options.curve_client = {cluster->public_key, *cluster};
-  return options;
-}
-
 Context::Context(int io_threads, int max_sockets) : context_(io_threads, max_sockets) {}
 
 Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
@@ -57,8 +52,6 @@ Socket::Socket(Context& context, SocketType type, const SocketOptions& options)
   socket_.set(opt::tcp_keepalive_idle, 30);
   socket_.set(opt::tcp_keepalive_intvl, 10);
   socket_.set(opt::tcp_keepalive_cnt, 3);
-  if (options.receive_buffer >= 0) socket_.set(opt::rcvbuf, options.receive_buffer);
-  if (options.immediate) socket_.set(opt::immediate, 1);
   if (!options.routing_id.empty()) socket_.set(opt::routing_id, options.routing_id);
   if (options.curve_client) {
     socket_.set(opt::curve_serverkey, options.curve_client->server_key);
@@ -88,25 +81,11 @@ base::Status Socket::connect(const std::string& endpoint) {
   }
 }
 
-void Socket::disconnect(const std::string& endpoint) {
-  used_ = true;
-  try {
-    socket_.disconnect(endpoint);
-  } catch (const zmq::error_t&) {
-    // Never connected: nothing to take down.
-  }
-}
-
 std::string Socket::last_endpoint() const { return socket_.get(zmq::sockopt::last_endpoint); }
 
 void Socket::subscribe(std::string_view prefix) {
   used_ = true;
   socket_.set(zmq::sockopt::subscribe, zmq::const_buffer(prefix.data(), prefix.size()));
-}
-
-void Socket::unsubscribe(std::string_view prefix) {
-  used_ = true;
-  socket_.set(zmq::sockopt::unsubscribe, zmq::const_buffer(prefix.data(), prefix.size()));
 }
 
 bool Socket::receive(Message& message) {

@@ -1,4 +1,5 @@
-// libzmq sockets with every option set on purpose. With loop.h and monitor.h the only users of
+// libzmq sockets with every option set on purpose, for clients: they connect with libzmq, as their
+// users do. The cluster's own processes connect with connector.h. With loop.h the only users of
 // libzmq. Not thread-safe: a socket belongs to the loop that uses it.
 #pragma once
 
@@ -52,18 +53,13 @@ struct SocketOptions {
   std::chrono::milliseconds linger{0};
   // Peers that stay silent after connecting hold a descriptor this long.
   std::chrono::milliseconds handshake{3000};
-  int receive_buffer = -1;  // of the kernel, in bytes; -1: its default
   // Reconnects are drawn from [reconnect, 2 × reconnect) once per socket, so that clients of a
   // restarted process do not return as a herd. Negative: a connection that ends is not replaced.
   std::chrono::milliseconds reconnect{100};
   std::string routing_id{};  // dealer: names the peer to a router; empty = chosen by it
-  bool immediate = false;    // queue only to completed connections
   // CURVE; nothing is sent or taken in the clear then.
   std::optional<CurveClient> curve_client{};
 };
-
-// `options` secured with the key pair that all processes of a cluster share; as they are without.
-SocketOptions connecting(SocketOptions options, const access::KeyPair* cluster);
 
 enum class SendResult {
   sent,
@@ -87,7 +83,7 @@ class Message {
   std::size_t count_ = 0;
 };
 
-// A socket of libzmq. Programs connect with it; they listen with core/net/server.h.
+// A socket of libzmq.
 class Socket {
  public:
   Socket(Context& context, SocketType type, const SocketOptions& options);
@@ -95,12 +91,10 @@ class Socket {
   // For the plain Clone server of the load test, and for tests.
   base::Status bind(const std::string& endpoint);
   base::Status connect(const std::string& endpoint);
-  void disconnect(const std::string& endpoint);
   // The endpoint that the last bind resolved to.
   std::string last_endpoint() const;
 
   void subscribe(std::string_view prefix);
-  void unsubscribe(std::string_view prefix);
 
   // False when nothing is waiting.
   bool receive(Message& message);

@@ -13,6 +13,15 @@ bool same_property(std::string_view left, std::string_view right) {
   });
 }
 
+// `value` is shorter than 256 bytes.
+void append_property(std::string& data, std::string_view property, std::string_view value) {
+  data += static_cast<char>(property.size());
+  data += property;
+  data.append(3, '\0');
+  data += static_cast<char>(value.size());
+  data += value;
+}
+
 }  // namespace
 
 std::optional<Command> parse_command(std::string_view body) {
@@ -60,14 +69,10 @@ std::optional<Metadata> parse_metadata(std::string_view data) {
   return metadata;
 }
 
-std::string make_metadata(SocketType type) {
-  constexpr std::string_view property = "Socket-Type";
-  const std::string_view value = name(type);
-  std::string data(1, static_cast<char>(property.size()));
-  data += property;
-  data.append(3, '\0');
-  data += static_cast<char>(value.size());
-  data += value;
+std::string make_metadata(SocketType type, std::string_view routing_id) {
+  std::string data;
+  append_property(data, "Socket-Type", name(type));
+  if (!routing_id.empty()) append_property(data, "Identity", routing_id);
   return data;
 }
 

@@ -37,6 +37,7 @@ struct Metadata {
 
 // Nothing when it is malformed or names no known socket type. Other properties are ignored.
 std::optional<Metadata> parse_metadata(std::string_view data);
-std::string make_metadata(SocketType type);
+// `routing_id` is of at most max_routing_id_bytes; empty: none.
+std::string make_metadata(SocketType type, std::string_view routing_id = {});
 
 }  // namespace canopy::zmtp

@@ -1,7 +1,7 @@
-// The server side of CURVE (RFC 26, as ZMTP carries it by RFC 25), with libsodium. Pure: bytes in,
-// bytes out; randomness is injected. Not thread-safe.
+// CURVE (RFC 26, as ZMTP carries it by RFC 25), with libsodium: what both sides share once their
+// handshake is over. Pure: bytes in, bytes out. Not thread-safe.
 //
-//   client                          server
+//   client (curve_client.h)         server (curve_server.h)
 //     HELLO     C', proof of S ────▶
 //               ◀──── S', cookie      WELCOME
 //     INITIATE  cookie, C, vouch,     (the vouch proves that the holder of C made C')
@@ -15,7 +15,6 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,34 +25,14 @@
 namespace canopy::zmtp {
 
 using CurveKey = std::array<unsigned char, 32>;
+// Fills with unpredictable bytes.
+using CurveRandom = std::function<void(std::span<unsigned char> bytes)>;
 
-// What all connections of a listener share. Outlives them.
-struct CurveServer {
-  // The name of the client that holds this public key (Z85); nothing: it is not known.
-  using Authorize = std::function<std::optional<std::string>(std::string_view public_key)>;
-  using Random = std::function<void(std::span<unsigned char> bytes)>;
-
-  CurveKey public_key{};
-  CurveKey secret_key{};
-  Authorize authorize{};
-  Random random{};  // fills with unpredictable bytes
-
-  // With libsodium's randomness. The keys must be keys (access::is_key).
-  static CurveServer of(const access::KeyPair& keys, Authorize authorize);
-};
+inline constexpr std::uint8_t curve_flag_more = 1;
+inline constexpr std::uint8_t curve_flag_command = 2;
 
 class CurveSession {
  public:
-  explicit CurveSession(const CurveServer& server) : server_(&server) {}
-
-  // The answers are bodies of command frames.
-  Fault on_hello(std::string_view body, std::string& welcome);
-  // `metadata` is the client's, to be answered with ready().
-  Fault on_initiate(std::string_view body, std::string& metadata);
-  std::string ready(std::string_view metadata);
-  // The name that the server has for the client's key.
-  const std::string& user() const { return user_; }
-
   // The body of a MESSAGE frame, to the flags and body of the frame that it carries.
   struct Opened {
     std::uint8_t flags = 0;  // CURVE's own: 1 more · 2 command
@@ -63,22 +42,32 @@ class CurveSession {
   // A whole MESSAGE, ready for a frame.
   std::string seal(std::uint8_t flags, std::string_view body);
 
- private:
-  using Nonce = std::array<unsigned char, 24>;
-  bool take_nonce(std::string_view bytes);
-  std::string next_nonce();
+ protected:
+  enum class Side { client, server };
 
-  const CurveServer* server_;
-  CurveKey client_transient_{};  // C'
-  CurveKey transient_secret_{};  // s'
-  CurveKey shared_{};            // of C' and s'
-  std::string cookie_{};
-  std::string user_{};
+  explicit CurveSession(Side ours);
+  ~CurveSession() = default;
+
+  // A fresh pair of keys: keeps the secret one, and returns the public one.
+  CurveKey make_transient(const CurveRandom& random);
+  // Ends with the counter of a nonce that was not taken before.
+  bool take_nonce(std::string_view counter);
+  std::string next_nonce();
+  bool share(const CurveKey& their_transient);
+  // Of boxes between the transient keys; `purpose` and `counter` are their nonce.
+  std::string seal_box(std::string_view purpose, std::string_view counter,
+                       std::string_view plain) const;
+  bool open_box(std::string_view purpose, std::string_view counter, std::string_view box,
+                std::string& plain) const;
+
+  CurveKey transient_secret_{};
+
+ private:
+  std::string_view sends_;  // purposes of nonces
+  std::string_view receives_;
+  CurveKey shared_{};  // of both transient keys
   std::uint64_t received_nonce_ = 0;
   std::uint64_t sent_nonce_ = 0;
 };
-
-inline constexpr std::uint8_t curve_flag_more = 1;
-inline constexpr std::uint8_t curve_flag_command = 2;
 
 }  // namespace canopy::zmtp

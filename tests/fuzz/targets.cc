@@ -128,17 +128,20 @@ std::vector<std::string> coordination_replies() {
 
 constexpr zmtp::Limits zmtp_limits{.frame_bytes = 100, .message_bytes = 150, .parts = 4};
 
-// The first byte says of which type we are, the second where the bytes are cut: what is told does
-// not depend on it.
+// The first byte says of which type we are, and by its highest bit that we connect; the second
+// where the bytes are cut: what is told does not depend on it.
 void feed_zmtp_peer(std::string_view bytes) {
   if (bytes.size() < 2) return;
-  const auto type = static_cast<zmtp::SocketType>(static_cast<unsigned char>(bytes[0]) % 11);
+  const auto first = static_cast<unsigned char>(bytes[0]);
+  const zmtp::Peer::Settings settings{.type = static_cast<zmtp::SocketType>((first & 0x7f) % 11),
+                                      .limits = zmtp_limits,
+                                      .connects = (first & 0x80) != 0};
   const std::size_t cut = static_cast<unsigned char>(bytes[1]);
   bytes.remove_prefix(2);
-  zmtp::Peer whole({.type = type, .limits = zmtp_limits});
+  zmtp::Peer whole(settings);
   zmtp::Recorder told;
   const zmtp::Fault fault = whole.receive(bytes, told);
-  zmtp::Peer peer({.type = type, .limits = zmtp_limits});
+  zmtp::Peer peer(settings);
   zmtp::Recorder again;
   peer.receive(bytes.substr(0, cut), again);
   must(peer.receive(bytes.substr(std::min(cut, bytes.size())), again) == fault);
@@ -151,10 +154,12 @@ std::vector<std::string> zmtp_talks() {
   using namespace zmtp;
   const std::string router(1, static_cast<char>(SocketType::router));
   const std::string xpub(1, static_cast<char>(SocketType::xpub));
+  const std::string connecting_sub(1, static_cast<char>(0x80 | static_cast<int>(SocketType::sub)));
   return {router + "\x40" + greeting(1) + ready("DEALER", "id") + message({"a", "", "b"}),
           router + "\x10" + greeting_2(SocketType::dealer, "id") + message({"a", "b"}),
           xpub + "\x80" + greeting(1) + ready("SUB") + command("SUBSCRIBE", "/a/") +
-              command("PING", std::string("\0\1", 2) + "c") + message({"\1/b/"})};
+              command("PING", std::string("\0\1", 2) + "c") + message({"\1/b/"}),
+          connecting_sub + "\x30" + greeting(1) + ready("XPUB") + message({"/a/", "value"})};
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ class NodeTest : public ::testing::Test {
   }
 
   std::unique_ptr<coordination::Coordinator> process(const std::string& name) {
-    return coordination::make_local_coordinator(context_, loop_, node_->self().directory, name);
+    return coordination::make_local_coordinator(loop_, node_->self().directory, name);
   }
   template <typename Done>
   bool until(Done done, milliseconds patience = seconds(10)) {
@@ -88,7 +88,6 @@ class NodeTest : public ::testing::Test {
 
   const std::string directory_ = testing::TempDir() + "canopy-node-" + std::to_string(getpid());
   base::SystemClock clock_;
-  net::Context context_;
   net::Loop loop_{clock_};
   config::Start start_{.cluster = {.file = "/nowhere/cluster.yaml"}, .name = "broker"};
   std::string said_;

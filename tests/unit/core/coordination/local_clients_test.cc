@@ -62,7 +62,7 @@ class LocalClientsTest : public testing::Test {
 
 TEST_F(LocalClientsTest, AreToldWhoIsThereAndWhoShouldBe) {
   server.expect({{"proxies/p1", "down 1"}, {"proxies/p2", "down 2"}, {"shards/s", "down s"}});
-  const auto proxy = make_local_coordinator(context, loop, server.endpoint(), "p1");
+  const auto proxy = make_local_coordinator(loop, server.endpoint(), "p1");
   proxy->announce("proxies/p1", "here");
   ASSERT_TRUE(until([this] { return server.directory().entries().size() == 1; }));
   EXPECT_THAT(members("proxies/"),
@@ -188,8 +188,7 @@ TEST_F(LocalSecurityTest, AConnectionWhosePermissionsChangedIsClosedOnceItsReloa
 }
 
 TEST_F(LocalSecurityTest, AClientCannotTakeTheSessionOfAProcess) {
-  const auto process =
-      make_local_coordinator(context, loop, server.endpoint(), "p1", &cluster_keys);
+  const auto process = make_local_coordinator(loop, server.endpoint(), "p1", &cluster_keys);
   ASSERT_TRUE(until([&] { return process->connected(); }));
   const auto stranger = connect(net::make_key_pair());
   ASSERT_TRUE(until([&] { return !refused.empty(); }));

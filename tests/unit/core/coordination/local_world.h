@@ -48,7 +48,7 @@ class LocalTest : public ::testing::Test {
   }
 
   std::unique_ptr<Coordinator> client(const std::string& name, const std::string& identity = {}) {
-    return make_local_coordinator(context_, loop_, endpoint_, name, nullptr, identity);
+    return make_local_coordinator(loop_, endpoint_, name, nullptr, identity);
   }
 
   // Runs the loop until `done`; false when that takes too long.

@@ -164,57 +164,6 @@ TEST_F(LoopTest, AHandlerMayRemoveItselfAndOthers) {
   EXPECT_EQ(calls, 1) << "the message is still unread, but nobody is asked any more";
 }
 
-// What waits at a paused socket neither wakes the loop nor is lost.
-TEST_F(LoopTest, APausedSocketIsLeftUnreadAndCostsNothing) {
-  Socket server(context_, SocketType::router, {});
-  ASSERT_TRUE(server.bind("inproc://paused"));
-  Socket client(context_, SocketType::dealer, {});
-  ASSERT_TRUE(client.connect("inproc://paused"));
-  int received = 0;
-  loop_.on_readable(server, [&] {
-    Message message;
-    if (server.receive(message) && ++received == 1) loop_.pause(server);
-  });
-  int turns = 0;
-  int turns_at_resume = 0;
-  int received_at_resume = 0;
-  for (int i = 0; i < 3; ++i) ASSERT_EQ(client.send({"before"}), SendResult::sent);
-  loop_.after(20ms, [&] { client.send({"meanwhile"}); });
-  loop_.after(50ms, [&] {
-    turns_at_resume = turns;
-    received_at_resume = received;
-    loop_.resume(server);
-  });
-  loop_.after(10s, [&] { loop_.stop(); });
-  loop_.on_turn_end([&] {
-    ++turns;
-    if (received == 4) loop_.stop();
-  });
-  loop_.run();
-  EXPECT_EQ(received_at_resume, 1);
-  EXPECT_LE(turns_at_resume, 6) << "it woke for nothing";
-  EXPECT_EQ(received, 4);
-}
-
-TEST_F(LoopTest, FindsWhatArrivedWhileASocketWasPaused) {
-  Socket server(context_, SocketType::router, {});
-  ASSERT_TRUE(server.bind("inproc://idle"));
-  Socket client(context_, SocketType::dealer, {});
-  ASSERT_TRUE(client.connect("inproc://idle"));
-  int received = 0;
-  loop_.on_readable(server, [&] {
-    Message message;
-    while (server.receive(message)) ++received;
-    loop_.stop();
-  });
-  loop_.after(10ms, [&] { loop_.pause(server); });  // found empty before
-  loop_.after(20ms, [&] { client.send({"x"}); });
-  loop_.after(30ms, [&] { loop_.resume(server); });
-  loop_.after(10s, [&] { loop_.stop(); });
-  loop_.run();
-  EXPECT_EQ(received, 1);
-}
-
 // A queue that was full wakes the loop when it has room: nothing else would send what waits.
 TEST_F(LoopTest, WakesWhenASendNoLongerBlocks) {
   Socket server(context_, SocketType::router, {.receive_hwm = 1});

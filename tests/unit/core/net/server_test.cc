@@ -59,7 +59,7 @@ class ServerTest : public testing::Test {
     if (settings.address.host.empty() && !settings.address.ipc()) {
       settings.address.host = "127.0.0.1";
     }
-    settings.peer.type = type;
+    settings.connection.peer.type = type;
     listener_ = std::make_unique<Listener>(server_, std::move(settings), owner_);
     const auto status = listener_->open();
     EXPECT_TRUE(status) << status.error();
@@ -264,7 +264,7 @@ TEST_F(ServerTest, AtItsLimitPeersWaitInTheKernelsQueue) {
 TEST_F(ServerTest, ListenersShareALimit) {
   AcceptLimit limit(3);
   ListenerSettings settings{.address = {.host = "127.0.0.1"}, .limit = &limit};
-  settings.peer.type = zmtp::SocketType::router;
+  settings.connection.peer.type = zmtp::SocketType::router;
   Listener one(server_, settings, owner_);
   Listener other(server_, settings, owner_);
   ASSERT_TRUE(one.open());
@@ -326,7 +326,7 @@ TEST_F(ServerTest, ClosesPeersThatDoNotFinishTheirHandshake) {
 }
 
 TEST_F(ServerTest, ClosesForAReason) {
-  listen(zmtp::SocketType::router, {.peer = {.limits = {.frame_bytes = 100}}});
+  listen(zmtp::SocketType::router, {.connection = {.peer = {.limits = {.frame_bytes = 100}}}});
   const Descriptor stranger = dial();
   ASSERT_GT(::send(stranger.get(), "GET / HTTP/1.1\r\n\r\n", 18, 0), 0);
   ASSERT_TRUE(run_until([&] { return owner_.closed.size() == 1; }));
@@ -371,7 +371,7 @@ TEST_F(ServerTest, NoticesThatAPausedConnectionIsBroken) {
 }
 
 TEST_F(ServerTest, ReadsABoundedAmountATurn) {
-  listen(zmtp::SocketType::router, {.read_bytes_per_turn = 1});
+  listen(zmtp::SocketType::router, {.connection = {.read_bytes_per_turn = 1}});
   owner_.echoes = false;
   auto dealer = connect(zmq::socket_type::dealer);
   ASSERT_TRUE(run_until([&] { return !owner_.ready.empty(); }));
@@ -401,7 +401,7 @@ TEST_F(ServerTest, SendsBeforeTheTurnEndsWhenAsked) {
 }
 
 TEST_F(ServerTest, TakesThePeersAddressFromALoadBalancer) {
-  listen(zmtp::SocketType::router, {.proxy_protocol = true});
+  listen(zmtp::SocketType::router, {.connection = {.proxy_protocol = true}});
   const Descriptor balanced = dial();
   const std::string header = "PROXY TCP4 192.0.2.7 192.0.2.2 4711 443\r\n";
   for (const char byte : header) ASSERT_EQ(::send(balanced.get(), &byte, 1, 0), 1);

@@ -1,9 +1,8 @@
-#include "core/zmtp/curve.h"
-
 #include <gtest/gtest.h>
 #include <sodium.h>
 
 #include "core/zmtp/command.h"
+#include "core/zmtp/curve_server.h"
 
 namespace canopy::zmtp {
 namespace {
@@ -45,7 +44,7 @@ std::string unbox(std::string_view sealed, const std::string& nonce, const std::
 }
 
 // A client made by hand from RFC 26, and the session that serves it.
-class CurveSessionTest : public testing::Test {
+class CurveServerTest : public testing::Test {
  protected:
   std::string hello(std::uint64_t nonce = 1) {
     return std::string("\x05HELLO\x01\0", 8) + std::string(72, '\0') + transient_.public_key +
@@ -93,17 +92,17 @@ class CurveSessionTest : public testing::Test {
                         EXPECT_EQ(key, access::encode_key(client_keys_.public_key));
                         return known_ ? std::optional<std::string>("alice") : std::nullopt;
                       });
-  CurveSession session_{server_};
+  CurveServerSession session_{server_};
 };
 
-TEST_F(CurveSessionTest, OpensWhatItsClientSeals) {
+TEST_F(CurveServerTest, OpensWhatItsClientSeals) {
   shake_hands();
   EXPECT_EQ(session_.user(), "alice");
   const std::string ready = session_.ready("ours");
   EXPECT_EQ(unbox(ready.substr(14), "CurveZMQREADY---" + ready.substr(6, 8), server_transient_,
                   transient_.secret_key),
             "ours");
-  CurveSession::Opened opened;
+  CurveServerSession::Opened opened;
   ASSERT_EQ(session_.open(message(3, "\1body"), opened), Fault::none);
   EXPECT_EQ(opened.flags, curve_flag_more);
   EXPECT_EQ(opened.body, "body");
@@ -113,9 +112,9 @@ TEST_F(CurveSessionTest, OpensWhatItsClientSeals) {
             "\2answer");
 }
 
-TEST_F(CurveSessionTest, NeverTakesANonceTwice) {
+TEST_F(CurveServerTest, NeverTakesANonceTwice) {
   shake_hands();
-  CurveSession::Opened opened;
+  CurveServerSession::Opened opened;
   const std::string first = message(3, std::string_view("\0a", 2));
   EXPECT_EQ(session_.open(first, opened), Fault::none);
   EXPECT_EQ(session_.open(first, opened), Fault::cryptographic);
@@ -123,9 +122,9 @@ TEST_F(CurveSessionTest, NeverTakesANonceTwice) {
   EXPECT_EQ(session_.open(message(9, std::string_view("\0c", 2)), opened), Fault::none);
 }
 
-TEST_F(CurveSessionTest, RefusesEveryDamagedByteOfAMessage) {
+TEST_F(CurveServerTest, RefusesEveryDamagedByteOfAMessage) {
   shake_hands();
-  CurveSession::Opened opened;
+  CurveServerSession::Opened opened;
   const std::string sound = message(3, std::string_view("\0body", 5));
   for (std::size_t i = 0; i < sound.size(); ++i) {
     std::string damaged = sound;
@@ -136,14 +135,14 @@ TEST_F(CurveSessionTest, RefusesEveryDamagedByteOfAMessage) {
   EXPECT_EQ(session_.open(sound, opened), Fault::none);
 }
 
-TEST_F(CurveSessionTest, RefusesEveryDamagedByteOfTheHandshake) {
+TEST_F(CurveServerTest, RefusesEveryDamagedByteOfTheHandshake) {
   const std::string sound_hello = hello();
   std::string welcome;
   for (std::size_t i = 0; i < sound_hello.size(); ++i) {
     if (i >= 8 && i < 80) continue;  // padding means nothing
     std::string damaged = sound_hello;
     damaged[i] ^= 1;
-    EXPECT_NE(CurveSession(server_).on_hello(damaged, welcome), Fault::none) << i;
+    EXPECT_NE(CurveServerSession(server_).on_hello(damaged, welcome), Fault::none) << i;
   }
   ASSERT_EQ(session_.on_hello(sound_hello, welcome), Fault::none);
   take_welcome(welcome);
@@ -157,7 +156,7 @@ TEST_F(CurveSessionTest, RefusesEveryDamagedByteOfTheHandshake) {
   EXPECT_EQ(session_.on_initiate(sound, metadata), Fault::none);
 }
 
-TEST_F(CurveSessionTest, RefusesAVouchForAnotherConnection) {
+TEST_F(CurveServerTest, RefusesAVouchForAnotherConnection) {
   std::string welcome;
   ASSERT_EQ(session_.on_hello(hello(), welcome), Fault::none);
   take_welcome(welcome);
@@ -169,7 +168,7 @@ TEST_F(CurveSessionTest, RefusesAVouchForAnotherConnection) {
             Fault::cryptographic);
 }
 
-TEST_F(CurveSessionTest, RefusesAKeyThatItDoesNotKnow) {
+TEST_F(CurveServerTest, RefusesAKeyThatItDoesNotKnow) {
   known_ = false;
   std::string welcome;
   ASSERT_EQ(session_.on_hello(hello(), welcome), Fault::none);

@@ -23,27 +23,30 @@ bool is_cut(int fd) {
 
 }  // namespace
 
-AcceptedConnection::AcceptedConnection(Listener& listener, Descriptor socket, std::uint64_t id)
-    : listener_(listener),
-      server_(listener.server_),
+ZmtpConnection::ZmtpConnection(Server& server, const ConnectionSettings& settings,
+                               ConnectionOwner& owner, ConnectionEvents& events, Descriptor socket)
+    : server_(server),
+      settings_(settings),
+      owner_(owner),
+      events_(events),
       socket_(std::move(socket)),
-      id_(id),
+      id_(server_.next_id_++),
       since_(server_.loop().now()),
       address_(peer_of(socket_)),
-      peer_(listener.settings_.peer),
-      expects_header_(listener.settings_.proxy_protocol) {
+      peer_(settings.peer),
+      expects_header_(settings.proxy_protocol) {
   server_.loop().watch(socket_.get(), *this, {.readable = true});
   queue_output();
 }
 
-AcceptedConnection::~AcceptedConnection() {
+ZmtpConnection::~ZmtpConnection() {
   server_.loop().unwatch(socket_.get());
   server_.queued_bytes_ -= queue_.bytes();
   if (unsent_) std::erase(server_.unsent_, this);
   if (closing_) std::erase(server_.closing_, this);
 }
 
-void AcceptedConnection::on_events(bool readable, bool writable) {
+void ZmtpConnection::on_events(bool readable, bool writable) {
   if (writable && !closing_) flush();
   if (!readable || closing_) return;
   if (reading_) {
@@ -53,8 +56,8 @@ void AcceptedConnection::on_events(bool readable, bool writable) {
   }
 }
 
-void AcceptedConnection::read_some() {
-  const std::size_t budget = listener_.settings_.read_bytes_per_turn;
+void ZmtpConnection::read_some() {
+  const std::size_t budget = settings_.read_bytes_per_turn;
   for (std::size_t read = 0; read < budget && reading_ && !closing_;) {
     auto& buffer = server_.read_buffer_;
     const ssize_t count = recv(socket_.get(), buffer.data(), buffer.size(), 0);
@@ -70,7 +73,7 @@ void AcceptedConnection::read_some() {
   }
 }
 
-void AcceptedConnection::receive(std::string_view bytes) {
+void ZmtpConnection::receive(std::string_view bytes) {
   if (expects_header_) bytes = skip_proxy_header(bytes);
   if (closing_ || bytes.empty()) return;
   const zmtp::Fault fault = peer_.receive(bytes, *this);
@@ -79,7 +82,7 @@ void AcceptedConnection::receive(std::string_view bytes) {
 }
 
 // What follows the header. Its bytes stay in header_ until then.
-std::string_view AcceptedConnection::skip_proxy_header(std::string_view bytes) {
+std::string_view ZmtpConnection::skip_proxy_header(std::string_view bytes) {
   const std::size_t before = header_.size();
   header_ += bytes;
   const ProxyHeader header = read_proxy_header(header_);
@@ -94,22 +97,21 @@ std::string_view AcceptedConnection::skip_proxy_header(std::string_view bytes) {
   return bytes.substr(header.bytes - before);
 }
 
-void AcceptedConnection::on_ready(const zmtp::PeerInfo&) {
+void ZmtpConnection::on_ready(const zmtp::PeerInfo&) {
   queue_output();  // the end of the handshake comes first
   ready_ = true;
-  if (listener_.settings_.peer.type == zmtp::SocketType::sub) subscribe_to_all();
-  listener_.events_.on_ready(*this);
+  owner_.on_ready(*this);
 }
 
-void AcceptedConnection::on_message(std::span<const std::string_view> parts) {
-  if (!closing_) listener_.events_.on_message(*this, parts);
+void ZmtpConnection::on_message(std::span<const std::string_view> parts) {
+  if (!closing_) events_.on_message(*this, parts);
 }
 
-void AcceptedConnection::on_subscription(std::string_view topic, bool begins) {
-  if (!closing_) listener_.events_.on_subscription(*this, topic, begins);
+void ZmtpConnection::on_subscription(std::string_view topic, bool begins) {
+  if (!closing_) events_.on_subscription(*this, topic, begins);
 }
 
-void AcceptedConnection::send(const Buffer& messages) {
+void ZmtpConnection::send(const Buffer& messages) {
   if (closing_) return;
   if (peer_.takes_plain()) {
     queue_.push(messages);
@@ -120,44 +122,43 @@ void AcceptedConnection::send(const Buffer& messages) {
   queue(sealed);
 }
 
-void AcceptedConnection::send(std::span<const std::string_view> parts) {
+void ZmtpConnection::send(std::span<const std::string_view> parts) {
   if (closing_) return;
   std::string encoded;
   peer_.append_message(encoded, parts);
   queue(encoded);
 }
 
-void AcceptedConnection::subscribe_to_all() {
+void ZmtpConnection::subscribe(std::string_view topic, bool begins) {
+  if (closing_) return;
   std::string encoded;
-  peer_.append_subscription(encoded, {}, true);
+  peer_.append_subscription(encoded, topic, begins);
   queue(encoded);
 }
 
-void AcceptedConnection::queue_output() {
+void ZmtpConnection::queue_output() {
   if (peer_.output().empty()) return;
   const std::string output = std::exchange(peer_.output(), {});
   if (ready_ && queue_.bytes() >= most_queued_for_pong) return;
   queue(output);
 }
 
-void AcceptedConnection::queue(std::string_view bytes) {
+void ZmtpConnection::queue(std::string_view bytes) {
   queue_.append(bytes);
   note_queued(bytes.size());
 }
 
-void AcceptedConnection::note_queued(std::size_t bytes) {
+void ZmtpConnection::note_queued(std::size_t bytes) {
   server_.queued_bytes_ += bytes;
-  above_high_water_ |= queue_.bytes() >= listener_.settings_.high_water_bytes;
+  above_high_water_ |= queue_.bytes() >= settings_.high_water_bytes;
   if (unsent_ || blocked_) return;
   unsent_ = true;
   server_.unsent_.push_back(this);
 }
 
-void AcceptedConnection::flush() {
-  const std::size_t budget = listener_.settings_.write_bytes_per_turn;
-  std::size_t written = 0;
-  bool blocked = false;
-  while (!queue_.empty() && !blocked && written < budget) {
+// Until the kernel takes no more. False when the connection is broken.
+bool ZmtpConnection::send_some(std::size_t budget) {
+  for (std::size_t written = 0; !queue_.empty() && written < budget;) {
     std::array<iovec, vectors_per_write> vectors;
     msghdr message{};
     message.msg_iov = vectors.data();
@@ -165,35 +166,48 @@ void AcceptedConnection::flush() {
     const ssize_t count = sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
     if (count < 0) {
       if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) return close("error");
-      blocked = true;
-      break;
+      return errno == EAGAIN || errno == EWOULDBLOCK;
     }
     const auto taken = static_cast<std::size_t>(count);
     queue_.consume(taken);
     server_.queued_bytes_ -= taken;
     written += taken;
   }
+  return true;
+}
+
+void ZmtpConnection::finish(std::chrono::milliseconds patience) {
+  const auto give_up = std::chrono::steady_clock::now() + patience;
+  while (!closing_ && send_some(SIZE_MAX) && !queue_.empty()) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(give_up - std::chrono::steady_clock::now());
+    pollfd asked{.fd = socket_.get(), .events = POLLOUT, .revents = 0};
+    if (left.count() <= 0 || poll(&asked, 1, static_cast<int>(left.count())) == 0) return;
+  }
+}
+
+void ZmtpConnection::flush() {
+  if (!send_some(settings_.write_bytes_per_turn)) return close("error");
   // Also what exceeds this turn's share goes on when the loop finds the descriptor writable.
   blocked_ = !queue_.empty();
   update_interest();
-  if (above_high_water_ && !closing_ && queue_.bytes() <= listener_.settings_.low_water_bytes) {
+  if (above_high_water_ && !closing_ && queue_.bytes() <= settings_.low_water_bytes) {
     above_high_water_ = false;
-    listener_.events_.on_drained(*this);
+    events_.on_drained(*this);
     server_.loop().post([] {});
   }
 }
 
-void AcceptedConnection::set_reading(bool reading) {
+void ZmtpConnection::set_reading(bool reading) {
   reading_ = reading;
   update_interest();
 }
 
-void AcceptedConnection::update_interest() {
+void ZmtpConnection::update_interest() {
   server_.loop().change(socket_.get(), {.readable = reading_ && !closing_, .writable = blocked_});
 }
 
-void AcceptedConnection::close(std::string_view reason) {
+void ZmtpConnection::close(std::string_view reason) {
   if (std::exchange(closing_, true)) return;
   reason_ = reason;
   reading_ = false;

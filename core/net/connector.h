@@ -1,0 +1,95 @@
+// A connection that this process opens, and opens again whenever it ends: the counterpart of
+// Listener (server.h). All work is done by the loop, but that names are looked up on a thread.
+//
+// Each try connects to one address of the endpoint. A try that fails is followed by the next
+// address; after the last one, and after a connection has ended, a pause is drawn from [reconnect,
+// 2 × reconnect), so that the peers of a restarted process do not return as a herd.
+//
+// Not thread-safe: belongs to the loop's thread.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/net/connect_socket.h"
+#include "core/net/server.h"
+#include "core/net/zmtp_connection.h"
+#include "core/zmtp/curve_client.h"
+
+namespace canopy::net {
+
+struct ConnectorSettings {
+  ConnectionSettings connection{};
+  std::optional<zmtp::CurveClient> curve{};  // CURVE; nothing is sent or taken in the clear then
+  int receive_buffer_bytes = 0;              // of the kernel; 0: its default
+  base::Duration reconnect = std::chrono::milliseconds(100);
+  // Of a try to connect, and of the handshake that follows.
+  base::Duration handshake = std::chrono::seconds(3);
+  // What the end of the connector may wait to send what is queued.
+  std::chrono::milliseconds linger{0};
+};
+
+// By which the processes of a cluster, which share these keys, know each other; null: in the clear.
+std::optional<zmtp::CurveClient> curve_client(const access::KeyPair* cluster);
+
+class Connector final : private EventHandler, private ConnectionOwner {
+ public:
+  // `events` outlives the connector; its calls are of one connection at a time.
+  Connector(Server& server, ConnectorSettings settings, ConnectionEvents& events);
+  ~Connector() override;
+  Connector(const Connector&) = delete;
+  Connector& operator=(const Connector&) = delete;
+
+  // From now on to this endpoint. A connection to another one ends with this turn, and what is
+  // queued for it with it.
+  base::Status connect(const std::string& endpoint);
+
+  // The connection on which can be sent; null while there is none.
+  Connection* connection() const;
+
+  // Of SUB and XSUB: what the peer is to publish, on this connection and those that follow it.
+  void subscribe(const std::string& topic);
+  void unsubscribe(const std::string& topic);
+
+  // What the peer sends meanwhile waits in the kernel's buffers and at the peer. Also of
+  // connections that follow.
+  void pause_reading();
+  void resume_reading();
+
+ private:
+  void on_events(bool readable, bool writable) override;
+  void on_ready(ZmtpConnection& connection) override;
+  void on_closed(ZmtpConnection& connection, const std::string& reason) override;
+
+  void begin();
+  void look_up();
+  void try_next();
+  void give_up_try();
+  void establish();
+  void retry_later();
+  void end_try();
+
+  Server& server_;
+  ConnectorSettings settings_;
+  ConnectionEvents& events_;
+  std::string endpoint_;
+  StreamAddress address_;
+  std::unique_ptr<Lookup> lookup_;
+  std::deque<SocketAddress> untried_;
+  Descriptor socket_;  // of the try under way; watched
+  std::unique_ptr<ZmtpConnection> connection_;
+  std::set<std::string> topics_;
+  bool reading_ = true;
+  bool renewed_ = false;  // the endpoint has changed: connection_ is of the one before
+  Loop::TimerId timer_ = 0;
+  base::log::RateLimited log_;
+};
+
+}  // namespace canopy::net
