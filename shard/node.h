@@ -112,7 +112,7 @@ class Node final : private net::ConnectionEvents {
   std::optional<zmtp::CurveServer> curve_{};   // with security
   std::unique_ptr<net::Listener> requests_{};  // once open, as the next
   std::unique_ptr<Updates> updates_{};
-  std::unique_ptr<coordination::Coordinator> coordinator_;
+  std::unique_ptr<coordination::CampaignCoordinator> coordinator_;
   keyspace::PartitionMap map_;
   std::vector<Served> served_;  // by the index of map_
   SyncSessions sessions_;

@@ -1,7 +1,7 @@
 // Coordination of the cluster, behind one small interface: generations, announce oneself with a
-// lease, campaign for a partition, compare and set, watch a prefix.
+// lease, compare and set, watch a prefix, and the deadline of one's own lease.
 //
-// Two implementations are foreseen: `local` (local.h), served by the broker, and etcd.
+// Two implementations: `local` (local.h), served by the broker, and etcd (etcd.h).
 // Not thread-safe; callbacks run on the loop that the coordinator was made on.
 #pragma once
 
@@ -10,13 +10,16 @@
 #include <optional>
 #include <string>
 
+#include "core/base/clock.h"
+
 namespace canopy::coordination {
 
 // Directory keys: "shards/NAME", "proxies/NAME" and "vitals/NAME", with the JSON of member.h as
-// values.
+// values; "partitions/SUBTREE" (the root is "*"), with that of partition_record.h.
 inline constexpr const char* shards_prefix = "shards/";
 inline constexpr const char* proxies_prefix = "proxies/";
 inline constexpr const char* vitals_prefix = "vitals/";
+inline constexpr const char* partitions_prefix = "partitions/";
 
 struct Event {
   std::string key;
@@ -27,8 +30,6 @@ struct Event {
 class Coordinator {
  public:
   using Watcher = std::function<void(const Event&)>;
-  // The granted epoch, or nothing when the leadership was lost to another candidate.
-  using Granted = std::function<void(std::optional<std::uint32_t> epoch)>;
   using Generation = std::function<void(std::uint32_t generation)>;
   using Swapped = std::function<void(bool swapped)>;
 
@@ -48,12 +49,9 @@ class Coordinator {
   // campaigned for and watched is said again.
   virtual void announce(const std::string& key, const std::string& value) = 0;
 
-  // Asks to lead `partition` from an epoch of at least `least_epoch`, always above every epoch
-  // granted before. Called back once granted, and again when the leadership is lost.
-  virtual void campaign(const std::string& partition, std::uint32_t least_epoch,
-                        Granted granted) = 0;
-
-  // Sets `key` to `value` if its version still is `expected` (0: absent). Not leased.
+  // Sets `key` to `value` if its version still is `expected` (0: absent). Not leased: it stays,
+  // also over restarts of the service, which has it on disk before it answers. `swapped` is called
+  // once, when the outcome is certain, however long that takes.
   virtual void compare_and_set(const std::string& key, const std::string& value,
                                std::uint64_t expected, Swapped swapped) = 0;
 
@@ -66,8 +64,25 @@ class Coordinator {
   // Whether the service answered within the lease.
   virtual bool connected() const = 0;
 
+  // Until when this process certainly holds its lease, on the loop's clock: counted from when the
+  // last renewal that was answered had been sent. Before it, nobody is told that this process is
+  // gone; after it, anybody may have been. Absent: no lease is held.
+  virtual std::optional<base::TimePoint> deadline() const = 0;
+
   // Why the service does not register this process; empty when it does, or is not there.
   virtual std::string refusal() const = 0;
+};
+
+// As `local` is, until partitions are led by record: see campaign().
+class CampaignCoordinator : public Coordinator {
+ public:
+  // The granted epoch, or nothing when the leadership was lost to another candidate.
+  using Granted = std::function<void(std::optional<std::uint32_t> epoch)>;
+
+  // Asks to lead `partition` from an epoch of at least `least_epoch`, always above every epoch
+  // granted before. Called back once granted, and again when the leadership is lost.
+  virtual void campaign(const std::string& partition, std::uint32_t least_epoch,
+                        Granted granted) = 0;
 };
 
 // For /readyz: why this process is not registered; empty when it is.

@@ -24,6 +24,8 @@ constexpr base::Duration connect_period = std::chrono::milliseconds(50);
 constexpr base::Duration retry_period = std::chrono::seconds(5);
 constexpr std::size_t max_pending_swaps = 256;
 constexpr int messages_per_turn = 1024;
+// Hellos whose time is remembered. The first one that was not answered counts, which is safe.
+constexpr std::size_t max_unanswered = 16;
 
 std::string random_session() {
   std::random_device random;
@@ -44,7 +46,7 @@ net::SocketOptions socket_options(const std::string& session) {
           .immediate = true};  // what is said to nobody must not wait for a later broker
 }
 
-class LocalCoordinator final : public Coordinator {
+class LocalCoordinator final : public CampaignCoordinator {
  public:
   LocalCoordinator(net::Context& context, net::Loop& loop, const std::string& broker_endpoint,
                    const std::string& candidate, const access::KeyPair* keys,
@@ -116,6 +118,11 @@ class LocalCoordinator final : public Coordinator {
 
   bool connected() const override { return heard_ && loop_.now() - *heard_ < lease_; }
 
+  std::optional<base::TimePoint> deadline() const override {
+    if (!renewed_) return std::nullopt;
+    return *renewed_ + lease_;
+  }
+
   std::string refusal() const override { return refusal_; }
 
  private:
@@ -165,12 +172,14 @@ class LocalCoordinator final : public Coordinator {
     if (say_again_ && now >= *say_again_) live_ = false;
     if (live_) {
       wake_at(now + ping_period_);
+      unanswered_.push_back(now);
       say(Ping{});
       for (Watched& watch : watches_) end_doubt(watch, now);
     } else {
       say_again_.reset();
       sent_ = 0;
       if (known_elsewhere_) learn(known_elsewhere_());
+      if (unanswered_.size() < max_unanswered) unanswered_.push_back(now);
       const bool sent = send(Hello{name_, generation_, known_, record_, identity_});
       wake_at(now + (sent ? hello_period : connect_period));
     }
@@ -218,6 +227,8 @@ class LocalCoordinator final : public Coordinator {
     adopt(welcome.generation);
     record_ = welcome.record;
     live_ = true;
+    renewed_ = unanswered_.front();  // the first hello, if it was said twice
+    unanswered_.clear();
     heard_ = loop_.now();
     refusal_.clear();
     lease_ =
@@ -236,7 +247,11 @@ class LocalCoordinator final : public Coordinator {
     for (const auto& [request, swap] : swaps_) say(swap.message);
   }
 
-  void on(const Pong&) {}
+  void on(const Pong&) {
+    if (unanswered_.empty()) return;
+    renewed_ = unanswered_.front();
+    unanswered_.pop_front();
+  }
 
   void on(const cluster::Renewed& renewed) { adopt(renewed.generation); }
 
@@ -336,6 +351,8 @@ class LocalCoordinator final : public Coordinator {
   std::uint64_t received_ = 0;
   std::optional<base::TimePoint> say_again_;  // after a refusal
   std::optional<base::TimePoint> heard_;
+  std::deque<base::TimePoint> unanswered_;  // when each hello or ping that waits for it was sent
+  std::optional<base::TimePoint> renewed_;  // of those that were answered, the last
   base::Duration lease_{};
   base::Duration ping_period_ = longest_ping_period;
   std::string refusal_;
@@ -357,11 +374,11 @@ class LocalCoordinator final : public Coordinator {
 
 }  // namespace
 
-std::unique_ptr<Coordinator> make_local_coordinator(net::Context& context, net::Loop& loop,
-                                                    const std::string& broker_endpoint,
-                                                    const std::string& candidate,
-                                                    const access::KeyPair* keys,
-                                                    const std::string& identity) {
+std::unique_ptr<CampaignCoordinator> make_local_coordinator(net::Context& context, net::Loop& loop,
+                                                            const std::string& broker_endpoint,
+                                                            const std::string& candidate,
+                                                            const access::KeyPair* keys,
+                                                            const std::string& identity) {
   return std::make_unique<LocalCoordinator>(context, loop, broker_endpoint, candidate, keys,
                                             identity);
 }

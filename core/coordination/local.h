@@ -30,10 +30,10 @@ namespace canopy::coordination {
 //
 // Callbacks run from the loop, never from within a call; they may call the coordinator, and must
 // not destroy it.
-std::unique_ptr<Coordinator> make_local_coordinator(net::Context& context, net::Loop& loop,
-                                                    const std::string& broker_endpoint,
-                                                    const std::string& candidate,
-                                                    const access::KeyPair* keys = nullptr,
-                                                    const std::string& identity = {});
+std::unique_ptr<CampaignCoordinator> make_local_coordinator(net::Context& context, net::Loop& loop,
+                                                            const std::string& broker_endpoint,
+                                                            const std::string& candidate,
+                                                            const access::KeyPair* keys = nullptr,
+                                                            const std::string& identity = {});
 
 }  // namespace canopy::coordination

@@ -44,7 +44,7 @@ class NodeTest : public ::testing::Test {
     std::filesystem::remove_all(directory_);
   }
 
-  std::unique_ptr<coordination::Coordinator> process(const std::string& name) {
+  std::unique_ptr<coordination::CampaignCoordinator> process(const std::string& name) {
     return coordination::make_local_coordinator(context_, loop_, node_->self().directory, name);
   }
   template <typename Done>

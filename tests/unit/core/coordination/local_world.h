@@ -47,7 +47,7 @@ class LocalTest : public ::testing::Test {
     });
   }
 
-  std::unique_ptr<Coordinator> client(const std::string& name, const std::string& identity = {}) {
+  std::unique_ptr<CampaignCoordinator> client(const std::string& name, const std::string& identity = {}) {
     return make_local_coordinator(context_, loop_, endpoint_, name, nullptr, identity);
   }
 
