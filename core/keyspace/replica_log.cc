@@ -57,7 +57,9 @@ void ReplicaLog::trim(Revision committed) {
              (epoch.last == 0 && epoch.epoch != committed.epoch());
     });
     if (spare == std::prev(history_.end())) return;
-    while (!entries_.empty() && revision_of(entries_.front()) <= end_of(*spare)) forget_oldest();
+    while (!entries_.empty() && revision_of(entries_.front()).epoch() == spare->epoch) {
+      forget_oldest();
+    }
     history_.erase(spare);
   }
 }
