@@ -44,7 +44,7 @@ class ReplicaLog {
   void append(LogEntry entry);
   // Takes back all after `position`, epochs included.
   void truncate(Revision position);
-  // Forgets the oldest entries beyond the bounds, but none after `committed`.
+  // Forgets the oldest entries and epochs beyond the bounds, but no entry after `committed`.
   void trim(Revision committed);
 
   Revision last() const;
@@ -58,7 +58,7 @@ class ReplicaLog {
   // when they have no epoch in common.
   Revision common(std::span<const EpochEnd> other) const;
   const std::vector<EpochEnd>& history() const { return history_; }
-  // The epoch that the entry after `position` belongs to, or the last epoch.
+  // The epoch that the entry after `position` belongs to, or the last epoch, of which there is one.
   const EpochEnd& epoch_after(Revision position) const;
 
   // The entry that follows `position`; null: none.
@@ -68,7 +68,7 @@ class ReplicaLog {
   std::size_t bytes() const { return bytes_; }
 
  private:
-  std::deque<LogEntry>::const_iterator find_after(Revision position) const;
+  void forget_oldest();
 
   Limits limits_;
   std::vector<EpochEnd> history_;  // ascending

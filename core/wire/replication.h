@@ -3,18 +3,19 @@
 // MessagePack array that opens with the version of the links (link.h) and the kind.
 //
 //   follower → leader
-//     follow  [V, 5, partition, shard, identity, epoch, session, committed, [[epoch, lineage,
-//     last]…]] stored  [V, 6, partition, shard, identity, epoch, session, position]
+//     follow    [V, 5, partition, shard, identity, epoch, session, committed, history]
+//     stored    [V, 6, partition, shard, identity, epoch, session, position]
 //   leader → follower
 //     append    [V, 19, partition, epoch, session, number, of_epoch, of_lineage, after, committed,
-//                count] · entries
-//     snapshot  [V, 20, partition, epoch, session, number, cut, [[epoch, lineage, last]…] | nil,
-//     last,
-//                count, requests] · updates · [client, number, settled, revision]…
-//     unled     [V, 21, partition, epoch, session]     not led here, or in another epoch
+//               count] · entries
+//     snapshot  [V, 20, partition, epoch, session, number, cut, history | nil, last, count,
+//               requests] · updates · requests
+//     unled     [V, 21, partition, epoch, session, identity]
 //
-//   entry = [flags] · update [· [client, number, settled]]
+//   history = [[epoch, lineage, last]…], ascending, the latest epochs of the log
+//   entry   = [flags] · update [· [client, number, settled]]
 //     flags: 1 completes a request's updates, 2 with the request; updates as in entry.h
+//   request = [client, number, settled, revision]
 //
 // `session` is of the follower's choosing and grows: what answers an earlier follow is dropped. The
 // messages of a session are numbered from 0; a hole makes the follower ask again.
@@ -32,6 +33,9 @@
 #include "core/keyspace/replica_log.h"
 
 namespace canopy::wire {
+
+// Of the name of a shard, and of an identity.
+inline constexpr std::size_t max_replica_name_bytes = 255;
 
 // What a shard asks of the leader.
 struct Follow {
@@ -81,10 +85,12 @@ struct Snapshot {
   std::vector<keyspace::AppliedRequest> requests{};
 };
 
+// The partition is not led here, or in another epoch.
 struct Unled {
   std::string partition{};
   std::uint32_t epoch = 0;  // that the answering replica knows of
   std::uint64_t session = 0;
+  std::string identity{};  // of the answering replica: a leader of another identity is gone
 };
 
 using ToLeader = std::variant<Follow, Stored>;

@@ -179,6 +179,7 @@ std::vector<Target> targets() {
       {"zmtp_peer", feed_zmtp_peer, zmtp_talks()},
   };
   add(all, wire::link_decoders());
+  add(all, wire::replication_decoders());
   add(all, wire::native::native_decoders());
   return all;
 }
