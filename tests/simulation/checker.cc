@@ -32,7 +32,7 @@ std::size_t Checker::find(Revision revision) const {
       history_.begin());
 }
 
-void Checker::started(const std::string& shard, const Disk& disk) {
+void Checker::started(const std::string& shard, Disk& disk) {
   const Revision cut = disk.state().committed;
   check_equal(shard, disk.state().tree, cut);
   copies_[shard] = {&disk, cut};
@@ -51,18 +51,20 @@ void Checker::committed(const std::string& shard, const std::vector<LogEntry>& e
     });
     require(copy.committed < revision, "Ordered",
             [&] { return shard + " commits " + show(revision) + " twice"; });
-    if (at == history_.size()) {
-      extend(entry);
-    } else {
-      require(history_[at].update->encoded() == entry.update->encoded(), "OneLeader", [&] {
-        return shard + " commits another content: " + show({entry}) + ", not " +
-               show({history_[at]});
-      });
-    }
+    admit(shard, entry);
     copy.committed = revision;
   }
   require(entries.empty() || entries.back().completes, "Atomic",
           [&] { return shard + " commits a part of a request: " + show(entries); });
+}
+
+// What a replica commits is new, or what another one has committed.
+void Checker::admit(const std::string& shard, const LogEntry& entry) {
+  const std::size_t at = find(entry.update->revision);
+  if (at == history_.size()) return extend(entry);
+  require(history_[at].update->encoded() == entry.update->encoded(), "OneLeader", [&] {
+    return shard + " commits another content: " + show({entry}) + ", not " + show({history_[at]});
+  });
 }
 
 void Checker::extend(const LogEntry& entry) {
@@ -104,6 +106,7 @@ void Checker::check_stored(const cluster::ReplicaId& member) const {
 }
 
 void Checker::stored(const std::string& shard) {
+  for (const LogEntry& entry : copies_.at(shard).disk->take_committed()) admit(shard, entry);
   if (!record_) return;
   for (const cluster::ReplicaId& member : record_->in_sync) {
     if (member.shard == shard) check_stored(member);

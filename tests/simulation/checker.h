@@ -49,8 +49,8 @@ class Checker {
   // counts those that do.
   void expect_one_lease(std::function<std::ptrdiff_t()> leaders) { leaders_ = std::move(leaders); }
 
-  // A replica starts from what its disk has, which outlives the replica.
-  void started(const std::string& shard, const Disk& disk);
+  // A replica starts from what its disk has, which may outlive it.
+  void started(const std::string& shard, Disk& disk);
   // The copy of a replica is gone: it was in memory.
   void lost(const std::string& shard) { copies_.erase(shard); }
   // What a replica has committed, before anything else becomes of it.
@@ -76,7 +76,7 @@ class Checker {
 
  private:
   struct Copy {
-    const Disk* disk = nullptr;
+    Disk* disk = nullptr;
     keyspace::Revision committed{};
   };
   struct Leadership {
@@ -86,6 +86,7 @@ class Checker {
   };
 
   std::size_t find(keyspace::Revision revision) const;  // the first entry not before it
+  void admit(const std::string& shard, const keyspace::LogEntry& entry);
   void extend(const keyspace::LogEntry& entry);
   void check_batch(const keyspace::LogEntry& entry) const;
   void check_stored(const cluster::ReplicaId& member) const;

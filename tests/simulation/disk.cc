@@ -11,7 +11,6 @@ namespace {
 
 // A position is behind all that is stored: (epoch, 0) when nothing of the epoch is.
 keyspace::Revision end_of(const cluster::Replica::Recovered& state) {
-  if (!state.tail.empty()) return state.tail.back().update->revision;
   if (state.history.empty()) return state.committed;
   return {state.history.back().epoch, state.history.back().last};
 }
@@ -60,6 +59,7 @@ void Disk::carry_out(const Replica::Operation& operation) {
   } else if (const auto* store = std::get_if<Replica::StoreEntries>(&operation)) {
     append(store->entries);
     if (store->committed && !store->entries.empty()) {
+      committed_.insert(committed_.end(), store->entries.begin(), store->entries.end());
       commit(store->entries.back().update->revision);
     }
   } else if (const auto* cut = std::get_if<Replica::Truncate>(&operation)) {

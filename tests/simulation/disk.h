@@ -6,6 +6,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/cluster/replica.h"
@@ -27,6 +28,8 @@ class Disk {
   // Carries out so many operations; the ticket of the last one.
   std::uint64_t complete(std::size_t operations);
   void crash(Random& random);
+  // Entries that were committed with being stored, since the last call.
+  std::vector<keyspace::LogEntry> take_committed() { return std::exchange(committed_, {}); }
   Replica::Recovered recovered() const { return state_; }
 
   // Whether that entry is stored for good.
@@ -43,6 +46,7 @@ class Disk {
   std::string identity_;
   bool retain_;
   Replica::Recovered state_{};
+  std::vector<keyspace::LogEntry> committed_{};
   std::deque<Replica::Store> asked_{};
 };
 

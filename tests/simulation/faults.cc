@@ -31,6 +31,7 @@ void Faults::mend() {
   over_ = true;
   context_.trace("world", [] { return "all is well from now on"; });
   coordinator_.reach_all(true);
+  network_.mend();
   for (auto& [name, shard] : shards_) {
     coordinator_.reach(name, true);
     shard->slow_disk(false);

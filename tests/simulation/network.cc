@@ -35,6 +35,10 @@ base::Duration Network::delay() {
   return context_.random.between(base::Duration(50), context_.scenario.max_delay);
 }
 
+bool Network::happens(int percent) {
+  return percent > 0 && !behaves_ && context_.random.chance(percent);
+}
+
 bool Network::is_cut(const Direction& direction) const {
   return cuts_.contains({*direction.from, direction.to->name()});
 }
@@ -68,7 +72,6 @@ void Network::connect(Connection& connection) {
   connection.open = true;
   ++connection.number;
   tell(follower, leader.name(), true, base::Duration::zero());
-  tell(leader, follower.name(), true, base::Duration::zero());
 }
 
 void Network::break_off(Connection& connection) {
@@ -84,11 +87,9 @@ void Network::break_off(Connection& connection) {
     direction->under_way = 0;
     direction->last = {};
   }
-  const base::Duration first = delay(), second = delay();
-  tell(follower, leader.name(), false, first);
-  tell(leader, follower.name(), false, second);
-  context_.events.after(std::max(first, second),
-                        [this, &connection] { connect_later(connection); });
+  const base::Duration until_told = delay();
+  tell(follower, leader.name(), false, until_told);
+  context_.events.after(until_told, [this, &connection] { connect_later(connection); });
 }
 
 void Network::tell(Shard& shard, const std::string& peer, bool up, base::Duration delay) {
@@ -118,7 +119,7 @@ int Network::room(const std::string& leader, const std::string& follower) const 
 
 void Network::transmit(Connection& connection, Direction& direction, Payload payload) {
   const bool open = connection.open;
-  const bool lost = open && context_.random.chance(context_.scenario.lost);
+  const bool lost = open && happens(context_.scenario.lost);
   context_.trace(*direction.from, [&] {
     return fmt::format("→ {}: {}{}", direction.to->name(),
                        std::visit([](const auto& message) { return show(message); }, payload),
@@ -127,14 +128,14 @@ void Network::transmit(Connection& connection, Direction& direction, Payload pay
                               : "");
   });
   if (!open || lost) return;
-  if (context_.random.chance(context_.scenario.repeated)) schedule(connection, direction, payload);
+  if (happens(context_.scenario.repeated)) schedule(connection, direction, payload);
   schedule(connection, direction, std::move(payload));
 }
 
 void Network::schedule(Connection& connection, Direction& direction, Payload payload) {
   ++direction.under_way;
   base::TimePoint when = context_.events.now() + delay();
-  if (context_.random.chance(context_.scenario.swapped)) {
+  if (happens(context_.scenario.swapped)) {
     when += delay();
   } else {
     when = direction.last = std::max(when, direction.last);
@@ -159,6 +160,12 @@ void Network::arrive(Direction& direction, Payload payload) {
 
 void Network::disconnect(const std::string& from, const std::string& to) {
   break_off(between(from, to));
+}
+
+void Network::mend() {
+  behaves_ = true;
+  if (context_.scenario.lost + context_.scenario.repeated + context_.scenario.swapped == 0) return;
+  for (auto& [ends, connection] : connections_) break_off(connection);
 }
 
 void Network::cut(const std::string& from, const std::string& to, bool cut) {

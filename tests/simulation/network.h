@@ -1,9 +1,9 @@
 // Connections between shards: each shard that holds a replica connects to each other one.
 //
 // What is sent on a connection arrives in order, and late; connections know nothing of each other.
-// One that breaks loses what is under way, and both ends are told, each in its time; the connecting
-// end tries again. A cut direction holds back what is sent until it heals, or the connection
-// breaks. A scenario can have messages of a connection lost, repeated and swapped besides.
+// One that breaks loses what is under way; the connecting end is told, and tries again. A cut
+// direction holds back what is sent until it heals, or the connection breaks. A scenario can have
+// messages of a connection lost, repeated and swapped besides.
 #pragma once
 
 #include <array>
@@ -37,6 +37,8 @@ class Network {
 
   void disconnect(const std::string& from, const std::string& to);
   void cut(const std::string& from, const std::string& to, bool cut);
+  // From now on connections behave; those that did not end.
+  void mend();
 
  private:
   using Payload = std::variant<wire::ToLeader, wire::ToFollower>;
@@ -63,10 +65,12 @@ class Network {
   void transmit(Connection& connection, Direction& direction, Payload payload);
   void schedule(Connection& connection, Direction& direction, Payload payload);
   void arrive(Direction& direction, Payload payload);
+  bool happens(int percent);
   bool is_cut(const Direction& direction) const;
   base::Duration delay();
 
   Context context_;
+  bool behaves_ = false;
   std::map<std::string, Shard*> shards_{};
   std::map<std::pair<std::string, std::string>, Connection> connections_{};
   std::set<std::pair<std::string, std::string>> cuts_{};

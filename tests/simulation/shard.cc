@@ -37,6 +37,7 @@ void Shard::start() {
       disk_.emplace(fmt::format("{}{}", name_, ++copies_), context_.scenario.settings.retain);
     Replica::Settings settings = context_.scenario.settings;
     settings.self = {name_, disk_->identity()};
+    settings.random = [&random] { return random.next(); };
     Replica::Recovered recovered = disk_->recovered();
     context_.trace(name_, [&] {
       return fmt::format("starts as {}, committed {}, then {} {}", disk_->identity(),
