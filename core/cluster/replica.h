@@ -24,11 +24,16 @@
 // Pure: no socket, time is an argument. Not thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -59,8 +64,10 @@ class Replica {
     base::Duration prefer_after = std::chrono::seconds(10);
     // Each less preferred candidate waits so much longer.
     base::Duration election_step = std::chrono::milliseconds(200);
-    // A follow that brings nothing is said again.
+    // A follow that brings nothing is said again, and what is stored as well.
     base::Duration retry = std::chrono::seconds(1);
+    // 64 random bits, for the lineage of a leadership.
+    std::function<std::uint64_t()> random{};
   };
 
   // What the store has kept; default: nothing, the copy starts empty.
@@ -105,7 +112,7 @@ class Replica {
 
   struct Store {
     std::uint64_t ticket = 0;  // ascending; given back with stored()
-    Operation operation{};
+    Operation operation;
   };
   struct Message {
     std::string to{};  // shard
@@ -186,6 +193,171 @@ class Replica {
   const RequestTable& requests() const { return requests_; }
   // Of a leader: how many updates each other replica of the placement has not stored yet.
   std::map<std::string, std::uint64_t> lags() const;
+
+ private:
+  // The committed state on its way to a follower.
+  struct SnapshotWalk {
+    keyspace::TreeView::Cursor entry;
+    std::vector<keyspace::AppliedRequest> requests{};
+    std::size_t next_request = 0;
+    keyspace::Revision cut{};
+    std::vector<keyspace::EpochEnd> history{};  // told with the first chunk
+  };
+  // A replica as the leader sees it.
+  struct Follower {
+    std::string identity{};
+    keyspace::Revision acknowledged{};  // lasts there
+    // The oldest that it has not stored is not after `mark`, and waits since then.
+    keyspace::Revision mark{};
+    std::optional<base::TimePoint> waiting_since{};
+
+    bool open = false;       // its session
+    bool confirmed = false;  // it has acknowledged something in this session
+    std::uint64_t session = 0;
+    std::uint64_t number = 0;   // of the next message
+    keyspace::Revision sent{};  // up to here
+    keyspace::Revision told{};  // to be committed
+    std::optional<SnapshotWalk> snapshot{};
+    std::deque<std::pair<keyspace::Revision, std::size_t>> in_flight{};  // bytes up to a position
+    std::size_t bytes_in_flight = 0;
+  };
+  // The session with the leader that this replica follows.
+  struct Following {
+    std::uint64_t session = 0;
+    base::TimePoint said{};     // the follow, or what is stored
+    bool from_nothing = false;  // the own log is of no use: a snapshot is wanted
+    bool answered = false;
+    std::uint64_t number = 0;   // of the next message
+    keyspace::Revision told{};  // to be committed
+    struct Staging {
+      keyspace::Tree tree{};
+      std::vector<keyspace::AppliedRequest> requests{};
+      keyspace::Revision cut{};
+      std::vector<keyspace::EpochEnd> history{};
+    };
+    std::optional<Staging> staging{};
+  };
+  using Leadership = std::pair<std::uint32_t, std::uint64_t>;  // epoch and lineage
+
+  // replica.cc: the record, and the own copy.
+  void settle(base::TimePoint now, Effects& out);
+  void adopt(base::TimePoint now, Effects& out);
+  bool lost() const;
+  std::uint32_t known_epoch() const;
+  bool has_lease(base::TimePoint now) const { return deadline_ && now < *deadline_; }
+  bool alive(const std::string& shard) const { return alive_ && alive_->contains(shard); }
+  bool in_sync(const ReplicaId& replica) const;
+  void propose_record(PartitionRecord record, Effects& out);
+  std::uint64_t store(Operation operation, Effects& out);
+  void store_log(Operation operation, Effects& out);
+  void begin_epoch(std::uint32_t epoch, std::uint64_t lineage, Effects& out);
+  void append(std::vector<keyspace::LogEntry> entries, bool committed, Effects& out);
+  void truncate(keyspace::Revision to, Effects& out);
+  void commit(keyspace::Revision limit, Effects& out);
+  void apply(const keyspace::LogEntry& entry);
+  keyspace::Revision whole(keyspace::Revision limit) const;
+  keyspace::Revision irrevocable() const { return std::max(committed_, committed_by_store_); }
+
+  // replica_election.cc: who does not lead.
+  void consider_leading(base::TimePoint now, Effects& out);
+  std::optional<base::Duration> wait_to_lead(base::TimePoint now) const;
+  std::optional<base::Duration> wait_to_create() const;
+  bool leader_is_gone() const;
+  bool virgin() const;
+  std::size_t rank() const;
+  PartitionRecord candidacy() const;
+  std::uint32_t next_epoch() const;
+  std::uint64_t draw_lineage() const;
+  std::string trouble_of_leader(base::TimePoint now) const;
+  std::string trouble_of_follower() const;
+
+  // replica_leader.cc
+  void lead(base::TimePoint now, Effects& out);
+  void step_down();
+  void advance(base::TimePoint now, Effects& out);
+  keyspace::Revision stored_by_all() const;
+  keyspace::Revision acknowledged(const ReplicaId& replica) const;
+  void watch_lags(base::TimePoint now);
+  bool lagging(const Follower& follower, base::TimePoint now) const;
+  std::uint64_t updates_after(keyspace::Revision position) const;
+  void decide_as_leader(base::TimePoint now, Effects& out);
+  bool must_leave(const ReplicaId& member, base::TimePoint now) const;
+  bool may_join(const ReplicaId& replica, base::TimePoint now) const;
+  void choose_joining(base::TimePoint now);
+  void consider_handover(base::TimePoint now, Effects& out);
+  ReplicaId preferred() const;
+
+  // replica_feed.cc: what followers are sent.
+  void answer(const std::string& from, const wire::Follow& follow);
+  void answer(const std::string& from, const wire::Stored& stored);
+  void refuse(const std::string& from, std::uint64_t session);
+  void begin_snapshot(Follower& follower) const;
+  bool has_message(const Follower& follower) const;
+  wire::Append next_append(Follower& follower) const;
+  wire::Snapshot next_snapshot(Follower& follower) const;
+
+  // replica_follower.cc
+  void follow(bool from_nothing, base::TimePoint now, Effects& out);
+  void say_follow(Effects& out) const;
+  void say_stored(Effects& out) const;
+  void keep_following(base::TimePoint now, Effects& out);
+  void leave_session(base::TimePoint now);
+  void receive(wire::Append append, base::TimePoint now, Effects& out);
+  void receive(wire::Snapshot snapshot, base::TimePoint now, Effects& out);
+  void receive(const wire::Unled& unled, base::TimePoint now, Effects& out);
+  void install(Effects& out);
+
+  Settings settings_;
+  keyspace::Tree tree_;
+  keyspace::Tombstones tombstones_;
+  RequestTable requests_;
+  keyspace::ReplicaLog log_;
+  keyspace::Revision committed_;
+  // What the store has been told to be committed, perhaps with being stored.
+  keyspace::Revision committed_by_store_;
+  keyspace::Revision stored_;
+  std::uint64_t ticket_ = 0;
+  // What lasts once a ticket does, in order.
+  std::deque<std::pair<std::uint64_t, keyspace::Revision>> storing_;
+
+  // As the coordinator tells it.
+  bool heard_ = false;
+  std::optional<PartitionRecord> record_;
+  std::uint64_t version_ = 0;
+  std::optional<std::uint32_t> heard_epoch_;  // the highest of any record
+  std::optional<std::set<std::string>> alive_;
+  std::optional<base::TimePoint> deadline_;
+  std::uint32_t least_epoch_ = 0;
+  std::set<std::string> links_;
+
+  std::optional<PartitionRecord> remembered_;  // the last one that was acted on
+  std::optional<Proposal> proposal_;           // under way
+  // A proposal was taken: records up to this version are older.
+  std::optional<std::uint64_t> awaited_after_;
+  base::TimePoint blocked_until_{};  // a proposal was refused, and no other record is known yet
+  Leadership candidacy_{};           // as last proposed
+  bool accepts_loss_ = false;
+  std::optional<base::TimePoint> vacant_since_;
+  std::optional<ReplicaId> gone_;  // this leader's copy is no more
+
+  std::uint32_t epoch_ = 0;
+  std::uint64_t lineage_ = 0;
+  bool leading_ = false;
+  std::tuple<bool, std::uint32_t, std::uint64_t> reported_{};
+  base::TimePoint settled_{};  // when the last call was
+
+  // Of a leader.
+  std::map<std::string, Follower> followers_;
+  std::optional<ReplicaId> joining_;  // is to become a member, and is waited for
+  std::optional<std::pair<ReplicaId, base::TimePoint>> prefers_;  // to itself, since then
+  bool handing_over_ = false;
+
+  // Of a follower.
+  std::optional<Following> following_;
+  std::uint64_t last_session_ = 0;
+
+  std::map<std::string, wire::Unled> unled_;   // to be sent
+  std::map<std::string, wire::Follow> early_;  // in an epoch that this replica may be about to lead
 };
 
 }  // namespace canopy::cluster

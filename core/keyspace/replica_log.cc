@@ -15,6 +15,13 @@ std::size_t bytes_of(const LogEntry& entry) {
   return entry.update->encoded().size() + (entry.request ? entry.request->client.size() : 0);
 }
 
+void cut(std::vector<EpochEnd>& history, Revision position) {
+  while (!history.empty() && history.back().epoch > position.epoch()) history.pop_back();
+  if (!history.empty() && history.back().epoch == position.epoch()) {
+    history.back().last = std::min(history.back().last, position.counter());
+  }
+}
+
 }  // namespace
 
 ReplicaLog::ReplicaLog(Limits limits, std::vector<EpochEnd> history)
@@ -34,11 +41,14 @@ void ReplicaLog::append(LogEntry entry) {
   entries_.push_back(std::move(entry));
 }
 
+std::vector<EpochEnd> ReplicaLog::history_up_to(Revision position) const {
+  std::vector<EpochEnd> history = history_;
+  cut(history, position);
+  return history;
+}
+
 void ReplicaLog::truncate(Revision position) {
-  while (!history_.empty() && history_.back().epoch > position.epoch()) history_.pop_back();
-  if (!history_.empty() && history_.back().epoch == position.epoch()) {
-    history_.back().last = std::min(history_.back().last, position.counter());
-  }
+  cut(history_, position);
   while (!entries_.empty() && revision_of(entries_.back()) > position) {
     bytes_ -= bytes_of(entries_.back());
     entries_.pop_back();
@@ -93,9 +103,8 @@ Revision ReplicaLog::common(std::span<const EpochEnd> other) const {
 }
 
 const EpochEnd& ReplicaLog::epoch_after(Revision position) const {
-  const LogEntry* entry = after(position);
-  if (entry == nullptr) return history_.back();
-  return *std::ranges::lower_bound(history_, revision_of(*entry).epoch(), {}, &EpochEnd::epoch);
+  const auto epoch = std::ranges::upper_bound(history_, position, {}, end_of);
+  return epoch == history_.end() ? history_.back() : *epoch;
 }
 
 const LogEntry* ReplicaLog::after(Revision position) const {

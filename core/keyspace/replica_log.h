@@ -58,7 +58,9 @@ class ReplicaLog {
   // when they have no epoch in common.
   Revision common(std::span<const EpochEnd> other) const;
   const std::vector<EpochEnd>& history() const { return history_; }
-  // The epoch that the entry after `position` belongs to, or the last epoch, of which there is one.
+  std::vector<EpochEnd> history_up_to(Revision position) const;
+  // The epoch that what follows `position` belongs to, be it an entry or a start; else the last
+  // epoch, of which there is one.
   const EpochEnd& epoch_after(Revision position) const;
 
   // The entry that follows `position`; null: none.

@@ -36,7 +36,9 @@ TEST(ReplicaLog, AnEpochStartsAfterEverythingBefore) {
   ReplicaLog log = log_of({{1, 11, 2}, {2, 22, 0}, {4, 44, 1}});
   EXPECT_EQ(log.after(Revision(1, 2))->update->revision, Revision(4, 1));
   EXPECT_EQ(log.after(Revision(2, 0))->update->revision, Revision(4, 1));
-  EXPECT_EQ(log.epoch_after(Revision(1, 2)).epoch, 4u);
+  EXPECT_EQ(log.epoch_after(Revision(1, 2)).epoch, 2u) << "which has no entry";
+  EXPECT_EQ(log.epoch_after(Revision(2, 0)).epoch, 4u);
+  EXPECT_EQ(log.history_up_to({1, 1}), (std::vector<EpochEnd>{{1, 11, 1}}));
   EXPECT_EQ(log.epoch_after(Revision(1, 1)).lineage, 11u);
   EXPECT_EQ(log.epoch_after(Revision(4, 1)).epoch, 4u);
   log.truncate(Revision(2, 0));
