@@ -56,8 +56,9 @@ void Network::stopped(const std::string& shard) {
 }
 
 void Network::connect_later(Connection& connection) {
-  context_.events.after(delay() + context_.random.between({}, std::chrono::milliseconds(100)),
-                        [this, &connection] { connect(connection); });
+  const base::Duration delay = context_.random.between({}, std::chrono::milliseconds(100));
+  context_.events.at(std::max(context_.events.now(), connection.told) + delay,
+                     [this, &connection] { connect(connection); });
 }
 
 void Network::connect(Connection& connection) {
@@ -66,7 +67,8 @@ void Network::connect(Connection& connection) {
   Shard& follower = *connection.to_follower.to;
   // A process that starts connects by itself.
   if (!leader.running() || !follower.running()) return;
-  if (is_cut(connection.to_leader) || is_cut(connection.to_follower)) {
+  if (is_cut(connection.to_leader) || is_cut(connection.to_follower) ||
+      connection.told > context_.events.now()) {
     return connect_later(connection);
   }
   connection.open = true;
@@ -88,8 +90,9 @@ void Network::break_off(Connection& connection) {
     direction->last = {};
   }
   const base::Duration until_told = delay();
+  connection.told = context_.events.now() + until_told;
   tell(follower, leader.name(), false, until_told);
-  context_.events.after(until_told, [this, &connection] { connect_later(connection); });
+  connect_later(connection);
 }
 
 void Network::tell(Shard& shard, const std::string& peer, bool up, base::Duration delay) {

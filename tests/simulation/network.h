@@ -52,6 +52,7 @@ class Network {
   struct Connection {
     bool open = false;
     std::uint64_t number = 0;  // of this connection of the two
+    base::TimePoint told{};    // when the connecting end hears, or has heard, that one broke
     Direction to_leader{}, to_follower{};
   };
 

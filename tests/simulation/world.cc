@@ -63,6 +63,8 @@ void World::live() {
 
 void World::be_well() {
   faults_->mend();
+  // Until all have noticed what had happened to leases.
+  events_.run_until(events_.now() + 2 * scenario_.lease);
   clients_->stop_after(1);
   expect_well(seconds(25));
   if (lost()) return;
@@ -128,7 +130,8 @@ std::string World::complaint_of(const Shard& shard, const Shard& leader) const {
     return shard.name() + " is not what was committed up to " + show(checker_.last());
   }
   for (const auto& [request, revision] : clients_->last_committed()) {
-    if (answered(replica.requests(), request) != revision) {
+    if (answered(replica.requests(), request) != revision &&
+        !settled(replica.requests(), request)) {
       return fmt::format("{} does not know of {} request {}", shard.name(), request.client,
                          request.number);
     }
