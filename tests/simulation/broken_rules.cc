@@ -7,7 +7,7 @@ namespace canopy::simulation {
 void BrokenRules::recover(cluster::Replica::Recovered& recovered, const cluster::ReplicaId& self) {
   if (rule_ != Broken::reuse_epoch || !recovered.record || recovered.record->leader != self) return;
   const std::uint32_t epoch = recovered.record->epoch;
-  forgotten_epoch_ = epoch;
+  forgotten_ = recovered.record;
   recovered.record->epoch = epoch - 1;
   const keyspace::Revision start(epoch, 0);
   std::erase_if(recovered.history, [&](const auto& end) { return end.epoch >= epoch; });
@@ -18,7 +18,7 @@ void BrokenRules::recover(cluster::Replica::Recovered& recovered, const cluster:
 void BrokenRules::see(std::optional<cluster::PartitionRecord>& record,
                       const cluster::ReplicaId& self) const {
   if (!record) return;
-  if (rule_ == Broken::reuse_epoch && record->epoch == forgotten_epoch_) --record->epoch;
+  if (forgotten_ && record->lineage == forgotten_->lineage) --record->epoch;
   if (rule_ == Broken::elect_outsider &&
       std::find(record->in_sync.begin(), record->in_sync.end(), self) == record->in_sync.end()) {
     record->in_sync.push_back(self);

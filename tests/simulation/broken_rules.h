@@ -30,7 +30,7 @@ class BrokenRules {
  private:
   Broken rule_;
   std::map<std::string, wire::Follow> followers_{};
-  std::uint32_t forgotten_epoch_ = 0;
+  std::optional<cluster::PartitionRecord> forgotten_{};
 };
 
 }  // namespace canopy::simulation

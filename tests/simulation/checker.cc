@@ -1,6 +1,7 @@
 #include "tests/simulation/checker.h"
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 
 #include "tests/simulation/disk.h"
@@ -79,6 +80,10 @@ void Checker::extend(const LogEntry& entry) {
           [&] { return "a commit, and no record: " + show({entry}); });
   history_.push_back(entry);
   for (const cluster::ReplicaId& member : record_->in_sync) check_stored(member);
+  const std::ptrdiff_t copies = std::ranges::count_if(
+      copies_, [&](const auto& copy) { return copy.second.disk->holds(entry); });
+  require(copies >= static_cast<std::ptrdiff_t>(min_copies_), "Durable",
+          [&] { return fmt::format("{} is committed on {} disks", show({entry}), copies); });
 }
 
 void Checker::check_batch(const LogEntry& entry) const {
@@ -153,7 +158,7 @@ void Checker::recorded(const cluster::PartitionRecord& record) {
 void Checker::check_leadership(std::uint32_t epoch, const Leadership& leadership) {
   const Leadership& known = epochs_.emplace(epoch, leadership).first->second;
   require(known == leadership, "OneLeader", [&] {
-    return fmt::format("epoch {} is led by {}/{} and by {}/{}", epoch, known.leader.shard,
+    return fmt::format("epoch {} is led by {}/{}~{:04x} and by {}/{}~{:04x}", epoch, known.leader.shard,
                        known.leader.identity, leadership.leader.shard, leadership.leader.identity);
   });
 }
@@ -201,10 +206,25 @@ bool Checker::complete(const cluster::Replica& replica) const {
   if (!retain_) return true;
   keyspace::Tree expected;
   for (const LogEntry& entry : history_) expected.apply(entry.update);
-  return keyspace::difference(
-             expected.view(), replica.tree().view(), [](std::string_view) { return nullptr; },
-             false)
-      .empty();
+  return knows_deletions(replica) && keyspace::difference(
+                                         expected.view(), replica.tree().view(),
+                                         [](std::string_view) { return nullptr; }, false)
+                                         .empty();
+}
+
+// Of keys that are gone, every deletion after the floor.
+bool Checker::knows_deletions(const cluster::Replica& replica) const {
+  const keyspace::Tombstones& tombstones = replica.tombstones();
+  std::set<Revision> known;
+  for (const keyspace::UpdatePtr& deletion : tombstones.after(tombstones.floor())) {
+    known.insert(deletion->revision);
+  }
+  return std::all_of(history_.begin() + static_cast<std::ptrdiff_t>(find(tombstones.floor())),
+                     history_.end(), [&](const LogEntry& entry) {
+                       return !entry.update->deleted ||
+                              entry.update->revision <= tombstones.floor() ||
+                              known.contains(entry.update->revision);
+                     });
 }
 
 }  // namespace canopy::simulation

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "core/cluster/replica.h"
+#include "tests/simulation/scenario.h"
 
 namespace canopy::simulation {
 
@@ -43,7 +44,9 @@ void require(bool holds, const char* invariant, What&& what) {
 
 class Checker {
  public:
-  explicit Checker(bool retain) : retain_(retain) {}
+  explicit Checker(const Scenario& scenario)
+      : retain_(scenario.settings.retain),
+        min_copies_(scenario.disk ? scenario.settings.min_in_sync : 0) {}
 
   // With clocks by which leases mean what they say, no two replicas lead at one moment. `leaders`
   // counts those that do.
@@ -93,7 +96,10 @@ class Checker {
   void check_equal(const std::string& shard, const keyspace::Tree& tree, keyspace::Revision cut);
   void check_leadership(std::uint32_t epoch, const Leadership& leadership);
 
+  bool knows_deletions(const cluster::Replica& replica) const;
+
   bool retain_;
+  std::size_t min_copies_;  // of what is committed; of copies in memory some are forgotten
   std::function<std::ptrdiff_t()> leaders_{};
   std::vector<keyspace::LogEntry> history_{};  // what was ever committed, in ascending order
   std::map<std::string, Copy> copies_{};

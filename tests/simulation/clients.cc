@@ -64,7 +64,7 @@ wire::WriteRequest Clients::draw(Client& client) {
   const auto add = [&](int key, int part, int parts) -> wire::Write& {
     wire::Write write{.key = fmt::format("/p/{}", key)};
     write.uuid = fmt::format("{}#{}.{}/{}", client.id, number, part, parts);
-    write.value = "v" + write.uuid;
+    write.value = "v" + write.uuid + std::string(context_.scenario.padding, ' ');
     return request.writes.emplace_back(std::move(write));
   };
   const int keys = context_.scenario.keys;

@@ -59,9 +59,10 @@ void Coordinator::renew(Shard& shard) {
     }
     // Some is left for clocks that differ a little.
     const base::TimePoint deadline = sent + context_.scenario.lease * 95 / 100;
-    watcher.shard->post(delay(), process, [deadline](Replica& replica, auto now, auto& out) {
-      replica.on_deadline(deadline, now, out);
-    });
+    watcher.shard->post(delay(), process,
+                        [&watcher, deadline](Replica& replica, auto now, auto& out) {
+                          watcher.shard->on_deadline(replica, deadline, now, out);
+                        });
   });
 }
 

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
-#include <utility>
+
+#include "core/base/limits.h"
 
 namespace canopy::simulation {
 
@@ -12,14 +14,18 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::array<std::pair<Broken, std::string_view>, 6> rules = {{
-    {Broken::nothing, "nothing"},
-    {Broken::commit_alone, "commit_alone"},
-    {Broken::elect_outsider, "elect_outsider"},
-    {Broken::reuse_epoch, "reuse_epoch"},
-    {Broken::forget_requests, "forget_requests"},
-    {Broken::shrink_early, "shrink_early"},
-}};
+struct Rule {
+  Broken rule;
+  std::string_view name, invariant;
+};
+constexpr std::array rules = {
+    Rule{Broken::nothing, "nothing", ""},
+    Rule{Broken::commit_alone, "commit_alone", "Durable"},
+    Rule{Broken::elect_outsider, "elect_outsider", "Durable"},
+    Rule{Broken::reuse_epoch, "reuse_epoch", "OneLeader"},
+    Rule{Broken::forget_requests, "forget_requests", "AppliedOnce"},
+    Rule{Broken::shrink_early, "shrink_early", "Durable"},
+};
 
 void draw_cluster(Random& random, Scenario& out) {
   const int shards = random.between(2, 5);
@@ -65,18 +71,15 @@ void draw_manners(Random& random, Scenario& out) {
 
 }  // namespace
 
-std::string_view name(Broken rule) {
-  for (const auto& [known, text] : rules) {
-    if (known == rule) return text;
-  }
-  return "";
-}
-
 std::optional<Broken> broken_rule(std::string_view name) {
-  for (const auto& [known, text] : rules) {
-    if (text == name) return known;
+  for (const Rule& rule : rules) {
+    if (rule.name == name) return rule.rule;
   }
   return std::nullopt;
+}
+
+std::string_view broken_invariant(Broken rule) {
+  return std::ranges::find(rules, rule, &Rule::rule)->invariant;
 }
 
 Scenario Scenario::draw(Random& random) {
@@ -85,6 +88,8 @@ Scenario Scenario::draw(Random& random) {
   draw_manners(random, out);
   out.clients = random.between(1, 4);
   out.keys = random.between(2, 6);
+  // Some worlds have values that fill messages, so that requests and snapshots come in parts.
+  if (random.chance(3)) out.padding = random.below(base::max_chunk_bytes);
   out.pause_between_requests = random.between(milliseconds(1), milliseconds(100));
   // Each seed has some kinds of faults only, so that rare combinations are not drowned.
   for (int kind = 0; kind <= static_cast<int>(Fault::slow_disk); ++kind) {

@@ -21,8 +21,9 @@ enum class Broken {
   forget_requests,  // entries reach followers without the requests that they complete
   shrink_early,     // the leader hears that a smaller set is taken before the coordinator has it
 };
-std::string_view name(Broken rule);
 std::optional<Broken> broken_rule(std::string_view name);
+// The invariant that does not hold without the rule.
+std::string_view broken_invariant(Broken rule);
 
 enum class Fault {
   crash,               // one process, which restarts later
@@ -57,6 +58,7 @@ struct Scenario {
 
   // What happens.
   int clients = 1;
+  std::size_t padding = 0;  // of each value, in bytes
   int keys = 1;
   base::Duration pause_between_requests{};
   std::vector<Fault> faults{};

@@ -29,6 +29,7 @@ void Shard::start() {
   running_ = true;
   ++process_;
   started_ = context_.events.now();
+  deadline_ = {};
   local_start_ = started_ + random.between(milliseconds(-1000), milliseconds(1000));
   clock_rate_ =
       context_.scenario.honest_clocks ? random.between(995, 1005) : random.between(500, 2000);
@@ -120,6 +121,12 @@ void Shard::on_record(Replica& replica, std::optional<cluster::PartitionRecord> 
   replica.on_record(std::move(record), version, now, out);
 }
 
+void Shard::on_deadline(Replica& replica, base::TimePoint deadline, base::TimePoint now,
+                        Replica::Effects& out) {
+  deadline_ = deadline;
+  replica.on_deadline(deadline, now, out);
+}
+
 void Shard::receive(const std::string& from, wire::ToLeader message) {
   post(base::Duration::zero(),
        [this, from, message = std::move(message)](Replica& replica, auto now, auto& out) {
@@ -171,6 +178,9 @@ void Shard::report(const Replica::Effects& out, base::TimePoint now) {
     checker.installed(name_, *replica_);
   } else if (!out.committed.empty()) {
     context_.trace(name_, [&] { return "commits " + show(out.committed); });
+    const bool follows = replica_->record() && replica_->record()->leader.shard != name_;
+    require(follows || now < deadline_, "OneLeader",
+            [&] { return name_ + " commits after the deadline of its lease"; });
     checker.committed(name_, out.committed);
     if (leads) {
       checker.published(*replica_, out.committed);

@@ -40,6 +40,8 @@ class Shard {
   void poke() {
     post(base::Duration::zero(), [](Replica&, base::TimePoint, Replica::Effects&) {});
   }
+  void on_deadline(Replica& replica, base::TimePoint deadline, base::TimePoint now,
+                   Replica::Effects& out);
   void receive(const std::string& from, wire::ToLeader message);
   void receive(const std::string& from, wire::ToFollower message);
 
@@ -77,6 +79,7 @@ class Shard {
   std::deque<Input> inbox_{};  // of a paused process
   base::TimePoint started_{}, local_start_{};
   int clock_rate_ = 1000;  // local milliseconds in 1,000
+  base::TimePoint deadline_{};
 
   int copies_ = 0;
   std::optional<Disk> disk_{};

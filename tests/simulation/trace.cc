@@ -22,10 +22,11 @@ std::string show(keyspace::Revision revision) {
 std::string show(const std::vector<keyspace::LogEntry>& entries) {
   std::string text;
   for (const keyspace::LogEntry& entry : entries) {
-    text += fmt::format("{}{} {}={}{}", text.empty() ? "" : ", ", show(entry.update->revision),
-                        entry.update->key,
-                        entry.update->deleted ? std::string_view("nil") : entry.update->value,
-                        entry.completes ? "" : "…");
+    text += fmt::format(
+        "{}{} {}={}{}", text.empty() ? "" : ", ", show(entry.update->revision), entry.update->key,
+        entry.update->deleted ? std::string_view("nil")
+                              : entry.update->value.substr(0, entry.update->value.find(' ')),
+        entry.completes ? "" : "…");
   }
   return text.empty() ? "nothing" : text;
 }

@@ -13,7 +13,7 @@ World::World(Options options)
     : random_(options.seed),
       trace_(events_, options.trace),
       scenario_(Scenario::draw(random_)),
-      checker_(scenario_.settings.retain),
+      checker_(scenario_),
       context_{random_, events_, trace_, scenario_, checker_, options.broken},
       coordinator_(context_),
       network_(context_) {
