@@ -61,6 +61,30 @@ TEST_F(ReplicaElectionTest, WhatWasNotCommittedByTheFormerLeaderIsByTheNextOne) 
   EXPECT_THAT(keys("s3"), ElementsAre("a"));
 }
 
+// The new leader does not know that the entry was committed before its time.
+TEST_F(ReplicaElectionTest, NobodyJoinsWithoutWhatAFormerLeaderMayHaveCommitted) {
+  place({"s1", "s2", "s3"}, 2);
+  start("s1");
+  start("s2");
+  write("s1", {"a"});
+  store("s1");
+  deliver("s1");
+  store("s2");
+  deliver("s2");
+  ASSERT_THAT(committed("s1"), ElementsAre("a"));
+  ASSERT_THAT(committed("s2"), IsEmpty());
+  stop("s1");
+  ASSERT_EQ(in_sync(), std::vector{id("s2")});
+  node("s3").stores = false;
+  start("s3");
+  pass(1s);
+  EXPECT_EQ(in_sync(), std::vector{id("s2")});
+  node("s3").stores = true;
+  run();
+  EXPECT_EQ(in_sync().size(), 2u);
+  EXPECT_THAT(keys("s3"), ElementsAre("a"));
+}
+
 TEST_F(ReplicaElectionTest, ALeaderThatRestartsTakesAnotherEpoch) {
   place({"s1", "s2"});
   start_all();

@@ -19,7 +19,7 @@ class RandomWorld : private Replicas {
       node.stores = false;
     }
     start_all();
-    for (int step = 0; step < 400; ++step) {
+    for (int step = 0; step < 1000; ++step) {
       act("s" + std::to_string(1 + random_() % 3));
       check();
       if (testing::Test::HasFailure()) {
@@ -33,14 +33,11 @@ class RandomWorld : private Replicas {
     ASSERT_EQ(in_sync().size(), 3u) << seed;
     for (const char* shard : {"s1", "s2", "s3"}) {
       ASSERT_EQ(replica(shard).committed(), replica(shard).log().last()) << seed << shard;
-      std::map<std::string, std::string> expected, got;
-      for (const auto& [revision, update] : agreed_) {
-        expected[std::string(update->key)] = update->value;
-      }
-      for (auto at = replica(shard).tree().view().seek(""); !at.done(); at.next()) {
-        got[std::string((*at)->key)] = (*at)->value;
-      }
-      ASSERT_EQ(got, expected) << seed << shard;
+      ASSERT_EQ(keys(shard), keys("s1")) << seed << shard;
+    }
+    // What a store has committed with storing it, before its process ended, nobody may have seen.
+    for (const auto& [revision, update] : agreed_) {
+      ASSERT_NE(replica("s1").tree().find(update->key), nullptr) << seed << " " << update->key;
     }
   }
 
@@ -138,12 +135,12 @@ class RandomWorld : private Replicas {
 
 TEST(ReplicaRandomTest, WhatIsCommittedIsTheSameEverywhereAndStays) {
   std::size_t committed = 0;
-  for (unsigned seed = 1; seed <= 300 && !testing::Test::HasFailure(); ++seed) {
+  for (unsigned seed = 1; seed <= 250 && !testing::Test::HasFailure(); ++seed) {
     RandomWorld world;
     world.play(seed);
     committed += world.agreed();
   }
-  EXPECT_GT(committed, 1'000u);
+  EXPECT_GT(committed, 5'000u);
 }
 
 }  // namespace
