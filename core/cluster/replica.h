@@ -5,7 +5,8 @@
 //   least `min_in_sync` members. Only then is it applied, published and answered.
 // - The record of the partition (partition_record.h) is changed by compare-and-set before anything
 //   is committed without a removed member. A member is added by the leader once it has stored all
-//   that is committed; from the attempt on its acknowledgements are waited for.
+//   that may be committed, the start of the leader's epoch included; while it is about to be added
+//   its acknowledgements are waited for.
 // - Only a member of the set can lead, and each leadership is an epoch of its own: so a leader has
 //   all that was ever committed. No clock is trusted for this.
 // - A leader commits nothing after the deadline of its lease.

@@ -126,7 +126,9 @@ void Replica::decide_as_leader(base::TimePoint now, Effects& out) {
   PartitionRecord next = *record_;
   std::erase_if(next.in_sync, [&](const ReplicaId& member) { return must_leave(member, now); });
   choose_joining(now);
-  if (joining_ && acknowledged(*joining_) >= irrevocable()) next.in_sync.push_back(*joining_);
+  // What former leaders have committed is somewhere before the start of this epoch.
+  const Revision enough = std::max(irrevocable(), Revision(epoch_, 0));
+  if (joining_ && acknowledged(*joining_) >= enough) next.in_sync.push_back(*joining_);
   if (next.in_sync != record_->in_sync) return propose_record(std::move(next), out);
   consider_handover(now, out);
 }
