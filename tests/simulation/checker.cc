@@ -158,8 +158,10 @@ void Checker::recorded(const cluster::PartitionRecord& record) {
 void Checker::check_leadership(std::uint32_t epoch, const Leadership& leadership) {
   const Leadership& known = epochs_.emplace(epoch, leadership).first->second;
   require(known == leadership, "OneLeader", [&] {
-    return fmt::format("epoch {} is led by {}/{}~{:04x} and by {}/{}~{:04x}", epoch, known.leader.shard,
-                       known.leader.identity, leadership.leader.shard, leadership.leader.identity);
+    const auto text = [](const Leadership& of) {
+      return fmt::format("{}/{}~{:04x}", of.leader.shard, of.leader.identity, of.lineage & 0xffff);
+    };
+    return fmt::format("epoch {} is led by {} and by {}", epoch, text(known), text(leadership));
   });
 }
 

@@ -90,7 +90,9 @@ void Coordinator::tell_record(Watcher& watcher) {
 
 void Coordinator::tell_alive(Watcher& watcher) {
   if (!reachable(watcher)) return;
+  if (context_.scenario.honest_clocks) watcher.alive_told = watcher.record_told;
   watcher.alive_told = std::max(watcher.alive_told, context_.events.now() + delay());
+  if (context_.scenario.honest_clocks) watcher.record_told = watcher.alive_told;
   watcher.shard->post(watcher.alive_told - context_.events.now(),
                       [alive = alive_](Replica& replica, auto now, auto& out) {
                         replica.on_shards(alive, now, out);

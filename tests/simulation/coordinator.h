@@ -2,8 +2,9 @@
 // compare-and-set, leases, and a watch of both.
 //
 // A shard is told the states of the record in their order, yet late, perhaps more than once, and
-// not all of them; the same holds of the leases; one may overtake the other, and the outcome of a
-// compare-and-set both. A shard that the coordinator does not reach is told when it does again. A
+// not all of them; the same holds of the leases. Where clocks are honest, one does not overtake the
+// other (both are of one directory); else it may. The outcome of a compare-and-set may overtake
+// both. A shard that the coordinator does not reach is told when it does again. A
 // compare-and-set is carried out at most once, perhaps after its process has ended.
 #pragma once
 
