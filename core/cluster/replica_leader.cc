@@ -163,7 +163,7 @@ ReplicaId Replica::preferred() const {
     if (shard == settings_.self.shard) break;
     const auto follower = followers_.find(shard);
     if (follower == followers_.end() || !follower->second.open || !alive(shard)) continue;
-    const ReplicaId replica{shard, follower->second.identity};
+    ReplicaId replica{shard, follower->second.identity};
     if (in_sync(replica)) return replica;
   }
   return settings_.self;
