@@ -275,10 +275,10 @@ void Replica::on_message(const std::string& from, wire::ToFollower message, base
     return following_ && from == record_->leader.shard && body.session == following_->session;
   };
   std::visit(
-      [&](auto&& body) {
+      [&](auto& body) {
         if (is_expected(body)) receive(std::move(body), now, out);
       },
-      std::move(message));
+      message);
   settle(now, out);
 }
 

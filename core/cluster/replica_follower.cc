@@ -80,9 +80,7 @@ void Replica::receive(wire::Snapshot snapshot, base::TimePoint now, Effects& out
   if (snapshot.number > following_->number) return follow(following_->from_nothing, now, out);
   auto& staging = following_->staging;
   if (snapshot.number == 0 || !snapshot.history.empty()) {
-    staging.emplace();
-    staging->cut = snapshot.cut;
-    staging->history = std::move(snapshot.history);
+    staging = Following::Staging{.cut = snapshot.cut, .history = std::move(snapshot.history)};
   }
   // A member must not go back: others may have counted on what it has.
   const Revision end = !staging || staging->history.empty()

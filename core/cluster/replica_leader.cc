@@ -42,7 +42,6 @@ void Replica::step_down() {
 void Replica::propose(std::vector<LogEntry> entries, base::TimePoint now, Effects& out) {
   assert(leading_ && !entries.empty() && entries.back().completes);
   const bool alone = record_ && record_->in_sync == std::vector{settings_.self} && !joining_ &&
-                     (!proposal_ || proposal_->record.in_sync == record_->in_sync) &&
                      settings_.min_in_sync <= 1;
   // The store commits in order: what it has before these is committed already.
   append(std::move(entries), alone && committed_by_store_ == log_.last(), out);
@@ -69,9 +68,7 @@ Revision Replica::stored_by_all() const {
     if (replica != settings_.self) all = std::min(all, acknowledged(replica));
   };
   std::ranges::for_each(record_->in_sync, wait_for);
-  // Whether these are members by now only the coordinator knows.
-  if (proposal_) std::ranges::for_each(proposal_->record.in_sync, wait_for);
-  if (joining_) wait_for(*joining_);
+  if (joining_) wait_for(*joining_);  // perhaps a member by now, as only the coordinator knows
   return all;
 }
 
@@ -166,7 +163,7 @@ ReplicaId Replica::preferred() const {
     if (shard == settings_.self.shard) break;
     const auto follower = followers_.find(shard);
     if (follower == followers_.end() || !follower->second.open || !alive(shard)) continue;
-    const ReplicaId replica{shard, follower->second.identity};
+    ReplicaId replica{shard, follower->second.identity};
     if (in_sync(replica)) return replica;
   }
   return settings_.self;

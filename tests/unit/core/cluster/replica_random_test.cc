@@ -56,7 +56,7 @@ class RandomWorld : private Replicas {
         write(shard, values, ++requests_);
       }
     } else if (what < 45) {
-      store(shard);
+      store(shard, 1 + random_() % 6);
     } else if (what < 70) {
       deliver(shard);
     } else if (what < 80) {
@@ -96,10 +96,7 @@ class RandomWorld : private Replicas {
   void crash(const std::string& shard, bool expires) {
     Node& at = node(shard);
     if (random_() % 2 == 0) decide(shard);
-    for (auto count = random_() % (at.storing.size() + 1); count > 0; --count) {
-      at.disk.carry_out(at.storing.front().operation);
-      at.storing.pop_front();
-    }
+    store(shard, random_() % (at.storing.size() + 1));
     end(shard, expires);
   }
   bool member(const std::string& shard) const {

@@ -224,13 +224,15 @@ class Replicas {
       run();
     }
   }
-  // All that was asked for, in order, is carried out.
-  bool store(const std::string& shard) {
+  // Carries out so many of the operations, in their order.
+  bool store(const std::string& shard, std::size_t count = SIZE_MAX) {
     Node& node = nodes_.at(shard);
-    if (node.storing.empty()) return false;
-    const std::uint64_t ticket = node.storing.back().ticket;
-    for (const Replica::Store& store : node.storing) node.disk.carry_out(store.operation);
-    node.storing.clear();
+    if (node.storing.empty() || count == 0) return false;
+    std::uint64_t ticket = 0;
+    for (; count > 0 && !node.storing.empty(); --count, node.storing.pop_front()) {
+      ticket = node.storing.front().ticket;
+      node.disk.carry_out(node.storing.front().operation);
+    }
     call(shard, [&](Replica& at, auto& out) { at.stored(ticket, now_, out); });
     return true;
   }
