@@ -37,6 +37,7 @@ Replica::Replica(Settings settings, Recovered recovered, base::TimePoint now)
 
 void Replica::on_record(std::optional<PartitionRecord> record, std::uint64_t version,
                         base::TimePoint now, Effects& out) {
+  if (proposal_ && record == proposal_->record && version > proposal_->expected) confirm(*record);
   const bool older = awaited_after_ && (record ? version <= *awaited_after_ : *awaited_after_ == 0);
   if (!older) {
     awaited_after_.reset();
@@ -52,6 +53,7 @@ void Replica::on_record(std::optional<PartitionRecord> record, std::uint64_t ver
 void Replica::on_proposed(bool taken, base::TimePoint now, Effects& out) {
   if (!proposal_) return;
   const Proposal proposal = *std::exchange(proposal_, std::nullopt);
+  if (taken) confirm(proposal.record);
   // If the version is another one, the coordinator has told of this change already, or of later
   // ones.
   if (version_ == proposal.expected) {
@@ -73,8 +75,21 @@ void Replica::on_shards(std::set<std::string> alive, base::TimePoint now, Effect
 
 void Replica::on_deadline(std::optional<base::TimePoint> deadline, base::TimePoint now,
                           Effects& out) {
+  watch_lease(now);
   deadline_ = deadline;
   settle(now, out);
+}
+
+// Without a lease another replica may be elected, and its record may be heard of later than of the
+// next lease. A proposal that is taken tells that none was.
+void Replica::watch_lease(base::TimePoint now) {
+  if (has_lease(now)) return;
+  lapsed_ = true;
+  confirmed_ = false;
+}
+
+void Replica::confirm(const PartitionRecord& taken) {
+  confirmed_ = taken.leader == settings_.self && !lapsed_;
 }
 
 // Acts on a record that names another leadership than before.
@@ -130,6 +145,7 @@ void Replica::propose_record(PartitionRecord record, Effects& out) {
   std::ranges::sort(record.in_sync);
   if (record.leader == settings_.self) candidacy_ = {record.epoch, record.lineage};
   proposal_ = Proposal{std::move(record), version_};
+  lapsed_ = false;
   out.proposal = proposal_;
 }
 
@@ -223,6 +239,7 @@ void Replica::apply(const LogEntry& entry) {
 // --- what every call ends with ----------------------------------------------------------------
 
 void Replica::settle(base::TimePoint now, Effects& out) {
+  watch_lease(now);
   if (leading_) advance(now, out);
   if (heard_ && !proposal_ && !awaited_after_ && now >= blocked_until_) {
     if (leading_) {
@@ -241,7 +258,16 @@ void Replica::tick(base::TimePoint now, Effects& out) {
   settle(now, out);
 }
 
-bool Replica::leads(base::TimePoint now) const { return leading_ && has_lease(now); }
+bool Replica::leads(base::TimePoint now) const {
+  const bool leaving = proposal_ && proposal_->record.leader != settings_.self;
+  return leading_ && !leaving && has_lease(now) && confirmed_ && caught_up();
+}
+
+// Whether all that former leaders may have committed is.
+bool Replica::caught_up() const {
+  const LogEntry* next = log_.after(committed_);
+  return next == nullptr || next->update->revision > Revision(epoch_, 0);
+}
 
 std::uint32_t Replica::epoch() const { return epoch_; }
 

@@ -177,7 +177,9 @@ class Replica {
   void accept_loss(base::TimePoint now, Effects& out);
 
   // --- state --------------------------------------------------------------------------------
-  // Leads, and its lease stands: what it has committed may be read, and writes proposed.
+  // Leads, and what it has committed is all that was ever published or answered, so that it may be
+  // read, and writes proposed: its lease stands, the coordinator has taken its record since the
+  // lease began to stand, and the entries of former epochs are committed.
   bool leads(base::TimePoint now) const;
   // Why nothing can be proposed or committed by now, for people; empty: it can. On a follower that
   // is in order: empty.
@@ -246,6 +248,9 @@ class Replica {
   bool lost() const;
   std::uint32_t known_epoch() const;
   bool has_lease(base::TimePoint now) const { return deadline_ && now < *deadline_; }
+  void watch_lease(base::TimePoint now);
+  bool caught_up() const;
+  void confirm(const PartitionRecord& taken);
   bool alive(const std::string& shard) const { return alive_ && alive_->contains(shard); }
   bool in_sync(const ReplicaId& replica) const;
   void propose_record(PartitionRecord record, Effects& out);
@@ -333,6 +338,8 @@ class Replica {
 
   std::optional<PartitionRecord> remembered_;  // the last one that was acted on
   std::optional<Proposal> proposal_;           // under way
+  bool lapsed_ = true;      // there was a moment without a lease since it was made
+  bool confirmed_ = false;  // one that names this leader was taken, and the lease stands since
   // A proposal was taken: records up to this version are older.
   std::optional<std::uint64_t> awaited_after_;
   base::TimePoint blocked_until_{};  // a proposal was refused, and no other record is known yet

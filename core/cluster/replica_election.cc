@@ -108,6 +108,10 @@ std::string Replica::trouble_of_leader(base::TimePoint now) const {
     return "only " + std::to_string(record_->in_sync.size()) + " of at least " +
            std::to_string(settings_.min_in_sync) + " replicas are in sync";
   }
+  if (!confirmed_) return "the coordinator has not confirmed yet that this shard leads";
+  if (!caught_up()) {
+    return "followers have not stored yet what former leaders may have committed";
+  }
   if (handing_over_) return "the partition is being handed over to " + prefers_->first.shard;
   return {};
 }

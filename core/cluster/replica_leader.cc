@@ -32,7 +32,7 @@ void Replica::lead(base::TimePoint now, Effects& out) {
 }
 
 void Replica::step_down() {
-  leading_ = false;
+  leading_ = confirmed_ = false;
   followers_.clear();
   joining_.reset();
   prefers_.reset();
@@ -56,7 +56,7 @@ void Replica::advance(base::TimePoint now, Effects& out) {
     }
   }
   watch_lags(now);
-  if (!has_lease(now) || lost() || !enough_in_sync()) return;
+  if (!confirmed_ || !has_lease(now) || lost() || !enough_in_sync()) return;
   const Revision to = stored_by_all();
   // What is of former epochs is committed with the start of this one.
   if (to >= Revision(epoch_, 0)) commit(to, out);
@@ -126,7 +126,7 @@ void Replica::decide_as_leader(base::TimePoint now, Effects& out) {
   // What former leaders have committed is somewhere before the start of this epoch.
   const Revision enough = std::max(irrevocable(), Revision(epoch_, 0));
   if (joining_ && acknowledged(*joining_) >= enough) next.in_sync.push_back(*joining_);
-  if (next.in_sync != record_->in_sync) return propose_record(std::move(next), out);
+  if (!confirmed_ || next.in_sync != record_->in_sync) return propose_record(std::move(next), out);
   consider_handover(now, out);
 }
 

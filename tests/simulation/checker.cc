@@ -44,10 +44,9 @@ void Checker::committed(const std::string& shard, const std::vector<LogEntry>& e
   Copy& copy = copies_.at(shard);
   for (const LogEntry& entry : entries) {
     const Revision revision = entry.update->revision;
-    const std::size_t at = find(revision);
-    const Revision before = at == 0 ? Revision() : history_[at - 1].update->revision;
-    require(copy.committed >= before, "Durable", [&] {
-      return shard + " commits " + show(revision) + " without " + show(before) +
+    const Revision last = before(find(revision));
+    require(copy.committed >= last, "Durable", [&] {
+      return shard + " commits " + show(revision) + " without " + show(last) +
              ", which was committed before";
     });
     require(copy.committed < revision, "Ordered",
@@ -176,17 +175,16 @@ void Checker::leads(const std::string& shard, const cluster::Replica& replica) {
            show(replica.committed());
   });
   reader_epoch_ = replica.epoch();
-  reader_ = replica.committed();
+  reader_ = before(find(replica.committed().next()));
 }
 
 void Checker::published(const cluster::Replica& replica, const std::vector<LogEntry>& entries) {
   if (replica.epoch() != reader_epoch_) return;
   for (const LogEntry& entry : entries) {
-    const std::size_t at = find(entry.update->revision);
-    const Revision before = at == 0 ? Revision() : history_[at - 1].update->revision;
-    require(before <= reader_ && reader_ < entry.update->revision, "Ordered",
+    const Revision revision = entry.update->revision;
+    require(before(find(revision)) <= reader_ && reader_ < revision, "Ordered",
             [&] { return "a reader has seen " + show(reader_) + " and is told " + show({entry}); });
-    reader_ = entry.update->revision;
+    reader_ = revision;
   }
 }
 

@@ -89,6 +89,9 @@ class Checker {
   };
 
   std::size_t find(keyspace::Revision revision) const;  // the first entry not before it
+  keyspace::Revision before(std::size_t at) const {     // the revision of the entry before it
+    return at == 0 ? keyspace::Revision() : history_[at - 1].update->revision;
+  }
   void admit(const std::string& shard, const keyspace::LogEntry& entry);
   void extend(const keyspace::LogEntry& entry);
   void check_batch(const keyspace::LogEntry& entry) const;

@@ -73,9 +73,10 @@ void Coordinator::expire(Watcher& watcher) {
   tell_all_alive();
 }
 
+// Leases first: a record that is heard of before the lease of its leader makes that look gone.
 void Coordinator::list(Watcher& watcher) {
-  tell_record(watcher);
   tell_alive(watcher);
+  tell_record(watcher);
 }
 
 void Coordinator::tell_record(Watcher& watcher) {
