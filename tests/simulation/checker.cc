@@ -69,10 +69,10 @@ void Checker::admit(const std::string& shard, const LogEntry& entry) {
 
 void Checker::extend(const LogEntry& entry) {
   const keyspace::Update& update = *entry.update;
-  const auto [first, fresh] = applied_.emplace(std::string(update.uuid), update.revision);
-  require(fresh, "AppliedOnce", [&] {
-    return std::string(update.uuid) + " is applied at " + show(first->second) + " and " +
-           show(update.revision);
+  const auto first = applied_.emplace(std::string(update.uuid), update.revision);
+  require(first.second, "AppliedOnce", [&] {
+    return fmt::format("{} is applied at {} and {}", update.uuid, show(first.first->second),
+                       show(update.revision));
   });
   check_batch(entry);
   require(record_.has_value(), "Contract",

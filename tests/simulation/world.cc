@@ -87,8 +87,9 @@ void World::expect_well(base::Duration patience) {
   }
   if (!lost()) throw Violation("Converged", complaint());
   for (const auto& [name, shard] : shards_) {
-    require(!shard->leads(), "Converged",
-            [&] { return shard->name() + " leads, and no member of the set is left"; });
+    require(!shard->leads(), "Converged", [&leader = *shard] {
+      return leader.name() + " leads, and no member of the set is left";
+    });
   }
 }
 
