@@ -57,7 +57,7 @@ void draw_manners(Random& random, Scenario& out) {
   out.max_directory_delay =
       random.between(milliseconds(1), milliseconds(random.chance(20) ? 150 : 15));
   // Leases outlast what their renewal takes, also by the fastest clock.
-  out.lease = std::max(out.lease, 8 * out.max_directory_delay);
+  out.lease = std::max(out.lease, 10 * out.max_directory_delay);
   out.max_disk_delay = random.between(milliseconds(1), milliseconds(random.chance(20) ? 100 : 10));
   if (random.chance(20)) {
     out.lost = random.between(0, 10);
