@@ -29,7 +29,7 @@ constexpr std::array rules = {
 
 void draw_cluster(Random& random, Scenario& out) {
   const int shards = random.between(2, 5);
-  for (int i = 0; i < shards; ++i) out.shards.push_back(std::string(1, static_cast<char>('a' + i)));
+  for (int i = 0; i < shards; ++i) out.shards.emplace_back(1, static_cast<char>('a' + i));
 
   out.disk = random.chance(60);
   cluster::Replica::Settings& settings = out.settings;
