@@ -1,0 +1,231 @@
+// How a database is opened: options, checks, and what an earlier process has left.
+#include <fcntl.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "core/base/directory_lock.h"
+#include "core/net/descriptor.h"
+#include "shard/storage.h"
+#include "shard/wal_check.h"
+
+namespace canopy::shard {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Memory of a shard's database, however many partitions it holds: what is written and not yet in
+// tables, and what is read from them.
+constexpr std::size_t max_buffer_bytes = std::size_t{32} << 20;
+constexpr std::size_t buffer_bytes = std::size_t{8} << 20;  // of one family
+constexpr std::size_t cache_bytes = std::size_t{8} << 20;
+// What a start has to read again.
+constexpr std::uint64_t max_log_bytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t table_bytes = std::uint64_t{16} << 20;
+constexpr int max_open_tables = 128;
+
+rocksdb::ColumnFamilyOptions family_options() {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(cache_bytes);
+  table.cache_index_and_filter_blocks = true;
+  rocksdb::ColumnFamilyOptions options;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  options.write_buffer_size = buffer_bytes;
+  options.compression = rocksdb::kLZ4Compression;
+  options.target_file_size_base = table_bytes;
+  options.level_compaction_dynamic_level_bytes = true;
+  return options;
+}
+
+rocksdb::DBOptions database_options(bool create) {
+  rocksdb::DBOptions options;
+  options.create_if_missing = create;
+  options.create_missing_column_families = create;
+  options.db_write_buffer_size = max_buffer_bytes;
+  options.max_total_wal_size = max_log_bytes;
+  options.max_open_files = max_open_tables;
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  options.keep_log_file_num = 2;
+  options.max_log_file_size = std::size_t{1} << 20;
+  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  return options;
+}
+
+// A rename or a new file lasts once its directory is synced.
+base::Status sync_parent(const std::string& path) {
+  const net::Descriptor parent(
+      ::open(fs::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!parent || ::fsync(parent.get()) != 0) {
+    return base::Error{path + ": cannot be made: " + std::strerror(errno)};
+  }
+  return {};
+}
+
+std::string contents(const fs::path& file) {
+  std::ostringstream bytes;
+  bytes << std::ifstream(file, std::ios::binary).rdbuf();
+  return bytes.str();
+}
+
+// RocksDB checks everything else as it reads it.
+base::Status check_logs(const std::string& path) {
+  std::set<fs::path> logs;
+  std::error_code fault;
+  for (fs::directory_iterator file(path, fault), end; !fault && file != end;
+       file.increment(fault)) {
+    if (file->path().extension() == ".log") logs.insert(file->path());
+  }
+  if (fault) return base::Error{path + ": " + fault.message()};
+  // A directory that backup() has made has no log yet, and no identity.
+  if (logs.empty() && fs::exists(path + "/IDENTITY", fault)) {
+    return base::Error{path + ": damaged: the log is missing"};
+  }
+  WalCheck check;
+  for (const fs::path& log : logs) {
+    if (!check.read(contents(log))) {
+      return base::Error{path + ": damaged: what was synced is not in the log, at " +
+                         log.filename().string() + " or before"};
+    }
+  }
+  std::string manifest = contents(path + "/CURRENT");
+  if (manifest.ends_with('\n')) manifest.pop_back();
+  if (!check_manifest(contents(path + "/" + manifest))) {
+    return base::Error{path + ": damaged: " + (manifest.empty() ? "CURRENT" : manifest)};
+  }
+  return {};
+}
+
+}  // namespace
+
+Storage::Storage(std::string path, std::uint64_t reserve)
+    : path_(std::move(path)), reserve_(path_ + ".reserve", reserve) {}
+
+base::Result<std::unique_ptr<Storage>> Storage::open(const std::string& path,
+                                                     std::uint64_t reserve) {
+  std::error_code fault;
+  const bool present = fs::exists(path, fault);
+  if (fault) return base::Error{path + ": " + fault.message()};
+  if (!present) {
+    if (auto status = create(path); !status) return base::Error{status.error()};
+  }
+  if (auto status = check_logs(path); !status) return base::Error{status.error()};
+  std::unique_ptr<Storage> storage(new Storage(path, reserve));
+  storage->reserve_.look();
+  if (storage->low()) storage->reserve_.give_up();  // opening writes files
+  auto status = storage->open_database(false);
+  if (status) status = storage->check_format();
+  if (status) status = storage->find_copies();
+  if (!status) return base::Error{status.error()};
+  storage->reserve_.look();
+  return storage;
+}
+
+// Made beside its place and then moved there: what stands under the final name is whole.
+base::Status Storage::create(const std::string& path) {
+  const std::string fresh = path + ".new";
+  std::error_code fault;
+  fs::remove_all(fresh, fault);
+  if (fault) return base::Error{fresh + ": cannot be removed: " + fault.message()};
+  {
+    Storage storage(fresh, 0);
+    if (auto status = storage.open_database(true); !status) return status;
+    std::string identity;
+    if (const auto status = storage.database_->GetDbIdentity(identity); !status.ok()) {
+      return storage.failure(status);
+    }
+    storage.batch_ = storage.new_batch();
+    storage.sync_batch_ = true;
+    storage.put(records::format_key, records::to_bytes(records::format));
+    storage.put(records::database_key, identity);
+    if (auto status = storage.finish(); !status) return status;
+  }
+  fs::remove(fresh + ".reserve", fault);
+  fs::rename(fresh, path, fault);
+  if (fault) return base::Error{path + ": cannot be made: " + fault.message()};
+  return sync_parent(path);
+}
+
+base::Status Storage::open_database(bool create) {
+  const auto options = family_options();
+  const std::vector<rocksdb::ColumnFamilyDescriptor> descriptors{
+      {rocksdb::kDefaultColumnFamilyName, options},
+      {"entries", options},
+      {"tail", options},
+      {"requests", options}};
+  rocksdb::DB* opened = nullptr;
+  const auto status =
+      rocksdb::DB::Open(database_options(create), path_, descriptors, &handles_, &opened);
+  if (!status.ok()) return failure(status);
+  database_.reset(opened);
+  synced_ = database_->GetLatestSequenceNumber();
+  return {};
+}
+
+base::Status Storage::check_format() {
+  std::string value;
+  const auto status = database_->Get({}, handles_[meta], records::format_key, &value);
+  if (status.IsNotFound()) return base::Error{path_ + ": is not a store of Canopy"};
+  if (!status.ok()) return failure(status);
+  if (value != records::to_bytes(records::format)) {
+    return base::Error{path_ + ": is of format " + std::to_string(records::to_number(value)) +
+                       ", this program reads format " + std::to_string(records::format)};
+  }
+  return {};
+}
+
+// Reads which copies there are. RocksDB draws another identity for a directory that backup() has
+// made: its copies become other replicas.
+base::Status Storage::find_copies() {
+  std::string identity;
+  std::string known;
+  auto status = database_->GetDbIdentity(identity);
+  if (status.ok()) status = database_->Get({}, handles_[meta], records::database_key, &known);
+  if (!status.ok()) return failure(status);
+  std::set<std::uint64_t> numbers;
+  batch_ = new_batch();
+  sync_batch_ = true;
+  const std::string prefix(records::copy_prefix);
+  auto read = for_each(meta, prefix, [&](std::string_view partition, std::string_view value) {
+    const auto copy = records::decode_copy(value);
+    if (!copy) return false;
+    numbers.insert(copy->number);
+    if (identity != known) {
+      put(prefix + std::string(partition),
+          records::encode(records::Copy{copy->number, base::random_identity()}));
+    }
+    return true;
+  });
+  if (!read) return read;
+  if (identity != known) put(records::database_key, identity);
+  if (!numbers.empty()) next_copy_ = *numbers.rbegin() + 1;
+  if (auto removed = forget_all_but(numbers); !removed) return removed;
+  return batch_->Count() > 0 ? finish() : base::Status();
+}
+
+// An Install that was not finished leaves records under a number that no partition has.
+base::Status Storage::forget_all_but(const std::set<std::uint64_t>& numbers) {
+  for (const Family family : {entries, tail, requests}) {
+    const std::unique_ptr<rocksdb::Iterator> iterator(database_->NewIterator({}, handles_[family]));
+    for (iterator->SeekToFirst(); iterator->Valid();) {
+      const std::uint64_t number = records::to_number(iterator->key().ToStringView());
+      if (!numbers.contains(number)) forget(number);
+      iterator->Seek(records::to_bytes(number + 1));
+    }
+    if (!iterator->status().ok()) return failure(iterator->status());
+  }
+  return {};
+}
+
+}  // namespace canopy::shard
