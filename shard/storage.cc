@@ -1,6 +1,5 @@
 #include "shard/storage.h"
 
-#include <fcntl.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/utilities/checkpoint.h>
@@ -8,6 +7,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "core/wire/replication.h"
@@ -25,14 +26,13 @@ constexpr std::size_t staged_batch_bytes = std::size_t{1} << 20;
 
 }  // namespace
 
-Storage::~Storage() {
-  for (auto* handle : handles_) database_->DestroyColumnFamilyHandle(handle);
-}
-
+// RocksDB knows no quotas, and not in every status whether the disk is full: its texts do.
 base::Error Storage::failure(const rocksdb::Status& status) {
+  const std::string text = status.ToString();
+  const auto says = [&](int code) { return text.find(std::strerror(code)) != std::string::npos; };
   failed_ = true;
-  out_of_room_ = status.IsNoSpace();
-  return {path_ + ": " + status.ToString()};
+  out_of_room_ = status.IsNoSpace() || says(ENOSPC) || says(EDQUOT);
+  return {path_ + ": " + text};
 }
 
 std::unique_ptr<rocksdb::WriteBatch> Storage::new_batch() const {
@@ -66,19 +66,17 @@ base::Status Storage::write(std::vector<Operations> groups, bool sync) {
 base::Status Storage::sync() { return write({}, true); }
 
 base::Status Storage::finish() {
-  auto status = attempt();
+  auto status = *background_error_ ? retry() : attempt();
   if (!status && out_of_room_ && reserve_.give_up()) return retry();
   return status;
 }
 
 base::Status Storage::retry() {
-  const bool was_out_of_room = std::exchange(out_of_room_, false);
-  failed_ = false;
-  if (const auto status = database_->Resume(); !status.ok()) {
-    base::Error error = failure(status);
-    out_of_room_ |= was_out_of_room;  // RocksDB may be busy with resuming by itself
-    return error;
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto status = open_database(false); !status) return status;
   }
+  failed_ = out_of_room_ = false;
   return attempt();
 }
 
@@ -281,6 +279,8 @@ base::Status Storage::drop_copy(const std::string& partition) {
 }
 
 base::Status Storage::backup(const std::string& path) const {
+  const std::lock_guard lock(mutex_);
+  if (database_ == nullptr) return base::Error{path_ + ": is not open"};
   rocksdb::Checkpoint* made = nullptr;
   auto status = rocksdb::Checkpoint::Create(database_.get(), &made);
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);

@@ -11,16 +11,19 @@
 // less than `min_free_bytes` is free besides, or the reserve is not whole: then nothing that grows
 // the state should be taken. What is written nevertheless finds the disk full, gives the reserve
 // up, and goes on: deletions, overwrites, and the compactions that free what they replaced. The
-// reserve is made again once there is room for all of it.
+// reserve is made again once there is room for all of it. What is not in tables yet is at most half
+// as much: a start on a full disk has room for it.
 //
 // Not thread-safe, but for backup(); StorageThread owns it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -73,13 +76,12 @@ class Storage {
   // Takes the operations of open copies, in order, as one atomic group. With `sync` the group and
   // all before it last when this returns; without, a failure of the machine may take the last ones
   // back, whole groups from the end.
-  // An error: nothing of the group lasts yet; retry() goes on with it, and nothing else is taken
-  // before that has succeeded. Until then other calls of this class fail.
+  // An error: the group need not last yet. retry() opens the database again and writes the group
+  // once more; before that has succeeded, other calls fail.
   base::Status write(std::vector<Operations> groups, bool sync);
   base::Status retry();
   base::Status sync();
-  // Whether the last error is that the disk is full: a retry may succeed. Any other error stays
-  // until the database is opened again.
+  // Whether the last error is that the disk is full.
   bool out_of_room() const { return out_of_room_; }
 
   // Looks how much space there is; to be called about once a second.
@@ -111,6 +113,7 @@ class Storage {
   Storage(std::string path, std::uint64_t reserve);
   static base::Status create(const std::string& path);
   base::Status open_database(bool create);
+  void close_database();
   base::Status check_format();
   base::Status find_copies();
   base::Status forget_all_but(const std::set<std::uint64_t>& numbers);
@@ -151,6 +154,7 @@ class Storage {
 
   std::string path_;
   SpaceReserve reserve_;
+  mutable std::mutex mutex_;  // held while database_ is replaced, or used by another thread
   std::unique_ptr<rocksdb::DB> database_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // by Family
   std::map<std::string, OpenCopy> copies_;             // by partition; Work points into it
@@ -162,6 +166,8 @@ class Storage {
   bool sync_batch_ = false;
   std::set<OpenCopy*> changed_;           // whose state is not in the batch yet
   std::vector<std::uint64_t> forgotten_;  // numbers of copies that the batch removes
+  std::shared_ptr<std::atomic<bool>>
+      background_error_;  // of RocksDB's threads, since it was opened
   bool failed_ = false;
   bool out_of_room_ = false;
 };

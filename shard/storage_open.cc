@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 #include <unistd.h>
@@ -24,35 +25,52 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Memory of a shard's database, however many partitions it holds: what is written and not yet in
-// tables, and what is read from them.
-constexpr std::size_t max_buffer_bytes = std::size_t{32} << 20;
-constexpr std::size_t buffer_bytes = std::size_t{8} << 20;  // of one family
+// What is written and not in tables yet, in memory as in the log, however many partitions there
+// are: at most this, and half the reserve. So a start on a full disk has room to make tables of it.
+constexpr std::uint64_t max_buffer_bytes = std::uint64_t{32} << 20;
+constexpr std::uint64_t buffers = 4;  // that fit in it
 constexpr std::size_t cache_bytes = std::size_t{8} << 20;
-// What a start has to read again.
-constexpr std::uint64_t max_log_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t table_bytes = std::uint64_t{16} << 20;
 constexpr int max_open_tables = 128;
 
-rocksdb::ColumnFamilyOptions family_options() {
+// Tells of errors of background work. RocksDB shall not recover by itself: it goes on with a log
+// that it could not write (facebook/rocksdb#12998), so the database is opened again instead.
+class Errors final : public rocksdb::EventListener {
+ public:
+  explicit Errors(std::shared_ptr<std::atomic<bool>> seen) : seen_(std::move(seen)) {}
+  void OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/,
+                         rocksdb::Status* /*error*/) override {
+    *seen_ = true;
+  }
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status /*error*/,
+                            bool* automatic) override {
+    *automatic = false;
+  }
+
+ private:
+  std::shared_ptr<std::atomic<bool>> seen_;
+};
+
+rocksdb::ColumnFamilyOptions family_options(std::uint64_t buffered) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(cache_bytes);
   table.cache_index_and_filter_blocks = true;
   rocksdb::ColumnFamilyOptions options;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  options.write_buffer_size = buffer_bytes;
+  options.write_buffer_size = buffered / buffers;
   options.compression = rocksdb::kLZ4Compression;
   options.target_file_size_base = table_bytes;
   options.level_compaction_dynamic_level_bytes = true;
   return options;
 }
 
-rocksdb::DBOptions database_options(bool create) {
+rocksdb::DBOptions database_options(bool create, std::uint64_t buffered) {
   rocksdb::DBOptions options;
   options.create_if_missing = create;
   options.create_missing_column_families = create;
-  options.db_write_buffer_size = max_buffer_bytes;
-  options.max_total_wal_size = max_log_bytes;
+  options.db_write_buffer_size = buffered;
+  options.max_total_wal_size = buffered;
+  options.max_bgerror_resume_count = 0;
   options.max_open_files = max_open_tables;
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.keep_log_file_num = 2;
@@ -110,7 +128,11 @@ base::Status check_logs(const std::string& path) {
 }  // namespace
 
 Storage::Storage(std::string path, std::uint64_t reserve)
-    : path_(std::move(path)), reserve_(path_ + ".reserve", reserve) {}
+    : path_(std::move(path)),
+      reserve_(path_ + ".reserve", reserve),
+      background_error_(std::make_shared<std::atomic<bool>>(false)) {}
+
+Storage::~Storage() { close_database(); }
 
 base::Result<std::unique_ptr<Storage>> Storage::open(const std::string& path,
                                                      std::uint64_t reserve) {
@@ -120,7 +142,6 @@ base::Result<std::unique_ptr<Storage>> Storage::open(const std::string& path,
   if (!present) {
     if (auto status = create(path); !status) return base::Error{status.error()};
   }
-  if (auto status = check_logs(path); !status) return base::Error{status.error()};
   std::unique_ptr<Storage> storage(new Storage(path, reserve));
   storage->reserve_.look();
   if (storage->low()) storage->reserve_.give_up();  // opening writes files
@@ -139,7 +160,7 @@ base::Status Storage::create(const std::string& path) {
   fs::remove_all(fresh, fault);
   if (fault) return base::Error{fresh + ": cannot be removed: " + fault.message()};
   {
-    Storage storage(fresh, 0);
+    Storage storage(fresh, reserve_bytes);
     if (auto status = storage.open_database(true); !status) return status;
     std::string identity;
     if (const auto status = storage.database_->GetDbIdentity(identity); !status.ok()) {
@@ -158,19 +179,32 @@ base::Status Storage::create(const std::string& path) {
 }
 
 base::Status Storage::open_database(bool create) {
-  const auto options = family_options();
+  close_database();
+  if (!create) {
+    if (auto status = check_logs(path_); !status) return status;
+  }
+  const std::uint64_t buffered = std::min(max_buffer_bytes, reserve_.bytes() / 2);
+  auto options = database_options(create, buffered);
+  options.listeners = {std::make_shared<Errors>(background_error_)};
+  const auto family = family_options(buffered);
   const std::vector<rocksdb::ColumnFamilyDescriptor> descriptors{
-      {rocksdb::kDefaultColumnFamilyName, options},
-      {"entries", options},
-      {"tail", options},
-      {"requests", options}};
+      {rocksdb::kDefaultColumnFamilyName, family},
+      {"entries", family},
+      {"tail", family},
+      {"requests", family}};
   rocksdb::DB* opened = nullptr;
-  const auto status =
-      rocksdb::DB::Open(database_options(create), path_, descriptors, &handles_, &opened);
+  const auto status = rocksdb::DB::Open(options, path_, descriptors, &handles_, &opened);
   if (!status.ok()) return failure(status);
   database_.reset(opened);
   synced_ = database_->GetLatestSequenceNumber();
   return {};
+}
+
+void Storage::close_database() {
+  for (auto* handle : handles_) database_->DestroyColumnFamilyHandle(handle);
+  handles_.clear();
+  database_.reset();
+  *background_error_ = false;
 }
 
 base::Status Storage::check_format() {
