@@ -141,7 +141,11 @@ base::Status Storage::apply(OpenCopy& copy, Replica::BeginEpoch& operation) {
   end_history(copy);
   copy.history.push_back({.epoch = operation.epoch, .lineage = operation.lineage});
   if (copy.history.size() > keyspace::ReplicaLog::max_epochs) {
-    copy.history.erase(copy.history.begin());
+    // Never one that entries of the tail belong to.
+    const auto spare = std::ranges::find_if(copy.history, [&](const keyspace::EpochEnd& epoch) {
+      return epoch.epoch < copy.state.committed.epoch();
+    });
+    if (spare != copy.history.end()) copy.history.erase(spare);
   }
   copy.state.last = Revision(operation.epoch, 0);
   put_history(copy);

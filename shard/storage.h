@@ -70,7 +70,7 @@ class Storage {
   // Reads the copy of a partition whole, or makes an empty one. `retain`: entries are kept once
   // they are committed.
   base::Result<Copy> open_copy(const std::string& partition, bool retain = true);
-  // Forgets a partition: its next copy is another replica.
+  // Forgets a partition, open or not: its next copy is another replica.
   base::Status drop_copy(const std::string& partition);
 
   // Takes the operations of open copies, in order, as one atomic group. With `sync` the group and
@@ -81,6 +81,8 @@ class Storage {
   base::Status write(std::vector<Operations> groups, bool sync);
   base::Status retry();
   base::Status sync();
+  // Whether retry() is wanted.
+  bool failed() const { return failed_; }
   // Whether the last error is that the disk is full.
   bool out_of_room() const { return out_of_room_; }
 

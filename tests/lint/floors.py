@@ -45,6 +45,7 @@ OWNERS = {
     r"spdlog/": ["core/base"],
     r"systemd/": ["core/net"],
     r"lmdb\.h": ["shard"],
+    r"rocksdb/": ["shard"],
     r"msgpack(\.hpp|/)": ["core/wire", "core/coordination"],
     r"nlohmann/": ["core/coordination", "core/metrics", "broker", "loadtest"],
     r"sodium\.h": ["core/zmtp"],
