@@ -82,10 +82,10 @@ base::Status Storage::retry() {
 
 base::Status Storage::attempt() {
   while (!work_.empty()) {
-    auto& [copy, operation] = work_.front();
-    auto status = std::visit([&](auto& what) { return apply(*copy, what); }, operation);
+    Work& work = work_.front();
+    auto status = std::visit([&](auto& what) { return apply(*work.copy, what); }, work.operation);
     if (!status) return status;
-    changed_.insert(copy);
+    changed_.insert(work.copy);
     work_.pop_front();
   }
   if (batch_ == nullptr) return {};
