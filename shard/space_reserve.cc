@@ -48,6 +48,8 @@ void SpaceReserve::look() {
   low_ = available < missing + min_free() || (missing > 0 && !allocate());
 }
 
+bool SpaceReserve::whole() const { return blocks_of(file_.get()) >= bytes_; }
+
 bool SpaceReserve::give_up() {
   low_ = true;
   return blocks_of(file_.get()) > 0 && ftruncate(file_.get(), 0) == 0;

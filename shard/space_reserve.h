@@ -25,6 +25,7 @@ class SpaceReserve {
   bool give_up();
   // Whether the reserve is not whole, or little is free besides.
   bool low() const { return low_; }
+  bool whole() const;
   std::uint64_t bytes() const { return bytes_; }  // when it is whole
 
  private:

@@ -2,6 +2,7 @@
 
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
+#include <rocksdb/experimental.h>
 #include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 
@@ -72,12 +73,36 @@ base::Status Storage::finish() {
 }
 
 base::Status Storage::retry() {
+  failed_ = true;
+  out_of_room_ = false;
   {
     const std::lock_guard lock(mutex_);
-    if (auto status = open_database(false); !status) return status;
+    close_database();
+    if (auto status = open_existing(false); !status) return status;
   }
-  failed_ = out_of_room_ = false;
+  failed_ = false;
   return attempt();
+}
+
+base::Status Storage::look_for_room() {
+  reserve_.look();
+  if (failed_ || !low()) return {};
+  if (*background_error_) {
+    reserve_.give_up();
+    return sync();  // opens the database again
+  }
+  std::uint64_t busy = 0;
+  std::uint64_t pending = 0;
+  database_->GetIntProperty(rocksdb::DB::Properties::kNumRunningCompactions, &busy);
+  database_->GetIntProperty(handles_[entries], rocksdb::DB::Properties::kCompactionPending,
+                            &pending);
+  const std::uint64_t sequence = database_->GetLatestSequenceNumber();
+  if (busy + pending > 0 || sequence == std::exchange(compacted_, sequence)) return {};
+  // What fails here is tried again by background work, and seen there.
+  database_->Flush({}, handles_[entries]).PermitUncheckedError();
+  rocksdb::experimental::SuggestCompactRange(database_.get(), handles_[entries], nullptr, nullptr)
+      .PermitUncheckedError();
+  return {};
 }
 
 base::Status Storage::attempt() {

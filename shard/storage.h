@@ -86,8 +86,9 @@ class Storage {
   // Whether the last error is that the disk is full.
   bool out_of_room() const { return out_of_room_; }
 
-  // Looks how much space there is; to be called about once a second.
-  void look_for_room() { reserve_.look(); }
+  // Looks how much space there is, and frees what was deleted while it is low; to be called about
+  // once a second. An error is like one of write().
+  base::Status look_for_room();
   bool low() const { return reserve_.low(); }
 
   // Copies the whole database to a new directory, as of some moment during the call; files are
@@ -114,6 +115,7 @@ class Storage {
 
   Storage(std::string path, std::uint64_t reserve);
   static base::Status create(const std::string& path);
+  base::Status open_existing(bool strict);
   base::Status open_database(bool create);
   void close_database();
   base::Status check_format();
@@ -161,7 +163,8 @@ class Storage {
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // by Family
   std::map<std::string, OpenCopy> copies_;             // by partition; Work points into it
   std::uint64_t next_copy_ = 1;
-  std::uint64_t synced_ = 0;  // the sequence number up to which all is synced
+  std::uint64_t compacted_ = 0;  // the sequence number up to which deletions were compacted
+  std::uint64_t synced_ = 0;     // the sequence number up to which all is synced
 
   std::deque<Work> work_;                       // taken, not yet in the batch
   std::unique_ptr<rocksdb::WriteBatch> batch_;  // taken, not yet written; null: nothing

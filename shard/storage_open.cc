@@ -117,6 +117,10 @@ base::Status check_logs(const std::string& path) {
                          log.filename().string() + " or before"};
     }
   }
+  return {};
+}
+
+base::Status check_manifest_of(const std::string& path) {
   std::string manifest = contents(path + "/CURRENT");
   if (manifest.ends_with('\n')) manifest.pop_back();
   if (!check_manifest(contents(path + "/" + manifest))) {
@@ -142,10 +146,12 @@ base::Result<std::unique_ptr<Storage>> Storage::open(const std::string& path,
   if (!present) {
     if (auto status = create(path); !status) return base::Error{status.error()};
   }
+  const bool reserved = fs::exists(path + ".reserve", fault);
   std::unique_ptr<Storage> storage(new Storage(path, reserve));
+  const bool was_full = reserved && !storage->reserve_.whole();
   storage->reserve_.look();
   if (storage->low()) storage->reserve_.give_up();  // opening writes files
-  auto status = storage->open_database(false);
+  auto status = storage->open_existing(!was_full && !storage->low());
   if (status) status = storage->check_format();
   if (status) status = storage->find_copies();
   if (!status) return base::Error{status.error()};
@@ -178,11 +184,17 @@ base::Status Storage::create(const std::string& path) {
   return sync_parent(path);
 }
 
-base::Status Storage::open_database(bool create) {
-  close_database();
-  if (!create) {
-    if (auto status = check_logs(path_); !status) return status;
+// `strict`: a manifest that ends in a broken record is damaged; else the disk may have been too
+// full for it, and RocksDB leaves the record out.
+base::Status Storage::open_existing(bool strict) {
+  if (auto status = check_logs(path_); !status) return status;
+  if (strict) {
+    if (auto status = check_manifest_of(path_); !status) return status;
   }
+  return open_database(false);
+}
+
+base::Status Storage::open_database(bool create) {
   const std::uint64_t buffered = std::min(max_buffer_bytes, reserve_.bytes() / 2);
   auto options = database_options(create, buffered);
   options.listeners = {std::make_shared<Errors>(background_error_)};

@@ -102,8 +102,7 @@ void StorageThread::run() {
       std::visit([this](auto& what) { perform(what); }, task);
     }
     write_gathered();
-    storage_->look_for_room();
-    report({});
+    if (!gave_up_ && succeed(storage_->look_for_room())) report({});
     if (stop && sync_due_ != Time::max()) sync_due_ = Time::min();
     sync_if_due();
   }

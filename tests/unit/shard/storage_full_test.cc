@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <thread>
 
 #include "shard/storage.h"
 #include "tests/unit/shard/storage_world.h"
@@ -79,10 +80,10 @@ class StorageFull : public testing::Test {
 TEST_F(StorageFull, SaysSoInTime) {
   EXPECT_FALSE(storage_->low());
   use_up(SpaceReserve::min_free_bytes / 4);
-  storage_->look_for_room();
+  ASSERT_TRUE(storage_->look_for_room());
   EXPECT_TRUE(storage_->low());
   fs::remove(disk() + "/filler");
-  storage_->look_for_room();
+  ASSERT_TRUE(storage_->look_for_room());
   EXPECT_FALSE(storage_->low());
 }
 
@@ -91,14 +92,31 @@ TEST_F(StorageFull, DeletionsAndOverwritesGoOnWithoutAByteOfTheDisk) {
   use_up(0);
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(write(put("/p/0", static_cast<char>('b' + i))));
   for (int i = 1; i < 100; ++i) ASSERT_TRUE(write(remove("/p/" + std::to_string(i)))) << i;
-  storage_->look_for_room();
+  ASSERT_TRUE(storage_->look_for_room());
   EXPECT_TRUE(storage_->low());
   fs::remove(disk() + "/filler");
-  storage_->look_for_room();
+  ASSERT_TRUE(storage_->look_for_room());
   EXPECT_FALSE(storage_->low());
   open();
   ASSERT_EQ(recovered_.tree.size(), 1u);
   EXPECT_EQ(recovered_.tree.find("/p/0")->value[0], 'b' + 19);
+}
+
+// The space of what is deleted comes back without anybody's help.
+TEST_F(StorageFull, DeletionsMakeRoom) {
+  int count = 0;
+  while (!storage_->low()) {
+    ASSERT_TRUE(write(put("/p/" + std::to_string(++count), 'a')));
+    ASSERT_TRUE(storage_->look_for_room());
+    ASSERT_LT(count, 10 * disk_mebibytes);
+  }
+  for (int i = 1; i <= count; ++i) ASSERT_TRUE(write(remove("/p/" + std::to_string(i))));
+  while (storage_->low()) {
+    const auto status = storage_->look_for_room();
+    ASSERT_TRUE(status) << status.error();
+    std::this_thread::yield();
+  }
+  ASSERT_TRUE(write(put("/p/again", 'a')));
 }
 
 // As on a follower, which cannot refuse what its leader has taken.
