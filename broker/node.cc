@@ -147,6 +147,7 @@ base::Status Node::open() {
   supervisor_ = std::make_unique<Supervisor>(loop_, std::move(programs), cluster_.broker.drain);
   supervisor_->on_restart(
       [this](const Program& program) { metrics_.restarts(program).Increment(); });
+  supervisor_->on_exit([this](const Program& program) { directory_->process_ended(program.name); });
   log::info("node", "broker started",
             {{"directory", self_.directory}, {"http", self_.http}, {"pid", self_.pid}});
   supervisor_->start();

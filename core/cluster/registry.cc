@@ -33,6 +33,7 @@ std::string_view to_text(Fault fault) {
     case Fault::epoch_out_of_range: return "epoch out of range";
     case Fault::name_taken: return "another process of this name is running";
     case Fault::no_generation: return "no generation can be granted";
+    case Fault::not_kept: return "the change cannot be kept";
   }
   return "unknown fault";
 }
@@ -44,7 +45,7 @@ Registry::Session* Registry::find(const SessionId& session, base::TimePoint now,
     fail(effects, session, Fault::unknown_session, {});
     return nullptr;
   }
-  found->second.deadline = now + lease_;
+  found->second.renew(now + lease_);
   return &found->second;
 }
 
@@ -52,24 +53,6 @@ Effects Registry::ping(const SessionId& session, base::TimePoint now) {
   Effects effects;
   find(session, now, effects);
   return effects;
-}
-
-bool Registry::room_for(const SessionId& session, const std::string& key, const std::string& value,
-                        Effects& effects) const {
-  const auto present = entries_.find(key);
-  const bool absent = present == entries_.end();
-  const std::size_t others = value_bytes_ - (absent ? 0 : present->second.value.size());
-  if (keyspace::check_key(key) != keyspace::KeyFault::none) {
-    fail(effects, session, Fault::bad_key, {});
-  } else if (value.size() > max_directory_value_bytes) {
-    fail(effects, session, Fault::value_too_long, key);
-  } else if ((absent && entries_.size() >= max_directory_keys) ||
-             others + value.size() > max_directory_bytes) {
-    fail(effects, session, Fault::too_many_keys, key);
-  } else {
-    return true;
-  }
-  return false;
 }
 
 Effects Registry::announce(const SessionId& session, const std::string& key,
@@ -85,33 +68,13 @@ Effects Registry::announce(const SessionId& session, const std::string& key,
     }
     if (present->second.value == value) return effects;
   }
-  set(key, {.value = value, .version = 0, .session = session, .request = 0, .leased = true},
-      effects);
-  return effects;
-}
-
-Effects Registry::compare_and_set(const SessionId& session, std::uint64_t request,
-                                  const std::string& key, const std::string& value,
-                                  std::uint64_t expected, base::TimePoint now) {
-  Effects effects;
-  if (find(session, now, effects) == nullptr) return effects;
-  bool swapped = false;
-  if (room_for(session, key, value, effects)) {
-    const auto present = entries_.find(key);
-    const bool absent = present == entries_.end();
-    if (!absent && present->second.leased) {
-      fail(effects, session, Fault::key_taken, key);
-    } else if (!absent && present->second.session == session &&
-               present->second.request == request) {
-      swapped = true;  // the answer to it was lost on the way
-    } else if ((absent ? 0 : present->second.version) == expected) {
-      set(key,
-          {.value = value, .version = 0, .session = session, .request = request, .leased = false},
-          effects);
-      swapped = true;
-    }
+  if (staged_.contains(key)) {
+    fail(effects, session, Fault::key_taken, key);
+    return effects;
   }
-  effects.letters.push_back({session, Swapped{request, swapped}});
+  set(key,
+      {.value = value, .version = ++version_, .session = session, .request = 0, .leased = true},
+      effects);
   return effects;
 }
 
@@ -119,7 +82,7 @@ Effects Registry::watch(const SessionId& session, const std::string& prefix, bas
   Effects effects;
   Session* watcher = find(session, now, effects);
   if (watcher == nullptr) return effects;
-  if (keyspace::check_prefix(prefix) != keyspace::KeyFault::none) {
+  if (keyspace::check_prefix(prefix, max_directory_key_bytes) != keyspace::KeyFault::none) {
     fail(effects, session, Fault::bad_key, {});
     return effects;
   }
@@ -147,10 +110,31 @@ Effects Registry::resign(const SessionId& session, base::TimePoint now) {
   return effects;
 }
 
-Effects Registry::drop(const SessionId& session) {
+Effects Registry::disconnected(const SessionId& id, base::TimePoint now) {
   Effects effects;
-  if (knows(session)) end(session, SessionEnded::Why::dropped, effects);
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) return effects;
+  Session& session = found->second;
+  session.deadline = std::min(session.deadline, now + closed_grace);
+  session.disconnected = true;
+  end_if_gone(id, effects);
   return effects;
+}
+
+Effects Registry::process_ended(const std::string& name) {
+  Effects effects;
+  const auto found = names_.find(name);
+  if (found == names_.end()) return effects;
+  sessions_.at(found->second).process_ended = true;
+  end_if_gone(found->second, effects);
+  return effects;
+}
+
+void Registry::end_if_gone(const SessionId& id, Effects& effects) {
+  const Session& session = sessions_.at(id);
+  if (!session.disconnected || !session.process_ended) return;
+  end(SessionId(id), session.resigned ? SessionEnded::Why::left : SessionEnded::Why::dropped,
+      effects);
 }
 
 Effects Registry::expire(base::TimePoint now) {
@@ -165,16 +149,21 @@ Effects Registry::expire(base::TimePoint now) {
 }
 
 void Registry::renew_leases(base::TimePoint now) {
-  for (auto& [id, session] : sessions_) session.deadline = now + lease_;
+  for (auto& [id, session] : sessions_) {
+    session.deadline = now + (session.disconnected ? std::min(lease_, closed_grace) : lease_);
+  }
   holders_return_until_ = now + lease_;
 }
 
-void Registry::set(const std::string& key, Entry entry, Effects& effects) {
-  entry.version = ++version_;
-  const KeyChanged change{key, entry.value, entry.version};
+void Registry::put(const std::string& key, Entry entry) {
   Entry& present = entries_[key];
   value_bytes_ = value_bytes_ - present.value.size() + entry.value.size();
   present = std::move(entry);
+}
+
+void Registry::set(const std::string& key, Entry entry, Effects& effects) {
+  const KeyChanged change{key, entry.value, entry.version};
+  put(key, std::move(entry));
   tell(change, effects);
 }
 
@@ -333,6 +322,9 @@ void Registry::end(const SessionId& session, SessionEnded::Why why, Effects& eff
   const SessionEnded ended{session, sessions_.at(session).name, why};
   names_.erase(ended.name);
   sessions_.erase(ended.session);
+  std::erase_if(staged_, [&](const auto& change) {
+    return change.second.asked && change.second.entry.session == ended.session;
+  });
   withdraw(ended.session, effects);
   if (why == SessionEnded::Why::superseded) {
     fail(effects, ended.session, Fault::superseded, ended.name);

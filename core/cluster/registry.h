@@ -4,8 +4,14 @@
 //
 // Pure: time is an argument, and each call returns its effects: letters to sessions and changes for
 // whoever serves the directory. A session is named by the routing id of its connection, opaque
-// here. Whatever a session says keeps its lease alive. Every collection is bounded; what exceeds a
-// bound, or is malformed, is answered with a numbered fault and changes nothing. Not thread-safe.
+// here. Whatever a session says keeps its lease alive (lease.h). Every collection is bounded; what
+// exceeds a bound, or is malformed, is answered with a numbered fault and changes nothing. Not
+// thread-safe.
+//
+// Keys that no lease holds outlive the registry: what compare_and_set() takes is staged, and
+// commit() puts any number of changes into the record before it tells of them. One that the record
+// cannot keep is not told of, and not refused either, since a restart may find it: the session may
+// ask again. A record that was lost leaves those keys absent.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +26,16 @@
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/cluster/directory_record.h"
+#include "core/cluster/lease.h"
 
 namespace canopy::cluster {
 
 inline constexpr std::size_t max_sessions = base::max_processes;
 inline constexpr std::size_t max_name_bytes = 64;
-inline constexpr std::size_t max_directory_keys = 4096;
+// "partitions/" and the longest subtree, and the like.
+inline constexpr std::size_t max_directory_key_bytes = base::max_key_bytes + 64;
+// A record of each partition, and what each process says of itself.
+inline constexpr std::size_t max_directory_keys = base::max_partitions + 4 * base::max_processes;
 // A shard announces all its partitions in one value.
 inline constexpr std::size_t max_directory_value_bytes = std::size_t{4} << 20;
 inline constexpr std::size_t max_directory_bytes = std::size_t{256} << 20;  // of all values
@@ -53,6 +63,7 @@ enum class Fault : std::uint8_t {
   epoch_out_of_range = 14,
   name_taken = 15,     // another process that holds this name exclusively is there
   no_generation = 16,  // none is left, or the directory cannot keep what it grants
+  not_kept = 17,       // the directory cannot keep the change: ask again
 };
 std::string_view to_text(Fault fault);
 
@@ -114,7 +125,7 @@ struct SessionEnded {
     expired,     // silent for a lease
     left,        // likewise, after it resigned
     superseded,  // by a newer process of its name
-    dropped,     // could not be talked to
+    dropped,     // its process has ended, or there is no generation for it
   };
   SessionId session{};
   std::string name{};
@@ -151,10 +162,14 @@ class Registry {
   Effects announce(const SessionId& session, const std::string& key, const std::string& value,
                    base::TimePoint now);
 
-  // Sets a key that nobody's lease holds, if its version still is `expected` (0: absent). A
-  // `request` repeated by the session that made the last change answers as it did then.
+  // Sets a key that nobody's lease holds with the next commit(), if its version still is `expected`
+  // (0: absent). A `request` repeated by the session that made the last change answers as it did
+  // then, also after a restart. What a session has staged goes with it.
   Effects compare_and_set(const SessionId& session, std::uint64_t request, const std::string& key,
                           const std::string& value, std::uint64_t expected, base::TimePoint now);
+
+  bool has_staged() const { return !staged_.empty(); }
+  Effects commit();
 
   // One candidate leads, the others wait in order. The epoch granted is a generation, at least
   // `least_epoch` and above all epochs of the partition before. `held_epoch`, if not 0, is one that
@@ -171,8 +186,12 @@ class Registry {
   // The session's keys and candidacies go; the session stays.
   Effects resign(const SessionId& session, base::TimePoint now);
 
-  // Ends a session that cannot be talked to.
-  Effects drop(const SessionId& session);
+  // The process of this session, on this machine, has closed its connection: unless it says
+  // something, its lease ends when `closed_grace` is over.
+  Effects disconnected(const SessionId& session, base::TimePoint now);
+  // A process of this name has ended. If the connection of its session is closed too the session
+  // ends at once; else another process may have the name.
+  Effects process_ended(const std::string& name);
 
   // Ends the sessions that have been silent for a lease.
   Effects expire(base::TimePoint now);
@@ -218,6 +237,19 @@ class Registry {
     base::TimePoint deadline{};
     std::set<std::string> watches{};
     bool resigned = false;  // and has held nothing since
+    // Since it last said something:
+    bool disconnected = false;
+    bool process_ended = false;
+
+    void renew(base::TimePoint until) {
+      deadline = until;
+      disconnected = process_ended = false;
+    }
+  };
+  // A change that is not kept yet.
+  struct Staged {
+    Entry entry{};
+    bool asked = false;  // its session waits for an answer
   };
   struct Candidate {
     SessionId session{};
@@ -240,7 +272,9 @@ class Registry {
   bool may_hold(const SessionId& session, const Claim& claim, base::TimePoint now,
                 Effects& effects) const;
   Session* find(const SessionId& session, base::TimePoint now, Effects& effects);
+  void put(const std::string& key, Entry entry);
   void set(const std::string& key, Entry entry, Effects& effects);
+  void end_if_gone(const SessionId& session, Effects& effects);
   void erase(const std::string& key, Effects& effects);
   void tell(const KeyChanged& change, Effects& effects) const;
   bool room_for(const SessionId& session, const std::string& key, const std::string& value,
@@ -263,6 +297,7 @@ class Registry {
   std::map<std::string, SessionId> names_;
   std::map<std::string, Entry> entries_;
   std::size_t value_bytes_ = 0;  // of all entries
+  std::map<std::string, Staged> staged_;
   std::map<std::string, Partition> partitions_;
 };
 

@@ -51,7 +51,8 @@ class Coordinator {
 
   // Sets `key` to `value` if its version still is `expected` (0: absent). Not leased: it stays,
   // also over restarts of the service, which has it on disk before it answers. `swapped` is called
-  // once, when the outcome is certain, however long that takes.
+  // once, when the outcome is certain, however long that takes. False: it was not taken, or another
+  // change has replaced it since.
   virtual void compare_and_set(const std::string& key, const std::string& value,
                                std::uint64_t expected, Swapped swapped) = 0;
 
@@ -66,7 +67,8 @@ class Coordinator {
 
   // Until when this process certainly holds its lease, on the loop's clock: counted from when the
   // last renewal that was answered had been sent. Before it, nobody is told that this process is
-  // gone; after it, anybody may have been. Absent: no lease is held.
+  // gone; after it, anybody may have been. Absent: no lease is held. The reasoning, and what may
+  // end a lease before, is in core/cluster/lease.h.
   virtual std::optional<base::TimePoint> deadline() const = 0;
 
   // Why the service does not register this process; empty when it does, or is not there.

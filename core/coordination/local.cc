@@ -22,10 +22,8 @@ constexpr base::Duration hello_period = std::chrono::seconds(1);
 constexpr base::Duration connect_period = std::chrono::milliseconds(50);
 // After a refusal that may pass, such as a full directory.
 constexpr base::Duration retry_period = std::chrono::seconds(5);
-constexpr std::size_t max_pending_swaps = 256;
+constexpr std::size_t max_pending_swaps = base::max_partitions;  // one of each record
 constexpr int messages_per_turn = 1024;
-// Hellos whose time is remembered. The first one that was not answered counts, which is safe.
-constexpr std::size_t max_unanswered = 16;
 
 std::string random_session() {
   std::random_device random;
@@ -80,6 +78,7 @@ class LocalCoordinator final : public CampaignCoordinator {
       return;
     }
     announced_[key] = value;
+    held_.take_up();
     say(Announce{key, value});
   }
 
@@ -113,15 +112,13 @@ class LocalCoordinator final : public CampaignCoordinator {
   void resign() override {
     announced_.clear();
     candidacies_.clear();
+    held_.resign();
     say(Resign{});
   }
 
   bool connected() const override { return heard_ && loop_.now() - *heard_ < lease_; }
 
-  std::optional<base::TimePoint> deadline() const override {
-    if (!renewed_) return std::nullopt;
-    return *renewed_ + lease_;
-  }
+  std::optional<base::TimePoint> deadline() const override { return held_.deadline(); }
 
   std::string refusal() const override { return refusal_; }
 
@@ -172,14 +169,13 @@ class LocalCoordinator final : public CampaignCoordinator {
     if (say_again_ && now >= *say_again_) live_ = false;
     if (live_) {
       wake_at(now + ping_period_);
-      unanswered_.push_back(now);
+      held_.asked(sent_ + 1, now);
       say(Ping{});
       for (Watched& watch : watches_) end_doubt(watch, now);
     } else {
       say_again_.reset();
-      sent_ = 0;
       if (known_elsewhere_) learn(known_elsewhere_());
-      if (unanswered_.size() < max_unanswered) unanswered_.push_back(now);
+      held_.asked(sent_ + 1, now);
       const bool sent = send(Hello{name_, generation_, known_, record_, identity_});
       wake_at(now + (sent ? hello_period : connect_period));
     }
@@ -227,12 +223,12 @@ class LocalCoordinator final : public CampaignCoordinator {
     adopt(welcome.generation);
     record_ = welcome.record;
     live_ = true;
-    renewed_ = unanswered_.front();  // the first hello, if it was said twice
-    unanswered_.clear();
     heard_ = loop_.now();
     refusal_.clear();
     lease_ =
         base::Duration(static_cast<std::int64_t>(std::min(welcome.lease_us, longest_lease_us)));
+    held_.answered(welcome.answers, lease_);
+    longest_lease_ = std::max(longest_lease_, lease_);
     ping_period_ = std::clamp(lease_ / 3, shortest_ping_period, longest_ping_period);
     wake_at(loop_.now() + ping_period_);
     for (const auto& [key, value] : announced_) say(Announce{key, value});
@@ -247,11 +243,7 @@ class LocalCoordinator final : public CampaignCoordinator {
     for (const auto& [request, swap] : swaps_) say(swap.message);
   }
 
-  void on(const Pong&) {
-    if (unanswered_.empty()) return;
-    renewed_ = unanswered_.front();
-    unanswered_.pop_front();
-  }
+  void on(const Pong& pong) { held_.answered(pong.answers, lease_); }
 
   void on(const cluster::Renewed& renewed) { adopt(renewed.generation); }
 
@@ -276,7 +268,7 @@ class LocalCoordinator final : public CampaignCoordinator {
 
   void on(const cluster::Watched& watched) {
     for (Watched& watch : watches_) {
-      if (watch.prefix == watched.prefix) watch.doubt_ends = loop_.now() + lease_;
+      if (watch.prefix == watched.prefix) watch.doubt_ends = loop_.now() + longest_lease_;
     }
   }
 
@@ -351,9 +343,9 @@ class LocalCoordinator final : public CampaignCoordinator {
   std::uint64_t received_ = 0;
   std::optional<base::TimePoint> say_again_;  // after a refusal
   std::optional<base::TimePoint> heard_;
-  std::deque<base::TimePoint> unanswered_;  // when each hello or ping that waits for it was sent
-  std::optional<base::TimePoint> renewed_;  // of those that were answered, the last
+  cluster::Lease held_;
   base::Duration lease_{};
+  base::Duration longest_lease_{};  // so long a process may hold its lease of an earlier broker
   base::Duration ping_period_ = longest_ping_period;
   std::string refusal_;
 

@@ -5,8 +5,9 @@
 // that restarted included, is noticed within about a second and everything is said again:
 // - leaderships are kept with their epochs, unless a higher epoch was granted meanwhile;
 // - keys that a watcher knows and a restarted broker does not (yet) are reported as deleted only
-//   when a lease has passed without them coming back;
-// - a compare_and_set that was not answered is repeated, and applied once.
+//   when the longest lease has passed without them coming back (core/cluster/lease.h);
+// - a compare_and_set that was not answered is repeated, also to a broker that restarted meanwhile,
+//   and applied once. One that the broker cannot write down stays open.
 // While the broker is away nothing is lost and nobody is told: leaderships stand, for nobody else
 // can be elected; connected() says so. A candidate that lost a leadership stays in line for it.
 #pragma once

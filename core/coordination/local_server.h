@@ -2,9 +2,13 @@
 // endpoint it tells native clients (core/wire/native.h) who is in the directory.
 //
 // A process's session is named by the routing id of its DEALER, and outlives its connection until
-// the lease ends. A peer that does not read what it is told loses both. A client has no session:
-// what it asks is answered over the connection that it asked on. Malformed messages are counted and
-// answered. Belongs to its loop.
+// the lease ends: when its process, on this machine, has closed the connection, that is soon
+// (core/cluster/lease.h). A peer that does not read what it is told loses the connection alone. A
+// client has no session: what it asks is answered over the connection that it asked on. Malformed
+// messages are counted and answered. Belongs to its loop.
+//
+// What the directory must keep of a turn of the loop is written at once, at the end of the turn,
+// before anybody is told of it.
 #pragma once
 
 #include <chrono>
@@ -78,6 +82,9 @@ class LocalServer final : private net::ConnectionEvents {
   // Called when a client asks for the configuration to be read again.
   void on_reload(Reloader reloader) { reloader_ = std::move(reloader); }
 
+  // A process of this machine has ended, by its name: its session need not wait for its lease.
+  void process_ended(const std::string& name) { carry_out(registry_.process_ended(name)); }
+
   // Members, by key, that clients are told of while they do not say anything of themselves.
   void expect(std::map<std::string, std::string> members) { expected_ = std::move(members); }
 
@@ -102,7 +109,7 @@ class LocalServer final : private net::ConnectionEvents {
   void on_closed(net::Connection& connection, std::string_view reason) override;
 
   static Peer& peer_of(const net::Connection& connection);
-  void hello(const cluster::SessionId& from, const Hello& hello);
+  void hello(const cluster::SessionId& from, const Hello& hello, std::uint64_t number);
   void serve_client(net::Connection& connection, std::string_view frame);
   void reply(net::Connection& connection, const wire::native::FromBroker& answer);
   bool may(const net::Connection& connection, const wire::native::Directory& request) const;
@@ -120,8 +127,9 @@ class LocalServer final : private net::ConnectionEvents {
   void handle(const cluster::SessionId& from, const Numbered<Request>& request);
   cluster::Effects apply(const cluster::SessionId& from, const Request& request);
   void carry_out(const cluster::Effects& effects);
-  bool send(const cluster::SessionId& to, const Reply& reply);
-  bool push(net::Connection& connection, std::string_view frame);
+  void commit();
+  void send(const cluster::SessionId& to, const Reply& reply);
+  void push(net::Connection& connection, std::string_view frame);
 
   net::Server& server_;
   net::Loop& loop_;
@@ -130,6 +138,7 @@ class LocalServer final : private net::ConnectionEvents {
   std::optional<zmtp::CurveServer> curve_{};
   cluster::Registry registry_;
   net::Loop::TimerId timer_ = 0;
+  net::Loop::TimerId commit_timer_ = 0;  // 0: nothing is staged
   base::TimePoint last_tick_;
   std::map<cluster::SessionId, std::uint64_t> routes_;  // to connections, of those that are ready
   std::map<cluster::SessionId, Link> links_;

@@ -7,7 +7,7 @@
 namespace canopy::coordination {
 namespace {
 
-constexpr char version = 2;
+constexpr char version = 3;
 constexpr std::uint64_t first_reply = 65;
 constexpr std::size_t max_fields = 8;
 
@@ -139,8 +139,8 @@ void read(Reader& in, CompareAndSet& m) {
 }
 void read(Reader& in, Watch& m) { in.take(m.prefix); }
 void read(Reader&, Resign&) {}
-void read(Reader& in, Welcome& m) { take_all(in, m.lease_us, m.generation, m.record); }
-void read(Reader&, Pong&) {}
+void read(Reader& in, Welcome& m) { take_all(in, m.lease_us, m.generation, m.record, m.answers); }
+void read(Reader& in, Pong& m) { in.take(m.answers); }
 void read(Reader& in, cluster::KeyChanged& m) { take_all(in, m.key, m.value, m.version); }
 void read(Reader& in, cluster::Watched& m) { in.take(m.prefix); }
 void read(Reader& in, cluster::Granted& m) { take_all(in, m.partition, m.epoch); }
@@ -163,9 +163,9 @@ std::string write(Writer out, const CompareAndSet& m) {
 std::string write(Writer out, const Watch& m) { return out.fields(m.prefix); }
 std::string write(Writer out, const Resign&) { return out.fields(); }
 std::string write(Writer out, const Welcome& m) {
-  return out.fields(m.lease_us, m.generation, m.record);
+  return out.fields(m.lease_us, m.generation, m.record, m.answers);
 }
-std::string write(Writer out, const Pong&) { return out.fields(); }
+std::string write(Writer out, const Pong& m) { return out.fields(m.answers); }
 std::string write(Writer out, const cluster::KeyChanged& m) {
   return out.fields(m.key, m.value, m.version);
 }
@@ -215,7 +215,8 @@ base::Result<Numbered<Body>> decode(std::string_view frame, std::uint64_t first_
   if (frame.empty()) return base::Error{"empty message"};
   if (frame.front() != version) {
     return base::Error{"protocol version " +
-                       std::to_string(static_cast<unsigned char>(frame.front())) + ", expected 2"};
+                       std::to_string(static_cast<unsigned char>(frame.front())) + ", expected " +
+                       std::to_string(version)};
   }
   if (frame.size() > max_message_bytes) return base::Error{"message too long"};
   frame.remove_prefix(1);

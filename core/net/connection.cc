@@ -21,6 +21,11 @@ bool is_cut(int fd) {
   return poll(&asked, 1, 0) > 0 && (asked.revents & (POLLERR | POLLHUP)) != 0;
 }
 
+// A peer that ends with something unread resets its connection.
+std::string_view reason_of(int error) {
+  return error == ECONNRESET || error == EPIPE ? "peer" : "error";
+}
+
 }  // namespace
 
 AcceptedConnection::AcceptedConnection(Listener& listener, Descriptor socket, std::uint64_t id)
@@ -60,7 +65,7 @@ void AcceptedConnection::read_some() {
     const ssize_t count = recv(socket_.get(), buffer.data(), buffer.size(), 0);
     if (count < 0) {
       if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) close("error");
+      if (errno != EAGAIN && errno != EWOULDBLOCK) close(reason_of(errno));
       return;
     }
     if (count == 0) return close("peer");
@@ -165,7 +170,7 @@ void AcceptedConnection::flush() {
     const ssize_t count = sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
     if (count < 0) {
       if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) return close("error");
+      if (errno != EAGAIN && errno != EWOULDBLOCK) return close(reason_of(errno));
       blocked = true;
       break;
     }

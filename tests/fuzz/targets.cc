@@ -115,7 +115,7 @@ std::vector<std::string> coordination_replies() {
   using namespace coordination;
   std::vector<std::string> frames;
   for (const Reply& reply : std::initializer_list<Reply>{
-           Welcome{3'000'000, 5, "r"}, Pong{}, cluster::KeyChanged{"k", "v", 12},
+           Welcome{3'000'000, 5, "r", 7}, Pong{7}, cluster::KeyChanged{"k", "v", 12},
            cluster::KeyChanged{"k", std::nullopt, 13}, cluster::Watched{""},
            cluster::Granted{"", 5}, cluster::Lost{"/results/"}, cluster::Swapped{9, true},
            cluster::Failed{cluster::Fault::key_taken, "k"}, cluster::Renewed{7}}) {

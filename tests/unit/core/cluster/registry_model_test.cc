@@ -111,7 +111,11 @@ class History {
           model_.holders.erase("n" + std::to_string(model_.sessions[session].name));
         }
         return apply(registry_.resign(session, now_));
-      case 7: model_.end(session); return apply(registry_.drop(session));
+      case 7:
+        if (!known) return;
+        (void)registry_.disconnected(session, now_);
+        apply(registry_.process_ended("n" + std::to_string(model_.sessions[session].name)));
+        return model_.end(session);
       case 8: return pass_time();
     }
   }

@@ -52,6 +52,19 @@ class RegistryTest : public ::testing::Test {
   Effects hello(const SessionId& session, const Claim& claim) {
     return registry_.hello(session, claim, now_);
   }
+  // The process of this session ends, as its broker sees.
+  Effects kill(const SessionId& session) {
+    std::string name = session;
+    name[0] = static_cast<char>(name[0] - 'A' + 'a');
+    (void)registry_.disconnected(session, now_);
+    return registry_.process_ended(name);
+  }
+  Effects swap(const SessionId& session, std::uint64_t request, const std::string& key,
+               const std::string& value, std::uint64_t expected) {
+    Effects effects = registry_.compare_and_set(session, request, key, value, expected, now_);
+    for (Letter& letter : registry_.commit().letters) effects.letters.push_back(std::move(letter));
+    return effects;
+  }
   std::uint32_t epoch(const std::string& partition = "/p/") {
     return registry_.leader(partition)->epoch;
   }
@@ -154,7 +167,8 @@ TEST_F(RegistryTest, ANewerProcessSupersedesAtOnce) {
   EXPECT_THAT(lines(registry_.ping("old", now_)), ElementsAre("old: unknown session"));
   EXPECT_THAT(lines(hello("old", {.name = "a", .generation = older})),
               ElementsAre("old: superseded by a newer process of this name"));
-  (void)registry_.drop("new");
+  (void)registry_.disconnected("new", now_);
+  (void)registry_.process_ended("a");
   EXPECT_THAT(lines(hello("old", {.name = "a", .generation = older})), IsEmpty());
   EXPECT_EQ(registry_.generation("old"), older);
 }
@@ -175,21 +189,15 @@ TEST_F(RegistryTest, CompareAndSet) {
   open("A");
   open("B");
   (void)registry_.watch("B", "", now_);
-  EXPECT_THAT(lines(registry_.compare_and_set("A", 1, "k", "1", 7, now_)),
-              ElementsAre("A: refused"));
-  EXPECT_THAT(lines(registry_.compare_and_set("A", 2, "k", "1", 0, now_)),
-              ElementsAre("B: k=1", "A: swapped"));
-  EXPECT_THAT(lines(registry_.compare_and_set("A", 2, "k", "1", 0, now_)),
-              ElementsAre("A: swapped"))
+  EXPECT_THAT(lines(swap("A", 1, "k", "1", 7)), ElementsAre("A: refused"));
+  EXPECT_THAT(lines(swap("A", 2, "k", "1", 0)), ElementsAre("B: k=1", "A: swapped"));
+  EXPECT_THAT(lines(swap("A", 2, "k", "1", 0)), ElementsAre("A: swapped"))
       << "repeated, as after a lost answer";
   const std::uint64_t first = version("k");
-  EXPECT_THAT(lines(registry_.compare_and_set("B", 1, "k", "2", 0, now_)),
-              ElementsAre("B: refused"));
-  EXPECT_THAT(lines(registry_.compare_and_set("B", 2, "k", "2", first, now_)),
-              ElementsAre("B: k=2", "B: swapped"));
-  EXPECT_THAT(lines(registry_.compare_and_set("A", 3, "k", "3", first, now_)),
-              ElementsAre("A: refused"));
-  (void)registry_.drop("B");
+  EXPECT_THAT(lines(swap("B", 1, "k", "2", 0)), ElementsAre("B: refused"));
+  EXPECT_THAT(lines(swap("B", 2, "k", "2", first)), ElementsAre("B: k=2", "B: swapped"));
+  EXPECT_THAT(lines(swap("A", 3, "k", "3", first)), ElementsAre("A: refused"));
+  (void)kill("B");
   EXPECT_EQ(registry_.entries().at("k").value, "2") << "no lease holds it";
 }
 
@@ -197,12 +205,12 @@ TEST_F(RegistryTest, KeysAreOfOneKindAndOfOneHolder) {
   open("A");
   open("B");
   (void)registry_.announce("A", "leased", "1", now_);
-  (void)registry_.compare_and_set("A", 1, "agreed", "1", 0, now_);
+  (void)swap("A", 1, "agreed", "1", 0);
   EXPECT_THAT(lines(registry_.announce("B", "leased", "2", now_)),
               ElementsAre("B: key is held by another"));
   EXPECT_THAT(lines(registry_.announce("B", "agreed", "2", now_)),
               ElementsAre("B: key is held by another"));
-  EXPECT_THAT(lines(registry_.compare_and_set("B", 1, "leased", "2", 0, now_)),
+  EXPECT_THAT(lines(swap("B", 1, "leased", "2", 0)),
               ElementsAre("B: key is held by another", "B: refused"));
 }
 
@@ -219,8 +227,8 @@ TEST_F(RegistryTest, CandidatesLeadInTurnWithGrowingEpochs) {
   EXPECT_GE(of_a, 5U);
   EXPECT_THAT(lines(registry_.resign("A", now_)), ElementsAre("A: lost /p/", "B: granted /p/"));
   EXPECT_GT(epoch(), of_a);
-  EXPECT_THAT(lines(registry_.drop("B")), ElementsAre("B: lost /p/", "C: granted /p/"));
-  EXPECT_THAT(lines(registry_.drop("C")), ElementsAre("C: lost /p/"));
+  EXPECT_THAT(lines(kill("B")), ElementsAre("B: lost /p/", "C: granted /p/"));
+  EXPECT_THAT(lines(kill("C")), ElementsAre("C: lost /p/"));
   EXPECT_FALSE(registry_.leader("/p/"));
   EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 0, now_)), ElementsAre("A: granted /p/"));
   EXPECT_GT(epoch(), 20U);
@@ -255,7 +263,7 @@ TEST_F(RegistryTest, AHeldEpochTakesOverFromALowerOne) {
   EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 70, now_)),
               ElementsAre("B: lost /p/", "A: granted /p/"));
   EXPECT_EQ(epoch(), 70U);
-  EXPECT_THAT(lines(registry_.drop("A")), ElementsAre("A: lost /p/", "B: granted /p/"));
+  EXPECT_THAT(lines(kill("A")), ElementsAre("A: lost /p/", "B: granted /p/"));
   EXPECT_GT(epoch(), 70U);
 }
 
@@ -302,7 +310,7 @@ TEST_F(RegistryTest, AHeldEpochIsLostToAHigherOne) {
   (void)registry_.campaign("B", "/p/", 9, 0, now_);
   EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 7, now_)), ElementsAre("A: lost /p/"));
   EXPECT_EQ(registry_.leader("/p/")->name, "b");
-  EXPECT_THAT(lines(registry_.drop("B")), ElementsAre("B: lost /p/", "A: granted /p/"));
+  EXPECT_THAT(lines(kill("B")), ElementsAre("B: lost /p/", "A: granted /p/"));
 }
 
 TEST_F(RegistryTest, AHeldEpochSurvivesALeaseThatNobodyTookOver) {
@@ -334,7 +342,7 @@ TEST_F(RegistryTest, GenerationsEnd) {
   open("B");
   (void)registry_.campaign("A", "/p/", 0, 0, now_);
   (void)registry_.campaign("B", "/p/", last, 0, now_);
-  EXPECT_THAT(lines(registry_.drop("A")), ElementsAre("A: lost /p/", "B: granted /p/"));
+  EXPECT_THAT(lines(kill("A")), ElementsAre("A: lost /p/", "B: granted /p/"));
   EXPECT_EQ(epoch(), last);
   (void)registry_.campaign("B", "/q/", 0, 0, now_);
   EXPECT_EQ(epoch("/q/"), registry_.generation("B"));
@@ -364,7 +372,7 @@ TEST_F(RegistryTest, AProcessKeepsTheGenerationThatItHas) {
   EXPECT_EQ(registry_.generation("A"), first) << "an open session";
   open("B");
   EXPECT_GT(registry_.generation("B"), first);
-  (void)registry_.drop("A");
+  (void)kill("A");
   EXPECT_THAT(lines(hello("A", {.name = "a", .generation = first, .known = first})), IsEmpty());
   EXPECT_EQ(registry_.generation("A"), first);
 }
@@ -473,7 +481,7 @@ TEST_F(RegistryTest, NothingIsGrantedThatCannotBeKept) {
 
 TEST_F(RegistryTest, BadWordsAreRefused) {
   open("A");
-  const std::string too_long(256, 'k');
+  const std::string too_long(max_directory_key_bytes + 1, 'k');
   EXPECT_THAT(lines(registry_.hello("B", {.name = ""}, now_)),
               ElementsAre("B: not a process name"));
   EXPECT_THAT(lines(registry_.hello("B", {.name = "a\nb"}, now_)),

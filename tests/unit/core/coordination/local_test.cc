@@ -78,16 +78,20 @@ TEST_F(LocalTest, ANewerProcessSupersedesAndTheOlderIsTold) {
 
 TEST_F(LocalTest, CompareAndSetAnswers) {
   const auto a = client("a");
-  std::vector<bool> answers;
-  const auto record_answer = [&](bool swapped) { answers.push_back(swapped); };
+  std::map<std::string, bool> answers;
   std::uint64_t version = 0;
+  const auto swap = [&](const std::string& value, std::uint64_t expected) {
+    a->compare_and_set("k", value, expected, [&answers, value](bool swapped) {
+      EXPECT_TRUE(answers.emplace(value, swapped).second) << "called once";
+    });
+  };
   a->watch("k", [&](const Event& event) { version = event.version; });
-  a->compare_and_set("k", "1", 0, record_answer);
-  a->compare_and_set("k", "2", 0, record_answer);
-  EXPECT_TRUE(until([&] { return answers.size() == 2; }));
-  a->compare_and_set("k", "3", version, record_answer);
+  swap("1", 0);
+  swap("2", 0);
+  EXPECT_TRUE(until([&] { return answers.size() == 2 && version != 0; }));
+  swap("3", version);
   EXPECT_TRUE(until([&] { return answers.size() == 3; }));
-  EXPECT_THAT(answers, ElementsAre(true, false, true));
+  EXPECT_THAT(answers, ElementsAre(Pair("1", true), Pair("2", false), Pair("3", true)));
 }
 
 TEST_F(LocalTest, EverythingIsSaidAgainToARestartedBroker) {
@@ -148,6 +152,93 @@ TEST_F(LocalTest, ASwapThatWasNotAnsweredIsRepeated) {
   start_server();
   EXPECT_TRUE(until([&] { return answers.size() == 1; }));
   EXPECT_THAT(answers, ElementsAre(true));
+}
+
+TEST_F(LocalTest, WhatWasSetComesBackWithARestartedBroker) {
+  const auto a = client("a");
+  const auto b = client("b");
+  watch(*b);
+  int swapped = 0;
+  for (int i = 0; i < 1000; ++i) {
+    a->compare_and_set("k/" + std::to_string(i), "1", 0, [&](bool is) { swapped += is ? 1 : 0; });
+  }
+  EXPECT_TRUE(until([&] { return swapped == 1000 && seen_.size() == 1000; }));
+  EXPECT_LT(keeps_, 100) << "one write a turn";
+  const auto before = server_->directory().entries();
+  server_.reset();
+  start_server();
+  for (const auto& [key, entry] : server_->directory().entries()) {
+    EXPECT_EQ(entry.version, before.at(key).version);
+  }
+  const std::uint64_t version = before.at("k/7").version;
+  a->compare_and_set("k/7", "2", version, [&](bool is) { swapped += is ? 1 : 0; });
+  EXPECT_TRUE(until([&] { return swapped == 1001 && seen_["k/7"] == "2"; }));
+  EXPECT_EQ(events_.size(), 1001U) << "what has not changed is not told again";
+}
+
+TEST_F(LocalTest, ASwapIsAnsweredOnceItIsKeptAndNotBefore) {
+  const auto a = client("a");
+  watch(*a);
+  disk_is_full_ = true;
+  std::vector<bool> answers;
+  a->compare_and_set("k", "1", 0, [&](bool swapped) { answers.push_back(swapped); });
+  EXPECT_TRUE(until([&] { return keeps_ > 0; }));
+  pass(milliseconds(50));
+  EXPECT_THAT(answers, IsEmpty());
+  EXPECT_THAT(events_, IsEmpty());
+  EXPECT_EQ(server_->directory().failure(), "no space");
+  disk_is_full_ = false;
+  EXPECT_TRUE(until([&] { return !answers.empty(); })) << "asked again by itself";
+  EXPECT_THAT(answers, ElementsAre(true));
+  EXPECT_EQ(server_->directory().failure(), "");
+}
+
+TEST_F(LocalTest, AProcessThatClosesItsConnectionIsGoneSoon) {
+  lease_ = seconds(60);
+  server_.reset();
+  start_server();
+  auto a = client("a");
+  const auto b = client("b");
+  a->announce("shards/a", "1");
+  watch(*b);
+  ASSERT_TRUE(until([&] { return !seen_.empty(); }));
+  EXPECT_GT(*a->deadline(), loop_.now() + seconds(50));
+  a.reset();
+  EXPECT_TRUE(until([&] { return seen_.empty(); }, seconds(20))) << "not after a lease";
+  EXPECT_THAT(ended_, ElementsAre("a expired"));
+}
+
+TEST_F(LocalTest, AProcessKnownToHaveEndedIsGoneAtOnce) {
+  lease_ = seconds(60);
+  server_.reset();
+  start_server();
+  auto a = client("a");
+  const auto other = client("b");
+  ASSERT_TRUE(until([&] { return server_->directory().session_count() == 2; }));
+  server_->process_ended("a");
+  server_->process_ended("b");
+  EXPECT_THAT(ended_, IsEmpty()) << "their connections stand: those of other processes";
+  a.reset();
+  EXPECT_TRUE(until([&] { return !ended_.empty(); }));
+  EXPECT_THAT(ended_, ElementsAre("a dropped"));
+}
+
+TEST_F(LocalTest, TheDeadlineIsALeaseAfterTheLastAnsweredRenewal) {
+  const auto a = client("a");
+  EXPECT_EQ(a->deadline(), std::nullopt);
+  ASSERT_TRUE(until([&] { return a->deadline().has_value(); }));
+  EXPECT_LE(*a->deadline(), loop_.now() + lease_);
+  const auto first = *a->deadline();
+  EXPECT_TRUE(until([&] { return *a->deadline() > first + lease_; })) << "renewed";
+  server_.reset();
+  pass(milliseconds(50));
+  const auto last = *a->deadline();
+  EXPECT_TRUE(until([&] { return loop_.now() > last; }));
+  EXPECT_EQ(a->deadline(), last) << "no broker, no renewal";
+  start_server();
+  EXPECT_TRUE(until([&] { return *a->deadline() > loop_.now(); }));
+  a->resign();
+  EXPECT_EQ(a->deadline(), std::nullopt);
 }
 
 TEST_F(LocalTest, CallbacksMayCallTheCoordinator) {

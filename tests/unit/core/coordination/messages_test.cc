@@ -23,8 +23,8 @@ std::vector<Request> requests() {
 }
 
 std::vector<Reply> replies() {
-  return {Welcome{3'000'000, 5, "r"},
-          Pong{},
+  return {Welcome{3'000'000, 5, "r", 7},
+          Pong{7},
           cluster::KeyChanged{"k", binary, 12},
           cluster::KeyChanged{"k", std::nullopt, 13},
           cluster::Watched{""},
@@ -81,7 +81,7 @@ TEST(MessagesTest, FieldsArriveInTheirPlaces) {
 
 TEST(MessagesTest, ValuesOfFullLengthFit) {
   const std::string value(cluster::max_directory_value_bytes, 'v');
-  const std::string key(base::max_key_bytes, 'k');
+  const std::string key(cluster::max_directory_key_bytes, 'k');
   const std::string frame = encode(Request(CompareAndSet{~0ULL, key, value, ~0ULL}), ~0ULL);
   EXPECT_LE(frame.size(), max_message_bytes);
   EXPECT_EQ(round_trip(true, frame), frame);
@@ -103,22 +103,22 @@ TEST(MessagesTest, TheOtherDirectionIsAnError) {
 TEST(MessagesTest, ErrorsSayWhatIsWrong) {
   std::string frame = encode(Request(Ping{}), 1);
   frame[0] = 9;
-  EXPECT_EQ(decode_request(frame).error(), "protocol version 9, expected 2");
+  EXPECT_EQ(decode_request(frame).error(), "protocol version 9, expected 3");
   EXPECT_EQ(decode_request("").error(), "empty message");
-  EXPECT_EQ(decode_request("\x02\x05").error(), "not a MessagePack array");
-  EXPECT_EQ(decode_request("\x02\x92\x40\x01").error(), "unknown message type 64");
-  EXPECT_EQ(decode_request("\x02\x93\x02\x01\x01").error(), "wrong fields in a message of type 2");
-  EXPECT_EQ(decode_request("\x02\x93\x06\x01\x01").error(), "wrong fields in a message of type 6");
+  EXPECT_EQ(decode_request("\x03\x05").error(), "not a MessagePack array");
+  EXPECT_EQ(decode_request("\x03\x92\x40\x01").error(), "unknown message type 64");
+  EXPECT_EQ(decode_request("\x03\x93\x02\x01\x01").error(), "wrong fields in a message of type 2");
+  EXPECT_EQ(decode_request("\x03\x93\x06\x01\x01").error(), "wrong fields in a message of type 6");
 }
 
 TEST(MessagesTest, HugeClaimsAreRefusedBeforeAnyMemoryIsTaken) {
-  EXPECT_FALSE(decode_request(std::string("\x02\xdd\xff\xff\xff\xff", 6)));              // array
-  EXPECT_FALSE(decode_request(std::string("\x02\x93\x06\x01\xdb\xff\xff\xff\xff", 9)));  // string
-  EXPECT_FALSE(decode_request(std::string("\x02\xdf\xff\xff\xff\xff", 6)));              // map
-  std::string nested(1, '\x02');
+  EXPECT_FALSE(decode_request(std::string("\x03\xdd\xff\xff\xff\xff", 6)));              // array
+  EXPECT_FALSE(decode_request(std::string("\x03\x93\x06\x01\xdb\xff\xff\xff\xff", 9)));  // string
+  EXPECT_FALSE(decode_request(std::string("\x03\xdf\xff\xff\xff\xff", 6)));              // map
+  std::string nested(1, '\x03');
   nested += std::string(60'000, '\x91');
   EXPECT_FALSE(decode_request(nested));
-  EXPECT_FALSE(decode_request('\x02' + std::string(max_message_bytes, '\x01')));
+  EXPECT_FALSE(decode_request('\x03' + std::string(max_message_bytes, '\x01')));
 }
 
 TEST(MessagesTest, NoiseNeverHarms) {
