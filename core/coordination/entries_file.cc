@@ -113,11 +113,20 @@ base::Result<std::unique_ptr<EntriesFile>> EntriesFile::open(const std::string& 
   std::unique_ptr<EntriesFile> file(new EntriesFile(directory));
   const auto text = read_file(file->path_);
   if (!text) return base::Error{text.error()};
-  if (*text) {
-    if (auto status = file->read(**text); !status) return base::Error{status.error()};
-  }
-  if (auto status = file->rewrite(file->present_); !status) return base::Error{status.error()};
+  const auto status = *text ? file->go_on(**text) : file->rewrite({});
+  if (!status) return base::Error{status.error()};
   return file;
+}
+
+// What was found may not be on disk yet, when the process before ended and the machine did not.
+base::Status EntriesFile::go_on(const std::string& text) {
+  if (auto status = read(text); !status) return status;
+  file_ = net::Descriptor(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  if (!file_ || ::ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) {
+    return system_error(path_);
+  }
+  if (auto status = sync_file(file_.get(), path_); !status) return status;
+  return sync_directory(directory_);
 }
 
 base::Status EntriesFile::read(const std::string& text) {
@@ -131,7 +140,10 @@ base::Status EntriesFile::read(const std::string& text) {
     for (auto& [key, entry] : batch->entries) present_[key] = std::move(entry);
     rest = batch->rest;
   }
-  return has_batch(rest) ? damaged : base::Status();
+  if (has_batch(rest)) return damaged;
+  size_ = text.size() - rest.size();
+  size_when_written_ = header.size() + to_batch(present_).size();
+  return {};
 }
 
 base::Status EntriesFile::keep(const Entries& changed) {

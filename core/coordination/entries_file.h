@@ -6,9 +6,9 @@
 //                          SESSION KEY VALUE
 //                          …
 //
-// Changes are appended, those of one turn as one batch with one fsync. The file is written anew,
-// with the present entries alone, at each start, when more than half of it is outdated, and after
-// an error: as DIRECTORY/entries.new, which takes its place once it is on disk.
+// Changes are appended, those of one turn as one batch with one fsync. When more than half of the
+// file is outdated, and after an error, the next change writes it anew with the present entries
+// alone: as DIRECTORY/entries.new, which takes its place once it is on disk. A start takes no room.
 //
 // A batch is begun only when the one before is on disk. So what is broken at the end was never
 // told of, and is left out; what is broken before a batch that is whole was damaged, and is an
@@ -42,6 +42,7 @@ class EntriesFile {
 
  private:
   explicit EntriesFile(const std::string& directory);
+  base::Status go_on(const std::string& text);
   base::Status read(const std::string& text);
   base::Status append(const std::string& batch);
   base::Status rewrite(const Entries& entries);
