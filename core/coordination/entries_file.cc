@@ -98,7 +98,8 @@ std::optional<Batch> take_batch(std::string_view text) {
 }
 
 bool has_batch(std::string_view text) {
-  for (auto at = text.find(batch_word); at != text.npos; at = text.find(batch_word, at + 1)) {
+  for (auto at = text.find(batch_word); at != std::string_view::npos;
+       at = text.find(batch_word, at + 1)) {
     if (take_batch(text.substr(at))) return true;
   }
   return false;
