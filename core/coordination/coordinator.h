@@ -56,7 +56,8 @@ class Coordinator {
   virtual void compare_and_set(const std::string& key, const std::string& value,
                                std::uint64_t expected, Swapped swapped) = 0;
 
-  // Every present and future value under `prefix`.
+  // Every present and future value under `prefix`. Only an event without a value says that a key is
+  // gone: after a restart of the service a leased key may come back for the length of a lease.
   virtual void watch(const std::string& prefix, Watcher watcher) = 0;
 
   // Takes back what was announced, and gives up every leadership: a clean goodbye.
