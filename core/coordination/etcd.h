@@ -41,6 +41,9 @@ struct EtcdSettings {
 // and what the older one announced is gone. Any other process is refused the name until the
 // holder resigns or its lease ends. Only the holder's keys are in the directory.
 //
+// A compare_and_set that etcd did not answer is known by its value: two processes must not set the
+// same one. Values of more than 1 MiB, which etcd does not take, are neither announced nor set.
+//
 // resign() waits for etcd for up to 300 ms. The process is not registered again after it.
 //
 // Callbacks run from the loop, never from within a call; they may call the coordinator, and must

@@ -9,11 +9,13 @@
 namespace canopy::coordination::etcd {
 namespace {
 
-// Pauses double from the first to the longest, each cut by up to a half at random, so that the
-// processes of a cluster do not all come back at once.
+// Pauses double from the first to the longest, or to a quarter of the lease, which is renewed each
+// third. Each is cut by up to a half at random, so that the processes of a cluster do not all come
+// back at once.
 constexpr base::Duration first_pause = std::chrono::milliseconds(100);
 constexpr base::Duration longest_pause = std::chrono::seconds(2);
 constexpr unsigned most_doublings = 5;
+constexpr base::Duration next_endpoint_pause = std::chrono::milliseconds(10);
 constexpr std::size_t max_password_bytes = 4096;
 
 base::Result<std::string> read_password(const std::string& path) {
@@ -55,8 +57,8 @@ Gateway::Gateway(net::Loop& loop, const EtcdSettings& settings, std::function<vo
 
 Gateway::~Gateway() { loop_.cancel(pause_); }
 
-// etcd takes the header "hasleader" from the gateway as gRPC's metadata: a member that sees no
-// leader refuses requests at once, and ends the streams of watches.
+// The gateway hands the header "hasleader" on as gRPC's metadata: a member that sees no leader then
+// fails requests at once, rather than after seven seconds, and ends watches, rather than never.
 HttpClient::Request Gateway::request(const char* what, const std::string& body) const {
   HttpClient::Request request{
       .url = settings_.endpoints[endpoint_] + "/v3/" + what,
@@ -107,9 +109,10 @@ void Gateway::call_now(const char* what, const std::string& body, base::Duration
 
 Gateway::Answer Gateway::judge(const HttpClient::Answer& answer, std::size_t endpoint,
                                const std::string& token) {
-  if (answer.status == 200) {
+  if (answer.status == 200 && answer.text.starts_with('{')) {
     heard_ = loop_.now();
-    failures_ = 0;
+    left_ = 0;
+    pauses_ = 0;
     refusal_.clear();
     return {.ok = true, .text = answer.text};
   }
@@ -136,7 +139,8 @@ void Gateway::leave(std::size_t endpoint, std::string_view why) {
     return;
   }
   endpoint_ = (endpoint_ + 1) % settings_.endpoints.size();
-  pause(why);
+  const bool around = ++left_ % settings_.endpoints.size() == 0;
+  pause(why, around ? longer_pause() : next_endpoint_pause);
   const std::string text(why);
   for (auto& [id, ended] : std::exchange(streams_, {})) {
     http_.cancel(id);
@@ -145,16 +149,20 @@ void Gateway::leave(std::size_t endpoint, std::string_view why) {
 }
 
 void Gateway::pause(std::string_view why) {
+  if (pause_ == 0) pause(why, longer_pause());
+}
+
+void Gateway::pause(std::string_view why, base::Duration delay) {
   if (pause_ != 0) return;
   log_.warn("etcd", "failed", {{"why", why}});
-  const auto endpoints = static_cast<unsigned>(settings_.endpoints.size());
-  base::Duration delay{};
-  if (++failures_ % endpoints == 0) {  // once around
-    const unsigned doublings = std::min(failures_ / endpoints - 1, most_doublings);
-    const base::Duration whole = std::min(first_pause * (1 << doublings), longest_pause);
-    delay = whole - whole * (random_() % 512) / 1024;
-  }
   pause_ = loop_.after(delay, [this] { resume(); });
+}
+
+base::Duration Gateway::longer_pause() {
+  const base::Duration whole =
+      std::min({first_pause * (1 << std::min(pauses_++, most_doublings)), longest_pause,
+                std::max(settings_.lease / 4, first_pause)});
+  return whole - whole * (random_() % 512) / 1024;
 }
 
 void Gateway::resume() {
@@ -173,15 +181,15 @@ void Gateway::authenticate() {
     return pause(password.error());
   }
   const auto done = [this, endpoint = endpoint_](const HttpClient::Answer& answer) {
-    const unsigned failures = failures_;
+    const unsigned pauses = pauses_;
     const Answer judged = judge(answer, endpoint, {});
     if (!judged.ok) {
       if (judged.code) refusal_ = "etcd: " + judged.text;
       return;
     }
-    failures_ = failures;  // a token that is refused again must not spin
+    pauses_ = pauses;  // a token that is refused again must not spin
     auto token = parse_token(judged.text);
-    if (!token) return pause(token.error());
+    if (!token) return distrust(token.error());
     token_ = *std::move(token);
     on_ready_();
   };

@@ -48,8 +48,10 @@ class Gateway {
   // Waits for the answer up to `patience`.
   void call_now(const char* what, const std::string& body, base::Duration patience);
 
-  // An answer was not what it should be, or cannot be done anything about: all wait for a while.
+  // What etcd answered cannot be done anything about: all wait for a while.
   void pause(std::string_view why);
+  // It is no answer: the next endpoint is to be asked.
+  void distrust(std::string_view why) { leave(endpoint_, why); }
 
   net::Loop& loop() { return loop_; }
   // When etcd last did what it was asked for.
@@ -61,6 +63,8 @@ class Gateway {
   HttpClient::Request request(const char* what, const std::string& body) const;
   Answer judge(const HttpClient::Answer& answer, std::size_t endpoint, const std::string& token);
   void leave(std::size_t endpoint, std::string_view why);
+  void pause(std::string_view why, base::Duration delay);
+  base::Duration longer_pause();
   void resume();
   void authenticate();
 
@@ -72,7 +76,8 @@ class Gateway {
   std::string token_{};
   std::string refusal_{};
   std::optional<base::TimePoint> heard_{};
-  unsigned failures_ = 0;  // since then
+  std::size_t left_ = 0;  // endpoints, since then
+  unsigned pauses_ = 0;   // not only for the next endpoint, since then
   net::Loop::TimerId pause_ = 0;
   std::map<StreamId, Done> streams_{};
   base::log::RateLimited log_{};

@@ -117,7 +117,10 @@ class Fields {
 
 Revision revision_of(Fields& answer) {
   const json* header = answer.object("header");
-  return header == nullptr ? 0 : Fields(*header, answer.error()).number("revision");
+  const Revision revision =
+      header == nullptr ? 0 : Fields(*header, answer.error()).number("revision");
+  if (revision == 0) answer.fail("a revision");  // that of an empty etcd is 1
+  return revision;
 }
 
 KeyValue key_value_of(const json& object, std::string& error) {
@@ -138,10 +141,9 @@ void read_list(Fields& answer, List& list) {
 
 void read_change(const json& event, WatchEvents& events, std::string& error) {
   Fields fields(event, error);
-  const std::string type = fields.text("type");  // left out: "PUT"
   const json* pair = fields.object("kv");
   if (pair == nullptr) return fields.fail("a key");
-  events.changes.push_back({key_value_of(*pair, error), type == "DELETE"});
+  events.changes.push_back({key_value_of(*pair, error), fields.text("type") == "DELETE"});
 }
 
 std::string short_line(std::string_view text) {
@@ -159,10 +161,6 @@ std::string to_list(const std::string& prefix, const std::string& first, Revisio
                {"limit", std::to_string(limit)}};
   if (revision != 0) list["revision"] = std::to_string(revision);
   return dump(list);
-}
-
-std::string to_put(const std::string& key, const std::string& value, LeaseId lease) {
-  return dump(put_of(key, value, lease));
 }
 
 std::string to_swap(const std::string& key, const std::string& value, Revision expected,
@@ -248,7 +246,7 @@ base::Result<WatchEvents> parse_watch(std::string_view text) {
     return answer.result(std::move(events));
   }
   Fields fields(*result, answer.error());
-  events.revision = revision_of(fields);
+  revision_of(fields);  // which each message of etcd has
   events.canceled = fields.flag("canceled");
   events.compacted = fields.number("compact_revision") != 0;
   events.reason = short_line(fields.text("cancel_reason"));

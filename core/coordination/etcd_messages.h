@@ -39,7 +39,6 @@ std::string to_get(const std::string& key);
 // order; of 0, as they are now.
 std::string to_list(const std::string& prefix, const std::string& first, Revision revision,
                     std::size_t limit);
-std::string to_put(const std::string& key, const std::string& value, LeaseId lease);
 // Puts if `key` was last modified at `expected` (0: it is absent), and else gets it.
 std::string to_swap(const std::string& key, const std::string& value, Revision expected,
                     LeaseId lease = 0);
@@ -71,7 +70,6 @@ struct WatchEvents {
     KeyValue of{};
     bool deleted = false;
   };
-  Revision revision = 0;
   bool canceled = false;
   bool compacted = false;  // changes that were asked for are not there any more
   std::string reason{};    // why the stream has ended; empty: it goes on

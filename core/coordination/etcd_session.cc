@@ -94,7 +94,7 @@ std::uint32_t Session::known() const {
 void Session::confirm_generation() {
   ask("kv/range", to_get(counter_key_), [this](const std::string& text) {
     auto list = parse_list(text);
-    if (!list) return gateway_.pause(list.error());
+    if (!list) return gateway_.distrust(list.error());
     raise_generation(list->found.empty() ? std::nullopt : std::optional(list->found.front()));
   });
 }
@@ -121,7 +121,7 @@ void Session::raise_generation(const std::optional<KeyValue>& counter) {
   }
   const auto swapped = [this, keeps, last, record = granted->record](const std::string& text) {
     const auto swap = parse_swap(text);
-    if (!swap) return gateway_.pause(swap.error());
+    if (!swap) return gateway_.distrust(swap.error());
     if (!swap->swapped) return raise_generation(swap->found);
     record_ = record;
     confirmed_ = true;
@@ -154,7 +154,7 @@ void Session::keep_alive() {
 
 void Session::renew(const std::string& answer, base::TimePoint sent) {
   const auto lease = parse_lease(answer);
-  if (!lease) return gateway_.pause(lease.error());
+  if (!lease) return gateway_.distrust(lease.error());
   if (lease->ttl.count() == 0) return lose();
   lease_ = lease->id;
   ttl_ = lease->ttl;
@@ -168,7 +168,10 @@ void Session::lose() {
   lease_ = 0;
   held_ = false;
   confirmed_ = false;
-  for (auto& [key, announced] : announced_) announced.said = false;
+  for (auto& [key, announced] : announced_) {
+    announced.said = false;
+    announced.modified = 0;
+  }
 }
 
 std::optional<base::TimePoint> Session::deadline() const {
@@ -182,7 +185,7 @@ void Session::take_name() {
   const Holder own{identity_, generation_};
   ask("kv/txn", to_swap(name_key_, to_json(own), 0, lease_), [this](const std::string& text) {
     const auto swap = parse_swap(text);
-    if (!swap) return gateway_.pause(swap.error());
+    if (!swap) return gateway_.distrust(swap.error());
     if (!swap->swapped && swap->found && swap->found->lease != lease_) return judge(*swap->found);
     if (!swap->swapped && !swap->found) return;
     held_ = true;
@@ -233,28 +236,35 @@ void Session::say_announced() {
   }
 }
 
-// One at a time of each key, so that the last value is the one that stays.
+// One at a time of each key, and compared with what it replaces: a request that was not answered
+// and is carried out late changes nothing any more.
 void Session::put(const std::string& key) {
   Announced& announced = announced_[key];
   announced.said = announced.under_way = true;
   ++puts_;
-  const auto done = [this, key, lease = lease_](const Gateway::Answer& answer) {
-    --puts_;
-    const auto found = announced_.find(key);
-    if (found != announced_.end()) {
-      found->second.under_way = false;
-      if (!answer.ok) found->second.said = false;
-    }
-    if (answer.ok && held_) refusal_.clear();
-    if (answer.code == Code::not_found) {
-      if (lease == lease_) lose();
-    } else if (!answer.ok) {
-      fail(answer);
-      return;
-    }
-    proceed();
-  };
-  gateway_.call("kv/put", to_put(prefix_ + key, announced.value, lease_), done);
+  gateway_.call("kv/txn", to_swap(prefix_ + key, announced.value, announced.modified, lease_),
+                [this, key, lease = lease_](const Gateway::Answer& answer) {
+                  --puts_;
+                  if (!resigned_) on_put(announced_[key], lease, answer);
+                });
+}
+
+void Session::on_put(Announced& announced, LeaseId lease, const Gateway::Answer& answer) {
+  announced.under_way = false;
+  const auto swap = answer.ok ? parse_swap(answer.text) : base::Error{answer.text};
+  if (!swap || !swap->swapped) announced.said = false;
+  if (lease != lease_) return proceed();
+  if (swap) {
+    announced.modified = swap->swapped ? swap->revision : swap->found ? swap->found->modified : 0;
+    if (held_) refusal_.clear();
+  } else if (answer.code == Code::not_found) {
+    lose();
+  } else if (answer.ok) {
+    return gateway_.distrust(swap.error());
+  } else {
+    return fail(answer);
+  }
+  proceed();
 }
 
 void Session::resign() {

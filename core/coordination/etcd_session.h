@@ -39,6 +39,7 @@ class Session {
  private:
   struct Announced {
     std::string value{};
+    Revision modified = 0;  // as far as is known
     bool said = false;
     bool under_way = false;
   };
@@ -59,6 +60,7 @@ class Session {
   void refuse_name(const std::string& why);
   void say_announced();
   void put(const std::string& key);
+  void on_put(Announced& announced, LeaseId lease, const Gateway::Answer& answer);
   void wake_at(base::TimePoint when);
 
   Gateway& gateway_;

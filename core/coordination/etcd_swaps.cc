@@ -58,7 +58,7 @@ void Swaps::judge(std::list<Pending>::iterator swap, const Gateway::Answer& answ
       const bool own = swap->doubtful && result->found && result->found->value == swap->value;
       return end(swap, result->swapped || own);
     }
-    gateway_.pause(result.error());
+    gateway_.distrust(result.error());
   } else if (answer.code == Code::invalid && gateway_.ready()) {
     return end(swap, false);  // etcd takes less than max_value_bytes
   } else if (gateway_.ready()) {

@@ -108,20 +108,20 @@ void Watch::on_bytes(std::string_view bytes) {
   });
   if (fine) return;
   close();
-  gateway_.pause("a watch that is no stream of JSON objects");
+  gateway_.distrust("a watch that is no stream of JSON objects");
 }
 
 void Watch::on_message(std::string_view json) {
   const auto message = parse_watch(json);
   if (!message) {
     close();
-    return gateway_.pause(message.error());
+    return gateway_.distrust(message.error());
   }
   std::vector<Event> events;
   view_.apply(*message, events);
   if (message->canceled) {
     close();
-    if (!message->compacted) gateway_.pause("watch ended: " + message->reason);
+    if (!message->compacted) gateway_.distrust("watch ended: " + message->reason);
     proceed();
   }
   tell(std::move(events));

@@ -21,7 +21,9 @@ long in_curl_ms(base::Duration duration) {
   return duration.count() == 0 ? 0 : std::max(1L, static_cast<long>(base::in_ms(duration)));
 }
 
-bool is_tls_fault(CURLcode code) {
+// In TLS 1.3 a server refuses a certificate after the handshake, by an alert.
+bool is_tls_fault(CURLcode code, std::string_view text) {
+  if (code == CURLE_RECV_ERROR) return text.find(" alert ") != std::string_view::npos;
   switch (code) {
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CERTPROBLEM:
@@ -70,7 +72,8 @@ struct HttpClient::Transfer {
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error.data());
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &Transfer::on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, this);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, this);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, &Transfer::on_request);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, this);
   }
 
   void set_up(const Tls& tls) {
@@ -78,6 +81,12 @@ struct HttpClient::Transfer {
     if (!tls.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, tls.ca_file.c_str());
     if (!tls.cert_file.empty()) curl_easy_setopt(easy, CURLOPT_SSLCERT, tls.cert_file.c_str());
     if (!tls.key_file.empty()) curl_easy_setopt(easy, CURLOPT_SSLKEY, tls.key_file.c_str());
+  }
+
+  // libcurl repeats a request by itself when a connection that it had kept turns out to be closed.
+  static int on_request(void* self, char*, char*, int, int) {
+    return std::exchange(static_cast<Transfer*>(self)->sent, true) ? CURL_PREREQFUNC_ABORT
+                                                                   : CURL_PREREQFUNC_OK;
   }
 
   static std::size_t on_body(char* data, std::size_t one, std::size_t size, void* self) {
@@ -96,6 +105,7 @@ struct HttpClient::Transfer {
   CURL* const easy = curl_easy_init();
   curl_slist* headers = nullptr;
   const std::string body;
+  bool sent = false;
   std::string received{};  // and not handed over
   std::array<char, CURL_ERROR_SIZE> error{};
   Arrived arrived{};
@@ -164,7 +174,7 @@ HttpClient::Answer HttpClient::answer_of(Transfer& transfer, CURLcode code) {
   if (code == CURLE_OK) return {transfer.status(), std::move(transfer.received)};
   const std::string why =
       transfer.error.front() != '\0' ? transfer.error.data() : curl_easy_strerror(code);
-  return {.text = why, .refused = is_tls_fault(code)};
+  return {.text = why, .refused = is_tls_fault(code, why)};
 }
 
 // libcurl must not be called from its own callbacks: what they gathered is handed over after.

@@ -1,5 +1,6 @@
 // HTTP/1.1 POST requests on an event loop, by libcurl: no thread but libcurl's own, which looks up
-// host names. https:// addresses are verified against the certificate authority.
+// host names. https:// addresses are verified against the certificate authority. No request is sent
+// twice: of one without an answer it is not known whether it was carried out.
 //
 // Belongs to its loop. Callbacks run from the loop, never from within a call; they may call the
 // client and must not destroy it.

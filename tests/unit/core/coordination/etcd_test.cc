@@ -1,6 +1,7 @@
 // The coordinator over a real etcd of one member.
 #include <set>
 
+#include "core/coordination/etcd_messages.h"
 #include "tests/unit/core/coordination/etcd_world.h"
 
 namespace canopy::coordination {
@@ -305,17 +306,31 @@ TEST_F(EtcdTest, ARestartOfEtcdIsNotSeen) {
   EXPECT_TRUE(until([&] { return seen_["shards/a"] == "2"; }));
 }
 
-TEST_F(EtcdTest, ALostLeaseIsReplaced) {
+TEST_F(EtcdTest, ALeaseThatEndsWhileEtcdDoesNotAnswerIsReplaced) {
   const auto a = client("a", "one");
   const auto b = client("b");
   a->announce("shards/a", "1");
   watch(*b, "shards/");
   ASSERT_TRUE(until([&] { return seen_.size() == 1; }));
+  const std::uint64_t first = versions_["shards/a"];
   server_->signal(SIGSTOP);
   EXPECT_TRUE(until([&] { return a->deadline() < loop_.now() - seconds(3); }));
   EXPECT_FALSE(a->connected());
   EXPECT_EQ(seen_.size(), 1U);
   server_->signal(SIGCONT);
+  EXPECT_TRUE(until([&] { return versions_["shards/a"] > first && seen_.size() == 1; }));
+  EXPECT_TRUE(until([&] { return a->connected() && a->deadline() > loop_.now(); }));
+}
+
+TEST_F(EtcdTest, ALeaseThatIsGoneIsReplaced) {
+  const auto a = client("a", "one");
+  const auto b = client("b");
+  a->announce("shards/a", "1");
+  watch(*b, "shards/");
+  ASSERT_TRUE(until([&] { return seen_.size() == 1; }));
+  const auto name = etcd::parse_list(ask("kv/range", etcd::to_get("canopy/test/names/a")));
+  ASSERT_TRUE(name && name->found.size() == 1);
+  ask("lease/revoke", etcd::to_lease(name->found.front().lease));
   EXPECT_TRUE(until([&] { return events_.size() == 3; }));
   EXPECT_THAT(events_, ElementsAre("shards/a=1", "shards/a=(gone)", "shards/a=1"));
   EXPECT_TRUE(until([&] { return a->connected() && a->deadline() > loop_.now(); }));
