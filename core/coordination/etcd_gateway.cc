@@ -134,13 +134,12 @@ Gateway::Answer Gateway::judge(const HttpClient::Answer& answer, std::size_t end
 
 // Tries the next endpoint, to which the streams of this one move as well: what it sends may be old.
 void Gateway::leave(std::size_t endpoint, std::string_view why) {
-  if (endpoint != endpoint_) {  // it has been left
-    if (pause_ == 0) pause_ = loop_.after({}, [this] { resume(); });
-    return;
-  }
+  // It has been left, or else is about to be asked again.
+  if (endpoint != endpoint_ || pause_ != 0) return wait({});
+  log_.warn("etcd", "endpoint left", {{"endpoint", settings_.endpoints[endpoint_]}, {"why", why}});
   endpoint_ = (endpoint_ + 1) % settings_.endpoints.size();
   const bool around = ++left_ % settings_.endpoints.size() == 0;
-  pause(why, around ? longer_pause() : next_endpoint_pause);
+  wait(around ? longer_pause() : next_endpoint_pause);
   const std::string text(why);
   for (auto& [id, ended] : std::exchange(streams_, {})) {
     http_.cancel(id);
@@ -149,13 +148,13 @@ void Gateway::leave(std::size_t endpoint, std::string_view why) {
 }
 
 void Gateway::pause(std::string_view why) {
-  if (pause_ == 0) pause(why, longer_pause());
+  if (pause_ != 0) return;
+  log_.warn("etcd", "request failed", {{"why", why}});
+  wait(longer_pause());
 }
 
-void Gateway::pause(std::string_view why, base::Duration delay) {
-  if (pause_ != 0) return;
-  log_.warn("etcd", "failed", {{"why", why}});
-  pause_ = loop_.after(delay, [this] { resume(); });
+void Gateway::wait(base::Duration delay) {
+  if (pause_ == 0) pause_ = loop_.after(delay, [this] { resume(); });
 }
 
 base::Duration Gateway::longer_pause() {

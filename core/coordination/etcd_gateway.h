@@ -63,7 +63,7 @@ class Gateway {
   HttpClient::Request request(const char* what, const std::string& body) const;
   Answer judge(const HttpClient::Answer& answer, std::size_t endpoint, const std::string& token);
   void leave(std::size_t endpoint, std::string_view why);
-  void pause(std::string_view why, base::Duration delay);
+  void wait(base::Duration delay);
   base::Duration longer_pause();
   void resume();
   void authenticate();

@@ -81,7 +81,7 @@ void Watch::end_list() {
   view_.apply_list(list.revision, list.found, events);
   if (!events.empty()) close();
   if (stream_ == 0 && gateway_.ready()) open(list.revision + 1);
-  tell(std::move(events));
+  tell(events);
   proceed();
 }
 
@@ -124,10 +124,10 @@ void Watch::on_message(std::string_view json) {
     if (!message->compacted) gateway_.distrust("watch ended: " + message->reason);
     proceed();
   }
-  tell(std::move(events));
+  tell(events);
 }
 
-void Watch::tell(std::vector<Event> events) {
+void Watch::tell(const std::vector<Event>& events) {
   for (const Event& event : events) watcher_(event);
 }
 

@@ -40,7 +40,7 @@ class Watch {
   void on_bytes(std::string_view bytes);
   void on_message(std::string_view json);
   void close();
-  void tell(std::vector<Event> events);
+  void tell(const std::vector<Event>& events);
 
   Gateway& gateway_;
   net::Loop& loop_;
