@@ -23,6 +23,7 @@ TEST_F(EtcdTest, AnnouncesAreWatched) {
   EXPECT_TRUE(until([&] { return seen_.size() == 1; }));
   EXPECT_TRUE(a->connected());
   EXPECT_GT(a->deadline(), loop_.now());
+  EXPECT_LE(a->deadline(), loop_.now() + settings_.lease);
   a->announce("shards/a", "2");
   EXPECT_TRUE(until([&] { return seen_["shards/a"] == "2"; }));
   a->resign();
@@ -334,6 +335,18 @@ TEST_F(EtcdTest, ALeaseThatIsGoneIsReplaced) {
   EXPECT_TRUE(until([&] { return events_.size() == 3; }));
   EXPECT_THAT(events_, ElementsAre("shards/a=1", "shards/a=(gone)", "shards/a=1"));
   EXPECT_TRUE(until([&] { return a->connected() && a->deadline() > loop_.now(); }));
+}
+
+TEST_F(EtcdTest, ResigningEndsWithoutAnAnswer) {
+  const auto a = client("a", "one");
+  a->announce("shards/a", "1");
+  watch(*a);
+  ASSERT_TRUE(until([&] { return seen_.size() == 1; }));
+  server_->signal(SIGSTOP);
+  a->resign();
+  EXPECT_EQ(a->deadline(), std::nullopt);
+  server_->signal(SIGCONT);
+  EXPECT_TRUE(until([&] { return seen_.empty(); })) << "when the lease ends";
 }
 
 TEST_F(EtcdTest, IsThereBeforeEtcd) {
