@@ -1,5 +1,6 @@
 #include "core/coordination/etcd.h"
 
+#include <cassert>
 #include <deque>
 #include <utility>
 
@@ -74,6 +75,7 @@ class EtcdCoordinator final : public Coordinator {
 std::unique_ptr<Coordinator> make_etcd_coordinator(net::Loop& loop, const EtcdSettings& settings,
                                                    const std::string& name,
                                                    const std::string& identity) {
+  assert(!settings.endpoints.empty());
   return std::make_unique<EtcdCoordinator>(loop, settings, name, identity);
 }
 

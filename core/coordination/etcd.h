@@ -21,7 +21,7 @@
 namespace canopy::coordination {
 
 struct EtcdSettings {
-  std::vector<std::string> endpoints{};  // "http://HOST:PORT" or "https://HOST:PORT"; one at least
+  std::vector<std::string> endpoints{};  // "http://HOST:PORT" or "https://HOST:PORT"; not empty
   std::string prefix{};                  // "canopy/CLUSTER/"
   // In whole seconds, rounded up, an hour at most. etcd may grant a longer one, which then counts.
   base::Duration lease = std::chrono::seconds(3);
