@@ -153,6 +153,8 @@ TEST_F(EtcdTest, LargeDirectoriesAreListedInPages) {
   watch(*a, "large/");
   EXPECT_TRUE(until([&] { return seen_.size() == 12; }));
   EXPECT_EQ(seen_["large/11"], large);
+  a->compare_and_set("large/watched", large, 0, [](bool swapped) { EXPECT_TRUE(swapped); });
+  EXPECT_TRUE(until([&] { return seen_["large/watched"] == large; }));
 }
 
 TEST_F(EtcdTest, GenerationsAreUnique) {
