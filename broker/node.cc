@@ -36,8 +36,8 @@ std::map<std::string, std::string> absent_members(const config::Cluster& cluster
   std::map<std::string, std::string> members;
   for (const config::Shard& shard : cluster.shards) {
     coordination::ShardMember member{.name = shard.name};
-    for (const config::Partition& partition : shard.partitions) {
-      member.partitions.push_back({.subtree = partition.subtree, .state = "down"});
+    for (const config::Partition* partition : cluster.partitions_led_by(shard.name)) {
+      member.partitions.push_back({.subtree = partition->subtree, .state = "down"});
     }
     members[coordination::shards_prefix + shard.name] = to_json(member);
   }
@@ -92,7 +92,7 @@ base::Status Node::open_directory() {
                                          cluster_.security->server_key, *authority_})
                                    : std::nullopt;
   directory_ = std::make_unique<coordination::LocalServer>(
-      server_, cluster_.broker.lease, coordination::LocalServer::usual_queue_bytes,
+      server_, cluster_.coordination.lease, coordination::LocalServer::usual_queue_bytes,
       security ? &*security : nullptr, std::move(*record));
   return {};
 }
@@ -131,10 +131,8 @@ base::Status Node::open() {
   });
   directory_->on_rejected([this](std::string_view reason) { metrics_.reject(reason); });
   expect_members(cluster_);
-  for (const config::Shard& shard : cluster_.shards) {
-    for (const config::Partition& partition : shard.partitions) {
-      metrics_.expect_leader(partition.subtree, shard.name);
-    }
+  for (const config::Partition& partition : cluster_.partitions) {
+    metrics_.expect_leader(partition.subtree, partition.on.front());
   }
   directory_->on_reload([this](ReloadDone done) { reload(std::move(done)); });
   directory_->on_drain([this](const std::string& name) { return drain(name); });

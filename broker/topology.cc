@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <string_view>
+#include <vector>
 
 #include "core/coordination/coordinator.h"
 
@@ -42,48 +43,43 @@ std::string first_word(const std::string& state) {
   return state.empty() ? "unknown" : state.substr(0, state.find(':'));
 }
 
-using Durabilities = std::map<std::string, config::Durability>;  // by subtree
-
-json partition_entry(const std::string& subtree, const Durabilities& configured,
+json partition_entry(const std::string& subtree, const config::Partition* configured,
                      const PartitionState* announced) {
   json entry = {{"subtree", subtree.empty() ? "*" : subtree},
                 {"state", announced ? announced->state : down}};
   if (announced != nullptr) entry["epoch"] = announced->epoch;
-  if (const auto found = configured.find(subtree); found != configured.end()) {
-    entry["durability"] = found->second == config::Durability::disk ? "disk" : "memory";
+  if (configured != nullptr) {
+    entry["durability"] = configured->durability == config::Durability::disk ? "disk" : "memory";
   }
   return entry;
 }
 
-json partition_entries(const config::Shard* configured, const ShardMember* member) {
+// What the shard serves, then what it should.
+json partition_entries(const std::vector<const config::Partition*>& configured,
+                       const ShardMember* member) {
   json entries = json::array();
-  std::set<std::string> told;
-  Durabilities durabilities;
-  if (configured != nullptr) {
-    for (const config::Partition& partition : configured->partitions) {
-      durabilities[partition.subtree] = partition.durability;
-    }
-  }
+  std::map<std::string_view, const config::Partition*> missing;
+  for (const config::Partition* partition : configured) missing[partition->subtree] = partition;
   if (member != nullptr) {
     for (const PartitionState& partition : member->partitions) {
-      entries.push_back(partition_entry(partition.subtree, durabilities, &partition));
-      told.insert(partition.subtree);
+      const auto found = missing.extract(partition.subtree);
+      entries.push_back(
+          partition_entry(partition.subtree, found ? found.mapped() : nullptr, &partition));
     }
   }
-  if (configured != nullptr) {
-    for (const config::Partition& partition : configured->partitions) {
-      if (told.contains(partition.subtree)) continue;
-      entries.push_back(partition_entry(partition.subtree, durabilities, nullptr));
-    }
+  for (const config::Partition* partition : configured) {
+    if (!missing.contains(partition->subtree)) continue;
+    entries.push_back(partition_entry(partition->subtree, partition, nullptr));
   }
   return entries;
 }
 
-json shard_entry(const std::string& name, const config::Shard* configured,
+json shard_entry(const config::Cluster& cluster, const std::string& name,
                  const ShardMember* member) {
   json entry = {{"name", name},
                 {"state", state_of(member)},
-                {"partitions", partition_entries(configured, member)}};
+                {"partitions", partition_entries(cluster.partitions_led_by(name), member)}};
+  const config::Shard* configured = cluster.find_shard(name);
   if (configured != nullptr) entry["nofile"] = configured->nofile;
   if (member == nullptr) return entry;
   entry["pid"] = member->pid;
@@ -201,7 +197,7 @@ std::string topology_json(const config::Cluster& cluster, const Members& members
 json topology_document(const config::Cluster& cluster, const Members& members, const Self& self) {
   json shards = json::array();
   for (const std::string& name : all_names(cluster.shards, members.shards)) {
-    shards.push_back(shard_entry(name, cluster.find_shard(name), find(members.shards, name)));
+    shards.push_back(shard_entry(cluster, name, find(members.shards, name)));
   }
   json proxies = json::array();
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {

@@ -67,12 +67,15 @@ Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy,
     links_.push_back(
         std::make_unique<Link>(links_.size(), shard, proxy, cluster.keys(), context, metrics));
     Link& link = *links_.back();
-    for (const config::Partition& partition : shard.partitions) {
-      map_.add(partition.subtree);
-      partitions_.push_back({.link = links_.size() - 1, .retain = partition.retain});
-    }
     loop_.on_readable(link.updates, [this, &link] { read_updates(link); });
     loop_.on_readable(link.requests, [this, &link] { read_answers(link); });
+  }
+  for (const config::Partition& partition : cluster.partitions) {
+    const auto leader =
+        std::ranges::find(cluster.shards, partition.on.front(), &config::Shard::name);
+    map_.add(partition.subtree);
+    partitions_.push_back({.link = static_cast<std::size_t>(leader - cluster.shards.begin()),
+                           .retain = partition.retain});
   }
 }
 

@@ -36,7 +36,8 @@ int main(int argc, char** argv) {
   net::prefer_throughput();
   net::Signals signals{SIGTERM, SIGINT, SIGHUP};
 
-  auto tenancies = shard::open_tenancies(shard, cluster.state_dir + "/" + start.name);
+  auto tenancies = shard::open_tenancies(cluster.partitions_led_by(start.name),
+                                         cluster.state_dir + "/" + start.name);
   if (!tenancies) return fail(tenancies.error());
 
   const base::SystemClock clock;

@@ -13,7 +13,8 @@ constexpr auto patience = 5s;  // for a predecessor that is just going away
 
 }  // namespace
 
-base::Result<Tenancies> open_tenancies(const config::Shard& shard, const std::string& directory) {
+base::Result<Tenancies> open_tenancies(const std::vector<const config::Partition*>& partitions,
+                                       const std::string& directory) {
   Tenancies result;
   auto lock = base::DirectoryLock::take(directory, patience);
   if (lock && *lock == nullptr) {
@@ -27,7 +28,8 @@ base::Result<Tenancies> open_tenancies(const config::Shard& shard, const std::st
     result.identity = base::random_identity();
     base::log::warn("shard", "restart after a crash waits for the lease", {{"why", lock.error()}});
   }
-  for (const config::Partition& settings : shard.partitions) {
+  for (const config::Partition* each : partitions) {
+    const config::Partition& settings = *each;
     Tenancy& tenancy = result.all.emplace_back(Tenancy{.settings = settings});
     if (settings.durability != config::Durability::disk) continue;
     if (!lock) {

@@ -36,6 +36,7 @@ struct Tenancies {
 // Opens the stores of the disk partitions in `directory`; before threads start. A store that fails
 // is reported in its tenancy, the others are served. An error when another shard holds the
 // directory. Where it cannot be written memory partitions are served all the same.
-base::Result<Tenancies> open_tenancies(const config::Shard& shard, const std::string& directory);
+base::Result<Tenancies> open_tenancies(const std::vector<const config::Partition*>& partitions,
+                                       const std::string& directory);
 
 }  // namespace canopy::shard

@@ -13,6 +13,7 @@
 #include "core/config/claims.h"
 #include "core/config/own_entry.h"
 #include "core/config/reader.h"
+#include "core/keyspace/key.h"
 
 namespace canopy::config {
 namespace {
@@ -180,6 +181,20 @@ base::Status check_pair(const Cluster& cluster, IsPair is_pair) {
       "canopy keygen");
 }
 
+// What a file may say, and no process of this version does.
+base::Status check_supported(const Cluster& cluster) {
+  if (cluster.coordination.etcd) {
+    return base::Error{cluster.file + ": coordination.etcd: only the broker can coordinate"};
+  }
+  for (const Partition& partition : cluster.partitions) {
+    if (partition.on.size() == 1) continue;
+    return base::Error{cluster.file + ": partitions." + keyspace::shown(partition.subtree) +
+                       ".on: " + count(partition.on.size(), "replica", "replicas") +
+                       ", but only one can be kept"};
+  }
+  return {};
+}
+
 base::Result<Start> make_start(Role role, const Given& given, IsPair is_pair) {
   if (!given.has("config")) return base::Error{"--config FILE is missing (see --help)"};
   std::vector<Start::Override> overrides;
@@ -194,6 +209,9 @@ base::Result<Start> make_start(Role role, const Given& given, IsPair is_pair) {
   if (!cluster) return base::Error{cluster.error()};
   if (const auto status = check_pair(*cluster, is_pair); !status) {
     return base::Error{status.error()};
+  }
+  if (!given.has("check-config")) {
+    if (const auto status = check_supported(*cluster); !status) return base::Error{status.error()};
   }
   const bool nameless = given.has("check-config") && !given.has("name");
   if (nameless) return Start{std::move(*cluster), ""};

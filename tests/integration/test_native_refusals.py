@@ -256,7 +256,7 @@ def test_a_shard_that_does_not_take_writes(start_cluster, context):
     cluster = start_cluster(
         [shard("s1", "/results/"), shard("rest", "*")],
         [proxy("p1", ["native"], upstream_queue_bytes=1 << 18)],
-        broker={"lease_ms": 60_000},
+        coordination={"lease_ms": 60_000},
     )
     requests = native.Requests(context, cluster.native("p1"), os.urandom(16))
     assert requests.ask(pack(PING, 1)) == native.Pong(1), "and its welcome came before"
@@ -291,7 +291,7 @@ def test_a_list_from_a_shard_that_is_away(start_cluster, context):
     cluster = start_cluster(
         [shard("s1", "/results/"), shard("rest", "*")],
         [proxy("p1", ["native"])],
-        broker={"lease_ms": 60_000},
+        coordination={"lease_ms": 60_000},
     )
     requests = native.Requests(context, cluster.native("p1"))
     with cluster.stopped("rest"), counting(cluster, ["p1"]) as seen:

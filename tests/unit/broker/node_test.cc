@@ -31,8 +31,9 @@ class NodeTest : public ::testing::Test {
     cluster.broker.listen = "tcp://127.0.0.1:*";
     cluster.broker.http = "127.0.0.1:0";
     cluster.broker.supervise = false;
-    cluster.broker.lease = milliseconds(500);
-    cluster.shards = {{.name = "rest", .partitions = {{.subtree = ""}}}};
+    cluster.coordination.lease = milliseconds(500);
+    cluster.partitions = {{.subtree = "", .on = {"rest"}}};
+    cluster.shards = {{.name = "rest"}};
     cluster.proxies = {{.name = "p1"}};
     auto node = Node::start(start_, "/nowhere", loop_, [this](const auto& text) { said_ += text; });
     EXPECT_TRUE(node) << node.error();

@@ -23,7 +23,8 @@ using ::testing::Not;
 class StatusTest : public ::testing::Test {
  protected:
   StatusTest() {
-    cluster_.shards = {{.name = "rest", .partitions = {{.subtree = ""}}}};
+    cluster_.partitions = {{.subtree = "", .on = {"rest"}}};
+    cluster_.shards = {{.name = "rest"}};
     cluster_.proxies = {{.name = "p1"}, {.name = "p2"}};
     moment_.now = base::TimePoint(std::chrono::hours(1));
     moment_.started = moment_.now - milliseconds(2500);

@@ -16,11 +16,10 @@ using ::testing::HasSubstr;
 class TopologyTest : public ::testing::Test {
  protected:
   TopologyTest() {
-    cluster_.shards = {
-        {.name = "results",
-         .partitions = {{.subtree = "/results/", .durability = config::Durability::disk}},
-         .http = "127.0.0.1:8551"},
-        {.name = "rest", .partitions = {{.subtree = ""}}}};
+    cluster_.partitions = {
+        {.subtree = "/results/", .on = {"results"}, .durability = config::Durability::disk},
+        {.subtree = "", .on = {"rest"}}};
+    cluster_.shards = {{.name = "results", .http = "127.0.0.1:8551"}, {.name = "rest"}};
     cluster_.proxies = {{.name = "p1", .max_clients = 300, .http = "0.0.0.0:8561"},
                         {.name = "p2", .max_clients = 200}};
   }

@@ -107,6 +107,24 @@ TEST_F(Program, CheckConfig) {
   EXPECT_THAT(err_, HasSubstr(file_ + ":1: bogus: unknown key"));
 }
 
+TEST_F(Program, WhatCannotRunYetIsCheckedAndRefused) {
+  const std::string shards = "shards: [{name: a}, {name: b}]\n";
+  for (const auto& [text, why] :
+       {std::pair<std::string, std::string>{
+            shards + "partitions: [{subtree: \"*\", on: [a, b]}]\n",
+            "partitions.*.on: 2 replicas, but only one can be kept"},
+        {shards + "partitions: [{subtree: \"*\", on: [a]}, {subtree: /b/, on: [b]}]\n"
+                  "coordination: {etcd: {endpoints: [\"http://10.0.0.1:2379\"]}}\n",
+         "coordination.etcd: only the broker can coordinate"}}) {
+    std::ofstream(file_) << text;
+    EXPECT_EQ(run(Role::shard, {"-c", file_, "-t"}), 0) << err_;
+    for (const Role role : {Role::shard, Role::broker}) {
+      EXPECT_EQ(run(role, {"-c", file_, "-n", role == Role::shard ? "a" : "broker"}), 2);
+      EXPECT_THAT(err_, HasSubstr(file_ + ": " + why));
+    }
+  }
+}
+
 TEST_F(Program, WrongCommandLinesAreOneLine) {
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{{},
