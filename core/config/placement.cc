@@ -113,8 +113,9 @@ base::Status check_shards(const Cluster& cluster, const Claims& claims) {
   }
   for (const Shard& shard : cluster.shards) {
     if (used.contains(shard.name)) continue;
-    return claims.place_of_name(shard.name)
-        .error("no partition is on '" + shard.name + "': a shard needs at least one");
+    const Place& name = claims.place_of_name(shard.name);
+    return Place{name.file, name.line, "shards.partitions"}.error(
+        "a shard needs at least one partition, and none is on '" + shard.name + "'");
   }
   return {};
 }
