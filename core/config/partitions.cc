@@ -91,11 +91,11 @@ Setting<Partition> min_in_sync() {
                          "with fewer replicas in sync, writes are refused"),
                   [](const Partition& partition, const Place& place, Claims&) -> base::Status {
                     // A partition without replicas is an error of its own.
-                    if (partition.on.empty() || partition.min_in_sync <= partition.on.size())
-                      return {};
+                    const std::size_t replicas = partition.on.size();
+                    if (replicas == 0 || partition.min_in_sync <= replicas) return {};
                     return place.error(std::to_string(partition.min_in_sync) +
                                        " is more than the replicas of " + shown(partition.subtree) +
-                                       ", " + std::to_string(partition.on.size()));
+                                       ", " + std::to_string(replicas));
                   });
 }
 
@@ -150,7 +150,7 @@ base::Status read_own_partitions(const Entry& item, const std::string& shard, Cl
   if (!items) return base::Error{items.error()};
   for (const Entry& each : *items) {
     Partition& partition = cluster.partitions.emplace_back(Partition{.on = {shard}});
-    const auto status = read_section(each.value, each.place, table, partition, claims);
+    auto status = read_section(each.value, each.place, table, partition, claims);
     if (!status) return status;
   }
   return {};
