@@ -109,6 +109,24 @@ def test_many_stores(tmp_path, ports):
     assert "shards.nofile: 227 open files are too few" in refusal(tmp_path, dump(described))
 
 
+def test_both_forms_of_partitions(tmp_path, ports):
+    """What the file places, by name or by number, is served where it is placed."""
+    described = document(
+        ports,
+        partitions=[{"subtree": "/named/", "on": ["t"]}, {"subtree": "/placed/", "replicas": 1}],
+    )
+    described["shards"] += [{"name": name, "http": "127.0.0.1:0"} for name in ("t", "u")]
+    with started(tmp_path, dump(described), described["broker"]["listen"]) as cluster:
+        for key in ("/a", "/named/a", "/placed/a"):
+            cluster.works(key)
+        topology = json.loads(get(described["broker"]["http"], "/api/v1/topology")[1])
+        kept = {
+            shard["name"]: [each["subtree"] for each in shard["partitions"]]
+            for shard in topology["shards"]
+        }
+        assert kept == {"s": ["*"], "t": ["/named/"], "u": ["/placed/"]}
+
+
 # What stands in for the part of a file that is written down as text, and is accepted.
 ODD_FILES = {
     "BOM and CRLF": lambda text: ("\ufeff" + text).replace("\n", "\r\n"),
