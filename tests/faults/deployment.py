@@ -1,0 +1,210 @@
+"""A cluster of real processes, each started by the driver itself: it can be killed, held and started
+again with another environment or on another host, and nobody else restarts it."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import scrape
+from cluster import BIN, CRASHES, die_with_parent, sanitizer_environment
+from clusterfile import HOST, Layout, partition, proxy
+from procfs import process
+from waiting import eventually, seconds
+
+LEASE_MS = 2000
+
+
+class Member:
+    """One process of the cluster, or the place where it is to be started again."""
+
+    def __init__(self, name, command, environment, log, host=None):
+        self.name, self.host = name, host
+        self._command, self._environment, self._log = command, environment, log
+        self._running = None  # Popen
+
+    def start(self):
+        assert not self.alive(), f"{self.name} runs already"
+        command = [*(self.host.prefix if self.host else []), *map(str, self._command)]
+        with open(self._log, "ab") as log:
+            self._running = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self._environment},
+                preexec_fn=die_with_parent,
+            )
+
+    def alive(self):
+        return self._running is not None and self._running.poll() is None
+
+    def died(self):
+        """The exit code of one that ended by itself, or None."""
+        return self._running.poll() if self._running else None
+
+    def signal(self, number):
+        if self.alive():
+            self._running.send_signal(number)
+
+    def kill(self):
+        if self._running:
+            self._running.kill()
+            self._running.wait()
+            self._running = None
+
+    def process(self):
+        return process(self._running.pid)
+
+    def stop(self):
+        """TERM; what is wrong with the way it ended, or None."""
+        if not self.alive():
+            return f"{self.name} had ended"
+        self._running.terminate()
+        try:
+            code = self._running.wait(seconds(20))
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return f"{self.name} did not stop on TERM"
+        self._running = None
+        return f"{self.name} exited with {code}" if code else None
+
+
+class Deployment:
+    """`shards` and settings as Cluster takes them; `hosts` are of hosts.py, and members take turns on
+    them. `lost_sync`: the library through which every member writes to its disk."""
+
+    def __init__(self, directory, ports, shards, proxies=2, hosts=(), lost_sync=None, **settings):
+        self.directory = pathlib.Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.state_dir = self.directory / "state"
+        self.state_dir.mkdir()
+        self.hosts, self.lost_sync = list(hosts), lost_sync
+        broker = {"supervise": False, "lease_ms": LEASE_MS}
+        described = [proxy(f"p{i + 1}", ["native"]) for i in range(proxies)]
+        self.layout = Layout(ports, shards, described, broker=broker, **settings)
+        self.shards = [each["name"] for each in shards]
+        self.proxies = [each["name"] for each in described]
+        places = self._place()
+        text = self.layout.text(state_dir=str(self.state_dir))
+        self.file = self.directory / "cluster.yaml"
+        self.file.write_text(text)
+        self.members = {name: self._member(name, places.get(name)) for name in self.names}
+
+    @property
+    def names(self):
+        return ["broker", *self.shards, *self.proxies]
+
+    def _place(self):
+        """{name: host}; and their addresses in the layout."""
+        if not self.hosts:
+            return {}
+        described = [self.layout.broker, *self.layout.shards, *self.layout.proxies]
+        places = {}
+        for number, (name, each) in enumerate(zip(self.names, described)):
+            # The broker on the first; shards and proxies one after the other.
+            number = 0 if name == "broker" else int(name[1:]) - 1
+            places[name] = host = self.hosts[number % len(self.hosts)]
+            for setting, value in each.items():
+                if isinstance(value, str) and HOST in value:
+                    each[setting] = value.replace(HOST, host.address)
+            if name != "broker":
+                each["host"] = host.address
+        self.layout.broker_http = self.layout.broker["http"]
+        return places
+
+    def _member(self, name, host):
+        kind = "broker" if name == "broker" else "shard" if name in self.shards else "proxy"
+        environment = sanitizer_environment(self.directory)
+        if self.lost_sync and kind != "proxy":
+            environment.update(self.through_lost_sync(name))
+        command = [BIN / f"canopy-{kind}", "--config", self.file, "--name", name]
+        return Member(name, command, environment, self.directory / f"{name}.log", host)
+
+    def through_lost_sync(self, name):
+        return {
+            "LD_PRELOAD": str(self.lost_sync),
+            "LOST_SYNC_ROOT": str(self.state_dir / name),
+            "LOST_SYNC_JOURNAL": str(self.directory / "unsynced" / name),
+        }
+
+    def start(self):
+        for member in self.members.values():
+            member.start()
+        self.wait_ready(30)
+
+    def start_missing(self):
+        for member in self.members.values():
+            if not member.alive():
+                member.start()
+
+    def wait_ready(self, timeout):
+        eventually(self.is_ready, "every member is ready", timeout, every=0.1)
+
+    def is_ready(self):
+        with contextlib.suppress(OSError, ValueError, AttributeError, KeyError):
+            topology = self.topology()
+            members = topology["shards"] + topology["proxies"]
+            named = {each["name"] for each in members if each["state"] != "down"}
+            return named >= {*self.shards, *self.proxies} and all(
+                scrape.get(each["http"], "/readyz")[0] == 200 for each in members
+            )
+
+    def topology(self):
+        status, body = scrape.get(self.layout.broker_http, "/api/v1/topology")
+        if status != 200:
+            raise ConnectionError(f"/api/v1/topology answered {status}")
+        return json.loads(body)
+
+    def leaders(self):
+        """The shards that lead some partition, as far as the broker tells; without that, all."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            leading = {
+                each["name"]
+                for each in self.topology()["shards"]
+                for part in each.get("partitions", [])
+                if part.get("role", "leader") == "leader"
+            }
+            if leading:
+                return sorted(leading)
+        return self.shards
+
+    def endpoints(self):
+        return [each["native"] for each in self.layout.proxies]
+
+    def cut_power(self, names, seed):
+        """The members die at once, and of what they wrote since the last sync something is lost."""
+        for name in names:
+            self.members[name].kill()
+        for name in names:
+            if name in self.proxies or not self.lost_sync:
+                continue
+            environment = {**self.through_lost_sync(name), "LOST_SYNC_CUT": str(seed)}
+            subprocess.run(["/bin/true"], env=environment, check=True)
+
+    def unexpected(self):
+        """Members that have ended by themselves."""
+        for member in self.members.values():
+            if (code := member.died()) is not None:
+                yield f"{member.name} ended by itself with {code}"
+
+    def stop(self):
+        """What is wrong with how the members end, and with what they printed."""
+        order = [*self.proxies, *self.shards, "broker"]
+        found = [self.members[name].stop() for name in order]
+        for path in sorted(self.directory.glob("*.log")) + sorted(self.directory.glob("sanitizer*")):
+            crash = CRASHES.search(path.read_text(errors="replace"))
+            found.append(f"{path.name} says {crash[0]!r}" if crash else None)
+        return [each for each in found if each]
+
+    def destroy(self):
+        for member in self.members.values():
+            member.signal(signal.SIGCONT)
+            member.kill()
+
+
+def disk(subtree, **settings):
+    return partition(subtree, durability="disk", **settings)
