@@ -85,7 +85,6 @@ class Network:
 def remove(pid):
     for namespace in re.findall(rf"^canopy-{pid}-\w+", run("ip", "netns", "list"), re.M):
         run("ip", "netns", "delete", namespace)
-    subprocess.run(["ip", "link", "delete", f"canopy{pid}"], capture_output=True)
 
 
 def remove_leftovers():
@@ -115,22 +114,31 @@ def network(count=3):
         raise Unsupported(reason)
     remove_leftovers()
     pid, subnet = os.getpid(), free_subnet()
-    bridge = f"canopy{pid}"
+    switch = Host("switch", "", f"canopy-{pid}-switch")
     hosts = [Host(f"h{i}", f"{subnet}.{i}", f"canopy-{pid}-h{i}") for i in range(1, count + 1)]
     try:
-        run("ip", "link", "add", bridge, "type", "bridge")
-        run("ip", "address", "add", f"{subnet}.254/24", "dev", bridge)
-        run("ip", "link", "set", bridge, "up")
-        for number, host in enumerate(hosts, 1):
-            cable = f"c{pid}h{number}"
+        # In a namespace of its own: the firewall of this machine, such as Docker's, may drop what
+        # its bridges forward.
+        run("ip", "netns", "add", switch.namespace)
+        switch.run("ip", "link", "add", "bridge", "type", "bridge")
+        switch.run("ip", "link", "set", "bridge", "up")
+        plug(switch, "driver", f"canopy{pid}", None, f"{subnet}.254")
+        for host in hosts:
             run("ip", "netns", "add", host.namespace)
-            peer = ["peer", "name", "eth0", "netns", host.namespace]
-            run("ip", "link", "add", cable, "type", "veth", *peer)
-            run("ip", "link", "set", cable, "master", bridge, "up")
-            host.run("ip", "address", "add", f"{host.address}/24", "dev", "eth0")
-            host.run("ip", "link", "set", "eth0", "up")
+            plug(switch, host.name, "eth0", host, host.address)
             host.run("ip", "link", "set", "lo", "up")
             host.run("nft", "-f", "-", input=RULES)
         yield Network(hosts, f"{subnet}.254")
     finally:
         remove(pid)
+
+
+def plug(switch, port, interface, host, address):
+    """A cable from the switch to an interface of a host; None: of this machine."""
+    inside = host.run if host else run
+    there = ["netns", host.namespace if host else str(os.getpid())]
+    switch.run("ip", "link", "add", port, "type", "veth", "peer", "name", interface)
+    switch.run("ip", "link", "set", interface, *there)
+    switch.run("ip", "link", "set", port, "master", "bridge", "up")
+    inside("ip", "address", "add", f"{address}/24", "dev", interface)
+    inside("ip", "link", "set", interface, "up")
