@@ -7,15 +7,15 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 
 import scrape
 from cluster import BIN, CRASHES, die_with_parent, sanitizer_environment
-from clusterfile import HOST, Layout, partition, proxy
+from clusterfile import HOST, Layout, proxy
 from procfs import process
 from waiting import eventually, seconds
 
-LEASE_MS = 2000
+LEASE = 3.0  # seconds: the default of the configuration
+LOST_SYNC = BIN / "liblost_sync.so"
 
 
 class Member:
@@ -73,19 +73,22 @@ class Member:
         return f"{self.name} exited with {code}" if code else None
 
 
+def at_host(value, host):
+    return value.replace(HOST, host.address) if isinstance(value, str) else value
+
+
 class Deployment:
     """`shards` and settings as Cluster takes them; `hosts` are of hosts.py, and members take turns on
-    them. `lost_sync`: the library through which every member writes to its disk."""
+    them. Those named in `synced` write to their disks through the library `lost_sync`."""
 
-    def __init__(self, directory, ports, shards, proxies=2, hosts=(), lost_sync=None, **settings):
+    def __init__(self, directory, ports, shards, proxies=2, hosts=(), synced=(), **settings):
         self.directory = pathlib.Path(directory)
-        self.directory.mkdir(parents=True, exist_ok=True)
         self.state_dir = self.directory / "state"
-        self.state_dir.mkdir()
-        self.hosts, self.lost_sync = list(hosts), lost_sync
-        broker = {"supervise": False, "lease_ms": LEASE_MS}
+        self.hosts, self.synced = list(hosts), set(synced)
+        broker = {"supervise": False}
         described = [proxy(f"p{i + 1}", ["native"]) for i in range(proxies)]
         self.layout = Layout(ports, shards, described, broker=broker, **settings)
+        self._ports = ports
         self.shards = [each["name"] for each in shards]
         self.proxies = [each["name"] for each in described]
         places = self._place()
@@ -99,34 +102,32 @@ class Deployment:
         return ["broker", *self.shards, *self.proxies]
 
     def _place(self):
-        """{name: host}; and their addresses in the layout."""
+        """{name: host}: the broker on the first, s1 and p1 there too, s2 and p2 on the next, …"""
         if not self.hosts:
             return {}
-        described = [self.layout.broker, *self.layout.shards, *self.layout.proxies]
-        places = {}
-        for number, (name, each) in enumerate(zip(self.names, described)):
-            # The broker on the first; shards and proxies one after the other.
+        layout, places = self.layout, {}
+        for name, each in zip(self.names, [layout.broker, *layout.shards, *layout.proxies]):
             number = 0 if name == "broker" else int(name[1:]) - 1
             places[name] = host = self.hosts[number % len(self.hosts)]
-            for setting, value in each.items():
-                if isinstance(value, str) and HOST in value:
-                    each[setting] = value.replace(HOST, host.address)
             if name != "broker":
-                each["host"] = host.address
-        self.layout.broker_http = self.layout.broker["http"]
+                each["http"] = f"{HOST}:{self._ports.take()}"
+            if name in self.shards:
+                each.update(requests=f"tcp://{HOST}:*", updates=f"tcp://{HOST}:*")
+            each.update((key, at_host(value, host)) for key, value in each.items())
+        layout.broker_http = layout.broker["http"]
         return places
 
     def _member(self, name, host):
         kind = "broker" if name == "broker" else "shard" if name in self.shards else "proxy"
         environment = sanitizer_environment(self.directory)
-        if self.lost_sync and kind != "proxy":
+        if name in self.synced:
             environment.update(self.through_lost_sync(name))
         command = [BIN / f"canopy-{kind}", "--config", self.file, "--name", name]
         return Member(name, command, environment, self.directory / f"{name}.log", host)
 
     def through_lost_sync(self, name):
         return {
-            "LD_PRELOAD": str(self.lost_sync),
+            "LD_PRELOAD": str(LOST_SYNC),
             "LOST_SYNC_ROOT": str(self.state_dir / name),
             "LOST_SYNC_JOURNAL": str(self.directory / "unsynced" / name),
         }
@@ -180,10 +181,9 @@ class Deployment:
         for name in names:
             self.members[name].kill()
         for name in names:
-            if name in self.proxies or not self.lost_sync:
-                continue
-            environment = {**self.through_lost_sync(name), "LOST_SYNC_CUT": str(seed)}
-            subprocess.run(["/bin/true"], env=environment, check=True)
+            if name in self.synced:
+                environment = {**self.through_lost_sync(name), "LOST_SYNC_CUT": str(seed)}
+                subprocess.run(["/bin/true"], env=environment, check=True)
 
     def unexpected(self):
         """Members that have ended by themselves."""
@@ -204,7 +204,3 @@ class Deployment:
         for member in self.members.values():
             member.signal(signal.SIGCONT)
             member.kill()
-
-
-def disk(subtree, **settings):
-    return partition(subtree, durability="disk", **settings)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from deployment import LEASE_MS
+from deployment import LEASE
 from hosts import Unsupported
 
 FAULTS = {}  # name -> (function, what the cluster must have)
@@ -30,7 +30,7 @@ class Trouble:
         self.has = {"hosts"} if network else set()
         self.has |= {"etcd"} if self.etcd else set()
         self.has |= {"small disk"} if small_disk else set()
-        self.has |= {"lost sync"} if deployment.lost_sync else set()
+        self.has |= {"lost sync"} if deployment.synced else set()
 
     def possible(self):
         return sorted(name for name, (_, needs) in FAULTS.items() if needs <= self.has)
@@ -73,8 +73,6 @@ class Trouble:
         finally:
             self.network.heal()
 
-
-LEASE = LEASE_MS / 1000
 
 
 # -- processes -----------------------------------------------------------------------------------
