@@ -100,7 +100,12 @@ base::Status Store::create(const Settings& settings) {
   }
   fs::rename(fresh.path, settings.path, fault);
   if (fault) return base::Error{settings.path + ": cannot be made: " + fault.message()};
-  return {};
+  // Without this a power cut may take back the name, and with it everything that is stored later.
+  const int parent = ::open(fs::path(settings.path).parent_path().c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = parent >= 0 && ::fsync(parent) == 0;
+  const std::string why = std::strerror(errno);
+  if (parent >= 0) ::close(parent);
+  return synced ? base::Status() : base::Error{settings.path + ": cannot be made: " + why};
 }
 
 // LMDB trusts its pages: a damaged file can crash whoever walks it. A child walks it first.

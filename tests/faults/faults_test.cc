@@ -113,16 +113,24 @@ client::Change told(std::string_view key, std::uint32_t epoch, std::uint64_t cou
   return change;
 }
 
-// What the last of the changes is found to be.
-std::string last(Observation& observation, std::vector<client::Change> changes) {
-  Observation::Finding finding;
-  for (const auto& each : changes) finding = observation.changed(each);
-  if (finding.hole) return "a hole";
-  return finding.wrong.value_or("in order");
+constexpr base::TimePoint start(std::chrono::hours(1));
+
+// What is found once all of the changes have come, at the same time.
+std::string found(Observation& observation, const std::vector<client::Change>& changes,
+                  base::TimePoint at = start) {
+  for (const auto& each : changes) observation.changed(each, at);
+  const auto findings = observation.findings(at + Observation::takeover);
+  if (findings.empty()) return "in order";
+  return findings.front().hole ? "a hole" : findings.front().what;
 }
-std::string last(std::vector<client::Change> changes) {
+std::string found(const std::vector<client::Change>& changes) {
   Observation observation(partitions, true);
-  return last(observation, std::move(changes));
+  return found(observation, changes);
+}
+client::Change gone(client::Change change) {
+  change.deleted = true;
+  change.value = {};
+  return change;
 }
 
 TEST(Observation, AKeyBelongsToTheLongestPartition) {
@@ -132,51 +140,72 @@ TEST(Observation, AKeyBelongsToTheLongestPartition) {
 }
 
 TEST(Observation, RevisionsGrowWithoutAHole) {
-  EXPECT_EQ(last({live("/k", 1, 1), live("/l", 1, 2), live("/a/k", 1, 9), live("/k", 1, 3)}),
+  EXPECT_EQ(found({live("/k", 1, 1), live("/l", 1, 2), live("/a/k", 1, 9), live("/k", 1, 3)}),
             "in order");
-  EXPECT_EQ(last({live("/k", 1, 1), live("/l", 1, 3)}), "a hole");
-  EXPECT_EQ(last({live("/k", 1, 2), live("/l", 1, 1)}), "a partition stepped back");
-  EXPECT_EQ(last({live("/k", 1, 1), live("/k", 1, 1)}), "told twice");
-  EXPECT_EQ(last({live("/k", 1, 9), live("/l", 2, 1)}), "in order") << "another epoch";
-  EXPECT_EQ(last({live("/k", 2, 1), live("/l", 1, 9)}), "a partition stepped back");
+  EXPECT_EQ(found({live("/k", 1, 1), live("/l", 1, 3)}), "a hole");
+  EXPECT_EQ(found({live("/k", 1, 2), live("/l", 1, 1)}), "a partition stepped back");
+  EXPECT_EQ(found({live("/k", 1, 1), live("/k", 1, 1)}), "told twice");
+  EXPECT_EQ(found({live("/k", 1, 9), live("/l", 2, 1)}), "in order") << "another epoch";
+  EXPECT_EQ(found({live("/k", 2, 1), live("/l", 1, 9)}), "a partition stepped back");
 }
 
 TEST(Observation, AHoleHasItsEnds) {
   Observation observation(partitions, true);
-  observation.changed(live("/a/k", 3, 4));
-  EXPECT_EQ(observation.changed(live("/a/l", 3, 8)).hole,
+  observation.changed(live("/a/k", 3, 4), start);
+  observation.changed(live("/a/l", 3, 8), start);
+  EXPECT_TRUE(observation.findings(start).empty()) << "a new epoch may follow";
+  const auto findings = observation.findings(start + Observation::takeover);
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].hole,
             (Observation::Hole{1, keyspace::Revision(3, 5), keyspace::Revision(3, 7)}));
+  EXPECT_TRUE(observation.findings(base::TimePoint::max()).empty()) << "once";
+}
+
+TEST(Observation, ANewEpochBringsTheDifferenceByKey) {
+  Observation observation(partitions, true);
+  EXPECT_EQ(found(observation,
+                  {live("/a", 1, 1), live("/b", 1, 5), live("/c", 1, 4), gone(live("/d", 2, 0)),
+                   gone(live("/e", 2, 0)), live("/f", 1, 3), live("/g", 2, 1)}),
+            "in order");
+  EXPECT_EQ(observation.takeovers(), 3u);
+  EXPECT_EQ(found(observation, {live("/h", 1, 9)}, start + Observation::takeover),
+            "a partition stepped back")
+      << "later it is wrong";
+}
+
+TEST(Observation, AnotherPartitionsEpochIsNoExcuse) {
+  EXPECT_EQ(found({live("/k", 1, 2), live("/a/k", 1, 1), live("/l", 1, 1), live("/a/k", 2, 1)}),
+            "a partition stepped back");
 }
 
 TEST(Observation, ASnapshotComesByKey) {
-  EXPECT_EQ(last({told("/k", 1, 7), told("/l", 1, 3), live("/m", 1, 12)}), "in order");
-  EXPECT_EQ(last({told("/k", 1, 7), live("/l", 1, 7)}), "a partition stepped back");
-  EXPECT_EQ(last({told("/k", 1, 7), told("/k", 1, 6)}), "a key stepped back");
-  EXPECT_EQ(last({told("/k", 1, 7), told("/k", 1, 7)}), "told twice");
+  EXPECT_EQ(found({told("/k", 1, 7), told("/l", 1, 3), live("/m", 1, 12)}), "in order");
+  EXPECT_EQ(found({told("/k", 1, 7), live("/l", 1, 7)}), "a partition stepped back");
+  EXPECT_EQ(found({told("/k", 1, 7), told("/k", 1, 6)}), "a key stepped back");
+  EXPECT_EQ(found({told("/k", 1, 7), told("/k", 1, 7)}), "told twice");
 }
 
 TEST(Observation, AfterAnInterruptionUpdatesMayBeMissing) {
   Observation observation(partitions, true);
-  EXPECT_EQ(last(observation, {live("/k", 1, 1)}), "in order");
+  EXPECT_EQ(found(observation, {live("/k", 1, 1)}), "in order");
   observation.interrupted();
-  EXPECT_EQ(last(observation, {live("/k", 1, 5)}), "in order");
-  EXPECT_EQ(last(observation, {live("/k", 1, 7)}), "a hole");
+  EXPECT_EQ(found(observation, {live("/k", 1, 5)}), "in order");
+  EXPECT_EQ(found(observation, {live("/k", 1, 7)}), "a hole");
 }
 
 TEST(Observation, AWatchOfTheLatestHasHoles) {
   Observation observation(partitions, false);
-  EXPECT_EQ(last(observation, {live("/k", 1, 9), live("/l", 1, 4)}), "in order");
-  EXPECT_EQ(last(observation, {live("/k", 1, 8)}), "a key stepped back");
+  EXPECT_EQ(found(observation, {live("/k", 1, 9), live("/l", 1, 4)}), "in order");
+  EXPECT_EQ(found(observation, {live("/k", 1, 8)}), "a key stepped back");
 }
 
 TEST(Observation, HoldsTheState) {
   Observation observation(partitions, true);
-  client::Change gone = live("/l", 1, 3);
-  gone.deleted = true;
-  EXPECT_EQ(last(observation, {live("/k", 1, 1), live("/l", 1, 2), gone}), "in order");
+  EXPECT_EQ(found(observation, {live("/k", 1, 1), live("/l", 1, 2), gone(live("/l", 1, 3))}),
+            "in order");
   EXPECT_EQ(observation.map(), (Observation::Map{{"/k", {keyspace::Revision(1, 1), "v"}}}));
   client::Change again = told("/l", 1, 2);
-  EXPECT_EQ(last(observation, {again}), "a key stepped back") << "a deleted one too";
+  EXPECT_EQ(found(observation, {again}), "a key stepped back") << "a deleted one too";
 }
 
 }  // namespace

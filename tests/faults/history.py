@@ -40,7 +40,7 @@ class Seen(NamedTuple):
     partition: str
     key: str
     revision: int
-    value: str  # None: deleted
+    value: str  # None: deleted, at this revision or before
 
 
 class Hole(NamedTuple):
@@ -56,13 +56,20 @@ class Held(NamedTuple):
     value: str
 
 
+class Counts(NamedTuple):
+    live: int
+    syncs: int
+    gaps: int
+    takeovers: int  # changes around a new epoch that came by key, not by revision
+
+
 class History:
     def __init__(self, partitions):
         self.partitions = partitions  # subtrees as in the configuration: the root is "*"
         self.operations, self.reads, self.seen, self.holes, self.breaches = [], [], [], [], []
         self.states = {}  # proxy -> {key: Held} at the end
         self.unreadable = []  # proxies
-        self.watchers = {}  # number -> (live changes, syncs, gaps)
+        self.watchers = {}  # number -> Counts
         self.held = {}  # watcher that does not hold what proxy 0 does -> {key: Held}
         self.ended = False
 
@@ -111,7 +118,7 @@ def add(history, line):
         history.unreadable.append(int(words[0]))
     elif kind == "watcher":
         number, *counts = map(int, words)
-        history.watchers[number] = tuple(counts)
+        history.watchers[number] = Counts(*counts)
     elif kind == "held":
         watcher, key, revision, value = words
         history.held.setdefault(int(watcher), {})[key] = Held(int(revision), value)

@@ -72,32 +72,38 @@ void Record::written(const std::string& key, keyspace::Revision revision, bool d
   if (revision > latest.revision) latest = {revision, deleted};
 }
 
-void Record::seen(std::size_t watcher, bool every, const client::Change& change,
-                  const Observation::Finding& finding) {
+void Record::seen(const client::Change& change, std::size_t watcher) {
   const std::size_t partition = partition_of(load_.partitions, change.key);
-  const std::string key(change.key);
-  const auto breach = [&](const std::string& what) {
-    std::printf("breach %" PRId64 " %zu %s %" PRIu64 " %s\n", now_ns(), watcher, key.c_str(),
-                change.revision.value(), what.c_str());
-  };
-  if (finding.wrong) breach(*finding.wrong);
-  if (finding.hole && holes_.insert(*finding.hole).second) {
-    std::printf("hole %" PRId64 " %zu %s %" PRIu64 " %" PRIu64 "\n", now_ns(), watcher,
-                name_of(load_.partitions[partition]), finding.hole->first.value(),
-                finding.hole->last.value());
-  }
-  written(key, change.revision, change.deleted);
-  // Else the key was gone earlier already, maybe.
-  if (change.deleted && !(change.live && every)) return;
-  Entry entry{key, std::string(change.deleted ? none : change.value)};
-  const auto [at, is_new] = revisions_[partition].try_emplace(change.revision.value(), entry);
-  if (is_new) {
+  Entry entry{std::string(change.key), std::string(change.value)};
+  const auto print = [&](const char* value) {
     std::printf("seen %" PRId64 " %s %s %" PRIu64 " %s\n", now_ns(),
-                name_of(load_.partitions[partition]), key.c_str(), change.revision.value(),
-                entry.value.c_str());
-  } else if (at->second != entry) {
-    breach("told as " + entry.value + " here, and before as " + at->second.key + " " +
-           at->second.value);
+                name_of(load_.partitions[partition]), entry.key.c_str(), change.revision.value(),
+                value);
+  };
+  if (change.deleted) {
+    const Latest latest = latest_[entry.key];
+    if (latest.revision < change.revision || !latest.deleted) print("-");
+    return written(entry.key, change.revision, true);
+  }
+  written(entry.key, change.revision, false);
+  const auto [at, is_new] = revisions_[partition].try_emplace(change.revision.value(), entry);
+  if (is_new) return print(entry.value.c_str());
+  if (at->second == entry) return;
+  found({"told as " + entry.value + ", and before as " + at->second.key + " " + at->second.value,
+         {},
+         entry.key,
+         change.revision},
+        watcher);
+}
+
+void Record::found(const Observation::Finding& finding, std::size_t watcher) {
+  if (!finding.hole) {
+    std::printf("breach %" PRId64 " %zu %s %" PRIu64 " %s\n", now_ns(), watcher,
+                finding.key.c_str(), finding.revision.value(), finding.what.c_str());
+  } else if (holes_.insert(*finding.hole).second) {
+    std::printf("hole %" PRId64 " %zu %s %" PRIu64 " %" PRIu64 "\n", now_ns(), watcher,
+                name_of(load_.partitions[finding.hole->partition]), finding.hole->first.value(),
+                finding.hole->last.value());
   }
 }
 
@@ -233,8 +239,10 @@ void Watcher::watch() {
 }
 
 void Watcher::changed(client::WatchId, const client::Change& change) {
-  const auto finding = observation_.changed(change);
-  record_.seen(index_, every_, change, finding);
+  const base::TimePoint now = loop().now();
+  observation_.changed(change, now);
+  record_.seen(change, index_);
+  for (const auto& each : observation_.findings(now)) record_.found(each, index_);
 }
 
 void Watcher::synced(client::WatchId, const client::Synced&) {
@@ -252,9 +260,11 @@ void Watcher::refused(client::WatchId, const client::Answer& why) {
               why.text.c_str());
 }
 
-void Watcher::sum_up() const {
-  std::printf("watcher %zu %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", index_,
-              observation_.live_changes(), syncs_, gaps_);
+void Watcher::sum_up() {
+  const auto rest = observation_.findings(base::TimePoint::max());
+  for (const auto& each : rest) record_.found(each, index_);
+  std::printf("watcher %zu %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", index_,
+              observation_.live_changes(), syncs_, gaps_, observation_.takeovers());
 }
 
 // --- Reader -----------------------------------------------------------------------------------

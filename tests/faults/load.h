@@ -2,7 +2,9 @@
 //
 //   op WRITER NUMBER CALL RETURN OUTCOME FAULT REVISION KIND {KEY IF_REVISION VALUE}…
 //   read WRITER CALL RETURN KEY REVISION VALUE    what a proxy had; revision 0: no such key
-//   seen TIME PARTITION KEY REVISION VALUE        the first watcher that was told of it
+//   seen TIME PARTITION KEY REVISION VALUE        the first watcher that was told of it; the
+//   revision
+//                                                 of a deletion is a bound from above
 //   hole TIME WATCHER PARTITION FIRST LAST        revisions that a watcher was not told, once each
 //   breach TIME WATCHER KEY REVISION WHAT…
 //
@@ -53,13 +55,12 @@ class Record {
   std::uint64_t current(const std::string& key) const;
 
   void written(const std::string& key, keyspace::Revision revision, bool deleted);
-  // `every`: it is told every update, not only the latest ones.
-  void seen(std::size_t watcher, bool every, const client::Change& change,
-            const Observation::Finding& finding);
+  void seen(const client::Change& change, std::size_t watcher);
+  void found(const Observation::Finding& finding, std::size_t watcher);
 
  private:
   struct Entry {
-    std::string key{}, value{};  // a deletion has the value "-"
+    std::string key{}, value{};
 
     bool operator==(const Entry&) const = default;
   };
@@ -138,8 +139,8 @@ class Watcher final : public Peer {
           net::Loop& loop);
   void watch();
   const Observation::Map& map() const { return observation_.map(); }
-  // A line for the end: "watcher INDEX LIVE SYNCS GAPS".
-  void sum_up() const;
+  // A line for the end: "watcher INDEX LIVE SYNCS GAPS TAKEOVERS".
+  void sum_up();
 
  private:
   void changed(client::WatchId watch, const client::Change& change) override;

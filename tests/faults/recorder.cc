@@ -4,7 +4,7 @@
 //
 //   state PROXY KEY REVISION VALUE      of each proxy, its number in the order of the command line
 //   unreadable PROXY
-//   watcher WATCHER LIVE SYNCS GAPS
+//   watcher WATCHER LIVE SYNCS GAPS TAKEOVERS      counts
 //   held WATCHER KEY REVISION VALUE     of the watchers that do not hold what proxy 0 does
 //   end
 #include <boost/program_options.hpp>

@@ -223,6 +223,17 @@ class Run:
             )
 
 
+def summed_up(recorded):
+    outcomes = [each.outcome for each in recorded.operations]
+    counted = ", ".join(f"{outcomes.count(each)} {each}" for each in ("ok", "refused", "unknown"))
+    counts = list(recorded.watchers.values())
+    return (
+        f"\n{len(outcomes)} writes: {counted}; {len(recorded.reads)} reads; "
+        f"{sum(each.live for each in counts)} updates watched, {sum(each.syncs for each in counts)} "
+        f"syncs; {sum(each.takeovers for each in counts)} updates out of order around new epochs"
+    )
+
+
 def report(found):
     for name, findings in found.items():
         print(f"{name}: {'ok' if not findings else f'{len(findings)} findings'}")
@@ -250,13 +261,7 @@ def run(options, directory):
     start = time.monotonic()
     found, summary = validators.validate(recorded, BIN / "faults-linear")
     found["members"] = running.findings
-    outcomes = [each.outcome for each in recorded.operations]
-    print(
-        f"\n{len(outcomes)} writes: "
-        + ", ".join(f"{outcomes.count(each)} {each}" for each in ("ok", "refused", "unknown"))
-        + f"; {len(recorded.reads)} reads; {sum(each[0] for each in recorded.watchers.values())} "
-        f"updates watched\nchecked in {time.monotonic() - start:.1f} s: {summary}"
-    )
+    print(summed_up(recorded), f"checked in {time.monotonic() - start:.1f} s: {summary}", sep="\n")
     return report(found)
 
 

@@ -60,7 +60,7 @@ GOOD = [
     state("/x", 5, "2.3.0"),
     state("/y", 6, "2.3.1"),
     state("/a/z", 1, "2.4.0"),
-    "watcher 0 5 1 0",
+    "watcher 0 5 1 0 0",
     "end",
 ]
 

@@ -28,13 +28,18 @@ class Known:
                 if operation.outcome == "ok":
                     self._add(write.key, write.revision, write.value)
         for seen in history.seen:
-            self._add(seen.key, seen.revision, seen.value)
+            if seen.value is not None:
+                self._add(seen.key, seen.revision, seen.value)
+            self._at_least(seen.key, seen.revision, seen.value)
             self._saw(seen.value, seen.time)
         for read in history.reads:
             self._saw(read.value, read.returned)
 
     def _add(self, key, revision, value):
         self.contents[self.history.partition_of(key), revision].add((key, value))
+        self._at_least(key, revision, value)
+
+    def _at_least(self, key, revision, value):
         self.top[key] = max(self.top.get(key, (0, None)), (revision, value), key=lambda at: at[0])
 
     def _saw(self, value, time):
