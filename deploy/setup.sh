@@ -14,7 +14,8 @@ build=(g++ cmake ninja-build ccache pkg-config
        prometheus-cpp-dev libcivetweb-dev libcurl4-openssl-dev zlib1g-dev # the last two: prometheus-cpp's CMake files
        libgtest-dev libgmock-dev python3)
 test=(python3 python3-pytest python3-pytest-xdist python3-zmq python3-yaml python3-msgpack prometheus tcpdump chromium-headless-shell
-      dpkg-dev lintian man-db systemd python3-venv python3-jsonschema openjdk-17-jdk-headless libjeromq-java faketime haproxy)
+      dpkg-dev lintian man-db systemd python3-venv python3-jsonschema openjdk-17-jdk-headless libjeromq-java faketime haproxy
+      iproute2 iputils-ping nftables etcd-server)
 check=(clang-format clang-tidy python3)
 fuzz=(clang libclang-rt-14-dev)
 bench=(nats-server redis-server mosquitto libbenchmark-dev)

@@ -7,12 +7,13 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 
 import scrape
 from cluster import BIN, CRASHES, die_with_parent, sanitizer_environment
 from clusterfile import HOST, Layout, proxy
 from procfs import process
-from waiting import eventually, seconds
+from waiting import seconds
 
 LEASE = 3.0  # seconds: the default of the configuration
 LOST_SYNC = BIN / "liblost_sync.so"
@@ -86,7 +87,9 @@ class Deployment:
         self.state_dir = self.directory / "state"
         self.hosts, self.synced = list(hosts), set(synced)
         broker = {"supervise": False}
-        described = [proxy(f"p{i + 1}", ["native"]) for i in range(proxies)]
+        described = [
+            proxy(f"p{i + 1}", ["native"], max_clients=1000, nofile=4096) for i in range(proxies)
+        ]
         self.layout = Layout(ports, shards, described, broker=broker, **settings)
         self._ports = ports
         self.shards = [each["name"] for each in shards]
@@ -143,16 +146,25 @@ class Deployment:
                 member.start()
 
     def wait_ready(self, timeout):
-        eventually(self.is_ready, "every member is ready", timeout, every=0.1)
+        """Raises AssertionError, which says what is not ready."""
+        deadline = time.monotonic() + seconds(timeout)
+        while reason := self.not_ready():
+            assert time.monotonic() < deadline, f"after {seconds(timeout):.0f} s {reason}"
+            time.sleep(0.1)
 
-    def is_ready(self):
-        with contextlib.suppress(OSError, ValueError, AttributeError, KeyError):
+    def not_ready(self):
+        """What is not ready, or None."""
+        try:
             topology = self.topology()
-            members = topology["shards"] + topology["proxies"]
-            named = {each["name"] for each in members if each["state"] != "down"}
-            return named >= {*self.shards, *self.proxies} and all(
-                scrape.get(each["http"], "/readyz")[0] == 200 for each in members
-            )
+            up = {each["name"]: each for each in topology["shards"] + topology["proxies"]}
+            for name in self.names[1:]:
+                if name not in up or up[name]["state"] == "down":
+                    return f"the broker has not found {name}"
+                status, body = scrape.get(up[name]["http"], "/readyz")
+                if status != 200:
+                    return f"{name} is not ready: {body.strip()}"
+        except OSError as error:
+            return f"somebody does not answer: {error}"
 
     def topology(self):
         status, body = scrape.get(self.layout.broker_http, "/api/v1/topology")

@@ -216,11 +216,14 @@ class Run:
                 returns[recorded.partition_of(each.writes[0].key)].append(each.returned)
         ends = [when for when, _ in self.events[1:]] + [float("inf")]
         for (start, what), end in zip(self.events, ends):
-            yield what, *max(
-                (max(map(lambda a, b: b - a, inside, inside[1:]), default=0) / 1e9, name)
-                for name, times in returns.items()
-                for inside in [sorted([start] + [time for time in times if start <= time <= end])]
-            )
+            longest = (0, "all")
+            for name, times in returns.items():
+                times = sorted([start, *(time for time in times if time >= start)])
+                # One that begins before the next fault and lasts into it is of both.
+                for before, after in zip(times, times[1:]):
+                    if before < end:
+                        longest = max(longest, ((after - before) / 1e9, name))
+            yield what, *longest
 
 
 def summed_up(recorded):

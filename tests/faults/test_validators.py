@@ -114,6 +114,10 @@ BAD = {
         before_end(put("1.4", "/y", "-", 7, 920, 930), seen(925, "/y", 7, "-")),
         "nothing_lost",
     ),
+    "a key is gone for no reason": (
+        before_end(seen(960, "/y", 7, "-"), put("1.4", "/y", "1.4.0", 8, 970, 980)),
+        "nothing_lost",
+    ),
     "a proxy differs": (
         before_end(state("/x", 5, "2.3.0", proxy=1), state("/y", 6, "2.3.1", proxy=1)),
         "all_agree",

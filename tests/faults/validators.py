@@ -1,6 +1,7 @@
 """What must hold of a history, a function a promise: each returns what it finds, as text. Pure, but
 for linearizable(), which runs the checker."""
 
+import bisect
 import subprocess
 from collections import defaultdict
 
@@ -117,9 +118,32 @@ def refused_never_shows(known):
             yield f"{where} {shown(key, revision, value)} before it was written"
 
 
+def deleted_by_nobody(known, may_delete):
+    """Deletions that watchers were told of, though nobody asked for one."""
+    revisions = defaultdict(lambda: [0])  # key -> of everything that is known to be written
+    contents = defaultdict(dict)  # key -> {revision: value}
+    for (_, revision), written in known.contents.items():
+        for key, value in written:
+            revisions[key].append(revision)
+            contents[key][revision] = value
+    for found in revisions.values():
+        found.sort()
+    for seen in known.history.seen:
+        if seen.value is not None or seen.key in may_delete:
+            continue
+        # The last one before: it is the deletion, or was still there.
+        before = revisions[seen.key][bisect.bisect_right(revisions[seen.key], seen.revision) - 1]
+        value = contents[seen.key].get(before)
+        if value is not None:
+            yield (
+                f"{shown(seen.key, before, value)} was acknowledged or published; nobody deleted it, "
+                f"and it was gone by {seen.revision >> 40}:{seen.revision & (1 << 40) - 1}"
+            )
+
+
 def nothing_lost(known):
     """What was acknowledged or published last of a key is its state, unless an operation of unknown
-    result took its place."""
+    result took its place; and it is gone for a reason."""
     history = known.history
     may_delete = {
         write.key
@@ -128,6 +152,7 @@ def nothing_lost(known):
         for write in operation.writes
         if write.value is None
     }
+    yield from deleted_by_nobody(known, may_delete)
     for proxy, state in history.states.items():
         for key, (revision, value) in known.top.items():
             held = state.get(key)
@@ -166,7 +191,6 @@ def all_agree(known):
 def nothing_left_out(known):
     """A watcher that was live was told every revision; but deletions of keys that there were not."""
     history = known.history
-    seen = {(each.partition, each.revision) for each in history.seen}
     unknown_deletes = any(
         write.value is None
         for operation in history.operations
@@ -175,9 +199,8 @@ def nothing_left_out(known):
     )
     for hole in history.holes:
         for revision in range(hole.first, hole.last + 1):
-            at = (hole.partition, revision)
-            contents = known.contents.get(at, ())
-            if at in seen or any(value is not None for _, value in contents):
+            contents = known.contents.get((hole.partition, revision), ())
+            if any(value is not None for _, value in contents):
                 what = [shown(key, revision, value) for key, value in contents]
                 yield f"watcher {hole.watcher} was not told of {what}"
             elif not contents and not unknown_deletes:
