@@ -85,4 +85,5 @@ apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pt
 for service in prometheus haproxy nats-server redis-server mosquitto; do
   if [[ " ${missing[*]} " == *" $service "* ]]; then disable_service $service; fi
 done
+if [[ " ${missing[*]} " == *" etcd-server "* ]]; then disable_service etcd; fi
 echo "setup: done"

@@ -232,8 +232,15 @@ def delay_packets(trouble):
 @fault("hosts")
 def kill_host(trouble):
     host = trouble.random.choice(trouble.network.hosts)
+    etcd = [each for each in trouble.etcd if each.host is host]
+    for each in etcd:
+        each.kill()
     members = trouble.deployment.members.values()
-    trouble.kill([each.name for each in members if each.host is host], down=(0, 2 * LEASE))
+    try:
+        trouble.kill([each.name for each in members if each.host is host], down=(0, 2 * LEASE))
+    finally:
+        for each in etcd:
+            each.start()
 
 
 # -- etcd ----------------------------------------------------------------------------------------
@@ -267,11 +274,15 @@ def hold_most_etcd_members(trouble):
 # -- a small disk of one member -------------------------------------------------------------------
 
 
+DISK = "canopy-faults-"  # and the number of the process, so that what a killed one left is found
+
+
 @contextlib.contextmanager
 def small_disk(path, size):
     """A file system of its own at `path` (a Path), or nothing (None) where mounting is not allowed."""
     path.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
+    unmount_leftovers()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", f"{DISK}{os.getpid()}", str(path)]
     if os.getuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
         yield None
         return
@@ -279,3 +290,11 @@ def small_disk(path, size):
         yield path
     finally:
         subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def unmount_leftovers():
+    with open("/proc/mounts") as mounts:
+        for source, path, *_ in map(str.split, mounts):
+            pid = source.removeprefix(DISK)
+            if source != pid and not os.path.exists(f"/proc/{pid}"):
+                subprocess.run(["umount", "-l", path], capture_output=True)

@@ -109,7 +109,7 @@ void Record::found(const Observation::Finding& finding, std::size_t watcher) {
 
 // --- Peer -------------------------------------------------------------------------------------
 
-Peer::Peer(const Load&, std::vector<std::string> proxies, std::uint64_t seed, net::Context& context,
+Peer::Peer(const std::vector<std::string>& proxies, std::uint64_t seed, net::Context& context,
            net::Loop& loop)
     : loop_(loop),
       session_(settings(proxies, seed), sockets_, *this),
@@ -119,7 +119,7 @@ Peer::Peer(const Load&, std::vector<std::string> proxies, std::uint64_t seed, ne
 
 Writer::Writer(const Load& load, std::size_t index, Record& record, net::Context& context,
                net::Loop& loop)
-    : Peer(load, load.proxies, load.seed + index, context, loop),
+    : Peer(load.proxies, load.seed + index, context, loop),
       load_(load),
       index_(index),
       record_(record),
@@ -227,7 +227,7 @@ void Writer::next() {
 
 Watcher::Watcher(const Load& load, std::size_t index, Record& record, net::Context& context,
                  net::Loop& loop)
-    : Peer(load, load.proxies, load.seed + 100'000 + index, context, loop),
+    : Peer(load.proxies, load.seed + 100'000 + index, context, loop),
       index_(index),
       every_(index % 10 != 9),
       record_(record),

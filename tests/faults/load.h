@@ -79,8 +79,8 @@ class Record {
 // A session with its sockets.
 class Peer : protected client::Events {
  public:
-  Peer(const Load& load, std::vector<std::string> proxies, std::uint64_t seed,
-       net::Context& context, net::Loop& loop);
+  Peer(const std::vector<std::string>& proxies, std::uint64_t seed, net::Context& context,
+       net::Loop& loop);
   void start() { sockets_.start(); }
 
  protected:
@@ -159,7 +159,7 @@ class Watcher final : public Peer {
 class Reader final : public Peer {
  public:
   Reader(const Load& load, std::size_t index, net::Context& context, net::Loop& loop)
-      : Peer(load, {load.proxies[index]}, load.seed + index, context, loop) {}
+      : Peer({load.proxies[index]}, load.seed + index, context, loop) {}
   void ask();
   bool asking() const { return asking_; }
   // As last read; absent: it could not be.

@@ -41,8 +41,7 @@ void print(const char* what, std::size_t number, const Observation::Map& map) {
 class Recorder {
  public:
   Recorder(const Load& load, std::chrono::seconds settle)
-      : load_(load),
-        settle_(settle),
+      : settle_(settle),
         signals_({SIGTERM, SIGINT}),
         record_(load),
         writers_(make<Writer>(load.writers, load, record_, context_, loop_)),
@@ -102,7 +101,6 @@ class Recorder {
     std::printf("end\n");
   }
 
-  const Load& load_;
   const std::chrono::seconds settle_;
   net::Signals signals_;
   base::SystemClock clock_;
