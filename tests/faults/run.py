@@ -163,11 +163,44 @@ def recording(options, deployment, path):
         started.wait()
 
 
+class Progress:
+    """Waits for acknowledged writes, as the recorder prints them."""
+
+    def __init__(self, path):
+        self._lines, self._history = open(path), history.History(PARTITIONS)
+
+    def wait(self, timeout):
+        """Until a write to each partition, called from now on, is acknowledged. Raises AssertionError."""
+        start = time.monotonic()
+        missing = set(PARTITIONS)
+        while missing:
+            late = time.monotonic() - start > timeout
+            assert not late, f"for {timeout} s no write to {sorted(missing)} is acknowledged"
+            time.sleep(0.1)
+            missing -= {*self._acknowledged(start * 1e9)}
+
+    def _acknowledged(self, since):
+        while True:
+            at = self._lines.tell()
+            line = self._lines.readline()
+            if not line.endswith("\n"):
+                self._lines.seek(at)  # what comes may be a part of a line
+                return
+            if line.startswith("op "):
+                operation = history.read_operation(line.split()[1:])
+                if operation.outcome == "ok" and operation.call > since:
+                    yield self._history.partition_of(operation.writes[0].key)
+
+    def close(self):
+        self._lines.close()
+
+
 class Run:
     """Does harm, and remembers what and when."""
 
-    def __init__(self, options, deployment, features):
+    def __init__(self, options, deployment, features, history_path):
         self.options, self.deployment = options, deployment
+        self.progress = Progress(history_path)
         self.random = random.Random(options.seed)
         self.trouble = faults.Trouble(deployment, self.random, self.say, **features)
         self.events = []  # (when, ns; what)
@@ -200,13 +233,19 @@ class Run:
     def after(self, name):
         """The cluster is whole again, and nobody died that was not killed."""
         for each in self.deployment.unexpected():
-            self.findings.append(f"after {name}: {each}")
+            self.found(f"after {name}: {each}")
+        self.deployment.start_missing()
         try:
             self.deployment.wait_ready(30)
+            # Every other time the next fault comes before clients have found back.
+            if self.random.random() < 0.5:
+                self.progress.wait(30)
         except AssertionError as late:
-            self.findings.append(f"after {name}: {late}")
-            self.say(f"{late}")
-        self.deployment.start_missing()
+            self.found(f"after {name}: {late}")
+
+    def found(self, what):
+        self.findings.append(what)
+        self.say(f"found: {what}")
 
     def gaps(self, recorded):
         """(what, seconds, partition): the longest time without an acknowledged write after each."""
@@ -214,14 +253,15 @@ class Run:
         for each in recorded.operations:
             if each.outcome == "ok":
                 returns[recorded.partition_of(each.writes[0].key)].append(each.returned)
+        for times in returns.values():
+            times.sort()
         ends = [when for when, _ in self.events[1:]] + [float("inf")]
         for (start, what), end in zip(self.events, ends):
             longest = (0, "all")
             for name, times in returns.items():
-                times = sorted([start, *(time for time in times if time >= start)])
-                # One that begins before the next fault and lasts into it is of both.
                 for before, after in zip(times, times[1:]):
-                    if before < end:
+                    # One that lasts from one fault into the next is of both.
+                    if before < end and after > start:
                         longest = max(longest, ((after - before) / 1e9, name))
             yield what, *longest
 
@@ -252,7 +292,9 @@ def run(options, directory):
         with contextlib.ExitStack() as stack:
             stack.callback(deployment.destroy)
             deployment.start()
-            running = Run(options, deployment, features)
+            path.touch()
+            running = Run(options, deployment, features, path)
+            stack.callback(running.progress.close)
             with recording(options, deployment, path):
                 running.harm(time.monotonic() + options.minutes * 60)
                 running.say("the end of writing")
