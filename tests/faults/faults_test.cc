@@ -173,6 +173,12 @@ TEST(Observation, ANewEpochBringsTheDifferenceByKey) {
       << "later it is wrong";
 }
 
+TEST(Observation, StrictlyANewEpochIsNoExcuse) {
+  Observation observation(partitions, true, true);
+  EXPECT_EQ(found(observation, {live("/b", 1, 5), live("/c", 1, 4), live("/g", 2, 1)}),
+            "a partition stepped back");
+}
+
 TEST(Observation, AnotherPartitionsEpochIsNoExcuse) {
   EXPECT_EQ(found({live("/k", 1, 2), live("/a/k", 1, 1), live("/l", 1, 1), live("/a/k", 2, 1)}),
             "a partition stepped back");

@@ -231,7 +231,7 @@ Watcher::Watcher(const Load& load, std::size_t index, Record& record, net::Conte
       index_(index),
       every_(index % 10 != 9),
       record_(record),
-      observation_(record.partitions(), every_) {}
+      observation_(record.partitions(), every_, load.strict) {}
 
 void Watcher::watch() {
   session().watch(1, {.subtree = "", .latest_ms = every_ ? 0u : 100u, .lz4 = index_ % 10 == 8},

@@ -39,6 +39,7 @@ struct Load {
   double rate = 500;  // operations a second, of all writers together
   std::chrono::milliseconds timeout{10'000};
   std::uint64_t seed = 1;
+  bool strict = false;  // watchers' order is judged around new epochs too
 };
 
 // Nanoseconds of CLOCK_MONOTONIC.

@@ -71,7 +71,7 @@ void Observation::doubt(const client::Change& change, std::size_t partition, bas
 
 void Observation::begin_epoch(std::size_t partition, base::TimePoint now) {
   // The first one that is heard of is no new one.
-  if (heads_[partition].latest == keyspace::Revision()) return;
+  if (strict_ || heads_[partition].latest == keyspace::Revision()) return;
   heads_[partition].new_epoch = now;
   takeovers_ += std::erase_if(doubts_, [&](const Doubt& each) {
     return each.partition == partition && now - each.since < takeover;

@@ -50,9 +50,10 @@ class Observation {
   };
   static constexpr base::Duration takeover = std::chrono::seconds(3);
 
-  // `every`: the watch is of every update; else of the latest ones.
-  Observation(const std::vector<std::string>& partitions, bool every)
-      : partitions_(partitions), every_(every), heads_(partitions.size()) {}
+  // `every`: the watch is of every update; else of the latest ones. `strict`: a new epoch is no
+  // excuse.
+  Observation(const std::vector<std::string>& partitions, bool every, bool strict = false)
+      : partitions_(partitions), every_(every), strict_(strict), heads_(partitions.size()) {}
 
   void changed(const client::Change& change, base::TimePoint now);
   // Updates were lost on the way, or there is a sync: what comes next need not be the next
@@ -84,7 +85,7 @@ class Observation {
   void begin_epoch(std::size_t partition, base::TimePoint now);
 
   const std::vector<std::string>& partitions_;
-  bool every_;
+  bool every_, strict_;
   std::vector<Head> heads_;                                      // by partition
   std::map<std::string, keyspace::Revision, std::less<>> told_;  // by key, deleted ones too
   Map map_;

@@ -126,7 +126,8 @@ int main(int argc, char** argv) {
       "keys", po::value(&load.keys))("writers", po::value(&load.writers))(
       "watchers", po::value(&load.watchers))("rate", po::value(&load.rate), "operations a second")(
       "timeout-ms", po::value(&timeout_ms), "of an operation")("seed", po::value(&load.seed))(
-      "settle", po::value(&settle), "seconds until all agree, at most");
+      "settle", po::value(&settle), "seconds until all agree, at most")(
+      "strict", po::bool_switch(&load.strict), "judge the order around new epochs too");
   try {
     po::variables_map values;
     po::store(po::parse_command_line(argc, argv, options), values);

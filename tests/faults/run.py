@@ -50,6 +50,7 @@ def parse(arguments):
     add("--writers", type=int, default=50)
     add("--watchers", type=int, default=50)
     add("--rate", type=float, default=300, help="operations a second")
+    add("--strict", action="store_true", help="judge watchers' order around new epochs too")
     add("--break", dest="broken", choices=BROKEN, help="keep partitions in such a way instead")
     add("--directory", type=pathlib.Path, help="for histories and logs, which are then kept")
     return parser.parse_args(arguments)
@@ -146,6 +147,7 @@ def recording(options, deployment, path):
     """faults-recorder, which writes the history to `path`; ends it at the end."""
     command = [BIN / "faults-recorder", "--seed", options.seed]
     command += ["--writers", options.writers, "--watchers", options.watchers, "--rate", options.rate]
+    command += ["--strict"] if options.strict else []
     for endpoint in deployment.endpoints():
         command += ["--proxy", endpoint]
     for each in PARTITIONS:
