@@ -15,7 +15,7 @@ from clusterfile import HOST, Layout, proxy
 from procfs import process
 from waiting import seconds
 
-LEASE = 3.0  # seconds: the default of the configuration
+LEASE = seconds(3)  # of clusterfile.py, and the default of the configuration
 LOST_SYNC = BIN / "liblost_sync.so"
 
 
