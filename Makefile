@@ -13,7 +13,7 @@ PROGRAMS := canopy-broker canopy-shard canopy-proxy canopy-cli canopy-loadtest c
 SOURCES := $(wildcard core broker shard proxy client loadtest)
 CXX_FILES = $(shell find $(SOURCES) tests -name '*.h' -o -name '*.cc')
 
-.PHONY: help build run test deb image loadtest bench micro check format asan tsan fuzz clean build-all configure
+.PHONY: help build run test deb image loadtest bench micro check format asan tsan faults fuzz clean build-all configure
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -27,7 +27,7 @@ run: build ## runs the cluster of deploy/local.yaml until Ctrl-C (STATE_DIR=…,
 test: build-all ## runs the unit tests, then the integration tests (ARGS='-k proxy')
 	@deploy/setup.sh --test
 	@ctest --test-dir build --output-on-failure -j $(JOBS)
-	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m pytest tests/integration -n 4 -q $(ARGS)
+	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m pytest tests/integration tests/faults -n 4 -q $(ARGS)
 
 deb: configure ## makes the Debian packages build/*.deb
 	@cmake --build build -j $(JOBS) --target $(PROGRAMS) canopy_package_files
@@ -68,6 +68,11 @@ asan: ## runs every test under AddressSanitizer and UBSan
 tsan: ## runs every test under ThreadSanitizer
 	@deploy/setup.sh --build --test
 	@tests/sanitize.sh tsan $(ARGS)
+
+faults: build ## harms a cluster under load and checks what clients saw (ARGS='--minutes 10 --seed 7 --cluster three-hosts', ARGS=--help)
+	@deploy/setup.sh --test
+	@cmake --build build -j $(JOBS) --target faults-programs
+	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) tests/faults/run.py $(ARGS)
 
 image: ## builds the images of docker-compose.yml, and what they are based on where that cannot be pulled
 	@deploy/base-image.sh

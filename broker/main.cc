@@ -19,7 +19,8 @@ int main(int argc, char** argv) {
   if (const int* code = std::get_if<int>(&command)) return *code;
   auto& start = std::get<config::Start>(command);
   // Whether the others are there is no matter of its own: they wait for it to be healthy.
-  if (start.health) return metrics::tell_health(start.cluster.broker.http, {"shard/", "proxy/"});
+  if (start.health)
+    return metrics::tell_health(start.cluster.broker.http, {"shard/", "proxy/", "partition/"});
   const config::Cluster& cluster = start.cluster;
   base::log::configure("broker", base::log::to_level(cluster.log_level),
                        base::log::to_format(cluster.log_format));

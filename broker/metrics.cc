@@ -1,16 +1,18 @@
 #include "broker/metrics.h"
 
+#include "core/keyspace/key.h"
+
 namespace canopy::broker {
 namespace {
 
 using State = std::pair<std::string, std::string>;
 
 // States that a process made up are counted as one, so that labels stay few.
-const State known_states[] = {{"shard", "ready"},    {"shard", "full"}, {"shard", "loading"},
-                              {"shard", "failed"},   {"shard", "down"}, {"proxy", "ready"},
-                              {"proxy", "starting"}, {"proxy", "full"}, {"proxy", "draining"},
-                              {"proxy", "drained"},  {"proxy", "down"}, {"shard", "other"},
-                              {"proxy", "other"}};
+const State known_states[] = {{"shard", "ready"},    {"shard", "full"},     {"shard", "loading"},
+                              {"shard", "waiting"},  {"shard", "failed"},   {"shard", "down"},
+                              {"proxy", "ready"},    {"proxy", "starting"}, {"proxy", "full"},
+                              {"proxy", "draining"}, {"proxy", "drained"},  {"proxy", "down"},
+                              {"shard", "other"},    {"proxy", "other"}};
 
 }  // namespace
 
@@ -80,11 +82,14 @@ void Metrics::expect_leader(const std::string& partition, const std::string& sha
   if (!leading_.contains(partition)) leader_gauge(partition, shard).Set(0);
 }
 
-void Metrics::set_leader(const cluster::LeaderChanged& change) {
-  if (change.leader) {
-    leader_gauge(change.partition, *change.leader).Set(1);
-  } else if (const auto last = leading_.find(change.partition); last != leading_.end()) {
-    last->second.gauge->Set(0);
+void Metrics::set_leaders(const coordination::PartitionStatuses& partitions) {
+  for (const auto& [partition, status] : partitions) {
+    const std::string leader = status.leader();
+    if (!leader.empty()) {
+      leader_gauge(partition, leader).Set(1);
+    } else if (const auto last = leading_.find(partition); last != leading_.end()) {
+      last->second.gauge->Set(0);
+    }
   }
 }
 
@@ -94,8 +99,7 @@ metrics::Gauge& Metrics::leader_gauge(const std::string& partition, const std::s
   if (leading.gauge != nullptr && leading.shard == shard) return *leading.gauge;
   if (leading.gauge != nullptr) leaders_.Remove(leading.gauge);
   leading.shard = shard;
-  leading.gauge =
-      &leaders_.Add({{"partition", partition.empty() ? "*" : partition}, {"shard", shard}});
+  leading.gauge = &leaders_.Add({{"partition", keyspace::shown(partition)}, {"shard", shard}});
   return *leading.gauge;
 }
 

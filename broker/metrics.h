@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "broker/process.h"
-#include "core/cluster/registry.h"
+#include "core/coordination/partition_status.h"
 #include "core/metrics/registry.h"
 
 namespace canopy::broker {
@@ -39,7 +39,7 @@ class Metrics {
   metrics::Counter& restarts(const Program& program);
   // A partition of the file, which nobody has led yet.
   void expect_leader(const std::string& partition, const std::string& shard);
-  void set_leader(const cluster::LeaderChanged& change);
+  void set_leaders(const coordination::PartitionStatuses& partitions);
   void reject(std::string_view reason);
 
  private:

@@ -5,11 +5,14 @@
 #include <csignal>
 #include <map>
 
+#include "broker/election.h"
 #include "broker/page.h"
 #include "broker/status.h"
 #include "core/base/host.h"
 #include "core/base/text.h"
 #include "core/config/exposure.h"
+#include "core/coordination/partition_record.h"
+#include "core/keyspace/key.h"
 #include "core/metrics/descriptors.h"
 #include "core/metrics/http_get.h"
 
@@ -35,11 +38,8 @@ std::map<std::string, std::string> absent_members(const config::Cluster& cluster
                                                   const Members& known) {
   std::map<std::string, std::string> members;
   for (const config::Shard& shard : cluster.shards) {
-    coordination::ShardMember member{.name = shard.name};
-    for (const config::Partition& partition : shard.partitions) {
-      member.partitions.push_back({.subtree = partition.subtree, .state = "down"});
-    }
-    members[coordination::shards_prefix + shard.name] = to_json(member);
+    members[coordination::shards_prefix + shard.name] =
+        to_json(with_configured(cluster, {.name = shard.name}));
   }
   for (const config::Proxy& proxy : cluster.proxies) {
     members[coordination::proxies_prefix + proxy.name] = to_json(coordination::ProxyMember{
@@ -92,7 +92,7 @@ base::Status Node::open_directory() {
                                          cluster_.security->server_key, *authority_})
                                    : std::nullopt;
   directory_ = std::make_unique<coordination::LocalServer>(
-      server_, cluster_.broker.lease, coordination::LocalServer::usual_queue_bytes,
+      server_, cluster_.coordination.lease, coordination::LocalServer::usual_queue_bytes,
       security ? &*security : nullptr, std::move(*record));
   return {};
 }
@@ -125,19 +125,23 @@ base::Status Node::open() {
                  "Content-Security-Policy: " + std::string(page_policy) +
                      "\r\nReferrer-Policy: no-referrer\r\n");
   directory_->observe([this](const cluster::Change& change) { on_change(change); });
+  for (const auto& [key, entry] : directory_->directory().entries()) {
+    on_change(cluster::KeyChanged{key, entry.value, entry.version});
+  }
   directory_->on_closing([this](const net::Closing& closing) {
     metrics_.registry.count_closed(closing.closed);
     if (authority_) metrics_.registry.refuse_handshakes(closing.refused);
   });
   directory_->on_rejected([this](std::string_view reason) { metrics_.reject(reason); });
   expect_members(cluster_);
-  for (const config::Shard& shard : cluster_.shards) {
-    for (const config::Partition& partition : shard.partitions) {
-      metrics_.expect_leader(partition.subtree, shard.name);
-    }
+  for (const config::Partition& partition : cluster_.partitions) {
+    metrics_.expect_leader(partition.subtree, partition.on.front());
   }
   directory_->on_reload([this](ReloadDone done) { reload(std::move(done)); });
   directory_->on_drain([this](const std::string& name) { return drain(name); });
+  directory_->on_elect([this](const std::string& partition, const std::string& shard) {
+    return elect(partition, shard);
+  });
   publish();
   timer_ = loop_.every(tick_period, [this] { tick(); });
 
@@ -147,6 +151,7 @@ base::Status Node::open() {
   supervisor_ = std::make_unique<Supervisor>(loop_, std::move(programs), cluster_.broker.drain);
   supervisor_->on_restart(
       [this](const Program& program) { metrics_.restarts(program).Increment(); });
+  supervisor_->on_exit([this](const Program& program) { directory_->process_ended(program.name); });
   log::info("node", "broker started",
             {{"directory", self_.directory}, {"http", self_.http}, {"pid", self_.pid}});
   supervisor_->start();
@@ -159,24 +164,30 @@ void Node::on_change(const cluster::Change& change) {
     if (!vitals) dirty_ = true;  // vitals come each second, of everybody
     const auto status = vitals ? vitals_.apply(*key, loop_.now()) : members_.apply(*key);
     if (vitals) finish_reloads();
+    if (status && key->key.starts_with(coordination::partitions_prefix)) log_record(*key);
     if (status) return;
     metrics_.reject("member");
     strange_.warn("node", "announcement refused", {{"why", status.error()}});
     return;
   }
   dirty_ = true;
-  if (const auto* leader = std::get_if<cluster::LeaderChanged>(&change)) {
-    metrics_.set_leader(*leader);
-    log::info("node", leader->leader ? "partition led" : "partition not led",
-              {{"partition", leader->partition.empty() ? "*" : leader->partition},
-               {"shard", leader->leader.value_or("none")},
-               {"epoch", leader->epoch}});
-  } else if (const auto* ended = std::get_if<cluster::SessionEnded>(&change)) {
-    if (ended->why != cluster::SessionEnded::Why::expired) return;
-    metrics_.lease_expirations.Increment();
-    log::warn("node", "process fell silent", {{"name", ended->name}});
-    lose(ended->name);
-  }
+  const auto& ended = std::get<cluster::SessionEnded>(change);
+  if (ended.why != cluster::SessionEnded::Why::expired) return;
+  metrics_.lease_expirations.Increment();
+  log::warn("node", "process fell silent", {{"name", ended.name}});
+  lose(ended.name);
+}
+
+void Node::log_record(const cluster::KeyChanged& change) const {
+  const auto subtree = coordination::subtree_of(change.key);
+  const auto found = subtree ? members_.records.find(*subtree) : members_.records.end();
+  if (found == members_.records.end()) return;
+  const coordination::PartitionStatus status{.record = found->second};
+  log::info("node", "partition record",
+            {{"partition", keyspace::shown(*subtree)},
+             {"leader", status.record->leader.shard},
+             {"epoch", status.epoch()},
+             {"in_sync", base::joined(status.in_sync())}});
 }
 
 void Node::tick() {
@@ -226,7 +237,8 @@ void Node::forget_lost() {
 }
 
 std::string Node::summary() const {
-  const metrics::Checks checks = readiness(cluster_, members_);
+  metrics::Checks checks = readiness(cluster_, members_);
+  std::erase_if(checks, [](const auto& check) { return check.first.starts_with("partition/"); });
   const auto ready =
       std::ranges::count_if(checks, [](const auto& check) { return check.second.empty(); });
   return std::to_string(ready) + " of " + std::to_string(checks.size()) + " processes ready";
@@ -258,6 +270,7 @@ void Node::publish() {
   http_->set_ready(checks);
   metrics_.set_members(count_states(cluster_, members_));
   metrics_.set_process_up(presence(cluster_, members_));
+  metrics_.set_leaders(partition_statuses(cluster_, members_));
   publish_status();
 }
 
@@ -267,6 +280,16 @@ bool Node::drain(const std::string& name) {
   expect_members(cluster_);
   dirty_ = true;
   return true;
+}
+
+// Why not; empty: its shard is told.
+std::string Node::elect(const std::string& partition, const std::string& shard) const {
+  std::string why_not = why_not_elected(members_, partition, shard);
+  if (why_not.empty()) {
+    log::warn("node", "an operator lets a replica lead with what it has",
+              {{"partition", keyspace::shown(partition)}, {"shard", shard}});
+  }
+  return why_not;
 }
 
 void Node::publish_status() {

@@ -45,11 +45,13 @@ class Node {
   base::Status open();
   base::Status open_directory();
   void on_change(const cluster::Change& change);
+  void log_record(const cluster::KeyChanged& change) const;
   void tick();
   void serve_clients();
   void publish();
   void publish_status();
   bool drain(const std::string& name);
+  std::string elect(const std::string& partition, const std::string& shard) const;
   void greet(const metrics::Checks& checks);
   using ReloadDone = std::function<void(coordination::LocalServer::Reload)>;
   // A reload that waits for what the processes make of the file.

@@ -38,15 +38,17 @@ void add_vitals(json& process, const VitalsBook::Entry* entry, base::TimePoint n
   process["silent_ms"] = entry == nullptr ? json(nullptr) : json(base::in_ms(now - entry->heard));
 }
 
+void add_revision(json& partition, const VitalsBook::Entry* entry) {
+  partition["revision"] = nullptr;
+  if (entry == nullptr) return;
+  const auto& revisions = entry->vitals.revisions;
+  const auto found = revisions.find(partition["subtree"].get_ref<const std::string&>());
+  if (found != revisions.end()) partition["revision"] = split(found->second);
+}
+
 void add_shard_vitals(json& shard, const VitalsBook::Entry* entry) {
   shard["proxies"] = entry == nullptr ? json(nullptr) : json(entry->vitals.clients);
-  for (json& partition : shard["partitions"]) {
-    partition["revision"] = nullptr;
-    if (entry == nullptr) continue;
-    const auto& revisions = entry->vitals.revisions;
-    const auto found = revisions.find(partition["subtree"].get_ref<const std::string&>());
-    if (found != revisions.end()) partition["revision"] = split(found->second);
-  }
+  for (json& partition : shard["partitions"]) add_revision(partition, entry);
 }
 
 void add_proxy_vitals(json& proxy, const VitalsBook::Entry* entry) {
@@ -90,6 +92,10 @@ std::string status_json(const config::Cluster& cluster, const Members& members, 
     const auto* entry = vitals.find(proxy["name"]);
     add_vitals(proxy, entry, moment.now);
     add_proxy_vitals(proxy, entry);
+  }
+  for (json& partition : document["partitions"]) {
+    const json& leader = partition["leader"];
+    add_revision(partition, leader.is_null() ? nullptr : vitals.find(leader));
   }
   return to_text(document);
 }

@@ -69,6 +69,7 @@ void Supervisor::reap() {
     int status = 0;
     if (child.pid == 0 || waitpid(child.pid, &status, WNOHANG) != child.pid) continue;
     child.pid = 0;
+    if (exited_) exited_(child.program);
     ended(child, describe(status));
   }
   if (stopped_) advance();

@@ -20,6 +20,7 @@ namespace canopy::broker {
 class Supervisor {
  public:
   using Restarted = std::function<void(const Program&)>;
+  using Exited = std::function<void(const Program&)>;
 
   Supervisor(net::Loop& loop, std::vector<Program> programs, base::Duration drain);
   ~Supervisor();
@@ -28,6 +29,9 @@ class Supervisor {
 
   // Called whenever a process is started again.
   void on_restart(Restarted restarted) { restarted_ = std::move(restarted); }
+
+  // Called whenever a process has ended.
+  void on_exit(Exited exited) { exited_ = std::move(exited); }
 
   void start();
 
@@ -79,6 +83,7 @@ class Supervisor {
   std::deque<Child> children_;  // timers refer to them
   base::Duration drain_;
   Restarted restarted_;
+  Exited exited_;
   std::function<void()> stopped_;  // set while stopping
   bool shards_told_ = false;
   bool finished_ = false;

@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string_view>
+#include <vector>
 
 #include "core/coordination/coordinator.h"
+#include "core/coordination/partition_record.h"
+#include "core/keyspace/key.h"
 
 namespace canopy::broker {
 namespace {
@@ -13,6 +17,7 @@ using coordination::PartitionState;
 using coordination::ProxyMember;
 using coordination::ShardMember;
 using json = nlohmann::ordered_json;
+using keyspace::shown;
 
 constexpr const char* down = "down";
 constexpr const char* drained = "drained";
@@ -42,48 +47,32 @@ std::string first_word(const std::string& state) {
   return state.empty() ? "unknown" : state.substr(0, state.find(':'));
 }
 
-using Durabilities = std::map<std::string, config::Durability>;  // by subtree
-
-json partition_entry(const std::string& subtree, const Durabilities& configured,
-                     const PartitionState* announced) {
-  json entry = {{"subtree", subtree.empty() ? "*" : subtree},
-                {"state", announced ? announced->state : down}};
-  if (announced != nullptr) entry["epoch"] = announced->epoch;
-  if (const auto found = configured.find(subtree); found != configured.end()) {
-    entry["durability"] = found->second == config::Durability::disk ? "disk" : "memory";
-  }
-  return entry;
+const char* durability(const config::Partition& partition) {
+  return partition.durability == config::Durability::disk ? "disk" : "memory";
 }
 
-json partition_entries(const config::Shard* configured, const ShardMember* member) {
+json replica_entries(const config::Cluster& cluster, const ShardMember& shard) {
+  std::map<std::string_view, const config::Partition*> configured;
+  for (const auto* partition : cluster.partitions_of(shard.name)) {
+    configured[partition->subtree] = partition;
+  }
   json entries = json::array();
-  std::set<std::string> told;
-  Durabilities durabilities;
-  if (configured != nullptr) {
-    for (const config::Partition& partition : configured->partitions) {
-      durabilities[partition.subtree] = partition.durability;
-    }
-  }
-  if (member != nullptr) {
-    for (const PartitionState& partition : member->partitions) {
-      entries.push_back(partition_entry(partition.subtree, durabilities, &partition));
-      told.insert(partition.subtree);
-    }
-  }
-  if (configured != nullptr) {
-    for (const config::Partition& partition : configured->partitions) {
-      if (told.contains(partition.subtree)) continue;
-      entries.push_back(partition_entry(partition.subtree, durabilities, nullptr));
-    }
+  for (const PartitionState& replica : shard.partitions) {
+    json entry = {{"subtree", shown(replica.subtree)}, {"state", replica.state}};
+    if (replica.epoch != 0) entry["epoch"] = replica.epoch;
+    const auto found = configured.find(replica.subtree);
+    if (found != configured.end()) entry["durability"] = durability(*found->second);
+    entries.push_back(std::move(entry));
   }
   return entries;
 }
 
-json shard_entry(const std::string& name, const config::Shard* configured,
+json shard_entry(const config::Cluster& cluster, const std::string& name,
                  const ShardMember* member) {
-  json entry = {{"name", name},
-                {"state", state_of(member)},
-                {"partitions", partition_entries(configured, member)}};
+  const ShardMember whole = with_configured(cluster, member ? *member : ShardMember{.name = name});
+  json entry = {
+      {"name", name}, {"state", state_of(member)}, {"partitions", replica_entries(cluster, whole)}};
+  const config::Shard* configured = cluster.find_shard(name);
   if (configured != nullptr) entry["nofile"] = configured->nofile;
   if (member == nullptr) return entry;
   entry["pid"] = member->pid;
@@ -91,6 +80,40 @@ json shard_entry(const std::string& name, const config::Shard* configured,
   entry["updates"] = member->updates;
   entry["http"] = member->http;
   return entry;
+}
+
+// Its state is that of the leader; without one, of the first replica.
+json partition_entry(const std::string& subtree, const coordination::PartitionStatus& status,
+                     const config::Partition* configured) {
+  const std::string leader = status.leader();
+  json replicas = json::array();
+  std::string state;
+  for (const auto& replica : status.replicas) {
+    replicas.push_back({{"shard", replica.shard}, {"state", replica.state}});
+    if (state.empty() || replica.shard == leader) state = replica.state;
+  }
+  json entry = {{"subtree", shown(subtree)},
+                {"state", state.empty() ? down : state},
+                {"leader", leader.empty() ? json(nullptr) : json(leader)},
+                {"epoch", status.record ? json(status.epoch()) : json(nullptr)},
+                {"in_sync", status.in_sync()},
+                {"replicas", std::move(replicas)}};
+  if (configured != nullptr) entry["durability"] = durability(*configured);
+  return entry;
+}
+
+// Those of the file in its order, then others.
+json partition_entries(const config::Cluster& cluster, const Members& members) {
+  json entries = json::array();
+  auto statuses = partition_statuses(cluster, members);
+  for (const config::Partition& partition : cluster.partitions) {
+    const auto status = statuses.extract(partition.subtree);
+    if (status) entries.push_back(partition_entry(partition.subtree, status.mapped(), &partition));
+  }
+  for (const auto& [subtree, status] : statuses) {
+    entries.push_back(partition_entry(subtree, status, nullptr));
+  }
+  return entries;
 }
 
 json triple_entry(const coordination::Triple& triple) {
@@ -160,6 +183,18 @@ base::Status Members::apply(const cluster::KeyChanged& change) {
     if (present != nullptr && !change.value) gone = *present;
     return take(proxies, coordination::proxies_prefix, coordination::parse_proxy_member);
   }
+  return change.key.starts_with(coordination::partitions_prefix) ? apply_record(change)
+                                                                 : base::Status();
+}
+
+base::Status Members::apply_record(const cluster::KeyChanged& change) {
+  const auto subtree = coordination::subtree_of(change.key);
+  if (!subtree) return base::Error{subtree.error()};
+  records.erase(*subtree);
+  if (!change.value) return {};
+  auto record = coordination::parse_partition_record(*change.value);
+  if (!record) return base::Error{change.key + ": " + record.error()};
+  records.emplace(*subtree, std::move(*record));
   return {};
 }
 
@@ -170,16 +205,32 @@ bool Members::lose(const std::string& name) {
   return true;
 }
 
-std::string state_of(const ShardMember* shard) {
-  if (shard == nullptr) return down;
-  std::string state = "ready";
-  for (const PartitionState& partition : shard->partitions) {
-    if (partition.state.starts_with("failed")) return "failed";
-    if (partition.state == "serving") continue;
-    const bool full = partition.state.starts_with("full");
-    if (!full || state == "ready") state = full ? "full" : "loading";
+ShardMember with_configured(const config::Cluster& cluster, ShardMember shard) {
+  std::set<std::string> announced;
+  for (const PartitionState& partition : shard.partitions) announced.insert(partition.subtree);
+  for (const config::Partition* partition : cluster.partitions_of(shard.name)) {
+    if (announced.contains(partition->subtree)) continue;
+    shard.partitions.push_back({.subtree = partition->subtree, .state = down});
   }
-  return state;
+  return shard;
+}
+
+coordination::PartitionStatuses partition_statuses(const config::Cluster& cluster,
+                                                   const Members& members) {
+  coordination::PartitionStatuses statuses;
+  for (const std::string& name : all_names(cluster.shards, members.shards)) {
+    const ShardMember* member = find(members.shards, name);
+    add_replicas(statuses, with_configured(cluster, member ? *member : ShardMember{.name = name}));
+  }
+  for (auto& [subtree, status] : statuses) {
+    const auto record = members.records.find(subtree);
+    if (record != members.records.end()) status.record = record->second;
+  }
+  return statuses;
+}
+
+std::string state_of(const ShardMember* shard) {
+  return shard == nullptr ? down : coordination::state_of(*shard);
 }
 
 std::string state_of(const ProxyMember* proxy) { return proxy ? first_word(proxy->state) : down; }
@@ -201,7 +252,7 @@ std::string topology_json(const config::Cluster& cluster, const Members& members
 json topology_document(const config::Cluster& cluster, const Members& members, const Self& self) {
   json shards = json::array();
   for (const std::string& name : all_names(cluster.shards, members.shards)) {
-    shards.push_back(shard_entry(name, cluster.find_shard(name), find(members.shards, name)));
+    shards.push_back(shard_entry(cluster, name, find(members.shards, name)));
   }
   json proxies = json::array();
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
@@ -213,7 +264,8 @@ json topology_document(const config::Cluster& cluster, const Members& members, c
             {"http", self.http},
             {"directory", self.directory}}},
           {"shards", std::move(shards)},
-          {"proxies", std::move(proxies)}};
+          {"proxies", std::move(proxies)},
+          {"partitions", partition_entries(cluster, members)}};
 }
 
 std::string targets_json(const config::Cluster& cluster, const Members& members, const Self& self) {
@@ -246,14 +298,20 @@ std::map<std::string, std::string> readiness(const config::Cluster& cluster,
     if (member == nullptr) why = down;
     if (member == nullptr) continue;
     for (const PartitionState& partition : member->partitions) {
-      if (partition.state == "serving") continue;
-      why += (why.empty() ? "partition " : "; partition ") +
-             (partition.subtree.empty() ? "*" : partition.subtree) + " " + partition.state;
+      if (partition.well()) continue;
+      why += (why.empty() ? "partition " : "; partition ") + shown(partition.subtree) + " " +
+             partition.state;
     }
   }
   for (const config::Proxy& proxy : cluster.proxies) {
     const std::string state = proxy_state(members, proxy.name);
     checks["proxy/" + proxy.name] = state == down || state == "starting" ? state : "";
+  }
+  const auto statuses = partition_statuses(cluster, members);
+  for (const config::Partition& partition : cluster.partitions) {
+    const auto found = statuses.find(partition.subtree);
+    const std::string why = found == statuses.end() ? down : found->second.trouble();
+    if (!why.empty()) checks["partition/" + shown(partition.subtree)] = why;
   }
   return checks;
 }

@@ -14,16 +14,18 @@
 #include "core/cluster/registry.h"
 #include "core/config/cluster.h"
 #include "core/coordination/member.h"
+#include "core/coordination/partition_status.h"
 
 namespace canopy::broker {
 
-// Who announced themselves, by name.
+// Who announced themselves, by name, and the records of partitions, by subtree.
 struct Members {
   std::map<std::string, coordination::ShardMember> shards{};
   std::map<std::string, coordination::ProxyMember> proxies{};
+  std::map<std::string, cluster::PartitionRecord> records{};
 
-  // Takes a change of the directory; those of other keys pass. A value that is no member is an
-  // error, and counts as absent.
+  // Takes a change of the directory; those of other keys pass. A value that is no member and no
+  // record is an error, and counts as absent.
   base::Status apply(const cluster::KeyChanged& change);
 
   // The session of `name` has ended without a goodbye, and its keys before it: if it was a proxy,
@@ -31,6 +33,8 @@ struct Members {
   // when it was none.
   bool lose(const std::string& name);
   void forget(const std::string& name) { proxies.erase(name); }
+
+  base::Status apply_record(const cluster::KeyChanged& change);
 
   std::optional<coordination::ProxyMember> gone{};  // the proxy whose key went last
   std::set<std::string> drained{};  // proxies that were told to stop: their absence is no failure
@@ -44,15 +48,22 @@ struct Self {
   std::string host{};       // this machine, for addresses bound to every interface
 };
 
-// "ready", "full", "loading", "failed": of the worst of its partitions; of a proxy, what it says of
-// itself. "down" when not announced.
+// The shard with the partitions that it should announce beside those that it does: as "down".
+coordination::ShardMember with_configured(const config::Cluster& cluster,
+                                          coordination::ShardMember shard);
+// Of the file, and those that shards announce. A record outlives its partition.
+coordination::PartitionStatuses partition_statuses(const config::Cluster& cluster,
+                                                   const Members& members);
+
+// Of a shard, as coordination::state_of() says; of a proxy, what it says of itself. "down" when not
+// announced.
 std::string state_of(const coordination::ShardMember* shard);
 std::string state_of(const coordination::ProxyMember* proxy);
 // "drained" for a proxy that is absent because it was told to stop.
 std::string proxy_state(const Members& members, const std::string& name);
 
 // Every process of the file, down or not, and those that came by themselves:
-//   {"broker": {…}, "shards": […], "proxies": […]}
+//   {"broker": {…}, "shards": […], "proxies": […], "partitions": […]}
 std::string topology_json(const config::Cluster& cluster, const Members& members, const Self& self);
 nlohmann::ordered_json topology_document(const config::Cluster& cluster, const Members& members,
                                          const Self& self);
@@ -70,8 +81,9 @@ std::string targets_json(const config::Cluster& cluster, const Members& members,
 std::map<std::pair<std::string, std::string>, bool> presence(const config::Cluster& cluster,
                                                              const Members& members);
 
-// What keeps the cluster from being ready, by process: "proxy/p1" -> "down". Every process of the
-// file is a check; one that passes is empty.
+// What keeps the cluster from being ready: "proxy/p1" -> "down". Every process of the file is a
+// check; one that passes is empty. A partition of the file is one while it fails:
+// "partition//a/" -> "not served".
 std::map<std::string, std::string> readiness(const config::Cluster& cluster,
                                              const Members& members);
 

@@ -49,18 +49,15 @@ std::string shard_lines(const config::Cluster& cluster, const Members& members) 
   table.row({"SHARD", "SUBTREES"});
   for (const auto& [name, shard] : members.shards) {
     std::string subtrees;
-    const config::Shard* configured = cluster.find_shard(name);
     const std::size_t more =
         shard.partitions.size() - std::min(shard.partitions.size(), most_shown);
     for (const auto& partition :
          std::span(shard.partitions).first(shard.partitions.size() - more)) {
       subtrees += (subtrees.empty() ? "" : ", ") +
                   (partition.subtree.empty() ? std::string("*") : partition.subtree);
+      const config::Partition* configured = cluster.find_partition(partition.subtree);
       if (configured == nullptr) continue;
-      const auto same =
-          std::ranges::find(configured->partitions, partition.subtree, &config::Partition::subtree);
-      if (same == configured->partitions.end()) continue;
-      subtrees += same->durability == config::Durability::disk ? " (disk)" : " (memory)";
+      subtrees += configured->durability == config::Durability::disk ? " (disk)" : " (memory)";
     }
     if (more > 0) subtrees += ", and " + std::to_string(more) + " more";
     table.row({name, subtrees});

@@ -5,7 +5,7 @@
 #include "core/base/log.h"
 #include "core/config/capacity.h"
 #include "core/config/exposure.h"
-#include "core/coordination/local.h"
+#include "core/coordination/coordinators.h"
 #include "core/coordination/member.h"
 #include "core/metrics/cpu.h"
 #include "core/metrics/descriptors.h"
@@ -46,8 +46,7 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
       started_(loop.now()),
       metrics_(proxy.name),
       guard_(cluster.security, metrics_),
-      coordinator_(coordination::make_local_coordinator(loop, cluster.broker.directory(),
-                                                        proxy.name, cluster.keys())),
+      coordinator_(coordination::make_coordinator(cluster, loop, proxy.name)),
       upstream_(
           cluster, config_, loop, metrics_,
           [this](std::span<const keyspace::UpdatePtr> updates, std::size_t shard,

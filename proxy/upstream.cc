@@ -83,10 +83,13 @@ Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy, n
       server_(loop) {
   for (const config::Shard& shard : cluster.shards) {
     links_.push_back(std::make_unique<Link>(*this, links_.size(), shard, cluster.keys()));
-    for (const config::Partition& partition : shard.partitions) {
-      map_.add(partition.subtree);
-      partitions_.push_back({.link = links_.size() - 1, .retain = partition.retain});
-    }
+  }
+  for (const config::Partition& partition : cluster.partitions) {
+    const auto leader =
+        std::ranges::find(cluster.shards, partition.on.front(), &config::Shard::name);
+    map_.add(partition.subtree);
+    partitions_.push_back({.link = static_cast<std::size_t>(leader - cluster.shards.begin()),
+                           .retain = partition.retain});
   }
 }
 
@@ -99,7 +102,39 @@ void Upstream::on_directory(const coordination::Event& event) {
     return;
   }
   for (auto& link : links_) {
-    if (link->name == member->name) connect(*link, *member);
+    if (link->name != member->name) continue;
+    connect(*link, *member);
+    for (const coordination::PartitionState& partition : member->partitions) {
+      if (partition.serves()) on_leader(*link, partition);
+    }
+  }
+}
+
+// The shard serves the partition: of two that say so, the one with the higher epoch.
+void Upstream::on_leader(Link& link, const coordination::PartitionState& state) {
+  const std::size_t index = map_.owner(state.subtree);
+  if (index == map_.size() || map_.subtree(index) != state.subtree) return;
+  Partition& partition = partitions_[index];
+  if (state.epoch <= partition.epoch) return;
+  partition.epoch = state.epoch;
+  Link& before = *links_[partition.link];
+  if (&before == &link) return;  // it is heard of in a batch
+  log::info("upstream", "led by another shard",
+            {{"partition", shown(state.subtree)}, {"shard", link.name}, {"epoch", state.epoch}});
+  partition.link = link.index;
+  if (partition.mirror) {
+    before.updates.unsubscribe(wire::batch_topic(state.subtree));
+    link.updates.subscribe(wire::batch_topic(state.subtree));
+    Mirror::Effects effects;
+    partition.mirror->start(loop_.now(), effects);
+    carry_out(link, effects, loop_.now());
+  }
+  for (wire::RoutedRequest& request : before.writes.take()) {
+    const std::string reply_to = request.reply_to;
+    const std::uint64_t number = request.request.number;
+    const wire::Fault fault = forward(std::move(request));
+    if (fault == wire::Fault::none) continue;
+    answered_({.reply_to = reply_to, .number = number, .fault = fault, .text = {}});
   }
 }
 

@@ -113,13 +113,15 @@ class Upstream final : public Partitions {
     metrics::Gauge& silent;
   };
   struct Partition {
-    std::size_t link;
+    std::size_t link;         // of the shard that leads it, or is preferred to
+    std::uint32_t epoch = 0;  // in which that shard serves; 0: not known
     bool retain = true;
     std::uint64_t mirrors = 0;  // made so far
     std::optional<cluster::Mirror> mirror{};
   };
 
   void connect(Link& link, const coordination::ShardMember& member);
+  void on_leader(Link& link, const coordination::PartitionState& state);
   void begin_mirror(std::size_t index);
   void on_update(Link& link, std::string_view message);
   void on_answer(Link& link, std::string_view message);

@@ -1,5 +1,8 @@
 #include "proxy/write_queue.h"
 
+#include <algorithm>
+#include <cassert>
+#include <iterator>
 #include <utility>
 
 #include "core/base/limits.h"
@@ -32,6 +35,18 @@ void WriteQueue::enclose() {
 void WriteQueue::pop_front() {
   message_bytes_ -= messages_.front().capacity();
   messages_.pop_front();
+}
+
+std::vector<wire::RoutedRequest> WriteQueue::take() {
+  enclose();
+  std::vector<wire::RoutedRequest> all;
+  for (; !messages_.empty(); pop_front()) {
+    auto message = wire::decode_to_shard(messages_.front());
+    assert(message);  // of our own making
+    auto& requests = std::get<wire::Writes>(*message).requests;
+    std::ranges::move(requests, std::back_inserter(all));
+  }
+  return all;
 }
 
 }  // namespace canopy::proxy

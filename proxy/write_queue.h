@@ -30,6 +30,8 @@ class WriteQueue {
   bool empty() const { return messages_.empty(); }
   const std::string& front() const { return messages_.front(); }
   void pop_front();
+  // All that waits, oldest first, for another queue; this one is empty then.
+  std::vector<wire::RoutedRequest> take();
 
   // Of messages and what is gathered.
   std::size_t bytes() const { return message_bytes_ + gathered_bytes_; }

@@ -36,12 +36,12 @@ int main(int argc, char** argv) {
   net::prefer_throughput();
   net::Signals signals{SIGTERM, SIGINT, SIGHUP};
 
-  auto tenancies = shard::open_tenancies(shard, cluster.state_dir + "/" + start.name);
-  if (!tenancies) return fail(tenancies.error());
+  auto holdings = shard::open_holdings(cluster, start.name, cluster.state_dir + "/" + start.name);
+  if (!holdings) return fail(holdings.error());
 
   const base::SystemClock clock;
   net::Loop loop(clock);
-  auto node = shard::Node::start(cluster, shard, std::move(*tenancies), loop);
+  auto node = shard::Node::start(cluster, shard, std::move(*holdings), loop);
   if (!node) return fail(node.error());
   net::Service service(loop, [&] { return (*node)->summary(); });
   signals.attach(loop, [&](int signal) {

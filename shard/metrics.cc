@@ -1,5 +1,7 @@
 #include "shard/metrics.h"
 
+#include <utility>
+
 namespace canopy::shard {
 namespace {
 
@@ -26,6 +28,10 @@ Metrics::Metrics(const std::string& name)
                            "max_state_bytes or the disk is reached.")),
       log_updates_(registry.gauge("canopy_log_updates",
                                   "Updates in the log, from which holes are replayed.")),
+      in_sync_(registry.gauge("canopy_in_sync_replicas",
+                              "Replicas in the in-sync set of a partition that this shard leads.")),
+      lag_(registry.gauge("canopy_replica_lag_updates",
+                          "Updates that a follower of this leader has not stored yet.")),
       rejected_(
           registry.counter("canopy_rejected_total", "Messages and requests refused, by reason.")),
       snapshot_requests_(
@@ -45,6 +51,10 @@ Metrics::Metrics(const std::string& name)
                      .gauge("canopy_link_queue_bytes",
                             "Bytes of updates, answers and chunks that wait to be sent to proxies.")
                      .Add({})),
+      storage_queue(registry
+                        .gauge("canopy_storage_queue_bytes",
+                               "Bytes that wait to be written to the store of this shard.")
+                        .Add({})),
       proxy_links(registry.gauge("canopy_proxy_links", "Proxies connected.").Add({})),
       directory_up(registry.gauge("canopy_directory_up", "1 while the broker answers this process.")
                        .Add({})),
@@ -81,6 +91,29 @@ PartitionMetrics::PartitionMetrics(Metrics& all, const std::string& subtree)
       revision(all.revision_.Add(partition_label(subtree))),
       leader(all.leader_.Add(partition_label(subtree))),
       full(all.full_.Add(partition_label(subtree))),
-      log_updates(all.log_updates_.Add(partition_label(subtree))) {}
+      log_updates(all.log_updates_.Add(partition_label(subtree))),
+      labels_(partition_label(subtree)),
+      in_sync_(all.in_sync_),
+      lag_(all.lag_) {}
+
+void PartitionMetrics::set_replicas(std::size_t in_sync,
+                                    const std::map<std::string, std::uint64_t>& lags) {
+  if (in_sync > 0) {
+    in_sync_now_ = &in_sync_.Add(labels_);
+    in_sync_now_->Set(static_cast<double>(in_sync));
+  } else if (metrics::Gauge* before = std::exchange(in_sync_now_, nullptr)) {
+    in_sync_.Remove(before);
+  }
+  for (const auto& [follower, gauge] : std::exchange(lags_now_, {})) {
+    if (!lags.contains(follower)) lag_.Remove(gauge);
+  }
+  for (const auto& [follower, updates] : lags) {
+    metrics::Labels labels = labels_;
+    labels["follower"] = follower;
+    metrics::Gauge& gauge = lag_.Add(labels);
+    gauge.Set(static_cast<double>(updates));
+    lags_now_[follower] = &gauge;
+  }
+}
 
 }  // namespace canopy::shard

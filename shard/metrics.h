@@ -1,6 +1,8 @@
 // Every series of a shard, declared once.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -8,7 +10,8 @@
 
 namespace canopy::shard {
 
-struct PartitionMetrics {
+class PartitionMetrics {
+ public:
   PartitionMetrics(class Metrics& all, const std::string& subtree);
 
   metrics::Counter& committed;
@@ -19,6 +22,17 @@ struct PartitionMetrics {
   metrics::Gauge& leader;
   metrics::Gauge& full;
   metrics::Gauge& log_updates;
+
+  // Of a leader, with its followers by shard; `in_sync` 0: it does not lead, and has neither
+  // series.
+  void set_replicas(std::size_t in_sync, const std::map<std::string, std::uint64_t>& lags);
+
+ private:
+  const metrics::Labels labels_;
+  metrics::Family<metrics::Gauge>& in_sync_;
+  metrics::Family<metrics::Gauge>& lag_;
+  metrics::Gauge* in_sync_now_ = nullptr;
+  std::map<std::string, metrics::Gauge*> lags_now_{};
 };
 
 class Metrics {
@@ -37,9 +51,11 @@ class Metrics {
   metrics::Family<metrics::Gauge>& leader_;
   metrics::Family<metrics::Gauge>& full_;
   metrics::Family<metrics::Gauge>& log_updates_;
+  metrics::Family<metrics::Gauge>& in_sync_;
+  metrics::Family<metrics::Gauge>& lag_;
   metrics::Family<metrics::Counter>& rejected_;
   metrics::Family<metrics::Counter>& snapshot_requests_;
-  friend struct PartitionMetrics;
+  friend class PartitionMetrics;
 
  public:
   void reject(const std::string& reason, double count = 1);
@@ -48,6 +64,7 @@ class Metrics {
   metrics::Counter& repeated;
   metrics::Counter& answers_dropped;
   metrics::Gauge& link_queue;
+  metrics::Gauge& storage_queue;
   metrics::Gauge& proxy_links;
   metrics::Gauge& directory_up;
   metrics::Gauge& sync_sessions;

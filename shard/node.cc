@@ -10,7 +10,7 @@
 #include "core/base/log.h"
 #include "core/config/capacity.h"
 #include "core/config/exposure.h"
-#include "core/coordination/local.h"
+#include "core/coordination/coordinators.h"
 #include "core/coordination/member.h"
 #include "core/metrics/descriptors.h"
 #include "core/net/curve_server.h"
@@ -36,28 +36,28 @@ constexpr std::size_t unread_bytes = std::size_t{32} << 20;
 constexpr base::Duration tick_period = 100ms;
 constexpr base::Duration report_period = 500ms;
 constexpr base::Duration vitals_period = 1s;
-constexpr base::Duration heartbeat_period = 1s;
 
 }  // namespace
 
 base::Result<std::unique_ptr<Node>> Node::start(const config::Cluster& cluster,
-                                                const config::Shard& shard, Tenancies tenancies,
+                                                const config::Shard& shard, Holdings holdings,
                                                 net::Loop& loop) {
   const std::uint64_t needed = config::descriptors_of(shard, cluster);
   if (metrics::max_fds() < needed) {
     return base::Error{"needs " + std::to_string(needed) + " descriptors, but RLIMIT_NOFILE is " +
                        std::to_string(metrics::max_fds())};
   }
-  std::unique_ptr<Node> node(new Node(cluster, shard, std::move(tenancies), loop));
+  std::unique_ptr<Node> node(new Node(cluster, shard, std::move(holdings), loop));
   if (auto status = node->open(cluster); !status) return base::Error{status.error()};
   return node;
 }
 
-Node::Node(const config::Cluster& cluster, const config::Shard& shard, Tenancies tenancies,
+Node::Node(const config::Cluster& cluster, const config::Shard& shard, Holdings holdings,
            net::Loop& loop)
     : config_(shard),
+      times_(cluster.coordination),
       file_read_{.fingerprint = cluster.fingerprint},
-      lock_(std::move(tenancies.lock)),
+      lock_(std::move(holdings.lock)),
       loop_(loop),
       started_(loop.now()),
       metrics_(shard.name),
@@ -65,14 +65,22 @@ Node::Node(const config::Cluster& cluster, const config::Shard& shard, Tenancies
       closings_([this, secured = cluster.security.has_value()](const net::Closing& closing) {
         metrics_.registry.count_closed(closing.closed);
         if (secured) metrics_.registry.refuse_handshakes(closing.refused);
-      }) {
-  served_.reserve(tenancies.all.size());
-  for (Tenancy& tenancy : tenancies.all) {
-    map_.add(tenancy.settings.subtree);
-    served_.emplace_back(std::move(tenancy), metrics_);
+      }),
+      links_(server_, cluster.keys(), *this),
+      coordinator_(coordination::make_coordinator(cluster, loop, shard.name, holdings.identity)) {
+  if (holdings.storage != nullptr) {
+    storage_ = std::make_unique<StorageThread>(
+        std::move(holdings.storage), loop,
+        StorageThread::Events{
+            .stored = [this](const std::string& partition,
+                             std::uint64_t ticket) { on_stored(partition, ticket); },
+            .changed = [this](const auto& condition) { on_store(condition); }});
   }
-  coordinator_ = coordination::make_local_coordinator(loop_, cluster.broker.directory(), shard.name,
-                                                      cluster.keys(), tenancies.identity);
+  for (const config::Partition* partition : cluster.partitions_of(shard.name)) {
+    map_.add(partition->subtree);
+    replicas_.push_back(std::make_unique<Replica>(*partition, metrics_));
+    if (replicas_.back()->on_disk()) replicas_.back()->failure = holdings.trouble;
+  }
 }
 
 Node::~Node() = default;
@@ -91,7 +99,8 @@ base::Status Node::open(const config::Cluster& cluster) {
   loop_.every(report_period, [this] { report(); });
   loop_.every(vitals_period, [this] { announce_vitals(); });
   loop_.on_turn_end([this] { end_turn(); });
-  for (std::size_t i = 0; i < served_.size(); ++i) campaign(i);
+  follow_directory();
+  open_replicas();
   announce();
   report();
   return {};
@@ -140,6 +149,11 @@ base::Status Node::listen(const config::Cluster& cluster) {
 void Node::on_message(net::Connection& connection, std::span<const std::string_view> parts) {
   if (connection.closing()) return;
   turn_ = loop_.now();
+  if (parts.size() == 1) {
+    if (const auto of_replica = wire::decode_to_leader(parts[0])) {
+      return take(connection, *of_replica);
+    }
+  }
   auto decoded = parts.size() == 1 ? wire::decode_to_shard(parts[0])
                                    : base::Result<wire::ToShard>(base::Error{"wants one frame"});
   if (!decoded) {
@@ -152,6 +166,7 @@ void Node::on_message(net::Connection& connection, std::span<const std::string_v
 
 void Node::on_closed(net::Connection& connection, std::string_view) {
   sessions_.close(connection.id());
+  links_.on_closed(connection);
 }
 
 // False when the proxy is gone.
@@ -189,9 +204,10 @@ void Node::take(ProxyId proxy, wire::RoutedRequest routed) {
     return refuse(proxy, routed, Fault::several_partitions);
   }
   if (index == map_.size()) return refuse(proxy, routed, Fault::no_partition);
-  auto& partition = served_[index].partition;
-  if (!partition) return refuse(proxy, routed, Fault::partition_unavailable);
-  const auto staged = stage(served_[index], proxy, std::move(routed));
+  Replica& replica = *replicas_[index];
+  if (replica.hosted == nullptr) return refuse(proxy, routed, Fault::partition_unavailable);
+  if (replica.on_disk() && storage_->full()) return refuse(proxy, routed, Fault::busy);
+  const auto staged = replica.hosted->take(proxy, std::move(routed), turn_);
   if (staged.repeated) {
     metrics_.repeated.Increment(count);
   } else if (staged.fault != Fault::none) {
@@ -209,11 +225,14 @@ void Node::take(ProxyId proxy, const wire::Sync& sync) {
   if (index == map_.size() || map_.subtree(index) != sync.partition) {
     return refuse(proxy, sync, "not a partition of this shard");
   }
-  const Served& served = served_[index];
-  if (!served.partition) {
-    return refuse(proxy, sync, served.tenancy.failure.empty() ? "loading" : served.tenancy.failure);
+  const Replica& replica = *replicas_[index];
+  if (replica.hosted == nullptr) {
+    return refuse(proxy, sync, replica.failure.empty() ? "loading" : replica.failure);
   }
-  if (!sessions_.open(proxy, sync, *served.partition, turn_)) {
+  if (!replica.hosted->serves(turn_)) {
+    return refuse(proxy, sync, replica.hosted->state(turn_));
+  }
+  if (!sessions_.open(proxy, sync, replica.hosted->replica(), turn_)) {
     refuse(proxy, sync, "too many syncs at once");
   }
 }
@@ -226,7 +245,7 @@ void Node::refuse(ProxyId proxy, const wire::Sync& sync, const std::string& why)
                   wire::Refused{.request = sync.request, .partition = sync.partition, .why = why}));
 }
 
-// Syncs come before the commits, which may take long: the credit of this turn is used in it.
+// Syncs come before what is proposed: the credit of this turn is used in it.
 void Node::end_turn() {
   if (std::exchange(changed_, false)) {
     announce();
@@ -234,31 +253,23 @@ void Node::end_turn() {
   }
   serve_syncs();
   const base::TimePoint began = loop_.now();
-  for (Served& served : served_) {
-    served.extra_commits = 0;
-    if (served.partition) commit(served);
+  for (const auto& replica : replicas_) {
+    if (replica->hosted != nullptr) replica->hosted->end_turn(began);
   }
-  last_commits_ = loop_.now() - began;
+  serve_followers();
+  last_turn_ = loop_.now() - began;
+  count_commits();
   send_replies();
 }
 
-void Node::commit(Served& served) {
-  Partition& partition = *served.partition;
-  partition.expire(loop_.now());
-  if (!partition.pending()) return;
-  const base::TimePoint began = loop_.now();
-  const std::size_t count = partition.staged().size();
-  if (count > 0 && served.tenancy.store && served.tenancy.settings.retain) {
-    if (!store(served, began)) return;
+void Node::count_commits() {
+  for (const auto& replica : replicas_) {
+    if (replica->hosted == nullptr) continue;
+    const auto commits = replica->hosted->take_commits();
+    if (commits.updates == 0) continue;
+    metrics_.commit_latency.Observe(std::chrono::duration<double>(commits.took).count());
+    replica->metrics.committed.Increment(static_cast<double>(commits.updates));
   }
-  const base::TimePoint done = loop_.now();
-  auto committed = partition.commit(done);
-  if (count > 0) {
-    metrics_.commit_latency.Observe(std::chrono::duration<double>(done - began).count());
-    served.metrics.committed.Increment(static_cast<double>(count));
-  }
-  for (const wire::Batch& batch : committed.batches) publish(served, batch);
-  for (Reply& reply : committed.replies) replies_.add(std::move(reply));
 }
 
 // A proxy that is gone does not get them: its clients ask again.
@@ -269,22 +280,22 @@ void Node::send_replies() {
   }
 }
 
-void Node::publish(Served& served, const wire::Batch& batch) {
+void Node::publish(Hosted&, const wire::Batch& batch) {
   if (!batch.updates.empty()) {
     metrics_.batch_updates.Observe(static_cast<double>(batch.updates.size()));
   }
-  served.published = batch.committed;
   updates_->publish(wire::encode(batch));
 }
 
 void Node::serve_syncs() {
-  const auto find = [this](const std::string& subtree) -> const Partition* {
-    const Served& served = served_[map_.owner(subtree)];
-    return served.partition ? &*served.partition : nullptr;
+  const auto served = [this](const std::string& subtree) -> const cluster::Replica* {
+    const Replica* replica = find(subtree);
+    return replica != nullptr && replica->hosted->serves(loop_.now()) ? &replica->hosted->replica()
+                                                                      : nullptr;
   };
   const auto room = [this](ProxyId proxy) { return has_room(proxy); };
-  for (std::size_t left = SyncSessions::chunks_per_turn(last_commits_); left > 0; --left) {
-    const auto step = sessions_.next(find, room, loop_.now());
+  for (std::size_t left = SyncSessions::chunks_per_turn(last_turn_); left > 0; --left) {
+    const auto step = sessions_.next(served, room, loop_.now());
     if (!step) return;
     send(step->proxy, wire::encode(step->chunk));
     if (!step->finished) continue;
@@ -301,16 +312,10 @@ void Node::serve_syncs() {
 void Node::tick() {
   const base::TimePoint now = loop_.now();
   sessions_.drop_idle([this](ProxyId proxy) { return has_room(proxy); }, now);
-  for (Served& served : served_) {
-    // What is staged is written, and synced if that is due, at the end of the turn.
-    if (served.partition && served.tenancy.store && !served.partition->pending()) {
-      check(served, served.tenancy.store->sync_if_due(now));
-    }
-    if (!served.partition) continue;
-    if (now - served.published >= heartbeat_period) {
-      publish(served, served.partition->heartbeat(now));
-    }
-  }
+  for_each_hosted([&](Hosted& hosted) {
+    tell_coordinator_state(hosted);
+    hosted.tick(now);
+  });
 }
 
 // A shard has nothing of its own that could be changed.
@@ -325,10 +330,7 @@ void Node::reload(config::Start& running) {
 
 void Node::drain() {
   coordinator_->resign();
-  for (Served& served : served_) {
-    if (!served.tenancy.store || served.broken) continue;
-    if (auto status = served.tenancy.store->sync(); !status) fail(served, status.error());
-  }
+  storage_.reset();  // which puts on disk what it was given
 }
 
 }  // namespace canopy::shard

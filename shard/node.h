@@ -1,15 +1,19 @@
-// A shard at work: the one place where messages become calls on partitions and sync sessions, and
+// A shard at work: the one place where messages become calls on replicas and sync sessions, and
 // what they answer becomes sends.
 //
-// One turn of the loop: stage every request that has arrived, send some chunks to proxies that
-// sync, make the turn's updates durable, commit them, publish one batch per partition, answer.
+// One turn of the loop: what has arrived is staged, or passed to the replicas; some chunks go to
+// proxies that sync; what was staged is proposed; followers are sent what they wait for; what is
+// committed is published and answered. A thread stores what must last, and says so by further
+// turns: no turn waits for a disk.
 #pragma once
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "core/base/directory_lock.h"
 #include "core/base/log.h"
 #include "core/config/program.h"
 #include "core/coordination/coordinator.h"
@@ -17,20 +21,24 @@
 #include "core/metrics/http.h"
 #include "core/net/closings.h"
 #include "core/net/server.h"
+#include "shard/holdings.h"
+#include "shard/hosted.h"
 #include "shard/metrics.h"
-#include "shard/partition.h"
+#include "shard/replica_links.h"
 #include "shard/replies.h"
+#include "shard/storage_thread.h"
 #include "shard/sync_sessions.h"
-#include "shard/tenancy.h"
 #include "shard/updates.h"
 
 namespace canopy::shard {
 
-class Node final : private net::ConnectionEvents {
+class Node final : private net::ConnectionEvents,
+                   private Surroundings,
+                   private ReplicaLinks::Events {
  public:
   // Everything bound and announced, or why not.
   static base::Result<std::unique_ptr<Node>> start(const config::Cluster& cluster,
-                                                   const config::Shard& shard, Tenancies tenancies,
+                                                   const config::Shard& shard, Holdings holdings,
                                                    net::Loop& loop);
   ~Node() override;
 
@@ -39,67 +47,85 @@ class Node final : private net::ConnectionEvents {
   // Says goodbye to the directory and puts what is gathered on disk.
   void drain();
 
-  // One line: "2 of 2 partitions served".
+  // One line: "2 of 2 partitions led".
   std::string summary() const;
 
  private:
-  struct Served {
-    Served(Tenancy opened, Metrics& all)
-        : tenancy(std::move(opened)), metrics(all, tenancy.settings.subtree) {}
-    Tenancy tenancy;
+  struct Replica {
+    Replica(const config::Partition& partition, Metrics& all)
+        : settings(partition), metrics(all, partition.subtree) {}
+    const config::Partition settings;
     PartitionMetrics metrics;
-    std::optional<Partition> partition{};  // while this process leads it
-    std::optional<Partition> suspended{};  // what it led before its lease ran out
-    bool broken = false;                   // its store failed: not served until a restart
-    // Led, but the epoch could not be stored yet: the disk is full.
-    std::optional<std::uint32_t> epoch_to_store{};
-    int extra_commits = 0;  // of this turn
-    std::string full{};     // why requests that grow the state are refused, as announced
-    base::TimePoint published{};
+    std::unique_ptr<Hosted> hosted{};  // null: its copy is being read, or cannot be
+    std::string failure{};             // why it cannot be
+    std::optional<cluster::PartitionRecord> record{};
+    std::uint64_t version = 0;  // of the record; 0: none has been told
+    bool on_disk() const { return settings.durability == config::Durability::disk; }
   };
 
-  Node(const config::Cluster& cluster, const config::Shard& shard, Tenancies tenancies,
+  Node(const config::Cluster& cluster, const config::Shard& shard, Holdings holdings,
        net::Loop& loop);
   base::Status open(const config::Cluster& cluster);
   base::Status listen(const config::Cluster& cluster);
-  void campaign(std::size_t index);
-  void lead(Served& served, std::uint32_t epoch);
-  void suspend(Served& served);
-  void fail(Served& served, const std::string& why);
-  bool retry_later(Served& served, std::uint32_t epoch, const std::string& why);
-  void stop_serving(Served& served, const std::string& why);
-  void announce();
-  void announce_vitals();
+  void open_replicas();
+  void host(Replica& replica, const std::string& identity, cluster::Replica::Recovered recovered);
 
-  // Of the requests' listener.
+  // Of the requests' listener: proxies, and shards that follow.
   void on_message(net::Connection& connection, std::span<const std::string_view> parts) override;
   void on_drained(net::Connection& connection) override { connection.resume_reading(); }
   void on_closed(net::Connection& connection, std::string_view reason) override;
-  bool send(ProxyId proxy, std::string_view frame);
-  bool has_room(ProxyId proxy) const;
-  void wake();
-
   void take(ProxyId proxy, wire::Writes writes);
   void take(ProxyId proxy, wire::RoutedRequest routed);
   void take(ProxyId proxy, const wire::Sync& sync);
   void take(ProxyId proxy, const wire::Credit& credit);
+  void take(net::Connection& follower, const wire::ToLeader& message);
   void refuse(ProxyId proxy, wire::RoutedRequest& routed, wire::Fault fault);
   void refuse(ProxyId proxy, const wire::Sync& sync, const std::string& why);
+  bool send(ProxyId proxy, std::string_view frame);
+  bool has_room(ProxyId proxy) const;
+  void wake();
+
+  // Of the replicas.
+  void store(Hosted& from, std::vector<cluster::Replica::Store> operations) override;
+  void propose(Hosted& from, const cluster::Replica::Proposal& proposal) override;
+  void send(const std::string& shard, const wire::ToLeader& message) override;
+  void publish(Hosted& from, const wire::Batch& batch) override;
+  void answer(Reply reply) override { replies_.add(std::move(reply)); }
+  void changed(Hosted& hosted) override;
+
+  // Of the links between shards, and of the store.
+  void on_leader_link(const std::string& shard, bool up) override;
+  void on_follower_gone(const std::string& shard) override;
+  void on_leader_message(const std::string& shard, wire::ToFollower message) override;
+  void on_stored(const std::string& partition, std::uint64_t ticket);
+  void on_store(const StorageThread::Condition& condition);
+
+  void follow_directory();
+  void on_shard(const coordination::Event& event);
+  void on_record(const coordination::Event& event);
+  void on_election(const coordination::Event& event);
+  void tell_coordinator_state();
+  void tell_coordinator_state(Hosted& hosted);
+  Replica* find(const std::string& subtree);
+  template <typename Visit>
+  void for_each_hosted(Visit&& visit) {
+    for (const auto& replica : replicas_) {
+      if (replica->hosted != nullptr) visit(*replica->hosted);
+    }
+  }
 
   void end_turn();
-  Partition::Staged stage(Served& served, ProxyId proxy, wire::RoutedRequest routed);
-  bool commit_now(Served& served);
-  void commit(Served& served);
-  void publish(Served& served, const wire::Batch& batch);
-  bool store(Served& served, base::TimePoint now);
-  void check(Served& served, const base::Status& status);
-  void report_space(Served& served);
-  void send_replies();
+  void serve_followers();
   void serve_syncs();
+  void send_replies();
+  void count_commits();
   void tick();
+  void announce();
+  void announce_vitals();
   void report();
 
   const config::Shard config_;
+  const config::Coordination times_;
   base::FileRead file_read_;                         // as the broker is told
   const std::unique_ptr<base::DirectoryLock> lock_;  // may be null
   net::Loop& loop_;
@@ -111,13 +137,21 @@ class Node final : private net::ConnectionEvents {
   std::optional<zmtp::CurveServer> curve_{};   // with security
   std::unique_ptr<net::Listener> requests_{};  // once open, as the next
   std::unique_ptr<Updates> updates_{};
+  ReplicaLinks links_;
   std::unique_ptr<coordination::Coordinator> coordinator_;
   keyspace::PartitionMap map_;
-  std::vector<Served> served_;  // by the index of map_
+  std::vector<std::unique_ptr<Replica>> replicas_;  // by the index of map_
+  std::unique_ptr<StorageThread> storage_;          // null: nothing is kept on disk
+  std::set<std::string> alive_{};                   // shards, as the directory says
+  std::uint32_t generation_ = 0;                    // of this process; 0: not granted yet
+  std::string low_{};                               // why the store takes no more; empty: it does
+  bool records_listed_ = false;                     // the directory has told all that was there
+  bool shards_listed_ = false;
+  bool elections_listed_ = false;
   SyncSessions sessions_;
-  Replies replies_;                // this turn's
-  base::TimePoint turn_{};         // when this turn's messages were read
-  base::Duration last_commits_{};  // how long the commits of the last turn took
+  Replies replies_;             // this turn's
+  base::TimePoint turn_{};      // when this turn's messages were read
+  base::Duration last_turn_{};  // how long proposing and committing took in the last turn
   bool wake_pending_ = false;
   bool changed_ = false;  // what is announced, with this turn's end
   base::log::RateLimited malformed_log_;

@@ -3,17 +3,23 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/config/endpoint.h"
 #include "core/coordination/member.h"
+#include "core/keyspace/key.h"
 #include "core/metrics/descriptors.h"
 #include "shard/node.h"
 
 namespace canopy::shard {
 namespace {
 
+using keyspace::shown;
+
 // So that what 4,096 partitions announce of themselves stays one value of the directory.
-constexpr std::size_t max_announced_failure = 128;
+constexpr std::size_t max_announced_state = 128;
+
+bool not_ascii(char byte) { return static_cast<unsigned char>(byte) >= 0x80; }
 
 }  // namespace
 
@@ -25,15 +31,15 @@ void Node::announce() {
       .requests = config::advertised(requests_->endpoint(), config_.advertise),
       .updates = config::advertised(updates_->endpoint(), config_.advertise),
       .partitions = {}};
-  for (const Served& served : served_) {
-    const std::string& failure = served.tenancy.failure;
+  for (const auto& replica : replicas_) {
+    std::string state = replica->hosted == nullptr ? "failed: " + replica->failure
+                                                   : replica->hosted->state(loop_.now());
+    state.resize(std::min(state.size(), max_announced_state));
+    std::ranges::replace_if(state, not_ascii, '?');  // JSON takes no half of a character
     member.partitions.push_back(
-        {.subtree = served.tenancy.settings.subtree,
-         .state = !failure.empty()       ? "failed: " + failure.substr(0, max_announced_failure)
-                  : !served.full.empty() ? served.full
-                  : served.partition     ? "serving"
-                                         : "loading",
-         .epoch = served.partition ? served.partition->revision().epoch() : 0});
+        {.subtree = replica->settings.subtree,
+         .state = std::move(state),
+         .epoch = replica->hosted == nullptr ? 0 : replica->hosted->replica().epoch()});
   }
   coordinator_->announce(coordination::shards_prefix + config_.name, to_json(member));
 }
@@ -45,10 +51,11 @@ void Node::announce_vitals() {
                               .clients = requests_->size(),
                               .uptime_ms = base::in_ms(loop_.now() - started_),
                               .file = file_read_};
-  for (const Served& served : served_) {
-    vitals.updates += static_cast<std::uint64_t>(served.metrics.committed.Value());
-    if (!served.partition) continue;
-    vitals.revisions[shown(served.tenancy.settings.subtree)] = served.partition->revision().value();
+  for (const auto& replica : replicas_) {
+    vitals.updates += static_cast<std::uint64_t>(replica->metrics.committed.Value());
+    if (replica->hosted == nullptr || !replica->hosted->serves(loop_.now())) continue;
+    vitals.revisions[shown(replica->settings.subtree)] =
+        replica->hosted->replica().committed().value();
   }
   coordinator_->announce(coordination::vitals_prefix + config_.name, to_json(vitals));
 }
@@ -59,28 +66,36 @@ void Node::report() {
   metrics_.directory_up.Set(coordinator_->connected() ? 1 : 0);
   metrics_.sync_sessions.Set(static_cast<double>(sessions_.size()));
   metrics_.link_queue.Set(static_cast<double>(server_.queued_bytes()));
+  metrics_.storage_queue.Set(storage_ ? static_cast<double>(storage_->queued_bytes()) : 0);
   metrics::Checks checks{{"directory", coordination::readiness(*coordinator_)}};
-  for (Served& served : served_) {
-    const std::string name = "partition " + shown(served.tenancy.settings.subtree);
-    report_space(served);
-    checks[name] = served.partition                 ? served.full
-                   : served.tenancy.failure.empty() ? "waits for its leadership"
-                                                    : served.tenancy.failure;
-    if (!served.partition) continue;
-    const Partition& partition = *served.partition;
-    served.metrics.keys.Set(static_cast<double>(partition.tree().size()));
-    served.metrics.state_bytes.Set(static_cast<double>(partition.tree().bytes()));
-    served.metrics.epoch.Set(partition.revision().epoch());
-    served.metrics.revision.Set(static_cast<double>(partition.revision().counter()));
-    served.metrics.log_updates.Set(static_cast<double>(partition.log().size()));
+  for (const auto& replica : replicas_) {
+    const std::string name = "partition " + shown(replica->settings.subtree);
+    if (replica->hosted == nullptr) {
+      checks[name] = replica->failure;
+      continue;
+    }
+    const Hosted& hosted = *replica->hosted;
+    checks[name] = hosted.trouble(loop_.now());
+    const cluster::Replica& copy = hosted.replica();
+    PartitionMetrics& metrics = replica->metrics;
+    metrics.full.Set(hosted.state(loop_.now()).starts_with("full") ? 1 : 0);
+    metrics.keys.Set(static_cast<double>(copy.tree().size()));
+    metrics.state_bytes.Set(static_cast<double>(copy.tree().bytes()));
+    metrics.epoch.Set(copy.epoch());
+    metrics.revision.Set(static_cast<double>(copy.committed().counter()));
+    metrics.log_updates.Set(static_cast<double>(copy.log().size()));
+    const bool leads = copy.leads(loop_.now());
+    metrics.set_replicas(leads ? copy.record()->in_sync.size() : 0,
+                         leads ? copy.lags() : std::map<std::string, std::uint64_t>());
   }
   http_->set_ready(checks);
 }
 
 std::string Node::summary() const {
-  const auto led = std::ranges::count_if(
-      served_, [](const Served& served) { return served.partition.has_value(); });
-  return std::to_string(led) + " of " + std::to_string(served_.size()) + " partitions served";
+  const auto led = std::ranges::count_if(replicas_, [this](const auto& replica) {
+    return replica->hosted != nullptr && replica->hosted->serves(loop_.now());
+  });
+  return std::to_string(led) + " of " + std::to_string(replicas_.size()) + " partitions led";
 }
 
 }  // namespace canopy::shard

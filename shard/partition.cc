@@ -1,6 +1,7 @@
 #include "shard/partition.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "core/base/limits.h"
 #include "core/wire/entry.h"
@@ -9,6 +10,7 @@
 namespace canopy::shard {
 namespace {
 
+using keyspace::LogEntry;
 using keyspace::Revision;
 using keyspace::Update;
 using keyspace::UpdatePtr;
@@ -19,133 +21,158 @@ std::int64_t to_ms(base::TimePoint time) {
 }
 
 // Of what a write does to its key.
-std::size_t content_hash(const wire::Write& write) {
-  const std::size_t key = std::hash<std::string>()(write.key);
-  return key * 31 + std::hash<std::string>()(write.value);
+std::size_t content_hash(std::string_view key, std::string_view value) {
+  return std::hash<std::string_view>()(key) * 31 + std::hash<std::string_view>()(value);
+}
+
+std::string request_key(std::string_view client, std::uint64_t number) {
+  std::string key(client);
+  return key.append(reinterpret_cast<const char*>(&number), sizeof number);
 }
 
 }  // namespace
 
-Partition::Partition(Settings settings, std::uint32_t epoch, std::uint64_t lineage,
-                     keyspace::Tree recovered, const std::vector<AppliedRequest>& applied)
+Partition::Partition(Settings settings, const cluster::Replica& replica)
     : settings_(std::move(settings)),
-      tree_(std::move(recovered)),
-      log_(Revision(epoch, 0), settings_.log_updates, settings_.log_bytes) {
-  for (const AppliedRequest& request : applied) {
-    const auto known = clients_.look_up(request.client, request.number, request.settled);
-    if (known.fault != Fault::none || known.entry != nullptr) continue;
-    clients_.remember(request.client, request.number, request.settled,
-                      {Fault::none, request.revision});
-  }
-  clients_.confirm();
-  start_epoch(epoch, lineage);
-}
-
-void Partition::start_epoch(std::uint32_t epoch, std::uint64_t lineage) {
-  lineage_ = lineage;
-  last_staged_ = Revision(epoch, 0);
-  log_ = keyspace::UpdateLog(last_staged_, settings_.log_updates, settings_.log_bytes);
-  tombstones_.reset(last_staged_);
+      replica_(replica),
+      last_staged_(replica.log().last()),
+      room_(settings_.max_state_bytes) {
   find_expiries();
-}
-
-void Partition::find_expiries() {
-  expiries_.clear();
-  for (auto entry = tree_.view().seek(""); !entry.done(); entry.next()) {
-    const Update& update = **entry;
-    if (update.expires_at_ms != 0) expiries_.emplace(update.expires_at_ms, update.key);
+  const auto& log = replica.log();
+  for (const LogEntry* entry = log.after(log.first()); entry != nullptr;
+       entry = log.after(entry->update->revision)) {
+    const Update& update = *entry->update;
+    if (!update.uuid.empty()) {
+      remember_uuid(update.uuid, content_hash(update.key, update.value));
+    }
   }
 }
 
-void Partition::begin_epoch(std::uint32_t epoch, std::uint64_t lineage) {
-  forget_staged();
-  start_epoch(epoch, lineage);
+// Of the tree, and of what is not committed yet.
+void Partition::find_expiries() {
+  for (auto entry = replica_.tree().view().seek(""); !entry.done(); entry.next()) {
+    if ((*entry)->expires_at_ms != 0) set_expiry((*entry)->key, (*entry)->expires_at_ms);
+  }
+  const auto& log = replica_.log();
+  for (const LogEntry* entry = log.after(replica_.committed()); entry != nullptr;
+       entry = log.after(entry->update->revision)) {
+    set_expiry(entry->update->key, entry->update->expires_at_ms);
+  }
 }
 
-void Partition::forget_staged() {
-  for (; !staged_.empty(); staged_.pop_back()) forget_uuid(staged_.back()->uuid);
-  clear_staged();
-  clients_.forget_unconfirmed();
+void Partition::set_expiry(std::string_view key, std::int64_t expires_at_ms) {
+  if (expires_at_ms == 0 && expiry_of_.empty()) return;
+  std::string name(key);
+  if (const auto known = expiry_of_.find(name); known != expiry_of_.end()) {
+    expiries_.erase({known->second, name});
+    if (expires_at_ms == 0) expiry_of_.erase(known);
+  }
+  if (expires_at_ms == 0) return;
+  expiry_of_[name] = expires_at_ms;
+  expiries_.emplace(expires_at_ms, std::move(name));
 }
 
 std::vector<Reply> Partition::withdraw() {
-  std::vector<Reply> replies = std::move(replies_);
-  for (Reply& reply : replies) reply.refuse(Fault::partition_unavailable);
-  forget_staged();
-  last_staged_ = revision();
-  find_expiries();
-  return replies;
-}
-
-void Partition::clear_staged() {
-  staged_index_.clear();
-  indexed_ = 0;
-  staged_.clear();
-  staged_requests_.clear();
+  std::vector<Reply> replies = std::exchange(refusals_to_send_, {});
+  for (Waiting& waiting : replies_) {
+    waiting.reply.refuse(Fault::partition_unavailable);
+    replies.push_back(std::move(waiting.reply));
+  }
   replies_.clear();
+  return replies;
 }
 
 Partition::Staged Partition::stage(ProxyId proxy, wire::RoutedRequest&& routed,
                                    base::TimePoint now) {
+  if (auto known = recognise(proxy, routed)) return *known;
   wire::WriteRequest& request = routed.request;
-  const bool remembered = !request.client.empty();
-  if (remembered) {
-    const auto known = clients_.look_up(request.client, request.number, request.settled);
-    if (known.entry != nullptr) return repeat(proxy, routed, *known.entry);
-    if (known.fault != Fault::none) {
-      reply(proxy, routed, {known.fault});
-      return {known.fault};
-    }
-  } else if (seen_before(request)) {
+  const Result result = decide(request, now);
+  const std::uint64_t at = reply(proxy, routed, result);
+  if (!request.client.empty()) remember(request, result, at);
+  return {result.fault};
+}
+
+// A request that was decided before, or that cannot be taken.
+std::optional<Partition::Staged> Partition::recognise(ProxyId proxy, wire::RoutedRequest& routed) {
+  const wire::WriteRequest& request = routed.request;
+  if (request.client.empty()) {
+    if (!seen_before(request)) return std::nullopt;
     reply(proxy, routed, {});
-    return {.repeated = true};
+    return Staged{.repeated = true};
   }
-  const std::optional<Result> result = decide(request, now);
-  if (!result) return {.later = true};
-  const std::size_t at = reply(proxy, routed, *result);
-  if (remembered) {
-    clients_.remember(request.client, request.number, request.settled, *result, at);
-    if (result->fault == Fault::none) {
-      staged_requests_.push_back(
-          {std::move(request.client), request.number, request.settled, result->revision});
+  if (const auto decided = decisions_.find(request_key(request.client, request.number));
+      decided != decisions_.end()) {
+    Decision& known = decided->second;
+    if (known.reply == no_reply || known.reply < replies_taken_) {
+      known.reply = reply(proxy, routed, known.result);
+    } else if (!routed.reply_to.empty()) {  // it is answered once, the way that the latest has come
+      Reply& waiting = replies_[known.reply - replies_taken_].reply;
+      waiting.proxy = proxy;
+      waiting.answer.reply_to = std::move(routed.reply_to);
+    }
+    return Staged{.fault = known.result.fault, .repeated = true};
+  }
+  const auto known = replica_.requests().look_up(request.client, request.number, request.settled);
+  if (known.fault != Fault::none) {
+    reply(proxy, routed, {known.fault});
+    return Staged{.fault = known.fault};
+  }
+  if (known.revision) {
+    reply(proxy, routed, {.revision = *known.revision});
+    return Staged{.repeated = true};
+  }
+  const auto open = undecided_.find(request.client);
+  if (open == undecided_.end() || open->second < max_undecided) return std::nullopt;
+  reply(proxy, routed, {Fault::too_many_requests});
+  return Staged{.fault = Fault::too_many_requests};
+}
+
+// The answer waits for all that was staged before it, if it was decided over that.
+std::uint64_t Partition::reply(ProxyId proxy, wire::RoutedRequest& routed, Result result) {
+  if (routed.reply_to.empty()) return no_reply;
+  if (result.fault != Fault::none && result.fault != Fault::revision_mismatch) {
+    refusals_to_send_.push_back(Reply::to(proxy, routed, result));
+    return no_reply;
+  }
+  replies_.push_back({last_staged_, Reply::to(proxy, routed, result)});
+  return replies_taken_ + replies_.size() - 1;
+}
+
+void Partition::remember(wire::WriteRequest& request, Result result, std::uint64_t reply) {
+  std::string key = request_key(request.client, request.number);
+  if (result.fault == Fault::none) {
+    ++undecided_[request.client];
+    staged_.back().request = std::make_shared<const keyspace::AppliedRequest>(
+        keyspace::AppliedRequest{.client = std::move(request.client),
+                                 .number = request.number,
+                                 .settled = request.settled,
+                                 .revision = result.revision});
+  } else {
+    if (wire::retriable(result.fault)) return;
+    refusals_.push_back(key);
+    if (refusals_.size() > max_refusals) {
+      decisions_.erase(refusals_.front());
+      refusals_.pop_front();
     }
   }
-  return {result->fault};
+  decisions_.insert_or_assign(std::move(key), Decision{result, reply});
 }
 
-// One that is decided in this turn is answered once, the way that the latest has come.
-Partition::Staged Partition::repeat(ProxyId proxy, wire::RoutedRequest& routed,
-                                    ClientTable::Entry& entry) {
-  const Fault fault = entry.result.fault;
-  if (!clients_.unconfirmed(entry) || entry.reply == ClientTable::no_reply) {
-    entry.reply = reply(proxy, routed, entry.result);
-  } else if (!routed.reply_to.empty()) {
-    replies_[entry.reply].proxy = proxy;
-    replies_[entry.reply].answer.reply_to = std::move(routed.reply_to);
-  }
-  return {.fault = fault, .repeated = true};
-}
-
-// Where the reply stands among those of this turn.
-std::size_t Partition::reply(ProxyId proxy, wire::RoutedRequest& routed, Result result) {
-  if (routed.reply_to.empty()) return ClientTable::no_reply;
-  replies_.push_back(Reply::to(proxy, routed, result));
-  return replies_.size() - 1;
-}
-
-// Nothing: after the next commit.
-std::optional<Result> Partition::decide(wire::WriteRequest& request, base::TimePoint now) {
+Result Partition::decide(wire::WriteRequest& request, base::TimePoint now) {
+  if (refusal_ != Fault::none) return {refusal_};
   expire(now);
   if (Result refusal = check(request); refusal.fault != Fault::none) return refusal;
-  if (settings_.space != nullptr) {
-    switch (settings_.space->admit(request, tree_)) {
-      case Space::Verdict::fits: break;
-      case Space::Verdict::commit_first: return std::nullopt;
-      case Space::Verdict::full: return Result{Fault::full};
+  if (settings_.retain) {
+    const Revision last(last_staged_.value() + request.writes.size());
+    if (const Fault fault = room_.admit(request, replica_.tree(), last); fault != Fault::none) {
+      return {fault};
     }
   }
-  for (wire::Write& write : request.writes) stage(write, now);
-  return Result{.revision = last_staged_};
+  for (const wire::Write& write : request.writes) {
+    stage(write, now);
+    staged_.back().completes = &write == &request.writes.back();
+  }
+  return {.revision = last_staged_};
 }
 
 // Whether the conditions of the writes hold, each after the writes before it.
@@ -174,21 +201,27 @@ Result Partition::check(const wire::WriteRequest& request) {
 }
 
 // The revision of the key's entry once all that is staged is committed; 0: none.
-Revision Partition::current(const std::string& key) {
-  for (; indexed_ < staged_.size(); ++indexed_) {
-    const Update& update = *staged_[indexed_];
-    staged_index_[update.key] = update.deleted ? Revision() : update.revision;
+Revision Partition::current(std::string_view key) {
+  const Revision from = std::max(indexed_, replica_.committed());
+  const auto note = [this](const UpdatePtr& update) { index_[update->key] = update; };
+  const auto& log = replica_.log();
+  for (const LogEntry* entry = log.after(from); entry != nullptr;
+       entry = log.after(entry->update->revision)) {
+    note(entry->update);
   }
-  if (const auto staged = staged_index_.find(key); staged != staged_index_.end()) {
-    return staged->second;
+  for (const LogEntry& entry : staged_) {
+    if (entry.update->revision > from) note(entry.update);
   }
-  const UpdatePtr entry = tree_.find(key);
+  indexed_ = last_staged_;
+  if (const auto known = index_.find(key); known != index_.end()) {
+    return known->second->deleted ? Revision() : known->second->revision;
+  }
+  const UpdatePtr entry = replica_.tree().find(key);
   return entry == nullptr ? Revision() : entry->revision;
 }
 
-void Partition::stage(wire::Write& write, base::TimePoint now) {
-  if (write.once) remember_uuid(write);
-  forget_expiry(write.key);  // from here on the write decides, however long the commit takes
+void Partition::stage(const wire::Write& write, base::TimePoint now) {
+  if (write.once) remember_uuid(write.uuid, content_hash(write.key, write.value));
   const bool expires = write.ttl_ms > 0 && !write.deletes;
   append({.key = write.key,
           .value = write.value,
@@ -201,7 +234,8 @@ void Partition::stage(wire::Write& write, base::TimePoint now) {
 // The one place where an update is encoded.
 void Partition::append(keyspace::Entry entry) {
   entry.revision = last_staged_ = last_staged_.next();
-  staged_.push_back(wire::make_update(entry));
+  if (settings_.retain) set_expiry(entry.key, entry.expires_at_ms);
+  staged_.push_back({.update = wire::make_update(entry)});
 }
 
 // A Clone client sends the same update through several proxies, one to a request.
@@ -209,12 +243,12 @@ bool Partition::seen_before(const wire::WriteRequest& request) const {
   return std::ranges::any_of(request.writes, [this](const wire::Write& write) {
     if (!write.once) return false;
     const auto known = recent_uuids_.find(write.uuid);
-    return known != recent_uuids_.end() && known->second == content_hash(write);
+    return known != recent_uuids_.end() && known->second == content_hash(write.key, write.value);
   });
 }
 
-void Partition::remember_uuid(const wire::Write& write) {
-  const auto [known, is_new] = recent_uuids_.insert_or_assign(write.uuid, content_hash(write));
+void Partition::remember_uuid(std::string_view uuid, std::size_t content) {
+  const auto [known, is_new] = recent_uuids_.insert_or_assign(std::string(uuid), content);
   if (!is_new) return;
   recent_order_.push_back(&known->first);
   if (recent_order_.size() > max_recent_uuids) {
@@ -223,63 +257,59 @@ void Partition::remember_uuid(const wire::Write& write) {
   }
 }
 
-// The one remembered last, if it is that.
-void Partition::forget_uuid(std::string_view uuid) {
-  if (recent_order_.empty() || *recent_order_.back() != uuid) return;
-  recent_order_.pop_back();
-  recent_uuids_.erase(std::string(uuid));
-}
-
 void Partition::expire(base::TimePoint now) {
   const std::int64_t now_ms = to_ms(now);
   while (!expiries_.empty() && expiries_.begin()->first <= now_ms) {
-    if (settings_.space != nullptr && !settings_.space->admit_expiry()) return;
-    const auto node = expiries_.extract(expiries_.begin());
-    append({.key = node.value().second, .deleted = true});
+    const std::string key = expiries_.begin()->second;
+    append({.key = key, .deleted = true});
   }
 }
 
-void Partition::forget_expiry(std::string_view key) {
-  if (expiries_.empty()) return;
-  const UpdatePtr entry = tree_.find(key);
-  if (entry != nullptr && entry->expires_at_ms != 0) {
-    expiries_.erase({entry->expires_at_ms, std::string(key)});
-  }
-}
+std::vector<LogEntry> Partition::take_staged() { return std::exchange(staged_, {}); }
 
-void Partition::apply(const UpdatePtr& update) {
-  log_.append(update);
-  if (!settings_.retain) return tombstones_.reset(update->revision);
-  if (update->deleted) tombstones_.add(update);
-  forget_expiry(update->key);
-  tree_.apply(update);
-  if (update->expires_at_ms != 0) expiries_.emplace(update->expires_at_ms, update->key);
-}
-
-Partition::Committed Partition::commit(base::TimePoint now) {
-  Committed result;
+Partition::Committed Partition::commit(const std::vector<LogEntry>& entries, base::TimePoint now) {
+  Committed result{.replies = std::exchange(refusals_to_send_, {})};
   std::vector<wire::Batch>& batches = result.batches;
   std::size_t bytes = 0;
-  for (UpdatePtr& update : staged_) {
+  for (const LogEntry& entry : entries) {
+    const UpdatePtr& update = entry.update;
     bytes += update->encoded().size();
-    if (batches.empty() || bytes > base::max_chunk_bytes ||
+    const bool follows = !batches.empty() && batches.back().end().next() == update->revision;
+    if (!follows || bytes > base::max_chunk_bytes ||
         batches.back().updates.size() == wire::max_message_updates) {
-      batches.push_back(heartbeat(now));
+      batches.push_back({.partition = settings_.subtree,
+                         .lineage = replica_.lineage(),
+                         .after = Revision(update->revision.value() - 1),
+                         .committed = now,
+                         .updates = {}});
       bytes = update->encoded().size();
     }
-    apply(update);
-    batches.back().updates.push_back(std::move(update));
+    batches.back().updates.push_back(update);
+    if (const auto pending = index_.find(update->key);
+        pending != index_.end() && pending->second == update) {
+      index_.erase(pending);
+    }
+    if (entry.request) confirm(*entry.request);
   }
-  result.replies = std::move(replies_);
-  clear_staged();
-  clients_.confirm();
+  for (; !replies_.empty() && replies_.front().at <= replica_.committed(); replies_.pop_front()) {
+    result.replies.push_back(std::move(replies_.front().reply));
+    ++replies_taken_;
+  }
+  room_.committed(replica_.committed());
   return result;
+}
+
+// From here on the replica knows what came of it.
+void Partition::confirm(const keyspace::AppliedRequest& request) {
+  decisions_.erase(request_key(request.client, request.number));
+  const auto open = undecided_.find(request.client);
+  if (open != undecided_.end() && --open->second == 0) undecided_.erase(open);
 }
 
 wire::Batch Partition::heartbeat(base::TimePoint now) const {
   return {.partition = settings_.subtree,
-          .lineage = lineage_,
-          .after = revision(),
+          .lineage = replica_.lineage(),
+          .after = replica_.committed(),
           .committed = now,
           .updates = {}};
 }

@@ -43,9 +43,9 @@ std::size_t SyncSessions::chunks_per_turn(base::Duration commits) {
   return std::clamp(static_cast<std::size_t>(affordable), least, most);
 }
 
-bool SyncSessions::open(ProxyId proxy, const wire::Sync& sync, const Partition& partition,
+bool SyncSessions::open(ProxyId proxy, const wire::Sync& sync, const cluster::Replica& replica,
                         base::TimePoint now) {
-  const Id id{proxy, partition.subtree()};
+  const Id id{proxy, replica.partition()};
   const auto known = sessions_.find(id);
   if (known == sessions_.end() && sessions_.size() >= max_sessions) return false;
   if (known != sessions_.end() && known->second.request == sync.request) {
@@ -54,23 +54,24 @@ bool SyncSessions::open(ProxyId proxy, const wire::Sync& sync, const Partition& 
     return true;
   }
   Session session{.request = sync.request,
-                  .lineage = partition.lineage(),
+                  .lineage = replica.lineage(),
                   .position = sync.since,
                   .began = now,
                   .moved = now};
-  if (sync.lineage != partition.lineage() || !partition.log().covers(sync.since)) {
-    begin_snapshot(session, partition);
+  const auto& log = replica.log();
+  if (!log.knows(sync.since, sync.lineage) || !log.reaches(sync.since)) {
+    begin_snapshot(session, replica);
   }
   sessions_.insert_or_assign(id, std::move(session));
   return true;
 }
 
-void SyncSessions::begin_snapshot(Session& session, const Partition& partition) {
-  const auto view = partition.tree().view();
-  const Revision floor = partition.tombstones().floor();
+void SyncSessions::begin_snapshot(Session& session, const cluster::Replica& replica) {
+  const auto view = replica.tree().view();
+  const Revision floor = replica.tombstones().floor();
   session.position = floor;
   session.snapshot.emplace(
-      Snapshot{.cut = partition.revision(), .floor = floor, .view = view, .next = view.seek("")});
+      Snapshot{.cut = replica.committed(), .floor = floor, .view = view, .next = view.seek("")});
 }
 
 void SyncSessions::credit(ProxyId proxy, const wire::Credit& credit) {
@@ -100,32 +101,33 @@ void SyncSessions::drop_idle(const HasRoom& has_room, base::TimePoint now) {
   });
 }
 
-wire::Chunk SyncSessions::fill(Session& session, const Partition& partition) {
-  if (session.lineage != partition.lineage()) {  // led anew: the answer begins anew
-    session.lineage = partition.lineage();
+wire::Chunk SyncSessions::fill(Session& session, const cluster::Replica& replica) {
+  if (session.lineage != replica.lineage()) {  // led anew: the answer begins anew
+    session.lineage = replica.lineage();
     session.next_number = 0;
-    begin_snapshot(session, partition);
-  } else if (!session.snapshot && !partition.log().covers(session.position)) {
+    begin_snapshot(session, replica);
+  } else if (!session.snapshot && !replica.log().reaches(session.position)) {
     // The log has moved past a slow replay: what is left of it becomes a snapshot.
-    begin_snapshot(session, partition);
+    begin_snapshot(session, replica);
   }
   wire::Chunk chunk{.request = session.request,
                     .number = session.next_number++,
-                    .partition = partition.subtree(),
+                    .partition = replica.partition(),
                     .lineage = session.lineage};
   if (session.snapshot) {
-    fill_snapshot(session, partition, chunk);
+    fill_snapshot(session, replica, chunk);
   } else {
-    fill_replay(session, partition, chunk);
+    fill_replay(session, replica, chunk);
   }
   return chunk;
 }
 
-void SyncSessions::fill_snapshot(Session& session, const Partition& partition, wire::Chunk& chunk) {
+void SyncSessions::fill_snapshot(Session& session, const cluster::Replica& replica,
+                                 wire::Chunk& chunk) {
   Snapshot& snapshot = *session.snapshot;
   Room room(chunk);
   // Those that were forgotten before they could be sent raise the floor.
-  const keyspace::Tombstones& tombstones = partition.tombstones();
+  const keyspace::Tombstones& tombstones = replica.tombstones();
   if (session.position < snapshot.cut && session.position < tombstones.floor()) {
     session.position = snapshot.floor = std::min(tombstones.floor(), snapshot.cut);
   }
@@ -148,15 +150,21 @@ void SyncSessions::fill_snapshot(Session& session, const Partition& partition, w
   chunk.last = told && snapshot.next.done();
 }
 
-void SyncSessions::fill_replay(Session& session, const Partition& partition, wire::Chunk& chunk) {
+void SyncSessions::fill_replay(Session& session, const cluster::Replica& replica,
+                               wire::Chunk& chunk) {
   Room room(chunk);
-  const auto& log = partition.log();
-  while (session.position < log.last() && room.add(log.after(session.position))) {
-    session.position = session.position.next();
+  const auto committed = [&] {
+    const keyspace::LogEntry* entry = replica.log().after(session.position);
+    return entry != nullptr && entry->update->revision <= replica.committed() ? entry : nullptr;
+  };
+  const keyspace::LogEntry* entry = committed();
+  for (; entry != nullptr && room.add(entry->update); entry = committed()) {
+    session.position = entry->update->revision;
   }
+  chunk.last = entry == nullptr;
+  if (chunk.last) session.position = std::max(session.position, replica.committed());
   chunk.kind = wire::Chunk::Kind::replay;
   chunk.revision = session.position;
-  chunk.last = session.position == log.last();
 }
 
 std::optional<SyncSessions::Step> SyncSessions::next(const Find& find, const HasRoom& has_room,
@@ -167,8 +175,8 @@ std::optional<SyncSessions::Step> SyncSessions::next(const Find& find, const Has
     if (at == sessions_.end()) at = sessions_.begin();
     const auto current = at++;
     Session& session = current->second;
-    const Partition* partition = find(current->first.second);
-    if (partition == nullptr) {
+    const cluster::Replica* replica = find(current->first.second);
+    if (replica == nullptr) {
       sessions_.erase(current);
       continue;
     }
@@ -176,7 +184,7 @@ std::optional<SyncSessions::Step> SyncSessions::next(const Find& find, const Has
     --session.credit;
     session.moved = now;
     last_served_ = current->first;
-    Step step{.proxy = current->first.first, .chunk = fill(session, *partition)};
+    Step step{.proxy = current->first.first, .chunk = fill(session, *replica)};
     if (step.chunk.last) {
       step.finished = Finished{step.chunk.kind, now - session.began};
       sessions_.erase(current);

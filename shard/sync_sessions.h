@@ -12,9 +12,9 @@
 #include <string>
 #include <utility>
 
+#include "core/cluster/replica.h"
 #include "core/keyspace/tree.h"
 #include "core/wire/link.h"
-#include "shard/partition.h"
 #include "shard/replies.h"
 
 namespace canopy::shard {
@@ -34,7 +34,7 @@ class SyncSessions {
     wire::Chunk::Kind kind;
     base::Duration took;
   };
-  using Find = std::function<const Partition*(const std::string& subtree)>;
+  using Find = std::function<const cluster::Replica*(const std::string& subtree)>;
   // Whether a proxy's queue has room for a chunk.
   using HasRoom = std::function<bool(ProxyId)>;
   struct Step {
@@ -45,7 +45,8 @@ class SyncSessions {
 
   // Begins to answer, or goes on if it is this request that is being answered; replaces any other
   // that the same proxy asked of the same partition. False when there are too many sessions.
-  bool open(ProxyId proxy, const wire::Sync& sync, const Partition& partition, base::TimePoint now);
+  bool open(ProxyId proxy, const wire::Sync& sync, const cluster::Replica& replica,
+            base::TimePoint now);
   void credit(ProxyId proxy, const wire::Credit& credit);
   // The proxy's connection is closed.
   void close(ProxyId proxy);
@@ -79,10 +80,10 @@ class SyncSessions {
     base::TimePoint moved{};
   };
 
-  static void begin_snapshot(Session& session, const Partition& partition);
-  static wire::Chunk fill(Session& session, const Partition& partition);
-  static void fill_snapshot(Session& session, const Partition& partition, wire::Chunk& chunk);
-  static void fill_replay(Session& session, const Partition& partition, wire::Chunk& chunk);
+  static void begin_snapshot(Session& session, const cluster::Replica& replica);
+  static wire::Chunk fill(Session& session, const cluster::Replica& replica);
+  static void fill_snapshot(Session& session, const cluster::Replica& replica, wire::Chunk& chunk);
+  static void fill_replay(Session& session, const cluster::Replica& replica, wire::Chunk& chunk);
 
   std::map<Id, Session> sessions_;
   Id last_served_{};

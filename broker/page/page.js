@@ -157,8 +157,10 @@ const tables = {
   partitions: {
     empty: 'No partition is known.',
     columns: [
-      {...named, label: 'Subtree', show: (cell, row) => say(cell, row.subtree)}, stated, text('Shard', row => row.shard),
-      text('Kept', row => row.durability || unknown), number('Epoch', row => row.revision ? count(row.revision.epoch) : unknown),
+      {...named, label: 'Subtree', show: (cell, row) => say(cell, row.subtree)}, stated, text('Leader', row => row.leader || unknown),
+      text('In sync', row => row.in_sync.join(', ') || unknown),
+      text('Other replicas', row => row.others.map(each => `${each.shard}: ${each.state}`).join(', ') || unknown),
+      text('Kept', row => row.durability || unknown), number('Epoch', row => known(row.epoch) ? count(row.epoch) : unknown),
       number('Revision', row => row.revision ? count(row.revision.counter) : unknown),
       number('Mirrored by', row => `${row.mirrors} of ${row.proxies}`),
     ],
@@ -204,12 +206,19 @@ function showTable(id, items) {
 
 const keyed = processes => processes.map(process => ({...process, key: process.name}));
 
-function partitionsOf({shards, proxies}) {
+function partitionsOf({partitions, proxies}) {
   const present = proxies.filter(there);
-  return shards.flatMap(shard => shard.partitions.map(partition => ({
-    ...partition, shard: shard.name, key: shard.name + ' ' + partition.subtree, proxies: present.length,
+  return partitions.map(partition => ({
+    ...partition, key: partition.subtree, proxies: present.length,
+    others: partition.replicas.filter(replica => !partition.in_sync.includes(replica.shard)),
     mirrors: present.filter(proxy => mirrors(proxy, partition.subtree)).length,
-  })));
+  }));
+}
+
+function troubleOf(partition) {
+  if (partition.leader === null) return `${partition.subtree} is not served`;
+  const [least, all] = [partition.in_sync.length, partition.replicas.length];
+  return least < all ? `${partition.subtree} is in sync on ${least} of ${all} replicas` : null;
 }
 
 // ---- the clients of one proxy, while its row is open
@@ -263,6 +272,10 @@ function healthOf(status) {
   const troubled = all.filter(each => state(each.state).tone !== 'good');
   if (status.broker.state === 'stopping') return {tone: 'warn', sign: '▼', text: 'The cluster is stopping'};
   if (!all.length) return {tone: 'warn', sign: '◌', text: 'Nobody is here yet'};
+  const unsafe = status.partitions.map(troubleOf).filter(known);
+  if (!troubled.length && unsafe.length) {
+    return {tone: 'warn', sign: '◌', text: unsafe[0] + (unsafe.length > 1 ? `, and ${unsafe.length - 1} more partitions` : '')};
+  }
   if (!troubled.length) return {tone: 'good', sign: '●', text: `All ${all.length} processes serve`};
   const worst = troubled.find(each => state(each.state).tone === 'bad') || troubled[0];
   const named = troubled.slice(0, 3).map(each => `${each.name} is ${each.state.split(':')[0]}`).join(', ');

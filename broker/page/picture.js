@@ -48,7 +48,7 @@ function fitting(text, room, weight) {
 
 function linkState(shard, proxy) {
   if (!there(shard) || !there(proxy)) return 'gone';
-  return shard.partitions.some(partition => mirrors(proxy, partition.subtree)) ? 'link' : 'idle';
+  return shard.partitions.some(replica => serves(replica) && mirrors(proxy, replica.subtree)) ? 'link' : 'idle';
 }
 
 function bar(x, y, width, height, kind, value, most) {

@@ -44,9 +44,11 @@ const sum = (all, field) => all.some(each => known(each[field])) ? all.reduce((t
 const states = {
   ready: {sign: '●', tone: 'good'},
   serving: {sign: '●', tone: 'good'},
+  following: {sign: '●', tone: 'good'},
   full: {sign: '■', tone: 'warn'},
   starting: {sign: '◌', tone: 'warn'},
   loading: {sign: '◌', tone: 'warn'},
+  waiting: {sign: '◌', tone: 'warn'},
   draining: {sign: '▼', tone: 'warn'},
   stopping: {sign: '▼', tone: 'warn'},
   drained: {sign: '▼', tone: 'away'},
@@ -54,9 +56,10 @@ const states = {
   failed: {sign: '✕', tone: 'bad'},
 };
 function state(name) {
-  const word = name.split(':')[0];
+  const word = name.split(/[: ]/)[0];
   return Object.hasOwn(states, word) ? states[word] : {sign: '?', tone: 'warn'};
 }
+const serves = replica => replica.state === 'serving' || replica.state.startsWith('full: ');
 const mirrors = (proxy, subtree) => Object.hasOwn(proxy.mirrors, subtree);
 const there = process => process.state !== 'down' && process.state !== 'drained';
 

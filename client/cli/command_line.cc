@@ -88,8 +88,13 @@ base::Status check_pair_name(const std::string& name) {
 
 base::Status take_subject(const std::string& word, Command& command) {
   if (command.action == Action::keygen) return check_pair_name(command.subject = word);
-  const bool of_subtree = command.action == Action::list || command.action == Action::watch;
+  const bool of_subtree = command.action == Action::list || command.action == Action::watch ||
+                          command.action == Action::elect;
   command.subject = of_subtree && word == "*" ? "" : word;
+  if (command.action == Action::elect) {
+    if (word == "*" || (!word.empty() && keyspace::is_subtree(word))) return {};
+    return base::Error{"'" + escaped(word) + "' is no subtree: it ends with '/', or is *"};
+  }
   const bool of_proxy = command.action == Action::drain || command.action == Action::kick;
   if (of_proxy || (of_subtree && command.subject.empty())) return {};
   const std::string fault = key_fault(word);
@@ -101,6 +106,10 @@ base::Status take_second(const std::string& word, Command& command) {
     const auto number = parse_number(word);
     if (!number) return base::Error{"CONNECTION: " + number.error()};
     command.connection = *number;
+    return {};
+  }
+  if (command.action == Action::elect) {
+    command.shard = word;
     return {};
   }
   command.value_from_stdin = word == "-";
@@ -178,6 +187,14 @@ base::Status take_options(const po::variables_map& given, Command& command) {
   return {};
 }
 
+Parting unaccepted(const Command& command) {
+  const std::string partition = command.subject.empty() ? "*" : escaped(command.subject);
+  return {Exit::wrong_usage,
+          "canopy: " + partition + " would go on with what " + escaped(command.shard) +
+              " has: every other acknowledged write, perhaps all of them, would be lost for good\n"
+              "canopy: first try to start the shards that were in sync; else say --accept-loss\n"};
+}
+
 std::variant<Command, Parting> make_command(const Usage& usage, const po::variables_map& given,
                                             const std::vector<std::string>& arguments,
                                             const Environment& environment) {
@@ -208,6 +225,8 @@ std::variant<Command, Parting> make_command(const Usage& usage, const po::variab
   }
   const auto status = take_options(given, command);
   if (!status) return wrong(status.error(), &usage);
+  if (command.action == Action::elect && given.count("accept-loss") == 0)
+    return unaccepted(command);
   return command;
 }
 

@@ -23,7 +23,20 @@ enum class Exit : int {
   broken = 5,       // standard input or output, or a file that was to be written
 };
 
-enum class Action { put, get, erase, list, watch, status, clients, kick, drain, reload, keygen };
+enum class Action {
+  put,
+  get,
+  erase,
+  list,
+  watch,
+  status,
+  clients,
+  kick,
+  drain,
+  reload,
+  elect,
+  keygen
+};
 
 // Of the list of clients.
 enum class ClientOrder { queue, missed, age, name, connection };
@@ -44,6 +57,7 @@ struct Command {
   bool json = false;
   ClientOrder order = ClientOrder::queue;
   std::uint64_t connection = 0;  // kick
+  std::string shard{};           // elect
   std::string directory{};       // keygen: where to
 };
 

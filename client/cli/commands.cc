@@ -1,6 +1,9 @@
 #include "client/cli/commands.h"
 
 #include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <thread>
 
 #include "client/cli/call.h"
 #include "client/cli/clients.h"
@@ -16,6 +19,7 @@
 #include "client/keys.h"
 #include "core/base/limits.h"
 #include "core/coordination/coordinator.h"
+#include "core/coordination/member.h"
 
 namespace canopy::client::cli {
 namespace {
@@ -23,11 +27,21 @@ namespace {
 namespace native = wire::native;
 
 constexpr CallId only = 1;
+constexpr auto served_poll = std::chrono::milliseconds(100);
 constexpr base::Duration hint_patience = std::chrono::seconds(1);
 
 Exit fail(Exit exit, const std::string& why) {
   complain(why);
   return exit;
+}
+
+bool is_served(const native::Members& members, const std::string& partition) {
+  return std::ranges::any_of(members.members, [&](const auto& each) {
+    const auto shard = coordination::parse_shard_member(each.second);
+    return shard && std::ranges::any_of(shard->partitions, [&](const auto& state) {
+             return state.subtree == partition && state.serves();
+           });
+  });
 }
 
 Exit print_result(std::string_view text) {
@@ -180,12 +194,18 @@ std::optional<Wanted> ask(const Command& command, const std::string& question, E
   return std::nullopt;
 }
 
+// Each prefix by itself, so that the answer fits into one frame however many partitions there are.
 Exit show_status(const Command& command) {
   Exit exit = Exit::ok;
-  const auto members =
-      ask<native::Members>(command, native::encode(native::Directory{.request = 1}), exit);
-  if (!members) return exit;
-  const ClusterStatus status = status_of(*members);
+  native::Members all;
+  for (const char* prefix : {coordination::shards_prefix, coordination::proxies_prefix,
+                             coordination::vitals_prefix, coordination::partitions_prefix}) {
+    auto members = ask<native::Members>(
+        command, native::encode(native::Directory{.request = 1, .prefix = prefix}), exit);
+    if (!members) return exit;
+    std::ranges::move(members->members, std::back_inserter(all.members));
+  }
+  const ClusterStatus status = status_of(all);
   exit = print_result(command.json ? to_json(status) : to_table(status));
   if (exit == Exit::ok && !status.well()) return Exit::absent;
   return exit;
@@ -271,6 +291,24 @@ Exit reload(const Command& command) {
   return print_result(lines);
 }
 
+// The order is given once; whether it has come to anything is seen in what the shards announce.
+Exit elect(const Command& command) {
+  Exit exit = Exit::ok;
+  const base::SystemClock clock;
+  const base::TimePoint give_up = clock.now() + command.timeout;
+  const native::Elect order{.request = 1, .partition = command.subject, .shard = command.shard};
+  if (!ask<native::Elected>(command, native::encode(order), exit)) return exit;
+  const native::Directory question{.request = 1, .prefix = coordination::shards_prefix};
+  while (clock.now() < give_up) {
+    const auto members = ask<native::Members>(command, native::encode(question), exit);
+    if (!members) return exit;
+    if (is_served(*members, command.subject)) return Exit::ok;
+    std::this_thread::sleep_for(served_poll);
+  }
+  return fail(Exit::no_answer, (command.subject.empty() ? "*" : escaped(command.subject)) +
+                                   ": not served yet, see canopy status");
+}
+
 }  // namespace
 
 Exit run(Command command) {
@@ -290,6 +328,7 @@ Exit run(Command command) {
     case Action::kick: return kick(command);
     case Action::drain: return drain(command);
     case Action::reload: return reload(command);
+    case Action::elect: return elect(command);
     case Action::keygen: return keygen(command);
   }
   return Exit::wrong_usage;

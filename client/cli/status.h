@@ -1,4 +1,4 @@
-// How the processes of a cluster are doing, from what its directory says. Pure.
+// How the processes and partitions of a cluster are doing, from what its directory says. Pure.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/coordination/member.h"
+#include "core/coordination/partition_status.h"
 #include "core/wire/native.h"
 
 namespace canopy::client::cli {
@@ -19,18 +20,21 @@ struct Process {
 };
 
 struct ClusterStatus {
-  std::vector<Process> shards{}, proxies{};  // by name
+  std::vector<Process> shards{}, proxies{};      // by name
+  coordination::PartitionStatuses partitions{};  // their replicas by name of the shard
 
-  // Everybody is there and serves; a proxy may be full.
+  // Everybody is there and serves; a proxy may be full. Every partition is in sync on all its
+  // replicas.
   bool well() const;
 };
 
 // Members that cannot be read are left out.
 ClusterStatus status_of(const wire::native::Members& members);
 
+// One table of the processes, and one of the partitions.
 std::string to_table(const ClusterStatus& status);
-// {"shards":[…],"proxies":[…]}, with null for what is not known or has no limit. Revisions are
-// strings.
+// {"shards":[…],"proxies":[…],"partitions":[…]}, with null for what is not known or has no limit.
+// Revisions are strings.
 std::string to_json(const ClusterStatus& status);
 
 }  // namespace canopy::client::cli

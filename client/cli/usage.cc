@@ -21,6 +21,7 @@ const std::vector<Option> options = {
     {"json", nullptr, "JSON instead of text"},
     {"proxy", "PROXY", "only the clients of this one"},
     {"sort", "ORDER", "queue (most first), missed, age, name or connection"},
+    {"accept-loss", nullptr, "without it nothing is done, but said what may be lost"},
     {"directory", "DIR", "where to write the files (here)"},
     {"broker", "ENDPOINT[,...]", "the cluster (CANOPY_BROKER, or tcp://127.0.0.1:5550)"},
     {"timeout", "DURATION", "how long to wait for an answer (5s)"},
@@ -129,6 +130,16 @@ const std::vector<Usage> usages = {
      "takes a restart, nothing is changed and the exit code is 3. Processes that the broker does "
      "not\n"
      "supervise are told with a HUP signal each.\n"},
+    {Action::elect,
+     "elect",
+     {"SUBTREE", "SHARD"},
+     {"accept-loss"},
+     "has a shard lead a partition with what it has",
+     "The way out when a partition waits because every replica that has all that was committed is\n"
+     "lost. What SHARD lacks is then lost for good, even if those replicas come back. Waits until\n"
+     "the partition is served. A partition that does not wait at SHARD is left alone, with the "
+     "exit\n"
+     "code 3. With `security` only an admin may.\n"},
     {Action::keygen,
      "keygen",
      {"NAME"},

@@ -22,6 +22,8 @@ inline constexpr std::size_t max_link_frame_bytes = std::size_t{16} << 20;
 
 // Of one cluster, over all its shards: every one may be named in one message.
 inline constexpr std::size_t max_partitions = 4096;
+// Of one partition.
+inline constexpr std::size_t max_replicas = 7;
 // Brokers, shards and proxies that a file may name.
 inline constexpr std::size_t max_processes = 1024;
 

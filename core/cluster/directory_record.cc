@@ -1,7 +1,6 @@
 #include "core/cluster/directory_record.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace canopy::cluster {
 namespace {
@@ -15,8 +14,18 @@ constexpr std::uint32_t largest_block = 256;
 
 DirectoryRecord::DirectoryRecord() : DirectoryRecord(Kept(), {}) {}
 
-DirectoryRecord::DirectoryRecord(Kept kept, Keep keep)
-    : kept_(std::move(kept)), keep_(std::move(keep)), last_(kept_.reserved), block_(first_block) {}
+// Versions of entries begin at generations: those that they tell of were granted.
+DirectoryRecord::DirectoryRecord(Kept kept, Keep keep, Entries entries, KeepEntries keep_entries)
+    : kept_(std::move(kept)),
+      keep_(std::move(keep)),
+      entries_(std::move(entries)),
+      keep_entries_(std::move(keep_entries)),
+      last_(kept_.reserved),
+      block_(first_block) {
+  for (const auto& [key, entry] : entries_) {
+    raise(static_cast<std::uint32_t>(entry.version >> counter_bits));
+  }
+}
 
 base::Status DirectoryRecord::keep(Kept kept) {
   if (keep_) {
@@ -28,6 +37,12 @@ base::Status DirectoryRecord::keep(Kept kept) {
   failure_.clear();
   kept_ = std::move(kept);
   return {};
+}
+
+base::Status DirectoryRecord::keep_entries(const Entries& changed) {
+  auto status = keep_entries_ ? keep_entries_(changed) : base::Status();
+  entries_failure_ = status ? std::string() : status.error();
+  return status;
 }
 
 base::Status DirectoryRecord::reserve() {

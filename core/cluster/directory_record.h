@@ -1,5 +1,5 @@
-// What a directory must remember over its restarts: which numbers it has granted, and which process
-// held each name that only one process may hold.
+// What a directory must remember over its restarts: which numbers it has granted, which process
+// held each name that only one process may hold, and the entries that no lease holds.
 //
 // Generations are numbers that only grow. A block of them is kept before the first of the block is
 // granted, so that a restarted directory goes on above all of them.
@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "core/base/result.h"
 
@@ -33,9 +34,23 @@ class DirectoryRecord {
   // Must have put `kept` where a restart finds it before it returns.
   using Keep = std::function<base::Status(const Kept& kept)>;
 
+  // The value of a key that no lease holds, and the request that set it.
+  struct Entry {
+    std::string value{};
+    std::uint64_t version = 0;
+    std::string session{};
+    std::uint64_t request = 0;
+
+    bool operator==(const Entry&) const = default;
+  };
+  using Entries = std::map<std::string, Entry>;
+  // Must have put `changed` where a restart finds it before it returns. After an error a restart
+  // may find it, or not.
+  using KeepEntries = std::function<base::Status(const Entries& changed)>;
+
   DirectoryRecord();  // nothing outlives this object
-  // Goes on from `kept`.
-  DirectoryRecord(Kept kept, Keep keep);
+  // Goes on from `kept` and `entries`.
+  DirectoryRecord(Kept kept, Keep keep, Entries entries = {}, KeepEntries keep_entries = {});
 
   // Makes sure that the next generation can be granted without writing.
   base::Status reserve();
@@ -43,8 +58,6 @@ class DirectoryRecord {
   base::Result<std::uint32_t> next();
   // The largest generation that may have been granted.
   std::uint32_t last() const { return last_; }
-  // Grants only generations above `known` from now on.
-  void raise(std::uint32_t known);
 
   // An earlier record, which was lost, has granted numbers up to `known`.
   void raise_floor(std::uint32_t known);
@@ -58,17 +71,26 @@ class DirectoryRecord {
   // The name is free; kept with the next change.
   void forget_holder(const std::string& name) { kept_.holders.erase(name); }
 
+  // Those that this record began with, once.
+  Entries take_entries() { return std::exchange(entries_, {}); }
+  base::Status keep_entries(const Entries& changed);
+
   // Why the last change could not be kept; empty when it could.
-  const std::string& failure() const { return failure_; }
+  const std::string& failure() const { return failure_.empty() ? entries_failure_ : failure_; }
 
  private:
   base::Status keep(Kept kept);
+  // Grants only generations above `known` from now on.
+  void raise(std::uint32_t known);
 
   Kept kept_;
   Keep keep_;
+  Entries entries_;
+  KeepEntries keep_entries_;
   std::uint32_t last_;
   std::uint32_t block_;
   std::string failure_;
+  std::string entries_failure_;
 };
 
 }  // namespace canopy::cluster

@@ -125,14 +125,24 @@ void Mirror::on_chunk(const wire::Chunk& chunk, base::TimePoint now, Effects& ou
   finish_sync(now, out);
 }
 
-// False when it does not continue what is here.
+// False when it does not continue what is here. A leader of another lineage that has in its history
+// what is here goes on from it: the copy stays, and is of its lineage from then on.
 bool Mirror::replay(const wire::Chunk& chunk, Effects& out) {
-  if (chunk.lineage != lineage_) return false;
+  if (chunk.lineage != lineage_) {
+    if (!ready_ || chunk.number > 0) return false;
+    follow(chunk.lineage);
+  }
   for (const UpdatePtr& update : chunk.updates) {
     if (update->revision <= revision_) continue;
-    if (update->revision != revision_.next()) return false;
+    const bool begins_epoch = update->revision.epoch() > revision_.epoch();
+    if (update->revision != revision_.next() &&
+        !(begins_epoch && update->revision.counter() == 1)) {
+      return false;
+    }
     apply(update, out);
   }
+  revision_ = std::max(revision_, chunk.revision);
+  highest_epoch_ = std::max(highest_epoch_, revision_.epoch());
   return true;
 }
 
@@ -181,15 +191,17 @@ void Mirror::take_snapshot(const wire::Chunk& last, Effects& out) {
   if (!settings_.retain) tombstones_.reset(last.revision);
   tree_ = std::move(staging_->tree);
   staging_.reset();
-  if (!one_history || !ready_) follow(last.lineage, last.revision, out);
+  if (!one_history || !ready_) {
+    epoch_reused_ = ready_ && last.revision.epoch() <= highest_epoch_;
+    highest_epoch_ = std::max(highest_epoch_, last.revision.epoch());
+    out.new_history |= epoch_reused_;
+    follow(last.lineage);
+  }
   revision_ = last.revision;
 }
 
 // From here on the copy is of this lineage.
-void Mirror::follow(std::uint64_t lineage, Revision revision, Effects& out) {
-  epoch_reused_ = ready_ && revision.epoch() <= highest_epoch_;
-  highest_epoch_ = std::max(highest_epoch_, revision.epoch());
-  out.new_history |= epoch_reused_;
+void Mirror::follow(std::uint64_t lineage) {
   Heard left = std::exchange(own_, other_.lineage == lineage ? other_ : Heard{});
   left.asked = progress_;  // the answer was another one
   if (left.lineage != 0 || other_.lineage == lineage) other_ = left;

@@ -13,9 +13,10 @@
 // The copy belongs to one lineage, the leadership that its revisions come from. A batch of another
 // lineage only makes the mirror ask: it may come from a new leader, whatever its epoch, or be the
 // last of a former one, still on its way. The answer decides, since only the process that leads now
-// answers what is asked now. An answer of another lineage is a snapshot, of which the difference is
-// passed on. So a lineage that was left does not come back with its late batches: they ask at most
-// once per `retry`, and the answer does not change.
+// answers what is asked now. An answer of another lineage is a replay, when what is here is part of
+// the new leader's history, or a snapshot, of which the difference is passed on. So a lineage that
+// was left does not come back with its late batches: they ask at most once per `retry`, and the
+// answer does not change.
 //
 // A sync that is not answered is sent again under the same request, at growing intervals: a leader
 // that is still at it goes on where it was, and what has arrived is kept.
@@ -112,7 +113,7 @@ class Mirror {
   void apply(const keyspace::UpdatePtr& update, Effects& out);
   bool replay(const wire::Chunk& chunk, Effects& out);
   bool stage(const wire::Chunk& chunk);
-  void follow(std::uint64_t lineage, keyspace::Revision revision, Effects& out);
+  void follow(std::uint64_t lineage);
   void take_snapshot(const wire::Chunk& last, Effects& out);
   void finish_sync(base::TimePoint now, Effects& out);
 

@@ -1,11 +1,17 @@
 // The directory of a cluster as a state machine: who is there (sessions with leases), what they say
-// of themselves (leased keys), what they agreed on (keys set by comparison), who leads what
-// (campaigns), and who wants to know (watches).
+// of themselves (leased keys), what they agreed on (keys set by comparison), and who wants to know
+// (watches).
 //
 // Pure: time is an argument, and each call returns its effects: letters to sessions and changes for
 // whoever serves the directory. A session is named by the routing id of its connection, opaque
-// here. Whatever a session says keeps its lease alive. Every collection is bounded; what exceeds a
-// bound, or is malformed, is answered with a numbered fault and changes nothing. Not thread-safe.
+// here. Whatever a session says keeps its lease alive (lease.h). Every collection is bounded; what
+// exceeds a bound, or is malformed, is answered with a numbered fault and changes nothing. Not
+// thread-safe.
+//
+// Keys that no lease holds outlive the registry: what compare_and_set() takes is staged, and
+// commit() puts any number of changes into the record before it tells of them. One that the record
+// cannot keep is not told of, and not refused either, since a restart may find it: the session may
+// ask again. A record that was lost leaves those keys absent.
 #pragma once
 
 #include <cstdint>
@@ -20,18 +26,20 @@
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/cluster/directory_record.h"
+#include "core/cluster/lease.h"
 
 namespace canopy::cluster {
 
 inline constexpr std::size_t max_sessions = base::max_processes;
 inline constexpr std::size_t max_name_bytes = 64;
-inline constexpr std::size_t max_directory_keys = 4096;
+// "partitions/" and the longest subtree, and the like.
+inline constexpr std::size_t max_directory_key_bytes = base::max_key_bytes + 64;
+// A record of each partition, and what each process says of itself.
+inline constexpr std::size_t max_directory_keys = base::max_partitions + 4 * base::max_processes;
 // A shard announces all its partitions in one value.
 inline constexpr std::size_t max_directory_value_bytes = std::size_t{4} << 20;
 inline constexpr std::size_t max_directory_bytes = std::size_t{256} << 20;  // of all values
 inline constexpr std::size_t max_watches_per_session = 64;
-inline constexpr std::size_t max_led_partitions = base::max_partitions;
-inline constexpr std::size_t max_candidates = 16;  // per partition, its leader included
 
 using SessionId = std::string;
 
@@ -47,12 +55,10 @@ enum class Fault : std::uint8_t {
   too_many_keys = 8,
   key_taken = 9,  // held by another session, or of the other kind
   too_many_watches = 10,
-  bad_partition = 11,
-  too_many_partitions = 12,
-  too_many_candidates = 13,
   epoch_out_of_range = 14,
   name_taken = 15,     // another process that holds this name exclusively is there
   no_generation = 16,  // none is left, or the directory cannot keep what it grants
+  not_kept = 17,       // the directory cannot keep the change: ask again
 };
 std::string_view to_text(Fault fault);
 
@@ -65,13 +71,6 @@ struct KeyChanged {
 struct Watched {  // the present values under `prefix` have all been told
   std::string prefix{};
 };
-struct Granted {
-  std::string partition{};
-  std::uint32_t epoch = 0;
-};
-struct Lost {
-  std::string partition{};
-};
 struct Swapped {
   std::uint64_t request = 0;
   bool swapped = false;
@@ -81,9 +80,9 @@ struct Renewed {  // the session's generation from now on
 };
 struct Failed {
   Fault fault = Fault::malformed;
-  std::string subject{};  // the name, key, prefix or partition in question, or why
+  std::string subject{};  // the name, key or prefix in question, or why
 };
-using Answer = std::variant<KeyChanged, Watched, Granted, Lost, Swapped, Failed, Renewed>;
+using Answer = std::variant<KeyChanged, Watched, Swapped, Failed, Renewed>;
 
 // What a process says of itself when it registers.
 struct Claim {
@@ -104,23 +103,18 @@ struct Letter {
 };
 
 // What whoever serves the directory may want to know.
-struct LeaderChanged {
-  std::string partition{};
-  std::optional<std::string> leader{};  // name of the session
-  std::uint32_t epoch = 0;
-};
 struct SessionEnded {
   enum class Why {
     expired,     // silent for a lease
     left,        // likewise, after it resigned
     superseded,  // by a newer process of its name
-    dropped,     // could not be talked to
+    dropped,     // its process has ended, or there is no generation for it
   };
   SessionId session{};
   std::string name{};
   Why why = Why::expired;
 };
-using Change = std::variant<KeyChanged, LeaderChanged, SessionEnded>;
+using Change = std::variant<KeyChanged, SessionEnded>;
 
 struct Effects {
   std::vector<Letter> letters{};  // to be sent in this order
@@ -135,7 +129,7 @@ class Registry {
 
   // Opens a session, and grants a generation to a process that has none. Of two processes of one
   // name the one of the higher generation counts: it takes over from an older one at once, whose
-  // keys and leaderships go. But a process that holds its name exclusively keeps it until it
+  // keys go. But a process that holds its name exclusively keeps it until it
   // resigns or its lease ends, or its successor comes; after a restart of the registry another
   // process waits for a lease. Said by a session that is open, it only forgets the session's
   // watches, which are to be said again.
@@ -151,28 +145,30 @@ class Registry {
   Effects announce(const SessionId& session, const std::string& key, const std::string& value,
                    base::TimePoint now);
 
-  // Sets a key that nobody's lease holds, if its version still is `expected` (0: absent). A
-  // `request` repeated by the session that made the last change answers as it did then.
+  // Sets a key that nobody's lease holds with the next commit(), if its version still is `expected`
+  // (0: absent). A `request` repeated by the session that made the last change answers as it did
+  // then, also after a restart. What a session has staged goes with it.
   Effects compare_and_set(const SessionId& session, std::uint64_t request, const std::string& key,
                           const std::string& value, std::uint64_t expected, base::TimePoint now);
 
-  // One candidate leads, the others wait in order. The epoch granted is a generation, at least
-  // `least_epoch` and above all epochs of the partition before. `held_epoch`, if not 0, is one that
-  // the session was granted earlier, perhaps by a service that has forgotten it since: it keeps
-  // that epoch unless that or a higher one leads meanwhile, and takes over from a leader with a
-  // lower one. From a leader that was elected before the registry could know of it, and that has
-  // not seen that epoch itself, it takes over with a new one.
-  Effects campaign(const SessionId& session, const std::string& partition,
-                   std::uint32_t least_epoch, std::uint32_t held_epoch, base::TimePoint now);
+  bool has_staged() const { return !staged_.empty(); }
+  Effects commit();
+
+  // Tells the watchers of `key` of a value that is not kept: nobody finds it later.
+  Effects notify(const std::string& key, const std::string& value);
 
   // The present values under `prefix`, then Watched, then each change.
   Effects watch(const SessionId& session, const std::string& prefix, base::TimePoint now);
 
-  // The session's keys and candidacies go; the session stays.
+  // The session's leased keys go; the session stays.
   Effects resign(const SessionId& session, base::TimePoint now);
 
-  // Ends a session that cannot be talked to.
-  Effects drop(const SessionId& session);
+  // The process of this session, on this machine, has closed its connection: unless it says
+  // something, its lease ends when `closed_grace` is over.
+  Effects disconnected(const SessionId& session, base::TimePoint now);
+  // A process of this name has ended. If the connection of its session is closed too the session
+  // ends at once; else another process may have the name.
+  Effects process_ended(const std::string& name);
 
   // Ends the sessions that have been silent for a lease.
   Effects expire(base::TimePoint now);
@@ -185,10 +181,6 @@ class Registry {
     SessionId session{};        // holder of the lease, or the last to set an unleased key
     std::uint64_t request = 0;  // of the last change, for an unleased key
     bool leased = true;
-  };
-  struct Leader {
-    std::string name{};
-    std::uint32_t epoch = 0;
   };
 
   base::Duration lease() const { return lease_; }
@@ -206,52 +198,41 @@ class Registry {
   // Up to here a record that was lost has granted generations; 0: none was lost.
   std::uint32_t floor() const { return record_.floor(); }
   const std::map<std::string, Entry>& entries() const { return entries_; }
-  std::optional<Leader> leader(const std::string& partition) const;
 
  private:
   struct Session {
     std::string name{};
     std::uint32_t generation = 0;
     bool granted_since = false;  // the generation, since the record began
-    bool granted_here = false;   // the generation, by this registry
     std::string identity{};
     base::TimePoint deadline{};
     std::set<std::string> watches{};
     bool resigned = false;  // and has held nothing since
-  };
-  struct Candidate {
-    SessionId session{};
-    std::uint32_t least_epoch = 0;
-  };
-  struct Partition {
-    std::uint32_t epoch = 0;     // last granted
-    bool granted_since = false;  // the epoch, since the record began
-    // The first leader was elected while the registry knew of none before it, which may live on
-    // since before a restart; and its epoch.
-    bool elected_blindly = false;
-    std::uint32_t first_epoch = 0;
-    std::optional<Candidate> leader;
-    std::vector<Candidate> waiting;
+    // Since it last said something:
+    bool disconnected = false;
+    bool process_ended = false;
 
-    bool led_by(const SessionId& session) const { return leader && leader->session == session; }
+    void renew(base::TimePoint until) {
+      deadline = until;
+      disconnected = process_ended = false;
+    }
   };
-
+  // A change that is not kept yet.
+  struct Staged {
+    Entry entry{};
+    bool asked = false;  // its session waits for an answer
+  };
   void learn(std::uint32_t known, Effects& effects);
   bool may_hold(const SessionId& session, const Claim& claim, base::TimePoint now,
                 Effects& effects) const;
   Session* find(const SessionId& session, base::TimePoint now, Effects& effects);
+  void put(const std::string& key, Entry entry);
   void set(const std::string& key, Entry entry, Effects& effects);
+  void end_if_gone(const SessionId& session, Effects& effects);
   void erase(const std::string& key, Effects& effects);
   void tell(const KeyChanged& change, Effects& effects) const;
   bool room_for(const SessionId& session, const std::string& key, const std::string& value,
                 Effects& effects) const;
-  bool may_campaign(const SessionId& session, const std::string& partition,
-                    std::uint32_t least_epoch, std::uint32_t held_epoch, Effects& effects) const;
-  void lead(const std::string& name, Partition& partition, Candidate candidate, std::uint32_t epoch,
-            Effects& effects);
-  void depose(const std::string& name, Partition& partition, Effects& effects);
-  base::Result<std::uint32_t> next_epoch(const Candidate& candidate, std::uint32_t last);
-  void elect(const std::string& name, Partition& partition, Effects& effects);
   void withdraw(const SessionId& session, Effects& effects);
   void end(const SessionId& session, SessionEnded::Why why, Effects& effects);
 
@@ -263,7 +244,7 @@ class Registry {
   std::map<std::string, SessionId> names_;
   std::map<std::string, Entry> entries_;
   std::size_t value_bytes_ = 0;  // of all entries
-  std::map<std::string, Partition> partitions_;
+  std::map<std::string, Staged> staged_;
 };
 
 }  // namespace canopy::cluster

@@ -31,6 +31,14 @@ Registry::Registry(base::Duration lease, DirectoryRecord record, base::TimePoint
     : lease_(lease), record_(std::move(record)), holders_return_until_(now + lease) {
   const auto own = record_.next();
   version_ = version_of(own ? *own : record_.last());
+  for (auto& [key, entry] : record_.take_entries()) {
+    version_ = std::max(version_, entry.version);
+    put(key, {.value = std::move(entry.value),
+              .version = entry.version,
+              .session = std::move(entry.session),
+              .request = entry.request,
+              .leased = false});
+  }
 }
 
 Effects Registry::hello(const SessionId& session, const Claim& claim, base::TimePoint now) {
@@ -49,7 +57,7 @@ Effects Registry::hello(const SessionId& session, const Claim& claim, base::Time
   if (const auto present = sessions_.find(session); present != sessions_.end()) {
     if (present->second.name == claim.name) {
       present->second.watches.clear();
-      present->second.deadline = now + lease_;
+      present->second.renew(now + lease_);
       return effects;
     }
     end(session, SessionEnded::Why::superseded, effects);
@@ -76,7 +84,6 @@ Effects Registry::hello(const SessionId& session, const Claim& claim, base::Time
   sessions_.emplace(session, Session{.name = claim.name,
                                      .generation = *granted,
                                      .granted_since = !keeps || !foreign,
-                                     .granted_here = !keeps,
                                      .identity = claim.identity,
                                      .deadline = now + lease_});
   names_.emplace(claim.name, session);
@@ -115,29 +122,26 @@ void Registry::learn(std::uint32_t known, Effects& effects) {
     const auto own = record_.next();
     version_ = version_of(own ? *own : known + 1);
     for (auto& [key, entry] : entries_) {  // a member takes an equal version for no change
+      if (!entry.leased) {
+        staged_.try_emplace(key, Staged{.entry = entry, .asked = false});
+        continue;
+      }
       entry.version = ++version_;
       tell({key, entry.value, entry.version}, effects);
     }
+    for (auto& [key, change] : staged_) change.entry.version = ++version_;
   }
   std::vector<SessionId> lost;
   for (auto& [id, session] : sessions_) {
     if (!session.granted_since || session.generation > known) continue;
     if (const auto generation = record_.next()) {
       session.generation = *generation;
-      session.granted_here = true;
       effects.letters.push_back({id, Renewed{*generation}});
     } else {
       lost.push_back(id);
     }
   }
   for (const SessionId& id : lost) end(id, SessionEnded::Why::dropped, effects);
-  for (auto& [name, partition] : partitions_) {
-    if (!partition.leader || !partition.granted_since || partition.epoch > known) continue;
-    Candidate leader = *partition.leader;
-    depose(name, partition, effects);
-    partition.waiting.insert(partition.waiting.begin(), std::move(leader));
-    elect(name, partition, effects);
-  }
 }
 
 }  // namespace canopy::cluster

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <set>
+#include <string_view>
 
 namespace canopy::config {
 namespace {
@@ -13,11 +15,13 @@ constexpr std::uint64_t own_of_shard = 18;
 constexpr std::uint64_t own_of_proxy = 20;
 constexpr std::uint64_t per_shard = 2;  // of a proxy: sockets
 constexpr std::uint64_t per_proxy = 2;  // of a shard: connections
-constexpr std::uint64_t per_store = 2;  // LMDB: data, and what it syncs through
-constexpr std::uint64_t passing = 8;    // the broker, those that ask over HTTP
-
-// An address space has 128 TiB, a part of which is taken.
-constexpr std::uint64_t max_store_bytes = std::uint64_t{64} << 40;
+// Of a shard: a connection to each shard that keeps a replica of the same partition, and one from
+// it: either may lead.
+constexpr std::uint64_t per_peer = 2;
+// RocksDB: the tables that it keeps open (shard/storage_open.cc); its logs, manifest and directory,
+// and what is written anew or copied meanwhile.
+constexpr std::uint64_t of_store = 128 + 32;
+constexpr std::uint64_t passing = 8;  // the broker, those that ask over HTTP
 
 base::Status check_nofile(const std::string& name, std::uint64_t nofile, std::uint64_t needed,
                           const std::string& what_for, const Claims& claims) {
@@ -34,22 +38,19 @@ std::string count(std::uint64_t number, const std::string& what) {
   return std::to_string(number) + " " + what;
 }
 
-base::Status check_address_space(const Shard& shard, const Claims& claims) {
-  std::uint64_t bytes = 0;
-  for (const Partition& partition : shard.partitions) {
-    if (partition.durability == Durability::disk) bytes += partition.max_state_bytes;
-  }
-  if (bytes <= max_store_bytes) return {};
-  const Place& name = claims.place_of_name(shard.name);
-  return Place{name.file, name.line, "shards.partitions.max_state_bytes"}.error(
-      "the disk partitions of '" + shard.name + "' may take " + std::to_string(bytes) +
-      " bytes together, more than " + std::to_string(max_store_bytes) +
-      ", which one process can map: lower it, or use more shards");
+std::uint64_t disk_partitions(const Shard& shard, const Cluster& cluster) {
+  return static_cast<std::uint64_t>(std::ranges::count(cluster.partitions_of(shard.name),
+                                                       Durability::disk, &Partition::durability));
 }
 
-std::uint64_t disk_partitions(const Shard& shard) {
-  return static_cast<std::uint64_t>(
-      std::ranges::count(shard.partitions, Durability::disk, &Partition::durability));
+// Shards that keep a replica of the same partition as this one.
+std::uint64_t peers(const Shard& shard, const Cluster& cluster) {
+  std::set<std::string_view> others;
+  for (const Partition* partition : cluster.partitions_of(shard.name)) {
+    others.insert(partition->on.begin(), partition->on.end());
+  }
+  others.erase(shard.name);
+  return others.size();
 }
 
 }  // namespace
@@ -59,8 +60,8 @@ std::uint64_t connections_per_client(const Proxy& proxy) {
 }
 
 std::uint64_t descriptors_of(const Shard& shard, const Cluster& cluster) {
-  return own_of_shard + per_store * disk_partitions(shard) + per_proxy * cluster.proxies.size() +
-         passing;
+  return own_of_shard + (disk_partitions(shard, cluster) > 0 ? of_store : 0) +
+         per_peer * peers(shard, cluster) + per_proxy * cluster.proxies.size() + passing;
 }
 
 std::uint64_t descriptors_of(const Proxy& proxy, const Cluster& cluster) {
@@ -77,13 +78,13 @@ std::uint64_t reserved_descriptors(std::size_t shards) {
 
 // Only a broker that starts the processes sets the limit of their open files.
 base::Status check_capacity(const Cluster& cluster, const Claims& claims) {
-  for (const Shard& shard : cluster.shards) {
-    if (auto status = check_address_space(shard, claims); !status) return status;
-  }
   if (!cluster.broker.supervise) return {};
   for (const Shard& shard : cluster.shards) {
-    const std::string what = count(disk_partitions(shard), "partitions on disk and ") +
-                             count(cluster.proxies.size(), "proxies");
+    const std::uint64_t others = peers(shard, cluster);
+    const std::string what =
+        count(disk_partitions(shard, cluster), "partitions on disk") +
+        (others == 0 ? "" : ", replicas shared with " + count(others, "shards")) + " and " +
+        count(cluster.proxies.size(), "proxies");
     if (auto status =
             check_nofile(shard.name, shard.nofile, descriptors_of(shard, cluster), what, claims);
         !status) {

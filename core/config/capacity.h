@@ -1,4 +1,4 @@
-// Whether the processes of a file have what they need of descriptors and of address space. Pure.
+// Whether the processes of a file have the descriptors that they need. Pure.
 #pragma once
 
 #include <cstddef>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <filesystem>
 
 #include "core/base/limits.h"
 #include "core/base/text.h"
@@ -31,6 +32,10 @@ base::Error Place::error(const std::string& what) const {
   if (!where.empty()) where += ":" + std::to_string(std::max(line, 1)) + ": ";
   if (!key.empty()) where += key + ": ";
   return base::Error{base::one_line(where + what)};
+}
+
+std::string Place::beside(const std::string& path) const {
+  return (std::filesystem::path(file).parent_path() / path).string();
 }
 
 base::Status Claims::claim(Taken& taken, const Claim& wanted) {
@@ -81,6 +86,12 @@ base::Status Claims::address(const std::string& text, const Address& address, in
 const Place& Claims::place_of_name(const std::string& name) const {
   const auto found = names_.find(name);
   assert(found != names_.end());
+  return found->second.place;
+}
+
+const Place& Claims::place_of_subtree(const std::string& subtree) const {
+  const auto found = subtrees_.find(subtree);
+  assert(found != subtrees_.end());
   return found->second.place;
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/result.h"
@@ -21,6 +22,8 @@ struct Place {
   std::string key;
 
   base::Error error(const std::string& what) const;
+  // A path that the file names, which is relative to the file.
+  std::string beside(const std::string& path) const;
 };
 
 class Claims {
@@ -35,13 +38,22 @@ class Claims {
   base::Status client(const std::string& name, const Place& place);
   base::Status key(const std::string& key, const std::string& owner, const Place& place);
   bool root_is_owned() const;
-  // Remembers where a setting of a process stands ("p1.nofile"), for what is checked at the end.
+  // `place` names a shard, which the file may describe further below.
+  void mention_shard(const std::string& name, const Place& place) {
+    mentioned_shards_.emplace_back(name, place);
+  }
+  const std::vector<std::pair<std::string, Place>>& mentioned_shards() const {
+    return mentioned_shards_;
+  }
+  // Remembers where a setting of a process ("p1.nofile") or partition ("/a/.replicas") stands, for
+  // what is checked at the end.
   void note(const std::string& setting, const Place& place) {
     noted_.insert_or_assign(setting, place);
   }
   const Place& noted(const std::string& setting) const { return noted_.at(setting); }
   // Where the name was claimed, which it must have been.
   const Place& place_of_name(const std::string& name) const;
+  const Place& place_of_subtree(const std::string& subtree) const;  // the same of a subtree
 
  private:
   struct Claim {
@@ -60,6 +72,7 @@ class Claims {
 
   Taken names_, subtrees_, clients_, keys_;
   std::vector<Listener> listeners_;
+  std::vector<std::pair<std::string, Place>> mentioned_shards_;
   std::map<std::string, Place> noted_;
 };
 

@@ -36,6 +36,9 @@ inline constexpr const char* auto_advertise = "auto";
 
 struct Partition {
   std::string subtree = {};  // "" is the root (written `*`)
+  // The shards that keep a replica, the preferred leader first; at least one, each once.
+  std::vector<std::string> on = {};
+  std::uint64_t min_in_sync = 1;  // with fewer replicas in sync, writes are refused
   Durability durability = Durability::memory;
   Sync sync = Sync::always;
   milliseconds sync_interval{100};      // `sync: interval`: the most that can be lost
@@ -49,7 +52,6 @@ struct Partition {
 
 struct Shard {
   std::string name = {};
-  std::vector<Partition> partitions = {};
   Endpoint requests = "tcp://127.0.0.1:*";  // ROUTER: writes, replays, snapshots
   Endpoint updates = "tcp://127.0.0.1:*";   // PUB: batches
   std::string advertise = {};               // host that others connect to; empty: as bound
@@ -96,12 +98,36 @@ struct Broker {
   std::string advertise = {};                // host that others connect to; empty: as bound
   HttpAddress http = "127.0.0.1:8550";
   bool supervise = true;     // start and keep up the processes of this machine
-  milliseconds lease{3000};  // a process silent for longer is dead
   milliseconds drain{5000};  // what a stopping process gets before it is killed
 
   Endpoint directory() const;  // where others find it
 
   bool operator==(const Broker&) const = default;
+};
+
+// Where a cluster of several machines keeps its directory. Paths are relative to the working
+// directory.
+struct Etcd {
+  std::vector<std::string> endpoints = {};  // "http://HOST:PORT" or https, of the members of etcd
+  std::string prefix = "canopy/main";       // of all keys of this cluster
+  std::string user = {};                    // empty: without authentication
+  std::string password_file = {};           // its first line; read for each log-in
+  // PEM files for https: the authority of etcd's certificate (empty: those of the system), and the
+  // certificate and key of Canopy.
+  std::string ca_file = {};
+  std::string cert_file = {};
+  std::string key_file = {};
+
+  bool operator==(const Etcd&) const = default;
+};
+
+struct Coordination {
+  std::optional<Etcd> etcd = {};      // absent: the broker coordinates
+  milliseconds lease{3000};           // a process silent for longer is dead
+  milliseconds replica_lag{2000};     // a replica behind for longer leaves the in-sync set
+  milliseconds prefer_after{10'000};  // in sync for so long, the preferred replica leads again
+
+  bool operator==(const Coordination&) const = default;
 };
 
 // With it every connection is encrypted, and every peer known by its key.
@@ -120,7 +146,9 @@ struct Cluster {
   std::string log_level = "info";            // debug, info, warn, error
   std::string log_format = "text";           // text, json
   std::optional<Security> security = {};     // absent: open to all, and in the clear
+  Coordination coordination = {};
   Broker broker = {};
+  std::vector<Partition> partitions = {};
   std::vector<Shard> shards = {};
   std::vector<Proxy> proxies = {};
   // Entries whose name ends with `*`: any number of proxies whose names begin like it.
@@ -130,6 +158,9 @@ struct Cluster {
   const access::KeyPair* keys() const { return security ? &security->server_key : nullptr; }
   const Shard* find_shard(const std::string& name) const;
   const Proxy* find_proxy(const std::string& name) const;
+  const Partition* find_partition(const std::string& subtree) const;
+  // Of which the shard keeps a replica.
+  std::vector<const Partition*> partitions_of(const std::string& shard) const;
 };
 
 // A file that is read again by a running process may ask for more than the process can do: that is

@@ -60,7 +60,7 @@ base::Result<std::string> public_key_of(const std::string& text, const std::stri
   return read_public_key(path);
 }
 
-base::Result<access::KeyPair> read_key_pair(const std::string& path) {
+base::Status check_private(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) {
     return failure(path, std::string("cannot be read: ") + std::strerror(errno));
@@ -68,6 +68,11 @@ base::Result<access::KeyPair> read_key_pair(const std::string& path) {
   if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return failure(path, "is open to others than its owner: chmod 600");
   }
+  return {};
+}
+
+base::Result<access::KeyPair> read_key_pair(const std::string& path) {
+  if (const auto status = check_private(path); !status) return base::Error{status.error()};
   auto public_key = read_field(path, "public-key");
   if (!public_key) return base::Error{public_key.error()};
   auto secret_key = read_field(path, "secret-key");

@@ -19,7 +19,10 @@ base::Result<std::string> public_key_of(const std::string& text, const std::stri
 inline base::Result<std::string> public_key_of(const std::string& text) {
   return public_key_of(text, text);
 }
-// Refuses a file that others than its owner may read or write.
+// Why a file that holds a secret is not to be used: it cannot be found, or others than its owner
+// may read or write it.
+base::Status check_private(const std::string& path);
+// check_private() holds of the file.
 base::Result<access::KeyPair> read_key_pair(const std::string& path);
 // Writes DIRECTORY/NAME.key and, readable by its owner alone, DIRECTORY/NAME.key_secret; refuses to
 // overwrite either.

@@ -13,6 +13,7 @@
 #include "core/config/claims.h"
 #include "core/config/own_entry.h"
 #include "core/config/reader.h"
+#include "core/keyspace/key.h"
 
 namespace canopy::config {
 namespace {
@@ -194,6 +195,8 @@ base::Result<Start> make_start(Role role, const Given& given, IsPair is_pair) {
   if (!cluster) return base::Error{cluster.error()};
   if (const auto status = check_pair(*cluster, is_pair); !status) {
     return base::Error{status.error()};
+  }
+  if (!given.has("check-config")) {
   }
   const bool nameless = given.has("check-config") && !given.has("name");
   if (nameless) return Start{std::move(*cluster), ""};

@@ -11,6 +11,7 @@
 
 #include "core/base/file_read.h"
 #include "core/config/capacity.h"
+#include "core/config/placement.h"
 #include "core/config/tables.h"
 
 namespace canopy::config {
@@ -62,6 +63,9 @@ base::Result<Cluster> read_document(const std::string& text, const Place& top, R
   Claims claims;
   const base::Status status = read_section(YAML::Load(text), top, cluster_table(), cluster, claims);
   if (!status) return base::Error{status.error()};
+  if (const auto placed = place_partitions(cluster, claims); !placed) {
+    return base::Error{placed.error()};
+  }
   if (purpose == ReadTo::start) {
     if (const auto fits = check_capacity(cluster, claims); !fits) return base::Error{fits.error()};
   }
@@ -90,14 +94,20 @@ base::Result<Cluster> parse_cluster(const std::string& text, const std::string& 
   }
 }
 
-base::Result<Cluster> read_cluster(const std::string& path, ReadTo purpose) {
+base::Result<std::string> read_text(const std::string& path) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
   if (errno != 0) return base::Error{path + ": cannot be read: " + std::strerror(errno)};
-  auto cluster = parse_cluster(text.str(), path, purpose);
-  if (cluster) cluster->fingerprint = base::fingerprint(text.str());
+  return text.str();
+}
+
+base::Result<Cluster> read_cluster(const std::string& path, ReadTo purpose) {
+  const auto text = read_text(path);
+  if (!text) return base::Error{text.error()};
+  auto cluster = parse_cluster(*text, path, purpose);
+  if (cluster) cluster->fingerprint = base::fingerprint(*text);
   return cluster;
 }
 
@@ -134,6 +144,19 @@ const Shard* Cluster::find_shard(const std::string& wanted) const {
 
 const Proxy* Cluster::find_proxy(const std::string& wanted) const {
   return find_named(proxies, wanted);
+}
+
+const Partition* Cluster::find_partition(const std::string& subtree) const {
+  const auto found = std::ranges::find(partitions, subtree, &Partition::subtree);
+  return found == partitions.end() ? nullptr : &*found;
+}
+
+std::vector<const Partition*> Cluster::partitions_of(const std::string& shard) const {
+  std::vector<const Partition*> kept;
+  for (const Partition& partition : partitions) {
+    if (std::ranges::find(partition.on, shard) != partition.on.end()) kept.push_back(&partition);
+  }
+  return kept;
 }
 
 }  // namespace canopy::config

@@ -1,4 +1,4 @@
-// What the command line and the tests ask of the tables of settings.
+// What the rest of this folder and its tests ask of files and of the tables of settings.
 #pragma once
 
 #include <string>
@@ -8,6 +8,9 @@
 #include "core/config/cluster.h"
 
 namespace canopy::config {
+
+// All that the file at `path` holds.
+base::Result<std::string> read_text(const std::string& path);
 
 // Every key of the file, such as "state_dir" and "shards.partitions.subtree".
 std::vector<std::string> setting_keys();

@@ -1,5 +1,3 @@
-#include <filesystem>
-
 #include "core/config/key_file.h"
 #include "core/config/tables.h"
 
@@ -8,11 +6,6 @@ namespace {
 
 constexpr const char* server_key_note = "security.server_key";
 
-// Files are named relative to the one that names them.
-std::string beside(const Place& place, const std::string& path) {
-  return (std::filesystem::path(place.file).parent_path() / path).string();
-}
-
 Setting<Security> server_key() {
   const char* const key = "server_key";
   const char* const help = "file of the key pair of all processes of the cluster";
@@ -20,7 +13,7 @@ Setting<Security> server_key() {
                            Claims& claims) -> base::Status {
     const auto path = as_text(node);
     if (!path) return place.error(path.error() + " (" + help + ")");
-    auto pair = read_key_pair(beside(place, *path));
+    auto pair = read_key_pair(place.beside(*path));
     if (!pair) return place.error(pair.error());
     security.server_key = std::move(*pair);
     claims.note(server_key_note, place);
@@ -57,7 +50,7 @@ Setting<access::Client> public_key() {
                            Claims&) -> base::Status {
     const auto value = as_text(node);
     if (!value) return place.error(value.error() + " (" + help + ")");
-    auto key = public_key_of(*value, beside(place, *value));
+    auto key = public_key_of(*value, place.beside(*value));
     if (!key) return place.error(key.error());
     client.public_key = std::move(*key);
     return {};
@@ -100,7 +93,8 @@ const Table<access::Client>& client_table() {
       public_key(),
       subtrees("read", &access::Client::read, "subtrees that it may read, or \"*\""),
       subtrees("write", &access::Client::write, "subtrees that it may write to, or \"*\""),
-      flag("admin", &access::Client::admin, "may drain proxies and reload the file"),
+      flag("admin", &access::Client::admin,
+           "may drain proxies, reload the file and elect replicas"),
   };
   return table;
 }

@@ -13,9 +13,7 @@ namespace {
 
 constexpr std::int64_t one_day_ms = std::int64_t{24} * 60 * 60 * 1000;
 constexpr std::int64_t max_nofile = 1 << 20;
-constexpr std::int64_t max_hwm = 100'000'000;
 constexpr std::int64_t max_buffer = std::numeric_limits<int>::max();
-constexpr std::int64_t mebibyte = 1 << 20;
 // Of the queues between processes.
 constexpr std::int64_t min_queue_bytes = 64 << 10;
 // Of a client: above the largest batch, with an update of the largest value.
@@ -143,42 +141,26 @@ Setting<Section> nofile() {
       });
 }
 
-Setting<Partition> subtree() {
-  Setting<Partition> setting = scalar<Partition>(
-      "subtree", &Partition::subtree, "the keys that the partition owns",
-      [](const YAML::Node& node) -> base::Result<std::string> {
-        auto value = as_text(node);
-        if (!value) return base::Error{value.error() + "; the root is written \"*\""};
-        if (const auto status = check_subtree(*value); !status) return base::Error{status.error()};
-        return value;
-      },
-      [](Partition& partition, const std::string& value) {
-        partition.subtree = value == "*" ? "" : value;
-      });
-  return required(claiming(std::move(setting),
-                           [](const Partition& partition, const Place& place, Claims& claims) {
-                             const std::string& owned = partition.subtree;
-                             return claims.subtree(owned, owned.empty() ? "*" : owned, place);
-                           }));
-}
-
-Setting<Shard> partitions() {
-  return claiming(required(sections("partitions", &Shard::partitions, &Partition::subtree, false,
-                                    partition_table(), "the subtrees that the shard serves")),
-                  [](const Shard& shard, const Place& place, Claims&) -> base::Status {
-                    if (!shard.partitions.empty()) return {};
-                    return place.error("a shard needs at least one partition");
-                  });
-}
-
 Setting<Cluster> shards() {
-  return claiming(
-      required(sections("shards", &Cluster::shards, &Shard::name, false, shard_table(),
-                        "the processes that keep state")),
-      [](const Cluster&, const Place& place, Claims& claims) -> base::Status {
-        if (claims.root_is_owned()) return {};
-        return place.error("the root must be owned: a partition with subtree \"*\" is missing");
-      });
+  auto setting = sections("shards", &Cluster::shards, &Shard::name, false, shard_table(),
+                          "the processes that keep state");
+  setting.read = [](const YAML::Node& node, const Place& place, Cluster& cluster,
+                    Claims& claims) -> base::Status {
+    const auto items = list_entries(node, place);
+    if (!items) return base::Error{items.error()};
+    for (const Entry& item : *items) {
+      Shard& shard = cluster.shards.emplace_back();
+      auto status = read_section(item.value, item.place, shard_table(), shard, claims);
+      if (status) status = read_own_partitions(item, shard.name, cluster, claims);
+      if (!status) return status;
+    }
+    return {};
+  };
+  return claiming(required(std::move(setting)),
+                  [](const Cluster&, const Place& place, Claims& claims) -> base::Status {
+                    claims.note("shards", place);
+                    return {};
+                  });
 }
 
 Setting<Cluster> proxies() {
@@ -217,31 +199,10 @@ base::Status check_subtree(const std::string& text) {
   return base::Error{base::quoted(text) + " is not a subtree: it must end with '/', or be \"*\""};
 }
 
-const Table<Partition>& partition_table() {
-  static const Table<Partition> table = {
-      subtree(),
-      choice("durability", &Partition::durability,
-             Choices<Durability>{{"memory", Durability::memory}, {"disk", Durability::disk}},
-             "what survives a restart: nothing, or all that was published"),
-      choice("sync", &Partition::sync,
-             Choices<Sync>{{"always", Sync::always}, {"interval", Sync::interval}},
-             "when the disk is made to keep what was written"),
-      duration("sync_interval_ms", &Partition::sync_interval, 1, 60'000,
-               "with sync: interval, the most that a crash of the machine can lose"),
-      flag("retain", &Partition::retain, "false: updates are passed on and not kept"),
-      number("log_updates", &Partition::log_updates, 1, max_hwm, "updates kept for replays"),
-      number("log_bytes", &Partition::log_bytes, 1, std::int64_t{1} << 40,
-             "bytes of the updates kept for replays"),
-      number("max_state_bytes", &Partition::max_state_bytes, mebibyte, std::int64_t{1} << 44,
-             "size of the disk store at most, in bytes"),
-  };
-  return table;
-}
-
 const Table<Shard>& shard_table() {
   static const Table<Shard> table = {
       required(name<Shard>("name of the shard")),
-      partitions(),
+      own_partitions(),
       endpoint("requests", &Shard::requests, check_endpoint, "where proxies send requests"),
       endpoint("updates", &Shard::updates, check_endpoint, "where proxies subscribe"),
       advertise<Shard>(),
@@ -304,7 +265,6 @@ const Table<Broker>& broker_table() {
            "host that others connect to, when it is not the one bound"),
       http<Broker>(),
       flag("supervise", &Broker::supervise, "start and keep up the processes of the file"),
-      duration("lease_ms", &Broker::lease, 100, 600'000, "a process silent for longer is dead"),
       live(duration("drain_ms", &Broker::drain, 0, 600'000,
                     "what a stopping process gets before it is killed")),
   };
@@ -319,7 +279,10 @@ const Table<Cluster>& cluster_table() {
                 "what is logged")),
       word("log_format", &Cluster::log_format, {"text", "json"}, "how it is logged"),
       security(),
+      coordination(),
       section("broker", &Cluster::broker, broker_table(), "the control plane"),
+      sections("partitions", &Cluster::partitions, &Partition::subtree, false, partition_table(),
+               "the subtrees that are owned as a whole, and the shards that keep them"),
       shards(),
       proxies(),
   };

@@ -1,7 +1,7 @@
 // Coordination of the cluster, behind one small interface: generations, announce oneself with a
-// lease, campaign for a partition, compare and set, watch a prefix.
+// lease, compare and set, watch a prefix, and the deadline of one's own lease.
 //
-// Two implementations are foreseen: `local` (local.h), served by the broker, and etcd.
+// Two implementations: `local` (local.h), served by the broker, and etcd (etcd.h).
 // Not thread-safe; callbacks run on the loop that the coordinator was made on.
 #pragma once
 
@@ -10,13 +10,19 @@
 #include <optional>
 #include <string>
 
+#include "core/base/clock.h"
+
 namespace canopy::coordination {
 
 // Directory keys: "shards/NAME", "proxies/NAME" and "vitals/NAME", with the JSON of member.h as
-// values.
+// values; "partitions/SUBTREE" (the root is "*"), with that of partition_record.h.
+// "elections/SUBTREE" is an order, with a shard's name as value: its replica shall lead with what
+// it has.
 inline constexpr const char* shards_prefix = "shards/";
 inline constexpr const char* proxies_prefix = "proxies/";
 inline constexpr const char* vitals_prefix = "vitals/";
+inline constexpr const char* partitions_prefix = "partitions/";
+inline constexpr const char* elections_prefix = "elections/";
 
 struct Event {
   std::string key;
@@ -27,8 +33,7 @@ struct Event {
 class Coordinator {
  public:
   using Watcher = std::function<void(const Event&)>;
-  // The granted epoch, or nothing when the leadership was lost to another candidate.
-  using Granted = std::function<void(std::optional<std::uint32_t> epoch)>;
+  using Listed = std::function<void()>;
   using Generation = std::function<void(std::uint32_t generation)>;
   using Swapped = std::function<void(bool swapped)>;
 
@@ -44,27 +49,33 @@ class Coordinator {
   virtual void report_known(std::function<std::uint32_t()> known) = 0;
 
   // Keeps `key` = `value` in the directory while this process lives; a further call replaces the
-  // value. Survives the loss and restart of the coordination service: everything announced,
-  // campaigned for and watched is said again.
+  // value. Survives the loss and restart of the coordination service: everything announced and
+  // watched is said again.
   virtual void announce(const std::string& key, const std::string& value) = 0;
 
-  // Asks to lead `partition` from an epoch of at least `least_epoch`, always above every epoch
-  // granted before. Called back once granted, and again when the leadership is lost.
-  virtual void campaign(const std::string& partition, std::uint32_t least_epoch,
-                        Granted granted) = 0;
-
-  // Sets `key` to `value` if its version still is `expected` (0: absent). Not leased.
+  // Sets `key` to `value` if its version still is `expected` (0: absent). Not leased: it stays,
+  // also over restarts of the service, which has it on disk before it answers. `swapped` is called
+  // once, when the outcome is certain, however long that takes. False: it was not taken, or another
+  // change has replaced it since.
   virtual void compare_and_set(const std::string& key, const std::string& value,
                                std::uint64_t expected, Swapped swapped) = 0;
 
-  // Every present and future value under `prefix`.
-  virtual void watch(const std::string& prefix, Watcher watcher) = 0;
+  // Every present and future value under `prefix`. Only an event without a value says that a key is
+  // gone: after a restart of the service a leased key may come back for the length of a lease.
+  // `listed` is called when all that was there has been told, and so after each restart.
+  virtual void watch(const std::string& prefix, Watcher watcher, Listed listed = {}) = 0;
 
-  // Takes back what was announced, and gives up every leadership: a clean goodbye.
+  // Takes back what was announced: a clean goodbye.
   virtual void resign() = 0;
 
   // Whether the service answered within the lease.
   virtual bool connected() const = 0;
+
+  // Until when this process certainly holds its lease, on the loop's clock: counted from when the
+  // last renewal that was answered had been sent. Before it, nobody is told that this process is
+  // gone; after it, anybody may have been. Absent: no lease is held. The reasoning, and what may
+  // end a lease before, is in core/cluster/lease.h.
+  virtual std::optional<base::TimePoint> deadline() const = 0;
 
   // Why the service does not register this process; empty when it does, or is not there.
   virtual std::string refusal() const = 0;

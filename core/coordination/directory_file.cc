@@ -3,13 +3,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
 #include <optional>
 #include <sstream>
 #include <utility>
+
+#include "core/coordination/durable_file.h"
+#include "core/net/descriptor.h"
 
 namespace canopy::coordination {
 namespace {
@@ -19,8 +19,6 @@ using Kept = cluster::DirectoryRecord::Kept;
 constexpr const char* header = "canopy-generations 1";
 constexpr const char* remedy =
     "; the broker needs a state_dir that it can write and that no other broker uses";
-
-std::string reason() { return std::strerror(errno); }
 
 std::string to_text(const Kept& kept) {
   std::string text = std::string(header) + "\nrecord " + kept.identity + "\nreserved " +
@@ -54,25 +52,13 @@ std::optional<Kept> parse(const std::string& text) {
   return kept;
 }
 
-base::Status sync_directory(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return base::Error{path + ": " + reason()};
-  const bool synced = ::fsync(fd) == 0;
-  const std::string why = reason();
-  ::close(fd);
-  return synced ? base::Status() : base::Error{path + ": " + why};
-}
-
 // Over what is there already, which takes no room on a full disk.
 base::Status write_through(const std::string& path, const std::string& text) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return base::Error{path + ": " + reason()};
-  errno = ENOSPC;  // of a write that is cut short
-  const bool written = ::write(fd, text.data(), text.size()) == std::ssize(text) &&
-                       ::ftruncate(fd, std::ssize(text)) == 0 && ::fsync(fd) == 0;
-  const std::string why = reason();
-  ::close(fd);
-  return written ? base::Status() : base::Error{path + ": " + why};
+  const net::Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  if (!file) return system_error(path);
+  if (auto status = write_all(file.get(), text, path); !status) return status;
+  if (::ftruncate(file.get(), std::ssize(text)) != 0) return system_error(path);
+  return sync_file(file.get(), path);
 }
 
 // Puts `fresh` in the place of `path`, and keeps what was there as the next `fresh` where the file
@@ -92,18 +78,19 @@ base::Result<std::unique_ptr<DirectoryFile>> DirectoryFile::open(
   if (*lock == nullptr) return base::Error{directory + ": held by another running broker" + remedy};
   file->lock_ = std::move(*lock);
   if (auto status = file->read(); !status) return base::Error{status.error()};
+  auto entries = EntriesFile::open(directory);
+  if (!entries) return base::Error{entries.error() + remedy};
+  file->entries_ = std::move(*entries);
   return file;
 }
 
 base::Status DirectoryFile::read() {
   const std::string path = directory_ + "/generations";
   kept_ = {.identity = base::random_identity(), .reserved = first_generation, .holders = {}};
-  std::ifstream in(path, std::ios::binary);
-  if (!in && errno == ENOENT) return {};
-  std::ostringstream text;
-  if (in) text << in.rdbuf();
-  if (!in || in.bad()) return base::Error{path + ": cannot be read: " + reason()};
-  auto kept = parse(text.str());
+  const auto text = read_file(path);
+  if (!text) return base::Error{text.error()};
+  if (!*text) return {};
+  auto kept = parse(**text);
   if (!kept) {
     return base::Error{path +
                        ": damaged; put back a copy of it, or remove it while every shard and proxy "
@@ -118,13 +105,15 @@ base::Status DirectoryFile::write(const Kept& kept) const {
   const std::string fresh = path + ".new";
   const bool is_first = ::access(path.c_str(), F_OK) != 0;
   if (auto status = write_through(fresh, to_text(kept)); !status) return status;
-  if (!replace(fresh, path)) return base::Error{path + ": " + reason()};
+  if (!replace(fresh, path)) return system_error(path);
   if (is_first) static_cast<void>(write_through(fresh, to_text(kept)).ok());
   return sync_directory(directory_);
 }
 
 base::Result<cluster::DirectoryRecord> DirectoryFile::record() {
-  cluster::DirectoryRecord record(kept_, [this](const Kept& kept) { return write(kept); });
+  cluster::DirectoryRecord record(
+      kept_, [this](const Kept& kept) { return write(kept); }, entries_->present(),
+      [this](const EntriesFile::Entries& changed) { return entries_->keep(changed); });
   if (auto status = record.reserve(); !status) return base::Error{status.error() + remedy};
   return record;
 }

@@ -1,6 +1,7 @@
 // The record of a directory (core/cluster/directory_record.h) in a file:
 //
 //   DIRECTORY/lock         held by the running broker
+//   DIRECTORY/entries      see entries_file.h
 //   DIRECTORY/generations  canopy-generations 1
 //                          record IDENTITY
 //                          reserved NUMBER
@@ -8,8 +9,8 @@
 //                          holder NAME IDENTITY   (any number of lines)
 //                          end
 //
-// Each change is a file that is on disk before it takes the place of the old one, which then waits
-// as DIRECTORY/generations.new for the next change. Not thread-safe.
+// Each change of the generations is a file that is on disk before it takes the place of the old
+// one, which then waits as DIRECTORY/generations.new for the next change. Not thread-safe.
 #pragma once
 
 #include <chrono>
@@ -18,6 +19,7 @@
 
 #include "core/base/directory_lock.h"
 #include "core/cluster/directory_record.h"
+#include "core/coordination/entries_file.h"
 
 namespace canopy::coordination {
 
@@ -43,6 +45,7 @@ class DirectoryFile {
 
   std::string directory_;
   std::unique_ptr<base::DirectoryLock> lock_{};
+  std::unique_ptr<EntriesFile> entries_{};
   cluster::DirectoryRecord::Kept kept_{};
 };
 

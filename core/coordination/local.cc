@@ -22,7 +22,7 @@ constexpr std::uint64_t longest_lease_us = 3'600'000'000;
 constexpr base::Duration hello_period = std::chrono::seconds(1);
 // After a refusal that may pass, such as a full directory.
 constexpr base::Duration retry_period = std::chrono::seconds(5);
-constexpr std::size_t max_pending_swaps = 256;
+constexpr std::size_t max_pending_swaps = base::max_partitions;  // one of each record
 // Waiting for a broker that reads nothing; beyond, the session starts over.
 constexpr std::size_t max_queued_bytes = cluster::max_directory_bytes;
 
@@ -46,11 +46,10 @@ net::ConnectorSettings connector_settings(const access::KeyPair* keys) {
 
 class LocalCoordinator final : public Coordinator, private net::ConnectionEvents {
  public:
-  LocalCoordinator(net::Loop& loop, const std::string& broker_endpoint,
-                   const std::string& candidate, const access::KeyPair* keys,
-                   const std::string& identity)
+  LocalCoordinator(net::Loop& loop, const std::string& broker_endpoint, const std::string& name,
+                   const access::KeyPair* keys, const std::string& identity)
       : loop_(loop),
-        name_(candidate),
+        name_(name),
         identity_(identity),
         server_(loop),
         connector_(server_, connector_settings(keys), static_cast<net::ConnectionEvents&>(*this)) {
@@ -73,16 +72,8 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
       return;
     }
     announced_[key] = value;
+    held_.take_up();
     say(Announce{key, value});
-  }
-
-  void campaign(const std::string& partition, std::uint32_t least_epoch, Granted granted) override {
-    Candidacy& candidacy = candidacies_[partition];
-    candidacy.least_epoch = least_epoch;
-    if (least_epoch > 0) learn(least_epoch - 1);
-    candidacy.granted = std::move(granted);
-    candidacy.told = false;
-    say(Campaign{partition, least_epoch, candidacy.held});
   }
 
   void compare_and_set(const std::string& key, const std::string& value, std::uint64_t expected,
@@ -98,28 +89,24 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     say(message);
   }
 
-  void watch(const std::string& prefix, Watcher watcher) override {
-    watches_.push_back({prefix, std::move(watcher), {}, {}});
+  void watch(const std::string& prefix, Watcher watcher, Listed listed) override {
+    watches_.push_back({prefix, std::move(watcher), std::move(listed), {}, {}});
     say(Watch{prefix});
   }
 
   void resign() override {
     announced_.clear();
-    candidacies_.clear();
+    held_.resign();
     say(Resign{});
   }
 
   bool connected() const override { return heard_ && loop_.now() - *heard_ < lease_; }
 
+  std::optional<base::TimePoint> deadline() const override { return held_.deadline(); }
+
   std::string refusal() const override { return refusal_; }
 
  private:
-  struct Candidacy {
-    std::uint32_t least_epoch = 0;
-    std::uint32_t held = 0;  // 0: not leading
-    bool told = false;       // the callback knows that `held` is held
-    Granted granted;
-  };
   struct Swap {
     CompareAndSet message;
     Swapped swapped;
@@ -131,6 +118,7 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
   struct Watched {
     std::string prefix;
     Watcher watcher;
+    Listed listed;
     std::map<std::string, Known> known;
     std::optional<base::TimePoint> doubt_ends;  // unconfirmed keys are gone then
   };
@@ -164,12 +152,13 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     if (say_again_ && now >= *say_again_) live_ = false;
     if (live_) {
       wake_at(now + ping_period_);
+      held_.asked(sent_ + 1, now);
       say(Ping{});
       for (Watched& watch : watches_) end_doubt(watch, now);
     } else {
       say_again_.reset();
-      sent_ = 0;
       if (known_elsewhere_) learn(known_elsewhere_());
+      held_.asked(sent_ + 1, now);
       wake_at(now + hello_period);
       (void)send(Hello{name_, generation_, known_, record_, identity_});  // or at on_ready()
     }
@@ -186,7 +175,10 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
 
   void on_ready(net::Connection&) override { wake_at(loop_.now()); }
 
-  void on_closed(net::Connection&, std::string_view) override { live_ = false; }
+  void on_closed(net::Connection&, std::string_view reason) override {
+    live_ = false;
+    if (reason != "peer") held_.closed_here(loop_.now());
+  }
 
   void on_message(net::Connection&, std::span<const std::string_view> parts) override {
     const auto reply = parts.size() == 1
@@ -220,12 +212,11 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     refusal_.clear();
     lease_ =
         base::Duration(static_cast<std::int64_t>(std::min(welcome.lease_us, longest_lease_us)));
+    held_.answered(welcome.answers, lease_);
+    longest_lease_ = std::max(longest_lease_, lease_);
     ping_period_ = std::clamp(lease_ / 3, shortest_ping_period, longest_ping_period);
     wake_at(loop_.now() + ping_period_);
     for (const auto& [key, value] : announced_) say(Announce{key, value});
-    for (const auto& [partition, candidacy] : candidacies_) {
-      say(Campaign{partition, candidacy.least_epoch, candidacy.held});
-    }
     for (Watched& watch : watches_) {
       for (auto& [key, known] : watch.known) known.confirmed = false;
       watch.doubt_ends.reset();
@@ -234,7 +225,7 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     for (const auto& [request, swap] : swaps_) say(swap.message);
   }
 
-  void on(const Pong&) {}
+  void on(const Pong& pong) { held_.answered(pong.answers, lease_); }
 
   void on(const cluster::Renewed& renewed) { adopt(renewed.generation); }
 
@@ -259,7 +250,9 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
 
   void on(const cluster::Watched& watched) {
     for (Watched& watch : watches_) {
-      if (watch.prefix == watched.prefix) watch.doubt_ends = loop_.now() + lease_;
+      if (watch.prefix != watched.prefix) continue;
+      watch.doubt_ends = loop_.now() + longest_lease_;
+      if (watch.listed) watch.listed();
     }
   }
 
@@ -272,32 +265,6 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     }
     for (const Event& event : gone) watch.known.erase(event.key);
     for (const Event& event : gone) watch.watcher(event);
-  }
-
-  void on(const cluster::Granted& granted) {
-    const auto found = candidacies_.find(granted.partition);
-    learn(granted.epoch);
-    if (found == candidacies_.end()) return;
-    Candidacy& candidacy = found->second;
-    if (candidacy.told && candidacy.held == granted.epoch) return;
-    const auto callback = candidacy.granted;  // which may campaign anew
-    const bool regained = candidacy.told;
-    candidacy.held = granted.epoch;
-    candidacy.told = true;
-    if (regained) callback(std::nullopt);
-    if (candidacies_.contains(granted.partition)) callback(granted.epoch);
-  }
-
-  void on(const cluster::Lost& lost) {
-    const auto found = candidacies_.find(lost.partition);
-    if (found != candidacies_.end()) lose(found->second);
-  }
-
-  void lose(Candidacy& candidacy) {
-    candidacy.held = 0;
-    if (!std::exchange(candidacy.told, false)) return;
-    const auto callback = candidacy.granted;
-    callback(std::nullopt);
   }
 
   void on(const cluster::Swapped& result) {
@@ -314,9 +281,6 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     if (!live_) refusal_ = text_of(failed);
     if (failed.fault == cluster::Fault::superseded || failed.fault == cluster::Fault::name_taken) {
       if (live_) greet_at(loop_.now() + hello_period);
-      std::vector<std::string> held;
-      for (const auto& [partition, candidacy] : candidacies_) held.push_back(partition);
-      for (const std::string& partition : held) on(cluster::Lost{partition});
     } else if (live_) {
       say_again_ = loop_.now() + retry_period;
     }
@@ -334,7 +298,9 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
   std::uint64_t received_ = 0;
   std::optional<base::TimePoint> say_again_;  // after a refusal
   std::optional<base::TimePoint> heard_;
+  cluster::Lease held_;
   base::Duration lease_{};
+  base::Duration longest_lease_{};  // so long a process may hold its lease of an earlier broker
   base::Duration ping_period_ = longest_ping_period;
   std::string refusal_;
 
@@ -345,7 +311,6 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
   std::function<std::uint32_t()> known_elsewhere_;
 
   std::map<std::string, std::string> announced_;
-  std::map<std::string, Candidacy> candidacies_;
   std::deque<Watched> watches_;  // grows at its end only: references stay
   std::map<std::uint64_t, Swap> swaps_;
   std::uint64_t last_request_ = 0;
@@ -357,10 +322,10 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
 
 std::unique_ptr<Coordinator> make_local_coordinator(net::Loop& loop,
                                                     const std::string& broker_endpoint,
-                                                    const std::string& candidate,
+                                                    const std::string& name,
                                                     const access::KeyPair* keys,
                                                     const std::string& identity) {
-  return std::make_unique<LocalCoordinator>(loop, broker_endpoint, candidate, keys, identity);
+  return std::make_unique<LocalCoordinator>(loop, broker_endpoint, name, keys, identity);
 }
 
 }  // namespace canopy::coordination

@@ -3,12 +3,11 @@
 //
 // It pings each second, or each third of a shorter lease. Whatever is lost on the way, a broker
 // that restarted included, is noticed within about a second and everything is said again:
-// - leaderships are kept with their epochs, unless a higher epoch was granted meanwhile;
 // - keys that a watcher knows and a restarted broker does not (yet) are reported as deleted only
-//   when a lease has passed without them coming back;
-// - a compare_and_set that was not answered is repeated, and applied once.
-// While the broker is away nothing is lost and nobody is told: leaderships stand, for nobody else
-// can be elected; connected() says so. A candidate that lost a leadership stays in line for it.
+//   when the longest lease has passed without them coming back (core/cluster/lease.h);
+// - a compare_and_set that was not answered is repeated, also to a broker that restarted meanwhile,
+//   and applied once. One that the broker cannot write down stays open.
+// While the broker is away nothing is lost and nobody is told; connected() says so.
 #pragma once
 
 #include <memory>
@@ -20,11 +19,11 @@
 
 namespace canopy::coordination {
 
-// `candidate` is the process's name in the cluster. Of two processes of one name the newer one, by
+// `name` is that of the process in the cluster. Of two processes of one name the newer one, by
 // generation, supersedes the older at once, so that a restarted process need not wait for its
-// predecessor's lease. The older one loses its leaderships and is registered again only when the
-// newer is gone. With `identity` (base::DirectoryLock) the name is held exclusively instead:
-// another process of this name is refused until this one resigns or its lease ends.
+// predecessor's lease. The older one is registered again only when the newer is gone. With
+// `identity` (base::DirectoryLock) the name is held exclusively instead: another process of this
+// name is refused until this one resigns or its lease ends.
 //
 // `keys` are those of the cluster, by which broker and process know each other; null: in the clear.
 //
@@ -32,7 +31,7 @@ namespace canopy::coordination {
 // not destroy it.
 std::unique_ptr<Coordinator> make_local_coordinator(net::Loop& loop,
                                                     const std::string& broker_endpoint,
-                                                    const std::string& candidate,
+                                                    const std::string& name,
                                                     const access::KeyPair* keys = nullptr,
                                                     const std::string& identity = {});
 

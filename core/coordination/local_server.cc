@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/coordination/partition_record.h"
 #include "core/net/curve_server.h"
 
 namespace canopy::coordination {
@@ -14,6 +15,12 @@ namespace {
 constexpr base::Duration longest_tick = std::chrono::milliseconds(250);
 // A tick this late means that this process slept, not that its sessions were silent.
 constexpr base::Duration stall = std::chrono::milliseconds(500);
+
+// Whether the peer at the other end of a connection is a process of this machine, so that nothing
+// but that process ends its side.
+bool is_on_this_machine(std::string_view peer) {
+  return peer == "local" || peer.starts_with("127.") || peer.starts_with("[::1]");
+}
 
 template <typename... Handlers>
 struct Overloaded : Handlers... {
@@ -39,7 +46,10 @@ LocalServer::LocalServer(net::Server& server, base::Duration lease, std::size_t 
   timer_ = loop_.every(std::min(lease / 10, longest_tick), [this] { tick(); });
 }
 
-LocalServer::~LocalServer() { loop_.cancel(timer_); }
+LocalServer::~LocalServer() {
+  loop_.cancel(timer_);
+  loop_.cancel(commit_timer_);
+}
 
 base::Status LocalServer::bind(const std::string& endpoint, std::chrono::milliseconds patience) {
   auto address = net::parse_listen_address(endpoint);
@@ -73,10 +83,15 @@ void LocalServer::on_ready(net::Connection& connection) {
   connection.attach(std::move(peer));
 }
 
-void LocalServer::on_closed(net::Connection& connection, std::string_view) {
+void LocalServer::on_closed(net::Connection& connection, std::string_view reason) {
   if (connection.attachment() == nullptr) return;
-  const auto route = routes_.find(peer_of(connection).session);
-  if (route != routes_.end() && route->second == connection.id()) routes_.erase(route);
+  const cluster::SessionId& session = peer_of(connection).session;
+  const auto route = routes_.find(session);
+  if (route == routes_.end() || route->second != connection.id()) return;
+  routes_.erase(route);
+  if (reason == "peer" && is_on_this_machine(connection.peer())) {
+    carry_out(registry_.disconnected(session, loop_.now()));
+  }
 }
 
 LocalServer::Peer& LocalServer::peer_of(const net::Connection& connection) {
@@ -124,7 +139,7 @@ void LocalServer::serve_client(net::Connection& connection, std::string_view fra
   std::visit(
       [&](const auto& request) {
         if (!may(connection, request)) {
-          log_forbidden(connection, "drain or reload");
+          log_forbidden(connection, "drain, reload or elect");
           return reply(connection, native::Refusal{.request = request.request,
                                                    .fault = wire::Fault::forbidden,
                                                    .text = "this key is not granted that"});
@@ -191,6 +206,17 @@ wire::native::FromBroker LocalServer::answer(const wire::native::Drain& request)
                                .text = "no running proxy of this broker is called " + request.name};
 }
 
+wire::native::FromBroker LocalServer::answer(const wire::native::Elect& request) {
+  const std::string why =
+      elector_ ? elector_(request.partition, request.shard) : "this broker knows of no partitions";
+  if (!why.empty()) {
+    return wire::native::Refusal{
+        .request = request.request, .fault = wire::Fault::not_found, .text = why};
+  }
+  carry_out(registry_.notify(election_key(request.partition), request.shard));
+  return wire::native::Elected{.request = request.request};
+}
+
 void LocalServer::reload(net::Connection& connection, const wire::native::Reload& request) {
   ++peer_of(connection).reloads;
   const auto done = [this, id = connection.id(), number = request.request](Reload outcome) {
@@ -229,7 +255,7 @@ void LocalServer::tick() {
   carry_out(registry_.expire(now));
 }
 
-void LocalServer::hello(const cluster::SessionId& from, const Hello& hello) {
+void LocalServer::hello(const cluster::SessionId& from, const Hello& hello, std::uint64_t number) {
   const std::uint32_t floor = registry_.floor();
   const cluster::Effects effects = registry_.hello(from, hello, loop_.now());
   if (registry_.floor() != floor) {
@@ -238,9 +264,9 @@ void LocalServer::hello(const cluster::SessionId& from, const Hello& hello) {
   }
   carry_out(effects);
   if (registry_.knows(from)) {
-    links_[from] = {.received = 1, .sent = 0};
+    links_[from] = {.received = number, .sent = 0};
     send(from, Welcome{static_cast<std::uint64_t>(registry_.lease().count()),
-                       registry_.generation(from), registry_.record()});
+                       registry_.generation(from), registry_.record(), number});
     return;
   }
   for (const cluster::Letter& letter : effects.letters) {
@@ -255,7 +281,9 @@ void LocalServer::hello(const cluster::SessionId& from, const Hello& hello) {
 }
 
 void LocalServer::handle(const cluster::SessionId& from, const Numbered<Request>& request) {
-  if (const auto* said = std::get_if<Hello>(&request.body)) return hello(from, *said);
+  if (const auto* said = std::get_if<Hello>(&request.body)) {
+    return hello(from, *said, request.number);
+  }
   // A hole in the count is answered like a lost session: either way, all is to be said again.
   const auto link = links_.find(from);
   if (link != links_.end() && request.number != ++link->second.received) {
@@ -265,7 +293,9 @@ void LocalServer::handle(const cluster::SessionId& from, const Numbered<Request>
     return;
   }
   carry_out(apply(from, request.body));
-  if (std::holds_alternative<Ping>(request.body) && registry_.knows(from)) send(from, Pong{});
+  if (std::holds_alternative<Ping>(request.body) && registry_.knows(from)) {
+    send(from, Pong{request.number});
+  }
 }
 
 cluster::Effects LocalServer::apply(const cluster::SessionId& from, const Request& request) {
@@ -275,9 +305,6 @@ cluster::Effects LocalServer::apply(const cluster::SessionId& from, const Reques
           [&](const Hello&) { return cluster::Effects{}; },  // handled before
           [&](const Ping&) { return registry_.ping(from, now); },
           [&](const Announce& m) { return registry_.announce(from, m.key, m.value, now); },
-          [&](const Campaign& m) {
-            return registry_.campaign(from, m.partition, m.least_epoch, m.held_epoch, now);
-          },
           [&](const CompareAndSet& m) {
             return registry_.compare_and_set(from, m.request, m.key, m.value, m.expected, now);
           },
@@ -287,13 +314,13 @@ cluster::Effects LocalServer::apply(const cluster::SessionId& from, const Reques
       request);
 }
 
-// Sends replies. A session whose queue is full ends, which may have effects in turn.
+// Sends replies. What is staged by now is committed in this turn's timers, which follow what the
+// peers have said in it.
 void LocalServer::carry_out(const cluster::Effects& effects) {
-  std::vector<cluster::SessionId> full;
   for (const cluster::Letter& letter : effects.letters) {
     const Reply reply =
         std::visit([](const auto& answer) -> Reply { return answer; }, letter.answer);
-    if (!send(letter.to, reply)) full.push_back(letter.to);
+    send(letter.to, reply);
   }
   for (const cluster::Change& change : effects.changes) {
     if (const auto* ended = std::get_if<cluster::SessionEnded>(&change)) {
@@ -301,25 +328,34 @@ void LocalServer::carry_out(const cluster::Effects& effects) {
     }
     if (observer_) observer_(change);
   }
-  for (const cluster::SessionId& session : full) carry_out(registry_.drop(session));
+  if (registry_.has_staged() && commit_timer_ == 0) {
+    commit_timer_ = loop_.after({}, [this] { commit(); });
+  }
 }
 
-// False when the peer does not read what it is sent. What a session is sent while its connection is
-// away is lost, and the hole in the count shows it.
-bool LocalServer::send(const cluster::SessionId& to, const Reply& reply) {
+void LocalServer::commit() {
+  commit_timer_ = 0;
+  const bool was_kept = registry_.failure().empty();
+  carry_out(registry_.commit());
+  if (was_kept && !registry_.failure().empty()) {
+    base::log::error("directory", "nothing can be kept", {{"why", registry_.failure()}});
+  }
+}
+
+// What a session is sent while its connection is away is lost, and the hole in the count shows it.
+void LocalServer::send(const cluster::SessionId& to, const Reply& reply) {
   const auto link = links_.find(to);
   const std::uint64_t number = link == links_.end() ? 0 : ++link->second.sent;
   const auto route = routes_.find(to);
   auto* connection = route == routes_.end() ? nullptr : listener_->find(route->second);
-  return connection == nullptr || push(*connection, encode(reply, number));
+  if (connection != nullptr) push(*connection, encode(reply, number));
 }
 
-bool LocalServer::push(net::Connection& connection, std::string_view frame) {
-  if (connection.closing()) return true;
+// A peer that does not read what it is sent loses its connection.
+void LocalServer::push(net::Connection& connection, std::string_view frame) {
+  if (connection.closing()) return;
   connection.send(std::array{frame});
-  if (connection.queued_bytes() <= queue_bytes_) return true;
-  connection.close("queue_full");
-  return false;
+  if (connection.queued_bytes() > queue_bytes_) connection.close("queue_full");
 }
 
 }  // namespace canopy::coordination

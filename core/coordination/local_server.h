@@ -2,9 +2,13 @@
 // endpoint it tells native clients (core/wire/native.h) who is in the directory.
 //
 // A process's session is named by the routing id of its DEALER, and outlives its connection until
-// the lease ends. A peer that does not read what it is told loses both. A client has no session:
-// what it asks is answered over the connection that it asked on. Malformed messages are counted and
-// answered. Belongs to its loop.
+// the lease ends: when its process, on this machine, has closed the connection, that is soon
+// (core/cluster/lease.h). A peer that does not read what it is told loses the connection alone. A
+// client has no session: what it asks is answered over the connection that it asked on. Malformed
+// messages are counted and answered. Belongs to its loop.
+//
+// What the directory must keep of a turn of the loop is written at once, at the end of the turn,
+// before anybody is told of it.
 #pragma once
 
 #include <chrono>
@@ -36,6 +40,9 @@ class LocalServer final : private net::ConnectionEvents {
     wire::Fault fault = wire::Fault::none;  // not none: what follows is said instead
     std::string text{};
   };
+  // Why this replica cannot be elected; empty: it can.
+  using Elector =
+      std::function<std::string(const std::string& partition, const std::string& shard)>;
   // Calls `done` once, in this or a later turn.
   using Reloader = std::function<void(std::function<void(Reload)> done)>;
 
@@ -44,7 +51,7 @@ class LocalServer final : private net::ConnectionEvents {
       cluster::max_directory_bytes + (std::size_t{64} << 20);
 
   // With it only the cluster's own processes may register, clients may read the directory, and
-  // admins may drain and reload. Without it every peer may do everything.
+  // admins may drain, reload and elect. Without it every peer may do everything.
   struct Security {
     const access::KeyPair& keys;
     const access::Authority& authority;  // outlives the server
@@ -75,8 +82,14 @@ class LocalServer final : private net::ConnectionEvents {
   // Called when a client asks for a process to be drained; says whether there is one to drain.
   void on_drain(Drainer drainer) { drainer_ = std::move(drainer); }
 
+  // Called when a client asks for a replica to lead with what it has. If it can, its shard is told.
+  void on_elect(Elector elector) { elector_ = std::move(elector); }
+
   // Called when a client asks for the configuration to be read again.
   void on_reload(Reloader reloader) { reloader_ = std::move(reloader); }
+
+  // A process of this machine has ended, by its name: its session need not wait for its lease.
+  void process_ended(const std::string& name) { carry_out(registry_.process_ended(name)); }
 
   // Members, by key, that clients are told of while they do not say anything of themselves.
   void expect(std::map<std::string, std::string> members) { expected_ = std::move(members); }
@@ -102,7 +115,7 @@ class LocalServer final : private net::ConnectionEvents {
   void on_closed(net::Connection& connection, std::string_view reason) override;
 
   static Peer& peer_of(const net::Connection& connection);
-  void hello(const cluster::SessionId& from, const Hello& hello);
+  void hello(const cluster::SessionId& from, const Hello& hello, std::uint64_t number);
   void serve_client(net::Connection& connection, std::string_view frame);
   void reply(net::Connection& connection, const wire::native::FromBroker& answer);
   bool may(const net::Connection& connection, const wire::native::Directory& request) const;
@@ -113,6 +126,7 @@ class LocalServer final : private net::ConnectionEvents {
   void log_forbidden(const net::Connection& connection, std::string_view what);
   wire::native::FromBroker answer(const wire::native::Directory& request) const;
   wire::native::FromBroker answer(const wire::native::Drain& request) const;
+  wire::native::FromBroker answer(const wire::native::Elect& request);
   void reload(net::Connection& connection, const wire::native::Reload& request);
   void end_reload(std::uint64_t connection, std::uint64_t request, Reload outcome);
   void tick();
@@ -120,8 +134,9 @@ class LocalServer final : private net::ConnectionEvents {
   void handle(const cluster::SessionId& from, const Numbered<Request>& request);
   cluster::Effects apply(const cluster::SessionId& from, const Request& request);
   void carry_out(const cluster::Effects& effects);
-  bool send(const cluster::SessionId& to, const Reply& reply);
-  bool push(net::Connection& connection, std::string_view frame);
+  void commit();
+  void send(const cluster::SessionId& to, const Reply& reply);
+  void push(net::Connection& connection, std::string_view frame);
 
   net::Server& server_;
   net::Loop& loop_;
@@ -130,6 +145,7 @@ class LocalServer final : private net::ConnectionEvents {
   std::optional<zmtp::CurveServer> curve_{};
   cluster::Registry registry_;
   net::Loop::TimerId timer_ = 0;
+  net::Loop::TimerId commit_timer_ = 0;  // 0: nothing is staged
   base::TimePoint last_tick_;
   std::map<cluster::SessionId, std::uint64_t> routes_;  // to connections, of those that are ready
   std::map<cluster::SessionId, Link> links_;
@@ -137,6 +153,7 @@ class LocalServer final : private net::ConnectionEvents {
   Observer observer_;
   Rejected rejected_;
   Drainer drainer_;
+  Elector elector_;
   Reloader reloader_;
   net::Closings closings_{[](const net::Closing&) {}};
   base::log::RateLimited strange_;

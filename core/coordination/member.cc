@@ -1,5 +1,7 @@
 #include "core/coordination/member.h"
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 namespace canopy::coordination {
@@ -116,6 +118,17 @@ base::Result<Member> parse(const std::string& text, Take take) {
 }
 
 }  // namespace
+
+std::string state_of(const ShardMember& shard) {
+  constexpr std::array worst_first = {"down", "failed", "waiting", "loading", "full"};
+  for (const char* word : worst_first) {
+    const auto says = [&](const PartitionState& partition) {
+      return partition.state.starts_with(word);
+    };
+    if (std::ranges::any_of(shard.partitions, says)) return word;
+  }
+  return "ready";
+}
 
 std::string to_json(const ShardMember& member) {
   json partitions = json::array();

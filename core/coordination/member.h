@@ -14,8 +14,14 @@ namespace canopy::coordination {
 
 struct PartitionState {
   std::string subtree{};  // "" is the root
-  std::string state{};    // "serving", "full: why", "loading", or "failed: why"
+  // "serving" and "full: why" of the leader; "following NAME", "loading", "waiting: why" or
+  // "failed: why" of others.
+  std::string state{};
   std::uint32_t epoch = 0;
+
+  bool serves() const { return state == "serving" || state.starts_with("full: "); }
+  // It serves, or follows the one that does.
+  bool well() const { return state == "serving" || state.starts_with("following "); }
 };
 
 struct ShardMember {
@@ -61,6 +67,10 @@ struct ProxyMember {
   std::string native{};  // endpoint of the native protocol; empty: not spoken
   std::optional<Triple> kvsimple{}, kvmsg{}, chp{};
 };
+
+// The worst of its partitions, in one word: "down", "failed", "waiting", "loading", "full", else
+// "ready".
+std::string state_of(const ShardMember& shard);
 
 std::string to_json(const ShardMember& member);
 std::string to_json(const ProxyMember& member);

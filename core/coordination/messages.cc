@@ -1,14 +1,21 @@
 #include "core/coordination/messages.h"
 
+#include <algorithm>
+#include <array>
 #include <limits>
 #include <msgpack.hpp>
 #include <optional>
+#include <span>
 
 namespace canopy::coordination {
 namespace {
 
-constexpr char version = 2;
-constexpr std::uint64_t first_reply = 65;
+constexpr char version = 3;
+// On the wire, of each alternative of Request and Reply.
+constexpr std::array<std::uint64_t, 6> request_types = {1, 2, 3, 5, 6, 7};
+constexpr std::array<std::uint64_t, 7> reply_types = {65, 66, 67, 68, 71, 72, 73};
+static_assert(request_types.size() == std::variant_size_v<Request>);
+static_assert(reply_types.size() == std::variant_size_v<Reply>);
 constexpr std::size_t max_fields = 8;
 
 struct Buffer {
@@ -131,7 +138,6 @@ void read(Reader& in, Announce& m) {
   in.take(m.key);
   in.take_value(m.value);
 }
-void read(Reader& in, Campaign& m) { take_all(in, m.partition, m.least_epoch, m.held_epoch); }
 void read(Reader& in, CompareAndSet& m) {
   take_all(in, m.request, m.key);
   in.take_value(m.value);
@@ -139,12 +145,10 @@ void read(Reader& in, CompareAndSet& m) {
 }
 void read(Reader& in, Watch& m) { in.take(m.prefix); }
 void read(Reader&, Resign&) {}
-void read(Reader& in, Welcome& m) { take_all(in, m.lease_us, m.generation, m.record); }
-void read(Reader&, Pong&) {}
+void read(Reader& in, Welcome& m) { take_all(in, m.lease_us, m.generation, m.record, m.answers); }
+void read(Reader& in, Pong& m) { in.take(m.answers); }
 void read(Reader& in, cluster::KeyChanged& m) { take_all(in, m.key, m.value, m.version); }
 void read(Reader& in, cluster::Watched& m) { in.take(m.prefix); }
-void read(Reader& in, cluster::Granted& m) { take_all(in, m.partition, m.epoch); }
-void read(Reader& in, cluster::Lost& m) { in.take(m.partition); }
 void read(Reader& in, cluster::Swapped& m) { take_all(in, m.request, m.swapped); }
 void read(Reader& in, cluster::Failed& m) { take_all(in, m.fault, m.subject); }
 void read(Reader& in, cluster::Renewed& m) { in.take(m.generation); }
@@ -154,26 +158,19 @@ std::string write(Writer out, const Hello& m) {
 }
 std::string write(Writer out, const Ping&) { return out.fields(); }
 std::string write(Writer out, const Announce& m) { return out.fields(m.key, Binary{m.value}); }
-std::string write(Writer out, const Campaign& m) {
-  return out.fields(m.partition, m.least_epoch, m.held_epoch);
-}
 std::string write(Writer out, const CompareAndSet& m) {
   return out.fields(m.request, m.key, Binary{m.value}, m.expected);
 }
 std::string write(Writer out, const Watch& m) { return out.fields(m.prefix); }
 std::string write(Writer out, const Resign&) { return out.fields(); }
 std::string write(Writer out, const Welcome& m) {
-  return out.fields(m.lease_us, m.generation, m.record);
+  return out.fields(m.lease_us, m.generation, m.record, m.answers);
 }
-std::string write(Writer out, const Pong&) { return out.fields(); }
+std::string write(Writer out, const Pong& m) { return out.fields(m.answers); }
 std::string write(Writer out, const cluster::KeyChanged& m) {
   return out.fields(m.key, m.value, m.version);
 }
 std::string write(Writer out, const cluster::Watched& m) { return out.fields(m.prefix); }
-std::string write(Writer out, const cluster::Granted& m) {
-  return out.fields(m.partition, m.epoch);
-}
-std::string write(Writer out, const cluster::Lost& m) { return out.fields(m.partition); }
 std::string write(Writer out, const cluster::Swapped& m) {
   return out.fields(m.request, m.swapped);
 }
@@ -182,9 +179,9 @@ std::string write(Writer out, const cluster::Failed& m) {
 }
 std::string write(Writer out, const cluster::Renewed& m) { return out.fields(m.generation); }
 
-// The alternative of `Body` that `index` names, default-made; its index is its type on the wire.
+// The alternative of `Body` at `index`, default-made.
 template <typename Body, std::size_t I = 0>
-std::optional<Body> alternative(std::uint64_t index) {
+std::optional<Body> alternative(std::size_t index) {
   if constexpr (I < std::variant_size_v<Body>) {
     if (index == I) return Body(std::in_place_index<I>);
     return alternative<Body, I + 1>(index);
@@ -194,13 +191,15 @@ std::optional<Body> alternative(std::uint64_t index) {
 }
 
 template <typename Body>
-base::Result<Numbered<Body>> parse(const msgpack::object& object, std::uint64_t first_type) {
+base::Result<Numbered<Body>> parse(const msgpack::object& object,
+                                   std::span<const std::uint64_t> types) {
   if (object.type != msgpack::type::ARRAY) return base::Error{"not a MessagePack array"};
   Reader in(object.via.array);
   std::uint64_t type = 0;
   Numbered<Body> message;
   take_all(in, type, message.number);
-  auto body = type < first_type ? std::nullopt : alternative<Body>(type - first_type);
+  const auto index = std::ranges::find(types, type) - types.begin();
+  auto body = alternative<Body>(static_cast<std::size_t>(index));
   if (!body) return base::Error{"unknown message type " + std::to_string(type)};
   std::visit([&](auto& fields) { read(in, fields); }, *body);
   if (!in.complete()) {
@@ -211,11 +210,12 @@ base::Result<Numbered<Body>> parse(const msgpack::object& object, std::uint64_t 
 }
 
 template <typename Body>
-base::Result<Numbered<Body>> decode(std::string_view frame, std::uint64_t first_type) {
+base::Result<Numbered<Body>> decode(std::string_view frame, std::span<const std::uint64_t> types) {
   if (frame.empty()) return base::Error{"empty message"};
   if (frame.front() != version) {
     return base::Error{"protocol version " +
-                       std::to_string(static_cast<unsigned char>(frame.front())) + ", expected 2"};
+                       std::to_string(static_cast<unsigned char>(frame.front())) + ", expected " +
+                       std::to_string(version)};
   }
   if (frame.size() > max_message_bytes) return base::Error{"message too long"};
   frame.remove_prefix(1);
@@ -227,7 +227,7 @@ base::Result<Numbered<Body>> decode(std::string_view frame, std::uint64_t first_
     const auto handle =
         msgpack::unpack(frame.data(), frame.size(), end, referenced, by_reference, nullptr, limit);
     if (end != frame.size()) return base::Error{"bytes after the message"};
-    return parse<Body>(handle.get(), first_type);
+    return parse<Body>(handle.get(), types);
   } catch (const std::exception& error) {  // MessagePack's own, for bytes that are not it
     return base::Error{std::string("not MessagePack: ") + error.what()};
   }
@@ -236,21 +236,21 @@ base::Result<Numbered<Body>> decode(std::string_view frame, std::uint64_t first_
 }  // namespace
 
 std::string encode(const Request& request, std::uint64_t number) {
-  return std::visit([&](const auto& m) { return write(Writer(1 + request.index(), number), m); },
-                    request);
+  const std::uint64_t type = request_types.at(request.index());
+  return std::visit([&](const auto& m) { return write(Writer(type, number), m); }, request);
 }
 
 std::string encode(const Reply& reply, std::uint64_t number) {
-  return std::visit(
-      [&](const auto& m) { return write(Writer(first_reply + reply.index(), number), m); }, reply);
+  const std::uint64_t type = reply_types.at(reply.index());
+  return std::visit([&](const auto& m) { return write(Writer(type, number), m); }, reply);
 }
 
 base::Result<Numbered<Request>> decode_request(std::string_view frame) {
-  return decode<Request>(frame, 1);
+  return decode<Request>(frame, request_types);
 }
 
 base::Result<Numbered<Reply>> decode_reply(std::string_view frame) {
-  return decode<Reply>(frame, first_reply);
+  return decode<Reply>(frame, reply_types);
 }
 
 }  // namespace canopy::coordination

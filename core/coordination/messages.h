@@ -1,30 +1,28 @@
 // The messages between a local coordinator and the broker, as bytes. Pure.
 //
 // One message is one frame:
-//   byte 0     version of the protocol (2)
+//   byte 0     version of the protocol (3)
 //   then       one MessagePack array: [type, number, fields…]
 //
 //   type  message          fields
 //      1  Hello            name, generation, known, record, identity
 //      2  Ping
 //      3  Announce         key, value
-//      4  Campaign         partition, least_epoch, held_epoch
 //      5  CompareAndSet    request, key, value, expected
 //      6  Watch            prefix
 //      7  Resign
-//     65  Welcome          lease_us, generation, record
-//     66  Pong
+//     65  Welcome          lease_us, generation, record, answers
+//     66  Pong             answers
 //     67  KeyChanged       key, value or nil, version
 //     68  Watched          prefix
-//     69  Granted          partition, epoch
-//     70  Lost             partition
 //     71  Swapped          request, swapped
 //     72  Failed           fault, subject
 //     73  Renewed          generation
 //
-// Names, keys, prefixes, partitions and subjects are strings; values are binary. The number counts
-// the messages of one direction from 1, anew with each Hello and Welcome: a hole shows that a
-// message was lost, and all is said again. Number 0 is out of the count.
+// Names, keys, prefixes and subjects are strings; values are binary. The number counts
+// the messages of one direction, anew with each Hello and Welcome from its number on: a hole shows
+// that a message was lost, and all is said again. Number 0 is out of the count. `answers` is the
+// number of the Hello or Ping that is answered, so that a process knows which one the broker had.
 //
 // Decoding never throws: whatever is not exactly a message is an Error.
 #pragma once
@@ -48,11 +46,6 @@ struct Announce {
   std::string key{};
   std::string value{};
 };
-struct Campaign {
-  std::string partition{};
-  std::uint32_t least_epoch = 0;
-  std::uint32_t held_epoch = 0;  // 0: none
-};
 struct CompareAndSet {
   std::uint64_t request = 0;
   std::string key{};
@@ -63,16 +56,19 @@ struct Watch {
   std::string prefix{};
 };
 struct Resign {};
-using Request = std::variant<Hello, Ping, Announce, Campaign, CompareAndSet, Watch, Resign>;
+using Request = std::variant<Hello, Ping, Announce, CompareAndSet, Watch, Resign>;
 
 struct Welcome {
   std::uint64_t lease_us = 0;
   std::uint32_t generation = 0;
   std::string record{};  // of the directory
+  std::uint64_t answers = 0;
 };
-struct Pong {};
-using Reply = std::variant<Welcome, Pong, cluster::KeyChanged, cluster::Watched, cluster::Granted,
-                           cluster::Lost, cluster::Swapped, cluster::Failed, cluster::Renewed>;
+struct Pong {
+  std::uint64_t answers = 0;
+};
+using Reply = std::variant<Welcome, Pong, cluster::KeyChanged, cluster::Watched, cluster::Swapped,
+                           cluster::Failed, cluster::Renewed>;
 
 template <typename Body>
 struct Numbered {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "core/base/limits.h"
-
 namespace canopy::keyspace {
 namespace {
 
@@ -14,8 +12,8 @@ bool is_control(char c) {
 
 }  // namespace
 
-KeyFault check_prefix(std::string_view prefix) {
-  if (prefix.size() > base::max_key_bytes) return KeyFault::too_long;
+KeyFault check_prefix(std::string_view prefix, std::size_t max_bytes) {
+  if (prefix.size() > max_bytes) return KeyFault::too_long;
   if (std::ranges::any_of(prefix, is_control)) return KeyFault::control_character;
   return KeyFault::none;
 }

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/limits.h"
+
 namespace canopy::keyspace {
 
 // Why a key or prefix is refused; each value is a `reason` label of canopy_rejected_total.
@@ -21,7 +23,7 @@ enum class KeyFault {
 
 KeyFault check_key(std::string_view key);
 // A prefix may be empty.
-KeyFault check_prefix(std::string_view prefix);
+KeyFault check_prefix(std::string_view prefix, std::size_t max_bytes = base::max_key_bytes);
 // Empty, or ends with '/', and is a valid prefix.
 bool is_subtree(std::string_view text);
 

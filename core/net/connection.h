@@ -77,8 +77,9 @@ class ConnectionEvents {
   // The queue has been at or above the high-water mark, and is at or below the low one now. Comes
   // at the end of a turn; another one follows at once, so that what is sent now leaves.
   virtual void on_drained(Connection&) {}
-  // Once for each connection, ready or not. `reason` is a metric label: "peer", "error",
-  // "handshake_timeout", a zmtp::Fault or what close() was given.
+  // Once for each connection, ready or not. `reason` is a metric label: "peer" when
+  // the peer has closed its end, "error", "handshake_timeout", a zmtp::Fault or what close() was
+  // given.
   virtual void on_closed(Connection&, std::string_view) {}
 };
 

@@ -21,6 +21,11 @@ bool is_cut(int fd) {
   return poll(&asked, 1, 0) > 0 && (asked.revents & (POLLERR | POLLHUP)) != 0;
 }
 
+// A peer that ends with something unread resets its connection.
+std::string_view reason_of(int error) {
+  return error == ECONNRESET || error == EPIPE ? "peer" : "error";
+}
+
 }  // namespace
 
 ZmtpConnection::ZmtpConnection(Server& server, const ConnectionSettings& settings,
@@ -63,7 +68,7 @@ void ZmtpConnection::read_some() {
     const ssize_t count = recv(socket_.get(), buffer.data(), buffer.size(), 0);
     if (count < 0) {
       if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) close("error");
+      if (errno != EAGAIN && errno != EWOULDBLOCK) close(reason_of(errno));
       return;
     }
     if (count == 0) return close("peer");
@@ -187,7 +192,7 @@ void ZmtpConnection::finish(std::chrono::milliseconds patience) {
 }
 
 void ZmtpConnection::flush() {
-  if (!send_some(settings_.write_bytes_per_turn)) return close("error");
+  if (!send_some(settings_.write_bytes_per_turn)) return close(reason_of(errno));
   // Also what exceeds this turn's share goes on when the loop finds the descriptor writable.
   blocked_ = !queue_.empty();
   update_interest();

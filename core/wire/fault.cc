@@ -22,6 +22,7 @@ std::string_view name(Fault fault) {
     case Fault::configuration: return "configuration";
     case Fault::full: return "full";
     case Fault::not_followed: return "not_followed";
+    case Fault::too_few_replicas: return "too_few_replicas";
     case Fault::partition_unavailable: return "partition_unavailable";
     case Fault::busy: return "busy";
     case Fault::draining: return "draining";

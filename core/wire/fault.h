@@ -28,6 +28,7 @@ enum class Fault : std::uint8_t {
   configuration = 15,          // the file that is to be reloaded: wrong, or it takes a restart
   full = 16,                   // the partition has no room for what would make it larger
   not_followed = 17,           // a reload that some process has not taken on; the text names it
+  too_few_replicas = 18,       // fewer than `min_in_sync` would keep the write
   partition_unavailable = 32,  // its shard is away, or does not lead it now
   busy = 33,                   // a queue on the way is full
   draining = 34,               // this proxy is going away: use another

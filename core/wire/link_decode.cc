@@ -1,40 +1,13 @@
 #include "core/base/limits.h"
 #include "core/keyspace/key.h"
-#include "core/wire/entry.h"
 #include "core/wire/link.h"
-#include "core/wire/link_kind.h"
-#include "core/wire/unpack.h"
+#include "core/wire/link_read.h"
 
 namespace canopy::wire {
 namespace {
 
 using keyspace::Revision;
 using keyspace::UpdatePtr;
-
-constexpr std::size_t max_fields = 11;  // of a message
-constexpr std::size_t id_bytes = 16;    // of a client
-
-// As many elements as the array before them says, each as `read` reads it.
-template <typename Read>
-auto read_all(Reader& in, const char* field, Read&& read) {
-  std::vector<std::invoke_result_t<Read, Reader&>> all;
-  const std::uint32_t count = in.array(field, max_message_updates);
-  all.reserve(count);
-  for (std::uint32_t i = 0; i < count; ++i) all.push_back(read(in));
-  return all;
-}
-
-// The updates that fill the rest, as many as the field before them says.
-std::vector<UpdatePtr> read_updates(Reader& in) {
-  const std::uint32_t count = in.small_number("count", 0, max_message_updates);
-  if (count > in.left() / smallest_entry) {
-    Reader::fail(Fault::malformed, "entries", "are cut short");
-  }
-  std::vector<UpdatePtr> updates;
-  updates.reserve(count);
-  for (std::uint32_t i = 0; i < count; ++i) updates.push_back(read_update(in));
-  return updates;
-}
 
 Write read_write(Reader& in) {
   in.array_of("write", 7);
@@ -54,7 +27,7 @@ RoutedRequest read_request(Reader& in) {
   in.array_of("request", 5);
   RoutedRequest routed;
   routed.reply_to = in.bytes("reply_to", max_reply_to_bytes);
-  routed.request.client = in.bytes("client", id_bytes);
+  routed.request.client = in.bytes("client", link_client_bytes);
   routed.request.number = in.number("number");
   routed.request.settled = in.number("settled");
   routed.request.writes = read_all(in, "writes", read_write);
@@ -72,27 +45,6 @@ Answer read_answer(Reader& in) {
   answer.text = in.text("text");
   answer.revision = in.revision("revision");
   return answer;
-}
-
-// What a message opens with; its version is checked.
-struct Opening {
-  Kind kind{};
-  std::uint32_t fields = 0;
-
-  void wants(const char* name, std::uint32_t count) const { Reader::require(name, fields, count); }
-};
-
-Opening open(Reader& in) {
-  const std::uint32_t size = in.array("message", max_fields);
-  if (size < 2) Reader::fail(Fault::malformed, "message", "wants [version, kind, …]");
-  if (in.number("version") != link_version) {
-    Reader::fail(Fault::version_unknown, "message", "is of an unknown version");
-  }
-  return {static_cast<Kind>(in.small_number("kind")), size - 2};
-}
-
-[[noreturn]] void fail_kind() {
-  Reader::fail(Fault::kind_unknown, "message", "is of unknown kind");
 }
 
 ToShard read_to_shard(Reader& in) {
@@ -136,7 +88,7 @@ FromShard read_from_shard(Reader& in) {
       chunk.revision = in.revision("revision");
       chunk.floor = in.revision("floor");
       chunk.last = in.boolean("last");
-      chunk.updates = read_updates(in);
+      chunk.updates = read_updates(in, read_count(in, "entries", smallest_entry));
       return chunk;
     }
     case Kind::refused: {
@@ -163,7 +115,7 @@ Batch read_batch(Reader& in) {
   batch.lineage = in.number("lineage");
   batch.after = in.revision("after");
   batch.committed = base::TimePoint(base::Duration(in.signed_number("committed_us")));
-  batch.updates = read_updates(in);
+  batch.updates = read_updates(in, read_count(in, "entries", smallest_entry));
   if (batch.updates.size() > Revision::max_counter - batch.after.counter()) {
     Reader::fail(Fault::bad_field, "after", "overflows");
   }
@@ -177,25 +129,14 @@ Batch read_batch(Reader& in) {
   return batch;
 }
 
-// What fills the bytes, as `read` reads it.
-template <typename Read>
-auto decode(std::string_view bytes, Read&& read) {
-  return attempt([&] {
-    Reader in(bytes);
-    auto result = read(in);
-    in.end("message");
-    return result;
-  });
-}
-
 }  // namespace
 
 base::Result<ToShard> decode_to_shard(std::string_view frame) {
-  return decode(frame, read_to_shard);
+  return decode_whole(frame, read_to_shard);
 }
 
 base::Result<FromShard> decode_from_shard(std::string_view frame) {
-  return decode(frame, read_from_shard);
+  return decode_whole(frame, read_from_shard);
 }
 
 base::Result<Batch> decode_batch(std::string_view frame) {
@@ -203,7 +144,7 @@ base::Result<Batch> decode_batch(std::string_view frame) {
   if (end == std::string_view::npos) return base::Error{"batch: no topic"};
   const std::string_view partition = frame.substr(0, end);
   if (!keyspace::is_subtree(partition)) return base::Error{"batch: its topic is not a subtree"};
-  auto batch = decode(frame.substr(end + 1), read_batch);
+  auto batch = decode_whole(frame.substr(end + 1), read_batch);
   if (batch) batch->partition = partition;
   return batch;
 }

@@ -1,34 +1,8 @@
 #include "core/wire/link.h"
-#include "core/wire/link_kind.h"
-#include "core/wire/pack.h"
+#include "core/wire/link_pack.h"
 
 namespace canopy::wire {
 namespace {
-
-using keyspace::UpdatePtr;
-
-// A message of this kind whose fields `fill` packs, after what `out` holds already.
-template <typename Fill>
-std::string message(Kind kind, std::uint32_t fields, std::size_t size_hint, Fill&& fill,
-                    std::string out = {}) {
-  out.reserve(out.size() + size_hint);
-  Packer packer(out);
-  packer.array(fields + 2);
-  packer.number(link_version);
-  packer.number(static_cast<unsigned>(kind));
-  fill(packer);
-  return out;
-}
-
-std::size_t size_of(const std::vector<UpdatePtr>& updates) {
-  std::size_t total = 0;
-  for (const UpdatePtr& update : updates) total += update->encoded().size();
-  return total;
-}
-
-void append_entries(std::string& out, const std::vector<UpdatePtr>& updates) {
-  for (const UpdatePtr& update : updates) out += update->encoded();
-}
 
 void pack_request(Packer& packer, const RoutedRequest& routed) {
   const WriteRequest& request = routed.request;

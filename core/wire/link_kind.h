@@ -1,4 +1,4 @@
-// The numbers of the messages in link.h; shared by its two halves alone.
+// The numbers of the messages in link.h and replication.h; for this folder alone.
 #pragma once
 
 namespace canopy::wire {
@@ -7,9 +7,14 @@ enum class Kind : unsigned {
   writes = 1,
   sync = 2,
   credit = 3,
+  follow = 5,
+  stored = 6,
   chunk = 16,
   refused = 17,
   answers = 18,
+  append = 19,
+  snapshot = 20,
+  unled = 21,
   batch = 32,
 };
 

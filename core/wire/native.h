@@ -53,6 +53,7 @@ enum class Kind : std::uint64_t {
   directory = 144,
   drain = 145,
   reload = 146,
+  elect = 147,
   // proxy → client: streams
   batch = 160,
   move = 161,
@@ -70,6 +71,7 @@ enum class Kind : std::uint64_t {
   members = 208,
   drained = 209,
   reloaded = 210,
+  elected = 211,
   // proxy or broker → client
   refusal = 255,
 };
@@ -307,12 +309,14 @@ std::variant<ToProxy, Refusal> decode_to_proxy(std::string_view frame);
 //   directory = [144, request, prefix]
 //   drain     = [145, request, name]
 //   reload    = [146, request]
+//   elect     = [147, request, partition, shard]
 //   members   = [208, request, [[key, value]…]]
 //   drained   = [209, request]
 //   reloaded  = [210, request, [setting…]]
+//   elected   = [211, request]
 struct Directory {
   std::uint64_t request = 0;
-  std::string prefix{};  // "proxies/", "shards/", or "" for both
+  std::string prefix{};  // of core/coordination/coordinator.h; "" for all
 };
 struct Drain {
   std::uint64_t request = 0;
@@ -322,10 +326,16 @@ struct Drain {
 struct Reload {
   std::uint64_t request = 0;
 };
-using ToBroker = std::variant<Directory, Drain, Reload>;
+// Lets the replica of this shard lead with what it has, while the partition waits for others.
+struct Elect {
+  std::uint64_t request = 0;
+  std::string partition{};  // "" is the root
+  std::string shard{};
+};
+using ToBroker = std::variant<Directory, Drain, Reload, Elect>;
 struct Members {
   std::uint64_t request = 0;
-  std::vector<std::pair<std::string, std::string>> members{};  // key, JSON of coordination/member.h
+  std::vector<std::pair<std::string, std::string>> members{};  // key, JSON
 };
 struct Drained {
   std::uint64_t request = 0;
@@ -334,14 +344,20 @@ struct Reloaded {
   std::uint64_t request = 0;
   std::vector<std::string> settings{};  // that were changed: "proxies.p1.max_linger_ms"
 };
-using FromBroker = std::variant<Members, Drained, Reloaded, Refusal>;
+// The shard was told.
+struct Elected {
+  std::uint64_t request = 0;
+};
+using FromBroker = std::variant<Members, Drained, Reloaded, Elected, Refusal>;
 
 std::string encode(const Directory& directory);
 std::string encode(const Drain& drain);
 std::string encode(const Reload& reload);
+std::string encode(const Elect& elect);
 std::string encode(const Members& members);
 std::string encode(const Drained& drained);
 std::string encode(const Reloaded& reloaded);
+std::string encode(const Elected& elected);
 std::variant<ToBroker, Refusal> decode_to_broker(std::string_view frame);
 base::Result<FromBroker> decode_from_broker(std::string_view frame);
 // Whether a frame that reached the broker is of this protocol, in whatever version, rather than a

@@ -191,8 +191,9 @@ FromBroker read_from_broker(Message message) {
   if (message.is(Kind::members)) return read_members(message);
   if (message.is(Kind::reloaded)) return read_reloaded(message);
   if (message.is(Kind::refusal)) return read_refusal(message);
-  if (!message.is(Kind::drained)) fail_kind();
-  return read_numbered<Drained>(message, "drained");
+  if (message.is(Kind::drained)) return read_numbered<Drained>(message, "drained");
+  if (message.is(Kind::elected)) return read_numbered<Elected>(message, "elected");
+  fail_kind();
 }
 
 }  // namespace

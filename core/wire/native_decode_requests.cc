@@ -129,6 +129,19 @@ ToProxy read_to_proxy(Message message) {
   }
 }
 
+Elect read_elect(Message& message) {
+  message.wants("elect", 3);
+  Reader& in = message.in;
+  Elect elect{.request = read_request(in)};
+  elect.partition = in.text("partition");
+  if (!keyspace::is_subtree(elect.partition)) {
+    Reader::fail(Fault::bad_subtree, "partition", "is no subtree");
+  }
+  elect.shard = read_label(in, "shard");
+  in.end("elect");
+  return elect;
+}
+
 ToBroker read_to_broker(Message message) {
   Reader& in = message.in;
   if (message.is(Kind::directory)) {
@@ -148,6 +161,7 @@ ToBroker read_to_broker(Message message) {
     in.end("drain");
     return drain;
   }
+  if (message.is(Kind::elect)) return read_elect(message);
   if (message.is(Kind::reload)) return read_numbered<Reload>(message, "reload");
   fail_kind();
 }

@@ -223,6 +223,15 @@ std::string encode(const Drain& drain) {
 
 std::string encode(const Reload& reload) { return numbered(Kind::reload, reload.request); }
 
+std::string encode(const Elect& elect) {
+  const std::size_t hint = 24 + elect.partition.size() + elect.shard.size();
+  return message(Kind::elect, 3, hint, [&](Packer& packer) {
+    packer.number(elect.request);
+    packer.text(elect.partition);
+    packer.text(elect.shard);
+  });
+}
+
 std::string encode(const Members& members) {
   std::size_t hint = 24;
   for (const auto& [key, value] : members.members) hint += key.size() + value.size() + 12;
@@ -238,6 +247,8 @@ std::string encode(const Members& members) {
 }
 
 std::string encode(const Drained& drained) { return numbered(Kind::drained, drained.request); }
+
+std::string encode(const Elected& elected) { return numbered(Kind::elected, elected.request); }
 
 std::string encode(const Reloaded& reloaded) {
   std::size_t hint = 24;

@@ -17,7 +17,7 @@ the cluster, as systemd starts it: systemctl start canopy.target
 /etc/default/canopy
 environment of the processes under systemd
 /var/lib/canopy
-what shards keep on disk
+what broker and shards keep on disk
 """
 
 

@@ -5,8 +5,8 @@
 #include <random>
 #include <vector>
 
+#include "core/keyspace/replica_log.h"
 #include "core/keyspace/tree.h"
-#include "core/keyspace/update_log.h"
 #include "tests/bench/micro_updates.h"
 
 namespace canopy::bench {
@@ -69,10 +69,11 @@ void tree_walk(benchmark::State& state) {
 }
 
 // The argument: updates that the log holds.
-void update_log_append(benchmark::State& state) {
+void replica_log_append(benchmark::State& state) {
   const auto updates = shuffled_updates(1000);
-  keyspace::UpdateLog log(keyspace::Revision(1, 0), static_cast<std::size_t>(state.range(0)),
-                          std::size_t{1} << 30);
+  keyspace::ReplicaLog log(
+      {.updates = static_cast<std::size_t>(state.range(0)), .bytes = std::size_t{1} << 30});
+  log.begin_epoch(1, 1);
   keyspace::Revision revision(1, 0);
   for (auto _ : state) {
     state.PauseTiming();
@@ -83,7 +84,8 @@ void update_log_append(benchmark::State& state) {
       batch.push_back(wire::make_update(next));
     }
     state.ResumeTiming();
-    for (auto& update : batch) log.append(std::move(update));
+    for (auto& update : batch) log.append({.update = std::move(update)});
+    log.trim(revision);
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(updates.size()));
 }
@@ -93,7 +95,7 @@ BENCHMARK(tree_put_while_viewed)->Arg(1'000)->Arg(100'000);
 BENCHMARK(tree_find)->Arg(1'000)->Arg(100'000);
 BENCHMARK(tree_seek)->Arg(1'000)->Arg(100'000);
 BENCHMARK(tree_walk)->Arg(100'000);
-BENCHMARK(update_log_append)->Arg(100'000);
+BENCHMARK(replica_log_append)->Arg(100'000);
 
 }  // namespace
 }  // namespace canopy::bench

@@ -1,8 +1,13 @@
 #include "tests/fuzz/targets.h"
 
 #include <cstdlib>
+#include <map>
 
 #include "core/base/limits.h"
+#include "core/base/text.h"
+#include "core/coordination/base64.h"
+#include "core/coordination/etcd_view.h"
+#include "core/coordination/json_splitter.h"
 #include "core/coordination/messages.h"
 #include "core/keyspace/key.h"
 #include "core/wire/clone.h"
@@ -104,8 +109,7 @@ std::vector<std::string> coordination_requests() {
   std::vector<std::string> frames;
   for (const Request& request : std::initializer_list<Request>{
            Hello{"p1", 4, 8'388'607, "r", "x-1"}, Ping{}, Announce{"proxies/p1", "{}"},
-           Campaign{"/results/", 3, 2}, CompareAndSet{9, "replicas/", "v", 1ull << 63},
-           Watch{"shards/"}, Resign{}}) {
+           CompareAndSet{9, "replicas/", "v", 1ull << 63}, Watch{"shards/"}, Resign{}}) {
     frames.push_back(encode(request, 77));
   }
   return frames;
@@ -115,13 +119,113 @@ std::vector<std::string> coordination_replies() {
   using namespace coordination;
   std::vector<std::string> frames;
   for (const Reply& reply : std::initializer_list<Reply>{
-           Welcome{3'000'000, 5, "r"}, Pong{}, cluster::KeyChanged{"k", "v", 12},
+           Welcome{3'000'000, 5, "r", 7}, Pong{7}, cluster::KeyChanged{"k", "v", 12},
            cluster::KeyChanged{"k", std::nullopt, 13}, cluster::Watched{""},
-           cluster::Granted{"", 5}, cluster::Lost{"/results/"}, cluster::Swapped{9, true},
-           cluster::Failed{cluster::Fault::key_taken, "k"}, cluster::Renewed{7}}) {
+           cluster::Swapped{9, true}, cluster::Failed{cluster::Fault::key_taken, "k"},
+           cluster::Renewed{7}}) {
     frames.push_back(encode(reply, 77));
   }
   return frames;
+}
+
+// --- etcd ----------------------------------------------------------------------------------------
+
+namespace etcd = coordination::etcd;
+
+// The first byte says of what it is the answer.
+void feed_etcd_answer(std::string_view bytes) {
+  if (bytes.empty()) return;
+  const char of = bytes.front();
+  bytes.remove_prefix(1);
+  if (of == 's') {
+    const auto swap = etcd::parse_swap(bytes);
+    must(!swap || !(swap->swapped && swap->found));
+  } else if (of == 'l') {
+    const auto lease = etcd::parse_lease(bytes);
+    must(!lease || (lease->id != 0 && lease->ttl <= etcd::longest_lease));
+  } else if (of == 't') {
+    const auto token = etcd::parse_token(bytes);
+    must(!token || !base::has_control(*token));
+  } else if (of == 'h') {
+    if (const auto holder = etcd::parse_holder(bytes)) {
+      must(*etcd::parse_holder(to_json(*holder)) == *holder);
+    }
+  } else if (of == 'g') {
+    if (const auto generations = etcd::parse_generations(bytes)) {
+      must(*etcd::parse_generations(to_json(*generations)) == *generations);
+    }
+  } else {
+    const etcd::Failure failure = etcd::parse_failure(bytes);
+    must(!failure.text.empty() && !base::has_control(failure.text));
+  }
+}
+
+// A stream of answers, of which the first byte says where it is cut; what is found does not depend
+// on it. What begins with "kvs" is taken for a list.
+void feed_etcd_watch(std::string_view bytes) {
+  if (bytes.empty()) return;
+  const std::size_t cut = static_cast<unsigned char>(bytes.front());
+  bytes.remove_prefix(1);
+  std::vector<std::string> whole, pieces;
+  coordination::JsonSplitter splitter(300), again(300);
+  const bool fine = splitter.feed(bytes, [&](auto object) { whole.emplace_back(object); });
+  const auto add = [&](auto object) { pieces.emplace_back(object); };
+  const bool also = again.feed(bytes.substr(0, cut), add) &&
+                    again.feed(bytes.substr(std::min(cut, bytes.size())), add);
+  must(fine == also && whole == pieces);
+
+  etcd::View view("k", 0);
+  std::vector<coordination::Event> events;
+  std::map<std::string, std::uint64_t> present;
+  for (const std::string& object : whole) {
+    must(object.size() <= 300);
+    if (const auto list = etcd::parse_list(object); list && !list->found.empty()) {
+      view.begin_list();
+      view.apply_list(list->revision, list->found, events);
+    } else if (const auto message = etcd::parse_watch(object)) {
+      view.apply(*message, events);
+    }
+  }
+  for (const auto& event : events) {
+    must(event.key.starts_with("k"));
+    if (event.value) {
+      present[event.key] = event.version;
+    } else {
+      must(present.erase(event.key) == 1);  // of a key that was told
+    }
+  }
+}
+
+void feed_base64(std::string_view text) {
+  const auto bytes = coordination::from_base64(text);
+  must(!bytes || coordination::to_base64(*bytes) == text);
+}
+
+const std::string etcd_header = R"("header":{"cluster_id":"12","revision":"7","raft_term":"2"})";
+
+std::vector<std::string> etcd_answers() {
+  return {"s{" + etcd_header + R"(,"succeeded":true,"responses":[{"response_put":{}}]})",
+          "s{" + etcd_header + R"(,"responses":[{"response_range":{)" + etcd_header +
+              R"(,"kvs":[{"key":"aw==","mod_revision":"2","value":"dg=="}]}}]})",
+          R"(l{"ID":"904","TTL":"2"})",
+          R"(l{"result":{"ID":"904"}})",
+          R"(t{"token":"a.7"})",
+          R"(h{"identity":"x","generation":7})",
+          R"(g{"last":7,"record":"x"})",
+          R"(f{"error":"etcdserver: no leader","code":14})"};
+}
+
+std::vector<std::string> etcd_streams() {
+  const std::string put =
+      R"({"result":{)" + etcd_header +
+      R"(,"events":[{"kv":{"key":"aw==","mod_revision":"6","value":"dg=="}}]}})";
+  const std::string gone =
+      R"({"result":{)" + etcd_header +
+      R"(,"events":[{"type":"DELETE","kv":{"key":"aw==","mod_revision":"9"}}]}})";
+  const std::string list =
+      "{" + etcd_header + R"(,"kvs":[{"key":"azE=","mod_revision":"3"},{"key":"aw=="}]})";
+  return {"\x20" + put + "\n" + gone + "\n" + list, "\x40" + list + gone + put,
+          R"(!{"result":{"canceled":true,"compact_revision":"5"}}{"error":{"message":"x"}})"};
 }
 
 // --- ZMTP ---------------------------------------------------------------------------------------
@@ -181,9 +285,13 @@ std::vector<Target> targets() {
         joined({}, {wire::clone::snapshot_request, "/a/"})}},
       {"coordination_request", feed_coordination_request, coordination_requests()},
       {"coordination_reply", feed_coordination_reply, coordination_replies()},
+      {"etcd_answer", feed_etcd_answer, etcd_answers()},
+      {"etcd_watch", feed_etcd_watch, etcd_streams()},
+      {"base64", feed_base64, {"", "Zg==", "Zm8=", "Zm9v"}},
       {"zmtp_peer", feed_zmtp_peer, zmtp_talks()},
   };
   add(all, wire::link_decoders());
+  add(all, wire::replication_decoders());
   add(all, wire::native::native_decoders());
   return all;
 }

@@ -60,6 +60,11 @@ def terminate(name, launched):
     assert code == 0, f"{name} exited with {code}"
 
 
+def is_well(partition):
+    """Whether a shard leads the partition, or follows the one that does."""
+    return partition["state"] == "serving" or partition["state"].startswith("following ")
+
+
 class Cluster:
     """Started with start(); stop() checks that it was well to the end."""
 
@@ -132,7 +137,7 @@ class Cluster:
         shards = [members[each["name"]] for each in self.layout.shards]
         proxies = [members[each["name"]] for each in self.layout.proxies]
         return (
-            all(part["state"] == "serving" for each in shards for part in each["partitions"])
+            all(is_well(part) for each in shards for part in each["partitions"])
             and all(each["state"] == "ready" for each in proxies)
             and all(self.readyz(name)[0] == 200 for name in self.names)
         )
@@ -249,8 +254,7 @@ class Cluster:
         member = self.member(name)
         if not member or member["pid"] == before.pid or self.readyz(name)[0] != 200:
             return False
-        states = [part["state"] for part in member.get("partitions", [])]
-        if any(state != "serving" for state in states):
+        if not all(is_well(part) for part in member.get("partitions", [])):
             return False
         self._expected[name] = self.process(name)
         return True

@@ -33,15 +33,15 @@ def triple_at(port):
 class Layout:
     """A description with every port decided."""
 
-    def __init__(self, ports, shards, proxies, broker=None, **top):
+    def __init__(self, ports, shards, proxies, broker=None, coordination=None, **top):
         first = ports.take(2)
         self.broker_http = f"{HOST}:{first + 1}"
         self.broker = {
             "listen": f"tcp://{HOST}:{first}",
             "http": self.broker_http,
-            "lease_ms": int(3000 * SLOW),
             **(broker or {}),
         }
+        self.coordination = {"lease_ms": int(3000 * SLOW), **(coordination or {})}
         self.top = top
         self.shards = shards
         self.proxies = []
@@ -65,6 +65,7 @@ class Layout:
         document = {
             **self.top,
             **top,
+            "coordination": self.coordination,
             "broker": self.broker,
             "shards": self.shards,
             "proxies": self.proxies,

@@ -42,6 +42,7 @@ FAULTS = {
     15: "configuration",
     16: "full",
     17: "not_followed",
+    18: "too_few_replicas",
     32: "partition_unavailable",
     33: "busy",
     34: "draining",

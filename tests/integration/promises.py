@@ -1,6 +1,7 @@
 """What every Clone client is promised, one check per promise, and writers whose updates make the
 promises checkable: counters, each key written by one writer as 1, 2, 3, …"""
 
+import itertools
 import threading
 import time
 
@@ -90,14 +91,15 @@ class Hammer(threading.Thread):
     def run(self):
         start, written = time.monotonic(), 0
         try:
-            while not self._stopping.is_set():
-                for key in self.counters:
-                    self.counters[key] += 1
-                    self._writer.put(key, value_of(self.counters[key], self._padding))
-                    written += 1
-                    ahead = start + written / self._rate - time.monotonic()
-                    if ahead > 0:
-                        time.sleep(ahead)
+            for key in itertools.cycle(self.counters):
+                if self._stopping.is_set():
+                    break
+                self.counters[key] += 1
+                self._writer.put(key, value_of(self.counters[key], self._padding))
+                written += 1
+                ahead = start + written / self._rate - time.monotonic()
+                if ahead > 0:
+                    time.sleep(ahead)
         except Exception as error:  # told by stop()
             self._failure = error
 

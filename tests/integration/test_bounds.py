@@ -21,7 +21,7 @@ def test_a_stopped_proxy_costs_its_shard_a_bounded_queue(start_cluster, context,
     cluster = start_cluster(
         [shard("s1", partition("*", log_bytes=MIB))],
         [proxy("p1", ["kvsimple"]), proxy("p2", ["native"])],
-        broker={"lease_ms": 60_000},
+        coordination={"lease_ms": 60_000},
     )
     flock.join("kvsimple", cluster.triple("p1", "kvsimple"))
     writer = Writer(context, cluster.native("p2"))
@@ -49,7 +49,7 @@ def test_a_proxy_that_is_behind_stops_reading_and_goes_on(start_cluster, context
     cluster = start_cluster(
         [shard("s1", "*")],
         [proxy("p1", ["kvsimple"]), proxy("p2", ["native"])],
-        broker={"lease_ms": 60_000},
+        coordination={"lease_ms": 60_000},
     )
     flock.join("kvsimple", cluster.triple("p1", "kvsimple"), subtree=b"/quiet/")
     writer = Writer(context, cluster.native("p2"))
@@ -80,7 +80,7 @@ def test_a_stopped_shard_costs_its_proxy_a_bounded_queue(start_cluster, context)
     cluster = start_cluster(
         [shard("s1", "/results/"), shard("rest", "*")],
         [proxy("p1", ["native"], upstream_queue_bytes=32 * MIB)],
-        broker={"lease_ms": 60_000},
+        coordination={"lease_ms": 60_000},
     )
     requests = Requests(context, cluster.native("p1"), os.urandom(16))
     values = [bytes(MIB - 100)] * 3

@@ -20,13 +20,10 @@ ROOT = {"subtree": "*"}
 def document(ports, host="127.0.0.1", shard=None, proxy=None, **top):
     """A small cluster whose sockets are all on `host`; and where its broker answers."""
     first, native = ports.take(2), ports.take()
-    broker = {
-        "listen": f"tcp://{host}:{first}",
-        "http": f"{host}:{first + 1}",
-        "lease_ms": int(3000 * SLOW),
-    }
+    broker = {"listen": f"tcp://{host}:{first}", "http": f"{host}:{first + 1}"}
     sockets = {"requests": f"tcp://{host}:*", "updates": f"tcp://{host}:*", "http": f"{host}:0"}
     return {
+        "coordination": {"lease_ms": int(3000 * SLOW)},
         "broker": broker,
         "shards": [{"name": "s", "partitions": [dict(ROOT)], **sockets, **(shard or {})}],
         "proxies": [
@@ -96,20 +93,38 @@ def test_subtrees_that_outgrow_a_file_name(tmp_path, ports):
         assert (got.returncode, got.stdout) == (0, "1"), got.stderr
 
 
-def test_many_stores(tmp_path, ports):
+def test_many_partitions_in_one_store(tmp_path, ports):
     described = document(
         ports,
         shard={
             "partitions": partitions(100, durability="disk", max_state_bytes=1 << 38),
-            "nofile": 228,
+            "nofile": 188,
         },
         state_dir="state",
     )
     with started(tmp_path, dump(described), described["broker"]["listen"], 40) as cluster:
         cluster.works("/7/a")
         assert cluster.canopy("status").returncode == 0
-    described["shards"][0]["nofile"] = 227
-    assert "shards.nofile: 227 open files are too few" in refusal(tmp_path, dump(described))
+    described["shards"][0]["nofile"] = 187
+    assert "shards.nofile: 187 open files are too few" in refusal(tmp_path, dump(described))
+
+
+def test_both_forms_of_partitions(tmp_path, ports):
+    """What the file places, by name or by number, is served where it is placed."""
+    described = document(
+        ports,
+        partitions=[{"subtree": "/named/", "on": ["t"]}, {"subtree": "/placed/", "replicas": 1}],
+    )
+    described["shards"] += [{"name": name, "http": "127.0.0.1:0"} for name in ("t", "u")]
+    with started(tmp_path, dump(described), described["broker"]["listen"]) as cluster:
+        for key in ("/a", "/named/a", "/placed/a"):
+            cluster.works(key)
+        topology = json.loads(get(described["broker"]["http"], "/api/v1/topology")[1])
+        kept = {
+            shard["name"]: [each["subtree"] for each in shard["partitions"]]
+            for shard in topology["shards"]
+        }
+        assert kept == {"s": ["*"], "t": ["/named/"], "u": ["/placed/"]}
 
 
 # What stands in for the part of a file that is written down as text, and is accepted.
@@ -141,7 +156,8 @@ def numbers(section, tables, path=()):
         if isinstance(value, dict):
             yield from numbers(value, tables, (*path, key))
         elif isinstance(value, list):
-            yield from numbers(value[0], tables, (*path, key))
+            for item in value[:1]:
+                yield from numbers(item, tables, (*path, key)) if isinstance(item, dict) else ()
         elif isinstance(value, int) and not isinstance(value, bool):
             yield (*path, key)
 
@@ -154,9 +170,13 @@ def place(described, path, value):
     section[path[-1]] = value
 
 
+def with_partition(ports):
+    return document(ports, partitions=[{"subtree": "/one/", "on": ["s"]}])
+
+
 def bounds_of(directory, ports, path):
     """What the check itself says that the setting may be."""
-    described = document(ports)
+    described = with_partition(ports)
     place(described, path, -(10**30))
     said = refusal(directory, dump(described))
     assert f": {'.'.join(path)}: " in said, said
@@ -170,23 +190,23 @@ def test_every_number_at_its_bounds(tmp_path, ports):
     or else started, all of them in one cluster."""
     example = yaml.safe_load((REPOSITORY / "deploy/canopy.example.yaml").read_text())
     paths = list(numbers(example, ()))
-    assert ("shards", "partitions", "log_bytes") in paths and ("broker", "lease_ms") in paths
-    whole = document(ports, state_dir="state")
+    assert ("partitions", "log_bytes") in paths and ("coordination", "lease_ms") in paths
+    whole = document(ports, state_dir="state", partitions=[])
     refused = []
     for path in paths:
         for value in bounds_of(tmp_path, ports, path):
-            tried = document(ports)
+            tried = with_partition(ports)
             place(tried, path, value)
             _, done = check(tmp_path, dump(tried))
             if done.returncode:
                 refused.append(f"{path[-1]} {value}")
                 assert f": {path[0]}." in refusal(tmp_path, dump(tried))
-            elif path[0] == "broker":
+            elif path[0] in ("broker", "coordination"):
                 if value <= seconds(10_000):  # or else its end is not seen here
                     place(whole, path, max(value, 1000) if path[-1] == "lease_ms" else value)
-            elif path[1] == "partitions":
-                owned = {"subtree": f"/{path[-1]}/{value}/", "durability": "disk"}
-                whole["shards"][0]["partitions"].append({**owned, path[-1]: value})
+            elif path[0] == "partitions":
+                owned = {"subtree": f"/{path[-1]}/{value}/", "on": ["s"], "durability": "disk"}
+                whole["partitions"].append({**owned, path[-1]: value})
             else:
                 added = {"name": f"{path[0]}-{path[-1]}-{value}".replace("_", "-").replace("--", "-m")}
                 if path[0] == "shards":
@@ -194,8 +214,8 @@ def test_every_number_at_its_bounds(tmp_path, ports):
                 elif path[-1] == "max_clients":
                     added["nofile"] = 0
                 whole[path[0]].append({**added, path[-1]: value})
-    # So many clients need more descriptors than the nofile of the file.
-    assert refused == ["max_clients 1048576"], refused
+    # There is one shard, and so many clients need more descriptors than the nofile of the file.
+    assert refused == ["replicas 7", "min_in_sync 7", "max_clients 1048576"], refused
     with started(tmp_path, dump(whole), whole["broker"]["listen"], 40) as cluster:
         cluster.works()
         assert cluster.canopy("status").returncode == 0

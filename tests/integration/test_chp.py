@@ -109,7 +109,7 @@ def test_fails_over_from_silent_servers_and_back(start_cluster, flock, context):
     cluster = start_cluster(
         [shard("s1", "*")],
         [proxy("p1", ["chp"]), proxy("p2", ["chp"])],
-        broker={"lease_ms": 60_000},  # nobody replaces the stopped proxy meanwhile
+        coordination={"lease_ms": 60_000},  # nobody replaces the stopped proxy meanwhile
     )
     pair = [cluster.triple(name, "chp") for name in ("p1", "p2")]
     client = join_pair(flock, context, pair, patience=2 * SLOW)

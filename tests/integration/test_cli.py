@@ -454,10 +454,26 @@ def status(cluster):
     """(exit code, {role: {name: what is said of it}})"""
     done = run(cluster, "status", "--json")
     said = json.loads(done.stdout)
-    assert done.stderr == b"" and set(said) == {"shards", "proxies"}
+    assert done.stderr == b"" and set(said) == {"shards", "proxies", "partitions"}
     return done.returncode, {
-        role: {each["name"]: each for each in members} for role, members in said.items()
+        role: {each["name"]: each for each in said[role]} for role in ("shards", "proxies")
     }
+
+
+def test_status_tells_who_leads_each_partition(cluster):
+    said = json.loads(run(cluster, "status", "--json").stdout)
+    assert [each["partition"] for each in said["partitions"]] == ["*", "/disk/"]
+    for each in said["partitions"]:
+        assert (each["leader"], each["in_sync"]) == ("s1", ["s1"]) and each["epoch"] > 0
+        assert each["replicas"] == [{"shard": "s1", "state": "serving"}]
+    described = {each["subtree"]: each for each in cluster.topology()["partitions"]}
+    for each in said["partitions"]:
+        same = described[each["partition"]]
+        assert all(same[field] == each[field] for field in ("leader", "epoch", "in_sync", "replicas"))
+    *_, head, root, disk = succeed(cluster, "status").decode().splitlines()
+    assert head.split() == "PARTITION LEADER EPOCH IN_SYNC REPLICAS".split()
+    assert root.split()[0::2] == ["*", str(described["*"]["epoch"]), "s1=serving"]
+    assert disk.split()[1::2] == ["s1", "s1"]
 
 
 def test_status_tells_how_everybody_is_doing(cluster, place, watch):
@@ -484,7 +500,8 @@ def test_status_tells_how_everybody_is_doing(cluster, place, watch):
             assert each["state"] == "ready" and each["pid"] == cluster.process(name).pid
             assert 0 < each["fds"] < each["max_fds"] and each["drops"] == 0
     assert said["shards"]["s1"]["clients"] == 2, "the proxies"
-    head, *rows = succeed(cluster, "status").decode().splitlines()
+    processes, _ = succeed(cluster, "status").decode().split("\n\n")
+    head, *rows = processes.splitlines()
     assert head.split() == "ROLE NAME STATE PID CLIENTS FDS DROPS REVISIONS".split()
     assert [row.split()[:3] for row in rows] == [
         ["shard", "s1", "ready"],
@@ -492,6 +509,33 @@ def test_status_tells_how_everybody_is_doing(cluster, place, watch):
         ["proxy", "p2", "ready"],
     ]
     assert len({row.index("ready") for row in rows} | {head.index("STATE")}) == 1, "aligned"
+
+
+def test_status_tells_how_the_replicas_of_a_partition_are_doing(start_cluster):
+    partitions = [{"subtree": "*", "on": ["s1", "s2"]}]
+    cluster = start_cluster([shard("s1"), shard("s2")], [proxy("p1")], partitions=partitions)
+
+    def root():
+        done = run(cluster, "status", "--json")
+        return done.returncode, json.loads(done.stdout)["partitions"][0]
+
+    following = {"shard": "s2", "state": "following s1"}
+    code, said = root()
+    assert (code, said["leader"], said["in_sync"]) == (OK, "s1", ["s1", "s2"])
+    assert said["replicas"] == [{"shard": "s1", "state": "serving"}, following]
+    with cluster.stopped("s1"):
+
+        def taken_over():
+            code, now = root()
+            return now if code == ABSENT and now["leader"] == "s2" else None
+
+        now = eventually(taken_over, "the other replica leads")
+        assert now["epoch"] > said["epoch"] and now["in_sync"] == ["s2"]
+        assert now["replicas"][0] == {"shard": "s1", "state": "down"}
+        short = "in sync on 1 of 2 replicas"
+        eventually(lambda: short in cluster.readyz("broker")[1], "the broker's /readyz says so")
+        assert cluster.metrics("broker").sum("canopy_partition_leader", shard="s2") == 1
+    eventually(lambda: root()[0] == OK, "the first one is in sync again")
 
 
 def test_a_drained_proxy_leaves_and_its_clients_go_on(start_cluster, watch):

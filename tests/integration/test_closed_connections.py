@@ -138,7 +138,7 @@ def test_silent_peers_are_counted(start_cluster, flock):
     """Waves of peers that say nothing, half a greeting, or a byte now and then."""
     waves, size = max(1, int(DURATION / 10)), 2000 if DURATION < 10 else 5000
     cluster = start_cluster(
-        [shard("s1", "*")], [proxy("p1", max_clients=6000, nofile=19_000)], broker={"lease_ms": 10_000}
+        [shard("s1", "*")], [proxy("p1", max_clients=6000, nofile=19_000)], coordination={"lease_ms": 10_000}
     )
     usual = open_fds(cluster.process("p1").pid)
     with bystanders(cluster, flock):

@@ -10,6 +10,8 @@ log_level: info
 broker:
   listen: tcp://127.0.0.1:15550
   http: 127.0.0.1:18550
+  drain_ms: 3000
+coordination:
   lease_ms: 3000
 shards:
   - name: results
@@ -42,7 +44,8 @@ LAST_PARTITION = '\n      - subtree: "*"\n'
 # the message may name)
 MISTAKES = {
     "unknown key at the top": ("state_dir:", "stat_dir:", "stat_dir", ["stat_dir"]),
-    "unknown key of the broker": ("lease_ms:", "lease:", "lease", ["lease:"]),
+    "unknown key of the broker": ("drain_ms:", "drain:", "drain", ["drain:"]),
+    "unknown key of the coordination": ("lease_ms:", "lease:", "lease", ["lease:"]),
     "unknown key of a shard": ("updates_queue_bytes:", "update_queue_bytes:", "update_queue_bytes", ["update_queue_bytes"]),
     "unknown key of a partition": ("retain:", "retian:", "retian", ["retian"]),
     "unknown key of a proxy": ("max_clients:", "maxclients:", "maxclients", ["maxclients"]),
@@ -117,7 +120,7 @@ def test_every_program_checks(tmp_path, program):
     assert (done.returncode, done.stderr) == (0, "")
     file, done = check(tmp_path, GOOD.replace("retain", "retian"), program)
     assert done.returncode == 2
-    assert f"{file}:15:" in done.stderr and "retian" in done.stderr
+    assert f"{file}:17:" in done.stderr and "retian" in done.stderr
 
 
 @pytest.mark.parametrize("program", ["canopy-broker", "canopy-shard", "canopy-proxy"])

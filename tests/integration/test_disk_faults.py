@@ -1,5 +1,6 @@
-"""Read-only or corrupt files: a clear error, that partition not served, never silently
-empty; the shard's other partitions are served."""
+"""Damaged or read-only stores: a clear error, what is damaged is not served and never silently
+empty; memory partitions and other shards are served. A damaged record of a table hits only the
+partition that it belongs to, everything else all disk partitions of the shard."""
 
 import contextlib
 import os
@@ -7,7 +8,9 @@ import random
 import shutil
 
 import pytest
+import zmq
 
+import native
 from clusterfile import partition, proxy, shard
 from smalldisk import mounted, remount
 from waiting import eventually, remains
@@ -15,37 +18,81 @@ from waiting import eventually, remains
 MARKER = b"marker-of-the-partition-under-test"
 GOOD = {b"/good/%d" % i: b"good %d" % i for i in range(50)}
 BAD = {b"/bad/%d" % i: MARKER + b" %d " % i + b"x" * 500 for i in range(200)}
+# Written last: of these the log tells.
+LATE = {b"/bad/%d" % i: MARKER + b" late %d" % i for i in range(200, 210)}
+
+DISK = {"durability": "disk"}
+PARTITIONS = (partition("/good/", **DISK), partition("/bad/", **DISK), partition("/mem/"))
+SHARDS = ([shard("s1", *PARTITIONS), shard("rest", "*")], [proxy("p1", ["native", "kvmsg"])])
 
 
-def disk(subtree, **settings):
-    return partition(subtree, durability="disk", **settings)
+def copy(state_dir, to):
+    """Without the space that is set aside."""
+    shutil.copytree(state_dir, to, ignore=shutil.ignore_patterns("*.reserve"), dirs_exist_ok=True)
+    return to
 
 
-def filled(start_cluster, flock):
-    """A cluster whose partitions hold GOOD and BAD on disk, stopped."""
-    cluster = start_cluster(
-        [shard("s1", disk("/bad/"), disk("/good/"), "/mem/"), shard("rest", "*")],
-        [proxy("p1", ["kvmsg"])],
-    )
-    client = flock.join("kvmsg", cluster.triple("p1", "kvmsg"))
-    for key, value in {**GOOD, **BAD}.items():
-        client.put(key, value)
-    flock.agree({**GOOD, **BAD})
-    flock.leave(client)
+@pytest.fixture(scope="module")
+def stores(start_shared_cluster, tmp_path_factory):
+    """Two state directories: of a cluster that was stopped, and of one that was killed."""
+    cluster = start_shared_cluster(*SHARDS)
+    made = tmp_path_factory.mktemp("stores")
+
+    def write(entries):
+        with zmq.Context() as context:
+            writer = native.Writer(context, cluster.native("p1"))
+            for key, value in entries.items():
+                writer.put(key, value)
+            writer.close()
+
+    write(GOOD)
+    cluster.stop()  # the records of /good/ get into a table of their own
+    cluster.start()
+    write(BAD)
     cluster.stop()
-    return cluster
+    copy(cluster.state_dir, made / "stopped")
+    cluster.start()
+    write(LATE)
+    cluster.destroy()
+    copy(cluster.state_dir, made / "killed")
+    return made
 
 
-def data_file(cluster):
-    """The file that holds the values of /bad/, found by what is in it."""
-    found = [
-        path
-        for path in cluster.state_dir.rglob("*")
-        if path.is_file() and MARKER in path.read_bytes()
-    ]
-    assert len(found) == 1, f"files with the values of /bad/: {found}"
-    assert b"good 7" not in found[0].read_bytes(), "each partition has files of its own"
+@pytest.fixture
+def prepare(start_cluster, stores, tmp_path):
+    """prepare(how) -> start(), which starts a cluster from a copy, and the copy's database."""
+
+    def make(how):
+        state = copy(stores / how, tmp_path / "state")
+        return lambda: start_cluster(*SHARDS, ready=False, state_dir=state), state / "s1" / "store"
+
+    return make
+
+
+def only(files, what):
+    found = list(files)
+    assert len(found) == 1, f"{what}: {found}"
     return found[0]
+
+
+def table(store):
+    """The one that holds the values of /bad/, and nothing of /good/."""
+    tables = (path for path in store.glob("*.sst") if MARKER in path.read_bytes())
+    found = only(tables, "tables with the values of /bad/")
+    assert b"/good/" not in found.read_bytes()
+    return found
+
+
+def log(store):
+    return only((path for path in store.glob("*.log") if path.stat().st_size), "logs")
+
+
+def manifest(store):
+    return only(store.glob("MANIFEST-*"), "manifests")
+
+
+def current(store):
+    return store / "CURRENT"
 
 
 def failed(cluster, subtree="/bad/"):
@@ -53,96 +100,148 @@ def failed(cluster, subtree="/bad/"):
     return part and part["state"].startswith("failed") and part["state"]
 
 
-def check_failed_alone(cluster, flock):
-    """/bad/ is not served and says why; everything else is."""
-    eventually(lambda: failed(cluster), "the partition is reported as failed", 15)
-    reason = failed(cluster)
-    print(f"state: {reason}")
-    assert len(reason) > len("failed: ") + 5, "it says why"
+def check_failed_alone(cluster, flock, lost=("/bad/",)):
+    """`lost` is not served and says why; everything else is."""
+    for subtree in lost:
+        eventually(lambda: failed(cluster, subtree), f"{subtree} is reported as failed", 15)
+        reason = failed(cluster, subtree)
+        print(f"state of {subtree}: {reason}")
+        assert len(reason) > len("failed: ") + 5, "it says why"
     pid = cluster.process("s1").pid
-    status, body = cluster.readyz("s1")
-    assert status == 503 and "/bad/" in body, body
-    assert cluster.readyz("broker")[0] == 503
-    for subtree in ("/good/", "/mem/"):
+    eventually(lambda: cluster.readyz("s1")[0] == 503, "the shard is not ready")
+    for name in ("s1", "broker"):
+        status, body = cluster.readyz(name)
+        assert status == 503 and all(subtree in body for subtree in lost), body
+    served = {"/good/", "/mem/"} - set(lost)
+    for subtree in served:
         eventually(
             lambda: cluster.partition("s1", subtree)["state"] == "serving", f"{subtree} is served"
         )
 
     triple = cluster.triple("p1", "kvmsg")
-    good = flock.join("kvmsg", triple, b"/good/")
-    assert good.map == GOOD
-    good.put(b"/good/new", b"v")
-    flock.agree({**GOOD, b"/good/new": b"v"}, [good])
+    if "/good/" in served:
+        good = flock.join("kvmsg", triple, b"/good/")
+        assert good.map == GOOD
+        good.put(b"/good/new", b"v")
+        flock.agree({**GOOD, b"/good/new": b"v"}, [good])
     memory = flock.join("kvmsg", triple, b"/mem/")
     memory.put(b"/mem/new", b"v")
     flock.agree({b"/mem/new": b"v"}, [memory])
+    rest = flock.join("kvmsg", triple, b"/rest/")
+    rest.put(b"/rest/new", b"v")
+    flock.agree({b"/rest/new": b"v"}, [rest])
 
-    for subtree in (b"/bad/", b""):
-        misled = flock.join("kvmsg", triple, subtree, wait=False)
-        remains(
-            lambda: not misled.active or BAD.items() <= misled.map.items(),
-            f"no empty snapshot of {subtree}",
-            1.5,
-            flock.turn,
-        )
-        if not misled.active:
-            flock.leave(misled)
     writer = flock.writer("kvmsg", triple)
-    writer.put(b"/bad/refused", b"v")
-    remains(lambda: failed(cluster), "it stays failed", 1, flock.turn)
+    for subtree in lost:
+        writer.put(subtree.encode() + b"refused", b"v")
+    misled = [
+        flock.join("kvmsg", triple, subtree, wait=False)
+        for subtree in (*(each.encode() for each in lost), b"")
+    ]
+    remains(
+        lambda: not any(each.active for each in misled)
+        and all(failed(cluster, each) for each in lost),
+        f"no snapshot without {lost}",
+        1,
+        flock.turn,
+    )
     assert cluster.process("s1").pid == pid, "the shard does not restart over and over"
-    assert "/bad/" in cluster.log.read_text(errors="replace")
+    logged = cluster.log.read_text(errors="replace")
+    for subtree in lost:
+        assert f"partition not served partition={subtree} why=" in logged
 
 
 def truncate_to(share):
-    return lambda path: os.truncate(path, int(path.stat().st_size * share) // 4096 * 4096)
+    return lambda path: os.truncate(path, int(path.stat().st_size * share))
 
 
-def overwrite(start, share=1.0):
+def overwrite(start, end):
+    """With garbage; from and to which part of the file."""
+
     def apply(path):
         size = path.stat().st_size
         with open(path, "r+b") as file:
-            file.seek(start)
-            file.write(random.Random(5).randbytes(int((size - start) * share)))
+            file.seek(int(size * start))
+            file.write(random.Random(5).randbytes(int(size * (end - start)) + 1))
 
     return apply
 
 
-def forbid_format(path):
-    path.write_text("this is no database\n")
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
 
 
-def cut_in_the_middle_of_a_page(path):
-    os.truncate(path, path.stat().st_size - 1234)
+def remove_logs(path):
+    for each in path.parent.glob("*.log"):
+        each.unlink()
 
 
+BAD_ALONE, ALL_ON_DISK = ("/bad/",), ("/bad/", "/good/")
+TEXT = "this is no database\n"
 CORRUPTIONS = {
-    "overwritten with garbage": overwrite(0),
-    "first page overwritten": overwrite(0, 0.01),
-    "all but the head overwritten": overwrite(2 * 4096),
-    "replaced by a text": forbid_format,
-    "truncated to zero": truncate_to(0),
-    "truncated to half": truncate_to(0.5),
-    "truncated to one page": lambda path: os.truncate(path, 4096),
-    "truncated by part of a page": cut_in_the_middle_of_a_page,
+    "bit of a record flipped": (table, flip_a_bit, BAD_ALONE),
+    "first record overwritten": (table, overwrite(0, 0.01), BAD_ALONE),
+    "records overwritten": (table, overwrite(0, 0.5), BAD_ALONE),
+    "table overwritten with garbage": (table, overwrite(0, 1), ALL_ON_DISK),
+    "all but its head overwritten": (table, overwrite(0.5, 1), ALL_ON_DISK),
+    "table replaced by a text": (table, lambda path: path.write_text(TEXT), ALL_ON_DISK),
+    "table truncated to zero": (table, truncate_to(0), ALL_ON_DISK),
+    "table truncated to half": (table, truncate_to(0.5), ALL_ON_DISK),
+    "table cut at its end": (table, truncate_to(0.99), ALL_ON_DISK),
+    "table removed": (table, os.remove, ALL_ON_DISK),
+    "manifest truncated to zero": (manifest, truncate_to(0), ALL_ON_DISK),
+    "manifest cut at its end": (manifest, truncate_to(0.95), ALL_ON_DISK),
+    "bit of the manifest flipped": (manifest, flip_a_bit, ALL_ON_DISK),
+    "manifest removed": (manifest, os.remove, ALL_ON_DISK),
+    "name of the manifest overwritten": (current, overwrite(0, 1), ALL_ON_DISK),
+    "name of the manifest removed": (current, os.remove, ALL_ON_DISK),
+}
+# Of a log that a crash has left. What it has lost at its end cannot be told from what was never
+# written.
+LOG_CORRUPTIONS = {
+    "bit of the log flipped": (log, flip_a_bit, ALL_ON_DISK),
+    "first half of the log overwritten": (log, overwrite(0, 0.5), ALL_ON_DISK),
+    "logs removed": (log, remove_logs, ALL_ON_DISK),
 }
 
 
-@pytest.mark.parametrize("what", CORRUPTIONS)
-def test_a_corrupt_file(start_cluster, flock, what):
-    cluster = filled(start_cluster, flock)
-    path = data_file(cluster)
-    backup = cluster.directory / "backup"
-    shutil.copy(path, backup)
-    CORRUPTIONS[what](path)
-    cluster.start(ready=False)
-    check_failed_alone(cluster, flock)
+def check_corruption(prepare, flock, how, corruption, entries):
+    start, store = prepare(how)
+    find, damage, lost = corruption
+    path = find(store)
+    backup = shutil.copytree(store, store.parent / "backup")
+    damage(path)
+    cluster = start()
+    check_failed_alone(cluster, flock, lost)
     cluster.stop()
-    # The operator puts the file back: everything is there.
-    shutil.copy(backup, path)
+    # The operator puts the store back: everything is there.
+    shutil.rmtree(store)
+    shutil.move(backup, store)
     cluster.start()
     late = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/bad/")
-    assert late.map == BAD
+    assert late.map == entries
+
+
+@pytest.mark.parametrize("what", CORRUPTIONS)
+def test_a_corrupt_file(prepare, flock, what):
+    check_corruption(prepare, flock, "stopped", CORRUPTIONS[what], BAD)
+
+
+@pytest.mark.parametrize("what", LOG_CORRUPTIONS)
+def test_a_corrupt_log_of_a_killed_shard(prepare, flock, what):
+    check_corruption(prepare, flock, "killed", LOG_CORRUPTIONS[what], {**BAD, **LATE})
+
+
+def test_a_stopped_shard_needs_no_log(prepare, flock):
+    """All is in tables, where damage is always seen."""
+    start, store = prepare("stopped")
+    truncate_to(0)(log(store))
+    cluster = start()
+    cluster.wait_ready()
+    late = flock.join("kvmsg", cluster.triple("p1", "kvmsg"))
+    assert late.map == {**GOOD, **BAD}
 
 
 @pytest.fixture
@@ -166,33 +265,15 @@ def test_a_broker_starts_on_a_full_disk(small_disk, start_cluster):
 @pytest.fixture
 def disk_of_s1(tmp_path):
     """A disk that only s1 has: the broker cannot start where it cannot write."""
-    with mounted(tmp_path / "state" / "s1", "4m"):
+    with mounted(tmp_path / "state" / "s1", "64m"):
         yield tmp_path / "state" / "s1"
 
 
-def test_a_read_only_disk(disk_of_s1, start_cluster, flock):
-    cluster = start_cluster(
-        [shard("s1", disk("/bad/"), "/good/", "/mem/"), shard("rest", "*")],
-        [proxy("p1", ["kvmsg"])],
-        state_dir=disk_of_s1.parent,
-    )
-    client = flock.join("kvmsg", cluster.triple("p1", "kvmsg"))
-    for key, value in BAD.items():
-        client.put(key, value)
-    flock.agree(BAD)
-    flock.leave(client)
-    cluster.stop()
+def test_a_read_only_disk(disk_of_s1, stores, start_cluster, flock):
+    copy(stores / "stopped", disk_of_s1.parent)
     remount(disk_of_s1, "ro")
-    cluster.start(ready=False)
-    triple = cluster.triple("p1", "kvmsg")
-    # What follows in check_failed_alone, but /good/ is in memory: it holds nothing yet.
-    eventually(lambda: cluster.partition("s1", "/good/"), "the shard has started", 15)
-    writer = flock.writer("kvmsg", triple)
-    for key, value in GOOD.items():
-        writer.put(key, value)
-    good = flock.join("kvmsg", triple, b"/good/")
-    flock.agree(GOOD, [good])
-    check_failed_alone(cluster, flock)
+    cluster = start_cluster(*SHARDS, ready=False, state_dir=disk_of_s1.parent)
+    check_failed_alone(cluster, flock, ALL_ON_DISK)
     cluster.stop()
     remount(disk_of_s1, "rw")
     cluster.start()

@@ -149,7 +149,7 @@ def test_a_writer_that_repeats_what_does_not_fit_is_answered_after_a_restart(
 
 @pytest.fixture
 def small_disk(tmp_path):
-    with mounted(tmp_path / "disk", "6m"):
+    with mounted(tmp_path / "disk", "64m"):
         yield tmp_path / "disk"
 
 
@@ -194,6 +194,12 @@ def test_a_full_disk(small_disk, start_cluster, context, flock, open_writer, syn
     assert read(context, cluster, "p2", b"/full/") == {b"/full/last": VALUE}
 
 
+def full_again(cluster, before):
+    member = cluster.member("s1")
+    part = cluster.partition("s1", "/full/")
+    return member and member["pid"] != before.pid and part["state"].startswith("full: ")
+
+
 def test_a_start_on_a_full_disk(small_disk, start_cluster, context, open_writer):
     cluster = start(
         start_cluster, partition("/full/", durability="disk"), "/other/", state_dir=small_disk
@@ -204,17 +210,18 @@ def test_a_start_on_a_full_disk(small_disk, start_cluster, context, open_writer)
     use_up(small_disk)
     before = cluster.process("s1")
     cluster.kill("s1")
-    eventually(lambda: cluster.restarted("s1", before), "s1 is back", 15)
+    eventually(lambda: full_again(cluster, before), "s1 is back, and full", 15)
     assert len(read(context, cluster, "p1", b"/full/")) == 20
+    assert is_refused(writer, b"/full/new", VALUE)
     for i in range(20):
         writer.delete(b"/full/%d" % i)
-    remount(small_disk, "size=64m")
+    remount(small_disk, "size=128m")
     eventually(lambda: not is_refused(writer, b"/full/last", VALUE), "there is room", 15)
 
 
 @pytest.fixture
 def small_image(tmp_path):
-    with mounted_image(tmp_path / "image", 6):
+    with mounted_image(tmp_path / "image", 64):
         yield tmp_path / "image"
 
 
@@ -222,7 +229,7 @@ def small_image(tmp_path):
 def test_a_full_disk_that_sets_no_blocks_aside(
     small_image, start_cluster, context, flock, open_writer, sync
 ):
-    """A commit finds no room although it was expected to: its turn is withdrawn."""
+    """What is taken and finds no room waits for it; the shard serves everything else meanwhile."""
     cluster = start(
         start_cluster,
         partition("/full/", durability="disk", **sync),
@@ -232,17 +239,48 @@ def test_a_full_disk_that_sets_no_blocks_aside(
     writer = open_writer(cluster)
     for i in range(20):
         writer.put(b"/full/%d" % i, VALUE)
-    use_up(small_image)
     pid = cluster.process("s1").pid
-    eventually(lambda: is_refused(writer, b"/full/new", VALUE * 5), "the disk is found full", 15)
+    clone = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/full/")
+    use_up(small_image)
     check_says_so(cluster)
-    entries = read(context, cluster, "p2", b"/full/")
-    assert {b"/full/%d" % i for i in range(20)} <= entries.keys()
+    assert is_refused(writer, b"/full/new", VALUE)
+    for i in range(20):
+        clone.put(b"/full/%d" % i, b"%02d" % i + VALUE[100:])  # a Clone client adds a uuid
+    eventually(
+        lambda: "no room to open it" in cluster.log.read_text(), "an overwrite finds no room", 15
+    )
+    check_says_so(cluster)
+    assert is_refused(writer, b"/full/new", VALUE)
+    assert len(read(context, cluster, "p2", b"/full/")) == 20
+    writer.put(b"/other/1", b"v")
     (small_image / "filler").unlink()
     check_goes_on(cluster)
-    eventually(lambda: not is_refused(writer, b"/full/last", VALUE), "there is room", 15)
+    expected = {b"/full/%d" % i: b"%02d" % i + VALUE[100:] for i in range(20)}
+    flock.agree(expected, [clone])
+    assert not is_refused(writer, b"/full/last", VALUE)
     assert cluster.process("s1").pid == pid
     cluster.stop()
     cluster.start()
-    after = read(context, cluster, "p2", b"/full/")
-    assert after.keys() >= entries.keys() | {b"/full/last"}
+    assert read(context, cluster, "p2", b"/full/") == {**expected, b"/full/last": VALUE}
+
+
+def test_a_start_without_any_room(small_image, start_cluster, context, open_writer):
+    """The store is not opened, and says so; by the next start with room it is."""
+    cluster = start(
+        start_cluster, partition("/full/", durability="disk"), "/other/", state_dir=small_image
+    )
+    writer = open_writer(cluster)
+    writer.put(b"/full/0", VALUE)
+    cluster.stop()
+    use_up(small_image)
+    cluster.start(ready=False)
+    eventually(
+        lambda: "no room to open it" in cluster.readyz("s1")[1], "the shard says what is wrong", 15
+    )
+    pid = cluster.process("s1").pid
+    assert cluster.partition("s1", "/full/")["state"].startswith("failed: ")
+    assert cluster.process("s1").pid == pid, "the shard does not restart over and over"
+    cluster.stop()
+    (small_image / "filler").unlink()
+    cluster.start()
+    assert read(context, cluster, "p2", b"/full/") == {b"/full/0": VALUE}

@@ -105,7 +105,7 @@ def test_nonsense_to_the_clusters_own_sockets(cluster, context, bystander):
     """The directory, and a shard's requests and updates: any client could reach them."""
     noise = random.Random(12)
     member = cluster.member("s1")
-    words = [b"announce", b"register", b"watch", b"campaign", b"put", b"snapshot", b"replay"]
+    words = [b"announce", b"register", b"watch", b"compare_and_set", b"put", b"snapshot", b"replay"]
     shapes = [b"", b"\x00", b"{}", b"[]", b"null", b'{"key":', b"\xc1", b"\x90"]
     shapes += [kind + b"\x7f\xff\xff\xff" for kind in (b"\xdf", b"\xdd", b"\xc6", b"\xdb")]
     shapes += [b"\x91" * 100_000, b"[" * 100_000]

@@ -49,7 +49,7 @@ def test_drops_are_counted_and_repaired(start_cluster, flock):
     cluster = start_cluster(
         [shard("s1", "*", updates_queue_bytes=65_536, updates_send_buffer=4096)],
         [proxy("p1", link_queue_bytes=65_536, link_receive_buffer=4096), proxy("p2")],
-        broker={"lease_ms": 60_000},
+        coordination={"lease_ms": 60_000},
     )
     # The chp clients have no other server to go to: they wait for the stopped one.
     options = {"chp": {"patience": 3600.0}}

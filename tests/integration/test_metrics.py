@@ -37,6 +37,8 @@ OF_SHARDS = {
     "canopy_revision": "gauge",
     "canopy_partition_leader": "gauge",
     "canopy_partition_full": "gauge",
+    "canopy_in_sync_replicas": "gauge",
+    "canopy_storage_queue_bytes": "gauge",
     "canopy_link_queue_bytes": "gauge",
     "canopy_batch_updates": "histogram",
 }

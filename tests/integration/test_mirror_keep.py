@@ -45,7 +45,7 @@ def test_a_proxy_that_stood_still_for_longer_passes_everything_on(start_cluster,
     cluster = start_cluster(
         [shard("s1", "*")],
         [proxy("w", ["kvmsg"]), proxy("p1", DIALECTS, mirror_keep_ms=500)],
-        broker={"lease_ms": 30_000},
+        coordination={"lease_ms": 30_000},
     )
     writer = flock.writer("kvmsg", cluster.triple("w", "kvmsg"))
     for dialect in DIALECTS:

@@ -256,7 +256,7 @@ def test_a_shard_that_does_not_take_writes(start_cluster, context):
     cluster = start_cluster(
         [shard("s1", "/results/"), shard("rest", "*")],
         [proxy("p1", ["native"], upstream_queue_bytes=1 << 18)],
-        broker={"lease_ms": 60_000},
+        coordination={"lease_ms": 60_000},
     )
     requests = native.Requests(context, cluster.native("p1"), os.urandom(16))
     assert requests.ask(pack(PING, 1)) == native.Pong(1), "and its welcome came before"
@@ -291,7 +291,7 @@ def test_a_list_from_a_shard_that_is_away(start_cluster, context):
     cluster = start_cluster(
         [shard("s1", "/results/"), shard("rest", "*")],
         [proxy("p1", ["native"])],
-        broker={"lease_ms": 60_000},
+        coordination={"lease_ms": 60_000},
     )
     requests = native.Requests(context, cluster.native("p1"))
     with cluster.stopped("rest"), counting(cluster, ["p1"]) as seen:
@@ -325,7 +325,7 @@ def test_the_broker_refuses_by_number(cluster, broker):
         ("the name of a shard", [DRAIN, 7, "s1"], "not_found"),
         ("a write", [WRITE, 7], "kind_unknown"),
         ("a list", [LIST, 7, "", 0], "kind_unknown"),
-        ("a kind of none", [147, 7, ""], "kind_unknown"),
+        ("a kind of none", [148, 7, ""], "kind_unknown"),
         ("an answer", [208, 7, []], "kind_unknown"),
     ]
     zero = {"request 0", "a negative request", "a request that is text"}

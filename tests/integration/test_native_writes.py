@@ -138,15 +138,17 @@ def test_a_request_sent_again_is_applied_once(cluster, context, flock, join):
         assert where.write(3, write(key, b"3", if_revision=first.revision), settled=1) == third
     assert counted(cluster, "canopy_updates_committed_total") - committed == 2
     assert counted(cluster, "canopy_updates_repeated_total") - repeated == 9
-    # Settled: 1 and 2 must not come again; 3 may.
-    assert other.write(3, write(key, b"3", if_revision=first.revision)) == third
+    # Settled by a write that was applied: 1 and 2 must not come again.
+    fourth = other.write(4, write(key, b"5"), settled=3)
+    assert fourth == Written(4, second.revision + 1)
     assert one.write(2, write(key, b"2"))[:2] == (2, "replayed")
     assert other.write(1, write(key, b"1"))[:2] == (1, "replayed")
+    assert one.write(3, write(key, b"3", if_revision=first.revision), settled=3) == third
     # Another client's numbers are its own.
     fresh = native.Requests(context, cluster.native("p2"), os.urandom(16))
-    assert fresh.write(1, write(key, b"4")) == Written(1, second.revision + 1)
+    assert fresh.write(1, write(key, b"4")) == Written(1, fourth.revision + 1)
     flock.run(lambda: watcher.map == {key: b"4"}, "all is told")
-    assert [told.value for told in watcher.live] == [b"1", b"2", b"4"]
+    assert [told.value for told in watcher.live] == [b"1", b"2", b"5", b"4"]
     for each in (one, other, fresh):
         each.close()
 

@@ -176,11 +176,14 @@ def large(number):
         process(f"proxy-{at}", clients=at % 301, max_clients=300, mirrors={"*": revision})
         for at in range(number)
     ]
-    parts = [{"subtree": "*", "state": "serving", "durability": "disk", "revision": revision}]
+    part = {"subtree": "*", "state": "serving", "durability": "disk", "revision": revision}
+    replicas = [{"shard": "shard-0", "state": "serving"}, {"shard": "shard-1", "state": "following shard-0"}]
+    led = {"leader": "shard-0", "epoch": 2**23 - 1, "in_sync": ["shard-0", "shard-1"], "replicas": replicas}
     return {
         "broker": process("broker", version="0.1.0"),
-        "shards": [process(f"shard-{at}", proxies=number, partitions=parts) for at in range(number // 10)],
+        "shards": [process(f"shard-{at}", proxies=number, partitions=[part]) for at in range(number // 10)],
         "proxies": proxies,
+        "partitions": [{**part, **led}] if number else [],
     }
 
 
@@ -191,7 +194,10 @@ def strange():
         each["name"] = name
         each["state"] = name
     status["proxies"][5].update(dict.fromkeys(("fds", "max_fds", "clients", "uptime_ms", "drops_total"), None))
-    status["shards"][0]["partitions"] = [{"subtree": "toString", "state": "failed: " + "x" * 200, "revision": None}]
+    part = {"subtree": "toString", "state": "failed: " + "x" * 200, "revision": None}
+    status["shards"][0]["partitions"] = [part]
+    none = {"leader": None, "epoch": None, "in_sync": [], "replicas": [{"shard": "__proto__", "state": part["state"]}]}
+    status["partitions"].append({**part, **none})
     return status
 
 

@@ -20,7 +20,7 @@ def cluster(start_cluster):
             shard("memory", "/memory/", "*"),
         ],
         [proxy("p1"), proxy("p2")],
-        broker={"lease_ms": int(LEASE * 1000)},
+        coordination={"lease_ms": int(LEASE * 1000)},
     )
 
 

@@ -117,7 +117,7 @@ def move(cluster):
             move,
             [
                 "takes a restart: ",
-                "shards.s1.partitions./results/.durability",
+                "partitions./results/.durability",
                 "proxies.p1.http",
                 "proxies.p1.nofile",
                 "proxies.p2 (removed)",

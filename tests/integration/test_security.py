@@ -172,7 +172,7 @@ def test_nobody_can_register_with_the_broker_but_processes(cluster, clients):
     """The bytes of a process's hello, by a client of the best standing."""
     before = forbidden(cluster, "broker")
     peer = make_socket(clients("ops"), zmq.DEALER, cluster.broker_endpoint)
-    peer.send(b"\x02" + native.msgpack.packb([1, 1, "evil", 0, 0, "", ""]))
+    peer.send(b"\x03" + native.msgpack.packb([1, 1, "evil", 0, 0, "", ""]))
     eventually(lambda: forbidden(cluster, "broker") > before, "the hello is refused")
     assert not peer.poll(100), "it is answered"
     peer.close()

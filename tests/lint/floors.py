@@ -22,7 +22,7 @@ MAY_INCLUDE = {
     "core/metrics": ["core/base"],
     "core/net": ["core/base", "core/access", "core/zmtp"],
     "core/cluster": ["core/base", "core/keyspace", "core/wire"],
-    "core/coordination": ["core/base", "core/keyspace", "core/access", "core/wire", "core/cluster", "core/net"],
+    "core/coordination": ["core/base", "core/keyspace", "core/access", "core/wire", "core/cluster", "core/config", "core/net"],
     "shard": CORE,
     "proxy": CORE,
     "broker": CORE,
@@ -44,7 +44,7 @@ OWNERS = {
     r"(CivetServer|civetweb)\.h": ["core/metrics"],
     r"spdlog/": ["core/base"],
     r"systemd/": ["core/net"],
-    r"lmdb\.h": ["shard"],
+    r"rocksdb/": ["shard"],
     r"msgpack(\.hpp|/)": ["core/wire", "core/coordination"],
     r"nlohmann/": ["core/coordination", "core/metrics", "broker", "loadtest"],
     r"sodium\.h": ["core/zmtp"],
@@ -128,7 +128,7 @@ PLANTED = {
     "proxy/h.cc": '#include "shard/node.h"',
     "shard/i.cc": '#include "broker/api.h"',
     "shard/logic.cc": '#include "shard/node.h"',
-    "broker/j.cc": "#include <lmdb.h>",
+    "broker/j.cc": "#include <rocksdb/db.h>",
     "loadtest/k.cc": '#include "proxy/stream.h"',
     "client/l.cc": '#include "l.h"',
 }
@@ -136,7 +136,7 @@ FINE = {
     "core/net/socket.h": "#include <zmq.hpp>",
     "core/wire/m.cc": '#include <msgpack.hpp>\n#include "core/keyspace/key.h"',
     "shard/main.cc": '#include "core/config/program.h"\n#include "shard/node.h"',
-    "shard/node.cc": '#include "shard/node.h"\n#include <lmdb.h>\n#include <thread>',
+    "shard/node.cc": '#include "shard/node.h"\n#include <rocksdb/db.h>\n#include <thread>',
     "tests/unit/n.cc": "#include <zmq.hpp>",
 }
 

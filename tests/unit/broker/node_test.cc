@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/coordination/local.h"
+#include "core/coordination/partition_record.h"
 
 namespace canopy::broker {
 namespace {
@@ -31,8 +32,9 @@ class NodeTest : public ::testing::Test {
     cluster.broker.listen = "tcp://127.0.0.1:*";
     cluster.broker.http = "127.0.0.1:0";
     cluster.broker.supervise = false;
-    cluster.broker.lease = milliseconds(500);
-    cluster.shards = {{.name = "rest", .partitions = {{.subtree = ""}}}};
+    cluster.coordination.lease = milliseconds(500);
+    cluster.partitions = {{.subtree = "", .on = {"rest"}}};
+    cluster.shards = {{.name = "rest"}};
     cluster.proxies = {{.name = "p1"}};
     auto node = Node::start(start_, "/nowhere", loop_, [this](const auto& text) { said_ += text; });
     EXPECT_TRUE(node) << node.error();
@@ -58,6 +60,11 @@ class NodeTest : public ::testing::Test {
     loop_.run();
     loop_.cancel(poll);
     return is_done;
+  }
+
+  static std::string root_record() {
+    return coordination::to_json(cluster::PartitionRecord{
+        .epoch = 1, .lineage = 1, .leader = {"rest", "x"}, .in_sync = {{"rest", "x"}}});
   }
 
   // Header and body of GET `path`.
@@ -103,7 +110,7 @@ TEST_F(NodeTest, ShowsWhoComesLeadsAndGoes) {
   shard->announce(
       "shards/rest",
       to_json(ShardMember{.name = "rest", .pid = 1, .partitions = {{"", "serving", 1}}}));
-  shard->campaign("", 1, [](auto) {});
+  shard->compare_and_set("partitions/*", root_record(), 0, [](auto) {});
   proxy->announce("proxies/p1",
                   to_json(ProxyMember{.name = "p1", .http = "h:1", .state = "ready"}));
   EXPECT_TRUE(until([&] { return !said_.empty(); }));
@@ -129,6 +136,18 @@ TEST_F(NodeTest, ShowsWhoComesLeadsAndGoes) {
   metrics = get("/metrics");
   EXPECT_THAT(metrics, HasSubstr(R"(canopy_partition_leader{partition="*",shard="rest"} 0)"));
   EXPECT_THAT(get("/readyz"), HasSubstr("shard/rest"));
+}
+
+TEST_F(NodeTest, KnowsThePartitionsOfBeforeARestart) {
+  auto shard = process("rest");
+  bool swapped = false;
+  shard->compare_and_set("partitions/*", root_record(), 0, [&](bool taken) { swapped = taken; });
+  EXPECT_TRUE(until([&] { return swapped; }));
+  node_.reset();
+  auto node = Node::start(start_, "/nowhere", loop_, [](const auto&) {});
+  ASSERT_TRUE(node) << node.error();
+  node_ = std::move(*node);
+  EXPECT_EQ(get_json("/api/v1/topology")["partitions"][0]["in_sync"], json({"rest"}));
 }
 
 TEST_F(NodeTest, PassesOnWhatAProxySaysOfItsClients) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "broker/page.h"
+#include "core/coordination/partition_record.h"
 #include "core/keyspace/revision.h"
 
 namespace canopy::broker {
@@ -23,7 +24,8 @@ using ::testing::Not;
 class StatusTest : public ::testing::Test {
  protected:
   StatusTest() {
-    cluster_.shards = {{.name = "rest", .partitions = {{.subtree = ""}}}};
+    cluster_.partitions = {{.subtree = "", .on = {"rest"}}};
+    cluster_.shards = {{.name = "rest"}};
     cluster_.proxies = {{.name = "p1"}, {.name = "p2"}};
     moment_.now = base::TimePoint(std::chrono::hours(1));
     moment_.started = moment_.now - milliseconds(2500);
@@ -63,12 +65,16 @@ TEST_F(StatusTest, WhatIsNotKnownIsNull) {
   }
   EXPECT_EQ(proxy["mirrors"], json::object());
   EXPECT_TRUE(document["shards"][0]["partitions"][0]["revision"].is_null());
+  EXPECT_TRUE(document["partitions"][0]["revision"].is_null());
 }
 
 TEST_F(StatusTest, TellsWhatProcessesSay) {
   const std::uint64_t revision = keyspace::Revision(469'150, 77).value();
   announce(ShardMember{.name = "rest", .updates = "tcp://h:2", .partitions = {{"", "serving", 1}}});
   announce(ProxyMember{.name = "p1", .state = "ready", .clients = 7, .max_clients = 300});
+  const cluster::PartitionRecord record{
+      .epoch = 1, .lineage = 1, .leader = {"rest", "x"}, .in_sync = {{"rest", "x"}}};
+  EXPECT_TRUE(members_.apply({"partitions/*", coordination::to_json(record), 1}));
   hear(
       {.name = "rest", .clients = 2, .revisions = {{"*", revision}}, .uptime_ms = 1, .updates = 9});
   hear({.name = "p1", .fds = 61, .max_fds = 1024, .uptime_ms = 1000, .deliveries = 100});
@@ -87,6 +93,8 @@ TEST_F(StatusTest, TellsWhatProcessesSay) {
   EXPECT_EQ(shard["updates_total"], 9);
   EXPECT_EQ(shard["proxies"], 2);
   EXPECT_EQ(shard["partitions"][0]["revision"], json::parse(R"({"epoch":469150,"counter":77})"));
+  EXPECT_EQ(document["partitions"][0]["leader"], "rest");
+  EXPECT_EQ(document["partitions"][0]["revision"], shard["partitions"][0]["revision"]);
   const json& proxy = document["proxies"][0];
   EXPECT_EQ(proxy["fds"], 61);
   EXPECT_EQ(proxy["clients"], 7);

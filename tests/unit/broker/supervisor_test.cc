@@ -46,6 +46,7 @@ class SupervisorTest : public ::testing::Test {
   void supervise(std::vector<Program> programs, base::Duration drain = seconds(5)) {
     supervisor_ = std::make_unique<Supervisor>(loop_, std::move(programs), drain);
     supervisor_->on_restart([this](const Program& program) { ++restarts_[program.name]; });
+    supervisor_->on_exit([this](const Program& program) { ++exits_[program.name]; });
     supervisor_->start();
   }
   void stop() {
@@ -82,6 +83,7 @@ class SupervisorTest : public ::testing::Test {
   fs::path directory_;
   std::unique_ptr<Supervisor> supervisor_;
   std::map<std::string, int> restarts_;
+  std::map<std::string, int> exits_;
   bool stopped_ = false;
 };
 
@@ -138,6 +140,7 @@ TEST_F(SupervisorTest, WhoIsKilledIsStartedAgain) {
     return now != 0 && now != first;
   }));
   EXPECT_EQ(restarts_["p1"], 1);
+  EXPECT_EQ(exits_["p1"], 1);
 }
 
 TEST_F(SupervisorTest, AMissingProgramIsTriedAgain) {
@@ -146,6 +149,7 @@ TEST_F(SupervisorTest, AMissingProgramIsTriedAgain) {
   fs::rename(path, path.string() + ".away");
   supervise({later});
   EXPECT_TRUE(until([&] { return restarts_["late"] == 1; }));
+  EXPECT_EQ(exits_["late"], 0) << "it has not run";
   fs::rename(path.string() + ".away", path);
   EXPECT_TRUE(until([&] { return exists("up"); }));
 }

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+
+#include "core/coordination/partition_record.h"
 
 namespace canopy::broker {
 namespace {
@@ -16,11 +19,10 @@ using ::testing::HasSubstr;
 class TopologyTest : public ::testing::Test {
  protected:
   TopologyTest() {
-    cluster_.shards = {
-        {.name = "results",
-         .partitions = {{.subtree = "/results/", .durability = config::Durability::disk}},
-         .http = "127.0.0.1:8551"},
-        {.name = "rest", .partitions = {{.subtree = ""}}}};
+    cluster_.partitions = {
+        {.subtree = "/results/", .on = {"results"}, .durability = config::Durability::disk},
+        {.subtree = "", .on = {"rest"}}};
+    cluster_.shards = {{.name = "results", .http = "127.0.0.1:8551"}, {.name = "rest"}};
     cluster_.proxies = {{.name = "p1", .max_clients = 300, .http = "0.0.0.0:8561"},
                         {.name = "p2", .max_clients = 200}};
   }
@@ -51,6 +53,16 @@ class TopologyTest : public ::testing::Test {
         .max_clients = 300,
         .kvsimple = coordination::Triple{"tcp://h:5556", "tcp://h:5557", "tcp://h:5558"}});
     announce(ProxyMember{.name = "p2", .pid = 14, .http = "h:2", .state = "full"});
+    lead("partitions//results/", 3, {"results"});
+    lead("partitions/*", 1, {"rest"});
+  }
+  // The first of `in_sync` leads.
+  void lead(const std::string& key, std::uint32_t epoch, const std::vector<std::string>& in_sync) {
+    cluster::PartitionRecord record{.epoch = epoch, .lineage = 1, .leader = {in_sync[0], "x"}};
+    for (const std::string& shard : in_sync) record.in_sync.push_back({shard, "x"});
+    std::ranges::sort(record.in_sync);
+    const auto status = members_.apply({key, coordination::to_json(record), 1});
+    EXPECT_TRUE(status) << status.error();
   }
   json topology() { return json::parse(topology_json(cluster_, members_, self_)); }
   std::map<std::string, std::string> failing() {
@@ -76,6 +88,13 @@ TEST_F(TopologyTest, ListsWhatIsConfiguredEvenWhenDown) {
   EXPECT_EQ(document["proxies"],
             json::parse(R"([{"name":"p1","state":"down","max_clients":300,"nofile":1024},
                             {"name":"p2","state":"down","max_clients":200,"nofile":1024}])"));
+  EXPECT_EQ(document["partitions"],
+            json::parse(R"([{"subtree":"/results/","state":"down","leader":null,"epoch":null,
+                             "in_sync":[],"replicas":[{"shard":"results","state":"down"}],
+                             "durability":"disk"},
+                            {"subtree":"*","state":"down","leader":null,"epoch":null,
+                             "in_sync":[],"replicas":[{"shard":"rest","state":"down"}],
+                             "durability":"memory"}])"));
 }
 
 TEST_F(TopologyTest, TellsWhatWasAnnounced) {
@@ -104,6 +123,10 @@ TEST_F(TopologyTest, ListsWhoCameByItself) {
   ASSERT_EQ(document["shards"].size(), 3U);
   EXPECT_EQ(document["shards"][2]["state"], "loading");
   EXPECT_FALSE(document["shards"][2]["partitions"][0].contains("durability"));
+  ASSERT_EQ(document["partitions"].size(), 3U);
+  EXPECT_EQ(document["partitions"][2],
+            json::parse(R"({"subtree":"/x/","state":"loading","leader":null,"epoch":null,
+                            "in_sync":[],"replicas":[{"shard":"extra","state":"loading"}]})"));
 }
 
 TEST_F(TopologyTest, WhoIsGoneIsDown) {
@@ -119,7 +142,10 @@ TEST_F(TopologyTest, WhatIsNoMemberCountsAsAbsent) {
   };
   EXPECT_EQ(error("proxies/p1", "{"), "proxies/p1: not JSON");
   EXPECT_EQ(error("shards/rest", R"({"name":"other"})"), "shards/rest: 'name' is other");
+  EXPECT_EQ(error("partitions/*", "{"), "partitions/*: not a JSON object");
+  EXPECT_EQ(error("partitions/no", "{"), "partitions/no: not the key of a partition");
   EXPECT_EQ(error("elsewhere", "{"), "");
+  EXPECT_TRUE(topology()["partitions"][1]["epoch"].is_null());
   EXPECT_EQ(topology()["proxies"][0]["state"], "down");
   EXPECT_EQ(topology()["shards"][1]["state"], "down");
 }
@@ -163,15 +189,41 @@ TEST_F(TopologyTest, MissesWhoIsDownUnlessItWasToldToStop) {
 }
 
 TEST_F(TopologyTest, ReadinessNamesWhatIsMissing) {
-  EXPECT_EQ(failing().size(), 4U);
+  EXPECT_EQ(failing().size(), 6U) << "four processes, two partitions";
   announce_all();
   EXPECT_THAT(failing(), ::testing::IsEmpty()) << "a full proxy serves";
   announce(ShardMember{.name = "rest", .partitions = {{"", "failed: disk full", 1}}});
   announce(ProxyMember{.name = "p1", .state = "starting"});
   EXPECT_THAT(failing(), ::testing::ElementsAre(
+                             ::testing::Pair("partition/*", "not served"),
                              ::testing::Pair("proxy/p1", "starting"),
                              ::testing::Pair("shard/rest", "partition * failed: disk full")));
   EXPECT_EQ(topology()["shards"][1]["state"], "failed");
+}
+
+TEST_F(TopologyTest, APartitionIsReadyWhenItIsServedAndInSyncOnAllItsReplicas) {
+  cluster_.partitions[1].on = {"rest", "results"};
+  announce_all();
+  const auto follow = [&](const char* state) {
+    announce(ShardMember{.name = "results",
+                         .partitions = {{"/results/", "serving", 3}, {"", state, 1}}});
+  };
+  follow("loading");
+  EXPECT_THAT(failing(),
+              ::testing::ElementsAre(::testing::Pair("partition/*", "in sync on 1 of 2 replicas"),
+                                     ::testing::Pair("shard/results", "partition * loading")));
+  lead("partitions/*", 1, {"rest", "results"});
+  follow("following rest");
+  EXPECT_THAT(failing(), ::testing::IsEmpty());
+  EXPECT_EQ(topology()["partitions"][1],
+            json::parse(R"({"subtree":"*","state":"serving","leader":"rest","epoch":1,
+                            "in_sync":["rest","results"],"durability":"memory","replicas":[
+                              {"shard":"results","state":"following rest"},
+                              {"shard":"rest","state":"serving"}]})"));
+  EXPECT_TRUE(members_.apply({"shards/rest", std::nullopt, 2}));
+  EXPECT_THAT(failing(), ::testing::ElementsAre(::testing::Pair("partition/*", "not served"),
+                                                ::testing::Pair("shard/rest", "down")));
+  EXPECT_EQ(topology()["partitions"][1]["leader"], nullptr);
 }
 
 TEST_F(TopologyTest, ADrainedProxyIsNoFailure) {

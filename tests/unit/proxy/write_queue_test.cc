@@ -79,5 +79,20 @@ TEST(WriteQueue, GathersWhileAMessageWaits) {
   EXPECT_EQ(requests_in(queue.front()), 99u);
 }
 
+// For another shard, when the partition is led there.
+TEST(WriteQueue, GivesBackAllThatWaitsInItsOrder) {
+  WriteQueue queue;
+  for (int i = 0; i < 5; ++i) {
+    auto request = request_of(200'000);
+    request.request.number = static_cast<std::uint64_t>(i);
+    queue.add(std::move(request), most);
+  }
+  const auto all = queue.take();
+  ASSERT_EQ(all.size(), 5u);
+  for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i].request.number, i);
+  EXPECT_TRUE(queue.empty());
+  EXPECT_EQ(queue.bytes(), 0u);
+}
+
 }  // namespace
 }  // namespace canopy::proxy

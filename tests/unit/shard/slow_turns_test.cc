@@ -9,6 +9,7 @@
 #include "core/base/limits.h"
 #include "core/cluster/mirror.h"
 #include "shard/sync_sessions.h"
+#include "tests/unit/shard/led.h"
 
 namespace canopy::shard {
 namespace {
@@ -20,7 +21,7 @@ class SlowShard {
  public:
   SlowShard(std::size_t proxies, std::size_t entries, base::Duration commit) : commit_(commit) {
     for (std::size_t i = 0; i < entries; ++i) write("/p/" + std::to_string(i));
-    partition_.commit(now_);
+    led_.commit(now_);
     for (std::size_t i = 0; i < proxies; ++i) {
       proxies_.push_back(std::make_unique<Proxy>());
       cluster::Mirror::Effects effects;
@@ -36,7 +37,7 @@ class SlowShard {
     read();
     write("/p/hot");
     for (std::size_t left = SyncSessions::chunks_per_turn(commit_); left > 0; --left) {
-      const auto step = sessions_.next([this](const std::string&) { return &partition_; },
+      const auto step = sessions_.next([this](const std::string&) { return &led_.replica(); },
                                        [](ProxyId) { return true; }, now_);
       if (!step) break;
       Proxy& proxy = *proxies_[step->proxy];
@@ -51,7 +52,7 @@ class SlowShard {
         send(*proxy, effects);
       }
     }
-    for (const wire::Batch& batch : partition_.commit(now_).batches) {
+    for (const wire::Batch& batch : led_.commit(now_).batches) {
       for (auto& proxy : proxies_) {
         cluster::Mirror::Effects effects;
         proxy->mirror.on_batch(batch, now_, effects);
@@ -64,8 +65,8 @@ class SlowShard {
     std::size_t count = 0;
     for (const auto& proxy : proxies_) {
       if (proxy->mirror.state() != cluster::Mirror::State::live) continue;
-      EXPECT_EQ(proxy->mirror.revision(), partition_.revision());
-      EXPECT_EQ(proxy->mirror.tree().size(), partition_.tree().size());
+      EXPECT_EQ(proxy->mirror.revision(), led_.revision());
+      EXPECT_EQ(proxy->mirror.tree().size(), led_.tree().size());
       ++count;
     }
     return count;
@@ -78,7 +79,7 @@ class SlowShard {
   };
 
   void write(const std::string& key) {
-    partition_.stage(0, {.request = {.writes = {{.key = key, .value = value_}}}}, now_);
+    led_.partition().stage(0, {.request = {.writes = {{.key = key, .value = value_}}}}, now_);
   }
   static void send(Proxy& proxy, cluster::Mirror::Effects& effects) {
     for (std::string& request : effects.requests) proxy.sent.push_back(std::move(request));
@@ -88,7 +89,7 @@ class SlowShard {
       for (const std::string& request : proxies_[i]->sent) {
         const auto message = wire::decode_to_shard(request);
         if (const auto* sync = std::get_if<wire::Sync>(&*message)) {
-          sessions_.open(i, *sync, partition_, now_);
+          sessions_.open(i, *sync, led_.replica(), now_);
         } else {
           sessions_.credit(i, std::get<wire::Credit>(*message));
         }
@@ -100,7 +101,7 @@ class SlowShard {
   const base::Duration commit_;
   const std::string value_ = std::string(base::max_chunk_bytes / 4, 'v');
   base::TimePoint now_{1h};
-  Partition partition_{{.subtree = "/p/"}, 1, 1, keyspace::Tree()};
+  Led led_{};
   SyncSessions sessions_;
   std::vector<std::unique_ptr<Proxy>> proxies_;
 };

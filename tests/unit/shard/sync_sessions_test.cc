@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/base/limits.h"
+#include "tests/unit/shard/led.h"
 
 namespace canopy::shard {
 namespace {
@@ -19,8 +20,8 @@ class SyncSessionsTest : public testing::Test {
   }
   void erase(const std::string& key) { stage({.key = key, .deletes = true}); }
   void stage(wire::Write write) {
-    partition_.stage(1, {.request = {.writes = {std::move(write)}}}, now_);
-    partition_.commit(now_);
+    led_.partition().stage(1, {.request = {.writes = {std::move(write)}}}, now_);
+    led_.commit(now_);
   }
   // What a snapshot brings, deletions as "-key".
   std::vector<std::string> told(const wire::Chunk& chunk) {
@@ -31,25 +32,28 @@ class SyncSessionsTest : public testing::Test {
     return result;
   }
   std::optional<SyncSessions::Step> next() {
-    return sessions_.next([this](const std::string&) { return served_ ? &partition_ : nullptr; },
-                          has_room_, now_);
+    return sessions_.next(
+        [this](const std::string&) { return served_ ? &led_.replica() : nullptr; }, has_room_,
+        now_);
   }
   wire::Sync ask(Revision since, std::uint64_t request = 1) {
-    return {
-        .request = request, .partition = "/p/", .since = since, .lineage = partition_.lineage()};
+    return {.request = request,
+            .partition = "/p/",
+            .since = since,
+            .lineage = led_.replica().lineage()};
   }
 
   base::TimePoint now_{1h};
   bool served_ = true;
   std::set<ProxyId> full_;  // proxies whose queues are
   SyncSessions::HasRoom has_room_ = [this](ProxyId proxy) { return !full_.contains(proxy); };
-  Partition partition_{{.subtree = "/p/", .log_updates = 50}, 3, 1, keyspace::Tree()};
+  Led led_{{.subtree = "/p/"}, 3, {}, {.updates = 50}};
   SyncSessions sessions_;
 };
 
 TEST_F(SyncSessionsTest, ReplaysWhatTheLogCovers) {
   for (int i = 0; i < 5; ++i) write("/p/a");
-  ASSERT_TRUE(sessions_.open(1, ask(Revision(3, 2)), partition_, now_));
+  ASSERT_TRUE(sessions_.open(1, ask(Revision(3, 2)), led_.replica(), now_));
   const auto step = next();
   ASSERT_TRUE(step);
   EXPECT_EQ(step->chunk.kind, wire::Chunk::Kind::replay);
@@ -61,8 +65,8 @@ TEST_F(SyncSessionsTest, ReplaysWhatTheLogCovers) {
 
 TEST_F(SyncSessionsTest, SendsASnapshotOfItsCutUnderCredit) {
   for (int i = 0; i < 90; ++i) write("/p/" + std::to_string(100 + i), base::max_chunk_bytes / 4);
-  ASSERT_TRUE(sessions_.open(1, ask(Revision()), partition_, now_));
-  const Revision cut = partition_.revision();
+  ASSERT_TRUE(sessions_.open(1, ask(Revision()), led_.replica(), now_));
+  const Revision cut = led_.revision();
   std::size_t entries = 0;
   for (unsigned i = 0; i < wire::initial_credit; ++i) {
     const auto step = next();
@@ -86,25 +90,25 @@ TEST_F(SyncSessionsTest, SendsASnapshotOfItsCutUnderCredit) {
 
 TEST_F(SyncSessionsTest, AReplayThatTheLogLeavesBehindBecomesASnapshot) {
   for (int i = 0; i < 10; ++i) write("/p/a", base::max_chunk_bytes);
-  ASSERT_TRUE(sessions_.open(1, ask(Revision(3, 1)), partition_, now_));
+  ASSERT_TRUE(sessions_.open(1, ask(Revision(3, 1)), led_.replica(), now_));
   EXPECT_EQ(next()->chunk.kind, wire::Chunk::Kind::replay);
   for (int i = 0; i < 100; ++i) write("/p/b");
   const auto step = next();
   EXPECT_EQ(step->chunk.kind, wire::Chunk::Kind::snapshot);
-  EXPECT_EQ(step->chunk.revision, partition_.revision());
+  EXPECT_EQ(step->chunk.revision, led_.revision());
 }
 
 TEST_F(SyncSessionsTest, TakesTurnsBetweenPeers) {
   for (int i = 0; i < 9; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
-  sessions_.open(1, ask(Revision()), partition_, now_);
-  sessions_.open(2, ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), led_.replica(), now_);
+  sessions_.open(2, ask(Revision()), led_.replica(), now_);
   EXPECT_NE(next()->proxy, next()->proxy);
 }
 
 TEST_F(SyncSessionsTest, ALaterRequestReplacesAnEarlierOne) {
   write("/p/a");
-  sessions_.open(1, ask(Revision(), 1), partition_, now_);
-  sessions_.open(1, ask(Revision(), 2), partition_, now_);
+  sessions_.open(1, ask(Revision(), 1), led_.replica(), now_);
+  sessions_.open(1, ask(Revision(), 2), led_.replica(), now_);
   EXPECT_EQ(sessions_.size(), 1u);
   EXPECT_EQ(next()->chunk.request, 2u);
   sessions_.credit(1, {.request = 1, .chunks = 5});
@@ -115,16 +119,16 @@ TEST_F(SyncSessionsTest, WhatIsKnownOfAnotherLineageIsAnsweredWhole) {
   for (int i = 0; i < 5; ++i) write("/p/a");
   auto sync = ask(Revision(3, 2));
   sync.lineage += 1;
-  sessions_.open(1, sync, partition_, now_);
+  sessions_.open(1, sync, led_.replica(), now_);
   const auto step = next();
   EXPECT_EQ(step->chunk.kind, wire::Chunk::Kind::snapshot);
-  EXPECT_EQ(step->chunk.lineage, partition_.lineage());
+  EXPECT_EQ(step->chunk.lineage, led_.replica().lineage());
 }
 
 TEST_F(SyncSessionsTest, ASyncThatIsSentAgainGoesOnWhereItWas) {
   for (int i = 0; i < 9; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
   for (std::uint32_t number = 0; number < 9; ++number) {
-    sessions_.open(1, ask(Revision()), partition_, now_);
+    sessions_.open(1, ask(Revision()), led_.replica(), now_);
     const auto step = next();
     EXPECT_EQ(step->chunk.number, number);
     EXPECT_EQ(told(step->chunk), std::vector<std::string>{"/p/" + std::to_string(number)});
@@ -134,7 +138,7 @@ TEST_F(SyncSessionsTest, ASyncThatIsSentAgainGoesOnWhereItWas) {
 
 TEST_F(SyncSessionsTest, WaitsForRoomInTheQueueOfItsProxyAlone) {
   for (int i = 0; i < 3; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
-  sessions_.open(1, ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), led_.replica(), now_);
   for (std::uint32_t number = 0; number < 3; ++number) {
     full_ = {1};
     EXPECT_FALSE(next());
@@ -147,7 +151,7 @@ TEST_F(SyncSessionsTest, WaitsForRoomInTheQueueOfItsProxyAlone) {
     EXPECT_EQ(step->chunk.last, number == 2);
   }
   EXPECT_EQ(sessions_.size(), 0u);
-  sessions_.open(1, ask(Revision(), 2), partition_, now_);
+  sessions_.open(1, ask(Revision(), 2), led_.replica(), now_);
   full_ = {1};
   sessions_.drop_idle(has_room_, now_ + SyncSessions::patience + 1s);
   EXPECT_EQ(sessions_.size(), 0u) << "for that long it takes nothing";
@@ -155,11 +159,11 @@ TEST_F(SyncSessionsTest, WaitsForRoomInTheQueueOfItsProxyAlone) {
 
 TEST_F(SyncSessionsTest, EndWithTheirConnection) {
   for (int i = 0; i < 9; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
-  Partition other({.subtree = "/q/"}, 1, 1, keyspace::Tree());
-  sessions_.open(1, ask(Revision()), partition_, now_);
-  sessions_.open(2, ask(Revision()), partition_, now_);
-  sessions_.open(2, {.request = 1, .partition = "/q/"}, other, now_);
-  sessions_.open(3, ask(Revision()), partition_, now_);
+  Led other({.subtree = "/q/"});
+  sessions_.open(1, ask(Revision()), led_.replica(), now_);
+  sessions_.open(2, ask(Revision()), led_.replica(), now_);
+  sessions_.open(2, {.request = 1, .partition = "/q/"}, other.replica(), now_);
+  sessions_.open(3, ask(Revision()), led_.replica(), now_);
   sessions_.close(2);
   EXPECT_EQ(sessions_.size(), 2u);
   std::set<ProxyId> served;
@@ -169,22 +173,49 @@ TEST_F(SyncSessionsTest, EndWithTheirConnection) {
 
 TEST_F(SyncSessionsTest, CreditThatWasLostIsMadeUpForWhenTheSyncIsSentAgain) {
   for (int i = 0; i < 30; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
-  sessions_.open(1, ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), led_.replica(), now_);
   while (next()) {
   }
-  sessions_.open(1, ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), led_.replica(), now_);
   EXPECT_EQ(next()->chunk.number, wire::initial_credit);
 }
 
 TEST_F(SyncSessionsTest, APartitionThatIsLedAnewIsAnsweredAnew) {
   for (int i = 0; i < 9; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
-  sessions_.open(1, ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), led_.replica(), now_);
   next();
-  partition_.begin_epoch(3, 2);  // the epoch is the same: its revisions are used twice
-  const auto step = next();
+  Led anew({.subtree = "/p/"}, 5, {}, {}, now_, 2);
+  const auto step =
+      sessions_.next([&](const std::string&) { return &anew.replica(); }, has_room_, now_);
   EXPECT_EQ(step->chunk.number, 0u);
   EXPECT_EQ(step->chunk.lineage, 2u);
-  EXPECT_EQ(step->chunk.revision, Revision(3, 0));
+  EXPECT_EQ(step->chunk.revision, Revision(5, 0));
+}
+
+// What it knows is part of the history that the new leader has.
+TEST_F(SyncSessionsTest, WhatIsKnownOfAnEarlierEpochIsReplayed) {
+  cluster::Replica::Recovered recovered{.committed = Revision(3, 2), .history = {{3, 9, 2}}};
+  Led led({.subtree = "/p/"}, 5, std::move(recovered));
+  led.partition().stage(1, {.request = {.writes = {{.key = "/p/a"}}}}, now_);
+  led.commit(now_);
+  sessions_.open(1, {.request = 1, .partition = "/p/", .since = Revision(3, 2), .lineage = 9},
+                 led.replica(), now_);
+  const auto step =
+      sessions_.next([&](const std::string&) { return &led.replica(); }, has_room_, now_);
+  EXPECT_EQ(step->chunk.kind, wire::Chunk::Kind::replay);
+  EXPECT_EQ(step->chunk.revision, Revision(5, 1));
+  EXPECT_EQ(step->chunk.updates.size(), 1u);
+  EXPECT_TRUE(step->chunk.last);
+}
+
+TEST_F(SyncSessionsTest, NothingIsToldBeforeItIsCommitted) {
+  write("/p/a");
+  led_.partition().stage(1, {.request = {.writes = {{.key = "/p/b"}}}}, now_);
+  led_.propose(now_);
+  sessions_.open(1, ask(Revision(3, 0)), led_.replica(), now_);
+  const auto step = next();
+  EXPECT_EQ(told(step->chunk), std::vector<std::string>{"/p/a"});
+  EXPECT_EQ(step->chunk.revision, Revision(3, 1));
 }
 
 TEST_F(SyncSessionsTest, LongCommitsLeaveRoomForMoreChunks) {
@@ -197,7 +228,7 @@ TEST_F(SyncSessionsTest, LongCommitsLeaveRoomForMoreChunks) {
 
 TEST_F(SyncSessionsTest, ForgetsTheIdleAndTheUnserved) {
   for (int i = 0; i < 20; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
-  sessions_.open(1, ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), led_.replica(), now_);
   sessions_.drop_idle(has_room_, now_ + SyncSessions::patience + 1s);
   EXPECT_EQ(sessions_.size(), 1u) << "it waits for its turn, not for its proxy";
   while (next()) {
@@ -206,14 +237,14 @@ TEST_F(SyncSessionsTest, ForgetsTheIdleAndTheUnserved) {
   EXPECT_EQ(sessions_.size(), 1u);
   sessions_.drop_idle(has_room_, now_ + SyncSessions::patience + 1s);
   EXPECT_EQ(sessions_.size(), 0u);
-  sessions_.open(1, ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), led_.replica(), now_);
   served_ = false;
   EXPECT_FALSE(next());
   EXPECT_EQ(sessions_.size(), 0u);
 }
 
 TEST_F(SyncSessionsTest, AnEmptyPartitionAnswersWithOneEmptyChunk) {
-  sessions_.open(1, ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), led_.replica(), now_);
   const auto step = next();
   ASSERT_TRUE(step);
   EXPECT_TRUE(step->chunk.last);
@@ -225,13 +256,13 @@ TEST_F(SyncSessionsTest, ASnapshotOpensWithTheDeletionsThatStandAtItsCut) {
   erase("/p/b");
   erase("/p/a");
   write("/p/a");
-  sessions_.open(1, ask(Revision()), partition_, now_);
-  const Revision cut = partition_.revision();
+  sessions_.open(1, ask(Revision()), led_.replica(), now_);
+  const Revision cut = led_.revision();
   erase("/p/c");
   const auto step = next();
   EXPECT_EQ(told(step->chunk), (std::vector<std::string>{"-/p/b", "/p/a", "/p/c"}));
   EXPECT_EQ(step->chunk.revision, cut);
-  EXPECT_EQ(step->chunk.floor, Revision(3, 0));
+  EXPECT_EQ(step->chunk.floor, Revision());
   EXPECT_EQ(step->chunk.updates[0]->revision, Revision(3, 4));
 }
 
@@ -239,18 +270,18 @@ TEST_F(SyncSessionsTest, DeletionsKeepToTheBoundsOfAMessageAndComeBeforeEntries)
   const std::size_t count = wire::max_message_updates + 10;
   const auto write_all = [&](bool deletes) {
     for (std::size_t i = 0; i < count; ++i) {
-      partition_.stage(1,
-                       {.request = {.writes = {{.key = "/p/" + std::string(100, 'k') +
-                                                       std::to_string(1'000'000 + i),
-                                                .deletes = deletes}}}},
-                       now_);
+      led_.partition().stage(1,
+                             {.request = {.writes = {{.key = "/p/" + std::string(100, 'k') +
+                                                             std::to_string(1'000'000 + i),
+                                                      .deletes = deletes}}}},
+                             now_);
     }
-    partition_.commit(now_);
+    led_.commit(now_);
   };
   write_all(false);
   write_all(true);
   write("/p/last");
-  sessions_.open(1, ask(Revision()), partition_, now_);
+  sessions_.open(1, ask(Revision()), led_.replica(), now_);
   std::vector<keyspace::UpdatePtr> all;
   for (bool last = false; !last;) {
     sessions_.credit(1, {.request = 1, .chunks = 1});
@@ -271,10 +302,11 @@ TEST_F(SyncSessionsTest, DeletionsKeepToTheBoundsOfAMessageAndComeBeforeEntries)
 TEST_F(SyncSessionsTest, LooksAtABoundedNumberOfDeletionsATurn) {
   const std::size_t count = SyncSessions::deletions_per_chunk + 10;
   for (std::size_t i = 0; i < 2 * count; ++i) {
-    partition_.stage(1, {.request = {.writes = {{.key = "/p/a", .deletes = i % 2 == 0}}}}, now_);
+    led_.partition().stage(1, {.request = {.writes = {{.key = "/p/a", .deletes = i % 2 == 0}}}},
+                           now_);
   }
-  partition_.commit(now_);
-  sessions_.open(1, ask(Revision()), partition_, now_);
+  led_.commit(now_);
+  sessions_.open(1, ask(Revision()), led_.replica(), now_);
   const auto first = next();
   EXPECT_TRUE(first->chunk.updates.empty()) << "the key is there";
   EXPECT_FALSE(first->chunk.last);
@@ -287,16 +319,16 @@ TEST_F(SyncSessionsTest, DeletionsForgottenBeforeTheyAreToldRaiseTheFloor) {
   const std::size_t count = 100'000;  // what tombstones hold
   const auto erase_many = [&](std::size_t number) {
     for (std::size_t i = 0; i < number; ++i) {
-      partition_.stage(
+      led_.partition().stage(
           1, {.request = {.writes = {{.key = "/p/" + std::to_string(i), .deletes = true}}}}, now_);
     }
-    partition_.commit(now_);
+    led_.commit(now_);
   };
   erase_many(count);
-  sessions_.open(1, ask(Revision()), partition_, now_);
-  const Revision cut = partition_.revision();
+  sessions_.open(1, ask(Revision()), led_.replica(), now_);
+  const Revision cut = led_.revision();
   const auto first = next();
-  EXPECT_EQ(first->chunk.floor, Revision(3, 0));
+  EXPECT_EQ(first->chunk.floor, Revision());
   const Revision told_up_to = first->chunk.updates.back()->revision;
   erase_many(told_up_to.counter() + 5);
   const auto second = next();
@@ -310,13 +342,14 @@ TEST_F(SyncSessionsTest, DeletionsForgottenBeforeTheyAreToldRaiseTheFloor) {
 }
 
 TEST_F(SyncSessionsTest, WithoutRetentionASnapshotIsEmptyAndItsFloorTheCut) {
-  Partition passing({.subtree = "/p/", .retain = false, .log_updates = 1}, 3, 1, keyspace::Tree());
+  Led passing({.subtree = "/p/", .retain = false}, 3, {}, {.updates = 1});
   for (int i = 0; i < 3; ++i) {
-    passing.stage(1, {.request = {.writes = {{.key = "/p/a", .deletes = true}}}}, now_);
+    passing.partition().stage(1, {.request = {.writes = {{.key = "/p/a", .deletes = true}}}}, now_);
     passing.commit(now_);
   }
-  sessions_.open(1, ask(Revision()), passing, now_);
-  const auto step = sessions_.next([&](const std::string&) { return &passing; }, has_room_, now_);
+  sessions_.open(1, ask(Revision()), passing.replica(), now_);
+  const auto step =
+      sessions_.next([&](const std::string&) { return &passing.replica(); }, has_room_, now_);
   ASSERT_TRUE(step);
   EXPECT_TRUE(step->chunk.updates.empty());
   EXPECT_TRUE(step->chunk.last);

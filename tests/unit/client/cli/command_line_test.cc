@@ -112,11 +112,23 @@ TEST(CommandLine, KeygenAsksNoCluster) {
   EXPECT_THAT(parting({"keygen", "-h"}).text, testing::Not(HasSubstr("--broker")));
 }
 
+TEST(CommandLine, ElectSaysWhatMayBeLostUnlessThatIsAccepted) {
+  const Command root = command({"elect", "*", "s1", "--accept-loss"});
+  EXPECT_EQ(root.subject, "");
+  EXPECT_EQ(root.shard, "s1");
+  EXPECT_EQ(command({"elect", "--accept-loss", "/a/", "s1"}).subject, "/a/");
+  const Parting refusal = parting({"elect", "/a/", "s1"});
+  EXPECT_EQ(refusal.exit, Exit::wrong_usage);
+  EXPECT_THAT(refusal.text, HasSubstr("/a/ would go on with what s1 has"));
+  EXPECT_THAT(refusal.text, HasSubstr("--accept-loss"));
+  EXPECT_EQ(std::count(refusal.text.begin(), refusal.text.end(), '\n'), 2) << refusal.text;
+}
+
 TEST(CommandLine, HelpIsAskedForOfAllOrOfOne) {
   const Parting all = parting({"--help"});
   EXPECT_EQ(all.exit, Exit::ok);
-  for (const char* name :
-       {"put", "get", "delete", "list", "watch", "status", "clients", "kick", "drain", "keygen"}) {
+  for (const char* name : {"put", "get", "delete", "list", "watch", "status", "clients", "kick",
+                           "drain", "elect", "keygen"}) {
     EXPECT_THAT(all.text, HasSubstr(std::string("\n  ") + name + " "));
     const Parting one = parting({name, "--help"});
     EXPECT_EQ(one.exit, Exit::ok);
@@ -155,6 +167,9 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{"list", "/a\tb/"}, "control"}, Mistake{{"get", "/a", "--ttl", "5s"}, "--ttl"},
         Mistake{{"list", "/", "--json"}, "--json"}, Mistake{{"put", "/a", "-5"}, "-- ends"},
         Mistake{{"get", "/a", "--tim", "5s"}, "--tim"},
+        Mistake{{"elect", "/a", "s1", "--accept-loss"}, "'/a' is no subtree"},
+        Mistake{{"elect", "", "s1", "--accept-loss"}, "'' is no subtree"},
+        Mistake{{"elect", "/a/"}, "SHARD is missing"},
         Mistake{{"get", "/a", "--timeout"}, "timeout"},
         Mistake{{"get", "/a", "--timeout", "5"}, "--timeout: '5'"},
         Mistake{{"get", "/a", "--timeout", "25h"}, "24h"},

@@ -17,6 +17,7 @@ TEST(Refusal, WhatIsForbiddenIsSaidInWordsOfTheCommand) {
   EXPECT_THAT(refusal_text(Action::watch, forbidden, "x"), HasSubstr("may not read"));
   EXPECT_THAT(refusal_text(Action::reload, forbidden, "x"), HasSubstr("admin"));
   EXPECT_THAT(refusal_text(Action::clients, forbidden, "x"), HasSubstr("admin"));
+  EXPECT_THAT(refusal_text(Action::elect, forbidden, "x"), HasSubstr("admin"));
   EXPECT_THAT(refusal_text(Action::kick, forbidden, "x"), HasSubstr("admin"));
   EXPECT_EQ(refusal_text(Action::status, forbidden, "x"), "forbidden");
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/cluster/mirror.h"
-#include "core/keyspace/update_log.h"
+#include "core/keyspace/replica_log.h"
 #include "core/wire/entry.h"
 
 namespace canopy::cluster {
@@ -20,9 +20,10 @@ using keyspace::UpdatePtr;
 class Leader {
  public:
   explicit Leader(std::uint32_t epoch, std::size_t log_updates = 1000, std::size_t deletions = 1000)
-      : log_(Revision(epoch, 0), log_updates, 1 << 20), tombstones_(deletions) {
+      : log_({.updates = log_updates, .bytes = 1 << 20}), tombstones_(deletions) {
     static std::uint64_t last_lineage = 0;
     lineage_ = ++last_lineage;
+    log_.begin_epoch(epoch, lineage_);
     tombstones_.reset(log_.last());
   }
 
@@ -30,7 +31,8 @@ class Leader {
     wire::Batch batch = heartbeat();
     auto update = wire::make_update(
         {.key = key, .value = value, .revision = log_.last().next(), .deleted = value.empty()});
-    log_.append(update);
+    log_.append({.update = update});
+    log_.trim(update->revision);
     tree_.apply(update);
     if (update->deleted) tombstones_.add(update);
     batch.updates.push_back(update);
@@ -53,10 +55,10 @@ class Leader {
       ++chunk.number;
       chunk.updates.clear();
     };
-    if (sync.lineage == lineage_ && log_.covers(sync.since)) {
+    if (log_.knows(sync.since, sync.lineage) && log_.reaches(sync.since)) {
       Revision at = sync.since;
       while (at < log_.last()) {
-        chunk.updates.push_back(log_.after(at));
+        chunk.updates.push_back(log_.after(at)->update);
         at = at.next();
         if (chunk.updates.size() == 2) cut_chunk(at);
       }
@@ -84,7 +86,7 @@ class Leader {
  private:
   std::uint64_t lineage_ = 0;
   keyspace::Tree tree_;
-  keyspace::UpdateLog log_;
+  keyspace::ReplicaLog log_;
   keyspace::Tombstones tombstones_;
 };
 

@@ -18,8 +18,6 @@ std::string line(const Letter& letter) {
       return m.key + "=" + m.value.value_or("(gone)");
     }
     std::string operator()(const Watched& m) const { return "watched " + m.prefix; }
-    std::string operator()(const Granted& m) const { return "granted " + m.partition; }
-    std::string operator()(const Lost& m) const { return "lost " + m.partition; }
     std::string operator()(const Swapped& m) const { return m.swapped ? "swapped" : "refused"; }
     std::string operator()(const Failed& m) const { return std::string(to_text(m.fault)); }
     std::string operator()(const Renewed&) const { return "renewed"; }
@@ -52,8 +50,18 @@ class RegistryTest : public ::testing::Test {
   Effects hello(const SessionId& session, const Claim& claim) {
     return registry_.hello(session, claim, now_);
   }
-  std::uint32_t epoch(const std::string& partition = "/p/") {
-    return registry_.leader(partition)->epoch;
+  // The process of this session ends, as its broker sees.
+  Effects kill(const SessionId& session) {
+    std::string name = session;
+    name[0] = static_cast<char>(name[0] - 'A' + 'a');
+    (void)registry_.disconnected(session, now_);
+    return registry_.process_ended(name);
+  }
+  Effects swap(const SessionId& session, std::uint64_t request, const std::string& key,
+               const std::string& value, std::uint64_t expected) {
+    Effects effects = registry_.compare_and_set(session, request, key, value, expected, now_);
+    for (Letter& letter : registry_.commit().letters) effects.letters.push_back(std::move(letter));
+    return effects;
   }
   std::uint64_t version(const std::string& key) { return registry_.entries().at(key).version; }
 
@@ -139,22 +147,19 @@ TEST_F(RegistryTest, ANewerProcessSupersedesAtOnce) {
   const std::uint32_t older = registry_.generation("old");
   open("W");
   (void)registry_.announce("old", "shards/a", "1", now_);
-  (void)registry_.campaign("old", "/p/", 0, 0, now_);
-  const std::uint32_t before = epoch();
   (void)registry_.watch("W", "", now_);
   const Effects effects = hello("new", {.name = "a"});
-  EXPECT_THAT(lines(effects), ElementsAre("W: shards/a=(gone)", "old: lost /p/",
-                                          "old: superseded by a newer process of this name"));
+  EXPECT_THAT(lines(effects),
+              ElementsAre("W: shards/a=(gone)", "old: superseded by a newer process of this name"));
   EXPECT_THAT(endings(effects), ElementsAre(SessionEnded::Why::superseded));
   EXPECT_GT(registry_.generation("new"), older);
-  EXPECT_THAT(lines(registry_.campaign("new", "/p/", 0, 0, now_)), ElementsAre("new: granted /p/"));
-  EXPECT_GT(epoch(), before);
 
   // The old process may live on: it does not get its name back while the newer one is there.
   EXPECT_THAT(lines(registry_.ping("old", now_)), ElementsAre("old: unknown session"));
   EXPECT_THAT(lines(hello("old", {.name = "a", .generation = older})),
               ElementsAre("old: superseded by a newer process of this name"));
-  (void)registry_.drop("new");
+  (void)registry_.disconnected("new", now_);
+  (void)registry_.process_ended("a");
   EXPECT_THAT(lines(hello("old", {.name = "a", .generation = older})), IsEmpty());
   EXPECT_EQ(registry_.generation("old"), older);
 }
@@ -164,10 +169,8 @@ TEST_F(RegistryTest, HelloOfAnOpenSessionOnlyForgetsItsWatches) {
   open("B");
   (void)registry_.watch("A", "", now_);
   (void)registry_.announce("A", "k", "1", now_);
-  (void)registry_.campaign("A", "/p/", 1, 0, now_);
   open("A");
   EXPECT_THAT(lines(registry_.announce("B", "l", "1", now_)), IsEmpty());
-  EXPECT_EQ(registry_.leader("/p/")->name, "a");
   EXPECT_TRUE(registry_.entries().contains("k"));
 }
 
@@ -175,21 +178,15 @@ TEST_F(RegistryTest, CompareAndSet) {
   open("A");
   open("B");
   (void)registry_.watch("B", "", now_);
-  EXPECT_THAT(lines(registry_.compare_and_set("A", 1, "k", "1", 7, now_)),
-              ElementsAre("A: refused"));
-  EXPECT_THAT(lines(registry_.compare_and_set("A", 2, "k", "1", 0, now_)),
-              ElementsAre("B: k=1", "A: swapped"));
-  EXPECT_THAT(lines(registry_.compare_and_set("A", 2, "k", "1", 0, now_)),
-              ElementsAre("A: swapped"))
+  EXPECT_THAT(lines(swap("A", 1, "k", "1", 7)), ElementsAre("A: refused"));
+  EXPECT_THAT(lines(swap("A", 2, "k", "1", 0)), ElementsAre("B: k=1", "A: swapped"));
+  EXPECT_THAT(lines(swap("A", 2, "k", "1", 0)), ElementsAre("A: swapped"))
       << "repeated, as after a lost answer";
   const std::uint64_t first = version("k");
-  EXPECT_THAT(lines(registry_.compare_and_set("B", 1, "k", "2", 0, now_)),
-              ElementsAre("B: refused"));
-  EXPECT_THAT(lines(registry_.compare_and_set("B", 2, "k", "2", first, now_)),
-              ElementsAre("B: k=2", "B: swapped"));
-  EXPECT_THAT(lines(registry_.compare_and_set("A", 3, "k", "3", first, now_)),
-              ElementsAre("A: refused"));
-  (void)registry_.drop("B");
+  EXPECT_THAT(lines(swap("B", 1, "k", "2", 0)), ElementsAre("B: refused"));
+  EXPECT_THAT(lines(swap("B", 2, "k", "2", first)), ElementsAre("B: k=2", "B: swapped"));
+  EXPECT_THAT(lines(swap("A", 3, "k", "3", first)), ElementsAre("A: refused"));
+  (void)kill("B");
   EXPECT_EQ(registry_.entries().at("k").value, "2") << "no lease holds it";
 }
 
@@ -197,163 +194,25 @@ TEST_F(RegistryTest, KeysAreOfOneKindAndOfOneHolder) {
   open("A");
   open("B");
   (void)registry_.announce("A", "leased", "1", now_);
-  (void)registry_.compare_and_set("A", 1, "agreed", "1", 0, now_);
+  (void)swap("A", 1, "agreed", "1", 0);
   EXPECT_THAT(lines(registry_.announce("B", "leased", "2", now_)),
               ElementsAre("B: key is held by another"));
   EXPECT_THAT(lines(registry_.announce("B", "agreed", "2", now_)),
               ElementsAre("B: key is held by another"));
-  EXPECT_THAT(lines(registry_.compare_and_set("B", 1, "leased", "2", 0, now_)),
+  EXPECT_THAT(lines(swap("B", 1, "leased", "2", 0)),
               ElementsAre("B: key is held by another", "B: refused"));
-}
-
-TEST_F(RegistryTest, CandidatesLeadInTurnWithGrowingEpochs) {
-  open("A");
-  open("B");
-  open("C");
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 5, 0, now_)), ElementsAre("A: granted /p/"));
-  EXPECT_THAT(lines(registry_.campaign("B", "/p/", 1, 0, now_)), IsEmpty());
-  EXPECT_THAT(lines(registry_.campaign("C", "/p/", 20, 0, now_)), IsEmpty());
-  EXPECT_THAT(lines(registry_.campaign("B", "/p/", 2, 0, now_)), IsEmpty()) << "keeps its place";
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 5, 0, now_)), ElementsAre("A: granted /p/"));
-  const std::uint32_t of_a = epoch();
-  EXPECT_GE(of_a, 5U);
-  EXPECT_THAT(lines(registry_.resign("A", now_)), ElementsAre("A: lost /p/", "B: granted /p/"));
-  EXPECT_GT(epoch(), of_a);
-  EXPECT_THAT(lines(registry_.drop("B")), ElementsAre("B: lost /p/", "C: granted /p/"));
-  EXPECT_THAT(lines(registry_.drop("C")), ElementsAre("C: lost /p/"));
-  EXPECT_FALSE(registry_.leader("/p/"));
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 0, now_)), ElementsAre("A: granted /p/"));
-  EXPECT_GT(epoch(), 20U);
-}
-
-TEST_F(RegistryTest, PartitionsAreIndependent) {
-  open("A");
-  (void)registry_.campaign("A", "/p/", 5, 0, now_);
-  EXPECT_THAT(lines(registry_.campaign("A", "", 1, 0, now_)), ElementsAre("A: granted "));
-}
-
-TEST_F(RegistryTest, ALeaderMayAskForAHigherEpoch) {
-  open("A");
-  open("B");
-  (void)registry_.campaign("A", "/p/", 1, 0, now_);
-  (void)registry_.campaign("B", "/p/", 1, 0, now_);
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 9, 0, now_)),
-              ElementsAre("A: lost /p/", "A: granted /p/"));
-  EXPECT_GE(epoch(), 9U);
-}
-
-TEST_F(RegistryTest, AHeldEpochIsKeptByAServiceThatForgotIt) {
-  open("A");
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 7, now_)), ElementsAre("A: granted /p/"));
-  EXPECT_EQ(registry_.leader("/p/")->epoch, 7U);
-}
-
-TEST_F(RegistryTest, AHeldEpochTakesOverFromALowerOne) {
-  open("A");
-  open("B");
-  (void)registry_.campaign("B", "/p/", 3, 0, now_);
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 70, now_)),
-              ElementsAre("B: lost /p/", "A: granted /p/"));
-  EXPECT_EQ(epoch(), 70U);
-  EXPECT_THAT(lines(registry_.drop("A")), ElementsAre("A: lost /p/", "B: granted /p/"));
-  EXPECT_GT(epoch(), 70U);
-}
-
-TEST_F(RegistryTest, AHeldEpochTakesOverFromALeaderThatWasGrantedALowerOneAtFirst) {
-  open("B");
-  (void)registry_.campaign("B", "/p/", 0, 0, now_);
-  EXPECT_THAT(lines(hello("A", {.name = "a", .generation = 60, .known = 70, .record = "lost"})),
-              ElementsAre("B: renewed", "B: lost /p/", "B: granted /p/"));
-  const std::uint32_t of_b = epoch();
-  EXPECT_GT(of_b, 70U);
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 0, 70, now_)),
-              ElementsAre("B: lost /p/", "A: granted /p/"));
-  EXPECT_GT(epoch(), of_b);
-}
-
-TEST_F(RegistryTest, ALeaderFromBeforeARestartTakesOverFromOneElectedBeforeItCameBack) {
-  open("A");
-  (void)registry_.campaign("A", "/p/", 0, 0, now_);
-  const std::uint32_t held = epoch();
-  registry_ = Registry(seconds(3), DirectoryRecord({.reserved = 100}, {}));
-  open("B");
-  (void)registry_.campaign("B", "/p/", 1, 0, now_);
-  const std::uint32_t of_b = epoch();
-  EXPECT_GT(of_b, held);
-  open("A");
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 0, held, now_)),
-              ElementsAre("B: lost /p/", "A: granted /p/"));
-  EXPECT_GT(epoch(), of_b);
-
-  // But not in its turn from one that was elected when its own lease had ended.
-  const std::uint32_t lost = epoch();
-  now_ += seconds(2);
-  (void)registry_.ping("B", now_);
-  now_ += seconds(1);
-  (void)registry_.expire(now_);
-  EXPECT_EQ(registry_.leader("/p/")->name, "b");
-  open("A");
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 0, lost, now_)), ElementsAre("A: lost /p/"));
-}
-
-TEST_F(RegistryTest, AHeldEpochIsLostToAHigherOne) {
-  open("A");
-  open("B");
-  (void)registry_.campaign("B", "/p/", 9, 0, now_);
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 7, now_)), ElementsAre("A: lost /p/"));
-  EXPECT_EQ(registry_.leader("/p/")->name, "b");
-  EXPECT_THAT(lines(registry_.drop("B")), ElementsAre("B: lost /p/", "A: granted /p/"));
-}
-
-TEST_F(RegistryTest, AHeldEpochSurvivesALeaseThatNobodyTookOver) {
-  open("A");
-  (void)registry_.campaign("A", "/p/", 1, 0, now_);
-  const std::uint32_t held = epoch();
-  now_ += seconds(10);
-  EXPECT_THAT(lines(registry_.expire(now_)), ElementsAre("A: lost /p/"));
-  open("A");
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, held, now_)), ElementsAre("A: granted /p/"));
-  EXPECT_EQ(epoch(), held);
-}
-
-TEST_F(RegistryTest, AHeldEpochBelowTheFloorIsGivenUp) {
-  open("A");
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 9, 7, now_)),
-              ElementsAre("A: lost /p/", "A: granted /p/"));
 }
 
 TEST_F(RegistryTest, GenerationsEnd) {
   constexpr std::uint32_t last = DirectoryRecord::max_generation;
   open("A");
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", last + 1, 0, now_)),
-              ElementsAre("A: epoch out of range"));
   EXPECT_THAT(lines(hello("B", {.name = "b", .known = last + 1})),
               ElementsAre("B: epoch out of range"));
-  registry_ = Registry(seconds(3), DirectoryRecord({.reserved = last - 4}, {}));  // 1 for versions
+  registry_ = Registry(seconds(3), DirectoryRecord({.reserved = last - 3}, {}));  // 1 for versions
   open("A");
   open("B");
-  (void)registry_.campaign("A", "/p/", 0, 0, now_);
-  (void)registry_.campaign("B", "/p/", last, 0, now_);
-  EXPECT_THAT(lines(registry_.drop("A")), ElementsAre("A: lost /p/", "B: granted /p/"));
-  EXPECT_EQ(epoch(), last);
-  (void)registry_.campaign("B", "/q/", 0, 0, now_);
-  EXPECT_EQ(epoch("/q/"), registry_.generation("B"));
   EXPECT_THAT(lines(hello("C", {.name = "c"})), ElementsAre("C: no generation can be granted"));
   EXPECT_THAT(lines(hello("C", {.name = "c", .generation = 5})), IsEmpty()) << "it has one";
-  EXPECT_THAT(lines(registry_.campaign("C", "/r/", 0, 0, now_)),
-              ElementsAre("C: no generation can be granted"));
-}
-
-TEST_F(RegistryTest, AProcessTakesOneNumberHoweverManyPartitionsItLeads) {
-  open("A");
-  for (int i = 0; i < 1000; ++i) {
-    (void)registry_.campaign("A", "/" + std::to_string(i) + "/", 0, 0, now_);
-  }
-  EXPECT_EQ(registry_.last_generation(), registry_.generation("A"));
-  const std::uint32_t first = epoch("/7/");
-  (void)registry_.resign("A", now_);
-  (void)registry_.campaign("A", "/7/", 0, 0, now_);
-  EXPECT_GT(epoch("/7/"), first) << "an epoch of its own all the same";
 }
 
 TEST_F(RegistryTest, AProcessKeepsTheGenerationThatItHas) {
@@ -364,7 +223,7 @@ TEST_F(RegistryTest, AProcessKeepsTheGenerationThatItHas) {
   EXPECT_EQ(registry_.generation("A"), first) << "an open session";
   open("B");
   EXPECT_GT(registry_.generation("B"), first);
-  (void)registry_.drop("A");
+  (void)kill("A");
   EXPECT_THAT(lines(hello("A", {.name = "a", .generation = first, .known = first})), IsEmpty());
   EXPECT_EQ(registry_.generation("A"), first);
 }
@@ -372,17 +231,15 @@ TEST_F(RegistryTest, AProcessKeepsTheGenerationThatItHas) {
 TEST_F(RegistryTest, WhatWasGrantedWithoutTheRecordIsGrantedAnew) {
   open("A");
   open("B");
-  (void)registry_.campaign("A", "/p/", 0, 0, now_);
   (void)registry_.announce("A", "k", "1", now_);
   (void)registry_.watch("B", "", now_);
   const std::uint64_t before = version("k");
   const std::uint32_t granted = registry_.generation("B");
   EXPECT_THAT(lines(hello("C", {.name = "c", .generation = 400, .known = 500, .record = "lost"})),
-              ElementsAre("B: k=1", "A: renewed", "B: renewed", "A: lost /p/", "A: granted /p/"));
+              ElementsAre("B: k=1", "A: renewed", "B: renewed"));
   EXPECT_EQ(registry_.generation("C"), 400U) << "from before";
   EXPECT_GT(registry_.generation("A"), 500U);
   EXPECT_GT(registry_.generation("B"), 500U);
-  EXPECT_GT(epoch(), 500U);
   EXPECT_GT(version("k"), std::uint64_t{500} << 40) << "not one that C may have seen before";
   EXPECT_GT(version("k"), before);
   EXPECT_THAT(lines(hello("D", {.name = "d", .generation = granted, .known = 500})), IsEmpty())
@@ -406,12 +263,10 @@ TEST_F(RegistryTest, NumbersOfALostRecordAreToldByTheRecordNotByTheirSize) {
 
 TEST_F(RegistryTest, ANameHeldExclusivelyIsRefusedToAnother) {
   EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})), IsEmpty());
-  (void)registry_.campaign("A", "/p/", 0, 0, now_);
   EXPECT_THAT(lines(hello("B", {.name = "s1", .identity = "y"})),
               ElementsAre("B: another process of this name is running"));
   EXPECT_THAT(lines(hello("C", {.name = "s1"})),
               ElementsAre("C: another process of this name is running"));
-  EXPECT_EQ(registry_.leader("/p/")->name, "s1");
   EXPECT_TRUE(registry_.knows("A"));
 
   now_ += seconds(3);
@@ -427,10 +282,9 @@ TEST_F(RegistryTest, ANameHeldExclusivelyIsRefusedToAnother) {
 
 TEST_F(RegistryTest, ARestartOfTheHolderTakesOverAtOnce) {
   EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})), IsEmpty());
-  (void)registry_.campaign("A", "/p/", 0, 0, now_);
   EXPECT_THAT(lines(hello("B", {.name = "s1", .identity = "x"})),
-              ElementsAre("A: lost /p/", "A: superseded by a newer process of this name"));
-  EXPECT_THAT(lines(registry_.campaign("B", "/p/", 0, 0, now_)), ElementsAre("B: granted /p/"));
+              ElementsAre("A: superseded by a newer process of this name"));
+  EXPECT_TRUE(registry_.knows("B"));
 }
 
 TEST_F(RegistryTest, AfterARestartTheHolderHasALeaseToComeBack) {
@@ -473,7 +327,7 @@ TEST_F(RegistryTest, NothingIsGrantedThatCannotBeKept) {
 
 TEST_F(RegistryTest, BadWordsAreRefused) {
   open("A");
-  const std::string too_long(256, 'k');
+  const std::string too_long(max_directory_key_bytes + 1, 'k');
   EXPECT_THAT(lines(registry_.hello("B", {.name = ""}, now_)),
               ElementsAre("B: not a process name"));
   EXPECT_THAT(lines(registry_.hello("B", {.name = "a\nb"}, now_)),
@@ -484,8 +338,6 @@ TEST_F(RegistryTest, BadWordsAreRefused) {
   EXPECT_THAT(lines(registry_.announce("A", too_long, "1", now_)),
               ElementsAre("A: not a directory key"));
   EXPECT_THAT(lines(registry_.watch("A", too_long, now_)), ElementsAre("A: not a directory key"));
-  EXPECT_THAT(lines(registry_.campaign("A", too_long, 1, 0, now_)),
-              ElementsAre("A: not a partition"));
   const std::string big(max_directory_value_bytes + 1, 'v');
   EXPECT_THAT(lines(registry_.announce("A", "k", big, now_)), ElementsAre("A: value too long"));
   EXPECT_THAT(registry_.entries(), IsEmpty());
@@ -503,7 +355,7 @@ TEST_F(RegistryTest, SessionsAreBounded) {
   EXPECT_TRUE(registry_.knows("T")) << "a successor needs no room";
 }
 
-TEST_F(RegistryTest, KeysWatchesAndCandidatesAreBounded) {
+TEST_F(RegistryTest, KeysAndWatchesAreBounded) {
   open("A");
   for (std::size_t i = 0; i < max_directory_keys; ++i) {
     (void)registry_.announce("A", std::to_string(i), "1", now_);
@@ -518,21 +370,6 @@ TEST_F(RegistryTest, KeysWatchesAndCandidatesAreBounded) {
   }
   EXPECT_THAT(lines(registry_.watch("A", "one more", now_)), ElementsAre("A: too many watches"));
   EXPECT_THAT(lines(registry_.watch("A", "w0", now_)), ElementsAre("A: watched w0"));
-
-  for (std::size_t i = 0; i < max_candidates; ++i) {
-    const std::string session = "B" + std::to_string(i);
-    open(session);
-    (void)registry_.campaign(session, "/p/", 1, 0, now_);
-  }
-  EXPECT_THAT(lines(registry_.campaign("A", "/p/", 1, 0, now_)),
-              ElementsAre("A: too many candidates"));
-  EXPECT_THAT(lines(registry_.campaign("B15", "/p/", 1, 0, now_)), IsEmpty()) << "in line already";
-
-  for (std::size_t i = 1; i < max_led_partitions; ++i) {
-    (void)registry_.campaign("A", "/p/" + std::to_string(i), 1, 0, now_);
-  }
-  EXPECT_THAT(lines(registry_.campaign("A", "/one/more/", 1, 0, now_)),
-              ElementsAre("A: too many partitions"));
 }
 
 TEST_F(RegistryTest, ValuesAreBoundedTogether) {

@@ -28,7 +28,8 @@ TEST(Changes, TellWhatARunningProcessCanTakeOnFromWhatTakesARestart) {
       parse(two_proxies),
       parse("log_level: debug\n"
             "log_format: json\n"
-            "broker: {drain_ms: 7, lease_ms: 700}\n"
+            "coordination: {lease_ms: 700, replica_lag_ms: 7000, prefer_after_ms: 7}\n"
+            "broker: {drain_ms: 7}\n"
             "shards: [{name: s1, partitions: [{subtree: '*', retain: false}, {subtree: /b/}]}]\n"
             "proxies: [{name: p1, max_clients: 7, max_linger_ms: 1, publish_share: 9,\n"
             "           upstream_queue_bytes: 100000, mirror_keep_ms: 3, egress_bytes: 9000000,\n"
@@ -38,9 +39,42 @@ TEST(Changes, TellWhatARunningProcessCanTakeOnFromWhatTakesARestart) {
                                       "proxies.p1.upstream_queue_bytes",
                                       "proxies.p1.mirror_keep_ms", "proxies.p3 (added)"));
   EXPECT_THAT(found.fixed,
-              ElementsAre("log_format", "broker.lease_ms", "shards.s1.partitions.*.retain",
-                          "shards.s1.partitions./a/ (removed)", "shards.s1.partitions./b/ (added)",
-                          "proxies.p1.native", "proxies.p1.egress_bytes", "proxies.p2 (removed)"));
+              ElementsAre("log_format", "coordination.lease_ms", "coordination.replica_lag_ms",
+                          "coordination.prefer_after_ms", "partitions.*.retain",
+                          "partitions./a/ (removed)", "partitions./b/ (added)", "proxies.p1.native",
+                          "proxies.p1.egress_bytes", "proxies.p2 (removed)"));
+}
+
+TEST(Changes, OfReplicasTakeARestart) {
+  const std::string shards = "shards: [{name: s1}, {name: s2}]\n";
+  const Cluster running = parse(shards + "partitions: [{subtree: '*', on: [s1, s2]}]\n");
+  const auto fixed = [&](const std::string& partition) {
+    const Changes found = changes(running, parse(shards + "partitions: [" + partition + "]\n"));
+    EXPECT_THAT(found.live, IsEmpty());
+    return found.fixed;
+  };
+  EXPECT_THAT(fixed("{subtree: '*', on: [s1, s2]}"), IsEmpty());
+  EXPECT_THAT(fixed("{subtree: '*', replicas: 2}"), IsEmpty());
+  EXPECT_THAT(fixed("{subtree: '*', on: [s2, s1], min_in_sync: 2}"),
+              ElementsAre("partitions.*.on", "partitions.*.min_in_sync"));
+  EXPECT_THAT(fixed("{subtree: '*', on: [s1]}, {subtree: /a/, on: [s2]}"),
+              ElementsAre("partitions.*.on", "partitions.*.replicas", "partitions./a/ (added)"));
+}
+
+TEST(Changes, OfTheFormOfAPartitionAreNone) {
+  EXPECT_EQ(changes(parse("shards: [{name: s1, partitions: [{subtree: '*', retain: false}]}]\n"),
+                    parse("shards: [{name: s1}]\n"
+                          "partitions: [{subtree: '*', on: [s1], retain: false}]\n")),
+            Changes{});
+}
+
+TEST(Changes, OfEtcdTakeARestart) {
+  const std::string etcd = "coordination: {etcd: {endpoints: ['http://10.0.0.1:2379'], prefix: ";
+  const Cluster running = parse(etcd + "canopy/one}}\n" + two_proxies);
+  EXPECT_THAT(changes(running, parse(etcd + "canopy/two}}\n" + two_proxies)).fixed,
+              ElementsAre("coordination.etcd.prefix"));
+  EXPECT_THAT(changes(running, parse(two_proxies)).fixed, ElementsAre("coordination.etcd"));
+  EXPECT_THAT(changes(running, running).fixed, IsEmpty());
 }
 
 TEST(Changes, AreNotedOfTemplates) {

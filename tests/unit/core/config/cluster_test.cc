@@ -35,7 +35,10 @@ TEST(Cluster, ReadsEverySection) {
 state_dir: /var/lib/canopy
 log_level: debug
 log_format: json
-broker: {listen: "ipc:///run/canopy", http: "[::1]:0", supervise: false, lease_ms: 100, drain_ms: 0}
+coordination: {lease_ms: 100, replica_lag_ms: 101, prefer_after_ms: 0}
+broker: {listen: "ipc:///run/canopy", http: "[::1]:0", supervise: false, drain_ms: 0}
+partitions:
+  - {subtree: /eu/, on: [other, results], replicas: 2, min_in_sync: 2, retain: false}
 shards:
   - name: results
     http: 127.0.0.1:8551
@@ -49,6 +52,7 @@ shards:
       - {subtree: /results/, durability: disk, sync: interval, sync_interval_ms: 7, retain: false,
          log_updates: 5, log_bytes: 6, max_state_bytes: 1048576}
       - subtree: "*"
+  - name: other
 proxies:
   - {name: p1, max_clients: 7, http: 127.0.0.1:8561, kvsimple: tcp://127.0.0.1:5556, chp: "tcp://*:5576",
      max_linger_ms: 0, client_queue_bytes: 4194304, egress_bytes: 4194305, slow_clients: disconnect,
@@ -59,13 +63,15 @@ proxies:
   EXPECT_EQ(cluster.state_dir, "/var/lib/canopy");
   EXPECT_EQ(cluster.log_level, "debug");
   EXPECT_EQ(cluster.log_format, "json");
-  EXPECT_EQ(cluster.broker, (Broker{.listen = "ipc:///run/canopy",
-                                    .http = "[::1]:0",
-                                    .supervise = false,
-                                    .lease = 100ms,
-                                    .drain = 0ms}));
-  ASSERT_EQ(cluster.shards.size(), 1u);
+  EXPECT_EQ(
+      cluster.broker,
+      (Broker{.listen = "ipc:///run/canopy", .http = "[::1]:0", .supervise = false, .drain = 0ms}));
+  EXPECT_EQ(cluster.coordination,
+            (Coordination{.lease = 100ms, .replica_lag = 101ms, .prefer_after = 0ms}));
+  const Partition eu{
+      .subtree = "/eu/", .on = {"other", "results"}, .min_in_sync = 2, .retain = false};
   const Partition results{.subtree = "/results/",
+                          .on = {"results"},
                           .durability = Durability::disk,
                           .sync = Sync::interval,
                           .sync_interval = 7ms,
@@ -73,8 +79,11 @@ proxies:
                           .log_updates = 5,
                           .log_bytes = 6,
                           .max_state_bytes = 1048576};
+  const Partition root{.on = {"results"}};
+  EXPECT_EQ(cluster.partitions, (std::vector{eu, results, root}));
+  ASSERT_EQ(cluster.shards.size(), 2u);
+  EXPECT_EQ(cluster.shards[1], Shard{.name = "other"});
   EXPECT_EQ(cluster.shards[0], (Shard{.name = "results",
-                                      .partitions = {results, Partition{}},
                                       .requests = "tcp://127.0.0.1:*",
                                       .updates = "ipc://updates",
                                       .advertise = "shard.example.com",
@@ -105,12 +114,29 @@ proxies:
   EXPECT_EQ(cluster.find_shard("results"), &cluster.shards[0]);
   EXPECT_EQ(cluster.find_shard("p1"), nullptr);
   EXPECT_EQ(cluster.find_proxy("p1"), &cluster.proxies[0]);
+  EXPECT_EQ(cluster.find_partition("/eu/"), cluster.partitions.data());
+  EXPECT_EQ(cluster.find_partition("/none/"), nullptr);
+}
+
+TEST(Cluster, TellsWhatAShardKeeps) {
+  const Cluster cluster = parse_good(R"(
+partitions:
+  - {subtree: "*", on: [a, b]}
+  - {subtree: /b/, on: [b]}
+shards: [{name: a}, {name: b}]
+)");
+  const Partition* const root = cluster.partitions.data();
+  const Partition* const own = root + 1;
+  EXPECT_EQ(cluster.partitions_of("a"), std::vector{root});
+  EXPECT_EQ(cluster.partitions_of("b"), (std::vector{root, own}));
 }
 
 TEST(Cluster, WhatIsLeftOutKeepsItsDefault) {
   const Cluster cluster = parse_good(root_shard);
   EXPECT_EQ(cluster.broker, Broker{});
-  EXPECT_EQ(cluster.shards.at(0), (Shard{.name = "rest", .partitions = {Partition{}}}));
+  EXPECT_EQ(cluster.coordination, Coordination{});
+  EXPECT_EQ(cluster.shards.at(0), Shard{.name = "rest"});
+  EXPECT_EQ(cluster.partitions, std::vector{Partition{.on = {"rest"}}});
   EXPECT_TRUE(cluster.proxies.empty());
   EXPECT_EQ(parse_good("broker:\nproxies:\n" + root_shard).broker, Broker{});
 }
@@ -121,7 +147,8 @@ shards:
   - {name: a, partitions: [{subtree: /results/}, {subtree: /results/eu/}]}
   - {name: b, partitions: [{subtree: "*"}, {subtree: bare/}]}
 )");
-  EXPECT_EQ(cluster.shards.at(1).partitions.at(0).subtree, "");
+  ASSERT_EQ(cluster.partitions.size(), 4u);
+  EXPECT_EQ(cluster.partitions[2].subtree, "");
 }
 
 TEST(Cluster, TheSamePortOfOtherHostsAndFreePortsDoNotClash) {
@@ -158,9 +185,10 @@ proxies:
 )");
   EXPECT_EQ(cluster.shards.at(1).name, "b");
   EXPECT_EQ(cluster.shards.at(1).updates_queue_bytes, 70'000u);
-  EXPECT_EQ(cluster.shards.at(1).partitions,
-            (std::vector{Partition{
-                .subtree = "/b/", .durability = Durability::disk, .sync = Sync::interval}}));
+  EXPECT_EQ(
+      cluster.partitions.at(1),
+      (Partition{
+          .subtree = "/b/", .on = {"b"}, .durability = Durability::disk, .sync = Sync::interval}));
   EXPECT_EQ(cluster.proxies.at(1).max_clients, 20u);
   EXPECT_EQ(cluster.proxies.at(1).nofile, 4096u);
   EXPECT_EQ(cluster.proxies.at(0).nofile, 1024u);
@@ -175,7 +203,7 @@ TEST(Cluster, ReadsAsManyPartitionsAsAClusterCanHave) {
       text += "      - subtree: /" + std::to_string(shard) + "/" + std::to_string(i) + "/\n";
     }
   }
-  EXPECT_EQ(parse_good(text).shards.at(1).partitions.size(), 2047u);
+  EXPECT_EQ(parse_good(text).partitions_of("s1").size(), 2047u);
 }
 
 TEST(Cluster, NofileCountsWhereTheBrokerSetsIt) {
@@ -210,8 +238,10 @@ TEST(Cluster, TheExampleHoldsEverySettingWithItsDefault) {
   EXPECT_EQ(cluster->state_dir, Cluster{}.state_dir);
   EXPECT_EQ(cluster->log_level, Cluster{}.log_level);
   EXPECT_EQ(cluster->log_format, Cluster{}.log_format);
+  EXPECT_EQ(cluster->coordination, Coordination{});
   EXPECT_EQ(cluster->broker, Broker{});
-  EXPECT_EQ(cluster->shards.at(0), (Shard{.name = "rest", .partitions = {Partition{}}}));
+  EXPECT_EQ(cluster->partitions, std::vector{Partition{.on = {"rest"}}});
+  EXPECT_EQ(cluster->shards.at(0), Shard{.name = "rest"});
   Proxy proxy = cluster->proxies.at(0);
   proxy.native.reset();
   proxy.kvsimple.reset();
@@ -237,6 +267,17 @@ TEST(Cluster, TheExampleHoldsEverySettingWithItsDefault) {
   }
   for (const std::string& key : setting_keys()) {
     EXPECT_NE(written.find("\n" + key + "\n"), std::string::npos) << key << " in" << written;
+  }
+}
+
+TEST(Cluster, TheReplicatedClusterLosesNothingWithAShard) {
+  const auto cluster = read_cluster(deploy_folder() / "replicated.yaml");
+  ASSERT_TRUE(cluster.ok()) << cluster.error();
+  EXPECT_EQ(cluster->shards.size(), 3u);
+  ASSERT_EQ(cluster->partitions.size(), 2u);
+  for (const Partition& partition : cluster->partitions) {
+    EXPECT_EQ(partition.on.size(), 2u);
+    EXPECT_EQ(partition.durability, Durability::disk);
   }
 }
 

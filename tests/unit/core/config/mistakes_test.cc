@@ -44,6 +44,11 @@ std::string partitions(int count, const std::string& settings = "") {
 std::string partition(const std::string& settings) {
   return "shards:\n  - name: a\n    partitions:\n      - " + settings + "\n";
 }
+// The root, which these settings place on the shards a and b; the last line is of b.
+std::string replicated(const std::string& settings) {
+  return "partitions:\n  - subtree: \"*\"\n    " + settings +
+         "\nshards:\n  - {name: a}\n  - name: b\n";
+}
 
 const std::vector<Mistake>& mistakes() {
   static const std::vector<Mistake> all = {
@@ -57,9 +62,11 @@ const std::vector<Mistake>& mistakes() {
       {"missing_name", shard + "proxies:\n  - max_clients: 3\n",
        "c.yaml:3: proxies.name: ", "is missing"},
       {"missing_partitions", "shards:\n  - name: a\n",
-       "c.yaml:2: shards.partitions: ", "is missing"},
-      {"empty_partitions", "shards:\n  - name: a\n    partitions: []\n",
-       "c.yaml:3: shards.partitions: ", "at least one partition"},
+       "c.yaml:2: shards.partitions: ", "a shard needs at least one partition, and none is on 'a'"},
+      {"empty_partitions", replicated("on: [a, b]") + "  - name: c\n    partitions: []\n",
+       "c.yaml:7: shards.partitions: ", "none is on 'c'"},
+      {"list_of_partitions", "shards:\n  - name: a\n    partitions: all\n",
+       "c.yaml:3: shards.partitions: ", "'all' is not a list"},
       {"missing_subtree", partition("durability: disk"),
        "c.yaml:4: shards.partitions.subtree: ", "is missing"},
       {"key_twice", "log_level: info\n" + shard + "log_level: warn\n",
@@ -148,10 +155,6 @@ const std::vector<Mistake>& mistakes() {
        "c.yaml:1026: proxies.name: ", "at most 1024"},
       // Partitions.
       {"partitions", partitions(4097), "c.yaml:4100: shards.partitions.subtree: ", "at most 4096"},
-      {"address_space",
-       partitions(8, ", durability: disk, max_state_bytes: 17592186044416") +
-           "      - subtree: \"*\"\n",
-       "c.yaml:2: shards.partitions.max_state_bytes: ", "more shards"},
       {"no_root", partition("subtree: /results/"), "c.yaml:1: shards: ", "the root must be owned"},
       {"subtree_slash", partition("subtree: /results"), "c.yaml:4: shards.partitions.subtree: ",
        "'/results' is not a subtree: it must end with '/'"},
@@ -166,6 +169,46 @@ const std::vector<Mistake>& mistakes() {
       {"root_twice",
        shard.substr(0, shard.size() - 2) + ",\n  {name: b, partitions: [{subtree: \"*\"}]}]\n",
        "c.yaml:2: shards.partitions.subtree: ", "the subtree '*' clashes"},
+      {"subtree_in_both_places", "partitions:\n  - {subtree: \"*\", on: [a]}\n" + shard,
+       "c.yaml:3: shards.partitions.subtree: ",
+       "the subtree '*' clashes with the subtree '*' of partitions.subtree on line 2"},
+      {"no_root_of_replicas", "partitions:\n  - {subtree: /a/, on: [a]}\nshards:\n  - {name: a}\n",
+       "c.yaml:3: shards: ", "the root must be owned"},
+      // Replicas.
+      {"on_unknown", replicated("on: [a, c]"),
+       "c.yaml:3: partitions.on: ", "'c' is not a shard; the shards of the file: a, b"},
+      {"on_unknown_by_line", replicated("on:\n      - a\n      - c"),
+       "c.yaml:5: partitions.on: ", "'c' is not a shard"},
+      {"on_proxy", replicated("on: [a, p]") + "proxies: [{name: p}]\n",
+       "c.yaml:3: partitions.on: ", "'p' is not a shard"},
+      {"on_twice", replicated("on: [a, b, a]"),
+       "c.yaml:3: partitions.on: ", "the shard 'a' is named twice"},
+      {"on_empty", replicated("on: []"), "c.yaml:3: partitions.on: ", "names no shard"},
+      {"on_word", replicated("on: a"), "c.yaml:3: partitions.on: ", "'a' is not a list"},
+      {"on_upper", replicated("on: [A]"), "c.yaml:3: partitions.on: ", "'A' is not 1 to 63"},
+      {"on_list", replicated("on: [[a]]"), "c.yaml:3: partitions.on: ", "a list is not a text"},
+      {"on_too_many", replicated("on: [a, b, c, d, e, f, g, h]"),
+       "c.yaml:3: partitions.on: ", "at most 7 replicas"},
+      {"on_missing", replicated("retain: false"),
+       "c.yaml:2: partitions.on: ", "is missing: name the shards that keep a replica of *"},
+      {"replicas_too_many", replicated("replicas: 8"),
+       "c.yaml:3: partitions.replicas: ", "8 is out of bounds: 1 to 7"},
+      {"replicas_none", replicated("replicas: 0"),
+       "c.yaml:3: partitions.replicas: ", "0 is out of bounds: 1 to 7"},
+      {"replicas_of_too_few_shards", replicated("replicas: 3"), "c.yaml:3: partitions.replicas: ",
+       "3 replicas of * need as many shards; the shards of the file: a, b"},
+      {"replicas_after_on", replicated("on: [a, b]\n    replicas: 1"),
+       "c.yaml:4: partitions.replicas: ", "`on` names 2 shards and `replicas` is 1"},
+      {"replicas_before_on", replicated("replicas: 3\n    on: [a, b]"),
+       "c.yaml:4: partitions.on: ", "`on` names 2 shards and `replicas` is 3"},
+      {"min_in_sync", replicated("on: [a, b]\n    min_in_sync: 3"),
+       "c.yaml:4: partitions.min_in_sync: ", "3 is more than the replicas of *, 2"},
+      {"min_in_sync_before_replicas", replicated("min_in_sync: 2\n    replicas: 1"),
+       "c.yaml:3: partitions.min_in_sync: ", "2 is more than the replicas of *, 1"},
+      {"min_in_sync_none", replicated("on: [a]\n    min_in_sync: 0"),
+       "c.yaml:4: partitions.min_in_sync: ", "0 is out of bounds: 1 to 7"},
+      {"replicas_in_the_short_form", partition("subtree: \"*\"\n        replicas: 1"),
+       "c.yaml:5: shards.partitions.replicas: ", "unknown key"},
       // Endpoints.
       {"endpoint_scheme", "broker:\n  listen: udp://127.0.0.1:1\n" + shard,
        "c.yaml:2: broker.listen: ", "tcp://HOST:PORT or ipc://PATH"},
@@ -250,8 +293,13 @@ const std::vector<Mistake>& mistakes() {
       {"nofile_default", proxy("max_clients: 1000"), "c.yaml:3: proxies.nofile: ", "raise nofile"},
       {"nofile_shard", "shards:\n  - name: a\n    nofile: 10\n    partitions: [{subtree: \"*\"}]\n",
        "c.yaml:3: shards.nofile: ", "10 open files are too few"},
-      {"nofile_stores", partitions(600, ", durability: disk") + "      - subtree: \"*\"\n",
-       "c.yaml:2: shards.nofile: ", "600 partitions on disk"},
+      {"nofile_replicas", replicated("on: [a, b]") + "    nofile: 27\n",
+       "c.yaml:7: shards.nofile: ",
+       "0 partitions on disk, replicas shared with 1 shards and 0 proxies take up to 28"},
+      {"nofile_store",
+       "shards:\n  - name: a\n    nofile: 185\n"
+       "    partitions: [{subtree: \"*\", durability: disk}]\n",
+       "c.yaml:3: shards.nofile: ", "1 partitions on disk and 0 proxies take up to 186"},
       // Not YAML.
       {"yaml_flow", "log_level: info\nbroker: {listen: a\n", "c.yaml:3: ", "not valid YAML"},
       {"yaml_tab", "broker:\n\tname: a\n", "c.yaml:2: ", "not valid YAML"},
@@ -294,12 +342,18 @@ std::string file_with(const std::string& key, const std::string& value) {
     return all.empty() ? required : required + ", " + all;
   };
   std::string own_shard = entries("shards.", "name: a");
-  if (key != "shards.partitions") {
-    own_shard += ", partitions: [{" + entries("shards.partitions.", "subtree: \"*\"") + "}]";
-  }
+  if (key != "shards.partitions") own_shard += ", partitions: [{subtree: \"*\"}]";
+  const bool places = key == "partitions.on" || key == "partitions.replicas";
   std::string text;
   if (key.find('.') == key.npos) text += key + ": " + value + "\n";
-  if (key != "broker") text += "broker: {" + entries("broker.", "lease_ms: 3000") + "}\n";
+  if (key != "coordination") {
+    text += "coordination: {" + entries("coordination.", "lease_ms: 3000") + "}\n";
+  }
+  if (key != "broker") text += "broker: {" + entries("broker.", "drain_ms: 3000") + "}\n";
+  if (key != "partitions") {
+    text += "partitions: [{" + entries("partitions.", "subtree: /a/") +
+            (places ? "" : ", on: [a]") + "}]\n";
+  }
   if (key != "shards") text += "shards: [{" + own_shard + "}]\n";
   if (key != "proxies") text += "proxies: [{" + entries("proxies.", "name: p") + "}]\n";
   return text;

@@ -73,6 +73,21 @@ TEST_F(DirectoryFileTest, HoldersAndTheFloorAreKept) {
   EXPECT_EQ(record.floor(), 3'000'000U);
 }
 
+TEST_F(DirectoryFileTest, EntriesAreKeptAndVersionsGoOnAboveThem) {
+  using Entries = cluster::DirectoryRecord::Entries;
+  constexpr std::uint32_t generation = 3'000'000;
+  const Entries entries = {
+      {"k", {.value = "1", .version = std::uint64_t{generation} << 40, .session = "s"}}};
+  auto record = start();
+  EXPECT_EQ(record.take_entries(), Entries());
+  EXPECT_TRUE(record.keep_entries(entries));
+  file_.reset();
+  fs::remove(path_);
+  record = start();
+  EXPECT_EQ(record.take_entries(), entries);
+  EXPECT_GT(*record.next(), generation) << "also without the generations";
+}
+
 TEST_F(DirectoryFileTest, WithoutTheFileAnotherRecordBegins) {
   const std::string first = start().identity();
   file_.reset();

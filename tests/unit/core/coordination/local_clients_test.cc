@@ -85,6 +85,29 @@ TEST_F(LocalClientsTest, MayAskForAProcessToBeDrained) {
   EXPECT_THAT(rejected, ElementsAre("not_found"));
 }
 
+TEST_F(LocalClientsTest, MayHaveAReplicaElected) {
+  server.on_elect([](const std::string& partition, const std::string& shard) {
+    return partition == "/a/" && shard == "s1" ? "" : "no such replica";
+  });
+  const auto shard = make_local_coordinator(loop, server.endpoint(), "s1");
+  std::vector<std::string> told;
+  bool listed = false;
+  shard->watch(
+      elections_prefix,
+      [&](const Event& event) { told.push_back(event.key + " " + event.value.value_or("-")); },
+      [&] { listed = true; });
+  ASSERT_TRUE(until([&] { return listed; }));
+  const auto refusal = std::get<native::Refusal>(ask(encode(native::Elect{4, "/b/", "s1"})));
+  EXPECT_EQ(refusal.fault, wire::Fault::not_found);
+  EXPECT_EQ(refusal.text, "no such replica");
+  for (std::size_t times = 1; times <= 2; ++times) {
+    EXPECT_EQ(std::get<native::Elected>(ask(encode(native::Elect{5, "/a/", "s1"}))).request, 5u);
+    ASSERT_TRUE(until([&] { return told.size() == times; }));
+  }
+  EXPECT_THAT(told, ElementsAre("elections//a/ s1", "elections//a/ s1"));
+  EXPECT_TRUE(server.directory().entries().empty());
+}
+
 TEST_F(LocalClientsTest, GetNumberedRefusalsForWhatIsNoRequest) {
   std::string frame = encode(native::Drain{4, "p1"});
   frame.front() = 9;
@@ -201,6 +224,25 @@ TEST_F(LocalSecurityTest, AClientCannotTakeTheSessionOfAProcess) {
   ASSERT_TRUE(until([&] { return (answer = receive(*plain)).has_value(); }));
   EXPECT_EQ(std::get<native::Refusal>(*answer).fault, wire::Fault::forbidden);
   EXPECT_TRUE(process->connected());
+}
+
+TEST_F(LocalSecurityTest, OnlyAnAdminMayHaveAReplicaElected) {
+  int asked = 0;
+  server.on_elect([&](const std::string&, const std::string&) {
+    ++asked;
+    return std::string();
+  });
+  std::optional<native::FromBroker> answer;
+  const auto plain = connect(plain_keys);
+  plain->send({encode(native::Elect{3, "/a/", "s1"})});
+  ASSERT_TRUE(until([&] { return (answer = receive(*plain)).has_value(); }));
+  EXPECT_EQ(std::get<native::Refusal>(*answer).fault, wire::Fault::forbidden);
+  EXPECT_EQ(asked, 0);
+  const auto admin = connect(admin_keys);
+  admin->send({encode(native::Elect{4, "/a/", "s1"})});
+  ASSERT_TRUE(until([&] { return (answer = receive(*admin)).has_value(); }));
+  EXPECT_EQ(std::get<native::Elected>(*answer).request, 4u);
+  EXPECT_EQ(asked, 1);
 }
 
 }  // namespace

@@ -18,8 +18,6 @@ namespace canopy::coordination {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-using Leadership = std::vector<std::optional<std::uint32_t>>;
-
 class LocalTest : public ::testing::Test {
  protected:
   void SetUp() override { start_server(); }
@@ -41,10 +39,19 @@ class LocalTest : public ::testing::Test {
 
   // Goes on from what the server before has kept.
   cluster::DirectoryRecord record() {
-    return cluster::DirectoryRecord(kept_, [this](const cluster::DirectoryRecord::Kept& kept) {
-      kept_ = kept;
-      return base::Status();
-    });
+    return cluster::DirectoryRecord(
+        kept_,
+        [this](const cluster::DirectoryRecord::Kept& kept) {
+          kept_ = kept;
+          return base::Status();
+        },
+        entries_,
+        [this](const cluster::DirectoryRecord::Entries& changed) {
+          ++keeps_;
+          if (disk_is_full_) return base::Status(base::Error{"no space"});
+          for (const auto& [key, entry] : changed) entries_[key] = entry;
+          return base::Status();
+        });
   }
 
   std::unique_ptr<Coordinator> client(const std::string& name, const std::string& identity = {}) {
@@ -75,9 +82,6 @@ class LocalTest : public ::testing::Test {
       if (event.value) seen_[event.key] = *event.value;
     });
   }
-  static auto record(Leadership& into) {
-    return [&into](std::optional<std::uint32_t> epoch) { into.push_back(epoch); };
-  }
 
   base::SystemClock clock_;
   net::Context context_;
@@ -87,6 +91,9 @@ class LocalTest : public ::testing::Test {
   std::size_t queue_bytes_ = LocalServer::usual_queue_bytes;
   net::Server listening_{loop_};
   cluster::DirectoryRecord::Kept kept_{.identity = "r"};
+  cluster::DirectoryRecord::Entries entries_;
+  int keeps_ = 0;  // writes of entries
+  bool disk_is_full_ = false;
   std::unique_ptr<LocalServer> server_;
   std::map<std::string, int> rejected_;
   std::vector<std::string> ended_;

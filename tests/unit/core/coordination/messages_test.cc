@@ -16,20 +16,17 @@ std::vector<Request> requests() {
   return {Hello{"p1", 4, 8'388'607, "r", "x-1"},
           Ping{},
           Announce{"proxies/p1", binary},
-          Campaign{"/results/", 3, 16'777'215},
           CompareAndSet{9, "replicas/", std::string(300, 'v'), 1ULL << 63},
           Watch{"shards/"},
           Resign{}};
 }
 
 std::vector<Reply> replies() {
-  return {Welcome{3'000'000, 5, "r"},
-          Pong{},
+  return {Welcome{3'000'000, 5, "r", 7},
+          Pong{7},
           cluster::KeyChanged{"k", binary, 12},
           cluster::KeyChanged{"k", std::nullopt, 13},
           cluster::Watched{""},
-          cluster::Granted{"", 5},
-          cluster::Lost{"/results/"},
           cluster::Swapped{9, true},
           cluster::Failed{cluster::Fault::key_taken, "k"},
           cluster::Renewed{8'388'607}};
@@ -69,10 +66,6 @@ TEST(MessagesTest, FieldsArriveInTheirPlaces) {
   EXPECT_EQ(std::get<Hello>(hello->body).known, 4U);
   EXPECT_EQ(std::get<Hello>(hello->body).record, "r");
   EXPECT_EQ(std::get<Hello>(hello->body).identity, "x");
-  const auto campaign = decode_request(encode(Request(Campaign{"/p/", 4, 5}), 6));
-  ASSERT_TRUE(campaign);
-  EXPECT_EQ(std::get<Campaign>(campaign->body).least_epoch, 4U);
-  EXPECT_EQ(std::get<Campaign>(campaign->body).held_epoch, 5U);
   const auto change = decode_reply(encode(Reply(cluster::KeyChanged{"k", binary, 8}), 0));
   ASSERT_TRUE(change);
   EXPECT_EQ(std::get<cluster::KeyChanged>(change->body).value, binary);
@@ -81,7 +74,7 @@ TEST(MessagesTest, FieldsArriveInTheirPlaces) {
 
 TEST(MessagesTest, ValuesOfFullLengthFit) {
   const std::string value(cluster::max_directory_value_bytes, 'v');
-  const std::string key(base::max_key_bytes, 'k');
+  const std::string key(cluster::max_directory_key_bytes, 'k');
   const std::string frame = encode(Request(CompareAndSet{~0ULL, key, value, ~0ULL}), ~0ULL);
   EXPECT_LE(frame.size(), max_message_bytes);
   EXPECT_EQ(round_trip(true, frame), frame);
@@ -103,22 +96,24 @@ TEST(MessagesTest, TheOtherDirectionIsAnError) {
 TEST(MessagesTest, ErrorsSayWhatIsWrong) {
   std::string frame = encode(Request(Ping{}), 1);
   frame[0] = 9;
-  EXPECT_EQ(decode_request(frame).error(), "protocol version 9, expected 2");
+  EXPECT_EQ(decode_request(frame).error(), "protocol version 9, expected 3");
   EXPECT_EQ(decode_request("").error(), "empty message");
-  EXPECT_EQ(decode_request("\x02\x05").error(), "not a MessagePack array");
-  EXPECT_EQ(decode_request("\x02\x92\x40\x01").error(), "unknown message type 64");
-  EXPECT_EQ(decode_request("\x02\x93\x02\x01\x01").error(), "wrong fields in a message of type 2");
-  EXPECT_EQ(decode_request("\x02\x93\x06\x01\x01").error(), "wrong fields in a message of type 6");
+  EXPECT_EQ(decode_request("\x03\x05").error(), "not a MessagePack array");
+  EXPECT_EQ(decode_request("\x03\x92\x40\x01").error(), "unknown message type 64");
+  EXPECT_EQ(decode_request("\x03\x92\x04\x01").error(), "unknown message type 4");
+  EXPECT_EQ(decode_reply("\x03\x92\x45\x01").error(), "unknown message type 69");
+  EXPECT_EQ(decode_request("\x03\x93\x02\x01\x01").error(), "wrong fields in a message of type 2");
+  EXPECT_EQ(decode_request("\x03\x93\x06\x01\x01").error(), "wrong fields in a message of type 6");
 }
 
 TEST(MessagesTest, HugeClaimsAreRefusedBeforeAnyMemoryIsTaken) {
-  EXPECT_FALSE(decode_request(std::string("\x02\xdd\xff\xff\xff\xff", 6)));              // array
-  EXPECT_FALSE(decode_request(std::string("\x02\x93\x06\x01\xdb\xff\xff\xff\xff", 9)));  // string
-  EXPECT_FALSE(decode_request(std::string("\x02\xdf\xff\xff\xff\xff", 6)));              // map
-  std::string nested(1, '\x02');
+  EXPECT_FALSE(decode_request(std::string("\x03\xdd\xff\xff\xff\xff", 6)));              // array
+  EXPECT_FALSE(decode_request(std::string("\x03\x93\x06\x01\xdb\xff\xff\xff\xff", 9)));  // string
+  EXPECT_FALSE(decode_request(std::string("\x03\xdf\xff\xff\xff\xff", 6)));              // map
+  std::string nested(1, '\x03');
   nested += std::string(60'000, '\x91');
   EXPECT_FALSE(decode_request(nested));
-  EXPECT_FALSE(decode_request('\x02' + std::string(max_message_bytes, '\x01')));
+  EXPECT_FALSE(decode_request('\x03' + std::string(max_message_bytes, '\x01')));
 }
 
 TEST(MessagesTest, NoiseNeverHarms) {
@@ -133,7 +128,7 @@ TEST(MessagesTest, NoiseNeverHarms) {
     } else {
       frame.resize(1 + random() % 40);
       for (std::size_t at = 1; at < frame.size(); ++at) frame[at] = static_cast<char>(random());
-      frame[0] = 2;
+      frame[0] = 3;
     }
     const std::string again = round_trip(is_request, frame);
     if (!again.empty()) {

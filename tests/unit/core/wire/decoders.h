@@ -13,6 +13,7 @@
 #include "core/wire/link.h"
 #include "core/wire/native.h"
 #include "core/wire/pack.h"
+#include "core/wire/replication.h"
 
 namespace canopy::wire {
 
@@ -109,6 +110,91 @@ inline std::vector<Decoder> link_decoders() {
        },
        .samples = {std::string(updates[0]->encoded()), std::string(updates[1]->encoded()),
                    std::string(updates[2]->encoded())}},
+  };
+}
+
+inline std::vector<keyspace::LogEntry> sample_log_entries(keyspace::Revision after) {
+  const auto updates = sample_updates(after);
+  const auto request = std::make_shared<const keyspace::AppliedRequest>(
+      keyspace::AppliedRequest{std::string(16, 'c'), 300, 299, updates[2]->revision});
+  return {{.update = updates[0]},
+          {.update = updates[1], .completes = false},
+          {.update = updates[2], .request = request}};
+}
+
+inline Follow sample_follow() {
+  return {.partition = "/results/",
+          .shard = "s1",
+          .identity = "9f2c",
+          .epoch = 7,
+          .session = 1ull << 50,
+          .committed = {5, 41},
+          .history = {{4, 1, 0}, {5, UINT64_MAX, 43}}};
+}
+
+inline Append sample_append() {
+  return {.partition = "/results/",
+          .epoch = 7,
+          .session = 1ull << 50,
+          .number = 3,
+          .of_epoch = 5,
+          .of_lineage = UINT64_MAX,
+          .after = {5, 41},
+          .committed = {5, 44},
+          .entries = sample_log_entries({5, 41})};
+}
+
+inline Snapshot sample_snapshot() {
+  return {.partition = "",
+          .epoch = 7,
+          .session = 9,
+          .cut = {5, 44},
+          .history = {{5, 50, 44}},
+          .updates = {sample_update("/a", {5, 42}), sample_update("/b", {3, 1})},
+          .requests = {{std::string(16, 'c'), 8, 6, {5, 44}}, {"d", 1, 0, {5, 43}}}};
+}
+
+inline std::vector<Decoder> replication_decoders() {
+  std::vector<std::string> entries(3);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    append_log_entry(entries[i], sample_log_entries({5, 41})[i]);
+  }
+  static constexpr auto pack_to_leader = [](const auto& message) {
+    return encode(ToLeader(message));
+  };
+  static constexpr auto pack_to_follower = [](const auto& message) {
+    return encode(ToFollower(message));
+  };
+  return {
+      {.name = "replication_to_leader",
+       .again =
+           [](std::string_view frame) {
+             return encode_again(decode_to_leader(frame), pack_to_leader);
+           },
+       .samples = {encode(ToLeader(sample_follow())),
+                   encode(ToLeader(Follow{.partition = "/a/", .shard = "s2"})),
+                   encode(ToLeader(Stored{"/results/", "s1", "9f2c", 7, 9, {5, 44}}))}},
+      {.name = "replication_to_follower",
+       .again =
+           [](std::string_view frame) {
+             return encode_again(decode_to_follower(frame), pack_to_follower);
+           },
+       .samples =
+           {encode(ToFollower(sample_append())),
+            encode(ToFollower(Append{
+                .partition = "", .epoch = 7, .of_epoch = 7, .of_lineage = 1, .after = {5, 41}})),
+            encode(ToFollower(sample_snapshot())),
+            encode(ToFollower(Snapshot{.partition = "/a/", .epoch = 7, .last = true})),
+            encode(ToFollower(Unled{"/results/", 8, 9, "9f2c"}))}},
+      {.name = "log_entry",
+       .again = [](std::string_view bytes) -> std::optional<std::string> {
+         const auto entry = decode_log_entry(bytes);
+         if (!entry) return std::nullopt;
+         std::string out;
+         append_log_entry(out, {make_update(*entry->update), entry->request, entry->completes});
+         return out;
+       },
+       .samples = entries},
   };
 }
 

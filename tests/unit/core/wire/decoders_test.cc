@@ -74,6 +74,7 @@ TEST_P(Decoders, BelieveNoLengthThatCannotBe) {
 
 const auto name_of = [](const auto& decoder) { return decoder.param.name; };
 INSTANTIATE_TEST_SUITE_P(Link, Decoders, testing::ValuesIn(link_decoders()), name_of);
+INSTANTIATE_TEST_SUITE_P(Replication, Decoders, testing::ValuesIn(replication_decoders()), name_of);
 INSTANTIATE_TEST_SUITE_P(Native, Decoders, testing::ValuesIn(native::native_decoders()), name_of);
 
 }  // namespace

@@ -283,6 +283,16 @@ TEST(NativeBroker, FieldsArriveInTheirPlaces) {
   ASSERT_TRUE(reloaded);
   EXPECT_EQ(std::get<Reloaded>(*reloaded).request, 5u);
   EXPECT_EQ(std::get<Reloaded>(*reloaded).settings, (std::vector<std::string>{"log_level", "x"}));
+  const auto elect =
+      decode_to_broker(encode(Elect{.request = 6, .partition = "/a/", .shard = "s1"}));
+  EXPECT_EQ(std::get<Elect>(std::get<ToBroker>(elect)).request, 6u);
+  EXPECT_EQ(std::get<Elect>(std::get<ToBroker>(elect)).partition, "/a/");
+  EXPECT_EQ(std::get<Elect>(std::get<ToBroker>(elect)).shard, "s1");
+  const auto no_subtree = decode_to_broker(encode(Elect{.request = 7, .partition = "/a"}));
+  EXPECT_EQ(std::get<Refusal>(no_subtree).fault, Fault::bad_subtree);
+  const auto elected = decode_from_broker(encode(Elected{.request = 6}));
+  ASSERT_TRUE(elected);
+  EXPECT_EQ(std::get<Elected>(*elected).request, 6u);
   const auto members = decode_from_broker(encode(Members{.request = 3, .members = {{"k", "v"}}}));
   ASSERT_TRUE(members);
   EXPECT_EQ(std::get<Members>(*members).members, (decltype(Members::members){{"k", "v"}}));

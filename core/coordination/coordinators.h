@@ -1,0 +1,19 @@
+// The coordinator that the configuration names.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/config/cluster.h"
+#include "core/coordination/coordinator.h"
+#include "core/net/loop.h"
+
+namespace canopy::coordination {
+
+// For the process of this name; `identity` as local.h and etcd.h have it. `cluster` and `loop`
+// outlive the coordinator.
+std::unique_ptr<Coordinator> make_coordinator(const config::Cluster& cluster, net::Loop& loop,
+                                              const std::string& name,
+                                              const std::string& identity = {});
+
+}  // namespace canopy::coordination

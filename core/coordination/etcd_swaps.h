@@ -1,0 +1,55 @@
+// Compare-and-sets, each repeated until its outcome is certain. Those of one key follow each other.
+// Belongs to its loop.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <string>
+
+#include "core/coordination/coordinator.h"
+#include "core/coordination/etcd_gateway.h"
+
+namespace canopy::coordination::etcd {
+
+class Swaps {
+ public:
+  static constexpr std::size_t max_under_way = 16;
+  // So that a slow connection carries what is under way in time.
+  static constexpr std::size_t max_under_way_bytes = max_value_bytes;
+  // Of those that are not answered; what comes then is answered with no.
+  static constexpr std::size_t max_pending = 256;
+  static constexpr std::size_t max_pending_bytes = std::size_t{16} << 20;
+
+  // `prefix`: of all keys. `gateway` outlives this.
+  Swaps(Gateway& gateway, const std::string& prefix) : gateway_(gateway), prefix_(prefix) {}
+  Swaps(const Swaps&) = delete;
+  Swaps& operator=(const Swaps&) = delete;
+
+  void proceed();
+  void add(const std::string& key, const std::string& value, Revision expected,
+           Coordinator::Swapped swapped);
+
+ private:
+  struct Pending {
+    std::string key{};
+    std::string value{};
+    Revision expected = 0;
+    Coordinator::Swapped swapped{};
+    bool under_way = false;
+    bool doubtful = false;  // an earlier request may have been carried out
+  };
+
+  bool may_start(std::list<Pending>::const_iterator swap) const;
+  void start(std::list<Pending>::iterator swap);
+  void judge(std::list<Pending>::iterator swap, const Gateway::Answer& answer);
+  void end(std::list<Pending>::iterator swap, bool swapped);
+
+  Gateway& gateway_;
+  const std::string prefix_;
+  std::list<Pending> pending_{};
+  std::size_t bytes_ = 0;
+  std::size_t under_way_ = 0;
+  std::size_t under_way_bytes_ = 0;
+};
+
+}  // namespace canopy::coordination::etcd

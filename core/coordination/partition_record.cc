@@ -1,0 +1,114 @@
+#include "core/coordination/partition_record.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/cluster/directory_record.h"
+#include "core/keyspace/key.h"
+
+namespace canopy::coordination {
+namespace {
+
+using cluster::PartitionRecord;
+using cluster::ReplicaId;
+using nlohmann::json;
+
+constexpr std::size_t lineage_digits = 16;
+
+json to_document(const ReplicaId& replica) {
+  return {{"shard", replica.shard}, {"identity", replica.identity}};
+}
+
+// The field of an object; null when there is none.
+const json& field(const json& object, const char* name) {
+  static const json none;
+  if (!object.is_object()) return none;
+  const auto found = object.find(name);
+  return found == object.end() ? none : *found;
+}
+
+bool take(const json& value, std::uint32_t& epoch) {
+  if (!value.is_number_unsigned()) return false;
+  const auto number = value.get<std::uint64_t>();
+  epoch = static_cast<std::uint32_t>(number);
+  return number > 0 && number <= cluster::DirectoryRecord::max_generation;
+}
+
+bool take(const json& value, std::uint64_t& lineage) {
+  if (!value.is_string()) return false;
+  const auto& text = value.get_ref<const std::string&>();
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, lineage, 16);
+  return text.size() == lineage_digits && error == std::errc() && at == end && lineage != 0;
+}
+
+bool take(const json& value, ReplicaId& replica) {
+  const json& shard = field(value, "shard");
+  const json& identity = field(value, "identity");
+  if (!shard.is_string() || !identity.is_string()) return false;
+  replica = {shard.get<std::string>(), identity.get<std::string>()};
+  return !replica.shard.empty() && !replica.identity.empty();
+}
+
+bool take(const json& value, std::vector<ReplicaId>& replicas) {
+  if (!value.is_array()) return false;
+  for (const json& each : value) {
+    if (!take(each, replicas.emplace_back())) return false;
+  }
+  return std::ranges::adjacent_find(replicas, std::greater_equal()) == replicas.end();
+}
+
+}  // namespace
+
+std::string partition_key(const std::string& subtree) {
+  return partitions_prefix + keyspace::shown(subtree);
+}
+
+std::string election_key(const std::string& subtree) {
+  return elections_prefix + keyspace::shown(subtree);
+}
+
+base::Result<std::string> subtree_of(const std::string& key, std::string_view prefix) {
+  const std::string subtree = key.starts_with(prefix) ? key.substr(prefix.size()) : std::string();
+  if (subtree == "*") return std::string();
+  if (subtree.empty() || !keyspace::is_subtree(subtree)) {
+    return base::Error{key + ": not the key of a partition"};
+  }
+  return subtree;
+}
+
+std::string to_json(const PartitionRecord& record) {
+  json in_sync = json::array();
+  for (const ReplicaId& replica : record.in_sync) in_sync.push_back(to_document(replica));
+  const json document = {{"epoch", record.epoch},
+                         {"lineage", fmt::format("{:016x}", record.lineage)},
+                         {"leader", to_document(record.leader)},
+                         {"in_sync", std::move(in_sync)}};
+  return document.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+base::Result<PartitionRecord> parse_partition_record(const std::string& text) {
+  const json document = json::parse(text, nullptr, false);
+  if (!document.is_object()) return base::Error{"not a JSON object"};
+  PartitionRecord record;
+  if (!take(field(document, "epoch"), record.epoch)) return base::Error{"'epoch' is not an epoch"};
+  if (!take(field(document, "lineage"), record.lineage)) {
+    return base::Error{"'lineage' is not 16 hexadecimal digits, or is 0"};
+  }
+  if (!take(field(document, "leader"), record.leader)) {
+    return base::Error{"'leader' is not a replica"};
+  }
+  if (!take(field(document, "in_sync"), record.in_sync)) {
+    return base::Error{"'in_sync' is not a list of replicas in ascending order"};
+  }
+  if (std::ranges::find(record.in_sync, record.leader) == record.in_sync.end()) {
+    return base::Error{"the leader is not in sync"};
+  }
+  return record;
+}
+
+}  // namespace canopy::coordination

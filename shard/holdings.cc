@@ -1,0 +1,45 @@
+#include "shard/holdings.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "core/base/log.h"
+
+namespace canopy::shard {
+namespace {
+
+constexpr auto patience = std::chrono::seconds(5);  // for a predecessor that is just going away
+
+}  // namespace
+
+base::Result<Holdings> open_holdings(const config::Cluster& cluster, const std::string& shard,
+                                     const std::string& directory) {
+  Holdings holdings;
+  auto lock = base::DirectoryLock::take(directory, patience);
+  if (!lock) {
+    holdings.trouble = lock.error();
+    holdings.identity = base::random_identity();
+    base::log::warn("shard", "restart after a crash waits for the lease", {{"why", lock.error()}});
+    return holdings;
+  }
+  if (*lock == nullptr) {
+    return base::Error{directory +
+                       ": held by another running shard; give each shard a state_dir of its own"};
+  }
+  holdings.lock = std::move(*lock);
+  holdings.identity = holdings.lock->identity();
+  const auto on_disk = [](const config::Partition* partition) {
+    return partition->durability == config::Durability::disk;
+  };
+  if (!std::ranges::any_of(cluster.partitions_of(shard), on_disk)) return holdings;
+  auto storage = Storage::open(directory + "/store");
+  if (storage) {
+    holdings.storage = std::move(*storage);
+  } else {
+    holdings.trouble = storage.error();
+  }
+  return holdings;
+}
+
+}  // namespace canopy::shard

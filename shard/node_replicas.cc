@@ -1,0 +1,289 @@
+// What a shard does for its replicas: storing, the directory, the links to other shards.
+#include <algorithm>
+#include <array>
+#include <random>
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/coordination/member.h"
+#include "core/coordination/partition_record.h"
+#include "core/keyspace/key.h"
+#include "shard/node.h"
+
+namespace canopy::shard {
+namespace {
+
+namespace log = base::log;
+
+using keyspace::shown;
+
+// Sent to followers in one turn, over all of them; the rest waits for the next.
+constexpr std::size_t follower_messages_per_turn = 256;
+
+std::uint64_t draw_random() {
+  std::random_device random;
+  return (std::uint64_t{random()} << 32) | random();
+}
+
+}  // namespace
+
+Node::Replica* Node::find(const std::string& subtree) {
+  const std::size_t index = map_.owner(subtree);
+  if (index == map_.size() || map_.subtree(index) != subtree) return nullptr;
+  Replica& replica = *replicas_[index];
+  return replica.hosted == nullptr ? nullptr : &replica;
+}
+
+void Node::store(Hosted& from, std::vector<cluster::Replica::Store> operations) {
+  storage_->submit(from.subtree(), std::move(operations));
+}
+
+void Node::on_stored(const std::string& partition, std::uint64_t ticket) {
+  if (Replica* replica = find(partition)) replica->hosted->stored(ticket, loop_.now());
+}
+
+// Whether the store has room, for all partitions on disk.
+void Node::on_store(const StorageThread::Condition& condition) {
+  const std::string why = !condition.trouble.empty() ? condition.trouble
+                          : condition.low            ? "the disk has hardly any room left"
+                                                     : "";
+  if (why.empty()) {
+    log::info("shard", "the store takes everything again");
+  } else {
+    log::warn("shard", "the store takes only what does not grow the state", {{"why", why}});
+  }
+  for (const auto& replica : replicas_) {
+    if (!replica->on_disk()) continue;
+    if (replica->hosted != nullptr) replica->hosted->set_low(why, loop_.now());
+  }
+  low_ = why;
+}
+
+// Those on disk once their copies are read.
+void Node::open_replicas() {
+  for (const auto& replica : replicas_) {
+    if (!replica->on_disk()) {
+      host(*replica, base::random_identity(), {});
+      continue;
+    }
+    if (storage_ == nullptr) {
+      log::error("shard", "partition not served",
+                 {{"partition", shown(replica->settings.subtree)}, {"why", replica->failure}});
+      continue;
+    }
+    const config::Partition& settings = replica->settings;
+    const bool gathers = settings.sync == config::Sync::interval;
+    storage_->open_copy(
+        settings.subtree,
+        {.retain = settings.retain,
+         .sync_interval = gathers ? base::Duration(settings.sync_interval) : base::Duration{}},
+        [this, &replica = *replica](base::Result<Storage::Copy> copy) {
+          if (copy) return host(replica, copy->identity, std::move(copy->recovered));
+          replica.failure = copy.error();
+          changed_ = true;
+          log::error("shard", "partition not served",
+                     {{"partition", shown(replica.settings.subtree)}, {"why", copy.error()}});
+        });
+  }
+}
+
+void Node::host(Replica& replica, const std::string& identity,
+                cluster::Replica::Recovered recovered) {
+  const config::Partition& settings = replica.settings;
+  const bool disk = replica.on_disk();
+  Surroundings& surroundings = *this;
+  replica.hosted = std::make_unique<Hosted>(
+      Hosted::Settings{
+          .replica = {.partition = settings.subtree,
+                      .self = {config_.name, identity},
+                      .placement = settings.on,
+                      .min_in_sync = settings.min_in_sync,
+                      .retain = settings.retain,
+                      .forgetful = !disk && settings.on.size() == 1,
+                      .log = {.updates = settings.log_updates, .bytes = settings.log_bytes},
+                      .lag = times_.replica_lag,
+                      .prefer_after = times_.prefer_after,
+                      .random = draw_random},
+          .disk = disk,
+          .max_state_bytes = disk ? settings.max_state_bytes : UINT64_MAX},
+      std::move(recovered), surroundings, loop_.now());
+  Hosted& hosted = *replica.hosted;
+  if (disk) hosted.set_low(low_, loop_.now());
+  if (generation_ > 0) hosted.on_generation(generation_);
+  for (const std::string& shard : alive_) {
+    if (links_.connected(shard)) hosted.on_link(shard, true, loop_.now());
+  }
+  if (records_listed_ || replica.version > 0) {
+    hosted.on_record(replica.record, replica.version, loop_.now());
+  }
+  tell_coordinator_state(hosted);
+  changed_ = true;
+}
+
+void Node::propose(Hosted& from, const cluster::Replica::Proposal& proposal) {
+  coordinator_->compare_and_set(coordination::partition_key(from.subtree()),
+                                coordination::to_json(proposal.record), proposal.expected,
+                                [this, subtree = from.subtree()](bool taken) {
+                                  if (Replica* replica = find(subtree)) {
+                                    replica->hosted->proposed(taken, loop_.now());
+                                  }
+                                });
+}
+
+// A message for which there is no connection is lost: the replica asks again once there is one.
+void Node::send(const std::string& shard, const wire::ToLeader& message) {
+  links_.send(shard, message);
+}
+
+void Node::changed(Hosted& hosted) {
+  Replica* replica = find(hosted.subtree());
+  if (replica != nullptr) replica->metrics.leader.Set(hosted.serves(loop_.now()) ? 1 : 0);
+  changed_ = true;
+}
+
+void Node::follow_directory() {
+  coordinator_->on_generation([this](std::uint32_t generation) {
+    generation_ = generation;
+    for_each_hosted([&](Hosted& hosted) { hosted.on_generation(generation); });
+  });
+  coordinator_->report_known([this] {
+    std::uint32_t known = 0;
+    for_each_hosted([&](const Hosted& hosted) {
+      known = std::max(known, hosted.replica().log().last().epoch());
+    });
+    return known;
+  });
+  coordinator_->watch(
+      coordination::partitions_prefix,
+      [this](const coordination::Event& event) { on_record(event); },
+      [this] {
+        if (std::exchange(records_listed_, true)) return;
+        for (const auto& replica : replicas_) {
+          if (replica->hosted == nullptr || replica->version > 0) continue;
+          replica->hosted->on_record(std::nullopt, 0, loop_.now());
+        }
+      });
+  coordinator_->watch(
+      coordination::shards_prefix, [this](const coordination::Event& event) { on_shard(event); },
+      [this] {
+        shards_listed_ = true;
+        for_each_hosted([this](Hosted& hosted) { tell_coordinator_state(hosted); });
+      });
+  coordinator_->watch(
+      coordination::elections_prefix,
+      [this](const coordination::Event& event) { on_election(event); },
+      [this] { elections_listed_ = true; });
+}
+
+void Node::on_shard(const coordination::Event& event) {
+  const std::string name = event.key.substr(std::string_view(coordination::shards_prefix).size());
+  if (!event.value) {
+    alive_.erase(name);
+  } else {
+    alive_.insert(name);
+    const auto member = coordination::parse_shard_member(*event.value);
+    if (!member) {
+      log::error("shard", "directory entry not understood",
+                 {{"key", event.key}, {"why", member.error()}});
+    } else if (name != config_.name) {
+      links_.find(name, member->requests);
+    }
+  }
+  for_each_hosted([this](Hosted& hosted) { tell_coordinator_state(hosted); });
+}
+
+// Who is there, only once that is known: else a leader would be taken for dead.
+void Node::tell_coordinator_state(Hosted& hosted) {
+  hosted.on_deadline(coordinator_->deadline(), loop_.now());
+  if (shards_listed_) hosted.on_shards(alive_, loop_.now());
+}
+
+void Node::on_record(const coordination::Event& event) {
+  const auto subtree = coordination::subtree_of(event.key);
+  const std::size_t index = subtree ? map_.owner(*subtree) : map_.size();
+  if (index == map_.size() || map_.subtree(index) != *subtree || !event.value) return;
+  auto record = coordination::parse_partition_record(*event.value);
+  if (!record) {
+    log::error("shard", "partition record not understood",
+               {{"key", event.key}, {"why", record.error()}});
+    return;
+  }
+  Replica& replica = *replicas_[index];
+  replica.record = std::move(*record);
+  replica.version = event.version;
+  if (replica.hosted == nullptr) return;
+  replica.hosted->on_record(replica.record, replica.version, loop_.now());
+}
+
+// An order that stood before this process listened is not for it.
+void Node::on_election(const coordination::Event& event) {
+  if (!elections_listed_ || event.value != config_.name) return;
+  const auto subtree = coordination::subtree_of(event.key, coordination::elections_prefix);
+  Replica* replica = subtree ? find(*subtree) : nullptr;
+  if (replica == nullptr) return;
+  log::warn("shard", "told to lead with what it has", {{"partition", shown(*subtree)}});
+  replica->hosted->accept_loss(loop_.now());
+}
+
+void Node::on_leader_link(const std::string& shard, bool up) {
+  for_each_hosted([&](Hosted& hosted) { hosted.on_link(shard, up, loop_.now()); });
+}
+
+// What was on its way to it is lost; the way to follow it may stand.
+void Node::on_follower_gone(const std::string& shard) {
+  on_leader_link(shard, links_.connected(shard));
+}
+
+void Node::on_leader_message(const std::string& shard, wire::ToFollower message) {
+  const std::string& partition =
+      std::visit([](const auto& body) -> const std::string& { return body.partition; }, message);
+  if (Replica* replica = find(partition)) {
+    replica->hosted->on_message(shard, std::move(message), loop_.now());
+  }
+}
+
+void Node::take(net::Connection& follower, const wire::ToLeader& message) {
+  const auto& [partition, shard] =
+      std::visit([](const auto& body) { return std::pair(body.partition, body.shard); }, message);
+  links_.know(shard, follower);
+  const std::size_t index = map_.owner(partition);
+  if (index == map_.size() || map_.subtree(index) != partition) return;
+  const Replica& replica = *replicas_[index];
+  if (replica.hosted != nullptr) {
+    return replica.hosted->on_message(shard, message, loop_.now());
+  }
+  // A copy that cannot be read will not lead: a replica of no identity says so.
+  const auto* follow = std::get_if<wire::Follow>(&message);
+  if (follow == nullptr || replica.failure.empty()) return;
+  const std::string frame =
+      wire::encode(wire::Unled{.partition = partition, .session = follow->session});
+  follower.send(std::array{std::string_view(frame)});
+}
+
+// In turns, as far as their connections have room.
+void Node::serve_followers() {
+  const base::TimePoint now = loop_.now();
+  std::size_t left = follower_messages_per_turn;
+  bool more = false;
+  for (const auto& replica : replicas_) {
+    if (replica->hosted == nullptr) continue;
+    for (const std::string& shard : replica->hosted->waiting()) {
+      net::Connection* connection = requests_->find(links_.follower(shard));
+      while (connection != nullptr && !connection->closing() &&
+             connection->queued_bytes() < ReplicaLinks::follower_queue_bytes) {
+        if (left == 0) {
+          more = true;
+          break;
+        }
+        const auto message = replica->hosted->next_for(shard, now);
+        if (!message) break;
+        --left;
+        const std::string frame = wire::encode(*message);
+        connection->send(std::array{std::string_view(frame)});
+      }
+    }
+  }
+  if (more) wake();
+}
+
+}  // namespace canopy::shard

@@ -1,0 +1,321 @@
+#include "shard/storage.h"
+
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/experimental.h>
+#include <rocksdb/utilities/checkpoint.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "core/wire/replication.h"
+
+namespace canopy::shard {
+namespace {
+
+using cluster::Replica;
+using keyspace::LogEntry;
+using keyspace::Revision;
+using records::key_of;
+
+// What an Install is written in.
+constexpr std::size_t staged_batch_bytes = std::size_t{1} << 20;
+
+}  // namespace
+
+// RocksDB knows no quotas, and not in every status whether the disk is full: its texts do.
+base::Error Storage::failure(const rocksdb::Status& status) {
+  const std::string text = status.ToString();
+  const auto says = [&](int code) { return text.find(std::strerror(code)) != std::string::npos; };
+  failed_ = true;
+  out_of_room_ = status.IsNoSpace() || says(ENOSPC) || says(EDQUOT);
+  return {path_ + ": " + text};
+}
+
+std::unique_ptr<rocksdb::WriteBatch> Storage::new_batch() const {
+  auto batch = std::make_unique<rocksdb::WriteBatch>();
+  batch->PutLogData(records::to_bytes(synced_));  // see WalCheck
+  return batch;
+}
+
+base::Status Storage::write_batch(rocksdb::WriteBatch& batch, bool sync) {
+  rocksdb::WriteOptions options;
+  options.sync = sync;
+  if (const auto status = database_->Write(options, &batch); !status.ok()) return failure(status);
+  if (sync) synced_ = database_->GetLatestSequenceNumber();
+  return {};
+}
+
+base::Status Storage::write(std::vector<Operations> groups, bool sync) {
+  if (failed_) return base::Error{path_ + ": an earlier write has not succeeded"};
+  for (Operations& group : groups) {
+    const auto copy = copies_.find(group.partition);
+    assert(copy != copies_.end());
+    for (Replica::Store& store : group.operations) {
+      work_.push_back({&copy->second, std::move(store.operation)});
+    }
+  }
+  batch_ = new_batch();
+  sync_batch_ = sync;
+  return finish();
+}
+
+base::Status Storage::sync() { return write({}, true); }
+
+base::Status Storage::finish() {
+  auto status = *background_error_ ? retry() : attempt();
+  if (!status && out_of_room_ && reserve_.give_up()) return retry();
+  return status;
+}
+
+base::Status Storage::retry() {
+  failed_ = true;
+  out_of_room_ = false;
+  {
+    const std::lock_guard lock(mutex_);
+    close_database();
+    if (auto status = open_existing(false); !status) return status;
+  }
+  failed_ = false;
+  return attempt();
+}
+
+base::Status Storage::look_for_room() {
+  reserve_.look();
+  if (failed_ || !low()) return {};
+  if (*background_error_) {
+    reserve_.give_up();
+    return sync();  // opens the database again
+  }
+  std::uint64_t busy = 0;
+  std::uint64_t pending = 0;
+  database_->GetIntProperty(rocksdb::DB::Properties::kNumRunningCompactions, &busy);
+  database_->GetIntProperty(handles_[entries], rocksdb::DB::Properties::kCompactionPending,
+                            &pending);
+  const std::uint64_t sequence = database_->GetLatestSequenceNumber();
+  if (busy + pending > 0 || sequence == std::exchange(compacted_, sequence)) return {};
+  // What fails here is tried again by background work, and seen there.
+  database_->Flush({}, handles_[entries]).PermitUncheckedError();
+  rocksdb::experimental::SuggestCompactRange(database_.get(), handles_[entries], nullptr, nullptr)
+      .PermitUncheckedError();
+  return {};
+}
+
+base::Status Storage::attempt() {
+  while (!work_.empty()) {
+    Work& work = work_.front();
+    auto status = std::visit([&](auto& what) { return apply(*work.copy, what); }, work.operation);
+    if (!status) return status;
+    changed_.insert(work.copy);
+    work_.pop_front();
+  }
+  if (batch_ == nullptr) return {};
+  for (const OpenCopy* copy : changed_) {
+    put(key_of(records::state_prefix, copy->number), records::encode(copy->state));
+  }
+  changed_.clear();
+  if (auto status = write_batch(*batch_, sync_batch_); !status) return status;
+  batch_.reset();
+  for (const std::uint64_t number : std::exchange(forgotten_, {})) {
+    const std::string from = records::to_bytes(number);
+    const std::string to = records::to_bytes(number + 1);
+    const rocksdb::Slice begin(from);
+    const rocksdb::Slice end(to);
+    // What it leaves, the next compaction removes.
+    rocksdb::DeleteFilesInRange(database_.get(), handles_[entries], &begin, &end, false)
+        .PermitUncheckedError();
+  }
+  return {};
+}
+
+void Storage::put(Family family, std::string_view key, std::string_view value) {
+  batch_->Put(handles_[family], key, value);
+}
+
+void Storage::put_history(const OpenCopy& copy) {
+  put(key_of(records::history_prefix, copy.number), records::encode(copy.history));
+}
+
+// Says where the last epoch ends by now; as stored it may say less.
+void Storage::end_history(OpenCopy& copy) {
+  const Revision last = copy.state.last;
+  if (!copy.history.empty() && copy.history.back().epoch == last.epoch()) {
+    copy.history.back().last = last.counter();
+  }
+}
+
+// All records of a copy but what names it.
+void Storage::forget(std::uint64_t number) {
+  for (const auto prefix :
+       {records::state_prefix, records::history_prefix, records::record_prefix}) {
+    batch_->Delete(handles_[meta], key_of(prefix, number));
+  }
+  for (const Family family : {entries, tail, requests}) {
+    batch_->DeleteRange(handles_[family], records::to_bytes(number), records::to_bytes(number + 1));
+  }
+  forgotten_.push_back(number);
+}
+
+// --- operations -------------------------------------------------------------------------------
+
+base::Status Storage::apply(OpenCopy& copy, Replica::BeginEpoch& operation) {
+  end_history(copy);
+  copy.history.push_back({.epoch = operation.epoch, .lineage = operation.lineage});
+  if (copy.history.size() > keyspace::ReplicaLog::max_epochs) {
+    // Never one that entries of the tail belong to.
+    const auto spare = std::ranges::find_if(copy.history, [&](const keyspace::EpochEnd& epoch) {
+      return epoch.epoch < copy.state.committed.epoch();
+    });
+    if (spare != copy.history.end()) copy.history.erase(spare);
+  }
+  copy.state.last = Revision(operation.epoch, 0);
+  put_history(copy);
+  return {};
+}
+
+base::Status Storage::apply(OpenCopy& copy, Replica::StoreEntries& operation) {
+  if (operation.entries.empty()) return {};
+  const Revision last = operation.entries.back().update->revision;
+  if (operation.committed) commit_tail(copy, copy.state.last);
+  for (LogEntry& entry : operation.entries) {
+    if (operation.committed) {
+      keep(copy, entry);
+    } else {
+      std::string bytes;
+      wire::append_log_entry(bytes, entry);
+      put(tail, key_of(copy.number, entry.update->revision.value()), bytes);
+      copy.tail.push_back(std::move(entry));
+    }
+  }
+  if (operation.committed) copy.state.committed = last;
+  copy.state.last = last;
+  return {};
+}
+
+base::Status Storage::apply(OpenCopy& copy, Replica::Truncate& operation) {
+  const Revision to = operation.to;
+  assert(copy.state.committed <= to && to <= copy.state.last);
+  while (!copy.tail.empty() && copy.tail.back().update->revision > to) {
+    const Revision revision = copy.tail.back().update->revision;
+    batch_->Delete(handles_[tail], key_of(copy.number, revision.value()));
+    copy.tail.pop_back();
+  }
+  while (!copy.history.empty() && copy.history.back().epoch > to.epoch()) copy.history.pop_back();
+  copy.state.last = to;
+  put_history(copy);
+  return {};
+}
+
+base::Status Storage::apply(OpenCopy& copy, Replica::Commit& operation) {
+  assert(operation.to <= copy.state.last);
+  commit_tail(copy, operation.to);
+  return {};
+}
+
+base::Status Storage::apply(OpenCopy& copy, Replica::Remember& operation) {
+  put(key_of(records::record_prefix, copy.number), records::encode(operation.record));
+  copy.record = std::move(operation.record);
+  return {};
+}
+
+// The new state is staged under a number of its own; the batch makes it the copy.
+base::Status Storage::apply(OpenCopy& copy, Replica::Install& operation) {
+  const std::uint64_t number = next_copy_++;
+  if (auto status = stage(number, operation); !status) {
+    forget(number);
+    return status;
+  }
+  forget(std::exchange(copy.number, number));
+  copy.state = {
+      .committed = operation.cut, .last = operation.cut, .requests = operation.requests.size()};
+  copy.history = std::move(operation.history);
+  copy.tail.clear();
+  put(std::string(records::copy_prefix) + copy.partition,
+      records::encode(records::Copy{.number = number, .identity = copy.identity}));
+  put_history(copy);
+  if (copy.record) {
+    put(key_of(records::record_prefix, number), records::encode(*copy.record));
+  }
+  return {};
+}
+
+base::Status Storage::stage(std::uint64_t number, const Replica::Install& operation) {
+  auto batch = new_batch();
+  const auto written = [&](std::size_t least) -> base::Status {
+    if (batch->GetDataSize() < least) return {};
+    if (auto status = write_batch(*batch, false); !status) return status;
+    batch = new_batch();
+    return {};
+  };
+  for (auto cursor = operation.tree.seek({}); !cursor.done(); cursor.next()) {
+    batch->Put(handles_[entries], key_of(number, (*cursor)->key), (*cursor)->encoded());
+    if (auto status = written(staged_batch_bytes); !status) return status;
+  }
+  std::uint64_t serial = 0;
+  for (const keyspace::AppliedRequest& request : operation.requests) {
+    batch->Put(handles_[requests], key_of(number, serial % max_requests),
+               records::encode(records::Request{.serial = serial, .request = request}));
+    ++serial;
+    if (auto status = written(staged_batch_bytes); !status) return status;
+  }
+  return written(0);
+}
+
+void Storage::commit_tail(OpenCopy& copy, Revision to) {
+  while (!copy.tail.empty() && copy.tail.front().update->revision <= to) {
+    const LogEntry& entry = copy.tail.front();
+    keep(copy, entry);
+    batch_->Delete(handles_[tail], key_of(copy.number, entry.update->revision.value()));
+    copy.tail.pop_front();
+  }
+  copy.state.committed = std::max(copy.state.committed, to);
+}
+
+void Storage::keep(OpenCopy& copy, const LogEntry& entry) {
+  const std::string key = key_of(copy.number, entry.update->key);
+  if (entry.update->deleted) {
+    batch_->Delete(handles_[entries], key);
+  } else if (copy.retain) {
+    put(entries, key, entry.update->encoded());
+  }
+  if (entry.request == nullptr) return;
+  const std::uint64_t serial = copy.state.requests++;
+  put(requests, key_of(copy.number, serial % max_requests),
+      records::encode(records::Request{.serial = serial, .request = *entry.request}));
+}
+
+// --- copies and backups -----------------------------------------------------------------------
+
+// A copy that could not be read can be dropped too.
+base::Status Storage::drop_copy(const std::string& partition) {
+  if (failed_) return base::Error{path_ + ": an earlier write has not succeeded"};
+  copies_.erase(partition);
+  const std::string key = std::string(records::copy_prefix) + partition;
+  std::string value;
+  const auto found = database_->Get({}, handles_[meta], key, &value);
+  if (found.IsNotFound()) return {};
+  const auto copy = records::decode_copy(value);
+  if (!found.ok() || !copy) return base::Error{path_ + ": the copy of a partition is damaged"};
+  batch_ = new_batch();
+  sync_batch_ = true;
+  batch_->Delete(handles_[meta], key);
+  forget(copy->number);
+  return finish();
+}
+
+base::Status Storage::backup(const std::string& path) const {
+  const std::lock_guard lock(mutex_);
+  if (database_ == nullptr) return base::Error{path_ + ": is not open"};
+  rocksdb::Checkpoint* made = nullptr;
+  auto status = rocksdb::Checkpoint::Create(database_.get(), &made);
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  if (status.ok()) status = checkpoint->CreateCheckpoint(path);
+  if (!status.ok()) return base::Error{path + ": " + status.ToString()};
+  return {};
+}
+
+}  // namespace canopy::shard

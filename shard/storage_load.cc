@@ -1,0 +1,188 @@
+// How a copy is read: whole, and every record checked.
+#include <rocksdb/db.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+
+#include "core/base/directory_lock.h"
+#include "core/keyspace/key.h"
+#include "core/wire/entry.h"
+#include "core/wire/replication.h"
+#include "shard/storage.h"
+
+namespace canopy::shard {
+namespace {
+
+using keyspace::Revision;
+using records::key_of;
+
+constexpr std::size_t read_ahead_bytes = std::size_t{2} << 20;
+
+// The least key that is greater than every key with this prefix, which has a byte below 0xff.
+std::string end_of(std::string prefix) {
+  while (prefix.back() == '\xff') prefix.pop_back();
+  ++prefix.back();
+  return prefix;
+}
+
+// Whether `revision` can be the one after `position`: the next, or the first of a later epoch.
+bool follows(Revision revision, Revision position) {
+  return revision.value() == position.value() + 1 ||
+         (revision.counter() == 1 && revision.epoch() > position.epoch());
+}
+
+}  // namespace
+
+base::Result<Storage::Copy> Storage::open_copy(const std::string& partition, bool retain) {
+  if (failed_) return base::Error{path_ + ": an earlier write has not succeeded"};
+  copies_.erase(partition);
+  OpenCopy copy{.partition = partition, .retain = retain};
+  Copy out;
+  std::string value;
+  const auto status =
+      database_->Get({}, handles_[meta], std::string(records::copy_prefix) + partition, &value);
+  if (status.IsNotFound()) {
+    if (auto made = make_copy(copy); !made) return base::Error{made.error()};
+  } else {
+    const auto named = records::decode_copy(value);
+    if (!status.ok() || !named) return base::Error{path_ + ": " + status.ToString()};
+    copy.number = named->number;
+    copy.identity = named->identity;
+    if (auto read = load(copy, out); !read) {
+      return base::Error{read.error() + " (partition " + keyspace::shown(partition) + ")"};
+    }
+  }
+  out.identity = copy.identity;
+  copies_.emplace(partition, std::move(copy));
+  return out;
+}
+
+base::Status Storage::make_copy(OpenCopy& copy) {
+  copy.number = next_copy_++;
+  copy.identity = base::random_identity();
+  batch_ = new_batch();
+  sync_batch_ = true;
+  put(std::string(records::copy_prefix) + copy.partition,
+      records::encode(records::Copy{copy.number, copy.identity}));
+  put(key_of(records::state_prefix, copy.number), records::encode(copy.state));
+  put_history(copy);
+  return finish();
+}
+
+base::Status Storage::load(OpenCopy& copy, Copy& out) const {
+  auto status = load_meta(copy);
+  if (status) status = load_tail(copy);
+  if (status) status = load_entries(copy, out.recovered.tree);
+  if (status) status = load_requests(copy, out.recovered.requests);
+  if (!status) return status;
+  out.recovered.committed = copy.state.committed;
+  out.recovered.tail.assign(copy.tail.begin(), copy.tail.end());
+  out.recovered.history = copy.history;
+  out.recovered.record = copy.record;
+  return {};
+}
+
+base::Status Storage::load_meta(OpenCopy& copy) const {
+  const auto read = [&](std::string_view prefix, auto decode, auto& to) -> base::Status {
+    std::string value;
+    const auto status = database_->Get({}, handles_[meta], key_of(prefix, copy.number), &value);
+    auto decoded = decode(value);
+    if (status.ok() && decoded) {
+      to = std::move(*decoded);
+      return {};
+    }
+    return base::Error{path_ + ": damaged: " + std::string(prefix) + " " + status.ToString()};
+  };
+  if (auto status = read(records::state_prefix, records::decode_state, copy.state); !status) {
+    return status;
+  }
+  if (auto status = read(records::history_prefix, records::decode_history, copy.history); !status) {
+    return status;
+  }
+  end_history(copy);
+  std::string ignored;
+  const std::string record_key = key_of(records::record_prefix, copy.number);
+  if (database_->Get({}, handles_[meta], record_key, &ignored).IsNotFound()) return {};
+  return read(records::record_prefix, records::decode_record, copy.record.emplace());
+}
+
+base::Status Storage::load_tail(OpenCopy& copy) const {
+  Revision position = copy.state.committed;
+  auto status = for_each(
+      tail, records::to_bytes(copy.number), [&](std::string_view key, std::string_view value) {
+        auto entry = wire::decode_log_entry(value);
+        if (!entry || records::to_number(key) != entry->update->revision.value() ||
+            !follows(entry->update->revision, position)) {
+          return false;
+        }
+        position = entry->update->revision;
+        copy.tail.push_back(std::move(*entry));
+        return true;
+      });
+  const Revision last = copy.state.last;
+  if (status && position != last && (last.counter() != 0 || last < position)) {
+    return base::Error{path_ + ": damaged: the log ends before its last entry"};
+  }
+  return status;
+}
+
+base::Status Storage::load_entries(const OpenCopy& copy, keyspace::Tree& tree) const {
+  return for_each(entries, records::to_bytes(copy.number),
+                  [&](std::string_view key, std::string_view value) {
+                    auto update = wire::decode_update(value);
+                    if (!update || (*update)->key != key || (*update)->deleted ||
+                        (*update)->revision > copy.state.committed) {
+                      return false;
+                    }
+                    tree.put(std::move(*update));
+                    return true;
+                  });
+}
+
+base::Status Storage::load_requests(const OpenCopy& copy,
+                                    std::vector<keyspace::AppliedRequest>& out) const {
+  const std::uint64_t count = std::min(copy.state.requests, max_requests);
+  const std::uint64_t first = copy.state.requests - count;
+  std::uint64_t read = 0;
+  out.resize(count);
+  auto status = for_each(requests, records::to_bytes(copy.number),
+                         [&](std::string_view key, std::string_view value) {
+                           auto record = records::decode_request(value);
+                           if (!record || record->serial - first >= count ||
+                               records::to_number(key) != record->serial % max_requests) {
+                             return false;
+                           }
+                           out[record->serial - first] = std::move(record->request);
+                           ++read;
+                           return true;
+                         });
+  if (status && read != count) {
+    return base::Error{path_ + ": damaged: holds " + std::to_string(read) + " requests of " +
+                       std::to_string(count)};
+  }
+  return status;
+}
+
+base::Status Storage::for_each(
+    Family family, const std::string& prefix,
+    const std::function<bool(std::string_view key, std::string_view value)>& take) const {
+  const std::string end = end_of(prefix);
+  const rocksdb::Slice bound(end);
+  rocksdb::ReadOptions options;
+  options.iterate_upper_bound = &bound;
+  options.readahead_size = read_ahead_bytes;
+  options.fill_cache = false;
+  const std::unique_ptr<rocksdb::Iterator> iterator(
+      database_->NewIterator(options, handles_[family]));
+  for (iterator->Seek(prefix); iterator->Valid(); iterator->Next()) {
+    std::string_view key = iterator->key().ToStringView();
+    key.remove_prefix(prefix.size());
+    if (!take(key, iterator->value().ToStringView())) {
+      return base::Error{path_ + ": damaged: a record of " + handles_[family]->GetName()};
+    }
+  }
+  if (iterator->status().ok()) return {};
+  return base::Error{path_ + ": " + iterator->status().ToString()};
+}
+
+}  // namespace canopy::shard

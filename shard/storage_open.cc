@@ -1,0 +1,333 @@
+// How a database is opened: options, checks, and what an earlier process has left.
+#include <fcntl.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "core/base/directory_lock.h"
+#include "core/net/descriptor.h"
+#include "shard/storage.h"
+#include "shard/wal_check.h"
+
+namespace canopy::shard {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What is written and not in tables yet, in memory as in the log, however many partitions there
+// are: at most this, and half the reserve. So a start on a full disk has room to make tables of it.
+constexpr std::uint64_t max_buffer_bytes = std::uint64_t{32} << 20;
+constexpr std::uint64_t buffers = 4;  // that fit in it
+constexpr std::size_t cache_bytes = std::size_t{8} << 20;
+constexpr std::uint64_t table_bytes = std::uint64_t{16} << 20;
+constexpr int max_open_tables = 128;
+// What opening writes beside tables: options (20 KiB each time), a manifest, RocksDB's own LOG.
+constexpr std::uint64_t opening_bytes = std::uint64_t{1} << 20;
+
+// Tells of errors of background work. RocksDB shall not recover by itself: it goes on with a log
+// that it could not write (facebook/rocksdb#12998), so the database is opened again instead.
+class Errors final : public rocksdb::EventListener {
+ public:
+  explicit Errors(std::shared_ptr<std::atomic<bool>> seen) : seen_(std::move(seen)) {}
+  void OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/,
+                         rocksdb::Status* /*error*/) override {
+    *seen_ = true;
+  }
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status /*error*/,
+                            bool* automatic) override {
+    *automatic = false;
+  }
+
+ private:
+  std::shared_ptr<std::atomic<bool>> seen_;
+};
+
+rocksdb::ColumnFamilyOptions family_options(std::uint64_t buffered) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(cache_bytes);
+  table.cache_index_and_filter_blocks = true;
+  // Reading a copy then reads no block of the next copy, which may be damaged.
+  table.index_type = rocksdb::BlockBasedTableOptions::kBinarySearchWithFirstKey;
+  rocksdb::ColumnFamilyOptions options;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  options.write_buffer_size = buffered / buffers;
+  options.compression = rocksdb::kLZ4Compression;
+  options.target_file_size_base = table_bytes;
+  options.level_compaction_dynamic_level_bytes = true;
+  return options;
+}
+
+rocksdb::DBOptions database_options(bool create, std::uint64_t buffered) {
+  rocksdb::DBOptions options;
+  options.create_if_missing = create;
+  options.create_missing_column_families = create;
+  options.db_write_buffer_size = buffered;
+  options.max_total_wal_size = buffered;
+  options.max_bgerror_resume_count = 0;
+  options.max_open_files = max_open_tables;
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  options.keep_log_file_num = 2;
+  options.max_log_file_size = std::size_t{1} << 20;
+  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  return options;
+}
+
+// A rename or a new file lasts once its directory is synced.
+base::Status sync_parent(const std::string& path) {
+  const net::Descriptor parent(
+      ::open(fs::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!parent || ::fsync(parent.get()) != 0) {
+    return base::Error{path + ": cannot be made: " + std::strerror(errno)};
+  }
+  return {};
+}
+
+std::string contents(const fs::path& file) {
+  std::ostringstream bytes;
+  bytes << std::ifstream(file, std::ios::binary).rdbuf();
+  return bytes.str();
+}
+
+// In the order of their numbers.
+std::set<fs::path> logs_of(const std::string& path, std::error_code& fault) {
+  std::set<fs::path> logs;
+  for (fs::directory_iterator file(path, fault), end; !fault && file != end;
+       file.increment(fault)) {
+    if (file->path().extension() == ".log") logs.insert(file->path());
+  }
+  return logs;
+}
+
+// RocksDB checks everything else as it reads it.
+base::Status check_logs(const std::string& path) {
+  std::error_code fault;
+  const auto logs = logs_of(path, fault);
+  if (fault) return base::Error{path + ": " + fault.message()};
+  // A directory that backup() has made has no log yet, and no identity.
+  if (logs.empty() && fs::exists(path + "/IDENTITY", fault)) {
+    return base::Error{path + ": damaged: the log is missing"};
+  }
+  WalCheck check;
+  for (const fs::path& log : logs) {
+    if (!check.read(contents(log))) {
+      return base::Error{path + ": damaged: what was synced is not in the log, at " +
+                         log.filename().string() + " or before"};
+    }
+  }
+  return {};
+}
+
+base::Status check_manifest_of(const std::string& path) {
+  std::string manifest = contents(path + "/CURRENT");
+  if (manifest.ends_with('\n')) manifest.pop_back();
+  // Anything may be in a damaged file, which no log or JSON should show.
+  if (manifest.find_first_not_of("MANIFEST-0123456789") != std::string::npos) manifest.clear();
+  if (!check_manifest(contents(path + "/" + manifest))) {
+    return base::Error{path + ": damaged: " + (manifest.empty() ? "CURRENT" : manifest)};
+  }
+  return {};
+}
+
+}  // namespace
+
+Storage::Storage(std::string path, std::uint64_t reserve)
+    : path_(std::move(path)),
+      reserve_(path_ + ".reserve", reserve),
+      background_error_(std::make_shared<std::atomic<bool>>(false)) {}
+
+Storage::~Storage() {
+  if (database_ != nullptr && !failed_ && !low()) empty_log();
+  close_database();
+}
+
+// Damage to a table is always seen, damage at the end of a log never. A record stays in the log:
+// RocksDB would keep an empty one, and then nothing would tell that its successor is missing.
+void Storage::empty_log() {
+  if (!database_->Flush({}, handles_).ok()) return;
+  rocksdb::WriteBatch mark;
+  mark.Put(handles_[meta], records::format_key, records::to_bytes(records::format));
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  database_->Write(options, &mark).PermitUncheckedError();
+}
+
+base::Result<std::unique_ptr<Storage>> Storage::open(const std::string& path,
+                                                     std::uint64_t reserve) {
+  std::error_code fault;
+  const bool present = fs::exists(path, fault);
+  if (fault) return base::Error{path + ": " + fault.message()};
+  if (!present) {
+    if (auto status = create(path); !status) return base::Error{status.error()};
+  }
+  const bool reserved = fs::exists(path + ".reserve", fault);
+  std::unique_ptr<Storage> storage(new Storage(path, reserve));
+  const bool was_full = reserved && !storage->reserve_.whole();
+  storage->reserve_.look();
+  if (storage->low()) storage->reserve_.give_up();  // opening writes files
+  auto status = storage->open_existing(!was_full && !storage->low());
+  if (status) status = storage->check_format();
+  if (status) status = storage->find_copies();
+  if (!status) return base::Error{status.error()};
+  storage->reserve_.look();
+  return storage;
+}
+
+// Made beside its place and then moved there: what stands under the final name is whole.
+base::Status Storage::create(const std::string& path) {
+  const std::string fresh = path + ".new";
+  std::error_code fault;
+  fs::remove_all(fresh, fault);
+  if (fault) return base::Error{fresh + ": cannot be removed: " + fault.message()};
+  {
+    Storage storage(fresh, reserve_bytes);
+    if (auto status = storage.open_database(true); !status) return status;
+    std::string identity;
+    if (const auto status = storage.database_->GetDbIdentity(identity); !status.ok()) {
+      return storage.failure(status);
+    }
+    storage.batch_ = storage.new_batch();
+    storage.sync_batch_ = true;
+    storage.put(records::format_key, records::to_bytes(records::format));
+    storage.put(records::database_key, identity);
+    if (auto status = storage.finish(); !status) return status;
+  }
+  fs::remove(fresh + ".reserve", fault);
+  fs::rename(fresh, path, fault);
+  if (fault) return base::Error{path + ": cannot be made: " + fault.message()};
+  return sync_parent(path);
+}
+
+// `strict`: a manifest that ends in a broken record is damaged; else the disk may have been too
+// full for it, and RocksDB leaves the record out.
+base::Status Storage::open_existing(bool strict) {
+  if (auto status = check_logs(path_); !status) return status;
+  if (strict) {
+    if (auto status = check_manifest_of(path_); !status) return status;
+  }
+  return open_database(false);
+}
+
+// RocksDB makes tables of the logs when it opens. A disk that is full by then makes Debian's
+// library stop the process by an assertion, so there has to be room before.
+base::Status Storage::check_room() {
+  std::error_code fault;
+  const fs::space_info disk = fs::space(fs::path(path_).parent_path(), fault);
+  if (fault) return base::Error{path_ + ": " + fault.message()};
+  std::uint64_t needed = opening_bytes;
+  for (const fs::path& log : logs_of(path_, fault)) {
+    const std::uint64_t bytes = fs::file_size(log, fault);
+    if (!fault) needed += bytes;
+  }
+  if (disk.available >= needed) return {};
+  out_of_room_ = true;
+  return base::Error{path_ + ": the disk has no room to open it, which may take " +
+                     std::to_string(needed) + " bytes"};
+}
+
+base::Status Storage::open_database(bool create) {
+  if (auto status = check_room(); !status) return status;
+  const std::uint64_t buffered = std::min(max_buffer_bytes, reserve_.bytes() / 2);
+  auto options = database_options(create, buffered);
+  options.listeners = {std::make_shared<Errors>(background_error_)};
+  const auto family = family_options(buffered);
+  const std::vector<rocksdb::ColumnFamilyDescriptor> descriptors{
+      {rocksdb::kDefaultColumnFamilyName, family},
+      {"entries", family},
+      {"tail", family},
+      {"requests", family}};
+  rocksdb::DB* opened = nullptr;
+  const auto status = rocksdb::DB::Open(options, path_, descriptors, &handles_, &opened);
+  if (!status.ok()) return failure(status);
+  database_.reset(opened);
+  synced_ = database_->GetLatestSequenceNumber();
+  return {};
+}
+
+void Storage::close_database() {
+  for (auto* handle : handles_) database_->DestroyColumnFamilyHandle(handle);
+  handles_.clear();
+  database_.reset();
+  *background_error_ = false;
+}
+
+base::Status Storage::check_format() {
+  std::string value;
+  const auto status = database_->Get({}, handles_[meta], records::format_key, &value);
+  if (status.IsNotFound()) return base::Error{path_ + ": is not a store of Canopy"};
+  if (!status.ok()) return failure(status);
+  if (value != records::to_bytes(records::format)) {
+    return base::Error{path_ + ": is of format " + std::to_string(records::to_number(value)) +
+                       ", this program reads format " + std::to_string(records::format)};
+  }
+  return {};
+}
+
+// Reads which copies there are. RocksDB draws another identity for a directory that backup() has
+// made: its copies become other replicas.
+base::Status Storage::find_copies() {
+  std::string identity;
+  std::string known;
+  auto status = database_->GetDbIdentity(identity);
+  if (status.ok()) status = database_->Get({}, handles_[meta], records::database_key, &known);
+  if (!status.ok()) return failure(status);
+  std::set<std::uint64_t> numbers;
+  batch_ = new_batch();
+  sync_batch_ = true;
+  const std::string prefix(records::copy_prefix);
+  auto read = for_each(meta, prefix, [&](std::string_view partition, std::string_view value) {
+    const auto copy = records::decode_copy(value);
+    if (!copy) return false;
+    numbers.insert(copy->number);
+    if (identity != known) {
+      put(prefix + std::string(partition),
+          records::encode(records::Copy{copy->number, base::random_identity()}));
+    }
+    return true;
+  });
+  if (!read) return read;
+  if (identity != known) put(records::database_key, identity);
+  if (!numbers.empty()) next_copy_ = *numbers.rbegin() + 1;
+  if (auto removed = forget_all_but(numbers); !removed) return removed;
+  return batch_->Count() > 0 ? finish() : base::Status();
+}
+
+// An Install that was not finished leaves records under a number that no partition has. Damage is
+// passed over here: open_copy() finds it, if it is in a copy. No number of the future may have any.
+base::Status Storage::forget_all_but(const std::set<std::uint64_t>& numbers) {
+  for (const Family family : {entries, tail, requests}) {
+    const std::unique_ptr<rocksdb::Iterator> iterator(database_->NewIterator({}, handles_[family]));
+    for (std::uint64_t from = 0;; ++from) {
+      iterator->Seek(records::to_bytes(from));
+      if (iterator->Valid()) {
+        from = records::to_number(iterator->key().ToStringView());
+        if (!numbers.contains(from)) forget(from);
+        continue;
+      }
+      if (iterator->status().ok()) break;
+      if (!iterator->status().IsCorruption()) return failure(iterator->status());
+      const auto next = numbers.lower_bound(from);
+      if (next == numbers.end()) {
+        batch_->DeleteRange(handles_[family], records::to_bytes(next_copy_),
+                            std::string(9, '\xff'));
+        break;
+      }
+      from = *next;
+    }
+  }
+  return {};
+}
+
+}  // namespace canopy::shard

@@ -1,0 +1,137 @@
+"""What faults-recorder prints (load.h and recorder.cc have the lines), as values."""
+
+from typing import NamedTuple
+
+REVISION_MISMATCH = 10
+
+
+class Write(NamedTuple):
+    key: str
+    value: str  # None: a deletion
+    revision: int = 0  # 0: not known
+    if_revision: int = None  # 0: only if there is no such key
+
+
+class Operation(NamedTuple):
+    writer: int
+    number: int
+    call: int  # ns
+    returned: int
+    outcome: str  # ok, refused, unknown
+    writes: list
+    fault: int = 0
+    revision: int = 0  # revision_mismatch: of the entry that is there
+
+    @property
+    def name(self):
+        return f"{self.writer}.{self.number}"
+
+
+class Read(NamedTuple):
+    call: int
+    returned: int
+    key: str
+    revision: int  # 0: there is none
+    value: str
+
+
+class Seen(NamedTuple):
+    time: int
+    partition: str
+    key: str
+    revision: int
+    value: str  # None: deleted, at this revision or before
+
+
+class Hole(NamedTuple):
+    time: int
+    watcher: int
+    partition: str
+    first: int
+    last: int
+
+
+class Held(NamedTuple):
+    revision: int
+    value: str
+
+
+class Counts(NamedTuple):
+    live: int
+    syncs: int
+    gaps: int
+    takeovers: int  # changes around a new epoch that came by key, not by revision
+
+
+class History:
+    def __init__(self, partitions):
+        self.partitions = partitions  # subtrees as in the configuration: the root is "*"
+        self.operations, self.reads, self.seen, self.holes, self.breaches = [], [], [], [], []
+        self.states = {}  # proxy -> {key: Held} at the end
+        self.unreadable = []  # proxies
+        self.watchers = {}  # number -> Counts
+        self.held = {}  # watcher that does not hold what proxy 0 does -> {key: Held}
+        self.ended = False
+
+    def partition_of(self, key):
+        fitting = [each for each in self.partitions if each == "*" or key.startswith(each)]
+        return max(fitting, key=lambda each: 0 if each == "*" else len(each))
+
+
+def value_of(word):
+    return None if word == "-" else word
+
+
+def read_operation(words):
+    writer, number, call, returned, outcome, fault, revision, _kind, *rest = words
+    writes = []
+    count = len(rest) // 3
+    for i in range(count):
+        key, condition, value = rest[3 * i : 3 * i + 3]
+        mine = int(revision) - (count - 1 - i) if outcome == "ok" else 0
+        condition = None if condition == "-" else int(condition)
+        writes.append(Write(key, value_of(value), mine, condition))
+    numbers = map(int, (writer, number, call, returned))
+    return Operation(*numbers, outcome, writes, int(fault), int(revision))
+
+
+def add(history, line):
+    kind, *words = line.split()
+    if kind == "op":
+        history.operations.append(read_operation(words))
+    elif kind == "seen":
+        time, partition, key, revision, value = words
+        history.seen.append(Seen(int(time), partition, key, int(revision), value_of(value)))
+    elif kind == "read":
+        _, call, returned, key, revision, value = words
+        found = Read(int(call), int(returned), key, int(revision), value_of(value))
+        history.reads.append(found)
+    elif kind == "hole":
+        time, watcher, partition, first, last = words
+        history.holes.append(Hole(int(time), int(watcher), partition, int(first), int(last)))
+    elif kind == "breach":
+        history.breaches.append(" ".join(words))
+    elif kind == "state":
+        proxy, key, revision, value = words
+        history.states.setdefault(int(proxy), {})[key] = Held(int(revision), value)
+    elif kind == "unreadable":
+        history.unreadable.append(int(words[0]))
+    elif kind == "watcher":
+        number, *counts = map(int, words)
+        history.watchers[number] = Counts(*counts)
+    elif kind == "held":
+        watcher, key, revision, value = words
+        history.held.setdefault(int(watcher), {})[key] = Held(int(revision), value)
+    elif kind == "end":
+        history.ended = True
+    else:
+        raise ValueError(f"not a line of a history: {line!r:.200}")
+
+
+def load(path, partitions):
+    history = History(partitions)
+    with open(path) as lines:
+        for line in lines:
+            if line.endswith("\n"):  # else the recorder was killed while it wrote it
+                add(history, line)
+    return history

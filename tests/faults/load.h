@@ -1,0 +1,177 @@
+// Clients that record what they do and what they are told, a line each (history.py reads them):
+//
+//   op WRITER NUMBER CALL RETURN OUTCOME FAULT REVISION KIND {KEY IF_REVISION VALUE}…
+//   read WRITER CALL RETURN KEY REVISION VALUE    what a proxy had; revision 0: no such key
+//   seen TIME PARTITION KEY REVISION VALUE        the first watcher that was told of it; the
+//   revision
+//                                                 of a deletion is a bound from above
+//   hole TIME WATCHER PARTITION FIRST LAST        revisions that a watcher was not told, once each
+//   breach TIME WATCHER KEY REVISION WHAT…
+//
+// Times are nanoseconds of CLOCK_MONOTONIC. OUTCOME is ok, refused or unknown: whoever did not hear
+// in time does not know whether it was applied. A VALUE or IF_REVISION of - is none: a deletion, no
+// condition. Subtrees are written as in the configuration: the root is *.
+//
+// All belong to the thread of their loop.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "client/session.h"
+#include "client/sockets.h"
+#include "core/net/loop.h"
+#include "tests/faults/observation.h"
+
+namespace canopy::faults {
+
+struct Load {
+  std::vector<std::string> proxies{};  // tcp://HOST:PORT
+  std::vector<std::string> partitions{""};
+  std::size_t keys = 50;  // over all partitions
+  std::size_t writers = 50;
+  std::size_t watchers = 250;
+  double rate = 500;  // operations a second, of all writers together
+  std::chrono::milliseconds timeout{10'000};
+  std::uint64_t seed = 1;
+  bool strict = false;  // watchers' order is judged around new epochs too
+};
+
+// Nanoseconds of CLOCK_MONOTONIC.
+std::int64_t now_ns();
+
+// What all of them know together: of each revision, what it was.
+class Record {
+ public:
+  explicit Record(const Load& load);
+
+  const std::vector<std::string>& partitions() const { return load_.partitions; }
+  const std::vector<std::string>& keys(std::size_t partition) const { return keys_[partition]; }
+  // Of the entry of a key, as last heard; 0: there is none.
+  std::uint64_t current(const std::string& key) const;
+
+  void written(const std::string& key, keyspace::Revision revision, bool deleted);
+  void seen(const client::Change& change, std::size_t watcher);
+  void found(const Observation::Finding& finding, std::size_t watcher);
+
+ private:
+  struct Entry {
+    std::string key{}, value{};
+
+    bool operator==(const Entry&) const = default;
+  };
+  struct Latest {
+    keyspace::Revision revision{};
+    bool deleted = true;
+  };
+
+  const Load& load_;
+  std::vector<std::vector<std::string>> keys_;                       // by partition
+  std::vector<std::unordered_map<std::uint64_t, Entry>> revisions_;  // by partition
+  std::set<Observation::Hole> holes_;
+  std::unordered_map<std::string, Latest> latest_;  // by key
+};
+
+// A session with its sockets.
+class Peer : protected client::Events {
+ public:
+  Peer(const std::vector<std::string>& proxies, std::uint64_t seed, net::Context& context,
+       net::Loop& loop);
+  void start() { sockets_.start(); }
+
+ protected:
+  net::Loop& loop() { return loop_; }
+  client::Session& session() { return session_; }
+
+  void changed(client::WatchId, const client::Change&) override {}
+  void synced(client::WatchId, const client::Synced&) override {}
+  void missed(client::WatchId, std::optional<std::uint64_t>) override {}
+  void refused(client::WatchId, const client::Answer&) override {}
+  void contact(bool) override {}
+  void answered(client::CallId, client::Answer) override {}
+
+ private:
+  net::Loop& loop_;
+  client::Session session_;
+  client::Sockets sockets_;
+};
+
+// One operation after another, at an even rate as long as they are answered in time.
+class Writer final : public Peer {
+ public:
+  Writer(const Load& load, std::size_t index, Record& record, net::Context& context,
+         net::Loop& loop);
+  void write();  // the first one
+  // No further one.
+  void finish() { finishing_ = true; }
+  bool idle() const { return !open_; }
+
+ private:
+  void answered(client::CallId call, client::Answer answer) override;
+
+  void next();
+  void read(const std::string& key);
+  void choose();
+  void add(const std::string& key, bool deletes, std::optional<std::uint64_t> if_revision);
+  const std::string& some_key();
+
+  const Load& load_;
+  const std::size_t index_;
+  Record& record_;
+  std::mt19937_64 random_;
+  std::uint64_t number_ = 0;
+  bool finishing_ = false;
+  // The operation under way.
+  bool open_ = false;
+  std::int64_t called_ = 0;
+  const char* kind_ = "";
+  std::string key_{};                  // read
+  std::vector<wire::Write> writes_{};  // written
+};
+
+class Watcher final : public Peer {
+ public:
+  Watcher(const Load& load, std::size_t index, Record& record, net::Context& context,
+          net::Loop& loop);
+  void watch();
+  const Observation::Map& map() const { return observation_.map(); }
+  // A line for the end: "watcher INDEX LIVE SYNCS GAPS TAKEOVERS".
+  void sum_up();
+
+ private:
+  void changed(client::WatchId watch, const client::Change& change) override;
+  void synced(client::WatchId watch, const client::Synced& synced) override;
+  void missed(client::WatchId watch, std::optional<std::uint64_t> updates) override;
+  void refused(client::WatchId watch, const client::Answer& why) override;
+
+  const std::size_t index_;
+  const bool every_;
+  Record& record_;
+  Observation observation_;
+  std::uint64_t syncs_ = 0, gaps_ = 0;
+};
+
+// Reads the whole state through one proxy.
+class Reader final : public Peer {
+ public:
+  Reader(const Load& load, std::size_t index, net::Context& context, net::Loop& loop)
+      : Peer({load.proxies[index]}, load.seed + index, context, loop) {}
+  void ask();
+  bool asking() const { return asking_; }
+  // As last read; absent: it could not be.
+  const std::optional<Observation::Map>& map() const { return map_; }
+
+ private:
+  void answered(client::CallId call, client::Answer answer) override;
+
+  client::CallId call_ = 0;
+  bool asking_ = false;
+  std::optional<Observation::Map> map_{};
+};
+
+}  // namespace canopy::faults

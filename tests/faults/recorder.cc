@@ -1,0 +1,143 @@
+// Writes, reads and watches through a cluster's proxies and prints what happened (load.h has the
+// lines), until TERM. Then it lets what is under way end, waits until every watcher holds what the
+// proxies do, and prints that too:
+//
+//   state PROXY KEY REVISION VALUE      of each proxy, its number in the order of the command line
+//   unreadable PROXY
+//   watcher WATCHER LIVE SYNCS GAPS TAKEOVERS      counts
+//   held WATCHER KEY REVISION VALUE     of the watchers that do not hold what proxy 0 does
+//   end
+#include <boost/program_options.hpp>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+
+#include "core/net/signals.h"
+#include "tests/faults/load.h"
+
+namespace {
+
+using namespace canopy;
+using namespace canopy::faults;
+using namespace std::chrono_literals;
+
+template <class Kind, class... Arguments>
+std::vector<std::unique_ptr<Kind>> make(std::size_t count, const Load& load,
+                                        Arguments&... arguments) {
+  std::vector<std::unique_ptr<Kind>> made;
+  for (std::size_t i = 0; i < count; ++i) {
+    made.push_back(std::make_unique<Kind>(load, i, arguments...));
+  }
+  return made;
+}
+
+void print(const char* what, std::size_t number, const Observation::Map& map) {
+  for (const auto& [key, held] : map) {
+    std::printf("%s %zu %s %llu %s\n", what, number, key.c_str(),
+                static_cast<unsigned long long>(held.revision.value()), held.value.c_str());
+  }
+}
+
+class Recorder {
+ public:
+  Recorder(const Load& load, std::chrono::seconds settle)
+      : settle_(settle),
+        signals_({SIGTERM, SIGINT}),
+        record_(load),
+        writers_(make<Writer>(load.writers, load, record_, context_, loop_)),
+        watchers_(make<Watcher>(load.watchers, load, record_, context_, loop_)),
+        readers_(make<Reader>(load.proxies.size(), load, context_, loop_)) {}
+
+  void run() {
+    signals_.attach(loop_, [this](int) { finish(); });
+    for (auto& each : watchers_) each->start(), each->watch();
+    for (auto& each : readers_) each->start();
+    for (std::size_t i = 0; i < writers_.size(); ++i) {
+      Writer& writer = *writers_[i];
+      writer.start();
+      loop_.after(1ms * i, [&writer] { writer.write(); });
+    }
+    loop_.every(500ms, [] { std::fflush(stdout); });
+    loop_.run();
+    print_end();
+  }
+
+ private:
+  void finish() {
+    if (std::exchange(finishing_, true)) return;
+    for (auto& each : writers_) each->finish();
+    loop_.every(100ms, [this] { look(); });
+  }
+
+  void look() {
+    const auto idle = [](const auto& each) { return each->idle(); };
+    if (!std::ranges::all_of(writers_, idle)) return;
+    if (deadline_ == base::TimePoint()) {
+      deadline_ = loop_.now() + settle_;
+    } else if (std::ranges::any_of(readers_, [](const auto& each) { return each->asking(); })) {
+      return;
+    } else if (agree() || loop_.now() > deadline_) {
+      return loop_.stop();
+    }
+    for (auto& each : readers_) each->ask();
+  }
+
+  bool agree() const {
+    const auto& state = readers_.front()->map();
+    const auto same = [&](const auto& each) { return each->map() == state; };
+    return state && std::ranges::all_of(readers_, same) && std::ranges::all_of(watchers_, same);
+  }
+
+  void print_end() {
+    const auto& state = readers_.front()->map();
+    for (std::size_t i = 0; i < readers_.size(); ++i) {
+      const auto& map = readers_[i]->map();
+      map ? print("state", i, *map) : void(std::printf("unreadable %zu\n", i));
+    }
+    for (std::size_t i = 0; i < watchers_.size(); ++i) {
+      watchers_[i]->sum_up();
+      if (watchers_[i]->map() != state) print("held", i, watchers_[i]->map());
+    }
+    std::printf("end\n");
+  }
+
+  const std::chrono::seconds settle_;
+  net::Signals signals_;
+  base::SystemClock clock_;
+  net::Loop loop_{clock_};
+  net::Context context_;
+  Record record_;
+  std::vector<std::unique_ptr<Writer>> writers_;
+  std::vector<std::unique_ptr<Watcher>> watchers_;
+  std::vector<std::unique_ptr<Reader>> readers_;
+  bool finishing_ = false;
+  base::TimePoint deadline_{};
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  namespace po = boost::program_options;
+  Load load;
+  int timeout_ms = 10'000, settle = 20;
+  po::options_description options("faults-recorder");
+  options.add_options()("proxy", po::value(&load.proxies)->required(), "tcp://HOST:PORT; several")(
+      "partition", po::value(&load.partitions), "a subtree, * is the root; several")(
+      "keys", po::value(&load.keys))("writers", po::value(&load.writers))(
+      "watchers", po::value(&load.watchers))("rate", po::value(&load.rate), "operations a second")(
+      "timeout-ms", po::value(&timeout_ms), "of an operation")("seed", po::value(&load.seed))(
+      "settle", po::value(&settle), "seconds until all agree, at most")(
+      "strict", po::bool_switch(&load.strict), "judge the order around new epochs too");
+  try {
+    po::variables_map values;
+    po::store(po::parse_command_line(argc, argv, options), values);
+    po::notify(values);
+  } catch (const po::error& error) {
+    std::cerr << "faults-recorder: " << error.what() << '\n' << options;
+    return 2;
+  }
+  for (std::string& each : load.partitions) each = each == "*" ? "" : each;
+  load.timeout = std::chrono::milliseconds(timeout_ms);
+  Recorder(load, std::chrono::seconds(settle)).run();
+  return 0;
+}

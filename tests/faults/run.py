@@ -1,0 +1,343 @@
+#!/usr/bin/python3
+"""Runs a cluster under load, does it harm of every kind that it must survive, and checks what its
+clients saw. Ends with 0 when nothing was found, else with 1, and keeps the histories.
+
+    run.py --minutes 10 --seed 7 --cluster one-copy
+"""
+
+import argparse
+import contextlib
+import pathlib
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+
+import faults
+import history
+import hosts
+import validators
+from cluster import BIN, die_with_parent
+from clusterfile import partition, shard
+from deployment import LOST_SYNC, Deployment, Member
+from ports import Ports
+
+SKIPPED = 77
+SMALL_DISK = "64m"
+# Ways to keep promises badly: the suite must find them.
+BROKEN = {
+    "memory": {"durability": "memory"},
+    "interval": {"durability": "disk", "sync": "interval", "sync_interval_ms": 2000},
+}
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    add = parser.add_argument
+    add("--minutes", type=float, default=10)
+    add("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    add("--cluster", choices=CLUSTERS, default="one-copy")
+    add("--replicas", type=int, default=3, help="of each partition, on three hosts")
+    add("--etcd", action="store_true", help="three hosts: etcd coordinates, not the broker")
+    add("--faults", nargs="+", choices=faults.FAULTS, metavar="FAULT", help="only these")
+    add("--calm", type=float, default=2, help="seconds between two faults, on average")
+    add("--writers", type=int, default=50)
+    add("--watchers", type=int, default=50)
+    add("--rate", type=float, default=300, help="operations a second")
+    add("--strict", action="store_true", help="judge watchers' order around new epochs too")
+    add("--break", dest="broken", choices=BROKEN, help="keep partitions in such a way instead")
+    add("--directory", type=pathlib.Path, help="for histories and logs, which are then kept")
+    return parser.parse_args(arguments)
+
+
+# -- clusters ------------------------------------------------------------------------------------
+
+
+def kept(options, subtree, **settings):
+    return partition(subtree, **BROKEN.get(options.broken, {"durability": "disk"}), **settings)
+
+
+@contextlib.contextmanager
+def one_copy(options, directory, ports):
+    """Each partition on one shard; the disk of one is small, the other's forgets what is not synced."""
+    with faults.small_disk(directory / "state" / "s2", SMALL_DISK) as small:
+        shards = [shard("s1", kept(options, "/a/")), shard("s2", kept(options, "*"))]
+        synced = {"broker", "s1"} | (set() if small else {"s2"})
+        yield Deployment(directory, ports, shards, synced=synced), {"small_disk": small}
+
+
+def replicas(options, names, count):
+    """The partitions, each preferred by another shard."""
+    turns = [names[i:] + names[:i] for i in range(2)]
+    majority = count // 2 + 1
+    return [
+        kept(options, subtree, on=turn[:count], min_in_sync=majority)
+        for subtree, turn in zip(("/a/", "*"), turns)
+    ]
+
+
+@contextlib.contextmanager
+def replicated(options, directory, ports):
+    """Three replicas of each partition, on one machine."""
+    names = ["s1", "s2", "s3"]
+    shards = [{"name": name} for name in names]
+    partitions = replicas(options, names, options.replicas)
+    synced = {"broker", *names}
+    yield Deployment(directory, ports, shards, synced=synced, partitions=partitions), {}
+
+
+def etcd_members(network, directory):
+    """A member of etcd on each host, not started."""
+    peers = ",".join(f"{host.name}=http://{host.address}:2380" for host in network.hosts)
+    for host in network.hosts:
+        client, peer = f"http://{host.address}:2379", f"http://{host.address}:2380"
+        flags = {
+            "name": host.name,
+            "data-dir": directory / f"etcd-{host.name}",
+            "listen-client-urls": client,
+            "advertise-client-urls": client,
+            "listen-peer-urls": peer,
+            "initial-advertise-peer-urls": peer,
+            "initial-cluster": peers,
+        }
+        command = ["etcd", *(f"--{name}={value}" for name, value in flags.items())]
+        yield Member(f"etcd-{host.name}", command, {}, directory / f"etcd-{host.name}.txt", host)
+
+
+@contextlib.contextmanager
+def three_hosts(options, directory, ports):
+    """A shard and a proxy on each of three hosts."""
+    names, settings, etcd = ["s1", "s2", "s3"], {}, []
+    with contextlib.ExitStack() as stack:
+        network = stack.enter_context(hosts.network(3))
+        if options.replicas > 1:
+            shards = [{"name": name} for name in names]
+            settings["partitions"] = replicas(options, names, options.replicas)
+        else:
+            subtrees = ("/a/", "*", "/unused/")
+            shards = [shard(name, kept(options, each)) for name, each in zip(names, subtrees)]
+        if options.etcd:
+            etcd = list(etcd_members(network, directory))
+            endpoints = [f"http://{host.address}:2379" for host in network.hosts]
+            settings["coordination"] = {"etcd": {"endpoints": endpoints}}
+            for member in etcd:
+                stack.callback(member.kill)
+                member.start()
+        deployment = Deployment(
+            directory, ports, shards, 3, network.hosts, {"broker", *names}, **settings
+        )
+        yield deployment, {"network": network, "etcd": etcd}
+
+
+CLUSTERS = {"one-copy": one_copy, "replicated": replicated, "three-hosts": three_hosts}
+PARTITIONS = ["/a/", "*"]
+
+
+# -- a run ---------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def recording(options, deployment, path):
+    """faults-recorder, which writes the history to `path`; ends it at the end."""
+    command = [BIN / "faults-recorder", "--seed", options.seed]
+    command += ["--writers", options.writers, "--watchers", options.watchers, "--rate", options.rate]
+    command += ["--strict"] if options.strict else []
+    for endpoint in deployment.endpoints():
+        command += ["--proxy", endpoint]
+    for each in PARTITIONS:
+        command += ["--partition", each]
+    with open(path, "w") as out:
+        started = subprocess.Popen(
+            list(map(str, command)), stdout=out, preexec_fn=die_with_parent, stdin=subprocess.DEVNULL
+        )
+    try:
+        yield started
+        started.send_signal(signal.SIGTERM)
+        started.wait(60)
+    finally:
+        started.kill()
+        started.wait()
+
+
+class Progress:
+    """Waits for acknowledged writes, as the recorder prints them."""
+
+    def __init__(self, path):
+        self._lines, self._history = open(path), history.History(PARTITIONS)
+
+    def wait(self, timeout):
+        """Until a write to each partition, called from now on, is acknowledged. Raises AssertionError."""
+        start = time.monotonic()
+        missing = set(PARTITIONS)
+        while missing:
+            late = time.monotonic() - start > timeout
+            assert not late, f"for {timeout} s no write to {sorted(missing)} is acknowledged"
+            time.sleep(0.1)
+            missing -= {*self._acknowledged(start * 1e9)}
+
+    def _acknowledged(self, since):
+        while True:
+            at = self._lines.tell()
+            line = self._lines.readline()
+            if not line.endswith("\n"):
+                self._lines.seek(at)  # what comes may be a part of a line
+                return
+            if line.startswith("op "):
+                operation = history.read_operation(line.split()[1:])
+                if operation.outcome == "ok" and operation.call > since:
+                    yield self._history.partition_of(operation.writes[0].key)
+
+    def close(self):
+        self._lines.close()
+
+
+class Run:
+    """Does harm, and remembers what and when."""
+
+    def __init__(self, options, deployment, features, history_path):
+        self.options, self.deployment = options, deployment
+        self.progress = Progress(history_path)
+        self.random = random.Random(options.seed)
+        self.trouble = faults.Trouble(deployment, self.random, self.say, **features)
+        self.events = []  # (when, ns; what)
+        self.findings = []
+        self._start = time.monotonic()
+
+    def say(self, what):
+        now = time.monotonic()
+        self.events.append((int(now * 1e9), what))
+        print(f"{now - self._start:7.1f} s  {what}", flush=True)
+
+    def names(self):
+        possible = self.trouble.possible()
+        wanted = self.options.faults or possible
+        if not set(wanted) & set(possible):
+            raise hosts.Unsupported(f"none of {wanted} is possible here")
+        return [name for name in possible if name in wanted]
+
+    def harm(self, until):
+        """Each kind of fault in turn, in an order by chance; what is left of a round is done in the
+        next."""
+        names, left = self.names(), []
+        while time.monotonic() < until:
+            time.sleep(self.options.calm * self.random.uniform(0.5, 1.5))
+            left = left or self.random.sample(names, len(names))
+            name = left.pop()
+            faults.FAULTS[name][0](self.trouble)
+            self.after(name)
+
+    def after(self, name):
+        """The cluster is whole again, and nobody died that was not killed."""
+        for each in self.deployment.unexpected():
+            self.found(f"after {name}: {each}")
+        self.deployment.start_missing()
+        try:
+            self.deployment.wait_ready(30)
+            # Every other time the next fault comes before clients have found back.
+            if self.random.random() < 0.5:
+                self.progress.wait(30)
+        except AssertionError as late:
+            self.found(f"after {name}: {late}")
+
+    def found(self, what):
+        self.findings.append(what)
+        self.say(f"found: {what}")
+
+    def gaps(self, recorded):
+        """(what, seconds, partition): the longest time without an acknowledged write after each."""
+        returns = {each: [] for each in PARTITIONS}
+        for each in recorded.operations:
+            if each.outcome == "ok":
+                returns[recorded.partition_of(each.writes[0].key)].append(each.returned)
+        for times in returns.values():
+            times.sort()
+        ends = [when for when, _ in self.events[1:]] + [float("inf")]
+        for (start, what), end in zip(self.events, ends):
+            longest = (0, "all")
+            for name, times in returns.items():
+                for before, after in zip(times, times[1:]):
+                    # One that lasts from one fault into the next is of both.
+                    if before < end and after > start:
+                        longest = max(longest, ((after - before) / 1e9, name))
+            yield what, *longest
+
+
+def summed_up(recorded):
+    outcomes = [each.outcome for each in recorded.operations]
+    counted = ", ".join(f"{outcomes.count(each)} {each}" for each in ("ok", "refused", "unknown"))
+    counts = list(recorded.watchers.values())
+    return (
+        f"\n{len(outcomes)} writes: {counted}; {len(recorded.reads)} reads; "
+        f"{sum(each.live for each in counts)} updates watched, {sum(each.syncs for each in counts)} "
+        f"syncs; {sum(each.takeovers for each in counts)} updates out of order around new epochs"
+    )
+
+
+def report(found):
+    for name, findings in found.items():
+        print(f"{name}: {'ok' if not findings else f'{len(findings)} findings'}")
+        for each in findings[:5]:
+            print(f"    {each}")
+    return 1 if any(found.values()) else 0
+
+
+def run(options, directory):
+    print(f"seed {options.seed}, {options.cluster}, histories in {directory}", flush=True)
+    path = directory / "history"
+    with CLUSTERS[options.cluster](options, directory, Ports()) as (deployment, features):
+        with contextlib.ExitStack() as stack:
+            stack.callback(deployment.destroy)
+            deployment.start()
+            path.touch()
+            running = Run(options, deployment, features, path)
+            stack.callback(running.progress.close)
+            with recording(options, deployment, path):
+                running.harm(time.monotonic() + options.minutes * 60)
+                running.say("the end of writing")
+            running.findings += deployment.stop()
+    recorded = history.load(path, PARTITIONS)
+    print("\nlongest time without an acknowledged write after each:")
+    for what, gap, name in running.gaps(recorded):
+        print(f"{gap:7.2f} s  {what} ({name})")
+    start = time.monotonic()
+    found, summary = validators.validate(recorded, BIN / "faults-linear")
+    found["members"] = running.findings
+    print(summed_up(recorded), f"checked in {time.monotonic() - start:.1f} s: {summary}", sep="\n")
+    return report(found)
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def main(arguments=None):
+    options = parse(arguments)
+    signal.signal(signal.SIGTERM, interrupted)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    directory = options.directory or pathlib.Path(tempfile.mkdtemp(prefix="canopy-faults-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    code = 1
+    try:
+        code = run(options, directory)
+    except hosts.Unsupported as reason:
+        print(f"skipped: {reason}")
+        code = SKIPPED
+    except KeyboardInterrupt:
+        print("interrupted")
+    finally:
+        if code == 1:
+            print(f"kept: {directory}")
+        elif not options.directory:
+            shutil.rmtree(directory)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,308 @@
+"""What must hold of a history, a function a promise: each returns what it finds, as text. Pure, but
+for linearizable(), which runs the checker."""
+
+import bisect
+import subprocess
+from collections import defaultdict
+
+from history import REVISION_MISMATCH
+
+
+def shown(key, revision, value):
+    epoch, counter = revision >> 40, revision & (1 << 40) - 1
+    return f"{key} = {value} at {epoch}:{counter}"
+
+
+class Known:
+    """Everything that a history tells of revisions and values, put together once."""
+
+    def __init__(self, history):
+        self.history = history
+        self.contents = defaultdict(set)  # (partition, revision) -> {(key, value)}
+        self.first_seen = {}  # value -> when a watcher or reader first had it
+        self.writer_of = {}  # value -> Operation
+        self.top = {}  # key -> (revision, value): the last that was acknowledged or published
+        for operation in history.operations:
+            for write in operation.writes:
+                if write.value is not None:
+                    self.writer_of[write.value] = operation
+                if operation.outcome == "ok":
+                    self._add(write.key, write.revision, write.value)
+        for seen in history.seen:
+            if seen.value is not None:
+                self._add(seen.key, seen.revision, seen.value)
+            self._at_least(seen.key, seen.revision, seen.value)
+            self._saw(seen.value, seen.time)
+        for read in history.reads:
+            self._saw(read.value, read.returned)
+
+    def _add(self, key, revision, value):
+        self.contents[self.history.partition_of(key), revision].add((key, value))
+        self._at_least(key, revision, value)
+
+    def _at_least(self, key, revision, value):
+        self.top[key] = max(self.top.get(key, (0, None)), (revision, value), key=lambda at: at[0])
+
+    def _saw(self, value, time):
+        if value is not None:
+            self.first_seen[value] = min(time, self.first_seen.get(value, time))
+
+    def value_at(self, key, revision):
+        """[value] of the key at a revision, or [] if nobody tells."""
+        contents = self.contents.get((self.history.partition_of(key), revision), ())
+        return [value for at, value in contents if at == key]
+
+    def happened(self, operation):
+        """When an operation of unknown result was first seen to have happened, or None."""
+        times = [self.first_seen.get(write.value) for write in operation.writes]
+        return min((time for time in times if time is not None), default=None)
+
+    def everything_shown(self):
+        """(where, key, Held or the like) of every value that anybody was shown."""
+        history = self.history
+        for seen in history.seen:
+            yield "a watcher was told", seen.key, seen.revision, seen.value
+        for read in history.reads:
+            yield "a reader was told", read.key, read.revision, read.value
+        for proxy, state in history.states.items():
+            for key, held in state.items():
+                yield f"proxy {proxy} holds", key, *held
+        for watcher, state in history.held.items():
+            for key, held in state.items():
+                yield f"watcher {watcher} holds", key, *held
+
+
+def recorded(known):
+    """The recorder came to its end, and what it checked as it went was in order."""
+    if not known.history.ended:
+        yield "the history has no end"
+    if not any(each.outcome == "ok" for each in known.history.operations):
+        yield "nothing was acknowledged"
+    for breach in known.history.breaches:
+        yield f"a watcher: {breach}"
+
+
+def applied_once(known):
+    """No value has two revisions, and no revision two values."""
+    revisions = defaultdict(set)
+    for (partition, revision), contents in known.contents.items():
+        if len(contents) > 1:
+            all_of_it = " and ".join(str(shown(key, revision, value)) for key, value in contents)
+            yield f"one revision of {partition} has: {all_of_it}"
+        for _, value in contents:
+            if value is not None:
+                revisions[value].add(revision)
+    for where, key, revision, value in known.everything_shown():
+        if value is not None and revision not in revisions[value]:
+            if revisions[value]:
+                yield f"{where} {shown(key, revision, value)}, which was elsewhere: {revisions[value]}"
+            revisions[value].add(revision)
+    for value, found in revisions.items():
+        if len(found) > 1:
+            yield f"{value} was applied at {len(found)} revisions: {sorted(found)}"
+
+
+def refused_never_shows(known):
+    """What was refused, or nobody wrote, is shown to nobody; nor anything before it was written."""
+    for where, key, revision, value in known.everything_shown():
+        if value is None:
+            continue
+        operation = known.writer_of.get(value)
+        if operation is None:
+            # Its result may not have been recorded yet when the recorder was stopped.
+            if known.history.ended:
+                yield f"{where} {shown(key, revision, value)}, which nobody wrote"
+        elif operation.outcome == "refused":
+            yield f"{where} {shown(key, revision, value)}, which was refused ({operation.fault})"
+        elif known.first_seen.get(value, operation.call) < operation.call:
+            yield f"{where} {shown(key, revision, value)} before it was written"
+
+
+def deleted_by_nobody(known, may_delete):
+    """Deletions that watchers were told of, though nobody asked for one."""
+    revisions = defaultdict(lambda: [0])  # key -> of everything that is known to be written
+    contents = defaultdict(dict)  # key -> {revision: value}
+    for (_, revision), written in known.contents.items():
+        for key, value in written:
+            revisions[key].append(revision)
+            contents[key][revision] = value
+    for found in revisions.values():
+        found.sort()
+    for seen in known.history.seen:
+        if seen.value is not None or seen.key in may_delete:
+            continue
+        # The last one before: it is the deletion, or was still there.
+        before = revisions[seen.key][bisect.bisect_right(revisions[seen.key], seen.revision) - 1]
+        value = contents[seen.key].get(before)
+        if value is not None:
+            yield (
+                f"{shown(seen.key, before, value)} was acknowledged or published; nobody deleted it, "
+                f"and it was gone by {seen.revision >> 40}:{seen.revision & (1 << 40) - 1}"
+            )
+
+
+def nothing_lost(known):
+    """What was acknowledged or published last of a key is its state, unless an operation of unknown
+    result took its place; and it is gone for a reason."""
+    history = known.history
+    may_delete = {
+        write.key
+        for operation in history.operations
+        if operation.outcome == "unknown"
+        for write in operation.writes
+        if write.value is None
+    }
+    yield from deleted_by_nobody(known, may_delete)
+    for proxy, state in history.states.items():
+        for key, (revision, value) in known.top.items():
+            held = state.get(key)
+            expected = f"{shown(key, revision, value)} was acknowledged or published"
+            if held is None:
+                if value is not None and key not in may_delete:
+                    yield f"{expected}; proxy {proxy} has no such key"
+            elif held.revision < revision:
+                yield f"{expected}; proxy {proxy} has {shown(key, *held)}"
+            elif held.revision == revision and held.value != value:
+                yield f"{expected}; proxy {proxy} has {shown(key, *held)}"
+            elif held.revision > revision:
+                operation = known.writer_of.get(held.value)
+                if operation is not None and operation.outcome != "unknown":
+                    yield f"{expected}; proxy {proxy} has {shown(key, *held)}, told nobody"
+
+
+def all_agree(known):
+    """Every proxy and every watcher ends with the same state."""
+    history = known.history
+    for proxy in history.unreadable:
+        yield f"proxy {proxy} cannot be read"
+    states = dict(history.states)
+    first = states.get(0, {})
+    for name, state in [(f"proxy {proxy}", state) for proxy, state in states.items()] + [
+        (f"watcher {watcher}", state) for watcher, state in history.held.items()
+    ]:
+        different = {
+            key for key in first.keys() | state.keys() if first.get(key) != state.get(key)
+        }
+        if different:
+            key = min(different)
+            yield f"{name} differs in {len(different)} keys: {key} {state.get(key)} {first.get(key)}"
+
+
+def nothing_left_out(known):
+    """A watcher that was live was told every revision; but deletions of keys that there were not."""
+    history = known.history
+    unknown_deletes = any(
+        write.value is None
+        for operation in history.operations
+        if operation.outcome == "unknown"
+        for write in operation.writes
+    )
+    for hole in history.holes:
+        for revision in range(hole.first, hole.last + 1):
+            contents = known.contents.get((hole.partition, revision), ())
+            if any(value is not None for _, value in contents):
+                what = [shown(key, revision, value) for key, value in contents]
+                yield f"watcher {hole.watcher} was not told of {what}"
+            elif not contents and not unknown_deletes:
+                yield f"watcher {hole.watcher}: nobody knows of revision {revision} of {hole.partition}"
+
+
+def in_real_time(known):
+    """An operation that began after another had ended has the greater revision."""
+    history = known.history
+    ended, began = defaultdict(list), defaultdict(list)  # by partition: (time, revision)
+    for operation in history.operations:
+        if operation.outcome == "ok":
+            partition = history.partition_of(operation.writes[0].key)
+            first = operation.writes[0].revision
+            began[partition].append((operation.call, first, operation))
+            ended[partition].append((operation.returned, operation.revision))
+    for seen in history.seen:
+        ended[seen.partition].append((seen.time, seen.revision))
+    for partition, starts in began.items():
+        ends, at, highest = sorted(ended[partition]), 0, 0
+        for call, revision, operation in sorted(starts, key=lambda each: each[0]):
+            while at < len(ends) and ends[at][0] < call:
+                highest = max(highest, ends[at][1])
+                at += 1
+            if revision <= highest:
+                before = shown("a write", highest, "…")
+                yield f"{operation.name} has {revision}, not above {before} that had ended before"
+
+
+# -- linearizability -----------------------------------------------------------------------------
+
+
+def register_lines(known):
+    """The operations on each key as linear_main.cc reads them."""
+    numbers = {None: 0}
+    history = known.history
+
+    def number(value):
+        return numbers.setdefault(value, len(numbers))
+
+    def line(key, call, returned, kind, expected, value, hint):
+        return f"{key} {call} {returned} {kind} {expected} {value} {hint}"
+
+    def met(key, call, returned, revision):
+        values = [None] if revision == 0 else known.value_at(key, revision)
+        if values:
+            yield line(key, call, returned, "is", number(values[0]), 0, 2 * revision + 1)
+
+    for operation in history.operations:
+        returned = operation.returned
+        if operation.outcome == "refused":
+            if operation.fault == REVISION_MISMATCH:
+                key = operation.writes[0].key
+                yield from met(key, operation.call, returned, operation.revision)
+            continue
+        if operation.outcome == "unknown":
+            happened = known.happened(operation)
+            returned = "-" if happened is None else max(happened, operation.call)
+        for write in operation.writes:
+            kind, expected = "set", 0
+            if write.if_revision is not None:
+                values = [None]
+                if write.if_revision:
+                    values = known.value_at(write.key, write.if_revision)
+                if values:  # else nobody tells what it expected: any value will do
+                    kind, expected = "swap", number(values[0])
+            yield line(
+                write.key, operation.call, returned, kind, expected, number(write.value), 2 * write.revision
+            )
+    end = max((each.returned for each in history.operations), default=0) + 1
+    for key in {write.key for each in history.operations for write in each.writes}:
+        for state in history.states.values():
+            held = state.get(key)
+            value = number(held.value if held else None)
+            yield line(key, end, end, "is", value, 0, 0)
+
+
+def linearizable(known, checker):
+    """What each key was told to be fits one order of all operations on it."""
+    run = subprocess.run(
+        [checker], input="\n".join(register_lines(known)), capture_output=True, text=True
+    )
+    if run.returncode not in (0, 1):
+        yield f"the checker failed: {run.stderr}"
+    *found, known.linear_summary = run.stdout.splitlines() or [""]
+    yield from found
+
+
+PURE = [
+    recorded,
+    applied_once,
+    refused_never_shows,
+    nothing_lost,
+    all_agree,
+    nothing_left_out,
+    in_real_time,
+]
+
+
+def validate(history, checker):
+    """{name of a validator: what it found}"""
+    known = Known(history)
+    found = {each.__name__: list(each(known)) for each in PURE}
+    found["linearizable"] = list(linearizable(known, checker))
+    return found, known.linear_summary

@@ -1,0 +1,195 @@
+"""Partitions with replicas on two shards: who leads after a failure, what is kept, and the way out
+when every replica that had everything is lost."""
+
+import pytest
+
+import native
+from clusterfile import proxy, shard
+from cluster import run_program
+from promises import Hammer
+from waiting import SLOW, eventually, remains, seconds
+
+LEASE = 1.0 * SLOW
+SUBTREE = "/r/"
+REPLICAS = ("s1", "s2")
+WAITS = "waiting: every replica that has all that was committed is away"
+
+
+@pytest.fixture
+def start_replicated(start_cluster):
+    def start(durability):
+        cluster = start_cluster(
+            [{"name": name} for name in REPLICAS] + [shard("rest", "*")],
+            [proxy("p1", ["native"]), proxy("p2", ["native"])],
+            coordination={"lease_ms": int(LEASE * 1000)},
+            partitions=[{"subtree": SUBTREE, "on": list(REPLICAS), "durability": durability}],
+        )
+        wait_in_sync(cluster)
+        return cluster
+
+    return start
+
+
+@pytest.fixture
+def writer(context):
+    made = []
+
+    def make(cluster):
+        made.append(native.Writer(context, cluster.native("p1"), cluster.native("p2")))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def canopy(cluster, *words):
+    return run_program("canopy", *words, "--broker", cluster.broker_endpoint)
+
+
+def state(cluster, name):
+    said = cluster.partition(name, SUBTREE)
+    return said["state"] if said else "down"
+
+
+def leader(cluster):
+    """The shard that serves the partition, or None."""
+    return next((name for name in REPLICAS if state(cluster, name) == "serving"), None)
+
+
+def other(name):
+    return next(each for each in REPLICAS if each != name)
+
+
+def wait_in_sync(cluster):
+    """Until one replica leads and the other one is in sync; returns the leader."""
+
+    def in_sync():
+        leads = leader(cluster)
+        if not leads or state(cluster, other(leads)) != f"following {leads}":
+            return None
+        metrics = cluster.metrics(leads)
+        in_sync = metrics.sum("canopy_in_sync_replicas", partition=SUBTREE)
+        lags = metrics.has("canopy_replica_lag_updates", partition=SUBTREE, follower=other(leads))
+        return leads if in_sync == 2 and lags else None
+
+    return eventually(in_sync, "both replicas are in sync", 20)
+
+
+def held(cluster, context, name="p1"):
+    """What a plain read tells."""
+    requests = native.Requests(context, cluster.native(name))
+    try:
+        chunks = requests.read(SUBTREE.encode())
+        if isinstance(chunks, native.Refusal):
+            raise ConnectionError(chunks.text)
+        return {each.key: each.value for chunk in chunks for each in chunk.entries}
+    finally:
+        requests.close()
+
+
+def hammer(writer, keys=20000):
+    """Each key is written once, and stays lost if it is lost."""
+    return Hammer(writer, [b"%s%d" % (SUBTREE.encode(), i) for i in range(keys)], rate=500)
+
+
+def goes_on(hammer, what):
+    before = len(hammer.map)
+    eventually(lambda: len(hammer.map) > before + 200, f"writes go on {what}", 30)
+
+
+def test_a_killed_leader_takes_nothing_acknowledged_with_it(start_replicated, writer, context):
+    cluster = start_replicated("disk")
+    with hammer(writer(cluster)) as writes:
+        for _ in range(3):
+            goes_on(writes, "before the kill")
+            killed = wait_in_sync(cluster)
+            cluster.kill(killed)
+            eventually(lambda: state(cluster, other(killed)) == "serving", "the other one leads", 20)
+            goes_on(writes, "without it")
+            wait_in_sync(cluster)
+    assert held(cluster, context) == writes.map
+
+
+def test_all_replicas_on_disk_may_be_killed_at_once(start_replicated, writer, context):
+    cluster = start_replicated("disk")
+    with hammer(writer(cluster)) as writes:
+        goes_on(writes, "before the kill")
+        for name in REPLICAS:
+            cluster.kill(name)
+        goes_on(writes, "after the restart")
+    wait_in_sync(cluster)
+    assert held(cluster, context) == writes.map
+
+
+def test_a_leader_that_slept_through_its_lease_is_fenced(start_replicated, writer, context):
+    cluster = start_replicated("disk")
+    with hammer(writer(cluster)) as writes:
+        goes_on(writes, "before the pause")
+        paused = leader(cluster)
+        successor = other(paused)
+        with cluster.stopped(paused) as process:
+            eventually(lambda: state(cluster, successor) == "serving", "the other one leads", 20)
+            goes_on(writes, "without it")
+            epoch = cluster.metrics(successor).sum("canopy_epoch", partition=SUBTREE)
+        eventually(
+            lambda: cluster.metrics(paused).sum("canopy_partition_leader", partition=SUBTREE) == 0
+            and cluster.metrics(paused).sum("canopy_epoch", partition=SUBTREE) >= epoch,
+            "the old leader follows",
+            20,
+        )
+        wait_in_sync(cluster)
+        assert cluster.process(paused) == process, "it was not restarted"
+    assert held(cluster, context) == writes.map
+
+
+def test_a_memory_replica_that_restarts_is_not_elected_empty(start_replicated, writer, context):
+    cluster = start_replicated("memory")
+    leads = leader(cluster)
+    written = {b"/r/%d" % i: b"v" for i in range(100)}
+    client = writer(cluster)
+    for key, value in written.items():
+        client.put(key, value)
+    with cluster.stopped(leads):
+        cluster.kill(other(leads))
+        eventually(lambda: state(cluster, other(leads)).startswith(WAITS), "it waits", 20)
+        remains(
+            lambda: state(cluster, other(leads)).startswith(WAITS),
+            "the empty replica waits",
+            seconds(2),
+        )
+    wait_in_sync(cluster)
+    client.put(b"/r/more", b"v")
+    assert held(cluster, context) == {**written, b"/r/more": b"v"}
+
+
+def test_an_operator_lets_a_lost_partition_go_on(start_replicated, writer, context):
+    cluster = start_replicated("memory")
+    client = writer(cluster)
+    client.put(b"/r/lost", b"v")
+    refused = canopy(cluster, "elect", SUBTREE, "s1", "--accept-loss")
+    assert refused.returncode == 3 and "does not wait at s1" in refused.stderr
+
+    for name in REPLICAS:
+        cluster.kill(name)
+    eventually(
+        lambda: all(state(cluster, name).startswith(WAITS) for name in REPLICAS),
+        "both replicas wait",
+        20,
+    )
+    status = canopy(cluster, "status")
+    assert status.returncode == 1 and "waiting" in status.stdout
+    for words in (["/x/", "s2"], [SUBTREE, "s9"], [SUBTREE, "rest"], ["*", "rest"]):
+        refused = canopy(cluster, "elect", *words, "--accept-loss")
+        assert refused.returncode == 3 and words[1] in refused.stderr, refused
+    unsaid = canopy(cluster, "elect", SUBTREE, "s2")
+    assert unsaid.returncode == 2 and len(unsaid.stderr.splitlines()) == 2
+    assert state(cluster, "s2").startswith(WAITS), "nothing was done"
+
+    elected = canopy(cluster, "elect", SUBTREE, "s2", "--accept-loss", "--timeout", "20s")
+    assert (elected.returncode, elected.stdout, elected.stderr) == (0, "", "")
+    eventually(lambda: state(cluster, "s2") == "serving", "the topology says so, too")
+    client.put(b"/r/new", b"v")
+    eventually(lambda: held(cluster, context) == {b"/r/new": b"v"}, "it began empty")
+    assert wait_in_sync(cluster) == "s2"
+    assert canopy(cluster, "status").returncode == 0

@@ -1,0 +1,75 @@
+// The coordinator as shards see it (core/coordination/coordinator.h): a record that changes by
+// compare-and-set, leases, and a watch of both.
+//
+// A shard is told the states of the record in their order, yet late, perhaps more than once, and
+// not all of them; the same holds of the leases. Where clocks are honest, one does not overtake the
+// other (both are of one directory); else it may. The outcome of a compare-and-set may overtake
+// both. A shard that the coordinator does not reach is told when it does again. A
+// compare-and-set is carried out at most once, perhaps after its process has ended.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/simulation/context.h"
+
+namespace canopy::simulation {
+
+class Shard;
+
+class Coordinator {
+ public:
+  using Outcome = std::function<void(bool taken)>;
+
+  explicit Coordinator(Context context) : context_(context) {}
+
+  void add(Shard& shard);
+  // A new process of the shard: it watches, and gets a generation.
+  void started(Shard& shard);
+  // The process of the shard has ended; `goodbye`: it took back its announcement.
+  void stopped(Shard& shard, bool goodbye);
+  void renew(Shard& shard);
+  // `outcome` is called once, when the coordinator reaches the shard; perhaps late.
+  void compare_and_set(Shard& shard, cluster::Replica::Proposal proposal, Outcome outcome);
+
+  void reach_all(bool reachable);
+  void reach(const std::string& shard, bool reachable);
+
+  // As it is now.
+  const std::optional<cluster::PartitionRecord>& record() const { return record_; }
+  const std::set<std::string>& alive() const { return alive_; }
+
+ private:
+  struct Watcher {
+    Shard* shard = nullptr;
+    bool reachable = true;
+    base::TimePoint lease{};  // until then
+    base::TimePoint record_told{}, alive_told{};
+    std::vector<Events::Action> waiting{};  // for being reachable
+  };
+
+  void list(Watcher& watcher);
+  void tell_record(Watcher& watcher);
+  void tell_alive(Watcher& watcher);
+  void tell_all_alive();
+  void expire(Watcher& watcher);
+  void decide(Watcher& watcher, const cluster::Replica::Proposal& proposal, Outcome outcome);
+  void when_reachable(Watcher& watcher, Events::Action action);
+  bool reachable(const Watcher& watcher) const { return reachable_ && watcher.reachable; }
+  void reached(Watcher& watcher);
+  base::Duration delay();
+
+  Context context_;
+  bool reachable_ = true;
+  std::optional<cluster::PartitionRecord> record_{};
+  std::uint64_t record_version_ = 0;
+  std::uint64_t version_ = 0;  // of the directory
+  std::set<std::string> alive_{};
+  std::map<std::string, Watcher> watchers_{};
+};
+
+}  // namespace canopy::simulation

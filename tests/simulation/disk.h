@@ -1,0 +1,53 @@
+// What one replica has stored: operations are carried out in their order, in groups, and later than
+// they were asked for. A crash loses what is not carried out by then, or all but a prefix of it:
+// the last entries of a group may be missing.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/cluster/replica.h"
+#include "tests/simulation/random.h"
+
+namespace canopy::simulation {
+
+class Disk {
+ public:
+  using Replica = cluster::Replica;
+
+  Disk(std::string identity, bool retain) : identity_(std::move(identity)), retain_(retain) {}
+
+  // Of the copy: drawn when it started empty.
+  const std::string& identity() const { return identity_; }
+
+  void ask(Replica::Store store) { asked_.push_back(std::move(store)); }
+  std::size_t waiting() const { return asked_.size(); }
+  // Carries out so many operations; the ticket of the last one.
+  std::uint64_t complete(std::size_t operations);
+  void crash(Random& random);
+  // Entries that were committed with being stored, since the last call.
+  std::vector<keyspace::LogEntry> take_committed() { return std::exchange(committed_, {}); }
+  Replica::Recovered recovered() const { return state_; }
+
+  // Whether that entry is stored for good.
+  bool holds(const keyspace::LogEntry& entry) const;
+  const Replica::Recovered& state() const { return state_; }
+
+ private:
+  void carry_out(const Replica::Operation& operation);
+  void append(const std::vector<keyspace::LogEntry>& entries);
+  void truncate(keyspace::Revision to);
+  void commit(keyspace::Revision to);
+  void install(const Replica::Install& whole);
+
+  std::string identity_;
+  bool retain_;
+  Replica::Recovered state_{};
+  std::vector<keyspace::LogEntry> committed_{};
+  std::deque<Replica::Store> asked_{};
+};
+
+}  // namespace canopy::simulation

@@ -1,0 +1,113 @@
+#include "tests/simulation/faults.h"
+
+#include "tests/simulation/coordinator.h"
+#include "tests/simulation/network.h"
+#include "tests/simulation/shard.h"
+
+namespace canopy::simulation {
+
+using std::chrono::milliseconds;
+
+Faults::Faults(Context context, Coordinator& coordinator, Network& network,
+               std::map<std::string, Shard*> shards)
+    : context_(context), coordinator_(coordinator), network_(network), shards_(std::move(shards)) {
+  for (const auto& [name, shard] : shards_) names_.push_back(name);
+}
+
+void Faults::start() {
+  if (!context_.scenario.faults.empty()) next();
+}
+
+void Faults::next() {
+  const base::Duration wait = context_.random.between({}, 2 * context_.scenario.between_faults);
+  context_.events.after(wait, [this] {
+    if (over_) return;
+    strike(context_.random.pick(context_.scenario.faults));
+    next();
+  });
+}
+
+void Faults::mend() {
+  over_ = true;
+  context_.trace("world", [] { return "all is well from now on"; });
+  coordinator_.reach_all(true);
+  network_.mend();
+  for (auto& [name, shard] : shards_) {
+    coordinator_.reach(name, true);
+    shard->slow_disk(false);
+    shard->start();
+    shard->pause(false);
+    for (const std::string& other : context_.scenario.settings.placement) {
+      if (name != other) network_.cut(name, other, false);
+    }
+  }
+}
+
+Shard& Faults::any_shard() {
+  // Mostly the leader: it is where things go wrong.
+  const auto& record = coordinator_.record();
+  if (record && context_.random.chance(40)) return *shards_.at(record->leader.shard);
+  return *shards_.at(context_.random.pick(names_));
+}
+
+void Faults::later(std::function<void()> mended) {
+  const base::Duration wait = context_.random.chance(50)
+                                  ? context_.random.between({}, milliseconds(300))
+                                  : context_.random.between({}, 3 * context_.scenario.lease);
+  context_.events.after(wait, [this, mended = std::move(mended)] {
+    if (!over_) mended();
+  });
+}
+
+bool Faults::fatal(const Shard& shard) const {
+  const auto& record = coordinator_.record();
+  if (context_.scenario.disk) return false;
+  if (!record) return true;
+  for (const cluster::ReplicaId& member : record->in_sync) {
+    if (member.shard != shard.name() && shards_.at(member.shard)->identity() == member.identity) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void Faults::crash(Shard& shard) {
+  if (fatal(shard) && !context_.random.chance(5)) return;
+  shard.crash(context_.random.chance(25));
+  later([&shard] { shard.start(); });
+}
+
+void Faults::strike(Fault fault) {
+  Shard& shard = any_shard();
+  const std::string& other = context_.random.pick(context_.scenario.settings.placement);
+  const bool connected = shard.holds_replica() && other != shard.name();
+  switch (fault) {
+    case Fault::crash: return crash(shard);
+    case Fault::crash_all:
+      if (!context_.random.chance(context_.scenario.disk ? 30 : 3)) return;
+      for (auto& [name, each] : shards_) {
+        each->crash(false);
+        later([&started = *each] { started.start(); });
+      }
+      return;
+    case Fault::pause: shard.pause(true); return later([&shard] { shard.pause(false); });
+    case Fault::disconnect:
+      if (connected) network_.disconnect(shard.name(), other);
+      return;
+    case Fault::cut:
+      if (!connected) return;
+      network_.cut(shard.name(), other, true);
+      return later([this, &shard, other] { network_.cut(shard.name(), other, false); });
+    case Fault::coordinator_outage:
+      coordinator_.reach_all(false);
+      return later([this] { coordinator_.reach_all(true); });
+    case Fault::coordinator_cut:
+      coordinator_.reach(shard.name(), false);
+      return later([this, &shard] { coordinator_.reach(shard.name(), true); });
+    case Fault::slow_disk:
+      shard.slow_disk(true);
+      return later([&shard] { shard.slow_disk(false); });
+  }
+}
+
+}  // namespace canopy::simulation

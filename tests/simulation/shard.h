@@ -1,0 +1,93 @@
+// The process of a shard, with its replica: the owner that replica.h speaks of. It can crash,
+// start again, and be stopped for a while; its clock is its own.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "tests/simulation/broken_rules.h"
+#include "tests/simulation/context.h"
+#include "tests/simulation/decider.h"
+#include "tests/simulation/disk.h"
+
+namespace canopy::simulation {
+
+class Coordinator;
+class Network;
+
+class Shard {
+ public:
+  using Replica = cluster::Replica;
+  using Input = std::function<void(Replica&, base::TimePoint now, Replica::Effects&)>;
+
+  Shard(Context context, Coordinator& coordinator, Network& network, std::string name);
+
+  // --- faults ---
+  void start();
+  void crash(bool goodbye);
+  void pause(bool paused);
+  void slow_disk(bool slow) { slow_disk_ = slow; }
+
+  // --- what reaches the process, unless it ends before ---
+  void post(base::Duration delay, Input input) { post(delay, process_, std::move(input)); }
+  void post(base::Duration delay, std::uint64_t process, Input input);
+  void request(base::Duration delay, wire::WriteRequest request, Decider::Reply reply);
+  void on_record(Replica& replica, std::optional<cluster::PartitionRecord> record,
+                 std::uint64_t version, base::TimePoint now, Replica::Effects& out);
+  // There is something for the owner of the replica to do.
+  void poke() {
+    post(base::Duration::zero(), [](Replica&, base::TimePoint, Replica::Effects&) {});
+  }
+  void on_deadline(Replica& replica, base::TimePoint deadline, base::TimePoint now,
+                   Replica::Effects& out);
+  void receive(const std::string& from, wire::ToLeader message);
+  void receive(const std::string& from, wire::ToFollower message);
+
+  // --- state ---
+  const std::string& name() const { return name_; }
+  std::uint64_t process() const { return process_; }  // a number for each process
+  bool running() const { return running_; }
+  bool holds_replica() const { return holds_replica_; }
+  bool paused() const { return paused_; }
+  base::TimePoint local_now() const;
+  bool leads() const { return replica_ && replica_->leads(local_now()); }
+  // While the process runs, of a shard that holds a replica; else null.
+  const Replica* replica() const { return replica_ ? &*replica_ : nullptr; }
+  // Of the copy, which outlives the process on disk; empty: there is none.
+  std::string identity() const { return disk_ ? disk_->identity() : ""; }
+
+ private:
+  void every(base::Duration period, std::function<void()> action);
+  void enter(const Input& input);
+  void carry_out(Replica::Effects& out, base::TimePoint now);
+  void report(const Replica::Effects& out, base::TimePoint now);
+  void propose(const Replica::Proposal& proposal);
+  void work_on_disk();
+  void send_to_followers(base::TimePoint now);
+
+  Context context_;
+  Coordinator& coordinator_;
+  Network& network_;
+  std::string name_;
+  bool holds_replica_;
+
+  bool running_ = false;
+  bool paused_ = false;
+  std::uint64_t process_ = 0;
+  std::deque<Input> inbox_{};  // of a paused process
+  base::TimePoint started_{}, local_start_{};
+  int clock_rate_ = 1000;  // local milliseconds in 1,000
+  base::TimePoint deadline_{};
+
+  int copies_ = 0;
+  std::optional<Disk> disk_{};
+  bool disk_works_ = false;
+  bool slow_disk_ = false;
+  std::optional<Replica> replica_{};
+  Decider decider_{};
+  BrokenRules broken_;
+};
+
+}  // namespace canopy::simulation

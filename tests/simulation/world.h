@@ -1,0 +1,82 @@
+// A deterministic simulation of one replicated partition: the real cluster::Replica on every shard
+// that holds it, and all around it simulated. Everything comes from one seed, and the same seed
+// does the same again: there is no thread, no wall clock, and nothing whose order is not given.
+//
+// A seed draws a scenario (scenario.h), lets clients write and faults happen for some seconds of
+// simulated time, then mends everything and expects the partition to be well again. What must hold
+// is in checker.h, and is checked at each step.
+//
+// Simulated:
+// - processes that crash and start again, one or all at once; that are stopped for a while and go
+//   on with what they knew; each with a clock of its own, which in some worlds runs twice as fast
+// - the coordinator: compare-and-set whose outcome comes late or after the end of its process,
+//   leases, watches that lag, outages, shards that do not reach it
+// - connections that delay, break, and are cut in one direction; in some worlds messages of a
+//   connection are lost, repeated and swapped besides
+// - disks that carry out operations late and in groups, and lose the end of them in a crash;
+//   copies in memory, which come back empty and under another identity
+// - clients that repeat a request while the first copy of it is still under way
+// - in some worlds, the encoding of the messages between replicas
+//
+// Not simulated: the decisions of shard::Partition (decider.h stands in), expiry, proxies, the real
+// store and coordinators, several partitions on a connection, a change of the placement,
+// accept_loss, disks that return what was never written, and processes that lie.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "tests/simulation/checker.h"
+#include "tests/simulation/clients.h"
+#include "tests/simulation/coordinator.h"
+#include "tests/simulation/faults.h"
+#include "tests/simulation/network.h"
+#include "tests/simulation/shard.h"
+
+namespace canopy::simulation {
+
+struct Options {
+  std::uint64_t seed = 0;
+  bool trace = false;
+  Broken broken = Broken::nothing;
+};
+
+struct Outcome {
+  std::optional<Violation> violation{};
+  std::uint64_t events = 0;
+  std::uint64_t committed = 0;  // updates
+  std::uint32_t epochs = 0;
+  bool lost = false;  // every member of the last set, and with them the partition
+};
+
+class World {
+ public:
+  explicit World(Options options);
+  Outcome run();
+
+ private:
+  void live();
+  void be_well();
+  // Lets time pass until there is nothing to complain about, or until it is too late.
+  void expect_well(base::Duration patience);
+  bool lost() const;
+  // What is not as it should be once all is well and quiet; empty: nothing.
+  std::string complaint() const;
+  std::string complaint_of(const Shard& shard, const Shard& leader) const;
+
+  Random random_;
+  Events events_{};
+  Trace trace_;
+  Scenario scenario_;
+  Checker checker_;
+  Context context_;
+  Coordinator coordinator_;
+  Network network_;
+  std::map<std::string, std::unique_ptr<Shard>> shards_{};
+  std::unique_ptr<Clients> clients_{};
+  std::unique_ptr<Faults> faults_{};
+};
+
+}  // namespace canopy::simulation
