@@ -221,137 +221,10 @@ bool Upstream::heard_lately(const Link& link) const {
   return paused_since_.value_or(loop_.now()) - link.heard < silence;
 }
 
-MirrorLease Upstream::lease(std::string_view prefix) {
-  std::vector<std::size_t> needed = map_.covering(prefix);
-  for (const std::size_t index : needed) {
-    if (!partitions_[index].mirror) begin_mirror(index);
-  }
-  return leases_.hold(std::move(needed));
-}
-
-void Upstream::begin_mirror(std::size_t index) {
-  Partition& partition = partitions_[index];
-  partition.mirror.emplace(map_.subtree(index),
-                           cluster::MirrorSettings{.retain = partition.retain,
-                                                   .first_request = partition.mirrors++ << 32});
-  Link& link = *links_[partition.link];
-  log::info("upstream", "mirroring", {{"partition", shown(map_.subtree(index))}});
-  link.updates.subscribe(wire::batch_topic(map_.subtree(index)));
-  Mirror::Effects effects;
-  partition.mirror->start(loop_.now(), effects);
-  carry_out(link, effects, loop_.now());
-}
-
-const cluster::Mirror* Upstream::mirror(std::size_t partition) const {
-  const auto& mirror = partitions_[partition].mirror;
-  return mirror ? &*mirror : nullptr;
-}
-
 std::uint64_t Upstream::dropped() const {
   double total = 0;
   for (const auto& link : links_) total += link->dropped.Value();
   return static_cast<std::uint64_t>(total);
-}
-
-std::uint32_t Upstream::highest_epoch() const {
-  std::uint32_t highest = 0;
-  for (const Partition& partition : partitions_) {
-    if (partition.mirror) highest = std::max(highest, partition.mirror->revision().epoch());
-  }
-  return highest;
-}
-
-std::map<std::string, std::uint64_t> Upstream::revisions() const {
-  std::map<std::string, std::uint64_t> result;
-  for (const Partition& partition : partitions_) {
-    if (!partition.mirror) continue;
-    const Mirror& mirror = *partition.mirror;
-    result[shown(mirror.partition())] = mirror.revision().value();
-  }
-  return result;
-}
-
-bool Upstream::ready(std::string_view prefix) const {
-  return std::ranges::all_of(map_.covering(prefix), [this](std::size_t index) {
-    const auto& mirror = partitions_[index].mirror;
-    return mirror && mirror->ready();
-  });
-}
-
-void Upstream::on_update(Link& link, std::string_view message) {
-  auto batch = wire::decode_batch(message);
-  if (!batch) {
-    metrics_.reject("malformed");
-    log_.warn("upstream", "batch refused", {{"shard", link.name}, {"why", batch.error()}});
-    return;
-  }
-  link.heard = loop_.now();
-  Mirror* mirror = find_mirror(batch->partition);
-  if (mirror == nullptr) return;  // just let go of
-  const base::TimePoint committed = batch->committed;
-  Mirror::Effects effects;
-  mirror->on_batch(std::move(*batch), link.heard, effects);
-  carry_out(link, effects, committed);
-}
-
-void Upstream::on_answer(Link& link, std::string_view message) {
-  const auto answer = wire::decode_from_shard(message);
-  if (!answer) {
-    metrics_.reject("malformed");
-    log_.warn("upstream", "answer refused", {{"shard", link.name}, {"why", answer.error()}});
-    return;
-  }
-  link.heard = loop_.now();
-  std::visit([&](const auto& body) { on_answer(link, body); }, *answer);
-}
-
-cluster::Mirror* Upstream::find_mirror(const std::string& subtree) {
-  const std::size_t index = map_.owner(subtree);
-  if (index == map_.size() || map_.subtree(index) != subtree) return nullptr;
-  auto& mirror = partitions_[index].mirror;
-  return mirror ? &*mirror : nullptr;
-}
-
-void Upstream::on_answer(Link& link, const wire::Refused& refused) {
-  Mirror* mirror = find_mirror(refused.partition);
-  if (mirror == nullptr) return;
-  mirror->on_refused(refused);
-  log_.warn("upstream", "sync refused",
-            {{"shard", link.name}, {"partition", shown(refused.partition)}, {"why", refused.why}});
-}
-
-void Upstream::on_answer(Link& link, const wire::Chunk& chunk) {
-  Mirror* mirror = find_mirror(chunk.partition);
-  if (mirror == nullptr) return;
-  Mirror::Effects effects;
-  mirror->on_chunk(chunk, link.heard, effects);
-  link.received_repair.Increment(static_cast<double>(effects.applied.size()));
-  carry_out(link, effects, link.heard);
-  if (!effects.new_history) return;
-  log::warn("upstream", "the partition has a new history: its epoch is not above the last one",
-            {{"partition", shown(chunk.partition)}, {"epoch", chunk.revision.epoch()}});
-  renewed_(map_.owner(chunk.partition));
-}
-
-void Upstream::on_answer(Link&, const wire::Answers& answers) {
-  for (const wire::Answer& answer : answers.answers) answered_(answer);
-}
-
-void Upstream::carry_out(Link& link, Mirror::Effects& effects, base::TimePoint committed) {
-  link.received_live.Increment(static_cast<double>(effects.received));
-  link.dropped.Increment(static_cast<double>(effects.missed));
-  link.gaps.Increment(static_cast<double>(effects.holes));
-  link.replays.Increment(static_cast<double>(effects.replays));
-  link.snapshots.Increment(static_cast<double>(effects.snapshots));
-  if (effects.missed > 0) {
-    log_.warn("upstream", "updates missed, repairing",
-              {{"shard", link.name}, {"missed", effects.missed}});
-  }
-  for (std::string& request : effects.requests) {
-    if (link.unsent.size() < max_unsent) link.unsent.push_back(std::move(request));
-  }
-  send_requests(link);
-  if (!effects.applied.empty()) applied_(effects.applied, link.index, committed);
 }
 
 void Upstream::tick() {
@@ -370,17 +243,6 @@ void Upstream::tick() {
     carry_out(link, effects, now);
   }
   flush_writes();
-}
-
-void Upstream::drop_mirror(Partition& partition) {
-  const std::string subtree = partition.mirror->partition();
-  log::info("upstream", "no longer mirroring", {{"partition", shown(subtree)}});
-  links_[partition.link]->updates.unsubscribe(wire::batch_topic(subtree));
-  partition.mirror.reset();
-  for (auto* gauges :
-       {&metrics_.keys, &metrics_.state_bytes, &metrics_.held_updates, &metrics_.held_bytes}) {
-    gauges->Add({{"partition", shown(subtree)}}).Set(0);
-  }
 }
 
 void Upstream::report() {
