@@ -11,6 +11,7 @@
 #include "core/base/host.h"
 #include "core/base/text.h"
 #include "core/config/exposure.h"
+#include "core/coordination/coordinators.h"
 #include "core/coordination/partition_record.h"
 #include "core/keyspace/key.h"
 #include "core/metrics/descriptors.h"
@@ -142,6 +143,7 @@ base::Status Node::open() {
   directory_->on_elect([this](const std::string& partition, const std::string& shard) {
     return elect(partition, shard);
   });
+  if (cluster_.coordination.etcd) mirror_etcd();
   publish();
   timer_ = loop_.every(tick_period, [this] { tick(); });
 
@@ -156,6 +158,18 @@ base::Status Node::open() {
             {{"directory", self_.directory}, {"http", self_.http}, {"pid", self_.pid}});
   supervisor_->start();
   return {};
+}
+
+// Clients may ask the broker of any machine: each tells them what etcd says.
+void Node::mirror_etcd() {
+  etcd_ = coordination::make_etcd_coordinator(cluster_.coordination, loop_,
+                                              cluster_.broker.name + "-" + self_.host);
+  etcd_->watch("", [this](const coordination::Event& event) {
+    if (event.key.starts_with(coordination::elections_prefix)) {
+      elections_[event.key] = event.version;
+    }
+    directory_->mirror(event.key, event.value);
+  });
 }
 
 void Node::on_change(const cluster::Change& change) {
@@ -283,13 +297,16 @@ bool Node::drain(const std::string& name) {
 }
 
 // Why not; empty: its shard is told.
-std::string Node::elect(const std::string& partition, const std::string& shard) const {
+std::string Node::elect(const std::string& partition, const std::string& shard) {
   std::string why_not = why_not_elected(members_, partition, shard);
-  if (why_not.empty()) {
-    log::warn("node", "an operator lets a replica lead with what it has",
-              {{"partition", keyspace::shown(partition)}, {"shard", shard}});
+  if (!why_not.empty()) return why_not;
+  log::warn("node", "an operator lets a replica lead with what it has",
+            {{"partition", keyspace::shown(partition)}, {"shard", shard}});
+  if (etcd_ != nullptr) {
+    const std::string key = coordination::election_key(partition);
+    etcd_->compare_and_set(key, shard, elections_[key], [](bool) {});
   }
-  return why_not;
+  return {};
 }
 
 void Node::publish_status() {

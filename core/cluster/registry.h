@@ -154,6 +154,9 @@ class Registry {
   bool has_staged() const { return !staged_.empty(); }
   Effects commit();
 
+  // What another directory says of `key`; absent: it is gone there. It belongs to no session, and
+  // is not kept over a restart.
+  Effects mirror(const std::string& key, const std::optional<std::string>& value);
   // Tells the watchers of `key` of a value that is not kept: nobody finds it later.
   Effects notify(const std::string& key, const std::string& value);
 

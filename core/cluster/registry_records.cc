@@ -66,6 +66,16 @@ Effects Registry::compare_and_set(const SessionId& session, std::uint64_t reques
   return effects;
 }
 
+Effects Registry::mirror(const std::string& key, const std::optional<std::string>& value) {
+  Effects effects;
+  if (value) {
+    set(key, {.value = *value}, effects);
+  } else if (entries_.contains(key)) {
+    erase(key, effects);
+  }
+  return effects;
+}
+
 Effects Registry::notify(const std::string& key, const std::string& value) {
   Effects effects;
   tell({key, value, ++version_}, effects);

@@ -39,6 +39,9 @@ class Coordinator {
 
   virtual ~Coordinator() = default;
 
+  // Of the service, for people: "broker" or "etcd".
+  virtual std::string service() const = 0;
+
   // Calls back with the generation of this process: a number above those of every earlier process
   // of the cluster. The process keeps it over restarts of the coordination service; a service that
   // has lost its record may grant a higher one later, from which the process goes on.
@@ -84,8 +87,8 @@ class Coordinator {
 // For /readyz: why this process is not registered; empty when it is.
 inline std::string readiness(const Coordinator& coordinator) {
   const std::string refusal = coordinator.refusal();
-  if (!refusal.empty()) return "the broker refuses this process: " + refusal;
-  return coordinator.connected() ? "" : "broker not reached";
+  if (!refusal.empty()) return "the " + coordinator.service() + " refuses this process: " + refusal;
+  return coordinator.connected() ? "" : coordinator.service() + " not reached";
 }
 
 }  // namespace canopy::coordination

@@ -16,4 +16,9 @@ std::unique_ptr<Coordinator> make_coordinator(const config::Cluster& cluster, ne
                                               const std::string& name,
                                               const std::string& identity = {});
 
+// The directory in etcd alone, as a broker reads it; `settings.etcd` is there.
+std::unique_ptr<Coordinator> make_etcd_coordinator(const config::Coordination& settings,
+                                                   net::Loop& loop, const std::string& name,
+                                                   const std::string& identity = {});
+
 }  // namespace canopy::coordination

@@ -22,6 +22,8 @@ class EtcdCoordinator final : public Coordinator {
         session_(gateway_, settings, name, identity),
         swaps_(gateway_, root_) {}
 
+  std::string service() const override { return "etcd"; }
+
   void on_generation(Generation granted) override { session_.on_generation(std::move(granted)); }
 
   void report_known(std::function<std::uint32_t()> known) override {

@@ -60,6 +60,8 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
 
   ~LocalCoordinator() override { loop_.cancel(timer_); }
 
+  std::string service() const override { return "broker"; }
+
   void on_generation(Generation granted) override { generation_granted_ = std::move(granted); }
 
   void report_known(std::function<std::uint32_t()> known) override {

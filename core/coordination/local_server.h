@@ -94,6 +94,11 @@ class LocalServer final : private net::ConnectionEvents {
   // Members, by key, that clients are told of while they do not say anything of themselves.
   void expect(std::map<std::string, std::string> members) { expected_ = std::move(members); }
 
+  // What another directory says of a key, for clients and observers here.
+  void mirror(const std::string& key, const std::optional<std::string>& value) {
+    carry_out(registry_.mirror(key, value));
+  }
+
   const cluster::Registry& directory() const { return registry_; }
 
  private:

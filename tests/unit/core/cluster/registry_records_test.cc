@@ -266,5 +266,17 @@ TEST_P(RecordsHistory, AVersionIsOfOneContent) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RecordsHistory, ::testing::Range(0U, 20U));
 
+TEST_F(RegistryRecordsTest, WhatAnotherDirectorySaysIsToldAndNotKept) {
+  EXPECT_THAT(lines(registry_.mirror("shards/s1", "1")), ElementsAre("B: shards/s1=1"));
+  EXPECT_EQ(registry_.entries().at("shards/s1").value, "1");
+  (void)registry_.expire(now_ + 10 * lease);
+  EXPECT_TRUE(registry_.entries().contains("shards/s1")) << "no session holds it";
+  open();
+  EXPECT_THAT(lines(registry_.mirror("shards/s1", std::nullopt)),
+              ElementsAre("B: shards/s1=(gone)"));
+  EXPECT_THAT(lines(registry_.mirror("shards/s1", std::nullopt)), IsEmpty());
+  EXPECT_THAT(entries_, IsEmpty());
+}
+
 }  // namespace
 }  // namespace canopy::cluster

@@ -1,0 +1,85 @@
+"""A cluster that is coordinated by etcd: it serves, goes on without a dead leader, and after etcd
+was away."""
+
+import shutil
+
+import pytest
+
+from clusterfile import proxy, shard
+from cluster import run_program
+from etcd_server import Etcd
+from promises import Hammer
+from test_replicas import REPLICAS, SUBTREE, goes_on, held, leader, other, state
+from test_replicas import writer  # noqa: F401, a fixture
+from waiting import SLOW, eventually
+
+pytestmark = pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd is not installed")
+
+
+@pytest.fixture
+def etcd(tmp_path, ports):
+    server = Etcd(tmp_path, ports)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def cluster(etcd, start_cluster):
+    made = start_cluster(
+        [{"name": name} for name in REPLICAS] + [shard("rest", "*")],
+        [proxy("p1", ["native"]), proxy("p2", ["native"])],
+        coordination={"lease_ms": int(2000 * SLOW), "etcd": {"endpoints": [etcd.client]}},
+        partitions=[{"subtree": SUBTREE, "on": list(REPLICAS), "durability": "disk"}],
+    )
+    eventually(lambda: follows(made), "both replicas are in sync", 20)
+    return made
+
+
+def follows(cluster):
+    leads = leader(cluster)
+    if not leads or state(cluster, other(leads)) != f"following {leads}":
+        return False
+    return cluster.metrics(leads).sum("canopy_in_sync_replicas", partition=SUBTREE) == 2
+
+
+def canopy(cluster, *words):
+    return run_program("canopy", *words, "--broker", cluster.broker_endpoint)
+
+
+def hammer(writer):
+    return Hammer(writer, [b"%s%d" % (SUBTREE.encode(), i) for i in range(20000)], rate=200)
+
+
+def test_the_broker_tells_what_etcd_says(cluster):
+    status = canopy(cluster, "status")
+    assert status.returncode == 0, status.stdout + status.stderr
+    table = status.stdout
+    for name in (*REPLICAS, "rest", "p1", "p2", SUBTREE):
+        assert name in table
+    assert canopy(cluster, "put", "/r/a", "1").returncode == 0
+    assert canopy(cluster, "get", "/r/a").stdout == "1"
+
+
+def test_a_killed_leader_is_replaced(cluster, writer, context):
+    with hammer(writer(cluster)) as writes:
+        goes_on(writes, "before the kill")
+        killed = leader(cluster)
+        cluster.kill(killed)
+        eventually(lambda: state(cluster, other(killed)) == "serving", "the other one leads", 30)
+        goes_on(writes, "without it")
+        eventually(lambda: follows(cluster), "the killed one is in sync again", 30)
+    assert held(cluster, context) == writes.map
+
+
+def test_without_etcd_nobody_leads_for_longer_than_the_lease(cluster, etcd, writer, context):
+    with hammer(writer(cluster)) as writes:
+        goes_on(writes, "with etcd")
+        leads = leader(cluster)
+        etcd.stop()
+        eventually(
+            lambda: "lease" in cluster.readyz(leads)[1], "the leader says why it waits", 20
+        )
+        etcd.start()
+        goes_on(writes, "with etcd again")
+    assert held(cluster, context) == writes.map
