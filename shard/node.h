@@ -47,7 +47,7 @@ class Node final : private net::ConnectionEvents,
   // Says goodbye to the directory and puts what is gathered on disk.
   void drain();
 
-  // One line: "2 of 2 partitions led".
+  // One line: "2 of 3 partitions served, 1 followed".
   std::string summary() const;
 
  private:

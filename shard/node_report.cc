@@ -92,10 +92,18 @@ void Node::report() {
 }
 
 std::string Node::summary() const {
-  const auto led = std::ranges::count_if(replicas_, [this](const auto& replica) {
-    return replica->hosted != nullptr && replica->hosted->serves(loop_.now());
-  });
-  return std::to_string(led) + " of " + std::to_string(replicas_.size()) + " partitions led";
+  std::size_t served = 0;
+  std::size_t followed = 0;
+  for (const auto& replica : replicas_) {
+    if (replica->hosted == nullptr) continue;
+    if (replica->hosted->serves(loop_.now())) {
+      ++served;
+    } else if (replica->hosted->trouble(loop_.now()).empty()) {
+      ++followed;
+    }
+  }
+  return std::to_string(served) + " of " + std::to_string(replicas_.size()) + " partitions served" +
+         (followed == 0 ? std::string() : ", " + std::to_string(followed) + " followed");
 }
 
 }  // namespace canopy::shard

@@ -182,17 +182,18 @@ def test_proxies_that_cannot_be_asked_are_named(cluster, watch):
 def test_http_says_the_same(cluster, watch, flock):
     watch(b"/seen/http/")
     flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/seen/http/")
-    answers = [
-        get(cluster.http("p1"), "/api/v1/clients"),
-        get(cluster.layout.broker_http, "/api/v1/clients/p1"),
-        (200, json.dumps(listed(cluster))),
-    ]
-    seen = []
-    for status, body in answers:
-        assert status == 200
-        mine = of_subtree(json.loads(body), "/seen/http/")
-        assert len(mine) == 2
-        seen.append([{**each, "age_ms": None} for each in mine])
+
+    def answers():
+        said = [
+            get(cluster.http("p1"), "/api/v1/clients"),
+            get(cluster.layout.broker_http, "/api/v1/clients/p1"),
+            (200, json.dumps(listed(cluster))),
+        ]
+        assert all(status == 200 for status, _ in said)
+        return [of_subtree(json.loads(body), "/seen/http/") for _, body in said]
+
+    said = eventually(lambda: [each for each in [answers()] if all(len(mine) == 2 for mine in each)], "both are seen")
+    seen = [[{**each, "age_ms": None} for each in mine] for mine in said[0]]
     assert seen[0] == seen[1] == seen[2]
     status, body = get(cluster.layout.broker_http, "/api/v1/clients/p9")
     assert status == 404 and "p9" in json.loads(body)["error"]
