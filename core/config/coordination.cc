@@ -74,7 +74,7 @@ Setting<Etcd> endpoints() {
 }
 
 base::Status check_password(const std::string& path) {
-  if (const auto status = check_private(path); !status) return status;
+  if (auto status = check_private(path); !status) return status;
   const auto text = read_text(path);
   if (!text) return base::Error{text.error()};
   if (text->empty() || text->front() == '\n' || text->front() == '\r') {
