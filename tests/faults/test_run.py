@@ -1,6 +1,7 @@
 """The suite as a whole: a cluster that keeps its promises passes, one that breaks them is found out."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -34,21 +35,21 @@ def test_nothing_is_found(tmp_path):
 
 
 BROKEN = {
-    # What a killed shard held is gone.
-    "memory": ("kill_any_shard", "nothing_lost"),
+    # What a killed shard held is gone. At the end of the run its keys may all be written again; who
+    # reads them before finds out.
+    "memory": "kill_any_shard",
     # Acknowledged before it is on the disk: nobody notices until the power is cut.
-    "interval": ("cut_power_of_all", "linearizable"),
+    "interval": "cut_power_of_all",
 }
 
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_what_is_broken_is_found(tmp_path, how):
-    fault, validator = BROKEN[how]
     code, printed = run_faults(
-        tmp_path, "--seed", "7", "--break", how, "--faults", fault, "--calm", "1", seconds=5
+        tmp_path, "--seed", "7", "--break", how, "--faults", BROKEN[how], "--calm", "1", seconds=5
     )
     assert code == 1
-    assert f"{validator}: ok" not in printed and f"{validator}: " in printed
+    assert re.search(r"(nothing_lost|linearizable): \d+ finding", printed), printed
 
 
 def test_an_interrupted_run_leaves_nothing(tmp_path):
