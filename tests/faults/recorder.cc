@@ -74,9 +74,10 @@ class Recorder {
     if (!std::ranges::all_of(writers_, idle)) return;
     if (deadline_ == base::TimePoint()) {
       deadline_ = loop_.now() + settle_;
+      earliest_ = loop_.now() + least_settle;
     } else if (std::ranges::any_of(readers_, [](const auto& each) { return each->asking(); })) {
       return;
-    } else if (agree() || loop_.now() > deadline_) {
+    } else if ((agree() && loop_.now() > earliest_) || loop_.now() > deadline_) {
       return loop_.stop();
     }
     for (auto& each : readers_) each->ask();
@@ -101,6 +102,9 @@ class Recorder {
     std::printf("end\n");
   }
 
+  // All may agree on what was before a new leader: a proxy asks it within a second or two.
+  static constexpr base::Duration least_settle = std::chrono::seconds(5);
+
   const std::chrono::seconds settle_;
   net::Signals signals_;
   base::SystemClock clock_;
@@ -112,6 +116,7 @@ class Recorder {
   std::vector<std::unique_ptr<Reader>> readers_;
   bool finishing_ = false;
   base::TimePoint deadline_{};
+  base::TimePoint earliest_{};
 };
 
 }  // namespace
