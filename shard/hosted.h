@@ -7,10 +7,11 @@
 // Pure: time is an argument, and the shard is reached through `Surroundings`. Not thread-safe.
 #pragma once
 
-#include <memory>
+#include <deque>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/cluster/replica.h"

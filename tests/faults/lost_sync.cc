@@ -12,7 +12,7 @@
 // what one leaves unsynced can still be lost under the next. Syncs are not passed on: nothing but a
 // cut of this layer can lose what the kernel has.
 //
-// Not seen: writes through a shared mapping (LMDB without MDB_WRITEMAP and RocksDB have none),
+// Not seen: writes through a shared mapping (RocksDB has none),
 // copy_file_range, and what libc writes for its FILEs. One process at a time.
 #include <dirent.h>
 #include <sys/uio.h>

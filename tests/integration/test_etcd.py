@@ -6,10 +6,9 @@ import shutil
 import pytest
 
 from clusterfile import proxy, shard
-from cluster import run_program
 from etcd_server import Etcd
 from promises import Hammer
-from test_replicas import REPLICAS, SUBTREE, goes_on, held, leader, other, state
+from test_replicas import REPLICAS, SUBTREE, canopy, goes_on, held, leader, other, state
 from test_replicas import writer  # noqa: F401, a fixture
 from waiting import SLOW, eventually
 
@@ -41,10 +40,6 @@ def follows(cluster):
     if not leads or state(cluster, other(leads)) != f"following {leads}":
         return False
     return cluster.metrics(leads).sum("canopy_in_sync_replicas", partition=SUBTREE) == 2
-
-
-def canopy(cluster, *words):
-    return run_program("canopy", *words, "--broker", cluster.broker_endpoint)
 
 
 def hammer(writer):
