@@ -117,6 +117,7 @@ class Storage {
   static base::Status create(const std::string& path);
   base::Status open_existing(bool strict);
   base::Status check_room();
+  void remove_unfinished_tables() const;
   base::Status open_database(bool create);
   void empty_log();
   void close_database();

@@ -68,6 +68,14 @@ rocksdb::ColumnFamilyOptions family_options(std::uint64_t buffered) {
   return options;
 }
 
+std::vector<rocksdb::ColumnFamilyDescriptor> descriptors(std::uint64_t buffered) {
+  const auto family = family_options(buffered);
+  return {{rocksdb::kDefaultColumnFamilyName, family},
+          {"entries", family},
+          {"tail", family},
+          {"requests", family}};
+}
+
 rocksdb::DBOptions database_options(bool create, std::uint64_t buffered) {
   rocksdb::DBOptions options;
   options.create_if_missing = create;
@@ -224,17 +232,49 @@ base::Status Storage::open_existing(bool strict) {
 // library stop the process by an assertion, so there has to be room before.
 base::Status Storage::check_room() {
   std::error_code fault;
-  const fs::space_info disk = fs::space(fs::path(path_).parent_path(), fault);
-  if (fault) return base::Error{path_ + ": " + fault.message()};
   std::uint64_t needed = opening_bytes;
   for (const fs::path& log : logs_of(path_, fault)) {
     const std::uint64_t bytes = fs::file_size(log, fault);
     if (!fault) needed += bytes;
   }
-  if (disk.available >= needed) return {};
+  const auto has_room = [&] {
+    return fs::space(fs::path(path_).parent_path(), fault).available >= needed || fault;
+  };
+  if (!has_room()) remove_unfinished_tables();
+  const bool room = has_room();
+  if (fault) return base::Error{path_ + ": " + fault.message()};
+  if (room) return {};
   out_of_room_ = true;
   return base::Error{path_ + ": the disk has no room to open it, which may take " +
                      std::to_string(needed) + " bytes"};
+}
+
+// What a compaction has written when the process ends belongs to nothing. RocksDB removes it as it
+// opens, but after it has made its tables.
+void Storage::remove_unfinished_tables() const {
+  std::error_code fault;
+  if (!fs::exists(path_ + "/CURRENT", fault)) return;
+  rocksdb::DB* opened = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  const std::uint64_t buffered = std::min(max_buffer_bytes, reserve_.bytes() / 2);
+  if (!rocksdb::DB::OpenForReadOnly(database_options(false, buffered), path_, descriptors(buffered),
+                                    &handles, &opened)
+           .ok()) {
+    return;
+  }
+  const std::unique_ptr<rocksdb::DB> database(opened);
+  std::vector<rocksdb::LiveFileMetaData> live;
+  database->GetLiveFilesMetaData(&live);
+  for (auto* handle : handles) database->DestroyColumnFamilyHandle(handle);
+  for (fs::directory_iterator file(path_, fault), end; !fault && file != end;
+       file.increment(fault)) {
+    const bool table = file->path().extension() == ".sst";
+    const bool used = std::ranges::any_of(live, [&](const rocksdb::LiveFileMetaData& known) {
+      return fs::path(known.name).filename() == file->path().filename();
+    });
+    std::error_code ignored;
+    if (table && !used) fs::remove(file->path(), ignored);
+  }
 }
 
 base::Status Storage::open_database(bool create) {
@@ -242,14 +282,8 @@ base::Status Storage::open_database(bool create) {
   const std::uint64_t buffered = std::min(max_buffer_bytes, reserve_.bytes() / 2);
   auto options = database_options(create, buffered);
   options.listeners = {std::make_shared<Errors>(background_error_)};
-  const auto family = family_options(buffered);
-  const std::vector<rocksdb::ColumnFamilyDescriptor> descriptors{
-      {rocksdb::kDefaultColumnFamilyName, family},
-      {"entries", family},
-      {"tail", family},
-      {"requests", family}};
   rocksdb::DB* opened = nullptr;
-  const auto status = rocksdb::DB::Open(options, path_, descriptors, &handles_, &opened);
+  const auto status = rocksdb::DB::Open(options, path_, descriptors(buffered), &handles_, &opened);
   if (!status.ok()) return failure(status);
   database_.reset(opened);
   synced_ = database_->GetLatestSequenceNumber();

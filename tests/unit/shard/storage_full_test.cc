@@ -145,6 +145,24 @@ TEST_F(StorageFull, StartsOnAFullDisk) {
   for (int i = 0; i < 3; ++i) open();
   EXPECT_EQ(recovered_.tree.size(), 100u);
   EXPECT_TRUE(storage_->low());
+  // A compaction may take the room at this moment, and gives it back.
+  ASSERT_TRUE(write(remove("/p/1")) || storage_->retry());
+}
+
+// A process that was killed while it compacted leaves a table that nothing refers to.
+TEST_F(StorageFull, StartsThoughAnUnfinishedTableFillsTheDisk) {
+  for (int i = 1; i < 40; ++i) ASSERT_TRUE(write(put("/p/" + std::to_string(i), 'a')));
+  storage_.reset();
+  const std::string table = disk() + "/store/900000.sst";
+  const std::uint64_t available = fs::space(disk()).available;
+  std::ofstream(table, std::ios::binary)
+      << std::string(available + SpaceReserve::min_free_bytes * 2, 'x');
+  fs::remove(disk() + "/store.reserve");
+  std::ofstream(table, std::ios::binary | std::ios::app)
+      << std::string(fs::space(disk()).available, 'x');
+  open();
+  EXPECT_EQ(recovered_.tree.size(), 40u);
+  EXPECT_FALSE(fs::exists(table));
   ASSERT_TRUE(write(remove("/p/1")));
 }
 
