@@ -1,10 +1,15 @@
 #!/usr/bin/python3
-"""Acknowledged writes of one client: how many a second with 1 to 4,096 under way, kept in memory and on disk; beside
-NATS JetStream with one publish at a time (memory storage).
+"""Acknowledged writes of one client, of 100 bytes: how many a second with 1 to 4,096 under way, and how long each
+takes. Canopy with each way to keep a partition, beside redis, NATS JetStream and etcd, round by round.
 
-    writes.py [SECONDS]      of each window; 2 if not given
+    writes.py [--seconds N] [--rounds N] [--systems NAME…] [--windows N…]
 """
 
+import argparse
+import base64
+import collections
+import http.client
+import json
 import socket
 import statistics
 import subprocess
@@ -14,65 +19,181 @@ import time
 import systems
 
 WINDOWS = [1, 16, 64, 256, 1024, 4096]
-PUBLISHES = 5000
 
 
 class Cluster(systems.CanopyNative):
-    durability = "memory"
+    kept = "durability: memory"
+    shards = 1
 
     def layout(self, broker):
-        return super().layout(broker).replace("durability: memory", f"durability: {self.durability}")
+        lines = super().layout(broker).splitlines()
+        shard = next(i for i, line in enumerate(lines) if "partitions:" in line)
+        names = [f"s{i + 1}" for i in range(self.shards)]
+        lines[shard : shard + 1] = [f"  - {{name: {name}, nofile: {systems.NOFILE}}}" for name in names]
+        lines += ["partitions:", f"  - {{subtree: '*', on: [{', '.join(names)}], {self.kept}}}"]
+        return "\n".join(lines) + "\n"
+
+    def measure(self, seconds, windows):
+        endpoint = f"tcp://127.0.0.1:{self.subscribe_ports[0]}"
+        return said_by("bench-writes", endpoint, seconds, *windows)
 
 
-class OnDisk(Cluster):
-    durability = "disk"
+class Interval(Cluster):
+    kept = "durability: disk, sync: interval"
+
+
+class Disk(Cluster):
+    kept = "durability: disk"
+
+
+class TwoInMemory(Cluster):
+    shards = 2
+
+
+class TwoOnDisk(Disk):
+    shards = 2
+
+
+class Redis(systems.Server):
+    executable, fsync = "redis-server", None
+
+    def launch(self):
+        port = systems.ports.take()
+        kept = ["--appendonly", "yes", "--appendfsync", self.fsync] if self.fsync else []
+        self.spawn_on(
+            port, self.executable, "--bind", "127.0.0.1", "--port", port, "--save", "",
+            "--dir", self.directory, *kept,
+        )
+
+    def measure(self, seconds, windows):
+        return said_by("bench-peer-writes", "redis", self.publish_ports[0], seconds, *windows)
+
+
+class RedisEverySecond(Redis):
+    fsync = "everysec"
+
+
+class RedisAlways(Redis):
+    fsync = "always"
 
 
 class JetStream(systems.Nats):
+    """A stream as a bucket of its key-value store makes one: the last value of each subject."""
+
+    storage = "file"
+
     def launch(self):
         port = systems.ports.take()
         store = ["-js", "-sd", self.directory]
         self.spawn_on(port, self.executable, "-a", "127.0.0.1", "-p", port, *store)
+        self.make_stream(port)
+
+    def make_stream(self, port):
+        settings = {
+            "name": "S", "subjects": ["w.*"], "storage": self.storage, "max_msgs_per_subject": 1,
+            "discard": "new", "allow_rollup_hdrs": True, "deny_delete": True,
+        }
+        stream = json.dumps(settings).encode()
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.settimeout(10)
+            connection.recv(65536)  # INFO
+            connection.sendall(b'CONNECT {"verbose":false}\r\nSUB i 1\r\n')
+            connection.sendall(b"PUB $JS.API.STREAM.CREATE.S i %d\r\n%s\r\n" % (len(stream), stream))
+            answer = b""
+            while b"MSG" not in answer or not answer.endswith(b"}\r\n"):
+                answer += connection.recv(65536)
+            if b'"error"' in answer:
+                raise systems.Failed(f"JetStream made no stream: {answer}")
+
+    def measure(self, seconds, windows):
+        return said_by("bench-peer-writes", "nats", self.publish_ports[0], seconds, *windows)
 
 
-def jetstream_ms(port):
-    """How long each publish took until it was acknowledged, over a bare connection."""
-    connection = socket.create_connection(("127.0.0.1", port))
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+class JetStreamInMemory(JetStream):
+    storage = "memory"
 
-    def answer():
-        data = b""
-        while b"MSG" not in data or not data.endswith(b"}\r\n"):
-            data += connection.recv(65536)
-        return data
 
-    connection.recv(65536)  # INFO
-    stream = b'{"name":"S","subjects":["w"],"storage":"memory"}'
-    connection.sendall(b'CONNECT {"verbose":false}\r\nSUB i 1\r\n')
-    connection.sendall(b"PUB $JS.API.STREAM.CREATE.S i %d\r\n%s\r\n" % (len(stream), stream))
-    if b'"error"' in answer():
-        raise systems.Failed("JetStream made no stream")
-    publish = b"PUB w i 100\r\n" + b"x" * 100 + b"\r\n"
-    took = []
-    for _ in range(PUBLISHES):
+class Etcd(systems.Server):
+    """One put at a time, by its JSON gateway: more under way would measure the client."""
+
+    executable = "etcd"
+
+    def launch(self):
+        port, peer = systems.ports.take(), systems.ports.take()
+        client, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer}"
+        self.spawn_on(
+            port, "etcd", "--data-dir", self.directory / "data", "--listen-client-urls", client,
+            "--advertise-client-urls", client, "--listen-peer-urls", peer,
+            "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}",
+        )
+
+    def measure(self, seconds, windows):
+        connection = http.client.HTTPConnection("127.0.0.1", self.publish_ports[0])
+        connection.connect()
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        value = base64.b64encode(b"x" * 100).decode()
+        took = []
         began = time.perf_counter()
-        connection.sendall(publish)
-        answer()
-        took.append((time.perf_counter() - began) * 1000)
-    return took
+        while time.perf_counter() < began + seconds:
+            key = base64.b64encode(b"/writes/%d" % (len(took) % 1000)).decode()
+            sent = time.perf_counter()
+            connection.request("POST", "/v3/kv/put", json.dumps({"key": key, "value": value}))
+            connection.getresponse().read()
+            took.append((time.perf_counter() - sent) * 1000)
+        took.sort()
+        return [{
+            "window": 1, "writes_per_second": len(took) / seconds,
+            "p50_ms": statistics.median(took), "p99_ms": took[len(took) * 99 // 100],
+        }]
 
 
-def main(seconds="2"):
-    for kind in (Cluster, OnDisk):
-        with kind(1, 2) as cluster:
-            print(f"canopy, {kind.durability}:", flush=True)
-            endpoint = f"tcp://127.0.0.1:{cluster.subscribe_ports[0]}"
-            program = systems.BENCH_BIN / "bench-writes"
-            subprocess.run([program, endpoint, seconds, *map(str, WINDOWS)], check=True)
-    with JetStream(1, 1) as server:
-        took = jetstream_ms(server.publish_ports[0])
-        print(f'nats, JetStream:\n{{"window": 1, "p50_ms": {statistics.median(took):.4f}}}')
+SYSTEMS = {
+    "memory": Cluster,
+    "disk-interval": Interval,
+    "disk": Disk,
+    "memory-2": TwoInMemory,
+    "disk-2": TwoOnDisk,
+    "redis": Redis,
+    "redis-everysec": RedisEverySecond,
+    "redis-always": RedisAlways,
+    "jetstream": JetStream,
+    "jetstream-memory": JetStreamInMemory,
+    "etcd": Etcd,
+}
+
+
+def said_by(program, *arguments):
+    command = [systems.BENCH_BIN / program, *map(str, arguments)]
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    lines = [json.loads(line) for line in said.stdout.splitlines()]
+    if said.returncode != 0:
+        print(f"{program} ended with {said.returncode}", file=sys.stderr)
+    return lines
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--windows", nargs="+", type=int, default=WINDOWS)
+    options = parser.parse_args(arguments)
+    found = collections.defaultdict(list)
+    for _ in range(options.rounds):
+        for name in options.systems:
+            with SYSTEMS[name](1, 1) as server:
+                for line in server.measure(options.seconds, options.windows):
+                    found[name, line["window"]].append(line)
+    for name in options.systems:
+        for window in options.windows:
+            lines = found.get((name, window))
+            if lines:
+                median = {key: statistics.median(each[key] for each in lines) for key in lines[0]}
+                print(
+                    f"{name:16} window {window:5}  {median['writes_per_second']:9,.0f}/s"
+                    f"  p50 {median['p50_ms']:7.3f}  p99 {median['p99_ms']:7.3f} ms"
+                )
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])
