@@ -3,6 +3,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/listener.h>
+#include <rocksdb/memtablerep.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 #include <unistd.h>
@@ -62,6 +63,8 @@ rocksdb::ColumnFamilyOptions family_options(std::uint64_t buffered) {
   rocksdb::ColumnFamilyOptions options;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.write_buffer_size = buffered / buffers;
+  // Nothing is read before it is in a table, but at a start.
+  options.memtable_factory = std::make_shared<rocksdb::VectorRepFactory>();
   options.compression = rocksdb::kLZ4Compression;
   options.target_file_size_base = table_bytes;
   options.level_compaction_dynamic_level_bytes = true;
@@ -80,6 +83,7 @@ rocksdb::DBOptions database_options(bool create, std::uint64_t buffered) {
   rocksdb::DBOptions options;
   options.create_if_missing = create;
   options.create_missing_column_families = create;
+  options.allow_concurrent_memtable_write = false;  // which the memtable below cannot
   options.db_write_buffer_size = buffered;
   options.max_total_wal_size = buffered;
   options.max_bgerror_resume_count = 0;
