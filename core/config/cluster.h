@@ -44,7 +44,7 @@ struct Partition {
   milliseconds sync_interval{100};      // `sync: interval`: the most that can be lost
   bool retain = true;                   // false: ordered and fanned out, not kept
   std::uint64_t log_updates = 100'000;  // update log, for replays
-  std::uint64_t log_bytes = 64ull << 20;
+  std::uint64_t log_bytes = 16ull << 20;
   std::uint64_t max_state_bytes = 4ull << 30;  // of entries on disk
 
   bool operator==(const Partition&) const = default;

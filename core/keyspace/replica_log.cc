@@ -12,7 +12,8 @@ Revision end_of(const EpochEnd& epoch) { return {epoch.epoch, epoch.last}; }
 Revision revision_of(const LogEntry& entry) { return entry.update->revision; }
 
 std::size_t bytes_of(const LogEntry& entry) {
-  return entry.update->encoded().size() + (entry.request ? entry.request->client.size() : 0);
+  return ReplicaLog::entry_bytes + entry.update->encoded().size() +
+         (entry.request ? sizeof(AppliedRequest) + entry.request->client.size() : 0);
 }
 
 void cut(std::vector<EpochEnd>& history, Revision position) {

@@ -31,9 +31,12 @@ class ReplicaLog {
   // How many epochs back a log can tell where it parted from another one.
   static constexpr std::size_t max_epochs = 64;
 
+  // What an entry takes beside its bytes: itself, and the update's object with its count.
+  static constexpr std::size_t entry_bytes = sizeof(LogEntry) + sizeof(Update) + 16;
+
   struct Limits {
     std::size_t updates = 100'000;
-    std::size_t bytes = std::size_t{64} << 20;
+    std::size_t bytes = std::size_t{16} << 20;
   };
 
   // Starts empty after the last position of `history`, whose epochs ascend.
@@ -67,7 +70,7 @@ class ReplicaLog {
   const LogEntry* after(Revision position) const;
 
   std::size_t size() const { return entries_.size(); }
-  std::size_t bytes() const { return bytes_; }
+  std::size_t bytes() const { return bytes_; }  // of memory
 
  private:
   void forget_oldest();

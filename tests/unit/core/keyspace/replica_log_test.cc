@@ -62,16 +62,16 @@ TEST(ReplicaLog, TheLineageTellsEpochsOfOneNumberApart) {
 }
 
 TEST(ReplicaLog, KeepsWhatIsNotCommittedBeyondItsBounds) {
-  ReplicaLog log = log_of({{1, 11, 10}}, {.updates = 3, .bytes = 1000});
+  ReplicaLog log = log_of({{1, 11, 10}}, {.updates = 3, .bytes = 10'000});
   log.trim(Revision(1, 4));
   EXPECT_EQ(log.first(), Revision(1, 4));
   EXPECT_EQ(log.size(), 6u);
   log.trim(Revision(1, 10));
   EXPECT_EQ(log.size(), 3u);
-  EXPECT_EQ(log.bytes(), 27u);
+  EXPECT_EQ(log.bytes(), 3 * (ReplicaLog::entry_bytes + 9));
   EXPECT_FALSE(log.reaches(Revision(1, 6)));
   EXPECT_TRUE(log.reaches(Revision(1, 7)));
-  ReplicaLog by_bytes = log_of({{1, 11, 10}}, {.updates = 100, .bytes = 20});
+  ReplicaLog by_bytes = log_of({{1, 11, 10}}, {.updates = 100, .bytes = 2 * ReplicaLog::entry_bytes + 20});
   by_bytes.trim(Revision(1, 10));
   EXPECT_EQ(by_bytes.size(), 2u);
 }
@@ -147,7 +147,7 @@ class Pair {
                 model.entry_after(position.revision));
     }
     ASSERT_EQ(log.size(), entries);
-    ASSERT_EQ(log.bytes(), entries * 9);
+    ASSERT_EQ(log.bytes(), entries * (ReplicaLog::entry_bytes + 9));
   }
 
   ReplicaLog log;
@@ -158,7 +158,7 @@ class Pair {
 TEST(ReplicaLog, DoesWhatANaiveListOfPositionsDoes) {
   std::mt19937 random(7);
   for (int round = 0; round < 200; ++round) {
-    Pair one({.updates = 8, .bytes = 1000}), two({.updates = 12, .bytes = 1000});
+    Pair one({.updates = 8, .bytes = 10'000}), two({.updates = 12, .bytes = 10'000});
     Revision committed;
     std::uint32_t epoch = 0;
     for (int step = 0; step < 40; ++step) {
