@@ -4,9 +4,10 @@ when every replica that had everything is lost."""
 import pytest
 
 import native
-from clusterfile import proxy, shard
+from clusterfile import FRONTENDS, proxy, shard
 from cluster import run_program
-from promises import Hammer
+from promises import Hammer, check_never_back, check_protocol
+from test_killed_shard import all_agree, join_everywhere
 from waiting import SLOW, eventually, remains, seconds
 
 LEASE = 1.0 * SLOW
@@ -17,10 +18,10 @@ WAITS = "waiting: every replica that has all that was committed is away"
 
 @pytest.fixture
 def start_replicated(start_cluster):
-    def start(durability):
+    def start(durability, frontends=("native",)):
         cluster = start_cluster(
             [{"name": name} for name in REPLICAS] + [shard("rest", "*")],
-            [proxy("p1", ["native"]), proxy("p2", ["native"])],
+            [proxy("p1", frontends), proxy("p2", frontends)],
             coordination={"lease_ms": int(LEASE * 1000)},
             partitions=[{"subtree": SUBTREE, "on": list(REPLICAS), "durability": durability}],
         )
@@ -109,6 +110,30 @@ def test_a_killed_leader_takes_nothing_acknowledged_with_it(start_replicated, wr
             goes_on(writes, "without it")
             wait_in_sync(cluster)
     assert held(cluster, context) == writes.map
+
+
+def test_clone_clients_ride_through_killed_leaders(start_replicated, flock):
+    cluster = start_replicated("memory", FRONTENDS)
+    hammers = [
+        Hammer(
+            flock.writer("kvsimple", cluster.triple(name, "kvsimple")),
+            [b"%s%s-%d" % (SUBTREE.encode(), name.encode(), i) for i in range(20)],
+            rate=250,
+        )
+        for name in ("p1", "p2")
+    ]
+    clients = join_everywhere(cluster, flock)
+    with hammers[0], hammers[1]:
+        for _ in range(5):
+            killed = wait_in_sync(cluster)
+            cluster.kill(killed)
+            flock.run(lambda: state(cluster, other(killed)) == "serving", "the other one leads", 20)
+            count = len(clients[0].history)
+            flock.run(lambda: len(clients[0].history) > count + 100, "updates flow", 30)
+    agreed = all_agree(cluster, flock, clients)
+    assert agreed == {key: value for each in hammers for key, value in each.map.items()}
+    check_protocol(*clients)
+    check_never_back(*clients)
 
 
 def test_all_replicas_on_disk_may_be_killed_at_once(start_replicated, writer, context):
