@@ -24,6 +24,7 @@ using records::key_of;
 
 // What an Install is written in.
 constexpr std::size_t staged_batch_bytes = std::size_t{1} << 20;
+constexpr std::size_t staged_requests = 1'000;  // in a record
 
 }  // namespace
 
@@ -114,9 +115,7 @@ base::Status Storage::attempt() {
     work_.pop_front();
   }
   if (batch_ == nullptr) return {};
-  for (const OpenCopy* copy : changed_) {
-    put(key_of(records::state_prefix, copy->number), records::encode(copy->state));
-  }
+  for (OpenCopy* copy : changed_) put_state(*copy);
   changed_.clear();
   if (auto status = write_batch(*batch_, sync_batch_); !status) return status;
   batch_.reset();
@@ -234,6 +233,11 @@ base::Status Storage::apply(OpenCopy& copy, Replica::Install& operation) {
       .committed = operation.cut, .last = operation.cut, .requests = operation.requests.size()};
   copy.history = std::move(operation.history);
   copy.tail.clear();
+  copy.requests.clear();
+  copy.request_records.clear();
+  for (std::uint64_t serial = 0; serial < copy.state.requests; serial += staged_requests) {
+    copy.request_records.push_back(serial);
+  }
   put(std::string(records::copy_prefix) + copy.partition,
       records::encode(records::Copy{.number = number, .identity = copy.identity}));
   put_history(copy);
@@ -255,11 +259,11 @@ base::Status Storage::stage(std::uint64_t number, const Replica::Install& operat
     batch->Put(handles_[entries], key_of(number, (*cursor)->key), (*cursor)->encoded());
     if (auto status = written(staged_batch_bytes); !status) return status;
   }
-  std::uint64_t serial = 0;
-  for (const keyspace::AppliedRequest& request : operation.requests) {
-    batch->Put(handles_[requests], key_of(number, serial % max_requests),
-               records::encode(records::Request{.serial = serial, .request = request}));
-    ++serial;
+  for (std::size_t serial = 0; serial < operation.requests.size(); serial += staged_requests) {
+    const std::size_t end = std::min(serial + staged_requests, operation.requests.size());
+    std::string record;
+    for (std::size_t i = serial; i < end; ++i) records::append(record, operation.requests[i]);
+    batch->Put(handles_[requests], key_of(number, serial), record);
     if (auto status = written(staged_batch_bytes); !status) return status;
   }
   return written(0);
@@ -283,9 +287,21 @@ void Storage::keep(OpenCopy& copy, const LogEntry& entry) {
     put(entries, key, entry.update->encoded());
   }
   if (entry.request == nullptr) return;
-  const std::uint64_t serial = copy.state.requests++;
-  put(requests, key_of(copy.number, serial % max_requests),
-      records::encode(records::Request{.serial = serial, .request = *entry.request}));
+  if (copy.requests.empty()) copy.request_records.push_back(copy.state.requests);
+  records::append(copy.requests, *entry.request);
+  ++copy.state.requests;
+}
+
+// A group adds one record of requests, and removes those that none of the last max_requests is in.
+void Storage::put_state(OpenCopy& copy) {
+  put(key_of(records::state_prefix, copy.number), records::encode(copy.state));
+  if (copy.requests.empty()) return;
+  auto& begins = copy.request_records;
+  put(requests, key_of(copy.number, begins.back()), std::exchange(copy.requests, {}));
+  while (begins.size() > 1 && begins[1] + max_requests <= copy.state.requests) {
+    batch_->Delete(handles_[requests], key_of(copy.number, begins.front()));
+    begins.pop_front();
+  }
 }
 
 // --- copies and backups -----------------------------------------------------------------------

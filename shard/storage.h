@@ -107,6 +107,8 @@ class Storage {
     std::vector<keyspace::EpochEnd> history{};  // its end: see end_history()
     std::optional<cluster::PartitionRecord> record{};
     std::deque<keyspace::LogEntry> tail{};
+    std::string requests{};                       // of this group, encoded
+    std::deque<std::uint64_t> request_records{};  // the serials that they begin with
   };
   struct Work {
     OpenCopy* copy;
@@ -129,8 +131,7 @@ class Storage {
   base::Status load(OpenCopy& copy, Copy& out) const;
   base::Status load_meta(OpenCopy& copy) const;
   base::Status load_entries(const OpenCopy& copy, keyspace::Tree& tree) const;
-  base::Status load_requests(const OpenCopy& copy,
-                             std::vector<keyspace::AppliedRequest>& out) const;
+  base::Status load_requests(OpenCopy& copy, std::vector<keyspace::AppliedRequest>& out) const;
   base::Status load_tail(OpenCopy& copy) const;
   // Calls `take` with what follows the prefix in each key that has it, and the value; false: that
   // is damaged.
@@ -147,6 +148,7 @@ class Storage {
   base::Status stage(std::uint64_t number, const cluster::Replica::Install& operation);
   void commit_tail(OpenCopy& copy, keyspace::Revision to);
   void keep(OpenCopy& copy, const keyspace::LogEntry& entry);
+  void put_state(OpenCopy& copy);
   static void end_history(OpenCopy& copy);
   void put_history(const OpenCopy& copy);
   void forget(std::uint64_t number);

@@ -3,6 +3,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "core/base/directory_lock.h"
 #include "core/keyspace/key.h"
@@ -139,28 +140,28 @@ base::Status Storage::load_entries(const OpenCopy& copy, keyspace::Tree& tree) c
                   });
 }
 
-base::Status Storage::load_requests(const OpenCopy& copy,
+base::Status Storage::load_requests(OpenCopy& copy,
                                     std::vector<keyspace::AppliedRequest>& out) const {
-  const std::uint64_t count = std::min(copy.state.requests, max_requests);
-  const std::uint64_t first = copy.state.requests - count;
-  std::uint64_t read = 0;
-  out.resize(count);
+  auto& begins = copy.request_records;
   auto status = for_each(requests, records::to_bytes(copy.number),
                          [&](std::string_view key, std::string_view value) {
-                           auto record = records::decode_request(value);
-                           if (!record || record->serial - first >= count ||
-                               records::to_number(key) != record->serial % max_requests) {
+                           const std::uint64_t begin = records::to_number(key);
+                           auto record = records::decode_requests(value);
+                           if (!record || (!begins.empty() && begin != begins.front() + out.size()))
                              return false;
-                           }
-                           out[record->serial - first] = std::move(record->request);
-                           ++read;
+                           begins.push_back(begin);
+                           std::ranges::move(*record, std::back_inserter(out));
                            return true;
                          });
-  if (status && read != count) {
-    return base::Error{path_ + ": damaged: holds " + std::to_string(read) + " requests of " +
-                       std::to_string(count)};
+  if (!status) return status;
+  const std::uint64_t first = begins.empty() ? copy.state.requests : begins.front();
+  const std::uint64_t wanted = std::min(copy.state.requests, max_requests);
+  if (first + out.size() != copy.state.requests || out.size() < wanted) {
+    return base::Error{path_ + ": damaged: holds " + std::to_string(out.size()) + " requests of " +
+                       std::to_string(wanted)};
   }
-  return status;
+  out.erase(out.begin(), out.end() - static_cast<std::ptrdiff_t>(wanted));
+  return {};
 }
 
 base::Status Storage::for_each(

@@ -41,6 +41,8 @@ class Fields {
     return good_ ? value : 0;
   }
 
+  bool more() const { return good_ && !left_.empty(); }
+
   // Nothing unless every byte was a field.
   template <typename Record>
   std::optional<Record> whole(Record record) const {
@@ -92,14 +94,11 @@ std::string encode(const State& state) {
          to_bytes(state.requests);
 }
 
-std::string encode(const Request& record) {
-  std::string out;
-  put(out, record.serial);
-  put(out, record.request.revision.value());
-  put(out, record.request.number);
-  put(out, record.request.settled);
-  put(out, record.request.client);
-  return out;
+void append(std::string& out, const keyspace::AppliedRequest& request) {
+  put(out, request.revision.value());
+  put(out, request.number);
+  put(out, request.settled);
+  put(out, request.client);
 }
 
 std::string encode(const std::vector<keyspace::EpochEnd>& history) {
@@ -140,15 +139,17 @@ std::optional<State> decode_state(std::string_view bytes) {
   return in.whole(state);
 }
 
-std::optional<Request> decode_request(std::string_view bytes) {
+std::optional<std::vector<keyspace::AppliedRequest>> decode_requests(std::string_view bytes) {
   Fields in(bytes);
-  Request record;
-  record.serial = in.number();
-  record.request.revision = in.revision();
-  record.request.number = in.number();
-  record.request.settled = in.number();
-  record.request.client = in.text();
-  return in.whole(std::move(record));
+  std::vector<keyspace::AppliedRequest> requests;
+  while (in.more()) {
+    auto& request = requests.emplace_back();
+    request.revision = in.revision();
+    request.number = in.number();
+    request.settled = in.number();
+    request.client = in.text();
+  }
+  return in.whole(std::move(requests));
 }
 
 std::optional<std::vector<keyspace::EpochEnd>> decode_history(std::string_view bytes) {

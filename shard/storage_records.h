@@ -9,8 +9,8 @@
 //             "record:" COPY      the record of the partition
 //   entries   COPY key            the update (core/wire/entry.h)
 //   tail      COPY revision       the log entry (core/wire/replication.h)
-//   requests  COPY slot           serial, revision, number, settled, client; slot: serial modulo
-//                                 max_requests
+//   requests  COPY serial         of the requests from that one on: revision, number, settled,
+//   client
 //
 // Numbers, COPY among them, take 8 bytes, big-endian; a text follows its length. RocksDB keeps
 // checksums of all of it.
@@ -27,7 +27,7 @@
 
 namespace canopy::shard::records {
 
-inline constexpr std::uint64_t format = 4;
+inline constexpr std::uint64_t format = 5;
 // How many requests back a repeated one is recognised.
 inline constexpr std::uint64_t max_requests = 65'536;
 
@@ -49,11 +49,6 @@ struct State {
   std::uint64_t requests = 0;  // the serial of the next one
 };
 
-struct Request {
-  std::uint64_t serial = 0;
-  keyspace::AppliedRequest request{};
-};
-
 std::string to_bytes(std::uint64_t number);
 // Of the first eight bytes; 0 when there are fewer.
 std::uint64_t to_number(std::string_view bytes);
@@ -71,14 +66,14 @@ inline std::string key_of(std::string_view prefix, std::uint64_t copy) {
 
 std::string encode(const Copy& copy);
 std::string encode(const State& state);
-std::string encode(const Request& request);
 std::string encode(const std::vector<keyspace::EpochEnd>& history);
 std::string encode(const cluster::PartitionRecord& record);
+void append(std::string& out, const keyspace::AppliedRequest& request);
 
 // Nothing when the bytes are not such a record.
 std::optional<Copy> decode_copy(std::string_view bytes);
 std::optional<State> decode_state(std::string_view bytes);
-std::optional<Request> decode_request(std::string_view bytes);
+std::optional<std::vector<keyspace::AppliedRequest>> decode_requests(std::string_view bytes);
 std::optional<std::vector<keyspace::EpochEnd>> decode_history(std::string_view bytes);
 std::optional<cluster::PartitionRecord> decode_record(std::string_view bytes);
 
