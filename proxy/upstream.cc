@@ -118,16 +118,18 @@ void Upstream::on_leader(Link& link, const coordination::PartitionState& state) 
   if (state.epoch <= partition.epoch) return;
   partition.epoch = state.epoch;
   Link& before = *links_[partition.link];
-  if (&before == &link) return;  // it is heard of in a batch
+  if (&before == &link) {
+    // Its new epoch is heard of in a batch, unless it has refused to tell before it led.
+    if (partition.mirror && !partition.mirror->refusal().empty()) start_mirror(partition);
+    return;
+  }
   log::info("upstream", "led by another shard",
             {{"partition", shown(state.subtree)}, {"shard", link.name}, {"epoch", state.epoch}});
   partition.link = link.index;
   if (partition.mirror) {
     before.updates.unsubscribe(wire::batch_topic(state.subtree));
     link.updates.subscribe(wire::batch_topic(state.subtree));
-    Mirror::Effects effects;
-    partition.mirror->start(loop_.now(), effects);
-    carry_out(link, effects, loop_.now());
+    start_mirror(partition);
   }
   for (wire::RoutedRequest& request : before.writes.take()) {
     const std::string reply_to = request.reply_to;
@@ -149,10 +151,7 @@ void Upstream::connect(Link& link, const coordination::ShardMember& member) {
   log::info("upstream", "shard found", {{"shard", link.name}, {"requests", member.requests}});
   // What the old process was asked for it will not answer.
   for (Partition& partition : partitions_) {
-    if (links_[partition.link].get() != &link || !partition.mirror) continue;
-    Mirror::Effects effects;
-    partition.mirror->start(loop_.now(), effects);
-    carry_out(link, effects, loop_.now());
+    if (links_[partition.link].get() == &link && partition.mirror) start_mirror(partition);
   }
 }
 

@@ -123,6 +123,7 @@ class Upstream final : public Partitions {
   void connect(Link& link, const coordination::ShardMember& member);
   void on_leader(Link& link, const coordination::PartitionState& state);
   void begin_mirror(std::size_t index);
+  void start_mirror(Partition& partition);  // whose mirror exists
   void on_update(Link& link, std::string_view message);
   void on_answer(Link& link, std::string_view message);
   void on_answer(Link& link, const wire::Refused& refused);

@@ -29,9 +29,13 @@ void Upstream::begin_mirror(std::size_t index) {
   Link& link = *links_[partition.link];
   log::info("upstream", "mirroring", {{"partition", shown(map_.subtree(index))}});
   link.updates.subscribe(wire::batch_topic(map_.subtree(index)));
+  start_mirror(partition);
+}
+
+void Upstream::start_mirror(Partition& partition) {
   Mirror::Effects effects;
   partition.mirror->start(loop_.now(), effects);
-  carry_out(link, effects, loop_.now());
+  carry_out(*links_[partition.link], effects, loop_.now());
 }
 
 const cluster::Mirror* Upstream::mirror(std::size_t partition) const {
