@@ -1,0 +1,100 @@
+"""deploy/three-hosts as it stands: etcd, a broker, a shard and a proxy on each of three hosts."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+import hosts
+from cluster import BIN
+from deployment import Member
+from run import etcd_members
+from waiting import eventually, seconds
+
+FILE = pathlib.Path(__file__).resolve().parents[2] / "deploy/three-hosts/cluster.yaml"
+HOSTS_FILE = pathlib.Path("/etc/netns")  # /etc/hosts of a namespace, as `ip netns exec` sees it
+
+
+@contextlib.contextmanager
+def names_of(net):
+    """Every host knows the others by name."""
+    table = "127.0.0.1 localhost\n" + "".join(f"{each.address} {each.name}\n" for each in net.hosts)
+    places = [HOSTS_FILE / each.namespace for each in net.hosts]
+    for place in places:
+        place.mkdir(parents=True)
+        (place / "hosts").write_text(table)
+    try:
+        yield
+    finally:
+        for place in places:
+            (place / "hosts").unlink()
+            place.rmdir()
+
+
+class ThreeHosts:
+    def __init__(self, net, directory):
+        self.hosts = {}  # number -> (host, its members)
+        etcd = list(etcd_members(net, directory))
+        for number, host in enumerate(net.hosts, 1):
+            members = [etcd[number - 1]]
+            for kind, name in (("broker", "broker"), ("shard", f"s{number}"), ("proxy", f"p{number}")):
+                # A state directory of the host's own.
+                command = [BIN / f"canopy-{kind}", "--config", FILE, "--name", name]
+                command += ["--state-dir", directory / host.name]
+                log = directory / f"{kind}{number}.log"
+                members.append(Member(f"{kind}{number}", command, {}, log, host))
+            self.hosts[number] = (host, members)
+
+    def start(self, number):
+        for member in self.hosts[number][1]:
+            member.start()
+
+    def kill(self, number):
+        for member in self.hosts[number][1]:
+            member.kill()
+
+    def canopy(self, number, *words):
+        """The command line, on that host, asking its broker."""
+        command = [*self.hosts[number][0].prefix, BIN / "canopy", *words]
+        command += ["--broker", "tcp://127.0.0.1:5550"]
+        return subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, timeout=seconds(30), env=os.environ
+        )
+
+    def healthy(self, number):
+        return self.canopy(number, "status").returncode == 0
+
+
+@pytest.fixture
+def three(tmp_path):
+    try:
+        with hosts.network(3) as net, names_of(net):
+            cluster = ThreeHosts(net, tmp_path)
+            try:
+                yield cluster
+            finally:
+                for number in cluster.hosts:
+                    cluster.kill(number)
+    except hosts.Unsupported as reason:
+        pytest.skip(str(reason))
+
+
+def test_any_host_may_be_lost(three):
+    for number in three.hosts:
+        three.start(number)
+    for number in three.hosts:
+        eventually(lambda: three.healthy(number), f"the broker of host {number} finds all well", 60)
+    for lost in three.hosts:
+        near, far = [number for number in three.hosts if number != lost]
+        written = three.canopy(near, "put", f"/results/{lost}", "before", "--timeout", "20s")
+        assert written.returncode == 0, written.stderr
+        three.kill(lost)
+        written = three.canopy(far, "put", f"/results/{lost}", "after", "--timeout", "30s")
+        assert written.returncode == 0, written.stderr
+        assert three.canopy(near, "get", f"/results/{lost}").stdout.strip() == "after"
+        three.start(lost)
+        eventually(lambda: three.healthy(lost), f"host {lost} is back", 60)
+    listed = three.canopy(1, "list", "/results/")
+    assert [line.split()[-1] for line in listed.stdout.splitlines()] == ["after"] * 3, listed
