@@ -288,7 +288,7 @@ void Storage::keep(OpenCopy& copy, const LogEntry& entry) {
       records::encode(records::Request{.serial = serial, .request = *entry.request}));
 }
 
-// --- copies and backups -----------------------------------------------------------------------
+// --- copies -----------------------------------------------------------------------------------
 
 // A copy that could not be read can be dropped too.
 base::Status Storage::drop_copy(const std::string& partition) {
@@ -305,17 +305,6 @@ base::Status Storage::drop_copy(const std::string& partition) {
   batch_->Delete(handles_[meta], key);
   forget(copy->number);
   return finish();
-}
-
-base::Status Storage::backup(const std::string& path) const {
-  const std::lock_guard lock(mutex_);
-  if (database_ == nullptr) return base::Error{path_ + ": is not open"};
-  rocksdb::Checkpoint* made = nullptr;
-  auto status = rocksdb::Checkpoint::Create(database_.get(), &made);
-  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
-  if (status.ok()) status = checkpoint->CreateCheckpoint(path);
-  if (!status.ok()) return base::Error{path + ": " + status.ToString()};
-  return {};
 }
 
 }  // namespace canopy::shard
