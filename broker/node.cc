@@ -138,11 +138,7 @@ base::Status Node::open() {
   for (const config::Partition& partition : cluster_.partitions) {
     metrics_.expect_leader(partition.subtree, partition.on.front());
   }
-  directory_->on_reload([this](ReloadDone done) { reload(std::move(done)); });
-  directory_->on_drain([this](const std::string& name) { return drain(name); });
-  directory_->on_elect([this](const std::string& partition, const std::string& shard) {
-    return elect(partition, shard);
-  });
+  serve_admins();
   if (cluster_.coordination.etcd) mirror_etcd();
   publish();
   timer_ = loop_.every(tick_period, [this] { tick(); });
@@ -160,13 +156,25 @@ base::Status Node::open() {
   return {};
 }
 
+void Node::serve_admins() {
+  directory_->on_reload([this](ReloadDone done) { reload(std::move(done)); });
+  directory_->on_drain([this](const std::string& name) { return drain(name); });
+  directory_->on_elect([this](const std::string& partition, const std::string& shard) {
+    return elect(partition, shard);
+  });
+  directory_->on_backup([this](const std::string& shard, const std::string& order) {
+    return order_backup(shard, order);
+  });
+}
+
 // Clients may ask the broker of any machine: each tells them what etcd says.
 void Node::mirror_etcd() {
   etcd_ = coordination::make_etcd_coordinator(cluster_.coordination, loop_,
                                               cluster_.broker.name + "-" + self_.host);
   etcd_->watch("", [this](const coordination::Event& event) {
-    if (event.key.starts_with(coordination::elections_prefix)) {
-      elections_[event.key] = event.version;
+    if (event.key.starts_with(coordination::elections_prefix) ||
+        event.key.starts_with(coordination::backup_orders_prefix)) {
+      orders_[event.key] = event.version;
     }
     directory_->mirror(event.key, event.value);
   });
@@ -302,11 +310,19 @@ std::string Node::elect(const std::string& partition, const std::string& shard) 
   if (!why_not.empty()) return why_not;
   log::warn("node", "an operator lets a replica lead with what it has",
             {{"partition", keyspace::shown(partition)}, {"shard", shard}});
-  if (etcd_ != nullptr) {
-    const std::string key = coordination::election_key(partition);
-    etcd_->compare_and_set(key, shard, elections_[key], [](bool) {});
-  }
+  order_by_etcd(coordination::election_key(partition), shard);
   return {};
+}
+
+// Why not; empty: the shard is told.
+std::string Node::order_backup(const std::string& shard, const std::string& order) {
+  if (!members_.shards.contains(shard)) return "no running shard is called " + shard;
+  order_by_etcd(coordination::backup_orders_prefix + shard, order);
+  return {};
+}
+
+void Node::order_by_etcd(const std::string& key, const std::string& order) {
+  if (etcd_ != nullptr) etcd_->compare_and_set(key, order, orders_[key], [](bool) {});
 }
 
 void Node::publish_status() {

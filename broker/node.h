@@ -44,6 +44,7 @@ class Node {
        std::function<void(const std::string&)> say);
   base::Status open();
   base::Status open_directory();
+  void serve_admins();
   void mirror_etcd();
   void on_change(const cluster::Change& change);
   void log_record(const cluster::KeyChanged& change) const;
@@ -53,6 +54,8 @@ class Node {
   void publish_status();
   bool drain(const std::string& name);
   std::string elect(const std::string& partition, const std::string& shard);
+  std::string order_backup(const std::string& shard, const std::string& order);
+  void order_by_etcd(const std::string& key, const std::string& order);
   void greet(const metrics::Checks& checks);
   using ReloadDone = std::function<void(coordination::LocalServer::Reload)>;
   // A reload that waits for what the processes make of the file.
@@ -80,8 +83,8 @@ class Node {
   std::optional<access::Authority> authority_{};       // with security
   std::unique_ptr<coordination::DirectoryFile> file_;  // before the directory, which writes it
   std::unique_ptr<coordination::LocalServer> directory_;
-  std::unique_ptr<coordination::Coordinator> etcd_;   // null: the broker coordinates itself
-  std::map<std::string, std::uint64_t> elections_{};  // versions of their keys in etcd
+  std::unique_ptr<coordination::Coordinator> etcd_;  // null: the broker coordinates itself
+  std::map<std::string, std::uint64_t> orders_{};    // versions of their keys in etcd
   std::unique_ptr<Supervisor> supervisor_;
   Members members_;
   // Proxies that the file does not name and that fell silent, and when that is forgotten.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <utility>
 
 #include "core/base/log.h"
@@ -16,6 +17,8 @@ constexpr auto patience = std::chrono::seconds(5);  // for a predecessor that is
 base::Result<Holdings> open_holdings(const config::Cluster& cluster, const std::string& shard,
                                      const std::string& directory) {
   Holdings holdings;
+  std::error_code fault;
+  holdings.directory = std::filesystem::absolute(directory, fault);
   auto lock = base::DirectoryLock::take(directory, patience);
   if (!lock) {
     holdings.trouble = lock.error();
@@ -40,6 +43,15 @@ base::Result<Holdings> open_holdings(const config::Cluster& cluster, const std::
     holdings.trouble = storage.error();
   }
   return holdings;
+}
+
+base::Status restore_store(const std::string& directory, const std::string& backup) {
+  auto lock = base::DirectoryLock::take(directory, {});
+  if (!lock) return base::Error{lock.error()};
+  if (*lock == nullptr) {
+    return base::Error{directory + ": held by a running shard; stop it first"};
+  }
+  return Storage::restore(backup, directory + "/store");
 }
 
 }  // namespace canopy::shard

@@ -11,6 +11,7 @@
 namespace canopy::shard {
 
 struct Holdings {
+  std::string directory{};                      // absolute
   std::unique_ptr<base::DirectoryLock> lock{};  // null: the directory cannot be written
   // By which the coordinator knows a restart of this shard from another shard of its name.
   std::string identity{};
@@ -23,5 +24,8 @@ struct Holdings {
 // be read, memory partitions are served all the same.
 base::Result<Holdings> open_holdings(const config::Cluster& cluster, const std::string& shard,
                                      const std::string& directory);
+
+// Makes a backup the store in `directory`, while no shard runs there; see Storage::restore().
+base::Status restore_store(const std::string& directory, const std::string& backup);
 
 }  // namespace canopy::shard

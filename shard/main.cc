@@ -20,6 +20,13 @@ int fail(const std::string& why) {
   return 1;
 }
 
+int restore(const std::string& directory, const std::string& backup) {
+  const auto status = shard::restore_store(directory, backup);
+  if (!status) return fail(status.error());
+  std::printf("%s/store\n", directory.c_str());
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -30,13 +37,15 @@ int main(int argc, char** argv) {
   if (start.health) return metrics::tell_health(start.cluster.find_shard(start.name)->http);
   const config::Cluster& cluster = start.cluster;
   const config::Shard& shard = *cluster.find_shard(start.name);
+  const std::string directory = cluster.state_dir + "/" + start.name;
+  if (!start.restore.empty()) return restore(directory, start.restore);
 
   base::log::configure("shard/" + start.name, base::log::to_level(cluster.log_level),
                        base::log::to_format(cluster.log_format));
   net::prefer_throughput();
   net::Signals signals{SIGTERM, SIGINT, SIGHUP};
 
-  auto holdings = shard::open_holdings(cluster, start.name, cluster.state_dir + "/" + start.name);
+  auto holdings = shard::open_holdings(cluster, start.name, directory);
   if (!holdings) return fail(holdings.error());
 
   const base::SystemClock clock;

@@ -57,6 +57,7 @@ Node::Node(const config::Cluster& cluster, const config::Shard& shard, Holdings 
     : config_(shard),
       times_(cluster.coordination),
       file_read_{.fingerprint = cluster.fingerprint},
+      directory_(std::move(holdings.directory)),
       lock_(std::move(holdings.lock)),
       loop_(loop),
       started_(loop.now()),

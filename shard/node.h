@@ -16,6 +16,7 @@
 #include "core/base/directory_lock.h"
 #include "core/base/log.h"
 #include "core/config/program.h"
+#include "core/coordination/backup.h"
 #include "core/coordination/coordinator.h"
 #include "core/keyspace/partition_map.h"
 #include "core/metrics/http.h"
@@ -104,6 +105,9 @@ class Node final : private net::ConnectionEvents,
   void on_shard(const coordination::Event& event);
   void on_record(const coordination::Event& event);
   void on_election(const coordination::Event& event);
+  void on_backup_order(const coordination::Event& event);
+  void back_up(coordination::Backup backup);
+  void report_backup(coordination::Backup backup, base::Status status);
   void tell_coordinator_state();
   void tell_coordinator_state(Hosted& hosted);
   Replica* find(const std::string& subtree);
@@ -126,7 +130,8 @@ class Node final : private net::ConnectionEvents,
 
   const config::Shard config_;
   const config::Coordination times_;
-  base::FileRead file_read_;                         // as the broker is told
+  base::FileRead file_read_;  // as the broker is told
+  const std::string directory_;
   const std::unique_ptr<base::DirectoryLock> lock_;  // may be null
   net::Loop& loop_;
   base::TimePoint started_;
@@ -148,6 +153,8 @@ class Node final : private net::ConnectionEvents,
   bool records_listed_ = false;                     // the directory has told all that was there
   bool shards_listed_ = false;
   bool elections_listed_ = false;
+  bool backup_orders_listed_ = false;
+  std::string backup_order_{};  // the last one: etcd may tell of it again
   SyncSessions sessions_;
   Replies replies_;             // this turn's
   base::TimePoint turn_{};      // when this turn's messages were read

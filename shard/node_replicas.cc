@@ -173,6 +173,10 @@ void Node::follow_directory() {
       coordination::elections_prefix,
       [this](const coordination::Event& event) { on_election(event); },
       [this] { elections_listed_ = true; });
+  coordinator_->watch(
+      coordination::backup_orders_prefix + config_.name,
+      [this](const coordination::Event& event) { on_backup_order(event); },
+      [this] { backup_orders_listed_ = true; });
 }
 
 void Node::on_shard(const coordination::Event& event) {

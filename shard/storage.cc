@@ -304,7 +304,7 @@ void Storage::put_state(OpenCopy& copy) {
   }
 }
 
-// --- copies and backups -----------------------------------------------------------------------
+// --- copies -----------------------------------------------------------------------------------
 
 // A copy that could not be read can be dropped too.
 base::Status Storage::drop_copy(const std::string& partition) {
@@ -321,17 +321,6 @@ base::Status Storage::drop_copy(const std::string& partition) {
   batch_->Delete(handles_[meta], key);
   forget(copy->number);
   return finish();
-}
-
-base::Status Storage::backup(const std::string& path) const {
-  const std::lock_guard lock(mutex_);
-  if (database_ == nullptr) return base::Error{path_ + ": is not open"};
-  rocksdb::Checkpoint* made = nullptr;
-  auto status = rocksdb::Checkpoint::Create(database_.get(), &made);
-  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
-  if (status.ok()) status = checkpoint->CreateCheckpoint(path);
-  if (!status.ok()) return base::Error{path + ": " + status.ToString()};
-  return {};
 }
 
 }  // namespace canopy::shard

@@ -91,10 +91,15 @@ class Storage {
   base::Status look_for_room();
   bool low() const { return reserve_.low(); }
 
-  // Copies the whole database to a new directory, as of some moment during the call; files are
-  // linked where the file system is the same. A copy that is opened holds new replicas: it may be
-  // older than what they have acknowledged. From any thread.
+  // Copies the whole database to a new directory, as of some moment during the call, and returns
+  // once that is on disk. The parent is made where it is missing; files are linked where the file
+  // system is the same. A copy that is opened holds new replicas: it may be older than what they
+  // have acknowledged. From any thread.
   base::Status backup(const std::string& path) const;
+  // Copies a directory that backup() has made, and nothing has opened, to `path`, where nothing is
+  // or an empty directory. Reads all of it: `path` is whole and on disk, or as it was. The
+  // directory of `path` is held by this process.
+  static base::Status restore(const std::string& backup, const std::string& path);
 
  private:
   enum Family : std::size_t { meta, entries, tail, requests, families };
@@ -117,6 +122,8 @@ class Storage {
 
   Storage(std::string path, std::uint64_t reserve);
   static base::Status create(const std::string& path);
+  static base::Status sync_parent(const std::string& path);
+  base::Status verify();
   base::Status open_existing(bool strict);
   base::Status check_room();
   void remove_unfinished_tables() const;

@@ -1,23 +1,18 @@
 // How a database is opened: options, checks, and what an earlier process has left.
-#include <fcntl.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/memtablerep.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
 
 #include "core/base/directory_lock.h"
-#include "core/net/descriptor.h"
 #include "shard/storage.h"
 #include "shard/wal_check.h"
 
@@ -95,16 +90,6 @@ rocksdb::DBOptions database_options(bool create, std::uint64_t buffered) {
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   return options;
-}
-
-// A rename or a new file lasts once its directory is synced.
-base::Status sync_parent(const std::string& path) {
-  const net::Descriptor parent(
-      ::open(fs::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!parent || ::fsync(parent.get()) != 0) {
-    return base::Error{path + ": cannot be made: " + std::strerror(errno)};
-  }
-  return {};
 }
 
 std::string contents(const fs::path& file) {

@@ -7,6 +7,7 @@
 
 #include "client/cli/text.h"
 #include "client/cli/usage.h"
+#include "core/base/text.h"
 #include "core/config/endpoint.h"
 #include "core/keyspace/key.h"
 #include "core/wire/native.h"
@@ -76,18 +77,17 @@ std::string key_fault(const std::string& key) {
 }
 
 // It becomes the name of files.
-base::Status check_pair_name(const std::string& name) {
-  constexpr std::string_view fine =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-  if (!name.empty() && name.size() <= 63 && name.front() != '.' &&
-      name.find_first_not_of(fine) == std::string::npos) {
-    return {};
-  }
+base::Status check_file_name(const std::string& name) {
+  if (base::is_file_name(name)) return {};
   return base::Error{"'" + escaped(name) + "' is no name: 1-63 of A-Z, a-z, 0-9, '-', '_' and '.'"};
 }
 
 base::Status take_subject(const std::string& word, Command& command) {
-  if (command.action == Action::keygen) return check_pair_name(command.subject = word);
+  if (command.action == Action::keygen) return check_file_name(command.subject = word);
+  if (command.action == Action::backup) {
+    command.shard = word;
+    return {};
+  }
   const bool of_subtree = command.action == Action::list || command.action == Action::watch ||
                           command.action == Action::elect;
   command.subject = of_subtree && word == "*" ? "" : word;
@@ -112,6 +112,7 @@ base::Status take_second(const std::string& word, Command& command) {
     command.shard = word;
     return {};
   }
+  if (command.action == Action::backup) return check_file_name(command.name = word);
   command.value_from_stdin = word == "-";
   if (!command.value_from_stdin) command.value = word;
   return {};

@@ -35,6 +35,7 @@ enum class Action {
   drain,
   reload,
   elect,
+  backup,
   keygen
 };
 
@@ -57,7 +58,8 @@ struct Command {
   bool json = false;
   ClientOrder order = ClientOrder::queue;
   std::uint64_t connection = 0;  // kick
-  std::string shard{};           // elect
+  std::string shard{};           // elect, backup
+  std::string name{};            // backup
   std::string directory{};       // keygen: where to
 };
 

@@ -17,7 +17,9 @@
 #include "client/cli/text.h"
 #include "client/cli/watcher.h"
 #include "client/keys.h"
+#include "core/base/directory_lock.h"
 #include "core/base/limits.h"
+#include "core/coordination/backup.h"
 #include "core/coordination/coordinator.h"
 #include "core/coordination/member.h"
 
@@ -27,7 +29,7 @@ namespace {
 namespace native = wire::native;
 
 constexpr CallId only = 1;
-constexpr auto served_poll = std::chrono::milliseconds(100);
+constexpr auto poll_period = std::chrono::milliseconds(100);
 constexpr base::Duration hint_patience = std::chrono::seconds(1);
 
 Exit fail(Exit exit, const std::string& why) {
@@ -303,10 +305,35 @@ Exit elect(const Command& command) {
     const auto members = ask<native::Members>(command, native::encode(question), exit);
     if (!members) return exit;
     if (is_served(*members, command.subject)) return Exit::ok;
-    std::this_thread::sleep_for(served_poll);
+    std::this_thread::sleep_for(poll_period);
   }
   return fail(Exit::no_answer, (command.subject.empty() ? "*" : escaped(command.subject)) +
                                    ": not served yet, see canopy status");
+}
+
+// Ordered once; the shard announces the outcome.
+Exit backup(const Command& command) {
+  Exit exit = Exit::ok;
+  const base::SystemClock clock;
+  const base::TimePoint give_up = clock.now() + command.timeout;
+  const native::Backup order{
+      .request = 1, .shard = command.shard, .name = command.name, .order = base::random_identity()};
+  if (!ask<native::BackupOrdered>(command, native::encode(order), exit)) return exit;
+  const std::string key = coordination::backups_prefix + command.shard;
+  const native::Directory question{.request = 1, .prefix = key};
+  while (clock.now() < give_up) {
+    const auto members = ask<native::Members>(command, native::encode(question), exit);
+    if (!members) return exit;
+    for (const auto& [of, value] : members->members) {
+      const auto outcome = coordination::parse_backup(value);
+      if (of != key || !outcome || outcome->order != order.order) continue;
+      if (outcome->error.empty()) return print_result(outcome->path + "\n");
+      return fail(Exit::refused, escaped(command.shard) + ": " + escaped(outcome->error));
+    }
+    std::this_thread::sleep_for(poll_period);
+  }
+  return fail(Exit::no_answer,
+              escaped(command.shard) + ": not done in time; the backup may still be written");
 }
 
 }  // namespace
@@ -329,6 +356,7 @@ Exit run(Command command) {
     case Action::drain: return drain(command);
     case Action::reload: return reload(command);
     case Action::elect: return elect(command);
+    case Action::backup: return backup(command);
     case Action::keygen: return keygen(command);
   }
   return Exit::wrong_usage;

@@ -140,6 +140,17 @@ const std::vector<Usage> usages = {
      "the partition is served. A partition that does not wait at SHARD is left alone, with the "
      "exit\n"
      "code 3. With `security` only an admin may.\n"},
+    {Action::backup,
+     "backup",
+     {"SHARD", "NAME"},
+     {},
+     "has a shard write a backup of its store",
+     "The shard goes on meanwhile. Prints the directory once it is on disk: backups/NAME in the\n"
+     "shard's own directory, on the shard's host. Partitions in memory are not in it. A name that "
+     "is\n"
+     "taken is refused. `canopy-shard --config FILE --name SHARD --restore BACKUP` makes a backup "
+     "the\n"
+     "store of a shard that is stopped. With `security` only an admin may.\n"},
     {Action::keygen,
      "keygen",
      {"NAME"},

@@ -23,6 +23,13 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+bool is_file_name(std::string_view text) {
+  constexpr std::string_view fine =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+  return !text.empty() && text.size() <= 63 && text.front() != '.' &&
+         text.find_first_not_of(fine) == std::string_view::npos;
+}
+
 std::string one_line(std::string_view text) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string line;

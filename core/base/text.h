@@ -37,6 +37,10 @@ inline bool has_control(std::string_view text) { return std::ranges::any_of(text
 // Well-formed, so that JSON can hold it.
 bool is_utf8(std::string_view text);
 
+// Fit to be the name of a file or directory that Canopy makes: 1-63 of A-Z, a-z, 0-9, '-', '_' and
+// '.', and no '.' first.
+bool is_file_name(std::string_view text);
+
 // One line: control characters as \xNN.
 std::string one_line(std::string_view text);
 

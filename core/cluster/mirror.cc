@@ -169,12 +169,17 @@ bool Mirror::stage(const wire::Chunk& chunk) {
 
 void Mirror::take_snapshot(const wire::Chunk& last, Effects& out) {
   const bool one_history = last.lineage == lineage_;
+  bool goes_back = false;
   if (ready_) {
     const auto delete_key = [&](std::string_view key) {
       return wire::make_update({.key = key, .revision = last.revision, .deleted = true});
     };
     auto changes =
         keyspace::difference(tree_.view(), staging_->tree.view(), delete_key, one_history);
+    // A history that goes on from what is here differs by later entries only.
+    goes_back = !one_history && std::ranges::any_of(changes, [this](const UpdatePtr& change) {
+      return !change->deleted && change->revision <= revision_;
+    });
     out.applied.insert(out.applied.end(), std::make_move_iterator(changes.begin()),
                        std::make_move_iterator(changes.end()));
   }
@@ -192,7 +197,7 @@ void Mirror::take_snapshot(const wire::Chunk& last, Effects& out) {
   tree_ = std::move(staging_->tree);
   staging_.reset();
   if (!one_history || !ready_) {
-    epoch_reused_ = ready_ && last.revision.epoch() <= highest_epoch_;
+    epoch_reused_ = goes_back || (ready_ && last.revision.epoch() <= highest_epoch_);
     highest_epoch_ = std::max(highest_epoch_, last.revision.epoch());
     out.new_history |= epoch_reused_;
     follow(last.lineage);

@@ -61,8 +61,8 @@ class Mirror {
     std::uint64_t holes = 0;
     std::uint64_t replays = 0;  // repairs completed, by kind
     std::uint64_t snapshots = 0;
-    // The copy has been replaced by that of another lineage whose epoch is not above every earlier
-    // one: revisions that clients know of this partition mean nothing any more.
+    // The copy has been replaced by that of another lineage that reuses an epoch, or lacks updates
+    // that were passed on: revisions that clients know of this partition mean nothing any more.
     bool new_history = false;
   };
 
@@ -82,8 +82,8 @@ class Mirror {
   bool ready() const { return ready_; }
   keyspace::Revision revision() const { return revision_; }
   std::uint64_t lineage() const { return lineage_; }
-  // Whether two lineages have used the epoch of revision(), or one above it: what a client knows
-  // of the partition may be of either.
+  // Whether two lineages have used the epoch of revision() or one above it, or this lineage lacks
+  // updates that were passed on: what a client knows of the partition may be of either.
   bool epoch_reused() const { return epoch_reused_; }
   const keyspace::Tree& tree() const { return tree_; }
   // By which, with the tree, one can tell what changed since any revision from its floor on.

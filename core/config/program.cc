@@ -46,7 +46,7 @@ Program program_of(Role role) {
   return {};
 }
 
-po::options_description options() {
+po::options_description options(Role role) {
   po::options_description all("Options", 100);
   const auto text = [](const char* placeholder) {
     return po::value<std::string>()->value_name(placeholder);
@@ -62,6 +62,10 @@ po::options_description options() {
       ("health", "ask the running process of this name how it is: exit code 0, or 1 and why")  //
       ("version", "print the version and exit")                                                //
       ("help,h", "print this text and exit");
+  if (role == Role::shard) {
+    all.add_options()("restore", text("BACKUP"),
+                      "make this backup (canopy backup) the store of this shard, and exit");
+  }
   return all;
 }
 
@@ -202,7 +206,11 @@ base::Result<Start> make_start(Role role, const Given& given, IsPair is_pair) {
   if (nameless) return Start{std::move(*cluster), ""};
   auto name = resolve_name(role, *cluster, called);
   if (!name) return base::Error{name.error()};
-  return Start{std::move(*cluster), std::move(*name), std::move(overrides), given.has("health")};
+  return Start{.cluster = std::move(*cluster),
+               .name = std::move(*name),
+               .overrides = std::move(overrides),
+               .health = given.has("health"),
+               .restore = given.text("restore")};
 }
 
 int refuse(const Program& program, const std::string& why) {
@@ -214,7 +222,7 @@ int refuse(const Program& program, const std::string& why) {
 
 CommandLine parse_command_line(Role role, int argc, char** argv, IsPair is_pair) {
   const Program program = program_of(role);
-  const po::options_description known = options();
+  const po::options_description known = options(role);
   Given given;
   try {
     given = read_arguments(argc, argv, known);

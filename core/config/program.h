@@ -28,6 +28,7 @@ struct Start {
   };
   std::vector<Override> overrides = {};
   bool health = false;       // only tell how the process of this name is, and exit
+  std::string restore = {};  // a shard: the backup that becomes its store, and exit; empty: none
   base::FileRead read = {};  // by the last reload(); before the first one only the cluster says
 };
 

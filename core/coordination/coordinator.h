@@ -17,12 +17,15 @@ namespace canopy::coordination {
 // Directory keys: "shards/NAME", "proxies/NAME" and "vitals/NAME", with the JSON of member.h as
 // values; "partitions/SUBTREE" (the root is "*"), with that of partition_record.h.
 // "elections/SUBTREE" is an order, with a shard's name as value: its replica shall lead with what
-// it has.
+// it has. "backup_orders/NAME" is an order to a shard, and "backups/NAME" what became of its last
+// one, with the JSON of backup.h.
 inline constexpr const char* shards_prefix = "shards/";
 inline constexpr const char* proxies_prefix = "proxies/";
 inline constexpr const char* vitals_prefix = "vitals/";
 inline constexpr const char* partitions_prefix = "partitions/";
 inline constexpr const char* elections_prefix = "elections/";
+inline constexpr const char* backup_orders_prefix = "backup_orders/";
+inline constexpr const char* backups_prefix = "backups/";
 
 struct Event {
   std::string key;

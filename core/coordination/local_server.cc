@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/coordination/backup.h"
 #include "core/coordination/partition_record.h"
 #include "core/net/curve_server.h"
 
@@ -139,7 +140,7 @@ void LocalServer::serve_client(net::Connection& connection, std::string_view fra
   std::visit(
       [&](const auto& request) {
         if (!may(connection, request)) {
-          log_forbidden(connection, "drain, reload or elect");
+          log_forbidden(connection, "drain, reload, elect or backup");
           return reply(connection, native::Refusal{.request = request.request,
                                                    .fault = wire::Fault::forbidden,
                                                    .text = "this key is not granted that"});
@@ -215,6 +216,18 @@ wire::native::FromBroker LocalServer::answer(const wire::native::Elect& request)
   }
   carry_out(registry_.notify(election_key(request.partition), request.shard));
   return wire::native::Elected{.request = request.request};
+}
+
+wire::native::FromBroker LocalServer::answer(const wire::native::Backup& request) {
+  const std::string order = to_json(Backup{.order = request.order, .name = request.name});
+  const std::string why =
+      backup_orderer_ ? backup_orderer_(request.shard, order) : "this broker knows of no shards";
+  if (!why.empty()) {
+    return wire::native::Refusal{
+        .request = request.request, .fault = wire::Fault::not_found, .text = why};
+  }
+  carry_out(registry_.notify(backup_orders_prefix + request.shard, order));
+  return wire::native::BackupOrdered{.request = request.request};
 }
 
 void LocalServer::reload(net::Connection& connection, const wire::native::Reload& request) {

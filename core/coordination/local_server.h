@@ -43,6 +43,10 @@ class LocalServer final : private net::ConnectionEvents {
   // Why this replica cannot be elected; empty: it can.
   using Elector =
       std::function<std::string(const std::string& partition, const std::string& shard)>;
+  // Why this shard cannot be told to write a backup; empty: it is told `order`, a value of
+  // backup.h.
+  using BackupOrderer =
+      std::function<std::string(const std::string& shard, const std::string& order)>;
   // Calls `done` once, in this or a later turn.
   using Reloader = std::function<void(std::function<void(Reload)> done)>;
 
@@ -51,7 +55,7 @@ class LocalServer final : private net::ConnectionEvents {
       cluster::max_directory_bytes + (std::size_t{64} << 20);
 
   // With it only the cluster's own processes may register, clients may read the directory, and
-  // admins may drain, reload and elect. Without it every peer may do everything.
+  // admins may drain, reload, elect and back up. Without it every peer may do everything.
   struct Security {
     const access::KeyPair& keys;
     const access::Authority& authority;  // outlives the server
@@ -84,6 +88,9 @@ class LocalServer final : private net::ConnectionEvents {
 
   // Called when a client asks for a replica to lead with what it has. If it can, its shard is told.
   void on_elect(Elector elector) { elector_ = std::move(elector); }
+
+  // Called when a client asks for a backup of a shard's store.
+  void on_backup(BackupOrderer orderer) { backup_orderer_ = std::move(orderer); }
 
   // Called when a client asks for the configuration to be read again.
   void on_reload(Reloader reloader) { reloader_ = std::move(reloader); }
@@ -132,6 +139,7 @@ class LocalServer final : private net::ConnectionEvents {
   wire::native::FromBroker answer(const wire::native::Directory& request) const;
   wire::native::FromBroker answer(const wire::native::Drain& request) const;
   wire::native::FromBroker answer(const wire::native::Elect& request);
+  wire::native::FromBroker answer(const wire::native::Backup& request);
   void reload(net::Connection& connection, const wire::native::Reload& request);
   void end_reload(std::uint64_t connection, std::uint64_t request, Reload outcome);
   void tick();
@@ -159,6 +167,7 @@ class LocalServer final : private net::ConnectionEvents {
   Rejected rejected_;
   Drainer drainer_;
   Elector elector_;
+  BackupOrderer backup_orderer_;
   Reloader reloader_;
   net::Closings closings_{[](const net::Closing&) {}};
   base::log::RateLimited strange_;

@@ -193,6 +193,9 @@ FromBroker read_from_broker(Message message) {
   if (message.is(Kind::refusal)) return read_refusal(message);
   if (message.is(Kind::drained)) return read_numbered<Drained>(message, "drained");
   if (message.is(Kind::elected)) return read_numbered<Elected>(message, "elected");
+  if (message.is(Kind::backup_ordered)) {
+    return read_numbered<BackupOrdered>(message, "backup_ordered");
+  }
   fail_kind();
 }
 

@@ -142,6 +142,17 @@ Elect read_elect(Message& message) {
   return elect;
 }
 
+Backup read_backup(Message& message) {
+  message.wants("backup", 4);
+  Reader& in = message.in;
+  Backup backup{.request = read_request(in)};
+  backup.shard = read_label(in, "shard");
+  backup.name = read_label(in, "name");
+  backup.order = read_label(in, "order");
+  in.end("backup");
+  return backup;
+}
+
 ToBroker read_to_broker(Message message) {
   Reader& in = message.in;
   if (message.is(Kind::directory)) {
@@ -162,6 +173,7 @@ ToBroker read_to_broker(Message message) {
     return drain;
   }
   if (message.is(Kind::elect)) return read_elect(message);
+  if (message.is(Kind::backup)) return read_backup(message);
   if (message.is(Kind::reload)) return read_numbered<Reload>(message, "reload");
   fail_kind();
 }

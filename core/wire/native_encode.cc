@@ -232,6 +232,16 @@ std::string encode(const Elect& elect) {
   });
 }
 
+std::string encode(const Backup& backup) {
+  const std::size_t hint = 32 + backup.shard.size() + backup.name.size() + backup.order.size();
+  return message(Kind::backup, 4, hint, [&](Packer& packer) {
+    packer.number(backup.request);
+    packer.text(backup.shard);
+    packer.text(backup.name);
+    packer.text(backup.order);
+  });
+}
+
 std::string encode(const Members& members) {
   std::size_t hint = 24;
   for (const auto& [key, value] : members.members) hint += key.size() + value.size() + 12;
@@ -249,6 +259,10 @@ std::string encode(const Members& members) {
 std::string encode(const Drained& drained) { return numbered(Kind::drained, drained.request); }
 
 std::string encode(const Elected& elected) { return numbered(Kind::elected, elected.request); }
+
+std::string encode(const BackupOrdered& ordered) {
+  return numbered(Kind::backup_ordered, ordered.request);
+}
 
 std::string encode(const Reloaded& reloaded) {
   std::size_t hint = 24;

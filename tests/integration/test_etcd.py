@@ -56,6 +56,15 @@ def test_the_broker_tells_what_etcd_says(cluster):
     assert canopy(cluster, "get", "/r/a").stdout == "1"
 
 
+def test_backups_are_ordered_one_after_the_other(cluster):
+    for name in ("monday", "tuesday"):
+        done = canopy(cluster, "backup", "s1", name)
+        assert done.returncode == 0, done
+        assert (cluster.state_dir / "s1" / "backups" / name / "CURRENT").exists()
+    taken = canopy(cluster, "backup", "s1", "monday")
+    assert taken.returncode == 3 and "exists already" in taken.stderr
+
+
 def test_a_killed_leader_is_replaced(cluster, writer, context):
     with hammer(writer(cluster)) as writes:
         goes_on(writes, "before the kill")

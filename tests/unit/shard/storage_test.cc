@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "tests/unit/shard/storage_world.h"
 
 namespace canopy::shard {
@@ -155,6 +157,53 @@ TEST_F(StorageTest, InstallsALargeCopyOverAnother) {
   EXPECT_TRUE(recovered.requests.empty());
   EXPECT_EQ(recovered.committed, Revision(2, 6));
   EXPECT_EQ(recovered.history.back().last, 6u);
+}
+
+TEST_F(StorageTest, ABackupIsRestoredAsOtherReplicas) {
+  open();
+  Story story(1);
+  const auto before = open_copy("/p/").identity;
+  for (int i = 0; i < 50; ++i) write(story.next());
+  ASSERT_TRUE(storage_->backup(directory_ / "backups/b"));
+  const std::string expected = shown(story.expected());
+  for (int i = 0; i < 50; ++i) write(story.next());
+  EXPECT_FALSE(Storage::restore(directory_ / "backups/b", directory_ / "store"))
+      << "never over one";
+  fs::create_directory(directory_ / "restored");
+  for (const char* name : {"restored", "again"}) {  // an empty directory, and none
+    const auto status = Storage::restore(directory_ / "backups/b", directory_ / name);
+    ASSERT_TRUE(status) << status.error();
+    open(name);
+    const auto copy = open_copy("/p/");
+    EXPECT_EQ(shown(copy.recovered), expected);
+    EXPECT_NE(copy.identity, before);
+  }
+  EXPECT_FALSE(Storage::restore(directory_ / "again", directory_ / "third")) << "it was opened";
+  EXPECT_FALSE(fs::exists(directory_ / "again.new.reserve"));
+}
+
+TEST_F(StorageTest, ADamagedBackupIsNotRestored) {
+  open();
+  open_copy("/p/");
+  write({Replica::BeginEpoch{.epoch = 1, .lineage = 7},
+         committed({entry(Revision(1, 1), "/p/a", std::string(100, 'v'))})});
+  ASSERT_TRUE(storage_->backup(directory_ / "b"));
+  for (const fs::path& table : directory_.files("b", ".sst")) {
+    const fs::path kept = directory_ / "kept";
+    fs::copy_file(table, kept);
+    fs::remove(table);
+    EXPECT_FALSE(Storage::restore(directory_ / "b", directory_ / "to")) << "a table is missing";
+    fs::copy_file(kept, table);
+    std::fstream file(table, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(3);  // in a block of data
+    file.put('\xff');
+    file.close();
+    EXPECT_FALSE(Storage::restore(directory_ / "b", directory_ / "to")) << "a block is damaged";
+    EXPECT_FALSE(fs::exists(directory_ / "to"));
+    EXPECT_FALSE(fs::exists(directory_ / "to.new"));
+    fs::rename(kept, table);
+  }
+  EXPECT_TRUE(Storage::restore(directory_ / "b", directory_ / "to"));
 }
 
 TEST_F(StorageTest, ABackupHoldsWhatWasThereAsOtherReplicas) {

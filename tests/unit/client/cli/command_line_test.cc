@@ -124,11 +124,17 @@ TEST(CommandLine, ElectSaysWhatMayBeLostUnlessThatIsAccepted) {
   EXPECT_EQ(std::count(refusal.text.begin(), refusal.text.end(), '\n'), 2) << refusal.text;
 }
 
+TEST(CommandLine, ABackupHasAName) {
+  const Command backup = command({"backup", "s1", "monday"});
+  EXPECT_EQ(backup.shard, "s1");
+  EXPECT_EQ(backup.name, "monday");
+}
+
 TEST(CommandLine, HelpIsAskedForOfAllOrOfOne) {
   const Parting all = parting({"--help"});
   EXPECT_EQ(all.exit, Exit::ok);
   for (const char* name : {"put", "get", "delete", "list", "watch", "status", "clients", "kick",
-                           "drain", "elect", "keygen"}) {
+                           "drain", "elect", "backup", "keygen"}) {
     EXPECT_THAT(all.text, HasSubstr(std::string("\n  ") + name + " "));
     const Parting one = parting({name, "--help"});
     EXPECT_EQ(one.exit, Exit::ok);
@@ -169,7 +175,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{"get", "/a", "--tim", "5s"}, "--tim"},
         Mistake{{"elect", "/a", "s1", "--accept-loss"}, "'/a' is no subtree"},
         Mistake{{"elect", "", "s1", "--accept-loss"}, "'' is no subtree"},
-        Mistake{{"elect", "/a/"}, "SHARD is missing"},
+        Mistake{{"elect", "/a/"}, "SHARD is missing"}, Mistake{{"backup", "s1"}, "NAME is missing"},
+        Mistake{{"backup", "s1", "a/b"}, "'a/b' is no name"},
         Mistake{{"get", "/a", "--timeout"}, "timeout"},
         Mistake{{"get", "/a", "--timeout", "5"}, "--timeout: '5'"},
         Mistake{{"get", "/a", "--timeout", "25h"}, "24h"},

@@ -18,6 +18,7 @@ TEST(Refusal, WhatIsForbiddenIsSaidInWordsOfTheCommand) {
   EXPECT_THAT(refusal_text(Action::reload, forbidden, "x"), HasSubstr("admin"));
   EXPECT_THAT(refusal_text(Action::clients, forbidden, "x"), HasSubstr("admin"));
   EXPECT_THAT(refusal_text(Action::elect, forbidden, "x"), HasSubstr("admin"));
+  EXPECT_THAT(refusal_text(Action::backup, forbidden, "x"), HasSubstr("admin"));
   EXPECT_THAT(refusal_text(Action::kick, forbidden, "x"), HasSubstr("admin"));
   EXPECT_EQ(refusal_text(Action::status, forbidden, "x"), "forbidden");
 }

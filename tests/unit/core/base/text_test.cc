@@ -16,6 +16,15 @@ TEST(Text, KnowsUtf8) {
   }
 }
 
+TEST(Text, KnowsNamesOfFiles) {
+  for (const char* good : {"a", "2026-01-31_s1.b"}) EXPECT_TRUE(is_file_name(good)) << good;
+  for (const char* bad : {"", ".", "..", ".a", "a/b", "a b", "\xc3\xbc"}) {
+    EXPECT_FALSE(is_file_name(bad)) << bad;
+  }
+  EXPECT_TRUE(is_file_name(std::string(63, 'x')));
+  EXPECT_FALSE(is_file_name(std::string(64, 'x')));
+}
+
 TEST(Text, QuotesInOneLine) {
   EXPECT_EQ(base::quoted("a\nb"), "'a\\x0ab'");
   EXPECT_EQ(base::quoted(std::string("a\0b", 3)), "'a\\x00b'");

@@ -21,10 +21,15 @@ class Leader {
  public:
   explicit Leader(std::uint32_t epoch, std::size_t log_updates = 1000, std::size_t deletions = 1000)
       : log_({.updates = log_updates, .bytes = 1 << 20}), tombstones_(deletions) {
+    lead(epoch);
+    tombstones_.reset(log_.last());
+  }
+
+  // Begins an epoch with what it has.
+  void lead(std::uint32_t epoch) {
     static std::uint64_t last_lineage = 0;
     lineage_ = ++last_lineage;
     log_.begin_epoch(epoch, lineage_);
-    tombstones_.reset(log_.last());
   }
 
   wire::Batch write(const std::string& key, const std::string& value) {

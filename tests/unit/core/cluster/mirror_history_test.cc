@@ -40,6 +40,42 @@ TEST_P(MirrorOfANewHistory, TakesItWholeAndTellsTheDifference) {
   EXPECT_TRUE(effects_.requests.empty());
 }
 
+// As from a backup: its epoch is above all, and its entries have the revisions of before.
+TEST_F(MirrorTest, AHistoryThatGoesBackIsANewOne) {
+  for (const char* after : {"/p/kept", "/p/deleted"}) {
+    Leader former(5);
+    former.write("/p/kept", "1");
+    former.write("/p/deleted", "1");
+    Leader restored = former;
+    former.write(after, after == std::string("/p/kept") ? "2" : "");
+    join(former);
+    EXPECT_FALSE(mirror_.epoch_reused());
+    restored.lead(6);
+    mirror_.on_batch(restored.heartbeat(), now_, effects_);
+    feed(restored.answer(last_sync(effects_)));
+    EXPECT_EQ(contents(mirror_.tree()), contents(restored.tree()));
+    EXPECT_TRUE(effects_.new_history) << after;
+    EXPECT_TRUE(mirror_.epoch_reused()) << after;
+    mirror_ = Mirror("/p/");
+    effects_ = {};
+  }
+}
+
+// One that lacks nothing is not.
+TEST_F(MirrorTest, ASnapshotThatGoesOnIsNoNewHistory) {
+  Leader former(5, 1);
+  for (const char* key : {"/p/a", "/p/b"}) former.write(key, "1");
+  join(former);
+  for (const char* key : {"/p/b", "/p/c", "/p/d"}) former.write(key, "2");
+  former.write("/p/a", "");
+  former.lead(6);
+  mirror_.on_batch(former.heartbeat(), now_, effects_);
+  feed(former.answer(last_sync(effects_)));
+  EXPECT_EQ(contents(mirror_.tree()), contents(former.tree()));
+  EXPECT_EQ(effects_.snapshots, 1u) << "too much for a replay";
+  EXPECT_FALSE(effects_.new_history);
+}
+
 TEST_P(MirrorOfANewHistory, IsNotLedBackByLateBatchesOfTheFormerLeader) {
   Leader former(5);
   former.write("/p/a", "1");

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/coordination/backup.h"
 #include "core/coordination/local.h"
 #include "core/coordination/local_server.h"
 
@@ -224,6 +225,27 @@ TEST_F(LocalSecurityTest, AClientCannotTakeTheSessionOfAProcess) {
   ASSERT_TRUE(until([&] { return (answer = receive(*plain)).has_value(); }));
   EXPECT_EQ(std::get<native::Refusal>(*answer).fault, wire::Fault::forbidden);
   EXPECT_TRUE(process->connected());
+}
+
+TEST_F(LocalSecurityTest, OnlyAnAdminMayHaveAShardBackedUp) {
+  std::vector<std::string> asked;
+  server.on_backup([&](const std::string& shard, const std::string& order) {
+    asked.push_back(shard + " " + parse_backup(order)->name);
+    return shard == "s1" ? "" : "no such shard";
+  });
+  std::optional<native::FromBroker> answer;
+  const auto plain = connect(plain_keys);
+  plain->send({encode(native::Backup{3, "s1", "monday", "o"})});
+  ASSERT_TRUE(until([&] { return (answer = receive(*plain)).has_value(); }));
+  EXPECT_EQ(std::get<native::Refusal>(*answer).fault, wire::Fault::forbidden);
+  const auto admin = connect(admin_keys);
+  admin->send({encode(native::Backup{4, "s9", "monday", "o"})});
+  ASSERT_TRUE(until([&] { return (answer = receive(*admin)).has_value(); }));
+  EXPECT_EQ(std::get<native::Refusal>(*answer).text, "no such shard");
+  admin->send({encode(native::Backup{5, "s1", "monday", "o"})});
+  ASSERT_TRUE(until([&] { return (answer = receive(*admin)).has_value(); }));
+  EXPECT_EQ(std::get<native::BackupOrdered>(*answer).request, 5u);
+  EXPECT_THAT(asked, ElementsAre("s9 monday", "s1 monday"));
 }
 
 TEST_F(LocalSecurityTest, OnlyAnAdminMayHaveAReplicaElected) {

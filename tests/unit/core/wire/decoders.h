@@ -357,14 +357,15 @@ inline std::vector<Decoder> native_decoders() {
       {.name = "native_to_broker",
        .again = [](std::string_view frame) { return request_again(decode_to_broker(frame)); },
        .samples = {encode(Directory{.request = 3, .prefix = "proxies/"}),
-                   encode(Drain{.request = 4, .name = "proxy-1"}), encode(Reload{.request = 5})}},
+                   encode(Drain{.request = 4, .name = "proxy-1"}), encode(Reload{.request = 5}),
+                   encode(Backup{.request = 6, .shard = "s1", .name = "b", .order = "o"})}},
       {.name = "native_from_broker",
        .again =
            [](std::string_view frame) { return encode_again(decode_from_broker(frame), pack); },
        .samples = {encode(Members{
                        .request = 3,
                        .members = {{"proxies/p1", R"({"state":"ready"})"}, {"shards/a", "{}"}}}),
-                   encode(Drained{.request = 4}),
+                   encode(Drained{.request = 4}), encode(BackupOrdered{.request = 6}),
                    encode(Reloaded{.request = 5, .settings = {"proxies.p1.max_linger_ms"}}),
                    encode(sample_refusal())}},
   };

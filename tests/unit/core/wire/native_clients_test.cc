@@ -35,5 +35,17 @@ TEST(NativeClients, SubscriptionsShownAreBounded) {
   EXPECT_FALSE(from_proxy_again(encode(list)));
 }
 
+TEST(NativeBackup, IsOrderedAtTheBroker) {
+  const auto backup = std::get<ToBroker>(decode_to_broker(
+      encode(Backup{.request = 8, .shard = "s1", .name = "monday", .order = "o"})));
+  EXPECT_EQ(std::get<Backup>(backup).request, 8u);
+  EXPECT_EQ(std::get<Backup>(backup).shard, "s1");
+  EXPECT_EQ(std::get<Backup>(backup).name, "monday");
+  EXPECT_EQ(std::get<Backup>(backup).order, "o");
+  const auto ordered = decode_from_broker(encode(BackupOrdered{.request = 8}));
+  ASSERT_TRUE(ordered);
+  EXPECT_EQ(std::get<BackupOrdered>(*ordered).request, 8u);
+}
+
 }  // namespace
 }  // namespace canopy::wire::native
