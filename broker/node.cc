@@ -7,6 +7,7 @@
 
 #include "broker/election.h"
 #include "broker/page.h"
+#include "broker/placement.h"
 #include "broker/status.h"
 #include "core/base/host.h"
 #include "core/base/text.h"
@@ -40,7 +41,7 @@ std::map<std::string, std::string> absent_members(const config::Cluster& cluster
   std::map<std::string, std::string> members;
   for (const config::Shard& shard : cluster.shards) {
     members[coordination::shards_prefix + shard.name] =
-        to_json(with_configured(cluster, {.name = shard.name}));
+        to_json(with_placed(cluster, known, {.name = shard.name}));
   }
   for (const config::Proxy& proxy : cluster.proxies) {
     members[coordination::proxies_prefix + proxy.name] = to_json(coordination::ProxyMember{
@@ -143,6 +144,9 @@ base::Status Node::open() {
   directory_->on_elect([this](const std::string& partition, const std::string& shard) {
     return elect(partition, shard);
   });
+  directory_->on_place([this](const auto& partition, const auto& shards, auto done) {
+    place(partition, shards, std::move(done));
+  });
   if (cluster_.coordination.etcd) mirror_etcd();
   publish();
   timer_ = loop_.every(tick_period, [this] { tick(); });
@@ -165,8 +169,9 @@ void Node::mirror_etcd() {
   etcd_ = coordination::make_etcd_coordinator(cluster_.coordination, loop_,
                                               cluster_.broker.name + "-" + self_.host);
   etcd_->watch("", [this](const coordination::Event& event) {
-    if (event.key.starts_with(coordination::elections_prefix)) {
-      elections_[event.key] = event.version;
+    if (event.key.starts_with(coordination::elections_prefix) ||
+        event.key.starts_with(coordination::partitions_prefix)) {
+      versions_[event.key] = event.version;
     }
     directory_->mirror(event.key, event.value);
   });
@@ -214,6 +219,7 @@ void Node::tick() {
   const bool grants = directory_->directory().failure().empty();
   if (std::exchange(grants_, grants) != grants) dirty_ = true;
   if (std::exchange(dirty_, false)) {
+    expect_members(cluster_);  // records may place partitions elsewhere
     publish();
   } else if (loop_.now() - status_published_ >= status_period) {
     publish_status();
@@ -304,9 +310,27 @@ std::string Node::elect(const std::string& partition, const std::string& shard) 
             {{"partition", keyspace::shown(partition)}, {"shard", shard}});
   if (etcd_ != nullptr) {
     const std::string key = coordination::election_key(partition);
-    etcd_->compare_and_set(key, shard, elections_[key], [](bool) {});
+    etcd_->compare_and_set(key, shard, versions_[key], [](bool) {});
   }
   return {};
+}
+
+// Tells why not, or nothing once the directory has it.
+void Node::place(const std::string& partition, const std::vector<std::string>& shards,
+                 std::function<void(const std::string& why)> done) {
+  const auto record = placed_on(cluster_, members_, partition, shards);
+  if (!record) return done(record.error());
+  log::info("node", "an operator moves a partition",
+            {{"partition", keyspace::shown(partition)}, {"shards", base::joined(shards)}});
+  const std::string key = coordination::partition_key(partition);
+  if (etcd_ == nullptr) {
+    const auto kept = directory_->keep(key, coordination::to_json(*record));
+    return done(kept ? std::string() : kept.error());
+  }
+  etcd_->compare_and_set(key, coordination::to_json(*record), versions_[key],
+                         [done = std::move(done)](bool taken) {
+                           done(taken ? "" : "the partition has just changed: ask again");
+                         });
 }
 
 void Node::publish_status() {

@@ -53,6 +53,8 @@ class Node {
   void publish_status();
   bool drain(const std::string& name);
   std::string elect(const std::string& partition, const std::string& shard);
+  void place(const std::string& partition, const std::vector<std::string>& shards,
+             std::function<void(const std::string& why)> done);
   void greet(const metrics::Checks& checks);
   using ReloadDone = std::function<void(coordination::LocalServer::Reload)>;
   // A reload that waits for what the processes make of the file.
@@ -80,8 +82,8 @@ class Node {
   std::optional<access::Authority> authority_{};       // with security
   std::unique_ptr<coordination::DirectoryFile> file_;  // before the directory, which writes it
   std::unique_ptr<coordination::LocalServer> directory_;
-  std::unique_ptr<coordination::Coordinator> etcd_;   // null: the broker coordinates itself
-  std::map<std::string, std::uint64_t> elections_{};  // versions of their keys in etcd
+  std::unique_ptr<coordination::Coordinator> etcd_;  // null: the broker coordinates itself
+  std::map<std::string, std::uint64_t> versions_{};  // in etcd, of elections and partitions
   std::unique_ptr<Supervisor> supervisor_;
   Members members_;
   // Proxies that the file does not name and that fell silent, and when that is forgotten.

@@ -35,6 +35,7 @@ enum class Action {
   drain,
   reload,
   elect,
+  move,
   keygen
 };
 
@@ -56,9 +57,9 @@ struct Command {
   base::Duration latest{};  // 0: every update
   bool json = false;
   ClientOrder order = ClientOrder::queue;
-  std::uint64_t connection = 0;  // kick
-  std::string shard{};           // elect
-  std::string directory{};       // keygen: where to
+  std::uint64_t connection = 0;       // kick
+  std::vector<std::string> shards{};  // move; elect: one
+  std::string directory{};            // keygen: where to
 };
 
 // What variables say where an option does not; empty when they do not.

@@ -296,7 +296,8 @@ Exit elect(const Command& command) {
   Exit exit = Exit::ok;
   const base::SystemClock clock;
   const base::TimePoint give_up = clock.now() + command.timeout;
-  const native::Elect order{.request = 1, .partition = command.subject, .shard = command.shard};
+  const native::Elect order{
+      .request = 1, .partition = command.subject, .shard = command.shards.front()};
   if (!ask<native::Elected>(command, native::encode(order), exit)) return exit;
   const native::Directory question{.request = 1, .prefix = coordination::shards_prefix};
   while (clock.now() < give_up) {
@@ -307,6 +308,13 @@ Exit elect(const Command& command) {
   }
   return fail(Exit::no_answer, (command.subject.empty() ? "*" : escaped(command.subject)) +
                                    ": not served yet, see canopy status");
+}
+
+Exit move(const Command& command) {
+  Exit exit = Exit::ok;
+  const native::Place order{.request = 1, .partition = command.subject, .shards = command.shards};
+  ask<native::Placed>(command, native::encode(order), exit);
+  return exit;
 }
 
 }  // namespace
@@ -329,6 +337,7 @@ Exit run(Command command) {
     case Action::drain: return drain(command);
     case Action::reload: return reload(command);
     case Action::elect: return elect(command);
+    case Action::move: return move(command);
     case Action::keygen: return keygen(command);
   }
   return Exit::wrong_usage;

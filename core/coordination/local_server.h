@@ -43,6 +43,11 @@ class LocalServer final : private net::ConnectionEvents {
   // Why this replica cannot be elected; empty: it can.
   using Elector =
       std::function<std::string(const std::string& partition, const std::string& shard)>;
+  // Calls `done` once, in this or a later turn, with why the partition is not placed there; empty:
+  // it is.
+  using Placer =
+      std::function<void(const std::string& partition, const std::vector<std::string>& shards,
+                         std::function<void(const std::string& why)> done)>;
   // Calls `done` once, in this or a later turn.
   using Reloader = std::function<void(std::function<void(Reload)> done)>;
 
@@ -51,7 +56,7 @@ class LocalServer final : private net::ConnectionEvents {
       cluster::max_directory_bytes + (std::size_t{64} << 20);
 
   // With it only the cluster's own processes may register, clients may read the directory, and
-  // admins may drain, reload and elect. Without it every peer may do everything.
+  // admins may drain, reload, elect and place. Without it every peer may do everything.
   struct Security {
     const access::KeyPair& keys;
     const access::Authority& authority;  // outlives the server
@@ -85,6 +90,10 @@ class LocalServer final : private net::ConnectionEvents {
   // Called when a client asks for a replica to lead with what it has. If it can, its shard is told.
   void on_elect(Elector elector) { elector_ = std::move(elector); }
 
+  // Called when a client asks for a partition to be placed on other shards. All that processes have
+  // asked for before is in the directory.
+  void on_place(Placer placer) { placer_ = std::move(placer); }
+
   // Called when a client asks for the configuration to be read again.
   void on_reload(Reloader reloader) { reloader_ = std::move(reloader); }
 
@@ -98,6 +107,9 @@ class LocalServer final : private net::ConnectionEvents {
   void mirror(const std::string& key, const std::optional<std::string>& value) {
     carry_out(registry_.mirror(key, value));
   }
+
+  // Sets a key that no lease holds; kept when this returns, or why it is not.
+  base::Status keep(const std::string& key, const std::string& value);
 
   const cluster::Registry& directory() const { return registry_; }
 
@@ -132,7 +144,12 @@ class LocalServer final : private net::ConnectionEvents {
   wire::native::FromBroker answer(const wire::native::Directory& request) const;
   wire::native::FromBroker answer(const wire::native::Drain& request) const;
   wire::native::FromBroker answer(const wire::native::Elect& request);
-  void reload(net::Connection& connection, const wire::native::Reload& request);
+  void carry_out(net::Connection& connection, const wire::native::Reload& request);
+  void carry_out(net::Connection& connection, const wire::native::Place& request);
+  template <typename Answered>
+  void carry_out(net::Connection& connection, const Answered& request) {
+    reply(connection, answer(request));
+  }
   void end_reload(std::uint64_t connection, std::uint64_t request, Reload outcome);
   void tick();
   void reject(const cluster::SessionId& from, std::string_view reason, const std::string& why);
@@ -140,6 +157,7 @@ class LocalServer final : private net::ConnectionEvents {
   cluster::Effects apply(const cluster::SessionId& from, const Request& request);
   void carry_out(const cluster::Effects& effects);
   void commit();
+  void commit_now();
   void send(const cluster::SessionId& to, const Reply& reply);
   void push(net::Connection& connection, std::string_view frame);
 
@@ -159,6 +177,7 @@ class LocalServer final : private net::ConnectionEvents {
   Rejected rejected_;
   Drainer drainer_;
   Elector elector_;
+  Placer placer_;
   Reloader reloader_;
   net::Closings closings_{[](const net::Closing&) {}};
   base::log::RateLimited strange_;

@@ -54,6 +54,7 @@ enum class Kind : std::uint64_t {
   drain = 145,
   reload = 146,
   elect = 147,
+  place = 148,
   // proxy → client: streams
   batch = 160,
   move = 161,
@@ -72,6 +73,7 @@ enum class Kind : std::uint64_t {
   drained = 209,
   reloaded = 210,
   elected = 211,
+  placed = 212,
   // proxy or broker → client
   refusal = 255,
 };
@@ -310,10 +312,12 @@ std::variant<ToProxy, Refusal> decode_to_proxy(std::string_view frame);
 //   drain     = [145, request, name]
 //   reload    = [146, request]
 //   elect     = [147, request, partition, shard]
+//   place     = [148, request, partition, [shard…]]
 //   members   = [208, request, [[key, value]…]]
 //   drained   = [209, request]
 //   reloaded  = [210, request, [setting…]]
 //   elected   = [211, request]
+//   placed    = [212, request]
 struct Directory {
   std::uint64_t request = 0;
   std::string prefix{};  // of core/coordination/coordinator.h; "" for all
@@ -332,7 +336,13 @@ struct Elect {
   std::string partition{};  // "" is the root
   std::string shard{};
 };
-using ToBroker = std::variant<Directory, Drain, Reload, Elect>;
+// Has the partition kept by these shards, the preferred leader first.
+struct Place {
+  std::uint64_t request = 0;
+  std::string partition{};  // "" is the root
+  std::vector<std::string> shards{};
+};
+using ToBroker = std::variant<Directory, Drain, Reload, Elect, Place>;
 struct Members {
   std::uint64_t request = 0;
   std::vector<std::pair<std::string, std::string>> members{};  // key, JSON
@@ -348,16 +358,22 @@ struct Reloaded {
 struct Elected {
   std::uint64_t request = 0;
 };
-using FromBroker = std::variant<Members, Drained, Reloaded, Elected, Refusal>;
+// The directory keeps the placement; the shards follow it.
+struct Placed {
+  std::uint64_t request = 0;
+};
+using FromBroker = std::variant<Members, Drained, Reloaded, Elected, Placed, Refusal>;
 
 std::string encode(const Directory& directory);
 std::string encode(const Drain& drain);
 std::string encode(const Reload& reload);
 std::string encode(const Elect& elect);
+std::string encode(const Place& place);
 std::string encode(const Members& members);
 std::string encode(const Drained& drained);
 std::string encode(const Reloaded& reloaded);
 std::string encode(const Elected& elected);
+std::string encode(const Placed& placed);
 std::variant<ToBroker, Refusal> decode_to_broker(std::string_view frame);
 base::Result<FromBroker> decode_from_broker(std::string_view frame);
 // Whether a frame that reached the broker is of this protocol, in whatever version, rather than a

@@ -193,6 +193,7 @@ FromBroker read_from_broker(Message message) {
   if (message.is(Kind::refusal)) return read_refusal(message);
   if (message.is(Kind::drained)) return read_numbered<Drained>(message, "drained");
   if (message.is(Kind::elected)) return read_numbered<Elected>(message, "elected");
+  if (message.is(Kind::placed)) return read_numbered<Placed>(message, "placed");
   fail_kind();
 }
 

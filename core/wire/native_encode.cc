@@ -232,6 +232,17 @@ std::string encode(const Elect& elect) {
   });
 }
 
+std::string encode(const Place& place) {
+  std::size_t hint = 24 + place.partition.size();
+  for (const std::string& shard : place.shards) hint += shard.size() + 4;
+  return message(Kind::place, 3, hint, [&](Packer& packer) {
+    packer.number(place.request);
+    packer.text(place.partition);
+    packer.array(place.shards.size());
+    for (const std::string& shard : place.shards) packer.text(shard);
+  });
+}
+
 std::string encode(const Members& members) {
   std::size_t hint = 24;
   for (const auto& [key, value] : members.members) hint += key.size() + value.size() + 12;
@@ -249,6 +260,8 @@ std::string encode(const Members& members) {
 std::string encode(const Drained& drained) { return numbered(Kind::drained, drained.request); }
 
 std::string encode(const Elected& elected) { return numbered(Kind::elected, elected.request); }
+
+std::string encode(const Placed& placed) { return numbered(Kind::placed, placed.request); }
 
 std::string encode(const Reloaded& reloaded) {
   std::size_t hint = 24;
