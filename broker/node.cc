@@ -7,6 +7,7 @@
 
 #include "broker/election.h"
 #include "broker/page.h"
+#include "broker/placement.h"
 #include "broker/status.h"
 #include "core/base/host.h"
 #include "core/base/text.h"
@@ -40,7 +41,7 @@ std::map<std::string, std::string> absent_members(const config::Cluster& cluster
   std::map<std::string, std::string> members;
   for (const config::Shard& shard : cluster.shards) {
     members[coordination::shards_prefix + shard.name] =
-        to_json(with_configured(cluster, {.name = shard.name}));
+        to_json(with_placed(cluster, known, {.name = shard.name}));
   }
   for (const config::Proxy& proxy : cluster.proxies) {
     members[coordination::proxies_prefix + proxy.name] = to_json(coordination::ProxyMember{
@@ -165,6 +166,9 @@ void Node::serve_admins() {
   directory_->on_backup([this](const std::string& shard, const std::string& order) {
     return order_backup(shard, order);
   });
+  directory_->on_place([this](const auto& partition, const auto& shards, auto done) {
+    place(partition, shards, std::move(done));
+  });
 }
 
 // Clients may ask the broker of any machine: each tells them what etcd says.
@@ -173,8 +177,9 @@ void Node::mirror_etcd() {
                                               cluster_.broker.name + "-" + self_.host);
   etcd_->watch("", [this](const coordination::Event& event) {
     if (event.key.starts_with(coordination::elections_prefix) ||
-        event.key.starts_with(coordination::backup_orders_prefix)) {
-      orders_[event.key] = event.version;
+        event.key.starts_with(coordination::backup_orders_prefix) ||
+        event.key.starts_with(coordination::partitions_prefix)) {
+      versions_[event.key] = event.version;
     }
     directory_->mirror(event.key, event.value);
   });
@@ -222,6 +227,7 @@ void Node::tick() {
   const bool grants = directory_->directory().failure().empty();
   if (std::exchange(grants_, grants) != grants) dirty_ = true;
   if (std::exchange(dirty_, false)) {
+    expect_members(cluster_);  // records may place partitions elsewhere
     publish();
   } else if (loop_.now() - status_published_ >= status_period) {
     publish_status();
@@ -322,7 +328,25 @@ std::string Node::order_backup(const std::string& shard, const std::string& orde
 }
 
 void Node::order_by_etcd(const std::string& key, const std::string& order) {
-  if (etcd_ != nullptr) etcd_->compare_and_set(key, order, orders_[key], [](bool) {});
+  if (etcd_ != nullptr) etcd_->compare_and_set(key, order, versions_[key], [](bool) {});
+}
+
+// Tells why not, or nothing once the directory has it.
+void Node::place(const std::string& partition, const std::vector<std::string>& shards,
+                 std::function<void(const std::string& why)> done) {
+  const auto record = placed_on(cluster_, members_, partition, shards);
+  if (!record) return done(record.error());
+  log::info("node", "an operator moves a partition",
+            {{"partition", keyspace::shown(partition)}, {"shards", base::joined(shards)}});
+  const std::string key = coordination::partition_key(partition);
+  if (etcd_ == nullptr) {
+    const auto kept = directory_->keep(key, coordination::to_json(*record));
+    return done(kept ? std::string() : kept.error());
+  }
+  etcd_->compare_and_set(key, coordination::to_json(*record), versions_[key],
+                         [done = std::move(done)](bool taken) {
+                           done(taken ? "" : "the partition has just changed: ask again");
+                         });
 }
 
 void Node::publish_status() {

@@ -56,6 +56,8 @@ class Node {
   std::string elect(const std::string& partition, const std::string& shard);
   std::string order_backup(const std::string& shard, const std::string& order);
   void order_by_etcd(const std::string& key, const std::string& order);
+  void place(const std::string& partition, const std::vector<std::string>& shards,
+             std::function<void(const std::string& why)> done);
   void greet(const metrics::Checks& checks);
   using ReloadDone = std::function<void(coordination::LocalServer::Reload)>;
   // A reload that waits for what the processes make of the file.
@@ -84,7 +86,7 @@ class Node {
   std::unique_ptr<coordination::DirectoryFile> file_;  // before the directory, which writes it
   std::unique_ptr<coordination::LocalServer> directory_;
   std::unique_ptr<coordination::Coordinator> etcd_;  // null: the broker coordinates itself
-  std::map<std::string, std::uint64_t> orders_{};    // versions of their keys in etcd
+  std::map<std::string, std::uint64_t> versions_{};  // in etcd, of orders and partitions
   std::unique_ptr<Supervisor> supervisor_;
   Members members_;
   // Proxies that the file does not name and that fell silent, and when that is forgotten.

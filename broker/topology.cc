@@ -53,9 +53,7 @@ const char* durability(const config::Partition& partition) {
 
 json replica_entries(const config::Cluster& cluster, const ShardMember& shard) {
   std::map<std::string_view, const config::Partition*> configured;
-  for (const auto* partition : cluster.partitions_of(shard.name)) {
-    configured[partition->subtree] = partition;
-  }
+  for (const auto& partition : cluster.partitions) configured[partition.subtree] = &partition;
   json entries = json::array();
   for (const PartitionState& replica : shard.partitions) {
     json entry = {{"subtree", shown(replica.subtree)}, {"state", replica.state}};
@@ -67,9 +65,10 @@ json replica_entries(const config::Cluster& cluster, const ShardMember& shard) {
   return entries;
 }
 
-json shard_entry(const config::Cluster& cluster, const std::string& name,
-                 const ShardMember* member) {
-  const ShardMember whole = with_configured(cluster, member ? *member : ShardMember{.name = name});
+json shard_entry(const config::Cluster& cluster, const Members& members, const std::string& name) {
+  const ShardMember* member = find(members.shards, name);
+  const ShardMember whole =
+      with_placed(cluster, members, member ? *member : ShardMember{.name = name});
   json entry = {
       {"name", name}, {"state", state_of(member)}, {"partitions", replica_entries(cluster, whole)}};
   const config::Shard* configured = cluster.find_shard(name);
@@ -205,12 +204,17 @@ bool Members::lose(const std::string& name) {
   return true;
 }
 
-ShardMember with_configured(const config::Cluster& cluster, ShardMember shard) {
+ShardMember with_placed(const config::Cluster& cluster, const Members& members, ShardMember shard) {
   std::set<std::string> announced;
   for (const PartitionState& partition : shard.partitions) announced.insert(partition.subtree);
-  for (const config::Partition* partition : cluster.partitions_of(shard.name)) {
-    if (announced.contains(partition->subtree)) continue;
-    shard.partitions.push_back({.subtree = partition->subtree, .state = down});
+  for (const config::Partition& partition : cluster.partitions) {
+    const auto* record = find(members.records, partition.subtree);
+    const bool moved = record != nullptr && !record->placement.empty();
+    const std::vector<std::string>& placement = moved ? record->placement : partition.on;
+    if (announced.contains(partition.subtree) || std::ranges::count(placement, shard.name) == 0) {
+      continue;
+    }
+    shard.partitions.push_back({.subtree = partition.subtree, .state = down});
   }
   return shard;
 }
@@ -220,7 +224,8 @@ coordination::PartitionStatuses partition_statuses(const config::Cluster& cluste
   coordination::PartitionStatuses statuses;
   for (const std::string& name : all_names(cluster.shards, members.shards)) {
     const ShardMember* member = find(members.shards, name);
-    add_replicas(statuses, with_configured(cluster, member ? *member : ShardMember{.name = name}));
+    add_replicas(statuses,
+                 with_placed(cluster, members, member ? *member : ShardMember{.name = name}));
   }
   for (auto& [subtree, status] : statuses) {
     const auto record = members.records.find(subtree);
@@ -252,7 +257,7 @@ std::string topology_json(const config::Cluster& cluster, const Members& members
 json topology_document(const config::Cluster& cluster, const Members& members, const Self& self) {
   json shards = json::array();
   for (const std::string& name : all_names(cluster.shards, members.shards)) {
-    shards.push_back(shard_entry(cluster, name, find(members.shards, name)));
+    shards.push_back(shard_entry(cluster, members, name));
   }
   json proxies = json::array();
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {

@@ -48,9 +48,10 @@ struct Self {
   std::string host{};       // this machine, for addresses bound to every interface
 };
 
-// The shard with the partitions that it should announce beside those that it does: as "down".
-coordination::ShardMember with_configured(const config::Cluster& cluster,
-                                          coordination::ShardMember shard);
+// The shard with the partitions that it should announce beside those that it does: as "down". These
+// are the ones that its records place there, or else the file.
+coordination::ShardMember with_placed(const config::Cluster& cluster, const Members& members,
+                                      coordination::ShardMember shard);
 // Of the file, and those that shards announce. A record outlives its partition.
 coordination::PartitionStatuses partition_statuses(const config::Cluster& cluster,
                                                    const Members& members);

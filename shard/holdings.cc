@@ -16,7 +16,7 @@ constexpr auto patience = std::chrono::seconds(5);  // for a predecessor that is
 
 base::Result<Holdings> open_holdings(const config::Cluster& cluster, const std::string& shard,
                                      const std::string& directory) {
-  Holdings holdings;
+  Holdings holdings{.store = directory + "/store"};
   std::error_code fault;
   holdings.directory = std::filesystem::absolute(directory, fault);
   auto lock = base::DirectoryLock::take(directory, patience);
@@ -32,11 +32,13 @@ base::Result<Holdings> open_holdings(const config::Cluster& cluster, const std::
   }
   holdings.lock = std::move(*lock);
   holdings.identity = holdings.lock->identity();
-  const auto on_disk = [](const config::Partition* partition) {
-    return partition->durability == config::Durability::disk;
+  const bool present = std::filesystem::exists(holdings.store);
+  const auto on_disk = [&](const config::Partition& partition) {
+    return partition.durability == config::Durability::disk &&
+           (present || std::ranges::count(partition.on, shard) > 0);
   };
-  if (!std::ranges::any_of(cluster.partitions_of(shard), on_disk)) return holdings;
-  auto storage = Storage::open(directory + "/store");
+  if (!std::ranges::any_of(cluster.partitions, on_disk)) return holdings;
+  auto storage = Storage::open(holdings.store);
   if (storage) {
     holdings.storage = std::move(*storage);
   } else {

@@ -92,25 +92,36 @@ PartitionMetrics::PartitionMetrics(Metrics& all, const std::string& subtree)
       leader(all.leader_.Add(partition_label(subtree))),
       full(all.full_.Add(partition_label(subtree))),
       log_updates(all.log_updates_.Add(partition_label(subtree))),
-      labels_(partition_label(subtree)),
-      in_sync_(all.in_sync_),
-      lag_(all.lag_) {}
+      all_(all),
+      labels_(partition_label(subtree)) {}
+
+PartitionMetrics::~PartitionMetrics() {
+  set_replicas(0, {});
+  all_.committed_.Remove(&committed);
+  all_.keys_.Remove(&keys);
+  all_.state_bytes_.Remove(&state_bytes);
+  all_.epoch_.Remove(&epoch);
+  all_.revision_.Remove(&revision);
+  all_.leader_.Remove(&leader);
+  all_.full_.Remove(&full);
+  all_.log_updates_.Remove(&log_updates);
+}
 
 void PartitionMetrics::set_replicas(std::size_t in_sync,
                                     const std::map<std::string, std::uint64_t>& lags) {
   if (in_sync > 0) {
-    in_sync_now_ = &in_sync_.Add(labels_);
+    in_sync_now_ = &all_.in_sync_.Add(labels_);
     in_sync_now_->Set(static_cast<double>(in_sync));
   } else if (metrics::Gauge* before = std::exchange(in_sync_now_, nullptr)) {
-    in_sync_.Remove(before);
+    all_.in_sync_.Remove(before);
   }
   for (const auto& [follower, gauge] : std::exchange(lags_now_, {})) {
-    if (!lags.contains(follower)) lag_.Remove(gauge);
+    if (!lags.contains(follower)) all_.lag_.Remove(gauge);
   }
   for (const auto& [follower, updates] : lags) {
     metrics::Labels labels = labels_;
     labels["follower"] = follower;
-    metrics::Gauge& gauge = lag_.Add(labels);
+    metrics::Gauge& gauge = all_.lag_.Add(labels);
     gauge.Set(static_cast<double>(updates));
     lags_now_[follower] = &gauge;
   }

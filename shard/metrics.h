@@ -13,6 +13,10 @@ namespace canopy::shard {
 class PartitionMetrics {
  public:
   PartitionMetrics(class Metrics& all, const std::string& subtree);
+  // The series go.
+  ~PartitionMetrics();
+  PartitionMetrics(const PartitionMetrics&) = delete;
+  PartitionMetrics& operator=(const PartitionMetrics&) = delete;
 
   metrics::Counter& committed;
   metrics::Gauge& keys;
@@ -28,9 +32,8 @@ class PartitionMetrics {
   void set_replicas(std::size_t in_sync, const std::map<std::string, std::uint64_t>& lags);
 
  private:
+  class Metrics& all_;
   const metrics::Labels labels_;
-  metrics::Family<metrics::Gauge>& in_sync_;
-  metrics::Family<metrics::Gauge>& lag_;
   metrics::Gauge* in_sync_now_ = nullptr;
   std::map<std::string, metrics::Gauge*> lags_now_{};
 };

@@ -68,19 +68,14 @@ Node::Node(const config::Cluster& cluster, const config::Shard& shard, Holdings 
         if (secured) metrics_.registry.refuse_handshakes(closing.refused);
       }),
       links_(server_, cluster.keys(), *this),
-      coordinator_(coordination::make_coordinator(cluster, loop, shard.name, holdings.identity)) {
-  if (holdings.storage != nullptr) {
-    storage_ = std::make_unique<StorageThread>(
-        std::move(holdings.storage), loop,
-        StorageThread::Events{
-            .stored = [this](const std::string& partition,
-                             std::uint64_t ticket) { on_stored(partition, ticket); },
-            .changed = [this](const auto& condition) { on_store(condition); }});
-  }
-  for (const config::Partition* partition : cluster.partitions_of(shard.name)) {
-    map_.add(partition->subtree);
-    replicas_.push_back(std::make_unique<Replica>(*partition, metrics_));
-    if (replicas_.back()->on_disk()) replicas_.back()->failure = holdings.trouble;
+      coordinator_(coordination::make_coordinator(cluster, loop, shard.name, holdings.identity)),
+      store_(holdings.store),
+      store_trouble_(holdings.trouble) {
+  if (holdings.storage != nullptr) open_store(std::move(holdings.storage));
+  for (const config::Partition& partition : cluster.partitions) {
+    map_.add(partition.subtree);
+    replicas_.push_back(std::make_unique<Replica>(partition));
+    keep(*replicas_.back(), std::ranges::count(partition.on, shard.name) > 0);
   }
 }
 
@@ -101,7 +96,6 @@ base::Status Node::open(const config::Cluster& cluster) {
   loop_.every(vitals_period, [this] { announce_vitals(); });
   loop_.on_turn_end([this] { end_turn(); });
   follow_directory();
-  open_replicas();
   announce();
   report();
   return {};
@@ -228,7 +222,7 @@ void Node::take(ProxyId proxy, const wire::Sync& sync) {
   }
   const Replica& replica = *replicas_[index];
   if (replica.hosted == nullptr) {
-    return refuse(proxy, sync, replica.failure.empty() ? "loading" : replica.failure);
+    return refuse(proxy, sync, replica.kept ? replica.state() : "not kept by this shard");
   }
   if (!replica.hosted->serves(turn_)) {
     return refuse(proxy, sync, replica.hosted->state(turn_));
@@ -254,7 +248,7 @@ void Node::end_turn() {
   }
   serve_syncs();
   const base::TimePoint began = loop_.now();
-  for (const auto& replica : replicas_) {
+  for (Replica* replica : kept_) {
     if (replica->hosted != nullptr) replica->hosted->end_turn(began);
   }
   serve_followers();
@@ -264,12 +258,12 @@ void Node::end_turn() {
 }
 
 void Node::count_commits() {
-  for (const auto& replica : replicas_) {
+  for (Replica* replica : kept_) {
     if (replica->hosted == nullptr) continue;
     const auto commits = replica->hosted->take_commits();
     if (commits.updates == 0) continue;
     metrics_.commit_latency.Observe(std::chrono::duration<double>(commits.took).count());
-    replica->metrics.committed.Increment(static_cast<double>(commits.updates));
+    replica->metrics->committed.Increment(static_cast<double>(commits.updates));
   }
 }
 
@@ -317,6 +311,9 @@ void Node::tick() {
     tell_coordinator_state(hosted);
     hosted.tick(now);
   });
+  for (Replica* replica : std::vector(kept_)) {
+    if (replica->hosted != nullptr && replica->hosted->replica().dispensable()) drop_copy(*replica);
+  }
 }
 
 // A shard has nothing of its own that could be changed.

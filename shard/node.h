@@ -52,23 +52,32 @@ class Node final : private net::ConnectionEvents,
   std::string summary() const;
 
  private:
+  // Of each partition of the cluster; most may be kept by other shards alone.
   struct Replica {
-    Replica(const config::Partition& partition, Metrics& all)
-        : settings(partition), metrics(all, partition.subtree) {}
+    explicit Replica(const config::Partition& partition) : settings(partition) {}
     const config::Partition settings;
-    PartitionMetrics metrics;
+    bool kept = false;    // by this shard
+    bool opened = false;  // its copy, or it is being read
+    bool clean = false;   // no copy is in the store
+    std::optional<PartitionMetrics> metrics{};
     std::unique_ptr<Hosted> hosted{};  // null: its copy is being read, or cannot be
     std::string failure{};             // why it cannot be
     std::optional<cluster::PartitionRecord> record{};
     std::uint64_t version = 0;  // of the record; 0: none has been told
     bool on_disk() const { return settings.durability == config::Durability::disk; }
+    // While there is no hosted copy.
+    std::string state() const { return failure.empty() ? "loading" : "failed: " + failure; }
   };
 
   Node(const config::Cluster& cluster, const config::Shard& shard, Holdings holdings,
        net::Loop& loop);
   base::Status open(const config::Cluster& cluster);
   base::Status listen(const config::Cluster& cluster);
-  void open_replicas();
+  void open_store(std::unique_ptr<Storage> storage);
+  void place(Replica& replica);
+  void keep(Replica& replica, bool kept);
+  void open_copy(Replica& replica);
+  void drop_copy(Replica& replica);
   void host(Replica& replica, const std::string& identity, cluster::Replica::Recovered recovered);
 
   // Of the requests' listener: proxies, and shards that follow.
@@ -113,7 +122,7 @@ class Node final : private net::ConnectionEvents,
   Replica* find(const std::string& subtree);
   template <typename Visit>
   void for_each_hosted(Visit&& visit) {
-    for (const auto& replica : replicas_) {
+    for (Replica* replica : kept_) {
       if (replica->hosted != nullptr) visit(*replica->hosted);
     }
   }
@@ -146,6 +155,9 @@ class Node final : private net::ConnectionEvents,
   std::unique_ptr<coordination::Coordinator> coordinator_;
   keyspace::PartitionMap map_;
   std::vector<std::unique_ptr<Replica>> replicas_;  // by the index of map_
+  std::vector<Replica*> kept_{};                    // of these, by this shard
+  const std::string store_;                         // directory of the store
+  std::string store_trouble_;                       // why it cannot be opened
   std::unique_ptr<StorageThread> storage_;          // null: nothing is kept on disk
   std::set<std::string> alive_{};                   // shards, as the directory says
   std::uint32_t generation_ = 0;                    // of this process; 0: not granted yet

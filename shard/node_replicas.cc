@@ -52,39 +52,93 @@ void Node::on_store(const StorageThread::Condition& condition) {
   } else {
     log::warn("shard", "the store takes only what does not grow the state", {{"why", why}});
   }
-  for (const auto& replica : replicas_) {
+  for (Replica* replica : kept_) {
     if (!replica->on_disk()) continue;
     if (replica->hosted != nullptr) replica->hosted->set_low(why, loop_.now());
   }
   low_ = why;
 }
 
-// Those on disk once their copies are read.
-void Node::open_replicas() {
-  for (const auto& replica : replicas_) {
-    if (!replica->on_disk()) {
-      host(*replica, base::random_identity(), {});
-      continue;
-    }
-    if (storage_ == nullptr) {
-      log::error("shard", "partition not served",
-                 {{"partition", shown(replica->settings.subtree)}, {"why", replica->failure}});
-      continue;
-    }
-    const config::Partition& settings = replica->settings;
-    const bool gathers = settings.sync == config::Sync::interval;
-    storage_->open_copy(
-        settings.subtree,
-        {.retain = settings.retain,
-         .sync_interval = gathers ? base::Duration(settings.sync_interval) : base::Duration{}},
-        [this, &replica = *replica](base::Result<Storage::Copy> copy) {
-          if (copy) return host(replica, copy->identity, std::move(copy->recovered));
-          replica.failure = copy.error();
-          changed_ = true;
-          log::error("shard", "partition not served",
-                     {{"partition", shown(replica.settings.subtree)}, {"why", copy.error()}});
-        });
+void Node::open_store(std::unique_ptr<Storage> storage) {
+  storage_ = std::make_unique<StorageThread>(
+      std::move(storage), loop_,
+      StorageThread::Events{
+          .stored = [this](const std::string& partition,
+                           std::uint64_t ticket) { on_stored(partition, ticket); },
+          .changed = [this](const auto& condition) { on_store(condition); }});
+}
+
+// Of a replica that is not hosted, once the directory has told: keeps the copy that the record, or
+// else the file, places here, and one that is in the set. Forgets a copy that a move has left.
+void Node::place(Replica& replica) {
+  if (!records_listed_) return;
+  const auto& record = replica.record;
+  const bool moved = record && !record->placement.empty();
+  const auto& placement = moved ? record->placement : replica.settings.on;
+  const bool here = std::ranges::count(placement, config_.name) > 0 ||
+                    (record && cluster::has_shard(record->in_sync, config_.name));
+  if (here && !replica.opened) return open_copy(replica);
+  if (here || (replica.opened && replica.failure.empty())) return;  // else host() follows
+  if (!replica.opened) keep(replica, false);
+  if (!replica.clean && moved && cluster::covers(record->in_sync, placement)) drop_copy(replica);
+}
+
+void Node::keep(Replica& replica, bool kept) {
+  if (std::exchange(replica.kept, kept) == kept) return;
+  changed_ = true;
+  if (kept) {
+    kept_.push_back(&replica);
+    replica.metrics.emplace(metrics_, replica.settings.subtree);
+  } else {
+    std::erase(kept_, &replica);
+    replica.metrics.reset();
   }
+}
+
+// Of a partition on disk it is hosted once its copy is read.
+void Node::open_copy(Replica& replica) {
+  keep(replica, true);
+  replica.opened = true;
+  replica.clean = false;
+  if (!replica.on_disk()) return host(replica, base::random_identity(), {});
+  const config::Partition& settings = replica.settings;
+  const auto fail = [this, &replica](const std::string& why) {
+    replica.failure = why;
+    changed_ = true;
+    log::error("shard", "partition not served",
+               {{"partition", shown(replica.settings.subtree)}, {"why", why}});
+  };
+  if (storage_ == nullptr && store_trouble_.empty()) {  // the first one that was moved here
+    auto storage = Storage::open(store_);
+    if (storage) open_store(std::move(*storage));
+    if (!storage) store_trouble_ = storage.error();
+  }
+  if (storage_ == nullptr) return fail(store_trouble_);
+  const bool gathers = settings.sync == config::Sync::interval;
+  storage_->open_copy(
+      settings.subtree,
+      {.retain = settings.retain,
+       .sync_interval = gathers ? base::Duration(settings.sync_interval) : base::Duration{}},
+      [this, &replica, fail](base::Result<Storage::Copy> copy) {
+        if (!copy) return fail(copy.error());
+        host(replica, copy->identity, std::move(copy->recovered));
+      });
+}
+
+// The partition has moved to other shards.
+void Node::drop_copy(Replica& replica) {
+  const std::string partition = shown(replica.settings.subtree);
+  if (replica.kept) log::info("shard", "partition moved away", {{"partition", partition}});
+  replica.hosted.reset();
+  keep(replica, false);
+  replica.opened = false;
+  replica.clean = true;
+  replica.failure.clear();
+  if (!replica.on_disk() || storage_ == nullptr) return;
+  storage_->drop_copy(replica.settings.subtree, [partition](const base::Status& status) {
+    if (status) return;
+    log::error("shard", "copy not removed", {{"partition", partition}, {"why", status.error()}});
+  });
 }
 
 void Node::host(Replica& replica, const std::string& identity,
@@ -99,7 +153,7 @@ void Node::host(Replica& replica, const std::string& identity,
                       .placement = settings.on,
                       .min_in_sync = settings.min_in_sync,
                       .retain = settings.retain,
-                      .forgetful = !disk && settings.on.size() == 1,
+                      .forgetful = !disk,
                       .log = {.updates = settings.log_updates, .bytes = settings.log_bytes},
                       .lag = times_.replica_lag,
                       .prefer_after = times_.prefer_after,
@@ -113,9 +167,7 @@ void Node::host(Replica& replica, const std::string& identity,
   for (const std::string& shard : alive_) {
     if (links_.connected(shard)) hosted.on_link(shard, true, loop_.now());
   }
-  if (records_listed_ || replica.version > 0) {
-    hosted.on_record(replica.record, replica.version, loop_.now());
-  }
+  hosted.on_record(replica.record, replica.version, loop_.now());
   tell_coordinator_state(hosted);
   changed_ = true;
 }
@@ -137,7 +189,7 @@ void Node::send(const std::string& shard, const wire::ToLeader& message) {
 
 void Node::changed(Hosted& hosted) {
   Replica* replica = find(hosted.subtree());
-  if (replica != nullptr) replica->metrics.leader.Set(hosted.serves(loop_.now()) ? 1 : 0);
+  if (replica != nullptr) replica->metrics->leader.Set(hosted.serves(loop_.now()) ? 1 : 0);
   changed_ = true;
 }
 
@@ -158,10 +210,7 @@ void Node::follow_directory() {
       [this](const coordination::Event& event) { on_record(event); },
       [this] {
         if (std::exchange(records_listed_, true)) return;
-        for (const auto& replica : replicas_) {
-          if (replica->hosted == nullptr || replica->version > 0) continue;
-          replica->hosted->on_record(std::nullopt, 0, loop_.now());
-        }
+        for (const auto& replica : replicas_) place(*replica);
       });
   coordinator_->watch(
       coordination::shards_prefix, [this](const coordination::Event& event) { on_shard(event); },
@@ -215,7 +264,7 @@ void Node::on_record(const coordination::Event& event) {
   Replica& replica = *replicas_[index];
   replica.record = std::move(*record);
   replica.version = event.version;
-  if (replica.hosted == nullptr) return;
+  if (replica.hosted == nullptr) return place(replica);
   replica.hosted->on_record(replica.record, replica.version, loop_.now());
 }
 
@@ -269,7 +318,7 @@ void Node::serve_followers() {
   const base::TimePoint now = loop_.now();
   std::size_t left = follower_messages_per_turn;
   bool more = false;
-  for (const auto& replica : replicas_) {
+  for (Replica* replica : kept_) {
     if (replica->hosted == nullptr) continue;
     for (const std::string& shard : replica->hosted->waiting()) {
       net::Connection* connection = requests_->find(links_.follower(shard));

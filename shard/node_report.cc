@@ -31,9 +31,9 @@ void Node::announce() {
       .requests = config::advertised(requests_->endpoint(), config_.advertise),
       .updates = config::advertised(updates_->endpoint(), config_.advertise),
       .partitions = {}};
-  for (const auto& replica : replicas_) {
-    std::string state = replica->hosted == nullptr ? "failed: " + replica->failure
-                                                   : replica->hosted->state(loop_.now());
+  for (Replica* replica : kept_) {
+    std::string state =
+        replica->hosted == nullptr ? replica->state() : replica->hosted->state(loop_.now());
     state.resize(std::min(state.size(), max_announced_state));
     std::ranges::replace_if(state, not_ascii, '?');  // JSON takes no half of a character
     member.partitions.push_back(
@@ -51,8 +51,8 @@ void Node::announce_vitals() {
                               .clients = requests_->size(),
                               .uptime_ms = base::in_ms(loop_.now() - started_),
                               .file = file_read_};
-  for (const auto& replica : replicas_) {
-    vitals.updates += static_cast<std::uint64_t>(replica->metrics.committed.Value());
+  for (Replica* replica : kept_) {
+    vitals.updates += static_cast<std::uint64_t>(replica->metrics->committed.Value());
     if (replica->hosted == nullptr || !replica->hosted->serves(loop_.now())) continue;
     vitals.revisions[shown(replica->settings.subtree)] =
         replica->hosted->replica().committed().value();
@@ -68,16 +68,16 @@ void Node::report() {
   metrics_.link_queue.Set(static_cast<double>(server_.queued_bytes()));
   metrics_.storage_queue.Set(storage_ ? static_cast<double>(storage_->queued_bytes()) : 0);
   metrics::Checks checks{{"directory", coordination::readiness(*coordinator_)}};
-  for (const auto& replica : replicas_) {
+  for (Replica* replica : kept_) {
     const std::string name = "partition " + shown(replica->settings.subtree);
     if (replica->hosted == nullptr) {
-      checks[name] = replica->failure;
+      checks[name] = replica->state();
       continue;
     }
     const Hosted& hosted = *replica->hosted;
     checks[name] = hosted.trouble(loop_.now());
     const cluster::Replica& copy = hosted.replica();
-    PartitionMetrics& metrics = replica->metrics;
+    PartitionMetrics& metrics = *replica->metrics;
     metrics.full.Set(hosted.state(loop_.now()).starts_with("full") ? 1 : 0);
     metrics.keys.Set(static_cast<double>(copy.tree().size()));
     metrics.state_bytes.Set(static_cast<double>(copy.tree().bytes()));
@@ -94,7 +94,7 @@ void Node::report() {
 std::string Node::summary() const {
   std::size_t served = 0;
   std::size_t followed = 0;
-  for (const auto& replica : replicas_) {
+  for (const Replica* replica : kept_) {
     if (replica->hosted == nullptr) continue;
     if (replica->hosted->serves(loop_.now())) {
       ++served;
@@ -102,7 +102,7 @@ std::string Node::summary() const {
       ++followed;
     }
   }
-  return std::to_string(served) + " of " + std::to_string(replicas_.size()) + " partitions served" +
+  return std::to_string(served) + " of " + std::to_string(kept_.size()) + " partitions served" +
          (followed == 0 ? std::string() : ", " + std::to_string(followed) + " followed");
 }
 

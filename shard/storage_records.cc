@@ -34,6 +34,7 @@ class Fields {
     std::string shard = text();
     return {.shard = std::move(shard), .identity = text()};
   }
+  bool more() const { return good_ && !left_.empty(); }
   // How many fields of at least `bytes_each` follow.
   std::uint64_t count(std::size_t bytes_each) {
     const std::uint64_t value = number();
@@ -119,6 +120,7 @@ std::string encode(const cluster::PartitionRecord& record) {
   put(out, record.leader);
   put(out, record.in_sync.size());
   for (const cluster::ReplicaId& member : record.in_sync) put(out, member);
+  for (const std::string& shard : record.placement) put(out, shard);
   return out;
 }
 
@@ -171,6 +173,7 @@ std::optional<cluster::PartitionRecord> decode_record(std::string_view bytes) {
   record.leader = in.replica();
   record.in_sync.resize(in.count(2 * number_bytes));
   for (cluster::ReplicaId& member : record.in_sync) member = in.replica();
+  while (in.more()) record.placement.push_back(in.text());
   return in.whole(std::move(record));
 }
 

@@ -6,7 +6,7 @@
 //             "copy:" PARTITION   number of the copy, identity of the replica
 //             "state:" COPY       committed, last, requests so far
 //             "history:" COPY     count, then epoch, lineage and last of each
-//             "record:" COPY      the record of the partition
+//             "record:" COPY      the record of the partition; its placement comes last
 //   entries   COPY key            the update (core/wire/entry.h)
 //   tail      COPY revision       the log entry (core/wire/replication.h)
 //   requests  COPY serial         of the requests from that one on: revision, number, settled,

@@ -85,13 +85,14 @@ base::Status check_file_name(const std::string& name) {
 base::Status take_subject(const std::string& word, Command& command) {
   if (command.action == Action::keygen) return check_file_name(command.subject = word);
   if (command.action == Action::backup) {
-    command.shard = word;
+    command.shards = {word};
     return {};
   }
-  const bool of_subtree = command.action == Action::list || command.action == Action::watch ||
-                          command.action == Action::elect;
+  const bool of_partition = command.action == Action::elect || command.action == Action::move;
+  const bool of_subtree =
+      command.action == Action::list || command.action == Action::watch || of_partition;
   command.subject = of_subtree && word == "*" ? "" : word;
-  if (command.action == Action::elect) {
+  if (of_partition) {
     if (word == "*" || (!word.empty() && keyspace::is_subtree(word))) return {};
     return base::Error{"'" + escaped(word) + "' is no subtree: it ends with '/', or is *"};
   }
@@ -109,7 +110,12 @@ base::Status take_second(const std::string& word, Command& command) {
     return {};
   }
   if (command.action == Action::elect) {
-    command.shard = word;
+    command.shards = {word};
+    return {};
+  }
+  if (command.action == Action::move) {
+    std::istringstream list(word);
+    for (std::string each; std::getline(list, each, ',');) command.shards.push_back(each);
     return {};
   }
   if (command.action == Action::backup) return check_file_name(command.name = word);
@@ -191,7 +197,7 @@ base::Status take_options(const po::variables_map& given, Command& command) {
 Parting unaccepted(const Command& command) {
   const std::string partition = command.subject.empty() ? "*" : escaped(command.subject);
   return {Exit::wrong_usage,
-          "canopy: " + partition + " would go on with what " + escaped(command.shard) +
+          "canopy: " + partition + " would go on with what " + escaped(command.shards.front()) +
               " has: every other acknowledged write, perhaps all of them, would be lost for good\n"
               "canopy: first try to start the shards that were in sync; else say --accept-loss\n"};
 }

@@ -36,6 +36,7 @@ enum class Action {
   reload,
   elect,
   backup,
+  move,
   keygen
 };
 
@@ -57,10 +58,10 @@ struct Command {
   base::Duration latest{};  // 0: every update
   bool json = false;
   ClientOrder order = ClientOrder::queue;
-  std::uint64_t connection = 0;  // kick
-  std::string shard{};           // elect, backup
-  std::string name{};            // backup
-  std::string directory{};       // keygen: where to
+  std::uint64_t connection = 0;       // kick
+  std::vector<std::string> shards{};  // move; elect and backup: one
+  std::string name{};                 // backup
+  std::string directory{};            // keygen: where to
 };
 
 // What variables say where an option does not; empty when they do not.

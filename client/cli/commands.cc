@@ -298,7 +298,8 @@ Exit elect(const Command& command) {
   Exit exit = Exit::ok;
   const base::SystemClock clock;
   const base::TimePoint give_up = clock.now() + command.timeout;
-  const native::Elect order{.request = 1, .partition = command.subject, .shard = command.shard};
+  const native::Elect order{
+      .request = 1, .partition = command.subject, .shard = command.shards.front()};
   if (!ask<native::Elected>(command, native::encode(order), exit)) return exit;
   const native::Directory question{.request = 1, .prefix = coordination::shards_prefix};
   while (clock.now() < give_up) {
@@ -316,10 +317,12 @@ Exit backup(const Command& command) {
   Exit exit = Exit::ok;
   const base::SystemClock clock;
   const base::TimePoint give_up = clock.now() + command.timeout;
-  const native::Backup order{
-      .request = 1, .shard = command.shard, .name = command.name, .order = base::random_identity()};
+  const native::Backup order{.request = 1,
+                             .shard = command.shards.front(),
+                             .name = command.name,
+                             .order = base::random_identity()};
   if (!ask<native::BackupOrdered>(command, native::encode(order), exit)) return exit;
-  const std::string key = coordination::backups_prefix + command.shard;
+  const std::string key = coordination::backups_prefix + command.shards.front();
   const native::Directory question{.request = 1, .prefix = key};
   while (clock.now() < give_up) {
     const auto members = ask<native::Members>(command, native::encode(question), exit);
@@ -328,12 +331,19 @@ Exit backup(const Command& command) {
       const auto outcome = coordination::parse_backup(value);
       if (of != key || !outcome || outcome->order != order.order) continue;
       if (outcome->error.empty()) return print_result(outcome->path + "\n");
-      return fail(Exit::refused, escaped(command.shard) + ": " + escaped(outcome->error));
+      return fail(Exit::refused, escaped(command.shards.front()) + ": " + escaped(outcome->error));
     }
     std::this_thread::sleep_for(poll_period);
   }
-  return fail(Exit::no_answer,
-              escaped(command.shard) + ": not done in time; the backup may still be written");
+  return fail(Exit::no_answer, escaped(command.shards.front()) +
+                                   ": not done in time; the backup may still be written");
+}
+
+Exit move(const Command& command) {
+  Exit exit = Exit::ok;
+  const native::Place order{.request = 1, .partition = command.subject, .shards = command.shards};
+  ask<native::Placed>(command, native::encode(order), exit);
+  return exit;
 }
 
 }  // namespace
@@ -357,6 +367,7 @@ Exit run(Command command) {
     case Action::reload: return reload(command);
     case Action::elect: return elect(command);
     case Action::backup: return backup(command);
+    case Action::move: return move(command);
     case Action::keygen: return keygen(command);
   }
   return Exit::wrong_usage;

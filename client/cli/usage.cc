@@ -151,6 +151,15 @@ const std::vector<Usage> usages = {
      "taken is refused. `canopy-shard --config FILE --name SHARD --restore BACKUP` makes a backup "
      "the\n"
      "store of a shard that is stopped. With `security` only an admin may.\n"},
+    {Action::move,
+     "move",
+     {"SUBTREE", "SHARD[,...]"},
+     {},
+     "has other shards keep a partition",
+     "The partition is then kept by these shards, the preferred leader first, whatever `on` says "
+     "in\n"
+     "the file. Returns once that is certain. The shards carry it out while writes and watches go\n"
+     "on; `canopy status` shows how far they are. With `security` only an admin may.\n"},
     {Action::keygen,
      "keygen",
      {"NAME"},

@@ -17,8 +17,8 @@ struct Client {
   std::string public_key = {};
   std::vector<std::string> read = {};   // subtrees; "" is the root
   std::vector<std::string> write = {};  // subtrees
-  bool admin =
-      false;  // may drain processes, reload the configuration, elect replicas, order backups
+  // May drain processes, reload the configuration, elect replicas, move partitions, order backups.
+  bool admin = false;
 
   bool operator==(const Client&) const = default;
 };

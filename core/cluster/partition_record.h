@@ -3,6 +3,7 @@
 // taken it. Pure.
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <string>
@@ -24,8 +25,27 @@ struct PartitionRecord {
   std::uint64_t lineage = 0;  // drawn for this leadership; not 0
   ReplicaId leader{};
   std::vector<ReplicaId> in_sync{};  // the leader among them; in ascending order
+  // Shards that shall keep a replica, the preferred leader first; empty: those of the
+  // configuration.
+  std::vector<std::string> placement{};
 
   bool operator==(const PartitionRecord&) const = default;
 };
+
+inline bool has_shard(const std::vector<ReplicaId>& replicas, const std::string& shard) {
+  return std::ranges::count(replicas, shard, &ReplicaId::shard) > 0;
+}
+
+// Whether all of these are of this shard.
+inline bool only_of(const std::vector<ReplicaId>& replicas, const std::string& shard) {
+  return std::ranges::count(replicas, shard, &ReplicaId::shard) == std::ssize(replicas);
+}
+
+// Whether every shard of the placement has a replica among these.
+inline bool covers(const std::vector<ReplicaId>& replicas,
+                   const std::vector<std::string>& placement) {
+  return std::ranges::all_of(placement,
+                             [&](const auto& shard) { return has_shard(replicas, shard); });
+}
 
 }  // namespace canopy::cluster

@@ -154,6 +154,10 @@ class Registry {
   bool has_staged() const { return !staged_.empty(); }
   Effects commit();
 
+  // Sets a key that no lease holds with the next commit(), whatever its version is. For the process
+  // that serves the directory. No session has staged a change of the key.
+  void stage(const std::string& key, const std::string& value);
+
   // What another directory says of `key`; absent: it is gone there. It belongs to no session, and
   // is not kept over a restart.
   Effects mirror(const std::string& key, const std::optional<std::string>& value);

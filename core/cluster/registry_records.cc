@@ -66,6 +66,10 @@ Effects Registry::compare_and_set(const SessionId& session, std::uint64_t reques
   return effects;
 }
 
+void Registry::stage(const std::string& key, const std::string& value) {
+  staged_[key] = {.entry = {.value = value, .version = ++version_, .leased = false}};
+}
+
 Effects Registry::mirror(const std::string& key, const std::optional<std::string>& value) {
   Effects effects;
   if (value) {

@@ -19,6 +19,10 @@
 // Of several candidates the one that placement prefers asks first. A leader that is not the
 // preferred one hands over once the preferred one has been in the set for `prefer_after`.
 //
+// An operator changes the placement, in the record, by compare-and-set. Replicas that are newly
+// placed join the set as others do. Those that are placed no more leave it once every placed shard
+// is in the set; a leader hands over first. Then their copies are not needed: see dispensable().
+//
 // What a replica asks of its owner comes as effects. Storage operations are carried out in their
 // order; each is reported by stored() once it lasts as the partition's durability says. Messages of
 // a connection keep their order, and may be lost with it.
@@ -53,11 +57,13 @@ class Replica {
   struct Settings {
     std::string partition{};
     ReplicaId self{};
-    std::vector<std::string> placement{};  // shards, preferred first; self.shard among them
+    // Shards, preferred first, while the record names none. The shard of this replica need not be
+    // among them.
+    std::vector<std::string> placement{};
     std::size_t min_in_sync = 1;
     bool retain = true;  // false: entries are ordered and published, and no tree is kept
-    // A copy that started empty may lead at once: the partition is placed on this shard alone, and
-    // in memory.
+    // In memory: of a partition that is placed on one shard, a copy that started empty may lead at
+    // once.
     bool forgetful = false;
     keyspace::ReplicaLog::Limits log{};
     // A member that has not stored what waits for so long leaves the set.
@@ -192,6 +198,9 @@ class Replica {
   bool enough_in_sync() const;
   std::uint32_t epoch() const;    // of the leadership that this replica takes part in; 0: none yet
   std::uint64_t lineage() const;  // of that
+  // The owner may forget this replica and its copy: it is placed no more, and is not in the set,
+  // where every placed shard is.
+  bool dispensable() const;
   const std::optional<PartitionRecord>& record() const { return record_; }
   keyspace::Revision committed() const { return committed_; }
   const keyspace::ReplicaLog& log() const { return log_; }
@@ -251,10 +260,7 @@ class Replica {
   void adopt(base::TimePoint now, Effects& out);
   bool lost() const;
   std::uint32_t known_epoch() const;
-  // Nobody can take over from the only replica that is placed: it needs no lease.
-  bool has_lease(base::TimePoint now) const {
-    return settings_.placement.size() == 1 || (deadline_ && now < *deadline_);
-  }
+  bool has_lease(base::TimePoint now) const;
   void watch_lease(base::TimePoint now);
   bool caught_up() const;
   void confirm(const PartitionRecord& taken);
@@ -270,6 +276,14 @@ class Replica {
   void apply(const keyspace::LogEntry& entry);
   keyspace::Revision whole(keyspace::Revision limit) const;
   keyspace::Revision irrevocable() const { return std::max(committed_, committed_by_store_); }
+
+  // replica_placement.cc
+  const std::vector<std::string>& placement() const;
+  bool placed(const std::string& shard) const;
+  bool wanted(const std::string& shard) const;
+  bool alone() const;
+  bool forgetful() const;
+  void dismiss(std::vector<ReplicaId>& members);
 
   // replica_election.cc: who does not lead.
   void consider_leading(base::TimePoint now, Effects& out);

@@ -24,10 +24,7 @@ std::optional<base::Duration> Replica::wait_to_lead(base::TimePoint now) const {
   if (accepts_loss_) return at_once;
   if (!has_lease(now) || !alive_ || stored_ < committed_) return std::nullopt;
   if (lost()) return wait_to_create();
-  const auto& members = record_->in_sync;
-  if (settings_.forgetful && members.size() == 1 && members[0].shard == settings_.self.shard) {
-    return at_once;
-  }
+  if (forgetful()) return at_once;
   if (!in_sync(settings_.self) || !leader_is_gone()) return std::nullopt;
   if (record_->leader.shard == settings_.self.shard) return at_once;
   return settings_.election_step * rank();
@@ -36,14 +33,14 @@ std::optional<base::Duration> Replica::wait_to_lead(base::TimePoint now) const {
 std::optional<base::Duration> Replica::wait_to_create() const {
   constexpr base::Duration at_once{0};
   if (remembered_ && remembered_->in_sync == std::vector{settings_.self}) return at_once;
-  if (settings_.forgetful) return at_once;
-  if (record_ || !virgin()) return std::nullopt;
-  const auto self = std::ranges::find(settings_.placement, settings_.self.shard);
-  if (std::any_of(settings_.placement.begin(), self,
+  if (forgetful()) return at_once;
+  if (record_ || !virgin() || !placed(settings_.self.shard)) return std::nullopt;
+  const auto self = std::ranges::find(placement(), settings_.self.shard);
+  if (std::any_of(placement().begin(), self,
                   [this](const std::string& shard) { return alive(shard); })) {
     return std::nullopt;
   }
-  return settings_.election_step * (self - settings_.placement.begin());
+  return settings_.election_step * (self - placement().begin());
 }
 
 bool Replica::leader_is_gone() const {
@@ -63,7 +60,7 @@ bool Replica::virgin() const {
 // How many that could lead are preferred to this replica.
 std::size_t Replica::rank() const {
   std::size_t rank = 0;
-  for (const std::string& shard : settings_.placement) {
+  for (const std::string& shard : placement()) {
     if (shard == settings_.self.shard) break;
     rank += std::ranges::any_of(record_->in_sync, [&](const ReplicaId& member) {
       return member.shard == shard && alive(shard) && member != gone_;
@@ -78,6 +75,7 @@ PartitionRecord Replica::candidacy() const {
                        .lineage = draw_lineage(),
                        .leader = settings_.self,
                        .in_sync = {settings_.self}};
+  if (remembered_) next.placement = remembered_->placement;
   if (accepts_loss_ || lost()) return next;
   for (const ReplicaId& member : record_->in_sync) {
     if (member.shard != settings_.self.shard && alive(member.shard) && member != gone_) {
@@ -128,7 +126,7 @@ std::string Replica::trouble_of_follower(base::TimePoint now) const {
     return "the coordinator has no record of this partition, and other replicas may have more than "
            "this one: start them, or let one lead with what it has (`canopy elect`)";
   }
-  if (!leader_is_gone() || settings_.forgetful || in_sync(settings_.self)) return {};
+  if (!leader_is_gone() || forgetful() || in_sync(settings_.self)) return {};
   const bool someone = std::ranges::any_of(record_->in_sync, [this](const ReplicaId& member) {
     return member.shard != settings_.self.shard && alive(member.shard) && member != gone_;
   });

@@ -23,14 +23,14 @@ std::size_t bytes_of(const LogEntry& entry) {
 }  // namespace
 
 void Replica::answer(const std::string& from, const wire::Follow& follow) {
-  const bool placed = std::ranges::count(settings_.placement, from) > 0 &&
-                      from != settings_.self.shard && from == follow.shard;
+  const bool welcome = (wanted(from) || has_shard(record_->in_sync, from)) &&
+                       from != settings_.self.shard && from == follow.shard;
   early_.erase(from);
-  if (placed && follow.epoch > known_epoch()) {
+  if (welcome && follow.epoch > known_epoch()) {
     early_[from] = follow;
     return;
   }
-  if (!placed || !leading_ || follow.epoch != epoch_) return refuse(from, follow.session);
+  if (!welcome || !leading_ || follow.epoch != epoch_) return refuse(from, follow.session);
   Follower& follower = followers_[from];
   if (follower.identity != follow.identity) follower = {.identity = follow.identity};
   const Revision common = log_.common(follow.history);

@@ -106,7 +106,7 @@ std::uint64_t Replica::updates_after(Revision position) const {
 std::map<std::string, std::uint64_t> Replica::lags() const {
   std::map<std::string, std::uint64_t> lags;
   if (!leading_) return lags;
-  for (const std::string& shard : settings_.placement) {
+  for (const std::string& shard : placement()) {
     if (shard == settings_.self.shard) continue;
     const auto follower = followers_.find(shard);
     lags[shard] =
@@ -122,6 +122,7 @@ void Replica::decide_as_leader(base::TimePoint now, Effects& out) {
   if (lost()) return propose_record(*remembered_, out);
   PartitionRecord next = *record_;
   std::erase_if(next.in_sync, [&](const ReplicaId& member) { return must_leave(member, now); });
+  if (covers(next.in_sync, placement())) dismiss(next.in_sync);
   choose_joining(now);
   // What former leaders have committed is somewhere before the start of this epoch.
   const Revision enough = std::max(irrevocable(), Revision(epoch_, 0));
@@ -141,8 +142,8 @@ bool Replica::may_join(const ReplicaId& replica, base::TimePoint now) const {
   const auto found = followers_.find(replica.shard);
   if (found == followers_.end() || in_sync(replica)) return false;
   const Follower& follower = found->second;
-  return follower.open && follower.confirmed && follower.identity == replica.identity &&
-         alive(replica.shard) && !lagging(follower, now);
+  return wanted(replica.shard) && follower.open && follower.confirmed &&
+         follower.identity == replica.identity && alive(replica.shard) && !lagging(follower, now);
 }
 
 void Replica::choose_joining(base::TimePoint now) {
@@ -159,7 +160,7 @@ void Replica::choose_joining(base::TimePoint now) {
 
 // Of the members that could lead.
 ReplicaId Replica::preferred() const {
-  for (const std::string& shard : settings_.placement) {
+  for (const std::string& shard : placement()) {
     if (shard == settings_.self.shard) break;
     const auto follower = followers_.find(shard);
     if (follower == followers_.end() || !follower->second.open || !alive(shard)) continue;
@@ -179,9 +180,12 @@ void Replica::consider_handover(base::TimePoint now, Effects& out) {
   if (since > settings_.prefer_after + settings_.lag) return prefers_.reset();  // later again
   handing_over_ = true;
   if (committed_ < log_.last() || acknowledged(to) < log_.last()) return;
-  propose_record(
-      {.epoch = next_epoch(), .lineage = draw_lineage(), .leader = to, .in_sync = record_->in_sync},
-      out);
+  propose_record({.epoch = next_epoch(),
+                  .lineage = draw_lineage(),
+                  .leader = to,
+                  .in_sync = record_->in_sync,
+                  .placement = record_->placement},
+                 out);
 }
 
 }  // namespace canopy::cluster

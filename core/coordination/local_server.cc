@@ -140,16 +140,12 @@ void LocalServer::serve_client(net::Connection& connection, std::string_view fra
   std::visit(
       [&](const auto& request) {
         if (!may(connection, request)) {
-          log_forbidden(connection, "drain, reload, elect or backup");
+          log_forbidden(connection, "drain, reload, elect, place or backup");
           return reply(connection, native::Refusal{.request = request.request,
                                                    .fault = wire::Fault::forbidden,
                                                    .text = "this key is not granted that"});
         }
-        if constexpr (std::is_same_v<decltype(request), const native::Reload&>) {
-          reload(connection, request);
-        } else {
-          reply(connection, answer(request));
-        }
+        carry_out(connection, request);
       },
       std::get<native::ToBroker>(decoded));
 }
@@ -230,7 +226,21 @@ wire::native::FromBroker LocalServer::answer(const wire::native::Backup& request
   return wire::native::BackupOrdered{.request = request.request};
 }
 
-void LocalServer::reload(net::Connection& connection, const wire::native::Reload& request) {
+// A connection that is gone by then gets no answer.
+void LocalServer::carry_out(net::Connection& connection, const wire::native::Place& request) {
+  namespace native = wire::native;
+  const auto done = [this, id = connection.id(), number = request.request](const std::string& why) {
+    net::Connection* asker = listener_->find(id);
+    if (asker == nullptr) return;
+    if (why.empty()) return reply(*asker, native::Placed{number});
+    reply(*asker, native::Refusal{.request = number, .fault = wire::Fault::not_found, .text = why});
+  };
+  commit_now();
+  if (placer_) return placer_(request.partition, request.shards, done);
+  done("this broker knows of no partitions");
+}
+
+void LocalServer::carry_out(net::Connection& connection, const wire::native::Reload& request) {
   ++peer_of(connection).reloads;
   const auto done = [this, id = connection.id(), number = request.request](Reload outcome) {
     end_reload(id, number, std::move(outcome));
@@ -353,6 +363,18 @@ void LocalServer::commit() {
   if (was_kept && !registry_.failure().empty()) {
     base::log::error("directory", "nothing can be kept", {{"why", registry_.failure()}});
   }
+}
+
+void LocalServer::commit_now() {
+  loop_.cancel(commit_timer_);
+  commit();
+}
+
+base::Status LocalServer::keep(const std::string& key, const std::string& value) {
+  registry_.stage(key, value);
+  commit_now();
+  const std::string& why = registry_.failure();
+  return why.empty() ? base::Status() : base::Error{why};
 }
 
 // What a session is sent while its connection is away is lost, and the hole in the count shows it.

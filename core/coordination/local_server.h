@@ -47,6 +47,11 @@ class LocalServer final : private net::ConnectionEvents {
   // backup.h.
   using BackupOrderer =
       std::function<std::string(const std::string& shard, const std::string& order)>;
+  // Calls `done` once, in this or a later turn, with why the partition is not placed there; empty:
+  // it is.
+  using Placer =
+      std::function<void(const std::string& partition, const std::vector<std::string>& shards,
+                         std::function<void(const std::string& why)> done)>;
   // Calls `done` once, in this or a later turn.
   using Reloader = std::function<void(std::function<void(Reload)> done)>;
 
@@ -55,7 +60,7 @@ class LocalServer final : private net::ConnectionEvents {
       cluster::max_directory_bytes + (std::size_t{64} << 20);
 
   // With it only the cluster's own processes may register, clients may read the directory, and
-  // admins may drain, reload, elect and back up. Without it every peer may do everything.
+  // admins may drain, reload, elect, place and back up. Without it every peer may do everything.
   struct Security {
     const access::KeyPair& keys;
     const access::Authority& authority;  // outlives the server
@@ -92,6 +97,10 @@ class LocalServer final : private net::ConnectionEvents {
   // Called when a client asks for a backup of a shard's store.
   void on_backup(BackupOrderer orderer) { backup_orderer_ = std::move(orderer); }
 
+  // Called when a client asks for a partition to be placed on other shards. All that processes have
+  // asked for before is in the directory.
+  void on_place(Placer placer) { placer_ = std::move(placer); }
+
   // Called when a client asks for the configuration to be read again.
   void on_reload(Reloader reloader) { reloader_ = std::move(reloader); }
 
@@ -105,6 +114,9 @@ class LocalServer final : private net::ConnectionEvents {
   void mirror(const std::string& key, const std::optional<std::string>& value) {
     carry_out(registry_.mirror(key, value));
   }
+
+  // Sets a key that no lease holds; kept when this returns, or why it is not.
+  base::Status keep(const std::string& key, const std::string& value);
 
   const cluster::Registry& directory() const { return registry_; }
 
@@ -140,7 +152,12 @@ class LocalServer final : private net::ConnectionEvents {
   wire::native::FromBroker answer(const wire::native::Drain& request) const;
   wire::native::FromBroker answer(const wire::native::Elect& request);
   wire::native::FromBroker answer(const wire::native::Backup& request);
-  void reload(net::Connection& connection, const wire::native::Reload& request);
+  void carry_out(net::Connection& connection, const wire::native::Reload& request);
+  void carry_out(net::Connection& connection, const wire::native::Place& request);
+  template <typename Answered>
+  void carry_out(net::Connection& connection, const Answered& request) {
+    reply(connection, answer(request));
+  }
   void end_reload(std::uint64_t connection, std::uint64_t request, Reload outcome);
   void tick();
   void reject(const cluster::SessionId& from, std::string_view reason, const std::string& why);
@@ -148,6 +165,7 @@ class LocalServer final : private net::ConnectionEvents {
   cluster::Effects apply(const cluster::SessionId& from, const Request& request);
   void carry_out(const cluster::Effects& effects);
   void commit();
+  void commit_now();
   void send(const cluster::SessionId& to, const Reply& reply);
   void push(net::Connection& connection, std::string_view frame);
 
@@ -168,6 +186,7 @@ class LocalServer final : private net::ConnectionEvents {
   Drainer drainer_;
   Elector elector_;
   BackupOrderer backup_orderer_;
+  Placer placer_;
   Reloader reloader_;
   net::Closings closings_{[](const net::Closing&) {}};
   base::log::RateLimited strange_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "core/cluster/directory_record.h"
@@ -62,6 +63,15 @@ bool take(const json& value, std::vector<ReplicaId>& replicas) {
   return std::ranges::adjacent_find(replicas, std::greater_equal()) == replicas.end();
 }
 
+bool take(const json& value, std::vector<std::string>& shards) {
+  if (!value.is_array()) return false;
+  for (const json& each : value) {
+    if (!each.is_string() || each.get_ref<const std::string&>().empty()) return false;
+    shards.push_back(each.get<std::string>());
+  }
+  return std::set(shards.begin(), shards.end()).size() == shards.size();
+}
+
 }  // namespace
 
 std::string partition_key(const std::string& subtree) {
@@ -84,10 +94,11 @@ base::Result<std::string> subtree_of(const std::string& key, std::string_view pr
 std::string to_json(const PartitionRecord& record) {
   json in_sync = json::array();
   for (const ReplicaId& replica : record.in_sync) in_sync.push_back(to_document(replica));
-  const json document = {{"epoch", record.epoch},
-                         {"lineage", fmt::format("{:016x}", record.lineage)},
-                         {"leader", to_document(record.leader)},
-                         {"in_sync", std::move(in_sync)}};
+  json document = {{"epoch", record.epoch},
+                   {"lineage", fmt::format("{:016x}", record.lineage)},
+                   {"leader", to_document(record.leader)},
+                   {"in_sync", std::move(in_sync)}};
+  if (!record.placement.empty()) document["placement"] = record.placement;
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -104,6 +115,10 @@ base::Result<PartitionRecord> parse_partition_record(const std::string& text) {
   }
   if (!take(field(document, "in_sync"), record.in_sync)) {
     return base::Error{"'in_sync' is not a list of replicas in ascending order"};
+  }
+  const json& placement = field(document, "placement");
+  if (!placement.is_null() && !take(placement, record.placement)) {
+    return base::Error{"'placement' is not a list of different shards"};
   }
   if (std::ranges::find(record.in_sync, record.leader) == record.in_sync.end()) {
     return base::Error{"the leader is not in sync"};

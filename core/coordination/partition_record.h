@@ -2,8 +2,10 @@
 // value as JSON. Pure.
 //
 //   "partitions/SUBTREE": {"epoch":7,"lineage":"00000000000000ff",
-//     "leader":{"shard":"s1","identity":"…"},"in_sync":[{"shard":"s1","identity":"…"},…]}
+//     "leader":{"shard":"s1","identity":"…"},"in_sync":[{"shard":"s1","identity":"…"},…],
+//     "placement":["s1","s2"]}
 //
+// Without "placement" the shards of the configuration are meant.
 // The lineage is text of 16 hexadecimal digits: a number of JSON is exact up to 53 bits only.
 #pragma once
 

@@ -55,6 +55,7 @@ enum class Kind : std::uint64_t {
   reload = 146,
   elect = 147,
   backup = 148,
+  place = 149,
   // proxy → client: streams
   batch = 160,
   move = 161,
@@ -74,6 +75,7 @@ enum class Kind : std::uint64_t {
   reloaded = 210,
   elected = 211,
   backup_ordered = 212,
+  placed = 213,
   // proxy or broker → client
   refusal = 255,
 };
@@ -313,11 +315,13 @@ std::variant<ToProxy, Refusal> decode_to_proxy(std::string_view frame);
 //   reload    = [146, request]
 //   elect     = [147, request, partition, shard]
 //   backup    = [148, request, shard, name, order]
+//   place     = [149, request, partition, [shard…]]
 //   members   = [208, request, [[key, value]…]]
 //   drained   = [209, request]
 //   reloaded  = [210, request, [setting…]]
 //   elected   = [211, request]
 //   backup_ordered = [212, request]
+//   placed    = [213, request]
 struct Directory {
   std::uint64_t request = 0;
   std::string prefix{};  // of core/coordination/coordinator.h; "" for all
@@ -343,7 +347,13 @@ struct Backup {
   std::string name{};   // of the backup
   std::string order{};  // drawn by the client at random: the outcome names it
 };
-using ToBroker = std::variant<Directory, Drain, Reload, Elect, Backup>;
+// Has the partition kept by these shards, the preferred leader first.
+struct Place {
+  std::uint64_t request = 0;
+  std::string partition{};  // "" is the root
+  std::vector<std::string> shards{};
+};
+using ToBroker = std::variant<Directory, Drain, Reload, Elect, Backup, Place>;
 struct Members {
   std::uint64_t request = 0;
   std::vector<std::pair<std::string, std::string>> members{};  // key, JSON
@@ -363,18 +373,25 @@ struct Elected {
 struct BackupOrdered {
   std::uint64_t request = 0;
 };
-using FromBroker = std::variant<Members, Drained, Reloaded, Elected, BackupOrdered, Refusal>;
+// The directory keeps the placement; the shards follow it.
+struct Placed {
+  std::uint64_t request = 0;
+};
+using FromBroker =
+    std::variant<Members, Drained, Reloaded, Elected, BackupOrdered, Placed, Refusal>;
 
 std::string encode(const Directory& directory);
 std::string encode(const Drain& drain);
 std::string encode(const Reload& reload);
 std::string encode(const Elect& elect);
 std::string encode(const Backup& backup);
+std::string encode(const Place& place);
 std::string encode(const Members& members);
 std::string encode(const Drained& drained);
 std::string encode(const Reloaded& reloaded);
 std::string encode(const Elected& elected);
 std::string encode(const BackupOrdered& ordered);
+std::string encode(const Placed& placed);
 std::variant<ToBroker, Refusal> decode_to_broker(std::string_view frame);
 base::Result<FromBroker> decode_from_broker(std::string_view frame);
 // Whether a frame that reached the broker is of this protocol, in whatever version, rather than a

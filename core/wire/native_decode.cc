@@ -196,6 +196,7 @@ FromBroker read_from_broker(Message message) {
   if (message.is(Kind::backup_ordered)) {
     return read_numbered<BackupOrdered>(message, "backup_ordered");
   }
+  if (message.is(Kind::placed)) return read_numbered<Placed>(message, "placed");
   fail_kind();
 }
 

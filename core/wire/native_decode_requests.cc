@@ -129,14 +129,19 @@ ToProxy read_to_proxy(Message message) {
   }
 }
 
+std::string read_partition(Reader& in) {
+  const std::string_view partition = in.text("partition");
+  if (!keyspace::is_subtree(partition)) {
+    Reader::fail(Fault::bad_subtree, "partition", "is no subtree");
+  }
+  return std::string(partition);
+}
+
 Elect read_elect(Message& message) {
   message.wants("elect", 3);
   Reader& in = message.in;
   Elect elect{.request = read_request(in)};
-  elect.partition = in.text("partition");
-  if (!keyspace::is_subtree(elect.partition)) {
-    Reader::fail(Fault::bad_subtree, "partition", "is no subtree");
-  }
+  elect.partition = read_partition(in);
   elect.shard = read_label(in, "shard");
   in.end("elect");
   return elect;
@@ -151,6 +156,17 @@ Backup read_backup(Message& message) {
   backup.order = read_label(in, "order");
   in.end("backup");
   return backup;
+}
+
+Place read_place(Message& message) {
+  message.wants("place", 3);
+  Reader& in = message.in;
+  Place place{.request = read_request(in)};
+  place.partition = read_partition(in);
+  const std::uint32_t count = in.array("shards", base::max_replicas);
+  for (std::uint32_t i = 0; i < count; ++i) place.shards.push_back(read_label(in, "shard"));
+  in.end("place");
+  return place;
 }
 
 ToBroker read_to_broker(Message message) {
@@ -174,6 +190,7 @@ ToBroker read_to_broker(Message message) {
   }
   if (message.is(Kind::elect)) return read_elect(message);
   if (message.is(Kind::backup)) return read_backup(message);
+  if (message.is(Kind::place)) return read_place(message);
   if (message.is(Kind::reload)) return read_numbered<Reload>(message, "reload");
   fail_kind();
 }

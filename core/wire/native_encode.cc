@@ -242,6 +242,17 @@ std::string encode(const Backup& backup) {
   });
 }
 
+std::string encode(const Place& place) {
+  std::size_t hint = 24 + place.partition.size();
+  for (const std::string& shard : place.shards) hint += shard.size() + 4;
+  return message(Kind::place, 3, hint, [&](Packer& packer) {
+    packer.number(place.request);
+    packer.text(place.partition);
+    packer.array(place.shards.size());
+    for (const std::string& shard : place.shards) packer.text(shard);
+  });
+}
+
 std::string encode(const Members& members) {
   std::size_t hint = 24;
   for (const auto& [key, value] : members.members) hint += key.size() + value.size() + 12;
@@ -263,6 +274,7 @@ std::string encode(const Elected& elected) { return numbered(Kind::elected, elec
 std::string encode(const BackupOrdered& ordered) {
   return numbered(Kind::backup_ordered, ordered.request);
 }
+std::string encode(const Placed& placed) { return numbered(Kind::placed, placed.request); }
 
 std::string encode(const Reloaded& reloaded) {
   std::size_t hint = 24;

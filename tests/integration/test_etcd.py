@@ -87,3 +87,16 @@ def test_without_etcd_nobody_leads_for_longer_than_the_lease(cluster, etcd, writ
         etcd.start()
         goes_on(writes, "with etcd again")
     assert held(cluster, context) == writes.map
+
+
+def test_a_partition_moves(cluster, writer, context):
+    with hammer(writer(cluster)) as writes:
+        goes_on(writes, "before the move")
+        assert canopy(cluster, "move", SUBTREE, "rest,s1").returncode == 0
+        eventually(
+            lambda: state(cluster, "rest") == "serving" and not cluster.partition("s2", SUBTREE),
+            "it has moved",
+            40,
+        )
+        goes_on(writes, "after the move")
+    assert held(cluster, context) == writes.map

@@ -134,6 +134,15 @@ void Coordinator::decide(Watcher& watcher, const Replica::Proposal& proposal, Ou
   });
 }
 
+void Coordinator::place(const std::vector<std::string>& shards) {
+  if (!record_) return;
+  record_->placement = shards;
+  record_version_ = ++version_;
+  context_.trace("coord", [&] { return "an operator places it: " + show(*record_); });
+  context_.checker.recorded(*record_);
+  for (auto& [name, watcher] : watchers_) tell_record(watcher);
+}
+
 void Coordinator::reach_all(bool reachable_now) {
   if (reachable_ == reachable_now) return;
   reachable_ = reachable_now;

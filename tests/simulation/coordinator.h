@@ -36,11 +36,18 @@ class Coordinator {
   // `outcome` is called once, when the coordinator reaches the shard; perhaps late.
   void compare_and_set(Shard& shard, cluster::Replica::Proposal proposal, Outcome outcome);
 
+  // An operator says where the partition is placed.
+  void place(const std::vector<std::string>& shards);
+
   void reach_all(bool reachable);
   void reach(const std::string& shard, bool reachable);
 
   // As it is now.
   const std::optional<cluster::PartitionRecord>& record() const { return record_; }
+  const std::vector<std::string>& placement() const {
+    return record_ && !record_->placement.empty() ? record_->placement
+                                                  : context_.scenario.settings.placement;
+  }
   const std::set<std::string>& alive() const { return alive_; }
 
  private:

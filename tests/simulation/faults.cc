@@ -77,6 +77,16 @@ void Faults::crash(Shard& shard) {
   later([&shard] { shard.start(); });
 }
 
+void Faults::move() {
+  const cluster::Replica::Settings& settings = context_.scenario.settings;
+  std::vector<std::string> shards = names_;
+  context_.random.shuffle(shards);
+  // As few as the scenario has: of copies in memory one alone promises nothing.
+  const std::size_t least = std::min<std::size_t>(settings.placement.size(), 2);
+  shards.resize(std::min(shards.size(), least + context_.random.below(2)));
+  coordinator_.place(shards);
+}
+
 void Faults::strike(Fault fault) {
   Shard& shard = any_shard();
   const std::string& other = context_.random.pick(context_.scenario.settings.placement);
@@ -90,6 +100,7 @@ void Faults::strike(Fault fault) {
         later([&started = *each] { started.start(); });
       }
       return;
+    case Fault::move: return move();
     case Fault::pause: shard.pause(true); return later([&shard] { shard.pause(false); });
     case Fault::disconnect:
       if (connected) network_.disconnect(shard.name(), other);

@@ -27,6 +27,7 @@ class Faults {
   void next();
   void strike(Fault fault);
   void crash(Shard& shard);
+  void move();
   // Whether the partition would be lost, as no member of the set is left.
   bool fatal(const Shard& shard) const;
   void later(std::function<void()> mended);

@@ -97,6 +97,8 @@ Scenario Scenario::draw(Random& random) {
   }
   out.between_faults = random.between(milliseconds(50), milliseconds(1500));
   out.trouble = random.between(seconds(2), seconds(8));
+  out.moves = random.chance(25);
+  if (out.moves) out.faults.push_back(Fault::move);
   return out;
 }
 

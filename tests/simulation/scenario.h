@@ -34,6 +34,7 @@ enum class Fault {
   coordinator_outage,  // the coordinator is away
   coordinator_cut,     // one shard does not reach the coordinator
   slow_disk,           // operations of one shard take long
+  move,                // an operator places the partition on other shards
 };
 
 struct Scenario {
@@ -62,6 +63,7 @@ struct Scenario {
   int keys = 1;
   base::Duration pause_between_requests{};
   std::vector<Fault> faults{};
+  bool moves = false;  // one of them is Fault::move
   base::Duration between_faults{};
   base::Duration trouble{};  // until then faults come
 };

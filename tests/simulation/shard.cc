@@ -16,7 +16,8 @@ Shard::Shard(Context context, Coordinator& coordinator, Network& network, std::s
       name_(std::move(name)),
       broken_(context.broken) {
   const auto& placement = context_.scenario.settings.placement;
-  holds_replica_ = std::find(placement.begin(), placement.end(), name_) != placement.end();
+  holds_replica_ = context_.scenario.moves ||
+                   std::find(placement.begin(), placement.end(), name_) != placement.end();
 }
 
 base::TimePoint Shard::local_now() const {
@@ -84,6 +85,16 @@ void Shard::pause(bool paused) {
   work_on_disk();
 }
 
+// What is left is another, empty replica.
+void Shard::drop_if_dispensable() {
+  if (!replica_ || !replica_->dispensable()) return;
+  context_.trace(name_, [] { return "drops its copy"; });
+  crash(true);
+  if (disk_) context_.checker.lost(name_);
+  disk_.reset();
+  start();
+}
+
 void Shard::every(base::Duration period, std::function<void()> action) {
   context_.events.after(period, [this, period, process = process_, action = std::move(action)] {
     if (process != process_) return;
@@ -148,6 +159,10 @@ void Shard::enter(const Input& input) {
   Replica::Effects out;
   input(*replica_, now, out);
   carry_out(out, now);
+  if (replica_->log().last() == keyspace::Revision() || !replica_->dispensable()) return;
+  context_.events.after({}, [this, process = process_] {
+    if (process == process_ && !paused_) drop_if_dispensable();
+  });
 }
 
 void Shard::carry_out(Replica::Effects& out, base::TimePoint now) {
@@ -179,16 +194,22 @@ void Shard::report(const Replica::Effects& out, base::TimePoint now) {
   } else if (!out.committed.empty()) {
     context_.trace(name_, [&] { return "commits " + show(out.committed); });
     const bool follows = replica_->record() && replica_->record()->leader.shard != name_;
-    const bool alone = context_.scenario.settings.placement.size() == 1;
+    const auto& record = replica_->record();
+    const bool moved = record && !record->placement.empty();
+    const bool alone =
+        (moved ? record->placement : context_.scenario.settings.placement) == std::vector{name_};
     require(follows || alone || now < deadline_, "OneLeader",
             [&] { return name_ + " commits after the deadline of its lease"; });
     checker.committed(name_, out.committed);
-    if (leads) {
+    // What was committed before it proposed to hand over it publishes, too.
+    if (leads || (!follows && served_ == std::pair(replica_->epoch(), replica_->lineage()))) {
       checker.published(*replica_, out.committed);
       decider_.committed(out.committed);
     }
   }
-  if (leads) checker.leads(name_, *replica_);
+  if (!leads) return;
+  served_ = {replica_->epoch(), replica_->lineage()};
+  checker.leads(name_, *replica_);
 }
 
 void Shard::propose(const Replica::Proposal& proposal) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "tests/simulation/broken_rules.h"
 #include "tests/simulation/context.h"
@@ -66,6 +67,7 @@ class Shard {
   void propose(const Replica::Proposal& proposal);
   void work_on_disk();
   void send_to_followers(base::TimePoint now);
+  void drop_if_dispensable();
 
   Context context_;
   Coordinator& coordinator_;
@@ -87,6 +89,7 @@ class Shard {
   bool slow_disk_ = false;
   std::optional<Replica> replica_{};
   Decider decider_{};
+  std::pair<std::uint32_t, std::uint64_t> served_{};  // epoch and lineage
   BrokenRules broken_;
 };
 

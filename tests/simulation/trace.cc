@@ -43,6 +43,8 @@ std::string show(const std::vector<keyspace::EpochEnd>& history) {
 std::string show(const cluster::PartitionRecord& record) {
   std::string members;
   for (const cluster::ReplicaId& id : record.in_sync) members += " " + id.shard + "/" + id.identity;
+  if (!record.placement.empty()) members += ", placed on";
+  for (const std::string& shard : record.placement) members += " " + shard;
   return fmt::format("epoch {}~{:04x}, leader {}/{}, in sync{}", record.epoch,
                      record.lineage & 0xffff, record.leader.shard, record.leader.identity, members);
 }

@@ -106,14 +106,18 @@ std::string World::complaint() const {
   if (!record) return "there is no record";
   const Shard& leader = *shards_.at(record->leader.shard);
   if (!leader.leads()) return leader.name() + " does not lead";
-  if (leader.name() != scenario_.settings.placement.front()) {
+  if (leader.name() != coordinator_.placement().front()) {
     return leader.name() + " leads and is not preferred";
   }
-  if (record->in_sync.size() != scenario_.settings.placement.size()) {
+  if (record->in_sync.size() != coordinator_.placement().size()) {
     return "not all are in sync: " + show(*record);
   }
   for (const auto& [name, shard] : shards_) {
     if (!shard->holds_replica()) continue;
+    if (!cluster::has_shard(record->in_sync, name)) {
+      if (shard->replica()->log().last() == keyspace::Revision()) continue;
+      return name + " still has a copy";
+    }
     std::string complaint = complaint_of(*shard, leader);
     if (!complaint.empty()) return complaint;
   }

@@ -19,8 +19,8 @@
 // - in some worlds, the encoding of the messages between replicas
 //
 // Not simulated: the decisions of shard::Partition (decider.h stands in), expiry, proxies, the real
-// store and coordinators, several partitions on a connection, a change of the placement,
-// accept_loss, disks that return what was never written, and processes that lie.
+// store and coordinators, several partitions on a connection, accept_loss,
+// disks that return what was never written, and processes that lie.
 #pragma once
 
 #include <map>

@@ -208,6 +208,7 @@ class Story {
     for (auto count = draw(0, 3); count > 0; --count) {
       record.in_sync.push_back({"s" + std::to_string(count), std::to_string(random_())});
     }
+    if (draw(0, 1) == 1) record.placement = {"s2", "s1"};
     expected_.record = record;
     return {.record = record};
   }

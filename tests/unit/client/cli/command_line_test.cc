@@ -115,7 +115,7 @@ TEST(CommandLine, KeygenAsksNoCluster) {
 TEST(CommandLine, ElectSaysWhatMayBeLostUnlessThatIsAccepted) {
   const Command root = command({"elect", "*", "s1", "--accept-loss"});
   EXPECT_EQ(root.subject, "");
-  EXPECT_EQ(root.shard, "s1");
+  EXPECT_EQ(root.shards, std::vector<std::string>{"s1"});
   EXPECT_EQ(command({"elect", "--accept-loss", "/a/", "s1"}).subject, "/a/");
   const Parting refusal = parting({"elect", "/a/", "s1"});
   EXPECT_EQ(refusal.exit, Exit::wrong_usage);
@@ -126,15 +126,25 @@ TEST(CommandLine, ElectSaysWhatMayBeLostUnlessThatIsAccepted) {
 
 TEST(CommandLine, ABackupHasAName) {
   const Command backup = command({"backup", "s1", "monday"});
-  EXPECT_EQ(backup.shard, "s1");
+  EXPECT_EQ(backup.shards, std::vector<std::string>{"s1"});
   EXPECT_EQ(backup.name, "monday");
+}
+
+TEST(CommandLine, MoveNamesThePartitionAndItsShards) {
+  const Command root = command({"move", "*", "s2,s1"});
+  EXPECT_EQ(root.action, Action::move);
+  EXPECT_EQ(root.subject, "");
+  EXPECT_EQ(root.shards, (std::vector<std::string>{"s2", "s1"}));
+  EXPECT_EQ(command({"move", "/a/", "s1"}).shards, std::vector<std::string>{"s1"});
+  EXPECT_EQ(parting({"move", "/a", "s1"}).exit, Exit::wrong_usage);
+  EXPECT_EQ(parting({"move", "/a/"}).exit, Exit::wrong_usage);
 }
 
 TEST(CommandLine, HelpIsAskedForOfAllOrOfOne) {
   const Parting all = parting({"--help"});
   EXPECT_EQ(all.exit, Exit::ok);
   for (const char* name : {"put", "get", "delete", "list", "watch", "status", "clients", "kick",
-                           "drain", "elect", "backup", "keygen"}) {
+                           "drain", "elect", "backup", "move", "keygen"}) {
     EXPECT_THAT(all.text, HasSubstr(std::string("\n  ") + name + " "));
     const Parting one = parting({name, "--help"});
     EXPECT_EQ(one.exit, Exit::ok);

@@ -168,6 +168,21 @@ TEST_F(RegistryRecordsTest, KeysMayBeLongerThanThoseOfClients) {
               ElementsAre("A: not a directory key"));
 }
 
+TEST_F(RegistryRecordsTest, WhatTheServiceSetsChangesTheVersion) {
+  (void)registry_.compare_and_set("A", 1, "r", "1", 0, now_);
+  (void)registry_.commit();
+  const std::uint64_t version = registry_.entries().at("r").version;
+  registry_.stage("r", "2");
+  EXPECT_TRUE(registry_.has_staged());
+  EXPECT_THAT(lines(registry_.commit()), ElementsAre("B: r=2"));
+  EXPECT_EQ(entries_.at("r").value, "2");
+  EXPECT_THAT(lines(registry_.compare_and_set("A", 2, "r", "3", version, now_)),
+              ElementsAre("A: refused 2"));
+  EXPECT_THAT(lines(registry_.compare_and_set("A", 1, "r", "1", 0, now_)),
+              ElementsAre("A: refused 1"))
+      << "another change has replaced it";
+}
+
 // Processes that set keys over restarts, lost records and failing disks. What each was told of a
 // key under a version is the only content that it ever hears of under it.
 class RecordsHistory : public RegistryRecordsTest, public ::testing::WithParamInterface<unsigned> {

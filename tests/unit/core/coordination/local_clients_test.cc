@@ -86,6 +86,19 @@ TEST_F(LocalClientsTest, MayAskForAProcessToBeDrained) {
   EXPECT_THAT(rejected, ElementsAre("not_found"));
 }
 
+TEST_F(LocalClientsTest, MayHaveAPartitionPlaced) {
+  server.on_place([this](const std::string& partition, const auto& shards, auto done) {
+    if (partition != "/a/") return done("no such partition");
+    const auto kept = server.keep("partitions//a/", "on " + shards.front());
+    done(kept ? "" : kept.error());
+  });
+  const auto refusal = std::get<native::Refusal>(ask(encode(native::Place{4, "/b/", {"s1"}})));
+  EXPECT_EQ(refusal.fault, wire::Fault::not_found);
+  EXPECT_EQ(refusal.text, "no such partition");
+  EXPECT_EQ(std::get<native::Placed>(ask(encode(native::Place{5, "/a/", {"s1"}}))).request, 5u);
+  EXPECT_EQ(server.directory().entries().at("partitions//a/").value, "on s1");
+}
+
 TEST_F(LocalClientsTest, MayHaveAReplicaElected) {
   server.on_elect([](const std::string& partition, const std::string& shard) {
     return partition == "/a/" && shard == "s1" ? "" : "no such replica";
@@ -246,6 +259,25 @@ TEST_F(LocalSecurityTest, OnlyAnAdminMayHaveAShardBackedUp) {
   ASSERT_TRUE(until([&] { return (answer = receive(*admin)).has_value(); }));
   EXPECT_EQ(std::get<native::BackupOrdered>(*answer).request, 5u);
   EXPECT_THAT(asked, ElementsAre("s9 monday", "s1 monday"));
+}
+
+TEST_F(LocalSecurityTest, OnlyAnAdminMayPlaceAPartition) {
+  std::vector<std::string> asked;
+  server.on_place([&](const std::string&, const std::vector<std::string>& shards, auto done) {
+    asked = shards;
+    done("");
+  });
+  std::optional<native::FromBroker> answer;
+  const auto plain = connect(plain_keys);
+  plain->send({encode(native::Place{3, "/a/", {"s1"}})});
+  ASSERT_TRUE(until([&] { return (answer = receive(*plain)).has_value(); }));
+  EXPECT_EQ(std::get<native::Refusal>(*answer).fault, wire::Fault::forbidden);
+  EXPECT_TRUE(asked.empty());
+  const auto admin = connect(admin_keys);
+  admin->send({encode(native::Place{4, "/a/", {"s2", "s1"}})});
+  ASSERT_TRUE(until([&] { return (answer = receive(*admin)).has_value(); }));
+  EXPECT_EQ(std::get<native::Placed>(*answer).request, 4u);
+  EXPECT_THAT(asked, ElementsAre("s2", "s1"));
 }
 
 TEST_F(LocalSecurityTest, OnlyAnAdminMayHaveAReplicaElected) {

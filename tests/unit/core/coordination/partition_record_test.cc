@@ -23,6 +23,19 @@ TEST(PartitionRecordTest, ARecordComesBackWhole) {
   auto small = record;
   small.lineage = 1;
   EXPECT_EQ(*parse_partition_record(to_json(small)), small);
+  small.placement = {"s3", "s1"};
+  EXPECT_EQ(*parse_partition_record(to_json(small)), small);
+}
+
+TEST(PartitionRecordTest, APlacementIsAListOfDifferentShards) {
+  auto placed = record;
+  placed.placement = {"s3", "s1"};
+  const std::string good = to_json(placed);
+  for (const char* list : {R"("s1")", R"([1])", R"([""])", R"(["s1","s1"])", "{}"}) {
+    std::string text = good;
+    text.replace(text.find(R"(["s3","s1"])"), 11, list);
+    EXPECT_FALSE(parse_partition_record(text)) << text;
+  }
 }
 
 TEST(PartitionRecordTest, AnElectionNamesItsPartition) {

@@ -293,6 +293,15 @@ TEST(NativeBroker, FieldsArriveInTheirPlaces) {
   const auto elected = decode_from_broker(encode(Elected{.request = 6}));
   ASSERT_TRUE(elected);
   EXPECT_EQ(std::get<Elected>(*elected).request, 6u);
+  const auto place =
+      decode_to_broker(encode(Place{.request = 8, .partition = "", .shards = {"s2", "s1"}}));
+  EXPECT_EQ(std::get<Place>(std::get<ToBroker>(place)).request, 8u);
+  EXPECT_EQ(std::get<Place>(std::get<ToBroker>(place)).partition, "");
+  EXPECT_EQ(std::get<Place>(std::get<ToBroker>(place)).shards,
+            (std::vector<std::string>{"s2", "s1"}));
+  const auto placed = decode_from_broker(encode(Placed{.request = 8}));
+  ASSERT_TRUE(placed);
+  EXPECT_EQ(std::get<Placed>(*placed).request, 8u);
   const auto members = decode_from_broker(encode(Members{.request = 3, .members = {{"k", "v"}}}));
   ASSERT_TRUE(members);
   EXPECT_EQ(std::get<Members>(*members).members, (decltype(Members::members){{"k", "v"}}));

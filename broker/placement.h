@@ -1,0 +1,18 @@
+// Whether an operator may place a partition on other shards, and its record then. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "broker/topology.h"
+
+namespace canopy::broker {
+
+// The record of `partition` ("" is the root), placed on these shards; or why it cannot be: the file
+// has no such partition or shard, or the number of shards is wrong, or nobody has led it yet.
+base::Result<cluster::PartitionRecord> placed_on(const config::Cluster& cluster,
+                                                 const Members& members,
+                                                 const std::string& partition,
+                                                 const std::vector<std::string>& shards);
+
+}  // namespace canopy::broker
