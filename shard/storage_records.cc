@@ -42,8 +42,6 @@ class Fields {
     return good_ ? value : 0;
   }
 
-  bool more() const { return good_ && !left_.empty(); }
-
   // Nothing unless every byte was a field.
   template <typename Record>
   std::optional<Record> whole(Record record) const {

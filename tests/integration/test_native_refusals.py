@@ -325,7 +325,10 @@ def test_the_broker_refuses_by_number(cluster, broker):
         ("the name of a shard", [DRAIN, 7, "s1"], "not_found"),
         ("a write", [WRITE, 7], "kind_unknown"),
         ("a list", [LIST, 7, "", 0], "kind_unknown"),
-        ("a kind of none", [148, 7, ""], "kind_unknown"),
+        ("a place for no partition", [149, 7, "/x/", ["s1"]], "not_found"),
+        ("a place that is no list", [149, 7, "/x/", "s1"], "malformed"),
+        ("eight places", [149, 7, "/x/", ["s1"] * 8], "too_large"),
+        ("a kind of none", [150, 7, ""], "kind_unknown"),
         ("an answer", [208, 7, []], "kind_unknown"),
     ]
     zero = {"request 0", "a negative request", "a request that is text"}
