@@ -71,7 +71,8 @@ TEST(ReplicaLog, KeepsWhatIsNotCommittedBeyondItsBounds) {
   EXPECT_EQ(log.bytes(), 3 * (ReplicaLog::entry_bytes + 9));
   EXPECT_FALSE(log.reaches(Revision(1, 6)));
   EXPECT_TRUE(log.reaches(Revision(1, 7)));
-  ReplicaLog by_bytes = log_of({{1, 11, 10}}, {.updates = 100, .bytes = 2 * ReplicaLog::entry_bytes + 20});
+  ReplicaLog by_bytes =
+      log_of({{1, 11, 10}}, {.updates = 100, .bytes = 2 * ReplicaLog::entry_bytes + 20});
   by_bytes.trim(Revision(1, 10));
   EXPECT_EQ(by_bytes.size(), 2u);
 }
