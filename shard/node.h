@@ -116,7 +116,7 @@ class Node final : private net::ConnectionEvents,
   void on_election(const coordination::Event& event);
   void on_backup_order(const coordination::Event& event);
   void back_up(coordination::Backup backup);
-  void report_backup(coordination::Backup backup, base::Status status);
+  void report_backup(coordination::Backup backup, const base::Status& status);
   void tell_coordinator_state();
   void tell_coordinator_state(Hosted& hosted);
   Replica* find(const std::string& subtree);

@@ -28,12 +28,11 @@ void Node::back_up(coordination::Backup backup) {
   }
   backup.path = directory_ + "/backups/" + backup.name;
   if (!low_.empty()) return refuse(backup.path + ": " + low_);
-  storage_->backup(backup.path, [this, backup](base::Status status) {
-    report_backup(backup, std::move(status));
-  });
+  storage_->backup(backup.path,
+                   [this, backup](const base::Status& status) { report_backup(backup, status); });
 }
 
-void Node::report_backup(coordination::Backup backup, base::Status status) {
+void Node::report_backup(coordination::Backup backup, const base::Status& status) {
   if (!status) backup.error = status.error();
   if (status) {
     base::log::info("shard", "backup written", {{"path", backup.path}});
