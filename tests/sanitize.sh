@@ -3,8 +3,8 @@
 #
 #   tests/sanitize.sh asan|tsan [--unit | --network] [pytest arguments]
 #
-# --unit leaves out the integration tests; --network also all unit tests but those of codecs, ZMTP, sockets and
-# coordination, which read the bytes of strangers.
+# --unit leaves out the integration tests; --network also all unit tests but those of codecs, ZMTP and sockets, which
+# read the bytes of strangers.
 #
 # Every process, also those that tests start and stop, writes what its sanitizer finds into a report; any report fails
 # the run.
@@ -17,7 +17,7 @@ jobs=$(nproc)
 [ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" --log-level=WARNING
 suites=all
 if [ "${1:-}" = --network ]; then
-  suites=(wire_tests zmtp_tests net_tests coordination_tests)
+  suites=(wire_tests zmtp_tests net_tests)
 fi
 cmake --build --preset "$preset" -j "$jobs" --target "${suites[@]}"
 
