@@ -26,7 +26,7 @@ base::Result<cluster::PartitionRecord> placed_on(const config::Cluster& cluster,
                        std::to_string(base::max_replicas) + " shards"};
   }
   const auto found = members.records.find(partition);
-  if (found == members.records.end()) return base::Error{"nobody has led " + shown + " yet"};
+  if (found == members.records.end()) return base::Error{"no shard has led " + shown + " yet"};
   cluster::PartitionRecord record = found->second;
   record.placement = shards;
   return record;

@@ -9,7 +9,7 @@
 namespace canopy::broker {
 
 // The record of `partition` ("" is the root), placed on these shards; or why it cannot be: the file
-// has no such partition or shard, or the number of shards is wrong, or nobody has led it yet.
+// has no such partition or shard, or the number of shards is wrong, or no shard has led it yet.
 base::Result<cluster::PartitionRecord> placed_on(const config::Cluster& cluster,
                                                  const Members& members,
                                                  const std::string& partition,

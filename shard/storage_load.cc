@@ -143,16 +143,16 @@ base::Status Storage::load_entries(const OpenCopy& copy, keyspace::Tree& tree) c
 base::Status Storage::load_requests(OpenCopy& copy,
                                     std::vector<keyspace::AppliedRequest>& out) const {
   auto& begins = copy.request_records;
-  auto status = for_each(requests, records::to_bytes(copy.number),
-                         [&](std::string_view key, std::string_view value) {
-                           const std::uint64_t begin = records::to_number(key);
-                           auto record = records::decode_requests(value);
-                           if (!record || (!begins.empty() && begin != begins.front() + out.size()))
-                             return false;
-                           begins.push_back(begin);
-                           std::ranges::move(*record, std::back_inserter(out));
-                           return true;
-                         });
+  auto status = for_each(
+      requests, records::to_bytes(copy.number), [&](std::string_view key, std::string_view value) {
+        const std::uint64_t begin = records::to_number(key);
+        auto record = records::decode_requests(value);
+        const bool follows = begins.empty() || begin == begins.front() + out.size();
+        if (!record || !follows) return false;
+        begins.push_back(begin);
+        std::ranges::move(*record, std::back_inserter(out));
+        return true;
+      });
   if (!status) return status;
   const std::uint64_t first = begins.empty() ? copy.state.requests : begins.front();
   const std::uint64_t wanted = std::min(copy.state.requests, max_requests);

@@ -78,7 +78,7 @@ rocksdb::DBOptions database_options(bool create, std::uint64_t buffered) {
   rocksdb::DBOptions options;
   options.create_if_missing = create;
   options.create_missing_column_families = create;
-  options.allow_concurrent_memtable_write = false;  // which the memtable below cannot
+  options.allow_concurrent_memtable_write = false;  // a vector takes one writer
   options.db_write_buffer_size = buffered;
   options.max_total_wal_size = buffered;
   options.max_bgerror_resume_count = 0;

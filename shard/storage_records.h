@@ -9,8 +9,8 @@
 //             "record:" COPY      the record of the partition; its placement comes last
 //   entries   COPY key            the update (core/wire/entry.h)
 //   tail      COPY revision       the log entry (core/wire/replication.h)
-//   requests  COPY serial         of the requests from that one on: revision, number, settled,
-//   client
+//   requests  COPY serial         revision, number, settled and client of each request of a group,
+//                                 of which the first has this serial
 //
 // Numbers, COPY among them, take 8 bytes, big-endian; a text follows its length. RocksDB keeps
 // checksums of all of it.

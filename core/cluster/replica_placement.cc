@@ -27,7 +27,7 @@ bool Replica::alone() const {
          (!remembered_ || only_of(remembered_->in_sync, settings_.self.shard));
 }
 
-// Nobody can take over from the only replica: it needs no lease.
+// No other replica can take over from the only one: it needs no lease.
 bool Replica::has_lease(base::TimePoint now) const {
   return alone() || (deadline_ && now < *deadline_);
 }

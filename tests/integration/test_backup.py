@@ -40,7 +40,7 @@ def writer(context):
 
 @pytest.fixture
 def start_alone(start_cluster):
-    """A disk partition with one replica, at s1; the broker supervises nobody."""
+    """A disk partition with one replica, at s1; the broker supervises no process."""
 
     def start():
         return start_cluster(

@@ -97,7 +97,7 @@ def test_a_partition_moves_under_load(start, writer, context, flock, durability)
             killed = cluster.kill("s1")
             watch.longest = 0
             goes_on(writes, "without the old shard")
-            assert watch.longest < 1 * SLOW, "nobody misses it"
+            assert watch.longest < 1 * SLOW, "no client waits long for it"
             eventually(lambda: cluster.restarted("s1", killed), "it is back", 20)
             assert moved(cluster, "s2")
         expected = {**entries, **writes.map}

@@ -41,7 +41,7 @@ TEST_F(PlacementTest, SaysWhatCannotBe) {
   EXPECT_THAT(why_not("/a/", {"s1", "s1"}), HasSubstr("twice"));
   EXPECT_THAT(why_not("/a/", {"s1"}), HasSubstr("/a/ needs 2 to 7 shards"));
   EXPECT_THAT(why_not("", {}), HasSubstr("* needs 1 to 7 shards"));
-  EXPECT_THAT(why_not("", {"s2"}), HasSubstr("nobody has led * yet"));
+  EXPECT_THAT(why_not("", {"s2"}), HasSubstr("no shard has led * yet"));
 }
 
 TEST_F(PlacementTest, AShardMissesWhatItsRecordsPlaceThere) {
