@@ -33,7 +33,7 @@ constexpr std::chrono::milliseconds proxy_patience =
     1500ms;  // the proxy waits for its loop, at most 1 s
 constexpr std::size_t most_lost = 256;
 constexpr std::uint64_t own_descriptors = 64;
-constexpr base::Duration status_period = 500ms;
+constexpr base::Duration status_period = 1s;
 
 // What clients are told of the processes of the file that are not there.
 std::map<std::string, std::string> absent_members(const config::Cluster& cluster,

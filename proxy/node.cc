@@ -21,7 +21,6 @@ using namespace std::chrono_literals;
 
 constexpr auto bind_patience = 5s;  // a predecessor that is just going away
 constexpr base::Duration tick_period = 250ms;
-constexpr base::Duration measure_period = 200ms;
 
 base::Error too_few_descriptors(std::uint64_t max_clients, std::uint64_t needed) {
   return {"max_clients " + std::to_string(max_clients) + " needs " + std::to_string(needed) +
@@ -91,9 +90,11 @@ base::Status Node::open() {
   coordinator_->report_known([this] { return upstream_.highest_epoch(); });
   coordinator_->watch(coordination::shards_prefix,
                       [this](const coordination::Event& event) { upstream_.on_directory(event); });
-  loop_.every(tick_period, [this] { upstream_.tick(); });
+  loop_.every(tick_period, [this] {
+    upstream_.tick();
+    fan_out_.measure(metrics::cpu_time());
+  });
   loop_.every(1s, [this] { on_heartbeat(); });
-  loop_.every(measure_period, [this] { fan_out_.measure(metrics::cpu_time()); });
   loop_.on_turn_end([this] { end_turn(); });
   announce();
   report();

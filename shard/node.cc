@@ -33,9 +33,8 @@ constexpr std::size_t high_water_bytes = std::size_t{16} << 20;
 constexpr std::size_t low_water_bytes = std::size_t{4} << 20;
 // A proxy that leaves so much unread, which must be answers, is not read from either.
 constexpr std::size_t unread_bytes = std::size_t{32} << 20;
-constexpr base::Duration tick_period = 100ms;
-constexpr base::Duration report_period = 500ms;
-constexpr base::Duration vitals_period = 1s;
+constexpr base::Duration tick_period = 200ms;
+constexpr base::Duration report_period = 1s;
 
 }  // namespace
 
@@ -92,8 +91,10 @@ base::Status Node::open(const config::Cluster& cluster) {
   http_ = std::move(*http);
 
   loop_.every(tick_period, [this] { tick(); });
-  loop_.every(report_period, [this] { report(); });
-  loop_.every(vitals_period, [this] { announce_vitals(); });
+  loop_.every(report_period, [this] {
+    report();
+    announce_vitals();
+  });
   loop_.on_turn_end([this] { end_turn(); });
   follow_directory();
   announce();

@@ -153,7 +153,7 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     const base::TimePoint now = loop_.now();
     if (say_again_ && now >= *say_again_) live_ = false;
     if (live_) {
-      wake_at(now + ping_period_);
+      wake_at(net::Loop::next_period(now, ping_period_));
       held_.asked(sent_ + 1, now);
       say(Ping{});
       for (Watched& watch : watches_) end_doubt(watch, now);
@@ -217,7 +217,7 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     held_.answered(welcome.answers, lease_);
     longest_lease_ = std::max(longest_lease_, lease_);
     ping_period_ = std::clamp(lease_ / 3, shortest_ping_period, longest_ping_period);
-    wake_at(loop_.now() + ping_period_);
+    wake_at(net::Loop::next_period(loop_.now(), ping_period_));
     for (const auto& [key, value] : announced_) say(Announce{key, value});
     for (Watched& watch : watches_) {
       for (auto& [key, known] : watch.known) known.confirmed = false;

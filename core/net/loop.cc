@@ -117,9 +117,13 @@ Loop::TimerId Loop::after(base::Duration delay, Handler handler) {
   return next_timer_++;
 }
 
+base::TimePoint Loop::next_period(base::TimePoint now, base::Duration period) {
+  return now - now.time_since_epoch() % period + period;
+}
+
 Loop::TimerId Loop::every(base::Duration period, Handler handler) {
   assert(period.count() > 0);
-  timers_.emplace(now() + period, Timer{next_timer_, period, std::move(handler)});
+  timers_.emplace(next_period(now(), period), Timer{next_timer_, period, std::move(handler)});
   return next_timer_++;
 }
 
@@ -189,8 +193,7 @@ void Loop::run_timers() {
     const Handler handler = timer.handler;
     if (timer.period.count() > 0) {
       // A late timer does not make up for the periods it missed, and runs once a turn at most.
-      const base::TimePoint next = node.key() + timer.period;
-      node.key() = next > due ? next : due + timer.period;
+      node.key() = next_period(due, timer.period);
       timers_.insert(std::move(node));
     }
     handler();

@@ -65,6 +65,9 @@ class Loop {
   void remove(int fd);
 
   TimerId after(base::Duration delay, Handler handler);
+  // Periods begin at multiples of their length: what has the same period, or a multiple, is due in
+  // the same turns, and the process is woken once for all of it.
+  static base::TimePoint next_period(base::TimePoint now, base::Duration period);
   TimerId every(base::Duration period, Handler handler);
   void cancel(TimerId id);
 

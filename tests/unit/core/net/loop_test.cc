@@ -57,6 +57,25 @@ TEST(LoopTimers, ALateTimerRunsOnceAndThenAPeriodLater) {
   EXPECT_EQ(ran, (std::vector<base::Duration>{63s, 64s}));
 }
 
+TEST(LoopTimers, PeriodsBeginTogether) {
+  base::ManualClock clock;
+  Loop loop(clock);
+  const base::TimePoint start = clock.now();
+  std::vector<base::Duration> seconds;
+  std::vector<base::Duration> halves;
+  loop.every(1s, [&] { seconds.push_back(clock.now() - start); });
+  clock.advance(300ms);
+  loop.every(500ms, [&] { halves.push_back(clock.now() - start); });
+  loop.on_turn_end([&] {
+    clock.advance(100ms);
+    if (clock.now() - start > 2s) loop.stop();
+  });
+  loop.every(1ms, [] {});  // no turn waits
+  loop.run();
+  EXPECT_EQ(seconds, (std::vector<base::Duration>{1s, 2s}));
+  EXPECT_EQ(halves, (std::vector<base::Duration>{500ms, 1s, 1500ms, 2s}));
+}
+
 TEST_F(LoopTest, ReadsSocketsAndEndsEachTurn) {
   Socket server(context_, SocketType::router, {});
   ASSERT_TRUE(server.bind("inproc://loop"));
