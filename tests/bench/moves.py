@@ -1,0 +1,146 @@
+#!/usr/bin/python3
+"""How long the slowest write waits while its partition of 100,000 keys moves to another shard: four writers write 1,000
+a second together, and two clients watch. Ends with 1 when something is not as it should be afterwards.
+
+    moves.py [--keys N] [--rate N] [--durability memory|disk…]
+"""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+
+import zmq
+
+import native
+from cluster import Cluster, die_with_parent, run_program
+from clusterfile import partition, proxy, shard
+from ports import Ports
+from promises import Hammer
+from waiting import eventually
+
+SUBTREE = "/r/"
+WRITERS = 4
+
+
+class Stopwatch:
+    """A writer that keeps how long its slowest write took."""
+
+    def __init__(self, writer):
+        self._writer, self.longest = writer, 0
+
+    def put(self, key, value):
+        began = time.monotonic()
+        self._writer.put(key, value)
+        self.longest = max(self.longest, time.monotonic() - began)
+
+
+class Watcher:
+    """A process that watches, so that what it does costs the writers nothing."""
+
+    def __init__(self, endpoint):
+        program = pathlib.Path(native.__file__).with_name("native_watcher.py")
+        self._process = subprocess.Popen(
+            [sys.executable, program, endpoint, "{}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=die_with_parent,
+        )
+        self._process.stdout.readline()
+
+    def report(self):
+        print(file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
+
+    def close(self):
+        self._process.kill()
+        self._process.wait()
+
+
+def fill(writer, keys):
+    """What the partition holds before it moves."""
+    entries = {f"{SUBTREE}old/{i}": str(i) * 20 for i in range(keys)}
+    pairs = [native.write(key.encode(), value.encode()) for key, value in entries.items()]
+    for at in range(0, keys, 500):
+        writer.write(*pairs[at : at + 500])
+    return entries
+
+
+def moved(cluster, name):
+    """Whether this shard alone keeps the partition, and leads."""
+    holders = [each for each in ("s1", "s2") if cluster.partition(each, SUBTREE)]
+    return holders == [name] and cluster.partition(name, SUBTREE)["state"] == "serving"
+
+
+def measure(cluster, context, options, stack):
+    endpoints = [cluster.native("p1"), cluster.native("p2")]
+
+    def writer():
+        return stack.enter_context(contextlib.closing(native.Writer(context, *endpoints)))
+
+    entries = fill(writer(), options.keys)
+    watchers = [Watcher(endpoint) for endpoint in endpoints]
+    for each in watchers:
+        stack.callback(each.close)
+    watches = [Stopwatch(writer()) for _ in range(WRITERS)]
+
+    def longest():
+        result = max(each.longest for each in watches)
+        for each in watches:
+            each.longest = 0
+        return result * 1000
+
+    with contextlib.ExitStack() as hammers:
+        writes = []
+        for i, watch in enumerate(watches):
+            keys = [f"{SUBTREE}new/{i}/{j}".encode() for j in range(2000)]
+            hammer = Hammer(watch, keys, options.rate / WRITERS)
+            writes.append(hammers.enter_context(hammer))
+        time.sleep(5)
+        print(f"  longest write in 5 s: {longest():.0f} ms", flush=True)
+        for name in ("s2", "s1"):
+            began = time.monotonic()
+            done = run_program("canopy", "move", SUBTREE, name, "--broker", cluster.broker_endpoint)
+            assert done.returncode == 0, done.stderr
+            eventually(lambda: moved(cluster, name), f"the partition is on {name}", 60)
+            took = time.monotonic() - began
+            time.sleep(3)
+            print(f"  moved to {name} in {took:.1f} s; longest write {longest():.0f} ms", flush=True)
+    for each in writes:
+        entries.update((key.decode(), value.decode()) for key, value in each.map.items())
+    for each in watchers:
+        eventually(lambda: each.report()["map"] == entries, "a watcher has what was written", 20)
+        assert not each.report()["faults"], each.report()["faults"][:5]
+    print(f"  {sum(sum(each.counters.values()) for each in writes):,} writes; both watchers exact")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--keys", type=int, default=100_000)
+    parser.add_argument("--rate", type=int, default=1000, help="writes a second, of all writers")
+    parser.add_argument("--durability", nargs="+", default=["memory", "disk"])
+    options = parser.parse_args()
+    context, ports = zmq.Context(), Ports()
+    for durability in options.durability:
+        print(f"{options.keys:,} keys, {options.rate:,} writes a second, {durability}:", flush=True)
+        with tempfile.TemporaryDirectory(prefix="canopy-moves-") as directory:
+            cluster = Cluster(
+                directory,
+                ports,
+                [shard("s1", partition(SUBTREE, durability=durability)), shard("s2", "*")],
+                [proxy("p1", ["native"]), proxy("p2", ["native"])],
+            ).start()
+            with contextlib.ExitStack() as stack:
+                stack.callback(cluster.stop)
+                measure(cluster, context, options, stack)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
