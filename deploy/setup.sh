@@ -10,8 +10,8 @@ set -euo pipefail
 
 build=(g++ cmake ninja-build ccache pkg-config
        libzmq3-dev cppzmq-dev libboost-dev libboost-program-options-dev libyaml-cpp-dev libmsgpack-cxx-dev
-       libspdlog-dev libfmt-dev libsystemd-dev libsodium-dev librocksdb-dev liblz4-dev nlohmann-json3-dev
-       prometheus-cpp-dev libcivetweb-dev libcurl4-openssl-dev zlib1g-dev # the last: prometheus-cpp's CMake files
+       libspdlog-dev libfmt-dev libsystemd-dev libsodium-dev librocksdb-dev libjemalloc-dev liblz4-dev
+       nlohmann-json3-dev prometheus-cpp-dev libcivetweb-dev libcurl4-openssl-dev zlib1g-dev # the last: prometheus-cpp's CMake files
        libgtest-dev libgmock-dev python3)
 test=(python3 python3-pytest python3-pytest-xdist python3-zmq python3-yaml python3-msgpack prometheus tcpdump chromium-headless-shell
       dpkg-dev lintian man-db systemd python3-venv python3-jsonschema openjdk-17-jdk-headless libjeromq-java faketime haproxy
@@ -19,7 +19,7 @@ test=(python3 python3-pytest python3-pytest-xdist python3-zmq python3-yaml pytho
 check=(clang-format clang-tidy python3)
 fuzz=(clang libclang-rt-14-dev)
 bench=(nats-server redis-server mosquitto libbenchmark-dev)
-run=(libzmq5 libyaml-cpp0.7 libboost-program-options1.74.0 libfmt9 libspdlog1.10 librocksdb7.8 liblz4-1 libsystemd0
+run=(libzmq5 libyaml-cpp0.7 libboost-program-options1.74.0 libfmt9 libspdlog1.10 librocksdb7.8 libjemalloc2 liblz4-1 libsystemd0
      libprometheus-cpp-core1.0 libcivetweb1 libcurl4) # what the programs are linked to
 image=(mmdebstrap)
 

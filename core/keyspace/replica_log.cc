@@ -109,6 +109,13 @@ const EpochEnd& ReplicaLog::epoch_after(Revision position) const {
 }
 
 const LogEntry* ReplicaLog::after(Revision position) const {
+  // In the last epoch, where most are asked for, an entry is found by counting from the end.
+  const Revision end = last();
+  if (position.epoch() == end.epoch() && position <= end) {
+    const std::uint64_t behind = end.counter() - position.counter();
+    if (behind == 0) return nullptr;
+    if (behind <= entries_.size()) return &entries_[entries_.size() - behind];
+  }
   const auto entry = std::ranges::upper_bound(entries_, position, {}, revision_of);
   return entry == entries_.end() ? nullptr : &*entry;
 }
