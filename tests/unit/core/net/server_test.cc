@@ -194,11 +194,11 @@ TEST_F(ServerTest, ASlowPeerIsNoticed) {
   ASSERT_TRUE(run_until([&] { return !owner_.messages.empty(); }));
   const std::string value(1 << 20, 'x');
   const std::string_view part = value;
-  for (int i = 0; i < 64; ++i) only().send(std::span(&part, 1));
+  for (int i = 0; i < 4; ++i) only().send(std::span(&part, 1));
   // libzmq reads a thousand messages ahead; a bare peer that reads nothing is below.
   ASSERT_TRUE(run_until([&] { return owner_.drained == 1 && server_.queued_bytes() == 0; }));
   EXPECT_EQ(receive(slow), Parts{"here"});
-  for (int i = 0; i < 64; ++i) ASSERT_EQ(receive(slow), Parts{value});
+  for (int i = 0; i < 4; ++i) ASSERT_EQ(receive(slow), Parts{value});
 }
 
 TEST_F(ServerTest, APeerThatReadsNothingHoldsUpNobody) {
