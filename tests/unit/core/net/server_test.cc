@@ -1,122 +1,17 @@
-// Listeners and connections against libzmq's sockets as they are, over TCP and ipc.
-#include "core/net/server.h"
-
-#include <arpa/inet.h>
+// Connections against libzmq's sockets as they are, over TCP and ipc.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 
 #include <filesystem>
-#include <map>
-#include <zmq.hpp>
 
-#include "tests/unit/core/zmtp/libzmq_peer.h"
+#include "tests/unit/core/net/server_fixture.h"
 
 namespace canopy::net {
 namespace {
 
-using namespace std::chrono_literals;
-using testing::Contains;
 using testing::ElementsAre;
-using testing::IsEmpty;
-using zmtp::Parts;
 using zmtp::receive;
 using zmtp::send;
-
-// Answers every message with itself; publishes to nobody by itself.
-class Owner : public ConnectionEvents {
- public:
-  void on_ready(Connection& connection) override { ready.push_back(connection.id()); }
-  void on_message(Connection& connection, std::span<const std::string_view> parts) override {
-    messages.emplace_back(parts.begin(), parts.end());
-    if (echoes) connection.send(parts);
-    if (closes) connection.close("asked");
-  }
-  void on_subscription(Connection& connection, std::string_view topic, bool begins) override {
-    subscriptions[connection.id()].emplace_back(topic, begins);
-  }
-  void on_drained(Connection&) override { ++drained; }
-  void on_closed(Connection& connection, std::string_view reason) override {
-    closed.emplace_back(reason);
-    was_ready.push_back(connection.ready());
-  }
-
-  bool echoes = true;
-  bool closes = false;
-  int drained = 0;
-  std::vector<std::uint64_t> ready;
-  std::vector<Parts> messages;
-  std::map<std::uint64_t, std::vector<std::pair<std::string, bool>>> subscriptions;
-  std::vector<std::string> closed;
-  std::vector<bool> was_ready;
-};
-
-class ServerTest : public testing::Test {
- protected:
-  // A listener at a free port of the loopback, unless `settings` says where.
-  Listener& listen(zmtp::SocketType type, ListenerSettings settings = {}) {
-    if (settings.address.host.empty() && !settings.address.ipc()) {
-      settings.address.host = "127.0.0.1";
-    }
-    settings.connection.peer.type = type;
-    listener_ = std::make_unique<Listener>(server_, std::move(settings), owner_);
-    const auto status = listener_->open();
-    EXPECT_TRUE(status) << status.error();
-    return *listener_;
-  }
-  zmq::socket_t connect(zmq::socket_type type) {
-    zmq::socket_t made(context_, type);
-    made.set(zmq::sockopt::linger, 0);
-    made.set(zmq::sockopt::rcvtimeo, 10'000);
-    made.connect(listener_->endpoint());
-    return made;
-  }
-  // A bare TCP connection; 0: with the kernel's usual receive buffer.
-  Descriptor dial(int receive_buffer_bytes = 0) {
-    Descriptor made(socket(AF_INET, SOCK_STREAM, 0));
-    if (receive_buffer_bytes > 0) {
-      setsockopt(made.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes,
-                 sizeof receive_buffer_bytes);
-    }
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const std::string& endpoint = listener_->endpoint();
-    address.sin_port =
-        htons(static_cast<std::uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1))));
-    EXPECT_EQ(::connect(made.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    return made;
-  }
-  // Turns the loop until `met`; false after ten seconds.
-  template <typename Met>
-  bool run_until(Met met) {
-    bool in_time = true;
-    const auto give_up = loop_.after(10s, [&] {
-      in_time = false;
-      loop_.stop();
-    });
-    const auto look = loop_.every(1ms, [&] {
-      if (met()) loop_.stop();
-    });
-    loop_.run();
-    loop_.cancel(give_up);
-    loop_.cancel(look);
-    return in_time;
-  }
-  Connection& only() {
-    Connection* found = nullptr;
-    listener_->for_each([&](Connection& connection) { found = &connection; });
-    return *found;
-  }
-
-  base::SystemClock clock_;
-  Loop loop_{clock_};
-  Owner owner_;
-  Server server_{loop_};
-  std::unique_ptr<Listener> listener_;
-  zmq::context_t context_;
-};
 
 TEST_F(ServerTest, AnswersOverTcp) {
   listen(zmtp::SocketType::router);
@@ -238,110 +133,6 @@ TEST_F(ServerTest, PingsOfAPeerThatReadsNothingAreNotAnswered) {
   }));
   EXPECT_GT(most, 0u);
   EXPECT_LT(most, std::size_t{256} << 10);
-}
-
-TEST_F(ServerTest, AtItsLimitPeersWaitInTheKernelsQueue) {
-  AcceptLimit limit(2);
-  listen(zmtp::SocketType::router, {.limit = &limit});
-  auto first = connect(zmq::socket_type::dealer);
-  auto second = connect(zmq::socket_type::dealer);
-  send(first, {"1"});
-  send(second, {"2"});
-  ASSERT_TRUE(run_until([&] { return owner_.messages.size() == 2; }));
-  auto third = connect(zmq::socket_type::dealer);
-  send(third, {"3"});
-  int turns = 0;
-  ASSERT_TRUE(run_until([&] { return ++turns == 50; }));
-  EXPECT_EQ(listener_->size(), 2u);
-  first.close();
-  ASSERT_TRUE(run_until([&] { return owner_.messages.size() == 3; }));
-  limit.set_limit(0);
-  EXPECT_EQ(listener_->size(), 2u) << "open ones stay";
-  listener_.reset();
-  EXPECT_EQ(limit.open(), 0u);
-}
-
-TEST_F(ServerTest, ListenersShareALimit) {
-  AcceptLimit limit(3);
-  ListenerSettings settings{.address = {.host = "127.0.0.1"}, .limit = &limit};
-  settings.connection.peer.type = zmtp::SocketType::router;
-  Listener one(server_, settings, owner_);
-  Listener other(server_, settings, owner_);
-  ASSERT_TRUE(one.open());
-  ASSERT_TRUE(other.open());
-  std::vector<zmq::socket_t> peers;
-  for (int i = 0; i < 4; ++i) {
-    for (const Listener* listener : {&one, &other}) {
-      peers.emplace_back(context_, zmq::socket_type::dealer);
-      peers.back().set(zmq::sockopt::linger, 0);
-      peers.back().connect(listener->endpoint());
-      send(peers.back(), {"here"});
-    }
-  }
-  std::size_t most = 0;
-  loop_.on_turn_end([&] { most = std::max(most, one.size() + other.size()); });
-  const auto settle = [&](std::size_t messages) {
-    ASSERT_TRUE(run_until([&] { return owner_.messages.size() >= messages; }));
-    int turns = 0;
-    ASSERT_TRUE(run_until([&] { return ++turns == 50; }));
-    EXPECT_EQ(owner_.messages.size(), messages);
-  };
-  settle(3);
-  EXPECT_TRUE(limit.full());
-  limit.set_limit(5);
-  settle(5);
-  peers.clear();
-  ASSERT_TRUE(run_until([&] { return limit.open() == 0; }));
-  EXPECT_EQ(most, 5u) << "never more";
-}
-
-TEST_F(ServerTest, RunningOutOfDescriptorsEndsNothingAndSpinsNothing) {
-  listen(zmtp::SocketType::router);
-  auto before = connect(zmq::socket_type::dealer);
-  send(before, {"before"});
-  ASSERT_TRUE(run_until([&] { return owner_.messages.size() == 1; }));
-  auto late = connect(zmq::socket_type::dealer);
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  const Descriptor highest(dup(0));
-  const rlimit none{.rlim_cur = static_cast<rlim_t>(highest.get()), .rlim_max = limit.rlim_max};
-  setrlimit(RLIMIT_NOFILE, &none);
-  send(before, {"meanwhile"});
-  EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 2; }));
-  setrlimit(RLIMIT_NOFILE, &limit);
-  send(late, {"late"});
-  EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 3; }));
-}
-
-TEST_F(ServerTest, ClosesPeersThatDoNotFinishTheirHandshake) {
-  listen(zmtp::SocketType::router, {.handshake = 30ms});
-  auto good = connect(zmq::socket_type::dealer);
-  ASSERT_TRUE(run_until([&] { return !owner_.ready.empty(); }));
-  const Descriptor silent = dial();
-  const Descriptor halfway = dial();
-  ASSERT_GT(::send(halfway.get(), "\xff\0\0", 3, 0), 0);
-  ASSERT_TRUE(run_until([&] { return owner_.closed.size() == 2; }));
-  EXPECT_THAT(owner_.closed, ElementsAre("handshake_timeout", "handshake_timeout"));
-  EXPECT_EQ(listener_->size(), 1u);
-}
-
-TEST_F(ServerTest, ClosesForAReason) {
-  listen(zmtp::SocketType::router, {.connection = {.peer = {.limits = {.frame_bytes = 100}}}});
-  const Descriptor stranger = dial();
-  ASSERT_GT(::send(stranger.get(), "GET / HTTP/1.1\r\n\r\n", 18, 0), 0);
-  ASSERT_TRUE(run_until([&] { return owner_.closed.size() == 1; }));
-  auto dealer = connect(zmq::socket_type::dealer);
-  send(dealer, {std::string(101, 'x')});
-  ASSERT_TRUE(run_until([&] { return owner_.closed.size() == 2; }));
-  owner_.closes = true;
-  auto other = connect(zmq::socket_type::dealer);
-  send(other, {"answered, and then closed"});
-  ASSERT_TRUE(run_until([&] { return owner_.closed.size() >= 3; }));
-  EXPECT_EQ(owner_.closed[0], "not_zmtp");
-  EXPECT_EQ(owner_.closed[1], "frame_too_large");
-  EXPECT_EQ(owner_.closed[2], "asked");
-  EXPECT_EQ(owner_.was_ready, (std::vector{false, true, true}));
-  EXPECT_EQ(receive(other), Parts{"answered, and then closed"});
 }
 
 TEST_F(ServerTest, ReadsNothingFromAPausedConnection) {
