@@ -5,9 +5,7 @@
 #include <csignal>
 #include <map>
 
-#include "broker/election.h"
 #include "broker/page.h"
-#include "broker/placement.h"
 #include "broker/status.h"
 #include "core/base/host.h"
 #include "core/base/text.h"
@@ -157,20 +155,6 @@ base::Status Node::open() {
   return {};
 }
 
-void Node::serve_admins() {
-  directory_->on_reload([this](ReloadDone done) { reload(std::move(done)); });
-  directory_->on_drain([this](const std::string& name) { return drain(name); });
-  directory_->on_elect([this](const std::string& partition, const std::string& shard) {
-    return elect(partition, shard);
-  });
-  directory_->on_backup([this](const std::string& shard, const std::string& order) {
-    return order_backup(shard, order);
-  });
-  directory_->on_place([this](const auto& partition, const auto& shards, auto done) {
-    place(partition, shards, std::move(done));
-  });
-}
-
 // Clients may ask the broker of any machine: each tells them what etcd says.
 void Node::mirror_etcd() {
   etcd_ = coordination::make_etcd_coordinator(cluster_.coordination, loop_,
@@ -308,45 +292,6 @@ bool Node::drain(const std::string& name) {
   expect_members(cluster_);
   dirty_ = true;
   return true;
-}
-
-// Why not; empty: its shard is told.
-std::string Node::elect(const std::string& partition, const std::string& shard) {
-  std::string why_not = why_not_elected(members_, partition, shard);
-  if (!why_not.empty()) return why_not;
-  log::warn("node", "an operator lets a replica lead with what it has",
-            {{"partition", keyspace::shown(partition)}, {"shard", shard}});
-  order_by_etcd(coordination::election_key(partition), shard);
-  return {};
-}
-
-// Why not; empty: the shard is told.
-std::string Node::order_backup(const std::string& shard, const std::string& order) {
-  if (!members_.shards.contains(shard)) return "no running shard is called " + shard;
-  order_by_etcd(coordination::backup_orders_prefix + shard, order);
-  return {};
-}
-
-void Node::order_by_etcd(const std::string& key, const std::string& order) {
-  if (etcd_ != nullptr) etcd_->compare_and_set(key, order, versions_[key], [](bool) {});
-}
-
-// Tells why not, or nothing once the directory has it.
-void Node::place(const std::string& partition, const std::vector<std::string>& shards,
-                 std::function<void(const std::string& why)> done) {
-  const auto record = placed_on(cluster_, members_, partition, shards);
-  if (!record) return done(record.error());
-  log::info("node", "an operator moves a partition",
-            {{"partition", keyspace::shown(partition)}, {"shards", base::joined(shards)}});
-  const std::string key = coordination::partition_key(partition);
-  if (etcd_ == nullptr) {
-    const auto kept = directory_->keep(key, coordination::to_json(*record));
-    return done(kept ? std::string() : kept.error());
-  }
-  etcd_->compare_and_set(key, coordination::to_json(*record), versions_[key],
-                         [done = std::move(done)](bool taken) {
-                           done(taken ? "" : "the partition has just changed: ask again");
-                         });
 }
 
 void Node::publish_status() {

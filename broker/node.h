@@ -58,6 +58,9 @@ class Node {
   void order_by_etcd(const std::string& key, const std::string& order);
   void place(const std::string& partition, const std::vector<std::string>& shards,
              std::function<void(const std::string& why)> done);
+  void split(const std::string& subtree, std::function<void(const std::string& why)> done);
+  void set_record(const std::string& partition, const cluster::PartitionRecord& record,
+                  std::function<void(const std::string& why)> done);
   void greet(const metrics::Checks& checks);
   using ReloadDone = std::function<void(coordination::LocalServer::Reload)>;
   // A reload that waits for what the processes make of the file.

@@ -1,4 +1,5 @@
-// Whether an operator may place a partition on other shards, and its record then. Pure.
+// Whether an operator may place a partition on other shards, or split it, and its record then.
+// Pure.
 #pragma once
 
 #include <string>
@@ -14,5 +15,14 @@ base::Result<cluster::PartitionRecord> placed_on(const config::Cluster& cluster,
                                                  const Members& members,
                                                  const std::string& partition,
                                                  const std::vector<std::string>& shards);
+
+// The partition that `subtree` is to be split off, and its record with that order; or why it cannot
+// be: it is a partition, or nothing is around it, or a split of that is not finished.
+struct SplitOrder {
+  std::string partition{};
+  cluster::PartitionRecord record{};
+};
+base::Result<SplitOrder> split_of(const config::Cluster& cluster, const Members& members,
+                                  const std::string& subtree);
 
 }  // namespace canopy::broker

@@ -9,6 +9,7 @@
 #include "core/coordination/coordinator.h"
 #include "core/coordination/partition_record.h"
 #include "core/keyspace/key.h"
+#include "core/keyspace/partition_map.h"
 
 namespace canopy::broker {
 namespace {
@@ -51,9 +52,11 @@ const char* durability(const config::Partition& partition) {
   return partition.durability == config::Durability::disk ? "disk" : "memory";
 }
 
-json replica_entries(const config::Cluster& cluster, const ShardMember& shard) {
+json replica_entries(const config::Cluster& cluster, const Members& members,
+                     const ShardMember& shard) {
   std::map<std::string_view, const config::Partition*> configured;
-  for (const auto& partition : cluster.partitions) configured[partition.subtree] = &partition;
+  const auto partitions = partitions_of(cluster, members);
+  for (const auto& partition : partitions) configured[partition.subtree] = &partition;
   json entries = json::array();
   for (const PartitionState& replica : shard.partitions) {
     json entry = {{"subtree", shown(replica.subtree)}, {"state", replica.state}};
@@ -69,8 +72,9 @@ json shard_entry(const config::Cluster& cluster, const Members& members, const s
   const ShardMember* member = find(members.shards, name);
   const ShardMember whole =
       with_placed(cluster, members, member ? *member : ShardMember{.name = name});
-  json entry = {
-      {"name", name}, {"state", state_of(member)}, {"partitions", replica_entries(cluster, whole)}};
+  json entry = {{"name", name},
+                {"state", state_of(member)},
+                {"partitions", replica_entries(cluster, members, whole)}};
   const config::Shard* configured = cluster.find_shard(name);
   if (configured != nullptr) entry["nofile"] = configured->nofile;
   if (member == nullptr) return entry;
@@ -105,7 +109,7 @@ json partition_entry(const std::string& subtree, const coordination::PartitionSt
 json partition_entries(const config::Cluster& cluster, const Members& members) {
   json entries = json::array();
   auto statuses = partition_statuses(cluster, members);
-  for (const config::Partition& partition : cluster.partitions) {
+  for (const config::Partition& partition : partitions_of(cluster, members)) {
     const auto status = statuses.extract(partition.subtree);
     if (status) entries.push_back(partition_entry(partition.subtree, status.mapped(), &partition));
   }
@@ -204,10 +208,27 @@ bool Members::lose(const std::string& name) {
   return true;
 }
 
+std::vector<config::Partition> partitions_of(const config::Cluster& cluster,
+                                             const Members& members) {
+  std::vector<config::Partition> partitions = cluster.partitions;
+  keyspace::PartitionMap map;
+  for (const config::Partition& partition : partitions) map.add(partition.subtree);
+  for (const auto& [subtree, record] : members.records) {
+    const std::size_t around = map.owner(subtree);
+    if (!record.parent || map.find(subtree) != map.size() || around >= cluster.partitions.size()) {
+      continue;
+    }
+    config::Partition& added = partitions.emplace_back(cluster.partitions[around]);
+    added.subtree = subtree;
+    if (!record.placement.empty()) added.on = record.placement;
+  }
+  return partitions;
+}
+
 ShardMember with_placed(const config::Cluster& cluster, const Members& members, ShardMember shard) {
   std::set<std::string> announced;
   for (const PartitionState& partition : shard.partitions) announced.insert(partition.subtree);
-  for (const config::Partition& partition : cluster.partitions) {
+  for (const config::Partition& partition : partitions_of(cluster, members)) {
     const auto* record = find(members.records, partition.subtree);
     const bool moved = record != nullptr && !record->placement.empty();
     const std::vector<std::string>& placement = moved ? record->placement : partition.on;
@@ -313,7 +334,7 @@ std::map<std::string, std::string> readiness(const config::Cluster& cluster,
     checks["proxy/" + proxy.name] = state == down || state == "starting" ? state : "";
   }
   const auto statuses = partition_statuses(cluster, members);
-  for (const config::Partition& partition : cluster.partitions) {
+  for (const config::Partition& partition : partitions_of(cluster, members)) {
     const auto found = statuses.find(partition.subtree);
     const std::string why = found == statuses.end() ? down : found->second.trouble();
     if (!why.empty()) checks["partition/" + shown(partition.subtree)] = why;

@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/base/result.h"
 #include "core/cluster/registry.h"
@@ -47,6 +48,11 @@ struct Self {
   std::string directory{};  // endpoint
   std::string host{};       // this machine, for addresses bound to every interface
 };
+
+// Those of the file in its order, then those that were split off, which have records. These are
+// placed as their records say, and have the other settings of the partition around them.
+std::vector<config::Partition> partitions_of(const config::Cluster& cluster,
+                                             const Members& members);
 
 // The shard with the partitions that it should announce beside those that it does: as "down". These
 // are the ones that its records place there, or else the file.

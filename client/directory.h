@@ -8,7 +8,7 @@
 
 #include "client/network.h"
 #include "core/base/result.h"
-#include "core/wire/native.h"
+#include "core/wire/native_broker.h"
 
 namespace canopy::client {
 

@@ -1,6 +1,7 @@
 // The requests of CatchUps from their cuts on: what is sent of each.
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -62,7 +63,7 @@ void CatchUps::start(Session& session, base::TimePoint now) {
   if (behind != nullptr && waited < lag) {
     return wait(session, behind->partition, behind->revision, session.began + lag);
   }
-  if (session.request.kind != Kind::get) return cut(session, partitions);
+  if (session.request.kind != Kind::get) return cut(session, std::move(partitions));
   const UpdatePtr entry =
       partitions_.mirror(partitions.front())->tree().find(session.request.subtree);
   send(session, native::encode_got(session.request.number, entry.get()));
@@ -85,8 +86,14 @@ void CatchUps::finish(Session& session, base::TimePoint now, bool sent) {
 }
 
 // What a client knows may be of either history of an epoch that was used twice: it is voided, and
-// all is sent.
-void CatchUps::cut(Session& session, const std::vector<std::size_t>& partitions) {
+// all is sent. A client that knows something is told of deeper partitions first: of one that was
+// split off it may not have heard, and would take its keys for those of the partition around it.
+void CatchUps::cut(Session& session, std::vector<std::size_t> partitions) {
+  if (!session.request.known.empty()) {
+    std::ranges::stable_sort(partitions, std::ranges::greater(), [this](std::size_t partition) {
+      return partitions_.subtree(partition).size();
+    });
+  }
   for (const std::size_t partition : partitions) {
     const Known* known = known_of(session.request.known, partition);
     const cluster::Mirror& mirror = *partitions_.mirror(partition);

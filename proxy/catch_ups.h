@@ -185,7 +185,7 @@ class CatchUps {
 
   bool serve(Client& client, base::TimePoint now);
   void start(Session& session, base::TimePoint now);
-  void cut(Session& session, const std::vector<std::size_t>& partitions);
+  void cut(Session& session, std::vector<std::size_t> partitions);
   Part part_of(const Session& session, std::size_t partition) const;
   void finish(Session& session, base::TimePoint now, bool sent);
   bool advance(Session& session, base::TimePoint now);

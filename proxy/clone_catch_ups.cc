@@ -1,6 +1,7 @@
 #include "proxy/clone_catch_ups.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace canopy::proxy {
 namespace {
@@ -32,6 +33,24 @@ void CloneCatchUps::on_drained(const net::Connection& connection) {
   if (known == sessions_.end()) return;
   known->second.room = Room::here;
   queue(known->first, known->second);
+}
+
+void CloneCatchUps::divide(std::size_t whole, std::size_t part) {
+  for (auto& [id, session] : sessions_) {
+    if (session.walk && session.walk->since.contains(whole)) {
+      for (const auto& [partition, cut] : session.walk->since) {
+        const auto [known, added] = session.since.emplace(partition, cut);
+        if (!added) known->second = older(known->second, cut);
+      }
+      std::ranges::move(session.walk->prefixes, std::back_inserter(session.prefixes));
+      session.walk.reset();
+    }
+    const auto known = session.since.find(whole);
+    if (known == session.since.end()) continue;
+    RecentCuts::Cut cut = known->second;
+    cut.partition = part;
+    session.since.emplace(part, cut);
+  }
 }
 
 void CloneCatchUps::queue(std::uint64_t id, Session& session) {

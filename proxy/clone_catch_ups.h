@@ -47,6 +47,8 @@ class CloneCatchUps {
   void begin(net::Connection& connection, std::string_view prefix);
   void end(const net::Connection& connection) { sessions_.erase(connection.id()); }
   void on_drained(const net::Connection& connection);
+  // A partition has been split. Who is being told of it is told anew, of both.
+  void divide(std::size_t whole, std::size_t part);
 
   // Only when all updates so far have been sent. How long until it wants to be called again.
   std::optional<base::Duration> serve();

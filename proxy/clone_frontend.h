@@ -29,6 +29,10 @@ class CloneFrontend final : public Frontend, private net::ConnectionEvents {
   bool flush(base::TimePoint) override { return updates_.flush(); }
   std::optional<base::Duration> serve(base::TimePoint now) override;
   void on_heartbeat(base::TimePoint now) override;
+  void divide(std::size_t whole, std::size_t part, keyspace::Revision) override {
+    cuts_.divide(whole, part);
+    updates_.divide(whole, part);
+  }
 
   wire::native::ClientInfo describe(const net::Connection& connection) const override;
   std::uint64_t missed() const override { return updates_.missed(); }

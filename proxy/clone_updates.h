@@ -53,6 +53,7 @@ class CloneUpdates final : public net::ConnectionEvents {
   bool flush();
   // Catch-ups.
   std::optional<base::Duration> serve();
+  void divide(std::size_t whole, std::size_t part) { catch_ups_.divide(whole, part); }
   // The heartbeat of chp, to all who hear it.
   void send_heartbeat();
 

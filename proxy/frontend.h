@@ -110,6 +110,9 @@ class Frontend {
   virtual void answer(const wire::Answer&) {}
   // A partition has a new history: the revisions that clients know of it mean nothing any more.
   virtual void renew(std::size_t) {}
+  // A partition has been split: what clients know of `whole`, up to this revision, they know of
+  // `part` from now on. 0: they know nothing yet.
+  virtual void divide(std::size_t /*whole*/, std::size_t /*part*/, keyspace::Revision /*known*/) {}
   // Clients are to be elsewhere within this time. A protocol that has no message for it does
   // nothing: its clients notice when the proxy is gone.
   virtual void drain(base::Duration) {}

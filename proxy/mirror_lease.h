@@ -3,8 +3,12 @@
 // argument. Not thread-safe. The table outlives its leases.
 #pragma once
 
+#include <iterator>
+#include <list>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,21 +17,28 @@
 namespace canopy::proxy {
 
 // Holds the mirrors of some partitions until it is destroyed. An empty one holds none.
-using MirrorLease = std::shared_ptr<const std::vector<std::size_t>>;
+using MirrorLease = std::shared_ptr<const void>;
 
 // The leases of all partitions, by their index.
 class MirrorLeases {
  public:
-  MirrorLease hold(std::vector<std::size_t> partitions) {
-    for (const std::size_t partition : partitions) {
-      if (partition >= uses_.size()) uses_.resize(partition + 1);
-      ++uses_[partition].leases;
-      uses_[partition].unused_since.reset();
-    }
-    return {new std::vector(std::move(partitions)), [this](const std::vector<std::size_t>* held) {
-              for (const std::size_t partition : *held) --uses_[partition].leases;
-              delete held;
+  // Of the partitions that may hold keys under the prefix.
+  MirrorLease hold(std::string_view prefix, std::vector<std::size_t> partitions) {
+    for (const std::size_t partition : partitions) take(partition);
+    held_.push_back({std::string(prefix), std::move(partitions)});
+    const auto held = std::prev(held_.end());
+    return {&*held, [this, held](const Held*) {
+              for (const std::size_t partition : held->partitions) --uses_[partition].leases;
+              held_.erase(held);
             }};
+  }
+  // There is a further partition: leases that need it hold it, too.
+  void add(std::size_t partition, std::string_view subtree) {
+    for (Held& held : held_) {
+      if (!held.prefix.starts_with(subtree) && !subtree.starts_with(held.prefix)) continue;
+      held.partitions.push_back(partition);
+      take(partition);
+    }
   }
   // Whether nothing has held the partition for as long as `keep`. Counts from the first call after
   // the last lease has ended: to be called a few times a second.
@@ -44,8 +55,19 @@ class MirrorLeases {
     std::size_t leases = 0;
     std::optional<base::TimePoint> unused_since{};
   };
+  struct Held {
+    std::string prefix{};
+    std::vector<std::size_t> partitions{};
+  };
+
+  void take(std::size_t partition) {
+    if (partition >= uses_.size()) uses_.resize(partition + 1);
+    ++uses_[partition].leases;
+    uses_[partition].unused_since.reset();
+  }
 
   std::vector<Use> uses_{};
+  std::list<Held> held_{};
 };
 
 }  // namespace canopy::proxy

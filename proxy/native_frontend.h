@@ -44,6 +44,9 @@ class NativeFrontend final : public Frontend,
   std::optional<base::Duration> serve(base::TimePoint now) override;
   void answer(const wire::Answer& answer) override;
   void renew(std::size_t partition) override { streams_.renew(partition); }
+  void divide(std::size_t whole, std::size_t part, keyspace::Revision known) override {
+    streams_.divide(whole, part, known, backend_.now());
+  }
   void drain(base::Duration within) override;
   std::size_t leaving() const override { return draining_ ? clients_.size() : 0; }
   wire::native::ClientInfo describe(const net::Connection& connection) const override;

@@ -55,6 +55,9 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
           },
           [this](std::size_t partition) {
             for (const auto& frontend : fan_out_.frontends()) frontend->renew(partition);
+          },
+          [this](std::size_t whole, std::size_t part, keyspace::Revision known) {
+            for (const auto& each : fan_out_.frontends()) each->divide(whole, part, known);
           }),
       server_(loop),
       fan_out_(make_frontends(config_, metrics_, *this), config_, metrics_,

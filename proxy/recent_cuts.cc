@@ -54,6 +54,18 @@ std::vector<Cut> RecentCuts::since(std::string_view prefix, base::TimePoint now)
   return oldest;
 }
 
+void RecentCuts::divide(std::size_t whole, std::size_t part) {
+  for (auto& [prefix, moments] : by_prefix_) {
+    for (Moment& moment : moments) {
+      const auto cut = std::ranges::lower_bound(moment.cuts, whole, {}, &Cut::partition);
+      if (cut == moment.cuts.end() || cut->partition != whole) continue;
+      Cut of_part = *cut;
+      of_part.partition = part;
+      moment.cuts = merge(moment.cuts, {of_part});
+    }
+  }
+}
+
 // A moment stands for cuts up to `merged` later than itself.
 void RecentCuts::expire(base::TimePoint now) {
   for (auto at = by_prefix_.begin(); at != by_prefix_.end();) {

@@ -36,6 +36,8 @@ class RecentCuts {
   void add(std::string_view prefix, std::vector<Cut> cuts, base::TimePoint now);
   // Of each partition that is in a remembered cut which shares keys with the prefix, the oldest.
   std::vector<Cut> since(std::string_view prefix, base::TimePoint now);
+  // A partition has been split: its cuts are cuts of `part`, too.
+  void divide(std::size_t whole, std::size_t part);
   // Remembered revisions.
   std::size_t size() const;
 

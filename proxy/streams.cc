@@ -88,6 +88,27 @@ void Streams::renew(std::size_t partition) {
   }
 }
 
+void Streams::divide(std::size_t whole, std::size_t part, keyspace::Revision known,
+                     base::TimePoint now) {
+  for (auto& [subscription, owned] : by_subscription_) {
+    Stream& stream = *owned;
+    const auto covering = partitions_.covering(subscription.subtree);
+    if (std::ranges::find(covering, part) == covering.end()) continue;
+    if (!stream.latest.empty()) {
+      gather_latest(stream);
+      std::erase(latest_, &stream);
+    }
+    send_gathered(stream, now);
+    if (std::ranges::find(covering, whole) == covering.end()) {
+      std::erase_if(stream.reached, [&](const Reached& each) { return each.partition == whole; });
+    }
+    stream.reached.push_back({part, std::nullopt});
+    if (known == keyspace::Revision()) continue;
+    send(stream, {}, {{partitions_.subtree(part), known}}, true);
+    stream.reached.back().revision = known;
+  }
+}
+
 void Streams::restart(Stream& stream, std::optional<std::size_t> renewed) {
   for (Watcher* watcher : stream.watchers) watcher->on_restart(renewed);
   stream.number = next_number_++;
@@ -253,7 +274,8 @@ void Streams::send_heartbeat(Stream& stream, base::TimePoint now) {
   stream.last_sent = now;
 }
 
-void Streams::send(Stream& stream, const Body& body, const native::Revisions& revisions) {
+void Streams::send(Stream& stream, const Body& body, const native::Revisions& revisions,
+                   bool names) {
   const native::BatchHeader header{
       .stream = stream.number, .after = stream.sent, .count = body.count, .revisions = revisions};
   const std::size_t size = body.entries.size();
@@ -273,7 +295,8 @@ void Streams::send(Stream& stream, const Body& body, const native::Revisions& re
   const Batch batch{.message = std::make_shared<const std::string>(std::move(message)),
                     .serial = ++last_serial_,
                     .after = stream.sent,
-                    .count = body.count};
+                    .count = body.count,
+                    .names = names};
   stream.sent += body.count;
   for (Watcher* watcher : stream.watchers) watcher->on_batch(batch);
 }

@@ -53,6 +53,7 @@ class Streams {
     std::uint64_t serial = 0;  // no other batch of any stream has it
     std::uint64_t after = 0;   // position
     std::uint32_t count = 0;   // 0: a heartbeat
+    bool names = false;        // a partition that the stream did not have: not to be left out
 
     std::uint64_t end() const { return after + count; }
   };
@@ -89,6 +90,10 @@ class Streams {
   void begin(std::uint64_t first_number, base::TimePoint now);
   // The partition has a new history: its streams begin anew.
   void renew(std::size_t partition);
+
+  // A partition has been split; see Frontend. What is gathered is sent, then the new partition is
+  // named, before any update of it.
+  void divide(std::size_t whole, std::size_t part, keyspace::Revision known, base::TimePoint now);
 
   // False when there are too many streams.
   bool subscribe(const wire::native::Subscription& subscription, Watcher& watcher);
@@ -188,7 +193,8 @@ class Streams {
   void gather_latest(Stream& stream);
   std::size_t send_gathered(Stream& stream, base::TimePoint now);
   void send_heartbeat(Stream& stream, base::TimePoint now);
-  void send(Stream& stream, const Body& body, const wire::native::Revisions& revisions);
+  void send(Stream& stream, const Body& body, const wire::native::Revisions& revisions,
+            bool names = false);
   void send_with_revisions(Stream& stream, const Body& body, bool all);
 
   const Partitions& partitions_;

@@ -73,13 +73,15 @@ void Upstream::Link::on_message(net::Connection& connection,
 }
 
 Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop& loop,
-                   Metrics& metrics, Applied applied, Answered answered, Renewed renewed)
+                   Metrics& metrics, Applied applied, Answered answered, Renewed renewed,
+                   Divided divided)
     : config_(proxy),
       loop_(loop),
       metrics_(metrics),
       applied_(std::move(applied)),
       answered_(std::move(answered)),
       renewed_(std::move(renewed)),
+      divided_(std::move(divided)),
       server_(loop) {
   for (const config::Shard& shard : cluster.shards) {
     links_.push_back(std::make_unique<Link>(*this, links_.size(), shard, cluster.keys()));
@@ -112,8 +114,10 @@ void Upstream::on_directory(const coordination::Event& event) {
 
 // The shard serves the partition: of two that say so, the one with the higher epoch.
 void Upstream::on_leader(Link& link, const coordination::PartitionState& state) {
-  const std::size_t index = map_.owner(state.subtree);
-  if (index == map_.size() || map_.subtree(index) != state.subtree) return;
+  std::size_t index = map_.find(state.subtree);
+  if (index == map_.size()) divide(state.subtree);
+  index = map_.find(state.subtree);
+  if (index == map_.size()) return;
   Partition& partition = partitions_[index];
   if (state.epoch <= partition.epoch) return;
   partition.epoch = state.epoch;

@@ -35,9 +35,13 @@ class Upstream final : public Partitions {
   using Answered = std::function<void(const wire::Answer& answer)>;
   // A partition has a new history: the revisions that clients know of it mean nothing any more.
   using Renewed = std::function<void(std::size_t partition)>;
+  // A partition has been split: what clients know of `whole`, up to this revision, they know of
+  // `part` from now on.
+  using Divided =
+      std::function<void(std::size_t whole, std::size_t part, keyspace::Revision known)>;
 
   Upstream(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop& loop,
-           Metrics& metrics, Applied applied, Answered answered, Renewed renewed);
+           Metrics& metrics, Applied applied, Answered answered, Renewed renewed, Divided divided);
 
   // The directory says where a shard is.
   void on_directory(const coordination::Event& event);
@@ -116,13 +120,17 @@ class Upstream final : public Partitions {
     std::size_t link;         // of the shard that leads it, or is preferred to
     std::uint32_t epoch = 0;  // in which that shard serves; 0: not known
     bool retain = true;
+    bool configured = true;     // else it was split off another partition
     std::uint64_t mirrors = 0;  // made so far
     std::optional<cluster::Mirror> mirror{};
   };
 
   void connect(Link& link, const coordination::ShardMember& member);
   void on_leader(Link& link, const coordination::PartitionState& state);
-  void begin_mirror(std::size_t index);
+  void divide(const std::string& subtree);
+  void divide(std::size_t whole, cluster::Mirror::SplitOff part);
+  std::size_t add_partition(std::size_t whole, const std::string& subtree);
+  void begin_mirror(std::size_t index, cluster::Mirror::SplitOff part);
   void start_mirror(Partition& partition);  // whose mirror exists
   void on_update(Link& link, std::string_view message);
   void on_answer(Link& link, std::string_view message);
@@ -143,10 +151,11 @@ class Upstream final : public Partitions {
   Applied applied_;
   Answered answered_;
   Renewed renewed_;
+  Divided divided_;
   keyspace::PartitionMap map_;
   net::Server server_;  // of the links alone: what waits for shards is not what waits for clients
   std::vector<std::unique_ptr<Link>> links_;
-  std::vector<Partition> partitions_;  // by the index of map_
+  std::deque<Partition> partitions_;  // by the index of map_; elements do not move
   std::optional<base::TimePoint> paused_since_{};
   MirrorLeases leases_;
   base::log::RateLimited log_;

@@ -16,16 +16,23 @@ using keyspace::shown;
 MirrorLease Upstream::lease(std::string_view prefix) {
   std::vector<std::size_t> needed = map_.covering(prefix);
   for (const std::size_t index : needed) {
-    if (!partitions_[index].mirror) begin_mirror(index);
+    if (!partitions_[index].mirror) begin_mirror(index, {.subtree = map_.subtree(index)});
   }
-  return leases_.hold(std::move(needed));
+  return leases_.hold(prefix, std::move(needed));
 }
 
-void Upstream::begin_mirror(std::size_t index) {
+void Upstream::begin_mirror(std::size_t index, Mirror::SplitOff part) {
   Partition& partition = partitions_[index];
-  partition.mirror.emplace(map_.subtree(index),
+  partition.mirror.emplace(std::move(part),
                            cluster::MirrorSettings{.retain = partition.retain,
                                                    .first_request = partition.mirrors++ << 32});
+  // What was split off it may still be in what its leader tells.
+  for (std::size_t other = 0; other < partitions_.size(); ++other) {
+    const std::string& subtree = map_.subtree(other);
+    if (!partitions_[other].configured && keyspace::is_below(subtree, map_.subtree(index))) {
+      partition.mirror->split_off(subtree);
+    }
+  }
   Link& link = *links_[partition.link];
   log::info("upstream", "mirroring", {{"partition", shown(map_.subtree(index))}});
   link.updates.subscribe(wire::batch_topic(map_.subtree(index)));
@@ -96,8 +103,8 @@ void Upstream::on_answer(Link& link, std::string_view message) {
 }
 
 cluster::Mirror* Upstream::find_mirror(const std::string& subtree) {
-  const std::size_t index = map_.owner(subtree);
-  if (index == map_.size() || map_.subtree(index) != subtree) return nullptr;
+  const std::size_t index = map_.find(subtree);
+  if (index == map_.size()) return nullptr;
   auto& mirror = partitions_[index].mirror;
   return mirror ? &*mirror : nullptr;
 }
@@ -142,6 +149,40 @@ void Upstream::carry_out(Link& link, Mirror::Effects& effects, base::TimePoint c
   }
   send_requests(link);
   if (!effects.applied.empty()) applied_(effects.applied, link.index, committed);
+  for (Mirror::SplitOff& part : effects.split_off)
+    divide(map_.owner(part.subtree), std::move(part));
+}
+
+// Of a split that a shard has announced, perhaps before its entry is heard of.
+void Upstream::divide(const std::string& subtree) {
+  const std::size_t whole = map_.owner(subtree);
+  if (whole == map_.size() || !keyspace::is_subtree(subtree)) return;
+  auto& mirror = partitions_[whole].mirror;
+  if (mirror) return divide(whole, mirror->split_off(subtree));
+  add_partition(whole, subtree);
+}
+
+// The new partition is led where the whole one is, until it is heard otherwise.
+std::size_t Upstream::add_partition(std::size_t whole, const std::string& subtree) {
+  if (map_.size() >= base::max_partitions) return map_.size();
+  log::info("upstream", "partition split",
+            {{"partition", shown(map_.subtree(whole))}, {"split_off", shown(subtree)}});
+  const Partition& parent = partitions_[whole];
+  partitions_.push_back({.link = parent.link, .retain = parent.retain, .configured = false});
+  const std::size_t index = map_.add(subtree);
+  leases_.add(index, subtree);
+  return index;
+}
+
+// A partition that is known already, by another way than through the mirror, has its own mirror.
+void Upstream::divide(std::size_t whole, Mirror::SplitOff part) {
+  if (whole == map_.size() || map_.subtree(whole) == part.subtree) return;
+  const std::size_t index = add_partition(whole, part.subtree);
+  if (index == map_.size()) return;
+  const keyspace::Revision known = part.revision;
+  const bool ready = part.ready;
+  begin_mirror(index, std::move(part));
+  divided_(whole, index, ready ? known : keyspace::Revision());
 }
 
 void Upstream::drop_mirror(Partition& partition) {

@@ -20,7 +20,7 @@ void Watch::on_batch(const Streams::Batch& batch) {
   switch (state_) {
     case State::waiting: return;
     case State::cut:
-      if (!holding_ || batch.end() <= *position_) return;  // which the cut has
+      if (!holding_ || (batch.end() <= *position_ && !batch.names)) return;  // which the cut has
       if (owner_.fits(client_, size + owner_.reserve_)) return hold(batch);
       release();
       return;
@@ -28,7 +28,7 @@ void Watch::on_batch(const Streams::Batch& batch) {
       // Another watch of this stream and connection may have brought it there.
       if (client_.last_serial == batch.serial) return;
       if (owner_.fits(client_, size)) return send_batch(batch);
-      if (batch.count > 0) fall_behind(batch);
+      if (batch.count > 0 || batch.names) fall_behind(batch);
   }
 }
 
@@ -36,7 +36,7 @@ void Watch::on_batch(const Streams::Batch& batch) {
 // connection may bring it.
 void Watch::fall_behind(const Streams::Batch& batch) {
   count_missed(batch.after, batch.end());
-  send_gap(batch.count);
+  send_gap(batch.count > 0 ? std::optional<std::uint64_t>(batch.count) : std::nullopt);
   position_ = batch.end();
   catch_up(owner_.streams_.revisions(*this));
 }

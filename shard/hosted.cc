@@ -65,6 +65,7 @@ void Hosted::carry_out(Replica::Effects& effects, base::TimePoint now) {
     surroundings_.send(message.to, message.body);
   }
   if (!effects.committed.empty()) commit(effects.committed, now);
+  for (Replica::SplitOff& part : effects.split_off) surroundings_.split(*this, std::move(part));
   serve_or_stop(now);
 }
 
@@ -100,7 +101,7 @@ void Hosted::serve_or_stop(base::TimePoint now) {
     partition_.emplace(Partition::Settings{.subtree = subtree(),
                                            .retain = settings_.replica.retain,
                                            .max_state_bytes = settings_.max_state_bytes},
-                       replica_);
+                       replica_, settings_.recent);
     partition_->set_low(low_);
     published_ = now;
     surroundings_.publish(*this, partition_->heartbeat(now));
@@ -139,6 +140,10 @@ void Hosted::on_deadline(std::optional<base::TimePoint> deadline, base::TimePoin
   run(now, [&](auto& out) { replica_.on_deadline(deadline, now, out); });
 }
 
+void Hosted::create(Replica::Origin origin, base::TimePoint now) {
+  run(now, [&](auto& out) { replica_.create(std::move(origin), now, out); });
+}
+
 void Hosted::stored(std::uint64_t ticket, base::TimePoint now) {
   run(now, [&](auto& out) { replica_.stored(ticket, now, out); });
 }
@@ -175,6 +180,7 @@ Partition::Staged Hosted::take(ProxyId proxy, wire::RoutedRequest&& routed, base
 void Hosted::end_turn(base::TimePoint now) {
   if (!serves(now)) return;
   partition_->expire(now);
+  if (replica_.record()) partition_->split(replica_.record()->splits);
   if (partition_->staged()) propose(now);
   commit({}, now);  // answers that wait for nothing
 }

@@ -34,6 +34,8 @@ class Surroundings {
   virtual void send(const std::string& shard, const wire::ToLeader& message) = 0;
   virtual void publish(Hosted& from, const wire::Batch& batch) = 0;
   virtual void answer(Reply reply) = 0;
+  // Its log has come to a split entry; what it asks of the store has been submitted.
+  virtual void split(Hosted& from, cluster::Replica::SplitOff part) = 0;
   // It serves, or no longer does, or says something else of its trouble.
   virtual void changed(Hosted& hosted) = 0;
 };
@@ -44,6 +46,8 @@ class Hosted {
     cluster::Replica::Settings replica{};
     bool disk = false;  // else nothing is stored: what the replica asks for is done at once
     std::uint64_t max_state_bytes = UINT64_MAX;
+    // Updates from before its log, of the partition that it was split off.
+    std::vector<keyspace::UpdatePtr> recent{};
   };
 
   // Uncommitted bytes beyond which writes are refused as `busy`.
@@ -54,6 +58,7 @@ class Hosted {
          base::TimePoint now);
 
   const std::string& subtree() const { return settings_.replica.partition; }
+  const std::string& identity() const { return settings_.replica.self.identity; }
   const cluster::Replica& replica() const { return replica_; }
   bool serves(base::TimePoint now) const { return partition_ && replica_.leads(now); }
   // As coordination::PartitionState has it.
@@ -68,6 +73,9 @@ class Hosted {
   void on_shards(const std::set<std::string>& alive, base::TimePoint now);
   void on_deadline(std::optional<base::TimePoint> deadline, base::TimePoint now);
   void on_generation(std::uint32_t generation) { replica_.on_generation(generation); }
+  // --- of the partition that it was split off, and of those that were split off it
+  void create(cluster::Replica::Origin origin, base::TimePoint now);
+  void on_split_recorded(const std::string& subtree) { replica_.on_split_recorded(subtree); }
   // --- of the store
   void stored(std::uint64_t ticket, base::TimePoint now);
   // Why its disk has no room; empty: it has. What does not make the state larger is taken.

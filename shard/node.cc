@@ -217,8 +217,8 @@ void Node::refuse(ProxyId proxy, wire::RoutedRequest& routed, Fault fault) {
 }
 
 void Node::take(ProxyId proxy, const wire::Sync& sync) {
-  const std::size_t index = map_.owner(sync.partition);
-  if (index == map_.size() || map_.subtree(index) != sync.partition) {
+  const std::size_t index = map_.find(sync.partition);
+  if (index == map_.size()) {
     return refuse(proxy, sync, "not a partition of this shard");
   }
   const Replica& replica = *replicas_[index];
@@ -256,6 +256,7 @@ void Node::end_turn() {
   last_turn_ = loop_.now() - began;
   count_commits();
   send_replies();
+  host_split_off();
 }
 
 void Node::count_commits() {
@@ -314,6 +315,11 @@ void Node::tick() {
   });
   for (Replica* replica : std::vector(kept_)) {
     if (replica->hosted != nullptr && replica->hosted->replica().dispensable()) drop_copy(*replica);
+  }
+  create_split_off();
+  for (std::size_t index = 0; index < replicas_.size(); ++index) {
+    Replica& replica = *replicas_[index];
+    if (!replica.configured && !replica.opened) place(replica);
   }
 }
 

@@ -54,16 +54,18 @@ class Node final : private net::ConnectionEvents,
  private:
   // Of each partition of the cluster; most may be kept by other shards alone.
   struct Replica {
-    explicit Replica(const config::Partition& partition) : settings(partition) {}
+    explicit Replica(config::Partition partition) : settings(std::move(partition)) {}
     const config::Partition settings;
-    bool kept = false;    // by this shard
-    bool opened = false;  // its copy, or it is being read
-    bool clean = false;   // no copy is in the store
+    bool configured = true;  // else it was split off another partition
+    bool kept = false;       // by this shard
+    bool opened = false;     // its copy, or it is being read
+    bool clean = false;      // no copy is in the store
     std::optional<PartitionMetrics> metrics{};
     std::unique_ptr<Hosted> hosted{};  // null: its copy is being read, or cannot be
     std::string failure{};             // why it cannot be
     std::optional<cluster::PartitionRecord> record{};
-    std::uint64_t version = 0;  // of the record; 0: none has been told
+    std::uint64_t version = 0;                  // of the record; 0: none has been told
+    std::vector<keyspace::UpdatePtr> recent{};  // see Hosted::Settings
     bool on_disk() const { return settings.durability == config::Durability::disk; }
     // While there is no hosted copy.
     std::string state() const { return failure.empty() ? "loading" : "failed: " + failure; }
@@ -76,9 +78,20 @@ class Node final : private net::ConnectionEvents,
   void open_store(std::unique_ptr<Storage> storage);
   void place(Replica& replica);
   void keep(Replica& replica, bool kept);
-  void open_copy(Replica& replica);
+  void open_copy(Replica& replica, bool create = true);
   void drop_copy(Replica& replica);
+  void forget_copy(Replica& replica);
   void host(Replica& replica, const std::string& identity, cluster::Replica::Recovered recovered);
+
+  // What was split off other partitions (node_splits.cc).
+  struct SplitOff {
+    std::string identity{};  // of the copy
+    cluster::Replica::SplitOff part{};
+  };
+  Replica* add_partition(const std::string& subtree);
+  void host_split_off();
+  void create_split_off();
+  bool awaits_split(const Replica& replica) const;
 
   // Of the requests' listener: proxies, and shards that follow.
   void on_message(net::Connection& connection, std::span<const std::string_view> parts) override;
@@ -102,6 +115,7 @@ class Node final : private net::ConnectionEvents,
   void publish(Hosted& from, const wire::Batch& batch) override;
   void answer(Reply reply) override { replies_.add(std::move(reply)); }
   void changed(Hosted& hosted) override;
+  void split(Hosted& from, cluster::Replica::SplitOff part) override;
 
   // Of the links between shards, and of the store.
   void on_leader_link(const std::string& shard, bool up) override;
@@ -156,6 +170,7 @@ class Node final : private net::ConnectionEvents,
   keyspace::PartitionMap map_;
   std::vector<std::unique_ptr<Replica>> replicas_;  // by the index of map_
   std::vector<Replica*> kept_{};                    // of these, by this shard
+  std::vector<SplitOff> split_off_{};               // this turn
   const std::string store_;                         // directory of the store
   std::string store_trouble_;                       // why it cannot be opened
   std::unique_ptr<StorageThread> storage_;          // null: nothing is kept on disk

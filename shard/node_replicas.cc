@@ -28,8 +28,8 @@ std::uint64_t draw_random() {
 }  // namespace
 
 Node::Replica* Node::find(const std::string& subtree) {
-  const std::size_t index = map_.owner(subtree);
-  if (index == map_.size() || map_.subtree(index) != subtree) return nullptr;
+  const std::size_t index = map_.find(subtree);
+  if (index == map_.size()) return nullptr;
   Replica& replica = *replicas_[index];
   return replica.hosted == nullptr ? nullptr : &replica;
 }
@@ -71,13 +71,17 @@ void Node::open_store(std::unique_ptr<Storage> storage) {
 // Of a replica that is not hosted, once the directory has told: keeps the copy that the record, or
 // else the file, places here, and one that is in the set. Forgets a copy that a move has left.
 void Node::place(Replica& replica) {
-  if (!records_listed_) return;
+  host_split_off();
   const auto& record = replica.record;
+  if (!records_listed_ || (!replica.configured && !record)) return;
   const bool moved = record && !record->placement.empty();
   const auto& placement = moved ? record->placement : replica.settings.on;
   const bool here = std::ranges::count(placement, config_.name) > 0 ||
                     (record && cluster::has_shard(record->in_sync, config_.name));
-  if (here && !replica.opened) return open_copy(replica);
+  if (here && !replica.opened) {
+    if (!awaits_split(replica)) open_copy(replica);
+    return;
+  }
   if (here || (replica.opened && replica.failure.empty())) return;  // else host() follows
   if (!replica.opened) keep(replica, false);
   if (!replica.clean && moved && cluster::covers(record->in_sync, placement)) drop_copy(replica);
@@ -96,7 +100,7 @@ void Node::keep(Replica& replica, bool kept) {
 }
 
 // Of a partition on disk it is hosted once its copy is read.
-void Node::open_copy(Replica& replica) {
+void Node::open_copy(Replica& replica, bool create) {
   keep(replica, true);
   replica.opened = true;
   replica.clean = false;
@@ -118,22 +122,28 @@ void Node::open_copy(Replica& replica) {
   storage_->open_copy(
       settings.subtree,
       {.retain = settings.retain,
-       .sync_interval = gathers ? base::Duration(settings.sync_interval) : base::Duration{}},
+       .sync_interval = gathers ? base::Duration(settings.sync_interval) : base::Duration{},
+       .create = create},
       [this, &replica, fail](base::Result<Storage::Copy> copy) {
         if (!copy) return fail(copy.error());
+        if (copy->identity.empty()) return forget_copy(replica);
         host(replica, copy->identity, std::move(copy->recovered));
       });
+}
+
+void Node::forget_copy(Replica& replica) {
+  replica.hosted.reset();
+  keep(replica, false);
+  replica.opened = false;
+  replica.clean = true;
+  replica.failure.clear();
 }
 
 // The partition has moved to other shards.
 void Node::drop_copy(Replica& replica) {
   const std::string partition = shown(replica.settings.subtree);
   if (replica.kept) log::info("shard", "partition moved away", {{"partition", partition}});
-  replica.hosted.reset();
-  keep(replica, false);
-  replica.opened = false;
-  replica.clean = true;
-  replica.failure.clear();
+  forget_copy(replica);
   if (!replica.on_disk() || storage_ == nullptr) return;
   storage_->drop_copy(replica.settings.subtree, [partition](const base::Status& status) {
     if (status) return;
@@ -159,7 +169,8 @@ void Node::host(Replica& replica, const std::string& identity,
                       .prefer_after = times_.prefer_after,
                       .random = draw_random},
           .disk = disk,
-          .max_state_bytes = disk ? settings.max_state_bytes : UINT64_MAX},
+          .max_state_bytes = disk ? settings.max_state_bytes : UINT64_MAX,
+          .recent = std::exchange(replica.recent, {})},
       std::move(recovered), surroundings, loop_.now());
   Hosted& hosted = *replica.hosted;
   if (disk) hosted.set_low(low_, loop_.now());
@@ -210,7 +221,12 @@ void Node::follow_directory() {
       [this](const coordination::Event& event) { on_record(event); },
       [this] {
         if (std::exchange(records_listed_, true)) return;
-        for (const auto& replica : replicas_) place(*replica);
+        std::vector<Replica*> all;
+        for (const auto& replica : replicas_) all.push_back(replica.get());
+        // A partition before what was split off it: see awaits_split().
+        std::ranges::stable_sort(
+            all, {}, [](const Replica* replica) { return replica->settings.subtree.size(); });
+        for (Replica* replica : all) place(*replica);
       });
   coordinator_->watch(
       coordination::shards_prefix, [this](const coordination::Event& event) { on_shard(event); },
@@ -253,19 +269,21 @@ void Node::tell_coordinator_state(Hosted& hosted) {
 
 void Node::on_record(const coordination::Event& event) {
   const auto subtree = coordination::subtree_of(event.key);
-  const std::size_t index = subtree ? map_.owner(*subtree) : map_.size();
-  if (index == map_.size() || map_.subtree(index) != *subtree || !event.value) return;
+  if (!subtree || !event.value) return;
   auto record = coordination::parse_partition_record(*event.value);
   if (!record) {
     log::error("shard", "partition record not understood",
                {{"key", event.key}, {"why", record.error()}});
     return;
   }
-  Replica& replica = *replicas_[index];
-  replica.record = std::move(*record);
-  replica.version = event.version;
-  if (replica.hosted == nullptr) return place(replica);
-  replica.hosted->on_record(replica.record, replica.version, loop_.now());
+  const std::size_t index = map_.find(*subtree);
+  Replica* replica = index == map_.size() ? nullptr : replicas_[index].get();
+  if (replica == nullptr && record->parent) replica = add_partition(*subtree);
+  if (replica == nullptr) return;
+  replica->record = std::move(*record);
+  replica->version = event.version;
+  if (replica->hosted == nullptr) return place(*replica);
+  replica->hosted->on_record(replica->record, replica->version, loop_.now());
 }
 
 // An order that stood before this process listened is not for it.
@@ -299,8 +317,8 @@ void Node::take(net::Connection& follower, const wire::ToLeader& message) {
   const auto& [partition, shard] =
       std::visit([](const auto& body) { return std::pair(body.partition, body.shard); }, message);
   links_.know(shard, follower);
-  const std::size_t index = map_.owner(partition);
-  if (index == map_.size() || map_.subtree(index) != partition) return;
+  const std::size_t index = map_.find(partition);
+  if (index == map_.size()) return;
   const Replica& replica = *replicas_[index];
   if (replica.hosted != nullptr) {
     return replica.hosted->on_message(shard, message, loop_.now());

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "core/base/limits.h"
+#include "core/keyspace/key.h"
 #include "core/wire/entry.h"
 #include "core/wire/native.h"
 
@@ -32,20 +33,23 @@ std::string request_key(std::string_view client, std::uint64_t number) {
 
 }  // namespace
 
-Partition::Partition(Settings settings, const cluster::Replica& replica)
+Partition::Partition(Settings settings, const cluster::Replica& replica,
+                     const std::vector<UpdatePtr>& recent)
     : settings_(std::move(settings)),
       replica_(replica),
       last_staged_(replica.log().last()),
       room_(settings_.max_state_bytes) {
   find_expiries();
+  for (const UpdatePtr& update : recent) remember_uuid_of(*update);
   const auto& log = replica.log();
   for (const LogEntry* entry = log.after(log.first()); entry != nullptr;
        entry = log.after(entry->update->revision)) {
-    const Update& update = *entry->update;
-    if (!update.uuid.empty()) {
-      remember_uuid(update.uuid, content_hash(update.key, update.value));
-    }
+    remember_uuid_of(*entry->update);
   }
+}
+
+void Partition::remember_uuid_of(const Update& update) {
+  if (!update.uuid.empty()) remember_uuid(update.uuid, content_hash(update.key, update.value));
 }
 
 // Of the tree, and of what is not committed yet.
@@ -70,6 +74,29 @@ void Partition::set_expiry(std::string_view key, std::int64_t expires_at_ms) {
   if (expires_at_ms == 0) return;
   expiry_of_[name] = expires_at_ms;
   expiries_.emplace(expires_at_ms, std::move(name));
+}
+
+// Only of the subtree's keys: the new partition's leader expires them.
+void Partition::forget_expiries(std::string_view subtree) {
+  std::erase_if(expiry_of_, [&](const auto& expiry) {
+    if (!expiry.first.starts_with(subtree)) return false;
+    expiries_.erase({expiry.second, expiry.first});
+    return true;
+  });
+}
+
+bool Partition::is_split_off(std::string_view key) const {
+  return splitting_.cover(key) || replica_.splits().cover(key);
+}
+
+void Partition::split(const std::vector<std::string>& subtrees) {
+  if (refusal_ != Fault::none || room_.low()) return;  // the store writes the part anew
+  for (const std::string& subtree : subtrees) {
+    if (is_split_off(subtree) || !keyspace::is_below(subtree, settings_.subtree)) continue;
+    append({.key = subtree, .splits = true});
+    splitting_.add(staged_.back().update);
+    forget_expiries(subtree);
+  }
 }
 
 std::vector<Reply> Partition::withdraw() {
@@ -160,6 +187,10 @@ void Partition::remember(wire::WriteRequest& request, Result result, std::uint64
 
 Result Partition::decide(wire::WriteRequest& request, base::TimePoint now) {
   if (refusal_ != Fault::none) return {refusal_};
+  if (std::ranges::any_of(request.writes,
+                          [this](const wire::Write& write) { return is_split_off(write.key); })) {
+    return {Fault::partition_unavailable};
+  }
   expire(now);
   if (Result refusal = check(request); refusal.fault != Fault::none) return refusal;
   if (settings_.retain) {
@@ -234,7 +265,7 @@ void Partition::stage(const wire::Write& write, base::TimePoint now) {
 // The one place where an update is encoded.
 void Partition::append(keyspace::Entry entry) {
   entry.revision = last_staged_ = last_staged_.next();
-  if (settings_.retain) set_expiry(entry.key, entry.expires_at_ms);
+  if (settings_.retain && !entry.splits) set_expiry(entry.key, entry.expires_at_ms);
   staged_.push_back({.update = wire::make_update(entry)});
 }
 

@@ -49,12 +49,17 @@ class Partition {
     std::vector<Reply> replies{};        // to send after that
   };
 
-  // Of a leadership that `replica`, which outlives this, has just begun.
-  Partition(Settings settings, const cluster::Replica& replica);
+  // Of a leadership that `replica`, which outlives this, has just begun. `recent`: updates from
+  // before its log, of the partition that it was split off.
+  Partition(Settings settings, const cluster::Replica& replica,
+            const std::vector<keyspace::UpdatePtr>& recent = {});
 
   // Gives the writes the next revisions, all or none. What expired before `now` is deleted first,
   // and conditions see what is staged already. The answer comes with the commit, to `proxy`.
   Staged stage(ProxyId proxy, wire::RoutedRequest&& routed, base::TimePoint now);
+  // Stages a split entry for each of these subtrees that has none, once it is in order. From then
+  // on requests for keys of it are `partition_unavailable`.
+  void split(const std::vector<std::string>& subtrees);
   // Stages the deletion of every entry whose time is over.
   void expire(base::TimePoint now);
 
@@ -94,6 +99,7 @@ class Partition {
 
   std::optional<Staged> recognise(ProxyId proxy, wire::RoutedRequest& routed);
   Result decide(wire::WriteRequest& request, base::TimePoint now);
+  bool is_split_off(std::string_view key) const;
   Result check(const wire::WriteRequest& request);
   keyspace::Revision current(std::string_view key);
   void stage(const wire::Write& write, base::TimePoint now);
@@ -101,6 +107,8 @@ class Partition {
   std::uint64_t reply(ProxyId proxy, wire::RoutedRequest& routed, Result result);
   void remember(wire::WriteRequest& request, Result result, std::uint64_t reply);
   void confirm(const keyspace::AppliedRequest& request);
+  void remember_uuid_of(const keyspace::Update& update);
+  void forget_expiries(std::string_view subtree);
   void find_expiries();
   void set_expiry(std::string_view key, std::int64_t expires_at_ms);
   bool seen_before(const wire::WriteRequest& request) const;
@@ -122,6 +130,7 @@ class Partition {
   std::unordered_map<std::string_view, keyspace::UpdatePtr> index_{};
   keyspace::Revision indexed_{};  // up to here
   wire::Fault refusal_ = wire::Fault::none;
+  keyspace::Splits splitting_{};  // staged by this leadership
   Room room_;
   // Of all entries with an expiry, staged ones included: (when, key), and when by key.
   std::set<std::pair<std::int64_t, std::string>> expiries_{};

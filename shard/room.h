@@ -31,6 +31,7 @@ class Room {
   void committed(keyspace::Revision to);
   // Why the disk takes nothing that grows; empty: it does.
   void set_low(std::string why) { low_ = std::move(why); }
+  bool low() const { return !low_.empty(); }
 
   // Why requests that grow the state are refused; empty when they are not.
   std::string full(const keyspace::Tree& tree);

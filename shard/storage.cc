@@ -57,6 +57,10 @@ base::Status Storage::write(std::vector<Operations> groups, bool sync) {
     const auto copy = copies_.find(group.partition);
     assert(copy != copies_.end());
     for (Replica::Store& store : group.operations) {
+      if (const auto* split = std::get_if<Replica::Split>(&store.operation)) {
+        const std::string subtree(split->entry->key);
+        copies_.try_emplace(subtree, OpenCopy{.partition = subtree, .retain = copy->second.retain});
+      }
       work_.push_back({&copy->second, std::move(store.operation)});
     }
   }
@@ -221,17 +225,58 @@ base::Status Storage::apply(OpenCopy& copy, Replica::Remember& operation) {
   return {};
 }
 
+// The new copy is staged under a number of its own, as of an Install; the batch names it and takes
+// its entries out of this one.
+base::Status Storage::apply(OpenCopy& copy, Replica::Split& operation) {
+  const Revision at = operation.entry->revision;
+  assert(copy.state.committed <= at && at <= copy.state.last);
+  const std::string subtree(operation.entry->key);
+  OpenCopy& part = copies_.at(subtree);
+  if (part.number == 0) {
+    const std::uint64_t number = next_copy_++;
+    if (auto status = stage(number, {operation.tree, operation.splits, operation.requests});
+        !status) {
+      forget(number);
+      return status;
+    }
+    std::string value;  // a copy that nothing has opened is of no use any more
+    if (database_->Get({}, handles_[meta], std::string(records::copy_prefix) + subtree, &value)
+            .ok()) {
+      if (const auto old = records::decode_copy(value)) forget(old->number);
+    }
+    part.identity = copy.identity;
+    begin(part, number, at, operation.requests.size(), std::move(operation.history));
+    changed_.insert(&part);
+  }
+  commit_tail(copy, at);
+  batch_->DeleteRange(handles_[entries], key_of(copy.number, subtree),
+                      records::end_of(key_of(copy.number, subtree)));
+  put(entries, key_of(copy.number, subtree), operation.entry->encoded());
+  return {};
+}
+
 // The new state is staged under a number of its own; the batch makes it the copy.
 base::Status Storage::apply(OpenCopy& copy, Replica::Install& operation) {
   const std::uint64_t number = next_copy_++;
-  if (auto status = stage(number, operation); !status) {
+  if (auto status = stage(number, {operation.tree, operation.splits, operation.requests});
+      !status) {
     forget(number);
     return status;
   }
-  forget(std::exchange(copy.number, number));
-  copy.state = {
-      .committed = operation.cut, .last = operation.cut, .requests = operation.requests.size()};
-  copy.history = std::move(operation.history);
+  forget(copy.number);
+  begin(copy, number, operation.cut, operation.requests.size(), std::move(operation.history));
+  if (copy.record) {
+    put(key_of(records::record_prefix, number), records::encode(*copy.record));
+  }
+  return {};
+}
+
+// The copy is the one that is staged under this number.
+void Storage::begin(OpenCopy& copy, std::uint64_t number, Revision cut, std::size_t applied,
+                    std::vector<keyspace::EpochEnd> history) {
+  copy.number = number;
+  copy.state = {.committed = cut, .last = cut, .requests = applied};
+  copy.history = std::move(history);
   copy.tail.clear();
   copy.requests.clear();
   copy.request_records.clear();
@@ -241,13 +286,9 @@ base::Status Storage::apply(OpenCopy& copy, Replica::Install& operation) {
   put(std::string(records::copy_prefix) + copy.partition,
       records::encode(records::Copy{.number = number, .identity = copy.identity}));
   put_history(copy);
-  if (copy.record) {
-    put(key_of(records::record_prefix, number), records::encode(*copy.record));
-  }
-  return {};
 }
 
-base::Status Storage::stage(std::uint64_t number, const Replica::Install& operation) {
+base::Status Storage::stage(std::uint64_t number, const Contents& contents) {
   auto batch = new_batch();
   const auto written = [&](std::size_t least) -> base::Status {
     if (batch->GetDataSize() < least) return {};
@@ -255,14 +296,17 @@ base::Status Storage::stage(std::uint64_t number, const Replica::Install& operat
     batch = new_batch();
     return {};
   };
-  for (auto cursor = operation.tree.seek({}); !cursor.done(); cursor.next()) {
+  for (const keyspace::UpdatePtr& split : contents.splits) {
+    batch->Put(handles_[entries], key_of(number, split->key), split->encoded());
+  }
+  for (auto cursor = contents.tree.seek({}); !cursor.done(); cursor.next()) {
     batch->Put(handles_[entries], key_of(number, (*cursor)->key), (*cursor)->encoded());
     if (auto status = written(staged_batch_bytes); !status) return status;
   }
-  for (std::size_t serial = 0; serial < operation.requests.size(); serial += staged_requests) {
-    const std::size_t end = std::min(serial + staged_requests, operation.requests.size());
+  for (std::size_t serial = 0; serial < contents.requests.size(); serial += staged_requests) {
+    const std::size_t end = std::min(serial + staged_requests, contents.requests.size());
     std::string record;
-    for (std::size_t i = serial; i < end; ++i) records::append(record, operation.requests[i]);
+    for (std::size_t i = serial; i < end; ++i) records::append(record, contents.requests[i]);
     batch->Put(handles_[requests], key_of(number, serial), record);
     if (auto status = written(staged_batch_bytes); !status) return status;
   }
@@ -281,6 +325,7 @@ void Storage::commit_tail(OpenCopy& copy, Revision to) {
 
 void Storage::keep(OpenCopy& copy, const LogEntry& entry) {
   const std::string key = key_of(copy.number, entry.update->key);
+  if (entry.update->splits) return;  // see Split
   if (entry.update->deleted) {
     batch_->Delete(handles_[entries], key);
   } else if (copy.retain) {

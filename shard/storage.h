@@ -70,6 +70,8 @@ class Storage {
   // Reads the copy of a partition whole, or makes an empty one. `retain`: entries are kept once
   // they are committed.
   base::Result<Copy> open_copy(const std::string& partition, bool retain = true);
+  // Whether there is a copy of the partition.
+  base::Result<bool> has_copy(const std::string& partition) const;
   // Forgets a partition, open or not: its next copy is another replica.
   base::Status drop_copy(const std::string& partition);
 
@@ -105,7 +107,7 @@ class Storage {
   enum Family : std::size_t { meta, entries, tail, requests, families };
   struct OpenCopy {
     std::string partition{};
-    std::uint64_t number = 0;
+    std::uint64_t number = 0;  // 0: its Split is not carried out yet
     std::string identity{};
     bool retain = true;
     records::State state{};
@@ -137,7 +139,7 @@ class Storage {
   base::Status make_copy(OpenCopy& copy);
   base::Status load(OpenCopy& copy, Copy& out) const;
   base::Status load_meta(OpenCopy& copy) const;
-  base::Status load_entries(const OpenCopy& copy, keyspace::Tree& tree) const;
+  base::Status load_entries(const OpenCopy& copy, cluster::Replica::Recovered& out) const;
   base::Status load_requests(OpenCopy& copy, std::vector<keyspace::AppliedRequest>& out) const;
   base::Status load_tail(OpenCopy& copy) const;
   // Calls `take` with what follows the prefix in each key that has it, and the value; false: that
@@ -150,9 +152,17 @@ class Storage {
   base::Status apply(OpenCopy& copy, cluster::Replica::StoreEntries& operation);
   base::Status apply(OpenCopy& copy, cluster::Replica::Truncate& operation);
   base::Status apply(OpenCopy& copy, cluster::Replica::Commit& operation);
+  base::Status apply(OpenCopy& copy, cluster::Replica::Split& operation);
   base::Status apply(OpenCopy& copy, cluster::Replica::Install& operation);
   base::Status apply(OpenCopy& copy, cluster::Replica::Remember& operation);
-  base::Status stage(std::uint64_t number, const cluster::Replica::Install& operation);
+  struct Contents {
+    const keyspace::TreeView& tree;
+    const std::vector<keyspace::UpdatePtr>& splits;
+    const std::vector<keyspace::AppliedRequest>& requests;
+  };
+  base::Status stage(std::uint64_t number, const Contents& contents);
+  void begin(OpenCopy& copy, std::uint64_t number, keyspace::Revision cut, std::size_t applied,
+             std::vector<keyspace::EpochEnd> history);
   void commit_tail(OpenCopy& copy, keyspace::Revision to);
   void keep(OpenCopy& copy, const keyspace::LogEntry& entry);
   void put_state(OpenCopy& copy);

@@ -19,13 +19,6 @@ using records::key_of;
 
 constexpr std::size_t read_ahead_bytes = std::size_t{2} << 20;
 
-// The least key that is greater than every key with this prefix, which has a byte below 0xff.
-std::string end_of(std::string prefix) {
-  while (prefix.back() == '\xff') prefix.pop_back();
-  ++prefix.back();
-  return prefix;
-}
-
 // Whether `revision` can be the one after `position`: the next, or the first of a later epoch.
 bool follows(Revision revision, Revision position) {
   return revision.value() == position.value() + 1 ||
@@ -58,6 +51,14 @@ base::Result<Storage::Copy> Storage::open_copy(const std::string& partition, boo
   return out;
 }
 
+base::Result<bool> Storage::has_copy(const std::string& partition) const {
+  std::string value;
+  const auto status =
+      database_->Get({}, handles_[meta], std::string(records::copy_prefix) + partition, &value);
+  if (status.ok() || status.IsNotFound()) return status.ok();
+  return base::Error{path_ + ": " + status.ToString()};
+}
+
 base::Status Storage::make_copy(OpenCopy& copy) {
   copy.number = next_copy_++;
   copy.identity = base::random_identity();
@@ -73,7 +74,7 @@ base::Status Storage::make_copy(OpenCopy& copy) {
 base::Status Storage::load(OpenCopy& copy, Copy& out) const {
   auto status = load_meta(copy);
   if (status) status = load_tail(copy);
-  if (status) status = load_entries(copy, out.recovered.tree);
+  if (status) status = load_entries(copy, out.recovered);
   if (status) status = load_requests(copy, out.recovered.requests);
   if (!status) return status;
   out.recovered.committed = copy.state.committed;
@@ -127,7 +128,7 @@ base::Status Storage::load_tail(OpenCopy& copy) const {
   return status;
 }
 
-base::Status Storage::load_entries(const OpenCopy& copy, keyspace::Tree& tree) const {
+base::Status Storage::load_entries(const OpenCopy& copy, cluster::Replica::Recovered& out) const {
   return for_each(entries, records::to_bytes(copy.number),
                   [&](std::string_view key, std::string_view value) {
                     auto update = wire::decode_update(value);
@@ -135,7 +136,7 @@ base::Status Storage::load_entries(const OpenCopy& copy, keyspace::Tree& tree) c
                         (*update)->revision > copy.state.committed) {
                       return false;
                     }
-                    tree.put(std::move(*update));
+                    (*update)->splits ? out.splits.add(*update) : out.tree.put(*update);
                     return true;
                   });
 }
@@ -167,7 +168,7 @@ base::Status Storage::load_requests(OpenCopy& copy,
 base::Status Storage::for_each(
     Family family, const std::string& prefix,
     const std::function<bool(std::string_view key, std::string_view value)>& take) const {
-  const std::string end = end_of(prefix);
+  const std::string end = records::end_of(prefix);
   const rocksdb::Slice bound(end);
   rocksdb::ReadOptions options;
   options.iterate_upper_bound = &bound;

@@ -81,6 +81,12 @@ std::uint64_t to_number(std::string_view bytes) {
   return number;
 }
 
+std::string end_of(std::string prefix) {
+  while (prefix.back() == '\xff') prefix.pop_back();
+  ++prefix.back();
+  return prefix;
+}
+
 std::string encode(const Copy& copy) {
   std::string out;
   put(out, copy.number);
@@ -118,7 +124,11 @@ std::string encode(const cluster::PartitionRecord& record) {
   put(out, record.leader);
   put(out, record.in_sync.size());
   for (const cluster::ReplicaId& member : record.in_sync) put(out, member);
-  for (const std::string& shard : record.placement) put(out, shard);
+  for (const auto* texts : {&record.placement, &record.splits}) {
+    put(out, texts->size());
+    for (const std::string& text : *texts) put(out, text);
+  }
+  if (record.parent) put(out, *record.parent);
   return out;
 }
 
@@ -171,7 +181,11 @@ std::optional<cluster::PartitionRecord> decode_record(std::string_view bytes) {
   record.leader = in.replica();
   record.in_sync.resize(in.count(2 * number_bytes));
   for (cluster::ReplicaId& member : record.in_sync) member = in.replica();
-  while (in.more()) record.placement.push_back(in.text());
+  for (auto* texts : {&record.placement, &record.splits}) {
+    texts->resize(in.count(number_bytes));
+    for (std::string& text : *texts) text = in.text();
+  }
+  if (in.more()) record.parent = in.text();
   return in.whole(std::move(record));
 }
 

@@ -6,8 +6,8 @@
 //             "copy:" PARTITION   number of the copy, identity of the replica
 //             "state:" COPY       committed, last, requests so far
 //             "history:" COPY     count, then epoch, lineage and last of each
-//             "record:" COPY      the record of the partition; its placement comes last
-//   entries   COPY key            the update (core/wire/entry.h)
+//             "record:" COPY      the record of the partition
+//   entries   COPY key            the update, or the split entry (core/wire/entry.h)
 //   tail      COPY revision       the log entry (core/wire/replication.h)
 //   requests  COPY serial         revision, number, settled and client of each request of a group,
 //                                 of which the first has this serial
@@ -27,7 +27,7 @@
 
 namespace canopy::shard::records {
 
-inline constexpr std::uint64_t format = 5;
+inline constexpr std::uint64_t format = 6;
 // How many requests back a repeated one is recognised.
 inline constexpr std::uint64_t max_requests = 65'536;
 
@@ -52,6 +52,9 @@ struct State {
 std::string to_bytes(std::uint64_t number);
 // Of the first eight bytes; 0 when there are fewer.
 std::uint64_t to_number(std::string_view bytes);
+
+// The least key that is greater than every key with this prefix, which has a byte below 0xff.
+std::string end_of(std::string prefix);
 
 // The key of what belongs to a copy.
 inline std::string key_of(std::uint64_t copy, std::string_view rest) {

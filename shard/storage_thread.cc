@@ -27,6 +27,8 @@ std::size_t bytes_of(const Replica::Operation& operation) {
   } else if (const auto* install = std::get_if<Replica::Install>(&operation)) {
     // Its values are those of the replica's own tree.
     bytes += entry_bytes * (install->tree.size() + install->requests.size());
+  } else if (const auto* split = std::get_if<Replica::Split>(&operation)) {
+    bytes += entry_bytes * (split->tree.size() + split->requests.size());
   }
   return bytes;
 }
@@ -117,6 +119,11 @@ std::vector<StorageThread::Task> StorageThread::wait_for_tasks(bool& stop) {
 }
 
 void StorageThread::perform(Write& task) {
+  for (const Replica::Store& store : task.operations.operations) {
+    const auto* split = std::get_if<Replica::Split>(&store.operation);
+    if (split == nullptr) continue;
+    intervals_.emplace(split->entry->key, intervals_.at(task.operations.partition));
+  }
   sync_gathered_ |= must_sync(task.operations);
   gathered_bytes_ += task.bytes;
   gathered_.push_back(std::move(task.operations));
@@ -125,6 +132,12 @@ void StorageThread::perform(Write& task) {
 
 void StorageThread::perform(Open& task) {
   write_gathered();
+  if (!task.settings.create) {
+    const auto present = storage_->has_copy(task.partition);
+    if (present && !*present) {
+      return answer([done = std::move(task.done)](const Events&) { done(Storage::Copy()); });
+    }
+  }
   auto copy = storage_->open_copy(task.partition, task.settings.retain);
   // What it would have made is not there: it is read again.
   while (!copy && storage_->failed() && succeed(base::Error{copy.error()})) {

@@ -35,6 +35,7 @@ class StorageThread {
     // this process cannot take them back, and are synced at least this often: what a failure of the
     // machine can lose. Everything else is synced always.
     base::Duration sync_interval{0};
+    bool create = true;  // else a copy that is not there has no identity, and is not opened
   };
   struct Condition {
     std::string trouble{};  // why nothing is written by now; empty: it is
@@ -56,7 +57,8 @@ class StorageThread {
   StorageThread(const StorageThread&) = delete;
   StorageThread& operator=(const StorageThread&) = delete;
 
-  // See Storage::open_copy(). Operations of a partition are submitted once this has succeeded.
+  // See Storage::open_copy(). Operations of a partition are submitted once this has succeeded, or
+  // after the Split that makes its copy, with the settings of the partition that is split.
   void open_copy(const std::string& partition, Settings settings,
                  Done<base::Result<Storage::Copy>> done);
   // After what was submitted for the partition.

@@ -70,8 +70,12 @@ void SyncSessions::begin_snapshot(Session& session, const cluster::Replica& repl
   const auto view = replica.tree().view();
   const Revision floor = replica.tombstones().floor();
   session.position = floor;
-  session.snapshot.emplace(
-      Snapshot{.cut = replica.committed(), .floor = floor, .view = view, .next = view.seek("")});
+  session.snapshot.emplace(Snapshot{.cut = replica.committed(),
+                                    .floor = floor,
+                                    .split = replica.splits().newest(),
+                                    .splits = replica.splits().list(),
+                                    .view = view,
+                                    .next = view.seek("")});
 }
 
 void SyncSessions::credit(ProxyId proxy, const wire::Credit& credit) {
@@ -102,7 +106,9 @@ void SyncSessions::drop_idle(const HasRoom& has_room, base::TimePoint now) {
 }
 
 wire::Chunk SyncSessions::fill(Session& session, const cluster::Replica& replica) {
-  if (session.lineage != replica.lineage()) {  // led anew: the answer begins anew
+  // Led anew, or split since, so that deletions may be missing: the answer begins anew.
+  const bool split = session.snapshot && session.snapshot->split != replica.splits().newest();
+  if (session.lineage != replica.lineage() || split) {
     session.lineage = replica.lineage();
     session.next_number = 0;
     begin_snapshot(session, replica);
@@ -126,19 +132,24 @@ void SyncSessions::fill_snapshot(Session& session, const cluster::Replica& repli
                                  wire::Chunk& chunk) {
   Snapshot& snapshot = *session.snapshot;
   Room room(chunk);
+  bool told = true;
+  for (auto& next = snapshot.next_split; told && next < snapshot.splits.size(); next += told) {
+    told = room.add(snapshot.splits[next]);
+  }
   // Those that were forgotten before they could be sent raise the floor.
   const keyspace::Tombstones& tombstones = replica.tombstones();
   if (session.position < snapshot.cut && session.position < tombstones.floor()) {
     session.position = snapshot.floor = std::min(tombstones.floor(), snapshot.cut);
   }
   std::size_t looked_at = 0;
-  bool told = true;
-  for (const UpdatePtr& deletion : tombstones.after(session.position)) {
-    if (deletion->revision > snapshot.cut) break;
-    const bool gone = !snapshot.view.contains(deletion->key);
-    told = ++looked_at <= deletions_per_chunk && (!gone || room.add(deletion));
-    if (!told) break;
-    session.position = deletion->revision;
+  if (told) {
+    for (const UpdatePtr& deletion : tombstones.after(session.position)) {
+      if (deletion->revision > snapshot.cut) break;
+      const bool gone = !snapshot.view.contains(deletion->key);
+      told = ++looked_at <= deletions_per_chunk && (!gone || room.add(deletion));
+      if (!told) break;
+      session.position = deletion->revision;
+    }
   }
   if (told) {
     session.position = snapshot.cut;

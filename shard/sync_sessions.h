@@ -1,9 +1,8 @@
 // Answers to the syncs of proxies: replays from the log, else snapshots of an exact cut, in chunks
 // under the asker's credit and while its queue has room, a few a turn, so that updates never wait
-// for them. A snapshot opens with the deletions that are still known. A session goes on for as long
-// as its asker takes chunks, and ends with its connection: a sync that is sent again under the same
-// request changes nothing.
-// Pure: time is an argument. Not thread-safe.
+// for them. A snapshot opens with the split entries and the deletions that are still known. A
+// session goes on for as long as its asker takes chunks, and ends with its connection: a sync that
+// is sent again under the same request changes nothing. Pure: time is an argument. Not thread-safe.
 #pragma once
 
 #include <functional>
@@ -11,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/cluster/replica.h"
 #include "core/keyspace/tree.h"
@@ -65,6 +65,9 @@ class SyncSessions {
   struct Snapshot {
     keyspace::Revision cut{};
     keyspace::Revision floor{};  // of the deletions told
+    keyspace::Revision split{};  // of the latest of these
+    std::vector<keyspace::UpdatePtr> splits{};
+    std::size_t next_split = 0;
     keyspace::TreeView view;
     keyspace::TreeView::Cursor next;
   };

@@ -10,7 +10,7 @@
 #include "client/cli/cluster.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
-#include "core/wire/native.h"
+#include "core/wire/native_broker.h"
 
 namespace canopy::client::cli {
 

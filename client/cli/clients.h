@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "client/cli/command_line.h"
-#include "core/wire/native.h"
+#include "core/wire/native_broker.h"
 
 namespace canopy::client::cli {
 

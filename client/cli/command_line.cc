@@ -88,6 +88,11 @@ base::Status take_subject(const std::string& word, Command& command) {
     command.shards = {word};
     return {};
   }
+  if (command.action == Action::split) {
+    command.subject = word;
+    if (!word.empty() && keyspace::is_subtree(word)) return {};
+    return base::Error{"'" + escaped(word) + "' is no subtree below the root: it ends with '/'"};
+  }
   const bool of_partition = command.action == Action::elect || command.action == Action::move;
   const bool of_subtree =
       command.action == Action::list || command.action == Action::watch || of_partition;

@@ -37,6 +37,7 @@ enum class Action {
   elect,
   backup,
   move,
+  split,
   keygen
 };
 

@@ -346,6 +346,13 @@ Exit move(const Command& command) {
   return exit;
 }
 
+Exit split(const Command& command) {
+  Exit exit = Exit::ok;
+  const native::Split order{.request = 1, .subtree = command.subject};
+  ask<native::SplitOrdered>(command, native::encode(order), exit);
+  return exit;
+}
+
 }  // namespace
 
 Exit run(Command command) {
@@ -368,6 +375,7 @@ Exit run(Command command) {
     case Action::elect: return elect(command);
     case Action::backup: return backup(command);
     case Action::move: return move(command);
+    case Action::split: return split(command);
     case Action::keygen: return keygen(command);
   }
   return Exit::wrong_usage;

@@ -19,6 +19,7 @@ std::string refusal_text(Action action, unsigned fault, const std::string& text)
     case Action::elect:
     case Action::backup:
     case Action::move:
+    case Action::split:
     case Action::reload: return "forbidden: this key is not an admin's";
     case Action::status:
     case Action::keygen: break;

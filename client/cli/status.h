@@ -8,7 +8,7 @@
 
 #include "core/coordination/member.h"
 #include "core/coordination/partition_status.h"
-#include "core/wire/native.h"
+#include "core/wire/native_broker.h"
 
 namespace canopy::client::cli {
 

@@ -160,6 +160,17 @@ const std::vector<Usage> usages = {
      "in\n"
      "the file. Returns once that is certain. The shards carry it out while writes and watches go\n"
      "on; `canopy status` shows how far they are. With `security` only an admin may.\n"},
+    {Action::split,
+     "split",
+     {"SUBTREE"},
+     {},
+     "makes a subtree a partition of its own",
+     "It is taken out of the partition that owns it, and inherits the settings and the shards of\n"
+     "that; `canopy move` may place it elsewhere afterwards. Returns once the order is certain. "
+     "The\n"
+     "leader carries it out while writes and watches go on; `canopy status` shows the new "
+     "partition.\n"
+     "With `security` only an admin may.\n"},
     {Action::keygen,
      "keygen",
      {"NAME"},

@@ -17,7 +17,8 @@ struct Client {
   std::string public_key = {};
   std::vector<std::string> read = {};   // subtrees; "" is the root
   std::vector<std::string> write = {};  // subtrees
-  // May drain processes, reload the configuration, elect replicas, move partitions, order backups.
+  // May drain processes, reload the configuration, elect replicas, move and split partitions, order
+  // backups.
   bool admin = false;
 
   bool operator==(const Client&) const = default;

@@ -22,6 +22,36 @@ std::size_t bytes_of(const wire::Batch& batch) {
 Mirror::Mirror(std::string partition, MirrorSettings settings)
     : partition_(std::move(partition)), settings_(settings), request_(settings.first_request) {}
 
+Mirror::Mirror(SplitOff begin, MirrorSettings settings)
+    : Mirror(std::move(begin.subtree), settings) {
+  ready_ = part_ = begin.ready;
+  splits_ = std::move(begin.splits);
+  tree_ = std::move(begin.tree);
+  tombstones_ = std::move(begin.tombstones);
+  revision_ = begin.revision;
+  lineage_ = begin.lineage;
+  highest_epoch_ = begin.highest_epoch;
+  epoch_reused_ = begin.epoch_reused;
+}
+
+Mirror::SplitOff Mirror::split_off(const std::string& subtree) {
+  SplitOff part{.subtree = subtree,
+                .ready = ready_ && !splits_.cover(subtree),
+                .tree = tree_.extract(subtree),
+                .tombstones = tombstones_.extract(subtree),
+                .splits = splits_.extract(subtree),
+                .revision = revision_,
+                .lineage = lineage_,
+                .highest_epoch = highest_epoch_,
+                .epoch_reused = epoch_reused_};
+  splits_.add(wire::make_update({.key = subtree, .revision = revision_, .splits = true}));
+  return part;
+}
+
+void Mirror::split_at(const UpdatePtr& split, Effects& out) {
+  if (!splits_.cover(split->key)) out.split_off.push_back(split_off(std::string(split->key)));
+}
+
 void Mirror::start(base::TimePoint now, Effects& out) { begin_sync(now, out); }
 
 void Mirror::begin_sync(base::TimePoint now, Effects& out) {
@@ -94,6 +124,8 @@ void Mirror::apply_tail(wire::Batch& batch, Effects& out) {
 
 void Mirror::apply(const UpdatePtr& update, Effects& out) {
   revision_ = update->revision;
+  if (update->splits) return split_at(update, out);
+  if (splits_.cover(update->key)) return;  // from before the split, which was heard of otherwise
   out.applied.push_back(update);
   if (!settings_.retain) return tombstones_.reset(revision_);
   tree_.apply(update);
@@ -153,6 +185,10 @@ bool Mirror::stage(const wire::Chunk& chunk) {
   if (chunk.floor > chunk.revision) return false;
   if (chunk.lineage == lineage_ && chunk.revision < revision_) return false;
   for (const UpdatePtr& update : chunk.updates) {
+    if (update->splits) {
+      staging_->splits.push_back(update);
+      continue;
+    }
     if (!update->deleted) {
       if (settings_.retain) staging_->tree.put(update);
       continue;
@@ -169,6 +205,13 @@ bool Mirror::stage(const wire::Chunk& chunk) {
 
 void Mirror::take_snapshot(const wire::Chunk& last, Effects& out) {
   const bool one_history = last.lineage == lineage_;
+  for (const UpdatePtr& split : staging_->splits) split_at(split, out);
+  // A snapshot of before a split that was heard of otherwise.
+  for (const UpdatePtr& split : splits_.list()) {
+    staging_->tree.extract(split->key);
+    std::erase_if(staging_->deletions,
+                  [&](const UpdatePtr& each) { return each->key.starts_with(split->key); });
+  }
   bool goes_back = false;
   if (ready_) {
     const auto delete_key = [&](std::string_view key) {
@@ -217,6 +260,7 @@ void Mirror::follow(std::uint64_t lineage) {
 // includes it.
 void Mirror::finish_sync(base::TimePoint now, Effects& out) {
   ready_ = true;
+  part_ = false;
   state_ = State::live;
   held_updates_ = 0;
   held_bytes_ = 0;

@@ -21,6 +21,11 @@
 // A sync that is not answered is sent again under the same request, at growing intervals: a leader
 // that is still at it goes on where it was, and what has arrived is kept.
 //
+// At a split entry, or when its owner hears of the split otherwise, the mirror is divided: what it
+// holds of the subtree becomes the beginning of another mirror, and is neither told as deleted nor
+// looked at again here. The other one passes on what its leader tells, and can be read once that
+// leader has answered: so it is at or after the split.
+//
 // Of a partition that keeps no state nothing is kept here either: updates pass through, and what a
 // replay cannot bring back is lost.
 #pragma once
@@ -30,6 +35,7 @@
 #include <string>
 #include <vector>
 
+#include "core/keyspace/splits.h"
 #include "core/keyspace/tombstones.h"
 #include "core/keyspace/tree.h"
 #include "core/wire/link.h"
@@ -52,9 +58,23 @@ class Mirror {
  public:
   enum class State { unknown, syncing, live };
 
+  // What a mirror that was divided held of a subtree.
+  struct SplitOff {
+    std::string subtree{};
+    bool ready = false;  // else it held nothing yet
+    keyspace::Tree tree{};
+    keyspace::Tombstones tombstones{};
+    keyspace::Splits splits{};
+    keyspace::Revision revision{};
+    std::uint64_t lineage = 0;
+    std::uint32_t highest_epoch = 0;
+    bool epoch_reused = false;
+  };
+
   // What a call asks of its caller; calls add to it.
   struct Effects {
     std::vector<keyspace::UpdatePtr> applied{};  // passed on, in this order
+    std::vector<SplitOff> split_off{};           // after `applied`
     std::vector<std::string> requests{};         // encoded, to the leader
     std::uint64_t received = 0;                  // updates that came in batches
     std::uint64_t missed = 0;                    // updates lost between leader and here
@@ -67,6 +87,10 @@ class Mirror {
   };
 
   explicit Mirror(std::string partition, MirrorSettings settings = {});
+  Mirror(SplitOff begin, MirrorSettings settings);
+
+  // Divides it, at its present revision. Of a subtree that is split off already it holds nothing.
+  SplitOff split_off(const std::string& subtree);
 
   // Asks for what is missing; called once the way to the leader exists, and again when it changed.
   void start(base::TimePoint now, Effects& out);
@@ -78,8 +102,8 @@ class Mirror {
 
   State state() const { return state_; }
   // Whether the tree holds the partition as of revision(): true from the first sync on, also while
-  // a hole is being repaired.
-  bool ready() const { return ready_; }
+  // a hole is being repaired. Of a part of another mirror: only once its own leader has answered.
+  bool ready() const { return ready_ && !part_; }
   keyspace::Revision revision() const { return revision_; }
   std::uint64_t lineage() const { return lineage_; }
   // Whether two lineages have used the epoch of revision() or one above it, or this lineage lacks
@@ -89,6 +113,8 @@ class Mirror {
   // By which, with the tree, one can tell what changed since any revision from its floor on.
   const keyspace::Tombstones& tombstones() const { return tombstones_; }
   const std::string& partition() const { return partition_; }
+  // What was split off, as far as this mirror knows by now.
+  const keyspace::Splits& splits() const { return splits_; }
   // Why the leader does not serve the partition; empty when it does.
   const std::string& refusal() const { return refusal_; }
   std::size_t held_updates() const { return held_updates_; }
@@ -111,6 +137,7 @@ class Mirror {
   void hold(wire::Batch batch);
   void apply_tail(wire::Batch& batch, Effects& out);
   void apply(const keyspace::UpdatePtr& update, Effects& out);
+  void split_at(const keyspace::UpdatePtr& split, Effects& out);
   bool replay(const wire::Chunk& chunk, Effects& out);
   bool stage(const wire::Chunk& chunk);
   void follow(std::uint64_t lineage);
@@ -121,6 +148,8 @@ class Mirror {
   MirrorSettings settings_;
   State state_ = State::unknown;
   bool ready_ = false;
+  bool part_ = false;  // it holds what another mirror held
+  keyspace::Splits splits_;
   keyspace::Tree tree_;
   keyspace::Tombstones tombstones_;
   keyspace::Revision revision_;
@@ -138,6 +167,7 @@ class Mirror {
     std::uint64_t lineage = 0;
     keyspace::Revision cut{};
     keyspace::Tree tree{};
+    std::vector<keyspace::UpdatePtr> splits{};
     std::vector<keyspace::UpdatePtr> deletions{};  // in ascending order of revisions
   };
   std::optional<Staging> staging_;  // a snapshot that is arriving

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,11 @@ struct PartitionRecord {
   // Shards that shall keep a replica, the preferred leader first; empty: those of the
   // configuration.
   std::vector<std::string> placement{};
+  // Subtrees that are to become, or have become, partitions of their own, in the order in which
+  // that was ordered.
+  std::vector<std::string> splits{};
+  // The partition that this one was split off; absent: it is one of the configuration.
+  std::optional<std::string> parent{};
 
   bool operator==(const PartitionRecord&) const = default;
 };

@@ -11,6 +11,7 @@ using keyspace::Revision;
 Replica::Replica(Settings settings, Recovered recovered, base::TimePoint now)
     : settings_(std::move(settings)),
       tree_(std::move(recovered.tree)),
+      splits_(std::move(recovered.splits)),
       requests_(recovered.requests),
       log_(settings_.log, std::move(recovered.history)),
       committed_(recovered.committed),
@@ -31,6 +32,8 @@ Replica::Replica(Settings settings, Recovered recovered, base::TimePoint now)
   assert(entry == recovered.tail.end());
   stored_ = log_.last();
   tombstones_.reset(committed_);
+  if (recovered.tombstones) tombstones_ = std::move(*recovered.tombstones);
+  expect_records();
 }
 
 // --- the coordinator --------------------------------------------------------------------------
@@ -215,7 +218,7 @@ void Replica::commit(Revision limit, Effects& out) {
   for (const LogEntry* entry = log_.after(committed_);
        entry != nullptr && entry->update->revision <= to; entry = log_.after(committed_)) {
     committed_ = entry->update->revision;
-    apply(*entry);
+    apply(*entry, out);
     out.committed.push_back(*entry);
   }
   committed_ = to;
@@ -226,7 +229,8 @@ void Replica::commit(Revision limit, Effects& out) {
   log_.trim(committed_);
 }
 
-void Replica::apply(const LogEntry& entry) {
+void Replica::apply(const LogEntry& entry, Effects& out) {
+  if (entry.update->splits) return split_off(entry, out);
   if (settings_.retain) {
     if (entry.update->deleted) tombstones_.add(entry.update);
     tree_.apply(entry.update);

@@ -23,6 +23,11 @@
 // placed join the set as others do. Those that are placed no more leave it once every placed shard
 // is in the set; a leader hands over first. Then their copies are not needed: see dispensable().
 //
+// An operator orders a split, in the record; the leader's owner proposes a split entry. A replica
+// that applies it takes the subtree out of its copy: its replica of the new partition (SplitOff).
+// The leader's owner has that create its record, with the members of the set: they have stored the
+// split entry. Until then nobody joins the set.
+//
 // What a replica asks of its owner comes as effects. Storage operations are carried out in their
 // order; each is reported by stored() once it lasts as the partition's durability says. Messages of
 // a connection keep their order, and may be lost with it.
@@ -39,15 +44,13 @@
 #include <string>
 #include <tuple>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "core/base/clock.h"
 #include "core/cluster/partition_record.h"
+#include "core/cluster/replica_storage.h"
 #include "core/cluster/request_table.h"
 #include "core/keyspace/replica_log.h"
-#include "core/keyspace/tombstones.h"
-#include "core/keyspace/tree.h"
 #include "core/wire/replication.h"
 
 namespace canopy::cluster {
@@ -80,45 +83,15 @@ class Replica {
     std::function<std::uint64_t()> random{};
   };
 
-  // What the store has kept; default: nothing, the copy starts empty.
-  struct Recovered {
-    keyspace::Tree tree{};
-    std::vector<keyspace::AppliedRequest> requests{};
-    keyspace::Revision committed{};
-    std::vector<keyspace::LogEntry> tail{};     // after `committed`
-    std::vector<keyspace::EpochEnd> history{};  // up to the end of the tail
-    std::optional<PartitionRecord> record{};    // the last one that this replica acted on
-  };
-
-  // Storage operations, in order.
-  struct BeginEpoch {  // nothing of an earlier epoch is stored after it
-    std::uint32_t epoch = 0;
-    std::uint64_t lineage = 0;
-  };
-  struct StoreEntries {
-    std::vector<keyspace::LogEntry> entries{};
-    // They are committed with being stored: nobody else is waited for.
-    bool committed = false;
-  };
-  struct Truncate {
-    keyspace::Revision to{};
-  };
-  // Entries up to here are committed: what the store keeps as tail becomes part of the tree. Need
-  // not last by itself.
-  struct Commit {
-    keyspace::Revision to{};
-  };
-  // Replaces the whole copy.
-  struct Install {
-    keyspace::TreeView tree;
-    std::vector<keyspace::AppliedRequest> requests{};
-    keyspace::Revision cut{};
-    std::vector<keyspace::EpochEnd> history{};
-  };
-  struct Remember {
-    PartitionRecord record{};
-  };
-  using Operation = std::variant<BeginEpoch, StoreEntries, Truncate, Commit, Install, Remember>;
+  using Recovered = storage::Recovered;
+  using BeginEpoch = storage::BeginEpoch;
+  using StoreEntries = storage::StoreEntries;
+  using Truncate = storage::Truncate;
+  using Commit = storage::Commit;
+  using Split = storage::Split;
+  using Install = storage::Install;
+  using Remember = storage::Remember;
+  using Operation = storage::Operation;
 
   struct Store {
     std::uint64_t ticket = 0;  // ascending; given back with stored()
@@ -133,14 +106,27 @@ class Replica {
     std::uint64_t expected = 0;  // version; 0: no record yet
   };
 
+  // A partition that begins at a split entry, as this shard keeps it. Of the same identity.
+  struct SplitOff {
+    std::string subtree{};
+    Recovered copy{};
+    std::vector<keyspace::UpdatePtr> recent{};  // updates of the log, oldest first
+  };
+  // Where the record of a partition that was split off comes from.
+  struct Origin {
+    std::string parent{};
+    std::vector<ReplicaId> members{};  // each has stored the split entry
+    std::vector<std::string> placement{};
+  };
   // What a call asks of its owner; calls add to it.
   struct Effects {
     std::vector<Store> store{};
     std::vector<Message> messages{};     // to leaders; what is for followers: see next_for()
     std::optional<Proposal> proposal{};  // of the record: at most one is under way
     std::vector<keyspace::LogEntry> committed{};  // newly, in order; applied already
-    bool leadership_changed = false;              // leads(), epoch() or lineage()
-    bool replaced = false;                        // by an Install: the copy is another one
+    std::vector<SplitOff> split_off{};
+    bool leadership_changed = false;  // leads(), epoch() or lineage()
+    bool replaced = false;            // by an Install: the copy is another one
   };
 
   Replica(Settings settings, Recovered recovered, base::TimePoint now);
@@ -169,6 +155,11 @@ class Replica {
                   Effects& out);
   // At least a few times a second.
   void tick(base::TimePoint now, Effects& out);
+
+  // Of a partition that was split off and has no record: the origin() of its parent, from here.
+  void create(Origin origin, base::TimePoint now, Effects& out);
+  // One that was split off this one has a record.
+  void on_split_recorded(const std::string& subtree) { unrecorded_.erase(subtree); }
 
   // The leader alone: entries with the revisions next(), next().next() …; whole requests.
   void propose(std::vector<keyspace::LogEntry> entries, base::TimePoint now, Effects& out);
@@ -206,13 +197,21 @@ class Replica {
   const keyspace::ReplicaLog& log() const { return log_; }
   const keyspace::Tree& tree() const { return tree_; }
   const keyspace::Tombstones& tombstones() const { return tombstones_; }
+  const keyspace::Splits& splits() const { return splits_; }
+  // Split-off partitions that are not known to have a record; and their origin, of a leader.
+  const std::set<std::string>& unrecorded() const { return unrecorded_; }
+  std::optional<Origin> origin() const;
   const RequestTable& requests() const { return requests_; }
+  // By the last record that was acted on, or else as it is configured.
+  const std::vector<std::string>& placement() const;
   // Of a leader: how many updates each other replica of the placement has not stored yet.
   std::map<std::string, std::uint64_t> lags() const;
 
  private:
   // The committed state on its way to a follower.
   struct SnapshotWalk {
+    std::vector<keyspace::UpdatePtr> splits{};
+    std::size_t next_split = 0;
     keyspace::TreeView::Cursor entry;
     std::vector<keyspace::AppliedRequest> requests{};
     std::size_t next_request = 0;
@@ -247,6 +246,7 @@ class Replica {
     keyspace::Revision told{};  // to be committed
     struct Staging {
       keyspace::Tree tree{};
+      keyspace::Splits splits{};
       std::vector<keyspace::AppliedRequest> requests{};
       keyspace::Revision cut{};
       std::vector<keyspace::EpochEnd> history{};
@@ -273,12 +273,15 @@ class Replica {
   void append(std::vector<keyspace::LogEntry> entries, bool committed, Effects& out);
   void truncate(keyspace::Revision to, Effects& out);
   void commit(keyspace::Revision limit, Effects& out);
-  void apply(const keyspace::LogEntry& entry);
+  void apply(const keyspace::LogEntry& entry, Effects& out);
   keyspace::Revision whole(keyspace::Revision limit) const;
   keyspace::Revision irrevocable() const { return std::max(committed_, committed_by_store_); }
 
+  // replica_split.cc
+  void expect_records();
+  void split_off(const keyspace::LogEntry& entry, Effects& out);
+
   // replica_placement.cc
-  const std::vector<std::string>& placement() const;
   bool placed(const std::string& shard) const;
   bool wanted(const std::string& shard) const;
   bool alone() const;
@@ -338,6 +341,9 @@ class Replica {
   Settings settings_;
   keyspace::Tree tree_;
   keyspace::Tombstones tombstones_;
+  keyspace::Splits splits_;
+  std::set<std::string> unrecorded_;
+  std::optional<Origin> origin_;
   RequestTable requests_;
   keyspace::ReplicaLog log_;
   keyspace::Revision committed_;

@@ -32,8 +32,9 @@ std::optional<base::Duration> Replica::wait_to_lead(base::TimePoint now) const {
 
 std::optional<base::Duration> Replica::wait_to_create() const {
   constexpr base::Duration at_once{0};
+  if (origin_ && !record_ && !remembered_) return at_once;
   if (remembered_ && remembered_->in_sync == std::vector{settings_.self}) return at_once;
-  if (forgetful()) return at_once;
+  if (forgetful() && (virgin() || remembered_)) return at_once;
   if (record_ || !virgin() || !placed(settings_.self.shard)) return std::nullopt;
   const auto self = std::ranges::find(placement(), settings_.self.shard);
   if (std::any_of(placement().begin(), self,
@@ -75,9 +76,17 @@ PartitionRecord Replica::candidacy() const {
                        .lineage = draw_lineage(),
                        .leader = settings_.self,
                        .in_sync = {settings_.self}};
-  if (remembered_) next.placement = remembered_->placement;
-  if (accepts_loss_ || lost()) return next;
-  for (const ReplicaId& member : record_->in_sync) {
+  if (remembered_) {
+    next.placement = remembered_->placement;
+    next.splits = remembered_->splits;
+    next.parent = remembered_->parent;
+  } else if (origin_) {
+    next.placement = origin_->placement;
+    next.parent = origin_->parent;
+  }
+  const bool creates = origin_ && !record_ && !remembered_;
+  if (!creates && (accepts_loss_ || lost())) return next;
+  for (const ReplicaId& member : creates ? origin_->members : record_->in_sync) {
     if (member.shard != settings_.self.shard && alive(member.shard) && member != gone_) {
       next.in_sync.push_back(member);
     }
@@ -122,7 +131,7 @@ std::string Replica::trouble_of_leader(base::TimePoint now) const {
 std::string Replica::trouble_of_follower(base::TimePoint now) const {
   if (accepts_loss_ || !alive_) return {};
   if (lost()) {
-    if (wait_to_create() || virgin()) return {};
+    if (wait_to_create() || !remembered_) return {};  // nothing yet, or just split off
     return "the coordinator has no record of this partition, and other replicas may have more than "
            "this one: start them, or let one lead with what it has (`canopy elect`)";
   }

@@ -73,7 +73,8 @@ void Replica::refuse(const std::string& from, std::uint64_t session) {
 }
 
 void Replica::begin_snapshot(Follower& follower) const {
-  follower.snapshot = SnapshotWalk{.entry = tree_.view().seek(""),
+  follower.snapshot = SnapshotWalk{.splits = splits_.list(),
+                                   .entry = tree_.view().seek(""),
                                    .requests = requests_.list(),
                                    .cut = committed_,
                                    .history = log_.history_up_to(committed_)};
@@ -141,6 +142,13 @@ wire::Snapshot Replica::next_snapshot(Follower& follower) const {
                           .cut = walk.cut,
                           .history = std::exchange(walk.history, {})};
   std::size_t bytes = 0;
+  for (; walk.next_split < walk.splits.size() &&
+         snapshot.updates.size() < wire::max_message_updates && bytes < base::max_chunk_bytes;
+       ++walk.next_split) {
+    bytes += walk.splits[walk.next_split]->encoded().size();
+    snapshot.updates.push_back(std::move(walk.splits[walk.next_split]));
+  }
+  if (walk.next_split < walk.splits.size()) return snapshot;
   for (; !walk.entry.done() && snapshot.updates.size() < wire::max_message_updates;
        walk.entry.next()) {
     const std::size_t size = (*walk.entry)->encoded().size();

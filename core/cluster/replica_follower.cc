@@ -92,7 +92,9 @@ void Replica::receive(wire::Snapshot snapshot, base::TimePoint now, Effects& out
   }
   ++following_->number;
   following_->answered = true;
-  for (const keyspace::UpdatePtr& update : snapshot.updates) staging->tree.put(update);
+  for (const keyspace::UpdatePtr& update : snapshot.updates) {
+    update->splits ? staging->splits.add(update) : staging->tree.put(update);
+  }
   std::ranges::move(snapshot.requests, std::back_inserter(staging->requests));
   if (snapshot.last) install(out);
 }
@@ -103,14 +105,16 @@ void Replica::install(Effects& out) {
   following_->told = staged.cut;
   tree_ = std::move(staged.tree);
   tombstones_.reset(staged.cut);
+  splits_ = std::move(staged.splits);
+  expect_records();
   requests_ = RequestTable(staged.requests);
   log_ = keyspace::ReplicaLog(settings_.log, staged.history);
   committed_ = committed_by_store_ = staged.cut;
   stored_ = {};
   storing_.clear();
-  store_log(
-      Install{tree_.view(), std::move(staged.requests), staged.cut, std::move(staged.history)},
-      out);
+  store_log(Install{tree_.view(), std::move(staged.requests), staged.cut, std::move(staged.history),
+                    splits_.list()},
+            out);
   out.replaced = true;
 }
 

@@ -41,8 +41,10 @@ void Replica::step_down() {
 
 void Replica::propose(std::vector<LogEntry> entries, base::TimePoint now, Effects& out) {
   assert(leading_ && !entries.empty() && entries.back().completes);
+  const bool splits =
+      std::ranges::any_of(entries, [](auto& entry) { return entry.update->splits; });
   const bool alone = record_ && record_->in_sync == std::vector{settings_.self} && !joining_ &&
-                     settings_.min_in_sync <= 1;
+                     settings_.min_in_sync <= 1 && !splits;
   // The store commits in order: what it has before these is committed already.
   append(std::move(entries), alone && committed_by_store_ == log_.last(), out);
   settle(now, out);
@@ -123,7 +125,11 @@ void Replica::decide_as_leader(base::TimePoint now, Effects& out) {
   PartitionRecord next = *record_;
   std::erase_if(next.in_sync, [&](const ReplicaId& member) { return must_leave(member, now); });
   if (covers(next.in_sync, placement())) dismiss(next.in_sync);
-  choose_joining(now);
+  if (unrecorded_.empty()) {
+    choose_joining(now);
+  } else {
+    joining_.reset();
+  }
   // What former leaders have committed is somewhere before the start of this epoch.
   const Revision enough = std::max(irrevocable(), Revision(epoch_, 0));
   if (joining_ && acknowledged(*joining_) >= enough) next.in_sync.push_back(*joining_);
@@ -180,12 +186,11 @@ void Replica::consider_handover(base::TimePoint now, Effects& out) {
   if (since > settings_.prefer_after + settings_.lag) return prefers_.reset();  // later again
   handing_over_ = true;
   if (committed_ < log_.last() || acknowledged(to) < log_.last()) return;
-  propose_record({.epoch = next_epoch(),
-                  .lineage = draw_lineage(),
-                  .leader = to,
-                  .in_sync = record_->in_sync,
-                  .placement = record_->placement},
-                 out);
+  PartitionRecord next = *record_;
+  next.epoch = next_epoch();
+  next.lineage = draw_lineage();
+  next.leader = to;
+  propose_record(std::move(next), out);
 }
 
 }  // namespace canopy::cluster

@@ -5,7 +5,6 @@
 
 namespace canopy::cluster {
 
-// Of the last record that was acted on; else as it is configured.
 const std::vector<std::string>& Replica::placement() const {
   return remembered_ && !remembered_->placement.empty() ? remembered_->placement
                                                         : settings_.placement;

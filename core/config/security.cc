@@ -94,7 +94,7 @@ const Table<access::Client>& client_table() {
       subtrees("read", &access::Client::read, "subtrees that it may read, or \"*\""),
       subtrees("write", &access::Client::write, "subtrees that it may write to, or \"*\""),
       flag("admin", &access::Client::admin,
-           "may drain proxies, reload the file, elect replicas and move partitions"),
+           "may drain proxies, reload the file, elect replicas, move and split partitions"),
   };
   return table;
 }

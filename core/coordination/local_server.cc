@@ -140,7 +140,7 @@ void LocalServer::serve_client(net::Connection& connection, std::string_view fra
   std::visit(
       [&](const auto& request) {
         if (!may(connection, request)) {
-          log_forbidden(connection, "drain, reload, elect, place or backup");
+          log_forbidden(connection, "drain, reload, elect, place, split or backup");
           return reply(connection, native::Refusal{.request = request.request,
                                                    .fault = wire::Fault::forbidden,
                                                    .text = "this key is not granted that"});
@@ -178,91 +178,6 @@ void LocalServer::forbid(const net::Connection& connection, std::string_view wha
 
 void LocalServer::log_forbidden(const net::Connection& connection, std::string_view what) {
   forbidden_.warn("security", "forbidden", {{"client", connection.info().user}, {"what", what}});
-}
-
-wire::native::FromBroker LocalServer::answer(const wire::native::Directory& request) const {
-  wire::native::Members members{.request = request.request};
-  const auto& entries = registry_.entries();
-  for (auto at = entries.lower_bound(request.prefix);
-       at != entries.end() && at->first.starts_with(request.prefix); ++at) {
-    members.members.emplace_back(at->first, at->second.value);
-  }
-  for (auto at = expected_.lower_bound(request.prefix);
-       at != expected_.end() && at->first.starts_with(request.prefix); ++at) {
-    if (!entries.contains(at->first)) members.members.emplace_back(*at);
-  }
-  return members;
-}
-
-wire::native::FromBroker LocalServer::answer(const wire::native::Drain& request) const {
-  if (drainer_ && drainer_(request.name)) {
-    return wire::native::Drained{.request = request.request};
-  }
-  return wire::native::Refusal{.request = request.request,
-                               .fault = wire::Fault::not_found,
-                               .text = "no running proxy of this broker is called " + request.name};
-}
-
-wire::native::FromBroker LocalServer::answer(const wire::native::Elect& request) {
-  const std::string why =
-      elector_ ? elector_(request.partition, request.shard) : "this broker knows of no partitions";
-  if (!why.empty()) {
-    return wire::native::Refusal{
-        .request = request.request, .fault = wire::Fault::not_found, .text = why};
-  }
-  carry_out(registry_.notify(election_key(request.partition), request.shard));
-  return wire::native::Elected{.request = request.request};
-}
-
-wire::native::FromBroker LocalServer::answer(const wire::native::Backup& request) {
-  const std::string order = to_json(Backup{.order = request.order, .name = request.name});
-  const std::string why =
-      backup_orderer_ ? backup_orderer_(request.shard, order) : "this broker knows of no shards";
-  if (!why.empty()) {
-    return wire::native::Refusal{
-        .request = request.request, .fault = wire::Fault::not_found, .text = why};
-  }
-  carry_out(registry_.notify(backup_orders_prefix + request.shard, order));
-  return wire::native::BackupOrdered{.request = request.request};
-}
-
-// A connection that is gone by then gets no answer.
-void LocalServer::carry_out(net::Connection& connection, const wire::native::Place& request) {
-  namespace native = wire::native;
-  const auto done = [this, id = connection.id(), number = request.request](const std::string& why) {
-    net::Connection* asker = listener_->find(id);
-    if (asker == nullptr) return;
-    if (why.empty()) return reply(*asker, native::Placed{number});
-    reply(*asker, native::Refusal{.request = number, .fault = wire::Fault::not_found, .text = why});
-  };
-  commit_now();
-  if (placer_) return placer_(request.partition, request.shards, done);
-  done("this broker knows of no partitions");
-}
-
-void LocalServer::carry_out(net::Connection& connection, const wire::native::Reload& request) {
-  ++peer_of(connection).reloads;
-  const auto done = [this, id = connection.id(), number = request.request](Reload outcome) {
-    end_reload(id, number, std::move(outcome));
-  };
-  if (reloader_) return reloader_(done);
-  done({.fault = wire::Fault::configuration, .text = "this broker has no file to reload"});
-}
-
-// A connection that is gone by now gets no answer.
-void LocalServer::end_reload(std::uint64_t id, std::uint64_t request, Reload outcome) {
-  namespace native = wire::native;
-  net::Connection* connection = listener_->find(id);
-  if (connection == nullptr) return;
-  if (outcome.fault == wire::Fault::none) {
-    reply(*connection, native::Reloaded{request, std::move(outcome.settings)});
-  } else {
-    reply(*connection,
-          native::Refusal{
-              .request = request, .fault = outcome.fault, .text = std::move(outcome.text)});
-  }
-  Peer& peer = peer_of(*connection);
-  if (--peer.reloads == 0 && peer.leaving) connection->close("permissions");
 }
 
 void LocalServer::reject(const cluster::SessionId& from, std::string_view reason,

@@ -26,7 +26,7 @@
 #include "core/coordination/messages.h"
 #include "core/net/closings.h"
 #include "core/net/server.h"
-#include "core/wire/native.h"
+#include "core/wire/native_broker.h"
 
 namespace canopy::coordination {
 
@@ -52,6 +52,10 @@ class LocalServer final : private net::ConnectionEvents {
   using Placer =
       std::function<void(const std::string& partition, const std::vector<std::string>& shards,
                          std::function<void(const std::string& why)> done)>;
+  // Calls `done` once, in this or a later turn, with why the subtree is not to be split off; empty:
+  // that is ordered.
+  using Splitter = std::function<void(const std::string& subtree,
+                                      std::function<void(const std::string& why)> done)>;
   // Calls `done` once, in this or a later turn.
   using Reloader = std::function<void(std::function<void(Reload)> done)>;
 
@@ -100,6 +104,9 @@ class LocalServer final : private net::ConnectionEvents {
   // Called when a client asks for a partition to be placed on other shards. All that processes have
   // asked for before is in the directory.
   void on_place(Placer placer) { placer_ = std::move(placer); }
+
+  // Called when a client asks for a subtree to become a partition, likewise.
+  void on_split(Splitter splitter) { splitter_ = std::move(splitter); }
 
   // Called when a client asks for the configuration to be read again.
   void on_reload(Reloader reloader) { reloader_ = std::move(reloader); }
@@ -154,6 +161,10 @@ class LocalServer final : private net::ConnectionEvents {
   wire::native::FromBroker answer(const wire::native::Backup& request);
   void carry_out(net::Connection& connection, const wire::native::Reload& request);
   void carry_out(net::Connection& connection, const wire::native::Place& request);
+  void carry_out(net::Connection& connection, const wire::native::Split& request);
+  template <typename Done>
+  std::function<void(const std::string& why)> answers(const net::Connection& connection,
+                                                      std::uint64_t request);
   template <typename Answered>
   void carry_out(net::Connection& connection, const Answered& request) {
     reply(connection, answer(request));
@@ -187,6 +198,7 @@ class LocalServer final : private net::ConnectionEvents {
   Elector elector_;
   BackupOrderer backup_orderer_;
   Placer placer_;
+  Splitter splitter_;
   Reloader reloader_;
   net::Closings closings_{[](const net::Closing&) {}};
   base::log::RateLimited strange_;

@@ -72,6 +72,28 @@ bool take(const json& value, std::vector<std::string>& shards) {
   return std::set(shards.begin(), shards.end()).size() == shards.size();
 }
 
+base::Result<std::string> subtree_as_shown(const std::string& text) {
+  if (text == "*") return std::string();
+  if (text.empty() || !keyspace::is_subtree(text)) return base::Error{"no subtree"};
+  return text;
+}
+
+bool take_splits(const json& value, std::vector<std::string>& splits) {
+  if (value.is_null()) return true;
+  if (!take(value, splits)) return false;
+  return std::ranges::all_of(splits,
+                             [](const std::string& split) { return keyspace::is_subtree(split); });
+}
+
+bool take_parent(const json& value, std::optional<std::string>& parent) {
+  if (value.is_null()) return true;
+  if (!value.is_string()) return false;
+  auto subtree = subtree_as_shown(value.get<std::string>());
+  if (!subtree) return false;
+  parent = std::move(*subtree);
+  return true;
+}
+
 }  // namespace
 
 std::string partition_key(const std::string& subtree) {
@@ -84,11 +106,9 @@ std::string election_key(const std::string& subtree) {
 
 base::Result<std::string> subtree_of(const std::string& key, std::string_view prefix) {
   const std::string subtree = key.starts_with(prefix) ? key.substr(prefix.size()) : std::string();
-  if (subtree == "*") return std::string();
-  if (subtree.empty() || !keyspace::is_subtree(subtree)) {
-    return base::Error{key + ": not the key of a partition"};
-  }
-  return subtree;
+  auto named = subtree_as_shown(subtree);
+  if (!named) return base::Error{key + ": not the key of a partition"};
+  return named;
 }
 
 std::string to_json(const PartitionRecord& record) {
@@ -99,6 +119,8 @@ std::string to_json(const PartitionRecord& record) {
                    {"leader", to_document(record.leader)},
                    {"in_sync", std::move(in_sync)}};
   if (!record.placement.empty()) document["placement"] = record.placement;
+  if (!record.splits.empty()) document["splits"] = record.splits;
+  if (record.parent) document["parent"] = keyspace::shown(*record.parent);
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -119,6 +141,12 @@ base::Result<PartitionRecord> parse_partition_record(const std::string& text) {
   const json& placement = field(document, "placement");
   if (!placement.is_null() && !take(placement, record.placement)) {
     return base::Error{"'placement' is not a list of different shards"};
+  }
+  if (!take_splits(field(document, "splits"), record.splits)) {
+    return base::Error{"'splits' is not a list of different subtrees"};
+  }
+  if (!take_parent(field(document, "parent"), record.parent)) {
+    return base::Error{"'parent' is not a subtree"};
   }
   if (std::ranges::find(record.in_sync, record.leader) == record.in_sync.end()) {
     return base::Error{"the leader is not in sync"};

@@ -3,9 +3,10 @@
 //
 //   "partitions/SUBTREE": {"epoch":7,"lineage":"00000000000000ff",
 //     "leader":{"shard":"s1","identity":"…"},"in_sync":[{"shard":"s1","identity":"…"},…],
-//     "placement":["s1","s2"]}
+//     "placement":["s1","s2"],"splits":["/a/b/"],"parent":"*"}
 //
-// Without "placement" the shards of the configuration are meant.
+// Without "placement" the shards of the configuration are meant. "splits" and "parent" are left out
+// where there are none.
 // The lineage is text of 16 hexadecimal digits: a number of JSON is exact up to 53 bits only.
 #pragma once
 

@@ -27,6 +27,11 @@ KeyFault check_prefix(std::string_view prefix, std::size_t max_bytes = base::max
 // Empty, or ends with '/', and is a valid prefix.
 bool is_subtree(std::string_view text);
 
+// Whether the subtree is one below `within`, and not `within` itself.
+inline bool is_below(std::string_view subtree, std::string_view within) {
+  return subtree.size() > within.size() && subtree.starts_with(within);
+}
+
 // The label, such as "key_too_long".
 std::string_view to_reason(KeyFault fault);
 

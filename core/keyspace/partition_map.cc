@@ -27,6 +27,11 @@ PartitionMap::Index PartitionMap::owner(std::string_view key) const {
   return root == by_subtree_.end() ? size() : root->second;
 }
 
+PartitionMap::Index PartitionMap::find(std::string_view subtree) const {
+  const auto found = by_subtree_.find(subtree);
+  return found == by_subtree_.end() ? size() : found->second;
+}
+
 std::vector<PartitionMap::Index> PartitionMap::covering(std::string_view prefix) const {
   const Index own = owner(prefix);
   std::vector<Index> result;

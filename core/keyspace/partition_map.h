@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <map>
 #include <string>
 #include <string_view>
@@ -25,11 +26,14 @@ class PartitionMap {
   // deeper ones in the order they were added.
   std::vector<Index> covering(std::string_view prefix) const;
 
+  // The index of a partition; size() when there is none of this subtree.
+  Index find(std::string_view subtree) const;
+
   std::size_t size() const { return subtrees_.size(); }
   const std::string& subtree(Index index) const { return subtrees_[index]; }
 
  private:
-  std::vector<std::string> subtrees_;
+  std::deque<std::string> subtrees_;  // whose elements do not move
   std::map<std::string, Index, std::less<>> by_subtree_;
 };
 

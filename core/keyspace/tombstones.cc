@@ -31,6 +31,18 @@ void Tombstones::add(UpdatePtr deletion) {
   end_ -= block_size;
 }
 
+Tombstones Tombstones::extract(std::string_view prefix) {
+  Tombstones taken(max_deletions_);
+  Tombstones left(max_deletions_);
+  taken.reset(floor_);
+  left.reset(floor_);
+  for (const UpdatePtr& deletion : after(floor_)) {
+    (deletion->key.starts_with(prefix) ? taken : left).add(deletion);
+  }
+  *this = std::move(left);
+  return taken;
+}
+
 Tombstones::Deletions Tombstones::after(Revision revision) const {
   std::size_t from = first_;
   for (std::size_t to = end_; from < to;) {

@@ -13,6 +13,7 @@
 #include <deque>
 #include <iterator>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "core/keyspace/update.h"
@@ -56,6 +57,9 @@ class Tombstones {
   void reset(Revision floor);
   // In ascending order of revisions, each after the floor. Forgets the oldest beyond the bound.
   void add(UpdatePtr deletion);
+
+  // Takes out the deletions of keys that start with `prefix`; both have the same floor.
+  Tombstones extract(std::string_view prefix);
 
   // Every deletion after it is known, unless its key was put again.
   Revision floor() const { return floor_; }

@@ -116,6 +116,41 @@ bool Tree::erase(std::string_view key) {
   return true;
 }
 
+// Behind those that are there.
+void Tree::add_page(std::shared_ptr<TreePage> page) {
+  if (page->empty()) return;
+  TreeRoot& root = own_root();
+  root.size += page->size();
+  for (const UpdatePtr& entry : *page) root.bytes += entry->bytes();
+  root.pages.push_back(std::move(page));
+}
+
+// Pages that lie within the prefix, or outside, stay as they are.
+Tree Tree::extract(std::string_view prefix) {
+  const auto is_before = [&](const UpdatePtr& entry) { return entry->key < prefix; };
+  const auto is_within = [&](const UpdatePtr& entry) { return entry->key.starts_with(prefix); };
+  Tree left;
+  Tree taken;
+  for (const auto& page : root_->pages) {
+    if (is_within(page->front()) && is_within(page->back())) {
+      taken.add_page(page);
+      continue;
+    }
+    const auto begin = std::ranges::partition_point(*page, is_before);
+    const auto end = std::partition_point(begin, page->end(), is_within);
+    if (begin == end) {
+      left.add_page(page);
+      continue;
+    }
+    taken.add_page(std::make_shared<TreePage>(begin, end));
+    auto rest = std::make_shared<TreePage>(page->begin(), begin);
+    rest->insert(rest->end(), end, page->end());
+    left.add_page(std::move(rest));
+  }
+  *this = std::move(left);
+  return taken;
+}
+
 void Tree::apply(const UpdatePtr& update) {
   if (update->deleted) {
     erase(update->key);

@@ -66,6 +66,8 @@ class Tree {
   bool erase(std::string_view key);
   // Puts, or erases when the update is a deletion.
   void apply(const UpdatePtr& update);
+  // Takes out every entry whose key starts with `prefix`, which is not empty.
+  Tree extract(std::string_view prefix);
   // Null when absent.
   UpdatePtr find(std::string_view key) const;
 
@@ -77,6 +79,7 @@ class Tree {
  private:
   detail::TreeRoot& own_root();
   detail::TreePage& own_page(std::size_t index);
+  void add_page(std::shared_ptr<detail::TreePage> page);
 
   std::shared_ptr<detail::TreeRoot> root_;
 };

@@ -21,6 +21,9 @@ struct Entry {
   Revision revision{};
   std::int64_t expires_at_ms = 0;  // since the Unix epoch; 0: never
   bool deleted = false;
+  // A split entry: from this revision on the subtree `key` is a partition of its own. Not an update
+  // of a key; no client sees it.
+  bool splits = false;
 
   std::size_t bytes() const { return key.size() + value.size() + properties.size() + uuid.size(); }
 };

@@ -2,31 +2,32 @@
 // opens with the version of this protocol and the kind of the message.
 //
 //   proxy → shard (DEALER → ROUTER)
-//     writes   [4, 1, [request…]]
-//     sync     [4, 2, request, partition, since, lineage]
-//     credit   [4, 3, request, chunks]
+//     writes   [5, 1, [request…]]
+//     sync     [5, 2, request, partition, since, lineage]
+//     credit   [5, 3, request, chunks]
 //   shard → proxy (ROUTER → DEALER)
-//     chunk    [4, 16, request, number, partition, lineage, kind, revision, floor, last, count]
+//     chunk    [5, 16, request, number, partition, lineage, kind, revision, floor, last, count]
 //              · entries
-//     refused  [4, 17, request, partition, why]
-//     answers  [4, 18, [answer…]]
+//     refused  [5, 17, request, partition, why]
+//     answers  [5, 18, [answer…]]
 //   shard → proxies (PUB → SUB), after the topic (subtree and a zero byte, so that no topic is
 //   another's prefix)
-//     batch    [4, 32, lineage, after, committed_us, count] · entries
+//     batch    [5, 32, lineage, after, committed_us, count] · entries
 //
 //   request = [reply_to, client, number, settled, [write…]]
 //   write   = [key, value | nil, ttl_ms, properties, uuid, once, if_revision | nil]; nil deletes
 //   answer  = [reply_to, number, fault, text, revision]
 //   entries = the updates as core/wire/entry.h encodes them, one after another
 //
-// A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat.
+// Among the updates are the split entries: from its revision on a subtree is a partition of its
+// own. A batch holds the updates after revision `after`, contiguous; an empty one is a heartbeat.
 // A lineage names one leadership: 64 random bits, not 0, that a shard draws each time it begins to
 // lead a partition. Revisions of different lineages cannot be compared, even if they are equal.
 // A sync is answered by a replay (the contiguous updates after `since`) or, when `since` is too old
 // or of another lineage, by a snapshot (the entries as of `revision`), in chunks under credit: the
 // asker grants `initial_credit` chunks by asking and one more with each chunk it takes. A snapshot
-// opens with the deletions after `floor` that the log still knows, so that the asker can tell in
-// its turn what changed since any revision from `floor` on.
+// opens with the split entries of the partition and the deletions after `floor` that the log still
+// knows, so that the asker can tell in its turn what changed since any revision from `floor` on.
 // The chunks of an answer are numbered from 0. An asker that hears nothing sends its sync again
 // under the same request: a shard that is still answering goes on where it was, another one starts
 // at 0.
@@ -49,7 +50,7 @@
 
 namespace canopy::wire {
 
-inline constexpr unsigned link_version = 4;
+inline constexpr unsigned link_version = 5;
 inline constexpr unsigned initial_credit = 16;
 // Requests or updates in one message at most; senders split at this and at base::max_chunk_bytes.
 inline constexpr std::size_t max_message_updates = 16'384;

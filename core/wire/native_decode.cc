@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "core/wire/native_broker.h"
 #include "core/wire/native_message.h"
 
 namespace canopy::wire::native {
@@ -197,6 +198,9 @@ FromBroker read_from_broker(Message message) {
     return read_numbered<BackupOrdered>(message, "backup_ordered");
   }
   if (message.is(Kind::placed)) return read_numbered<Placed>(message, "placed");
+  if (message.is(Kind::split_ordered)) {
+    return read_numbered<SplitOrdered>(message, "split_ordered");
+  }
   fail_kind();
 }
 

@@ -1,6 +1,7 @@
 // What proxies and brokers read: requests.
 #include "core/base/limits.h"
 #include "core/keyspace/key.h"
+#include "core/wire/native_broker.h"
 #include "core/wire/native_message.h"
 
 namespace canopy::wire::native {
@@ -169,6 +170,16 @@ Place read_place(Message& message) {
   return place;
 }
 
+Split read_split(Message& message) {
+  message.wants("split", 2);
+  Reader& in = message.in;
+  Split split{.request = read_request(in)};
+  split.subtree = in.subtree("subtree");
+  if (split.subtree.empty()) Reader::fail(Fault::bad_subtree, "subtree", "is the root");
+  in.end("split");
+  return split;
+}
+
 ToBroker read_to_broker(Message message) {
   Reader& in = message.in;
   if (message.is(Kind::directory)) {
@@ -191,6 +202,7 @@ ToBroker read_to_broker(Message message) {
   if (message.is(Kind::elect)) return read_elect(message);
   if (message.is(Kind::backup)) return read_backup(message);
   if (message.is(Kind::place)) return read_place(message);
+  if (message.is(Kind::split)) return read_split(message);
   if (message.is(Kind::reload)) return read_numbered<Reload>(message, "reload");
   fail_kind();
 }

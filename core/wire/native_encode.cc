@@ -2,7 +2,7 @@
 
 #include <cassert>
 
-#include "core/wire/native.h"
+#include "core/wire/native_broker.h"
 #include "core/wire/pack.h"
 
 namespace canopy::wire::native {
@@ -253,6 +253,13 @@ std::string encode(const Place& place) {
   });
 }
 
+std::string encode(const Split& split) {
+  return message(Kind::split, 2, 24 + split.subtree.size(), [&](Packer& packer) {
+    packer.number(split.request);
+    packer.text(split.subtree);
+  });
+}
+
 std::string encode(const Members& members) {
   std::size_t hint = 24;
   for (const auto& [key, value] : members.members) hint += key.size() + value.size() + 12;
@@ -275,6 +282,10 @@ std::string encode(const BackupOrdered& ordered) {
   return numbered(Kind::backup_ordered, ordered.request);
 }
 std::string encode(const Placed& placed) { return numbered(Kind::placed, placed.request); }
+
+std::string encode(const SplitOrdered& ordered) {
+  return numbered(Kind::split_ordered, ordered.request);
+}
 
 std::string encode(const Reloaded& reloaded) {
   std::size_t hint = 24;

@@ -71,8 +71,9 @@ struct Append {
   std::vector<keyspace::LogEntry> entries{};
 };
 
-// A part of the committed state as of `cut`: the entries of the tree in the order of their keys,
-// and the requests in the order they were applied. The first one carries the history up to the cut.
+// A part of the committed state as of `cut`: the split entries, the entries of the tree in the
+// order of their keys, and the requests in the order they were applied. The first one carries the
+// history up to the cut.
 struct Snapshot {
   std::string partition{};
   std::uint32_t epoch = 0;

@@ -69,7 +69,17 @@ void Checker::admit(const std::string& shard, const LogEntry& entry) {
 
 void Checker::extend(const LogEntry& entry) {
   const keyspace::Update& update = *entry.update;
-  const auto first = applied_.emplace(std::string(update.uuid), update.revision);
+  if (update.splits) {
+    require(history_.empty() || history_.back().completes, "Atomic",
+            [&] { return "a request is split: " + show({entry}); });
+    history_.push_back(entry);
+    part_->history_ = history_;  // it goes on from there
+    for (const cluster::ReplicaId& member : record_->in_sync) check_stored(member);
+    return;
+  }
+  require(update.key.starts_with(subtree_), "Contract",
+          [&] { return show({entry}) + " is not of " + subtree_; });
+  const auto first = requests_.applied.emplace(std::string(update.uuid), update.revision);
   require(first.second, "AppliedOnce", [&] {
     return fmt::format("{} is applied at {} and {}", update.uuid, show(first.first->second),
                        show(update.revision));
@@ -117,6 +127,17 @@ void Checker::stored(const std::string& shard) {
   }
 }
 
+keyspace::Tree Checker::expected(Revision cut) const {
+  keyspace::Tree tree;
+  for (const LogEntry& entry : history_) {
+    const keyspace::Update& update = *entry.update;
+    if (update.revision > cut) break;
+    if (!update.splits && update.key.starts_with(subtree_)) tree.apply(entry.update);
+    if (update.splits && part_ != nullptr) tree.extract(update.key);
+  }
+  return tree;
+}
+
 void Checker::check_equal(const std::string& shard, const keyspace::Tree& tree, Revision cut) {
   const std::size_t known = find(cut);
   require(known < history_.size() ? history_[known].update->revision == cut || cut.counter() == 0
@@ -124,12 +145,8 @@ void Checker::check_equal(const std::string& shard, const keyspace::Tree& tree, 
           "NothingUncommittedSeen",
           [&] { return shard + " has a copy as of " + show(cut) + ", which nobody committed"; });
   if (!retain_) return;
-  keyspace::Tree expected;
-  for (const LogEntry& entry : history_) {
-    if (entry.update->revision <= cut) expected.apply(entry.update);
-  }
   const auto differs = keyspace::difference(
-      expected.view(), tree.view(), [](std::string_view) { return nullptr; }, false);
+      expected(cut).view(), tree.view(), [](std::string_view) { return nullptr; }, false);
   require(differs.empty(), "Durable",
           [&] { return shard + " has another state than was committed up to " + show(cut); });
 }
@@ -195,7 +212,8 @@ void Checker::answered(const std::string& client, std::uint64_t number, Revision
   const std::string_view uuid = history_[at].update->uuid;
   require(uuid.substr(0, uuid.find('.')) == fmt::format("{}#{}", client, number), "AppliedOnce",
           [&] { return fmt::format("{} is answered {}, of {}", client, show(revision), uuid); });
-  const Revision first = answers_.emplace(std::pair(client, number), revision).first->second;
+  const Revision first =
+      requests_.answers.emplace(std::pair(client, number), revision).first->second;
   require(first == revision, "AppliedOnce", [&] {
     return fmt::format("{}#{} is answered {} and {}", client, number, show(first), show(revision));
   });
@@ -204,10 +222,8 @@ void Checker::answered(const std::string& client, std::uint64_t number, Revision
 bool Checker::complete(const cluster::Replica& replica) const {
   if (replica.committed() < last()) return false;
   if (!retain_) return true;
-  keyspace::Tree expected;
-  for (const LogEntry& entry : history_) expected.apply(entry.update);
   return knows_deletions(replica) && keyspace::difference(
-                                         expected.view(), replica.tree().view(),
+                                         expected(last()).view(), replica.tree().view(),
                                          [](std::string_view) { return nullptr; }, false)
                                          .empty();
 }
@@ -221,7 +237,9 @@ bool Checker::knows_deletions(const cluster::Replica& replica) const {
   }
   return std::all_of(history_.begin() + static_cast<std::ptrdiff_t>(find(tombstones.floor())),
                      history_.end(), [&](const LogEntry& entry) {
-                       return !entry.update->deleted ||
+                       const std::string_view key = entry.update->key;
+                       return !entry.update->deleted || !key.starts_with(subtree_) ||
+                              replica.splits().cover(key) ||
                               entry.update->revision <= tombstones.floor() ||
                               known.contains(entry.update->revision);
                      });

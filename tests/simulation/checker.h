@@ -44,8 +44,18 @@ void require(bool holds, const char* invariant, What&& what) {
 
 class Checker {
  public:
-  explicit Checker(const Scenario& scenario)
-      : retain_(scenario.settings.retain),
+  // What is known of requests, over a partition and its part.
+  struct Requests {
+    std::map<std::string, keyspace::Revision> applied{};  // by uuid, drawn by clients
+    std::map<std::pair<std::string, std::uint64_t>, keyspace::Revision> answers{};
+  };
+
+  // `part`: of what is split off; null: this is the one of that, or nothing is.
+  Checker(const Scenario& scenario, std::string subtree, Requests& requests, Checker* part)
+      : subtree_(std::move(subtree)),
+        requests_(requests),
+        part_(part),
+        retain_(scenario.settings.retain),
         min_copies_(scenario.disk ? scenario.settings.min_in_sync : 0) {}
 
   // With clocks by which leases mean what they say, no two replicas lead at one moment. `leaders`
@@ -100,7 +110,12 @@ class Checker {
   void check_leadership(std::uint32_t epoch, const Leadership& leadership);
 
   bool knows_deletions(const cluster::Replica& replica) const;
+  // What the partition holds as of `cut`.
+  keyspace::Tree expected(keyspace::Revision cut) const;
 
+  std::string subtree_;
+  Requests& requests_;
+  Checker* part_;
   bool retain_;
   std::size_t min_copies_;  // of what is committed; of copies in memory some are forgotten
   std::function<std::ptrdiff_t()> leaders_{};
@@ -108,8 +123,6 @@ class Checker {
   std::map<std::string, Copy> copies_{};
   std::optional<cluster::PartitionRecord> record_{};
   std::map<std::uint32_t, Leadership> epochs_{};
-  std::map<std::string, keyspace::Revision> applied_{};  // by uuid, drawn by clients
-  std::map<std::pair<std::string, std::uint64_t>, keyspace::Revision> answers_{};
 
   // A reader that goes to each new leader at once, the strictest there can be.
   std::uint32_t reader_epoch_ = 0;

@@ -8,9 +8,9 @@ namespace canopy::simulation {
 using keyspace::Revision;
 using std::chrono::milliseconds;
 
-Clients::Clients(Context context, const Coordinator& coordinator,
+Clients::Clients(Context context, const Coordinator& coordinator, const Coordinator* part,
                  std::map<std::string, Shard*> shards)
-    : context_(context), coordinator_(coordinator), shards_(std::move(shards)) {
+    : context_(context), coordinator_(coordinator), part_(part), shards_(std::move(shards)) {
   for (int i = 1; i <= context_.scenario.clients; ++i) {
     clients_.push_back({.id = fmt::format("c{}", i), .leader = shards_.begin()->first});
   }
@@ -61,8 +61,10 @@ wire::WriteRequest Clients::draw(Client& client) {
   Random& random = context_.random;
   const std::uint64_t number = ++client.number;
   wire::WriteRequest request{.client = client.id, .number = number, .settled = number};
+  const char* subtree =
+      context_.scenario.splits && random.chance(50) ? part_subtree : whole_subtree;
   const auto add = [&](int key, int part, int parts) -> wire::Write& {
-    wire::Write write{.key = fmt::format("/p/{}", key)};
+    wire::Write write{.key = fmt::format("{}{}", subtree, key)};
     write.uuid = fmt::format("{}#{}.{}/{}", client.id, number, part, parts);
     write.value = "v" + write.uuid + std::string(context_.scenario.padding, ' ');
     return request.writes.emplace_back(std::move(write));
@@ -99,7 +101,6 @@ void Clients::send(Client& client, int attempt) {
         context_.trace(shard->name(), [&] {
           return fmt::format("answers {} request {}: {}", client.id, number, show(answer.revision));
         });
-        context_.checker.answered(client.id, number, answer.revision);
       }
       context_.events.after(delay(),
                             [this, &client, number, answer] { hear(client, number, answer); });
@@ -108,7 +109,8 @@ void Clients::send(Client& client, int attempt) {
   const base::Duration timeout = context_.random.between(milliseconds(50), milliseconds(800));
   context_.events.after(timeout, [this, &client, number, attempt] {
     if (!client.request || client.request->number != number) return;
-    const auto& record = coordinator_.record();
+    const bool to_part = part_ != nullptr && part_->record() && of_part(*client.request);
+    const auto& record = to_part ? part_->record() : coordinator_.record();
     client.leader = record && context_.random.chance(60)
                         ? record->leader.shard
                         : context_.random.pick(context_.scenario.settings.placement);

@@ -19,7 +19,9 @@ class Shard;
 
 class Clients {
  public:
-  Clients(Context context, const Coordinator& coordinator, std::map<std::string, Shard*> shards);
+  // `part`: of what may be split off; null where nothing is.
+  Clients(Context context, const Coordinator& coordinator, const Coordinator* part,
+          std::map<std::string, Shard*> shards);
 
   void start();
   // No further requests than so many of each client.
@@ -28,6 +30,9 @@ class Clients {
   bool quiet() const;
   // The last request of each client that was committed, with the revision that it was told.
   std::vector<std::pair<wire::WriteRequest, keyspace::Revision>> last_committed() const;
+  static bool of_part(const wire::WriteRequest& request) {
+    return request.writes.front().key.starts_with(part_subtree);
+  }
   std::uint64_t answers() const { return answers_; }
 
  private:
@@ -49,6 +54,7 @@ class Clients {
 
   Context context_;
   const Coordinator& coordinator_;
+  const Coordinator* part_;
   std::map<std::string, Shard*> shards_;
   std::vector<Client> clients_{};
   std::uint64_t answers_ = 0;

@@ -137,11 +137,23 @@ void Coordinator::decide(Watcher& watcher, const Replica::Proposal& proposal, Ou
 void Coordinator::place(const std::vector<std::string>& shards) {
   if (!record_) return;
   record_->placement = shards;
+  order("an operator places it: ");
+}
+
+void Coordinator::split() {
+  if (!record_ || !record_->splits.empty()) return;
+  record_->splits = {part_subtree};
+  order("an operator splits it: ");
+}
+
+void Coordinator::order(const char* what) {
   record_version_ = ++version_;
-  context_.trace("coord", [&] { return "an operator places it: " + show(*record_); });
+  context_.trace("coord", [&] { return what + show(*record_); });
   context_.checker.recorded(*record_);
   for (auto& [name, watcher] : watchers_) tell_record(watcher);
 }
+
+const std::string& Coordinator::name_of(const Shard& shard) { return shard.name(); }
 
 void Coordinator::reach_all(bool reachable_now) {
   if (reachable_ == reachable_now) return;

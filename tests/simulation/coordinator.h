@@ -38,6 +38,10 @@ class Coordinator {
 
   // An operator says where the partition is placed.
   void place(const std::vector<std::string>& shards);
+  // ... and that the part is split off.
+  void split();
+  // A copy of the shard is new: its replica is told all.
+  void opened(Shard& shard) { list(watchers_.at(name_of(shard))); }
 
   void reach_all(bool reachable);
   void reach(const std::string& shard, bool reachable);
@@ -59,6 +63,8 @@ class Coordinator {
     std::vector<Events::Action> waiting{};  // for being reachable
   };
 
+  static const std::string& name_of(const Shard& shard);
+  void order(const char* what);
   void list(Watcher& watcher);
   void tell_record(Watcher& watcher);
   void tell_alive(Watcher& watcher);

@@ -33,6 +33,18 @@ bool holds(const Replica& replica, const wire::Write& write) {
   return current == *write.if_revision;
 }
 
+// Whether a key of the request is split off, or about to be.
+bool splits(const Replica& replica, const wire::WriteRequest& request) {
+  keyspace::Splits all = replica.splits();
+  for_tail(replica, [&](const LogEntry& entry) {
+    if (entry.update->splits) all.add(entry.update);
+  });
+  for (const wire::Write& write : request.writes) {
+    if (all.cover(write.key)) return true;
+  }
+  return false;
+}
+
 std::vector<LogEntry> entries_of(const wire::WriteRequest& request, Revision next) {
   std::vector<LogEntry> entries;
   for (const wire::Write& write : request.writes) {
@@ -69,6 +81,7 @@ void Decider::decide(Replica& replica, const wire::WriteRequest& request, Reply 
     waiting_.emplace(*proposed, std::move(reply));
     return;
   }
+  if (splits(replica, request)) return reply({Answer::not_here});
   if (!replica.enough_in_sync()) return reply({Answer::not_here});
   for (const wire::Write& write : request.writes) {
     if (!holds(replica, write)) return reply({Answer::refused});
@@ -76,6 +89,17 @@ void Decider::decide(Replica& replica, const wire::WriteRequest& request, Reply 
   std::vector<LogEntry> entries = entries_of(request, replica.next());
   waiting_.emplace(entries.back().update->revision, std::move(reply));
   replica.propose(std::move(entries), now, out);
+}
+
+void Decider::split(Replica& replica, base::TimePoint now, Replica::Effects& out) {
+  if (!replica.leads(now) || !replica.enough_in_sync()) return;
+  bool proposed = false;
+  for_tail(replica, [&](const LogEntry& entry) { proposed = proposed || entry.update->splits; });
+  for (const std::string& subtree : replica.record()->splits) {
+    if (proposed || replica.splits().cover(subtree)) continue;
+    const keyspace::Entry split{.key = subtree, .revision = replica.next(), .splits = true};
+    replica.propose({{.update = wire::make_update(split)}}, now, out);
+  }
 }
 
 void Decider::committed(const std::vector<LogEntry>& entries) {

@@ -27,6 +27,8 @@ class Decider {
 
   void decide(cluster::Replica& replica, const wire::WriteRequest& request, Reply reply,
               base::TimePoint now, cluster::Replica::Effects& out);
+  // Proposes the split entry that the record orders, once.
+  void split(cluster::Replica& replica, base::TimePoint now, cluster::Replica::Effects& out);
   // Answers what waits for them.
   void committed(const std::vector<keyspace::LogEntry>& entries);
   // The leadership is another one, or over: nothing is answered that waits.

@@ -66,6 +66,8 @@ void Disk::carry_out(const Replica::Operation& operation) {
     truncate(cut->to);
   } else if (const auto* mark = std::get_if<Replica::Commit>(&operation)) {
     commit(mark->to);
+  } else if (const auto* part = std::get_if<Replica::Split>(&operation)) {
+    split(*part);
   } else if (const auto* whole = std::get_if<Replica::Install>(&operation)) {
     install(*whole);
   } else {
@@ -100,16 +102,28 @@ void Disk::truncate(keyspace::Revision to) {
 void Disk::commit(keyspace::Revision to) {
   std::size_t done = 0;
   for (; done < state_.tail.size() && state_.tail[done].update->revision <= to; ++done) {
-    if (retain_) state_.tree.apply(state_.tail[done].update);
+    if (retain_ && !state_.tail[done].update->splits) {
+      state_.tree.apply(state_.tail[done].update);
+    }
     if (state_.tail[done].request) state_.requests.push_back(*state_.tail[done].request);
   }
   state_.tail.erase(state_.tail.begin(), state_.tail.begin() + static_cast<std::ptrdiff_t>(done));
   state_.committed = std::max(state_.committed, to);
 }
 
+void Disk::split(const Replica::Split& split) {
+  commit(split.entry->revision);
+  state_.tree.extract(split.entry->key);
+  state_.splits.extract(split.entry->key);
+  state_.splits.add(split.entry);
+  split_ = true;
+}
+
 void Disk::install(const Replica::Install& whole) {
   state_.tree = {};
   for (auto at = whole.tree.seek(""); !at.done(); at.next()) state_.tree.put(*at);
+  state_.splits = {};
+  for (const keyspace::UpdatePtr& split : whole.splits) state_.splits.add(split);
   state_.requests = whole.requests;
   state_.committed = whole.cut;
   state_.tail.clear();

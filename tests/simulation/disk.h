@@ -18,7 +18,8 @@ class Disk {
  public:
   using Replica = cluster::Replica;
 
-  Disk(std::string identity, bool retain) : identity_(std::move(identity)), retain_(retain) {}
+  Disk(std::string identity, bool retain, Replica::Recovered begin = {})
+      : identity_(std::move(identity)), retain_(retain), state_(std::move(begin)) {}
 
   // Of the copy: drawn when it started empty.
   const std::string& identity() const { return identity_; }
@@ -31,6 +32,8 @@ class Disk {
   // Entries that were committed with being stored, since the last call.
   std::vector<keyspace::LogEntry> take_committed() { return std::exchange(committed_, {}); }
   Replica::Recovered recovered() const { return state_; }
+  // Whether a Split was carried out since the last call.
+  bool take_split() { return std::exchange(split_, false); }
 
   // Whether that entry is stored for good.
   bool holds(const keyspace::LogEntry& entry) const;
@@ -41,12 +44,14 @@ class Disk {
   void append(const std::vector<keyspace::LogEntry>& entries);
   void truncate(keyspace::Revision to);
   void commit(keyspace::Revision to);
+  void split(const Replica::Split& split);
   void install(const Replica::Install& whole);
 
   std::string identity_;
   bool retain_;
   Replica::Recovered state_{};
   std::vector<keyspace::LogEntry> committed_{};
+  bool split_ = false;
   std::deque<Replica::Store> asked_{};
 };
 

@@ -1,5 +1,7 @@
 #include "tests/simulation/faults.h"
 
+#include <algorithm>
+
 #include "tests/simulation/coordinator.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/shard.h"
@@ -8,9 +10,8 @@ namespace canopy::simulation {
 
 using std::chrono::milliseconds;
 
-Faults::Faults(Context context, Coordinator& coordinator, Network& network,
-               std::map<std::string, Shard*> shards)
-    : context_(context), coordinator_(coordinator), network_(network), shards_(std::move(shards)) {
+Faults::Faults(Context context, std::vector<Side> sides)
+    : context_(context), sides_(std::move(sides)), shards_(sides_.front().shards) {
   for (const auto& [name, shard] : shards_) names_.push_back(name);
 }
 
@@ -30,22 +31,29 @@ void Faults::next() {
 void Faults::mend() {
   over_ = true;
   context_.trace("world", [] { return "all is well from now on"; });
-  coordinator_.reach_all(true);
-  network_.mend();
+  for (Side& side : sides_) {
+    side.coordinator.reach_all(true);
+    side.network.mend();
+  }
   for (auto& [name, shard] : shards_) {
-    coordinator_.reach(name, true);
-    shard->slow_disk(false);
+    for (Side& side : sides_) {
+      side.coordinator.reach(name, true);
+      side.shards.at(name)->slow_disk(false);
+    }
     shard->start();
     shard->pause(false);
     for (const std::string& other : context_.scenario.settings.placement) {
-      if (name != other) network_.cut(name, other, false);
+      for (Side& side : sides_) {
+        if (name != other) side.network.cut(name, other, false);
+      }
     }
   }
 }
 
 Shard& Faults::any_shard() {
   // Mostly the leader: it is where things go wrong.
-  const auto& record = coordinator_.record();
+  const Side& side = sides_.size() == 1 ? sides_.front() : context_.random.pick(sides_);
+  const auto& record = side.coordinator.record();
   if (record && context_.random.chance(40)) return *shards_.at(record->leader.shard);
   return *shards_.at(context_.random.pick(names_));
 }
@@ -59,12 +67,13 @@ void Faults::later(std::function<void()> mended) {
   });
 }
 
-bool Faults::fatal(const Shard& shard) const {
-  const auto& record = coordinator_.record();
+bool Faults::fatal(const Shard& shard, const Side& side) const {
+  const auto& record = side.coordinator.record();
   if (context_.scenario.disk) return false;
-  if (!record) return true;
+  if (!record) return &side == &sides_.front();
   for (const cluster::ReplicaId& member : record->in_sync) {
-    if (member.shard != shard.name() && shards_.at(member.shard)->identity() == member.identity) {
+    if (member.shard != shard.name() &&
+        side.shards.at(member.shard)->identity() == member.identity) {
       return false;
     }
   }
@@ -72,7 +81,9 @@ bool Faults::fatal(const Shard& shard) const {
 }
 
 void Faults::crash(Shard& shard) {
-  if (fatal(shard) && !context_.random.chance(5)) return;
+  const bool is_fatal =
+      std::ranges::any_of(sides_, [&](const Side& side) { return fatal(shard, side); });
+  if (is_fatal && !context_.random.chance(5)) return;
   shard.crash(context_.random.chance(25));
   later([&shard] { shard.start(); });
 }
@@ -84,7 +95,8 @@ void Faults::move() {
   // As few as the scenario has: of copies in memory one alone promises nothing.
   const std::size_t least = std::min<std::size_t>(settings.placement.size(), 2);
   shards.resize(std::min(shards.size(), least + context_.random.below(2)));
-  coordinator_.place(shards);
+  const Side& side = sides_.size() == 1 ? sides_.front() : context_.random.pick(sides_);
+  side.coordinator.place(shards);
 }
 
 void Faults::strike(Fault fault) {
@@ -101,23 +113,34 @@ void Faults::strike(Fault fault) {
       }
       return;
     case Fault::move: return move();
+    case Fault::split: return sides_.front().coordinator.split();
     case Fault::pause: shard.pause(true); return later([&shard] { shard.pause(false); });
     case Fault::disconnect:
-      if (connected) network_.disconnect(shard.name(), other);
+      for (Side& side : sides_) {
+        if (connected) side.network.disconnect(shard.name(), other);
+      }
       return;
     case Fault::cut:
       if (!connected) return;
-      network_.cut(shard.name(), other, true);
-      return later([this, &shard, other] { network_.cut(shard.name(), other, false); });
+      for (Side& side : sides_) side.network.cut(shard.name(), other, true);
+      return later([this, &shard, other] {
+        for (Side& side : sides_) side.network.cut(shard.name(), other, false);
+      });
     case Fault::coordinator_outage:
-      coordinator_.reach_all(false);
-      return later([this] { coordinator_.reach_all(true); });
+      for (Side& side : sides_) side.coordinator.reach_all(false);
+      return later([this] {
+        for (Side& side : sides_) side.coordinator.reach_all(true);
+      });
     case Fault::coordinator_cut:
-      coordinator_.reach(shard.name(), false);
-      return later([this, &shard] { coordinator_.reach(shard.name(), true); });
+      for (Side& side : sides_) side.coordinator.reach(shard.name(), false);
+      return later([this, &shard] {
+        for (Side& side : sides_) side.coordinator.reach(shard.name(), true);
+      });
     case Fault::slow_disk:
-      shard.slow_disk(true);
-      return later([&shard] { shard.slow_disk(false); });
+      for (Side& side : sides_) side.shards.at(shard.name())->slow_disk(true);
+      return later([this, &shard] {
+        for (Side& side : sides_) side.shards.at(shard.name())->slow_disk(false);
+      });
   }
 }
 

@@ -16,8 +16,15 @@ class Shard;
 
 class Faults {
  public:
-  Faults(Context context, Coordinator& coordinator, Network& network,
-         std::map<std::string, Shard*> shards);
+  // A partition, or its part.
+  struct Side {
+    Coordinator& coordinator;
+    Network& network;
+    std::map<std::string, Shard*> shards{};
+  };
+
+  // The first one is the whole, whose shards crash, start and pause with those of the part.
+  Faults(Context context, std::vector<Side> sides);
 
   void start();
   // No further faults, and none that lasts.
@@ -29,14 +36,13 @@ class Faults {
   void crash(Shard& shard);
   void move();
   // Whether the partition would be lost, as no member of the set is left.
-  bool fatal(const Shard& shard) const;
+  bool fatal(const Shard& shard, const Side& side) const;
   void later(std::function<void()> mended);
   Shard& any_shard();
 
   Context context_;
-  Coordinator& coordinator_;
-  Network& network_;
-  std::map<std::string, Shard*> shards_;
+  std::vector<Side> sides_;
+  std::map<std::string, Shard*>& shards_;
   std::vector<std::string> names_{};
   bool over_ = false;
 };

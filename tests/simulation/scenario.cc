@@ -33,7 +33,7 @@ void draw_cluster(Random& random, Scenario& out) {
 
   out.disk = random.chance(60);
   cluster::Replica::Settings& settings = out.settings;
-  settings.partition = "/p/";
+  settings.partition = whole_subtree;
   settings.placement = out.shards;
   random.shuffle(settings.placement);
   // A partition in memory on a single shard promises nothing.
@@ -99,6 +99,8 @@ Scenario Scenario::draw(Random& random) {
   out.trouble = random.between(seconds(2), seconds(8));
   out.moves = random.chance(25);
   if (out.moves) out.faults.push_back(Fault::move);
+  out.splits = random.chance(30);
+  if (out.splits) out.faults.push_back(Fault::split);
   return out;
 }
 

@@ -35,7 +35,11 @@ enum class Fault {
   coordinator_cut,     // one shard does not reach the coordinator
   slow_disk,           // operations of one shard take long
   move,                // an operator places the partition on other shards
+  split,               // an operator has a part of the partition split off
 };
+
+inline constexpr const char* whole_subtree = "/p/";
+inline constexpr const char* part_subtree = "/p/s/";
 
 struct Scenario {
   static Scenario draw(Random& random);
@@ -63,7 +67,8 @@ struct Scenario {
   int keys = 1;
   base::Duration pause_between_requests{};
   std::vector<Fault> faults{};
-  bool moves = false;  // one of them is Fault::move
+  bool moves = false;   // one of them is Fault::move
+  bool splits = false;  // one of them is Fault::split
   base::Duration between_faults{};
   base::Duration trouble{};  // until then faults come
 };

@@ -9,14 +9,17 @@ namespace canopy::simulation {
 
 using std::chrono::milliseconds;
 
-Shard::Shard(Context context, Coordinator& coordinator, Network& network, std::string name)
+Shard::Shard(Context context, Coordinator& coordinator, Network& network, std::string name,
+             Shard* part)
     : context_(context),
       coordinator_(coordinator),
       network_(network),
       name_(std::move(name)),
+      part_(part),
       broken_(context.broken) {
+  if (part_ != nullptr) part_->whole_ = this;
   const auto& placement = context_.scenario.settings.placement;
-  holds_replica_ = context_.scenario.moves ||
+  holds_replica_ = context_.scenario.moves || context_.scenario.splits ||
                    std::find(placement.begin(), placement.end(), name_) != placement.end();
 }
 
@@ -25,6 +28,11 @@ base::TimePoint Shard::local_now() const {
 }
 
 void Shard::start() {
+  start_own();
+  if (part_ != nullptr) part_->start_own();
+}
+
+void Shard::start_own() {
   if (running_) return;
   Random& random = context_.random;
   running_ = true;
@@ -35,29 +43,111 @@ void Shard::start() {
   clock_rate_ =
       context_.scenario.honest_clocks ? random.between(995, 1005) : random.between(500, 2000);
   if (holds_replica_) {
-    if (!disk_)
+    if (!disk_ && whole_ == nullptr) {
       disk_.emplace(fmt::format("{}{}", name_, ++copies_), context_.scenario.settings.retain);
-    Replica::Settings settings = context_.scenario.settings;
-    settings.self = {name_, disk_->identity()};
-    settings.random = [&random] { return random.next(); };
-    Replica::Recovered recovered = disk_->recovered();
-    context_.trace(name_, [&] {
-      return fmt::format("starts as {}, committed {}, then {} {}", disk_->identity(),
-                         show(recovered.committed), show(recovered.tail), show(recovered.history));
-    });
-    context_.checker.started(name_, *disk_);
-    broken_.recover(recovered, settings.self);
-    replica_.emplace(std::move(settings), std::move(recovered), local_now());
+    }
+    if (disk_) open(disk_->recovered());
     network_.started(name_);
-    every(context_.scenario.tick,
-          [this] { enter([](Replica& replica, auto now, auto& out) { replica.tick(now, out); }); });
+    every(context_.scenario.tick, [this] { tick(); });
   }
   coordinator_.started(*this);
   coordinator_.renew(*this);
   every(context_.scenario.lease / 4, [this] { coordinator_.renew(*this); });
 }
 
+void Shard::open(Replica::Recovered recovered) {
+  Replica::Settings settings = context_.scenario.settings;
+  if (whole_ != nullptr) settings.partition = part_subtree;
+  settings.self = {name_, disk_->identity()};
+  settings.random = [&random = context_.random] { return random.next(); };
+  context_.trace(name_, [&] {
+    return fmt::format("starts {} as {}, committed {}, then {} {}", settings.partition,
+                       disk_->identity(), show(recovered.committed), show(recovered.tail),
+                       show(recovered.history));
+  });
+  context_.checker.started(name_, *disk_);
+  broken_.recover(recovered, settings.self);
+  replica_.emplace(std::move(settings), std::move(recovered), local_now());
+}
+
+void Shard::tick() {
+  if (!replica_) return open_if_placed();
+  enter([this](Replica& replica, auto now, auto& out) {
+    replica.tick(now, out);
+    if (part_ == nullptr) return;
+    decider_.split(replica, now, out);
+    create_part(replica);
+  });
+}
+
+// --- a part -----------------------------------------------------------------------------------
+
+void Shard::adopt(const std::string& identity, Replica::SplitOff made) {
+  if (disk_ || !running_) return;
+  Replica::Recovered begin = made.copy;
+  begin.tombstones.reset();
+  disk_.emplace(identity, context_.scenario.settings.retain, std::move(begin));
+  real_ = false;
+  open(std::move(made.copy));
+  introduce();
+}
+
+// Links and the coordinator tell the new replica what they have told.
+void Shard::introduce() {
+  network_.stopped(name_);
+  network_.started(name_);
+  coordinator_.opened(*this);
+}
+
+void Shard::make_real() {
+  real_ = true;
+  work_on_disk();
+}
+
+// As the record says that it is placed here.
+void Shard::open_if_placed() {
+  const auto& record = coordinator_.record();
+  if (!record || whole_ == nullptr) return;
+  const bool here = std::ranges::count(record->placement, name_) > 0 ||
+                    cluster::has_shard(record->in_sync, name_);
+  if (!here || awaits_split(*record)) return;
+  disk_.emplace(fmt::format("{}{}part", name_, ++copies_), context_.scenario.settings.retain);
+  open({});
+  introduce();
+}
+
+bool Shard::awaits_split(const cluster::PartitionRecord& record) const {
+  if (!whole_->replica_) return whole_->disk_.has_value();  // it starts with this one
+  const cluster::ReplicaId self{name_, whole_->identity()};
+  return std::ranges::count(record.in_sync, self) > 0 &&
+         !whole_->replica_->splits().cover(part_subtree);
+}
+
+void Shard::create_part(Replica& replica) {
+  if (replica.unrecorded().empty() || context_.random.chance(50)) return;
+  if (part_->coordinator_.record()) return replica.on_split_recorded(part_subtree);
+  const auto origin = replica.origin();
+  if (!part_->replica_ || !origin) return;
+  part_->post({}, [origin](Replica& part, base::TimePoint now, Replica::Effects& out) {
+    part.create(*origin, now, out);
+  });
+}
+
+bool Shard::is_of_part(const wire::WriteRequest& request) const {
+  if (part_ == nullptr || !request.writes.front().key.starts_with(part_subtree)) return false;
+  return part_->replica_ || part_->coordinator_.record() ||
+         (replica_ && replica_->splits().cover(part_subtree));
+}
+
+// --- faults -----------------------------------------------------------------------------------
+
+// The copy of the whole first: what it has stored of a split, the part has.
 void Shard::crash(bool goodbye) {
+  crash_own(goodbye);
+  if (part_ != nullptr) part_->crash_own(goodbye);
+}
+
+void Shard::crash_own(bool goodbye) {
   if (!running_) return;
   context_.trace(name_, [&] { return goodbye ? "says goodbye and ends" : "crashes"; });
   running_ = paused_ = disk_works_ = false;
@@ -65,18 +155,21 @@ void Shard::crash(bool goodbye) {
   inbox_.clear();
   replica_.reset();
   decider_.forget();
-  if (disk_ && context_.scenario.disk) {
+  if (disk_ && context_.scenario.disk && real_) {
     disk_->crash(context_.random);
     context_.checker.stored(name_);
+    if (disk_->take_split()) part_->real_ = true;
   } else if (disk_) {
     context_.checker.lost(name_);
     disk_.reset();
   }
+  real_ = true;
   network_.stopped(name_);
   coordinator_.stopped(*this, goodbye);
 }
 
 void Shard::pause(bool paused) {
+  if (part_ != nullptr) part_->pause(paused);
   if (!running_ || paused_ == paused) return;
   paused_ = paused;
   context_.trace(name_, [&] { return paused ? "pauses" : "goes on"; });
@@ -89,10 +182,13 @@ void Shard::pause(bool paused) {
 void Shard::drop_if_dispensable() {
   if (!replica_ || !replica_->dispensable()) return;
   context_.trace(name_, [] { return "drops its copy"; });
-  crash(true);
+  // The store carries out what was asked before.
+  if (real_) disk_->complete(disk_->waiting());
+  if (disk_->take_split()) part_->make_real();
+  crash_own(true);
   if (disk_) context_.checker.lost(name_);
   disk_.reset();
-  start();
+  start_own();
 }
 
 void Shard::every(base::Duration period, std::function<void()> action) {
@@ -117,8 +213,15 @@ void Shard::post(base::Duration delay, std::uint64_t process, Input input) {
 void Shard::request(base::Duration delay, wire::WriteRequest request, Decider::Reply reply) {
   // A request is not bound to the process that ran when it was sent.
   context_.events.after(delay, [this, request = std::move(request), reply = std::move(reply)] {
-    post(base::Duration::zero(), [this, request, reply](Replica& replica, auto now, auto& out) {
-      decider_.decide(replica, request, reply, now, out);
+    if (is_of_part(request)) return part_->request({}, request, reply);
+    const Decider::Reply checked = [this, request, reply](Answer answer) {
+      if (answer.outcome == Answer::committed) {
+        context_.checker.answered(request.client, request.number, answer.revision);
+      }
+      reply(answer);
+    };
+    post(base::Duration::zero(), [this, request, checked](Replica& replica, auto now, auto& out) {
+      decider_.decide(replica, request, checked, now, out);
     });
   });
 }
@@ -176,6 +279,7 @@ void Shard::carry_out(Replica::Effects& out, base::TimePoint now) {
     network_.send(name_, message.to, std::move(message.body));
   if (out.proposal) propose(*out.proposal);
   report(out, now);
+  for (Replica::SplitOff& made : out.split_off) part_->adopt(disk_->identity(), std::move(made));
   send_to_followers(now);
 }
 
@@ -228,7 +332,7 @@ void Shard::propose(const Replica::Proposal& proposal) {
 }
 
 void Shard::work_on_disk() {
-  if (disk_works_ || paused_ || !disk_ || disk_->waiting() == 0) return;
+  if (disk_works_ || paused_ || !disk_ || !real_ || disk_->waiting() == 0) return;
   disk_works_ = true;
   base::Duration delay{};
   if (context_.scenario.disk) {
@@ -242,6 +346,7 @@ void Shard::work_on_disk() {
         context_.scenario.disk ? 1 + context_.random.below(disk_->waiting()) : disk_->waiting();
     const std::uint64_t ticket = disk_->complete(group);
     context_.checker.stored(name_);
+    if (disk_->take_split()) part_->make_real();
     post(base::Duration::zero(),
          [ticket](Replica& replica, auto now, auto& out) { replica.stored(ticket, now, out); });
     work_on_disk();

@@ -1,5 +1,7 @@
 // The process of a shard, with its replica: the owner that replica.h speaks of. It can crash,
-// start again, and be stopped for a while; its clock is its own.
+// start again, and be stopped for a while; its clock is its own. Where the partition may be split
+// it holds the replica of the part, too: that is another Shard, which crashes, starts and pauses
+// with this one, and has no copy before the split.
 #pragma once
 
 #include <deque>
@@ -23,9 +25,11 @@ class Shard {
   using Replica = cluster::Replica;
   using Input = std::function<void(Replica&, base::TimePoint now, Replica::Effects&)>;
 
-  Shard(Context context, Coordinator& coordinator, Network& network, std::string name);
+  // `part`: null where the partition is not split, and of a part itself.
+  Shard(Context context, Coordinator& coordinator, Network& network, std::string name,
+        Shard* part = nullptr);
 
-  // --- faults ---
+  // --- faults, of both ---
   void start();
   void crash(bool goodbye);
   void pause(bool paused);
@@ -60,6 +64,20 @@ class Shard {
   std::string identity() const { return disk_ ? disk_->identity() : ""; }
 
  private:
+  void start_own();
+  void crash_own(bool goodbye);
+  void open(Replica::Recovered recovered);
+  void tick();
+  // Of the part: the split has made its copy, which lasts once the copy of the whole is split.
+  void adopt(const std::string& identity, Replica::SplitOff made);
+  void introduce();
+  void make_real();
+  void open_if_placed();
+  bool awaits_split(const cluster::PartitionRecord& record) const;
+  // Of the whole.
+  void create_part(Replica& replica);
+  bool is_of_part(const wire::WriteRequest& request) const;
+
   void every(base::Duration period, std::function<void()> action);
   void enter(const Input& input);
   void carry_out(Replica::Effects& out, base::TimePoint now);
@@ -73,6 +91,8 @@ class Shard {
   Coordinator& coordinator_;
   Network& network_;
   std::string name_;
+  Shard* part_;
+  Shard* whole_ = nullptr;
   bool holds_replica_;
 
   bool running_ = false;
@@ -85,6 +105,7 @@ class Shard {
 
   int copies_ = 0;
   std::optional<Disk> disk_{};
+  bool real_ = true;  // the copy of a part is on disk
   bool disk_works_ = false;
   bool slow_disk_ = false;
   std::optional<Replica> replica_{};

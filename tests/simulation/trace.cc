@@ -24,8 +24,9 @@ std::string show(const std::vector<keyspace::LogEntry>& entries) {
   for (const keyspace::LogEntry& entry : entries) {
     text += fmt::format(
         "{}{} {}={}{}", text.empty() ? "" : ", ", show(entry.update->revision), entry.update->key,
-        entry.update->deleted ? std::string_view("nil")
-                              : entry.update->value.substr(0, entry.update->value.find(' ')),
+        entry.update->splits    ? std::string_view("split")
+        : entry.update->deleted ? std::string_view("nil")
+                                : entry.update->value.substr(0, entry.update->value.find(' ')),
         entry.completes ? "" : "…");
   }
   return text.empty() ? "nothing" : text;
@@ -45,6 +46,7 @@ std::string show(const cluster::PartitionRecord& record) {
   for (const cluster::ReplicaId& id : record.in_sync) members += " " + id.shard + "/" + id.identity;
   if (!record.placement.empty()) members += ", placed on";
   for (const std::string& shard : record.placement) members += " " + shard;
+  for (const std::string& split : record.splits) members += ", split off " + split;
   return fmt::format("epoch {}~{:04x}, leader {}/{}, in sync{}", record.epoch,
                      record.lineage & 0xffff, record.leader.shard, record.leader.identity, members);
 }
@@ -60,6 +62,10 @@ std::string show(const Replica::Operation& operation) {
                         },
                         [](const Replica::Truncate& op) { return "truncate to " + show(op.to); },
                         [](const Replica::Commit& op) { return "commit to " + show(op.to); },
+                        [](const Replica::Split& op) {
+                          return fmt::format("split {} off at {}: {} entries", op.entry->key,
+                                             show(op.entry->revision), op.tree.size());
+                        },
                         [](const Replica::Install& op) {
                           return fmt::format("install {} entries at {} {}", op.tree.size(),
                                              show(op.cut), show(op.history));

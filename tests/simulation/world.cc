@@ -13,25 +13,39 @@ World::World(Options options)
     : random_(options.seed),
       trace_(events_, options.trace),
       scenario_(Scenario::draw(random_)),
-      checker_(scenario_),
+      part_checker_(scenario_, part_subtree, requests_, nullptr),
+      checker_(scenario_, whole_subtree, requests_, &part_checker_),
       context_{random_, events_, trace_, scenario_, checker_, options.broken},
-      coordinator_(context_),
-      network_(context_) {
-  std::map<std::string, Shard*> shards;
+      whole_(context_, checker_) {
+  if (scenario_.splits) part_.emplace(context_, part_checker_);
+  if (part_) add_shards(*part_, nullptr);
+  add_shards(whole_, part_ ? &*part_ : nullptr);
+  clients_ = std::make_unique<Clients>(context_, whole_.coordinator,
+                                       part_ ? &part_->coordinator : nullptr, whole_.pointers());
+  std::vector<Faults::Side> sides{{whole_.coordinator, whole_.network, whole_.pointers()}};
+  if (part_) sides.push_back({part_->coordinator, part_->network, part_->pointers()});
+  faults_ = std::make_unique<Faults>(context_, std::move(sides));
+}
+
+void World::add_shards(Side& side, Side* part) {
   for (const std::string& name : scenario_.shards) {
-    auto& shard = shards_[name] = std::make_unique<Shard>(context_, coordinator_, network_, name);
-    shards[name] = shard.get();
-    coordinator_.add(*shard);
-    if (shard->holds_replica()) network_.add(*shard);
+    auto& shard = side.shards[name] =
+        std::make_unique<Shard>(side.context, side.coordinator, side.network, name,
+                                part == nullptr ? nullptr : part->shards.at(name).get());
+    side.coordinator.add(*shard);
+    if (shard->holds_replica()) side.network.add(*shard);
   }
-  clients_ = std::make_unique<Clients>(context_, coordinator_, shards);
-  faults_ = std::make_unique<Faults>(context_, coordinator_, network_, shards);
-  if (scenario_.honest_clocks) {
-    checker_.expect_one_lease([this] {
-      return std::count_if(shards_.begin(), shards_.end(),
-                           [](const auto& each) { return each.second->leads(); });
-    });
-  }
+  if (!scenario_.honest_clocks) return;
+  side.checker.expect_one_lease([&side] {
+    return std::count_if(side.shards.begin(), side.shards.end(),
+                         [](const auto& each) { return each.second->leads(); });
+  });
+}
+
+std::map<std::string, Shard*> World::Side::pointers() const {
+  std::map<std::string, Shard*> all;
+  for (const auto& [name, shard] : shards) all[name] = shard.get();
+  return all;
 }
 
 Outcome World::run() {
@@ -45,14 +59,14 @@ Outcome World::run() {
     out.violation = violation;
   }
   out.events = events_.done();
-  out.committed = checker_.history().size();
-  out.epochs = coordinator_.record() ? coordinator_.record()->epoch : 0;
+  out.committed = checker_.history().size() + part_checker_.history().size();
+  out.epochs = epochs();
   out.lost = lost();
   return out;
 }
 
 void World::live() {
-  for (auto& [name, shard] : shards_) {
+  for (auto& [name, shard] : whole_.shards) {
     events_.after(random_.between(milliseconds(0), milliseconds(random_.chance(80) ? 10 : 2000)),
                   [&started = *shard] { started.start(); });
   }
@@ -69,13 +83,13 @@ void World::be_well() {
   expect_well(seconds(25));
   if (lost()) return;
   // What is well can be written to, and stays well.
-  const std::uint32_t epoch = coordinator_.record()->epoch;
+  const std::uint32_t epoch = epochs();
   clients_->stop_after(1);
   expect_well(seconds(5));
   events_.run_until(events_.now() + seconds(1));
-  require(complaint().empty() && coordinator_.record()->epoch == epoch, "Converged", [&] {
-    return fmt::format("what was well in epoch {} is not in epoch {}: {}", epoch,
-                       coordinator_.record()->epoch, complaint());
+  require(complaint().empty() && epochs() == epoch, "Converged", [&] {
+    return fmt::format("what was well in epoch {} is not in epoch {}: {}", epoch, epochs(),
+                       complaint());
   });
 }
 
@@ -86,55 +100,76 @@ void World::expect_well(base::Duration patience) {
     if (clients_->quiet() && complaint().empty()) return;
   }
   if (!lost()) throw Violation("Converged", complaint());
-  for (const auto& [name, shard] : shards_) {
-    require(!shard->leads(), "Converged", [&leader = *shard] {
-      return leader.name() + " leads, and no member of the set is left";
-    });
+  for (const Side* side : {&whole_, part_ ? &*part_ : nullptr}) {
+    if (side == nullptr || !side->lost()) continue;
+    for (const auto& [name, shard] : side->shards) {
+      require(!shard->leads(), "Converged", [&leader = *shard] {
+        return leader.name() + " leads, and no member of the set is left";
+      });
+    }
   }
 }
 
-bool World::lost() const {
-  const auto& record = coordinator_.record();
+std::uint32_t World::epochs() const {
+  std::uint32_t sum = 0;
+  for (const Side* side : {&whole_, part_ ? &*part_ : nullptr}) {
+    if (side != nullptr && side->coordinator.record()) sum += side->coordinator.record()->epoch;
+  }
+  return sum;
+}
+
+bool World::Side::lost() const {
+  const auto& record = coordinator.record();
   return record &&
          std::none_of(record->in_sync.begin(), record->in_sync.end(), [&](const auto& id) {
-           return shards_.at(id.shard)->identity() == id.identity;
+           return shards.at(id.shard)->identity() == id.identity;
          });
 }
 
 std::string World::complaint() const {
-  const auto& record = coordinator_.record();
+  std::string why = complaint(whole_);
+  const auto& record = whole_.coordinator.record();
+  if (why.empty() && part_ && record && !record->splits.empty()) why = complaint(*part_);
+  return why;
+}
+
+std::string World::complaint(const Side& side) const {
+  const auto& record = side.coordinator.record();
   if (!record) return "there is no record";
-  const Shard& leader = *shards_.at(record->leader.shard);
+  const Shard& leader = *side.shards.at(record->leader.shard);
   if (!leader.leads()) return leader.name() + " does not lead";
-  if (leader.name() != coordinator_.placement().front()) {
+  if (leader.name() != side.coordinator.placement().front()) {
     return leader.name() + " leads and is not preferred";
   }
-  if (record->in_sync.size() != coordinator_.placement().size()) {
+  if (record->in_sync.size() != side.coordinator.placement().size()) {
     return "not all are in sync: " + show(*record);
   }
-  for (const auto& [name, shard] : shards_) {
-    if (!shard->holds_replica()) continue;
+  for (const auto& [name, shard] : side.shards) {
+    if (shard->replica() == nullptr) continue;
     if (!cluster::has_shard(record->in_sync, name)) {
       if (shard->replica()->log().last() == keyspace::Revision()) continue;
       return name + " still has a copy";
     }
-    std::string complaint = complaint_of(*shard, leader);
+    std::string complaint = complaint_of(side, *shard, leader);
     if (!complaint.empty()) return complaint;
   }
   return clients_->quiet() ? "" : "a client waits for its answer";
 }
 
-std::string World::complaint_of(const Shard& shard, const Shard& leader) const {
+std::string World::complaint_of(const Side& side, const Shard& shard, const Shard& leader) const {
   const cluster::Replica& replica = *shard.replica();
   if (&shard != &leader && shard.leads()) return shard.name() + " leads as well";
   if (replica.committed() != leader.replica()->committed()) {
     return fmt::format("{} has committed {}, and {} {}", shard.name(), show(replica.committed()),
                        leader.name(), show(leader.replica()->committed()));
   }
-  if (!checker_.complete(replica)) {
-    return shard.name() + " is not what was committed up to " + show(checker_.last());
+  if (!side.checker.complete(replica)) {
+    return shard.name() + " is not what was committed up to " + show(side.checker.last());
   }
   for (const auto& [request, revision] : clients_->last_committed()) {
+    const bool here = &side == &whole_ ? !Clients::of_part(request) || replica.splits().empty()
+                                       : Clients::of_part(request);
+    if (!here) continue;
     if (answered(replica.requests(), request) != revision &&
         !settled(replica.requests(), request)) {
       return fmt::format("{} does not know of {} request {}", shard.name(), request.client,

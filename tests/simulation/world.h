@@ -2,6 +2,9 @@
 // that holds it, and all around it simulated. Everything comes from one seed, and the same seed
 // does the same again: there is no thread, no wall clock, and nothing whose order is not given.
 //
+// In some worlds the partition is split: its part is another one, with replicas, a record, links
+// and a checker of its own, on the same processes.
+//
 // A seed draws a scenario (scenario.h), lets clients write and faults happen for some seconds of
 // simulated time, then mends everything and expects the partition to be well again. What must hold
 // is in checker.h, and is checked at each step.
@@ -61,20 +64,43 @@ class World {
   void be_well();
   // Lets time pass until there is nothing to complain about, or until it is too late.
   void expect_well(base::Duration patience);
-  bool lost() const;
+  // A partition with all that is around it.
+  struct Side {
+    Side(Context of_world, Checker& its_checker)
+        : checker(its_checker),
+          context{of_world.random,   of_world.events, of_world.trace,
+                  of_world.scenario, its_checker,     of_world.broken},
+          coordinator(context),
+          network(context) {}
+
+    bool lost() const;
+    std::map<std::string, Shard*> pointers() const;
+
+    Checker& checker;
+    Context context;
+    Coordinator coordinator;
+    Network network;
+    std::map<std::string, std::unique_ptr<Shard>> shards{};
+  };
+
+  void add_shards(Side& side, Side* part);
+  bool lost() const { return whole_.lost() || (part_ && part_->lost()); }
   // What is not as it should be once all is well and quiet; empty: nothing.
   std::string complaint() const;
-  std::string complaint_of(const Shard& shard, const Shard& leader) const;
+  std::string complaint(const Side& side) const;
+  std::string complaint_of(const Side& side, const Shard& shard, const Shard& leader) const;
+  std::uint32_t epochs() const;
 
   Random random_;
   Events events_{};
   Trace trace_;
   Scenario scenario_;
+  Checker::Requests requests_{};
+  Checker part_checker_;
   Checker checker_;
   Context context_;
-  Coordinator coordinator_;
-  Network network_;
-  std::map<std::string, std::unique_ptr<Shard>> shards_{};
+  Side whole_;
+  std::optional<Side> part_{};
   std::unique_ptr<Clients> clients_{};
   std::unique_ptr<Faults> faults_{};
 };

@@ -61,5 +61,58 @@ TEST_F(PlacementTest, AShardMissesWhatItsRecordsPlaceThere) {
   EXPECT_THAT(missed("s3"), ElementsAre("/a/"));
 }
 
+class SplitOrderTest : public PlacementTest {
+ protected:
+  std::string why_not(const std::string& subtree) {
+    const auto order = split_of(cluster_, members_, subtree);
+    return order ? "" : order.error();
+  }
+};
+
+TEST_F(SplitOrderTest, IsInTheRecordOfThePartitionAround) {
+  const auto order = split_of(cluster_, members_, "/a/b/");
+  ASSERT_TRUE(order) << order.error();
+  EXPECT_EQ(order->partition, "/a/");
+  cluster::PartitionRecord expected = members_.records["/a/"];
+  expected.splits = {"/a/b/"};
+  EXPECT_EQ(order->record, expected);
+}
+
+TEST_F(SplitOrderTest, SaysWhatCannotBe) {
+  EXPECT_THAT(why_not("/a/"), HasSubstr("/a/ is a partition"));
+  EXPECT_THAT(why_not("/b/"), HasSubstr("no shard has led * yet"));
+  EXPECT_THAT(why_not("/a/\xff/"), HasSubstr("UTF-8"));
+  members_.records["/a/"].splits = {"/a/b/"};
+  for (const char* subtree : {"/a/b/", "/a/b/c/"}) {
+    EXPECT_THAT(why_not(subtree), HasSubstr("the split of /a/b/ is not finished"));
+  }
+  EXPECT_EQ(why_not("/a/c/"), "");
+  cluster_.partitions.pop_back();
+  EXPECT_THAT(why_not("/x/"), HasSubstr("no partition is around /x/"));
+}
+
+TEST_F(SplitOrderTest, WhatWasSplitOffIsAPartitionLikeTheOneAround) {
+  members_.records["/a/b/"] = {.epoch = 5,
+                               .lineage = 3,
+                               .leader = {"s2", "y"},
+                               .in_sync = {{"s2", "y"}},
+                               .placement = {"s2"},
+                               .parent = "/a/"};
+  members_.records["/a/old/"] = members_.records["/a/"];  // of an earlier file
+  const auto partitions = partitions_of(cluster_, members_);
+  ASSERT_EQ(partitions.size(), 3u);
+  EXPECT_EQ(partitions[2].subtree, "/a/b/");
+  EXPECT_THAT(partitions[2].on, ElementsAre("s2"));
+  EXPECT_EQ(partitions[2].min_in_sync, 2u);
+  EXPECT_THAT(why_not("/a/b/"), HasSubstr("is a partition"));
+  const auto order = split_of(cluster_, members_, "/a/b/c/");
+  ASSERT_TRUE(order) << order.error();
+  EXPECT_EQ(order->partition, "/a/b/");
+  EXPECT_TRUE(placed_on(cluster_, members_, "/a/b/", {"s1", "s3"}));
+  const auto statuses = partition_statuses(cluster_, members_);
+  EXPECT_TRUE(statuses.contains("/a/b/"));
+  EXPECT_FALSE(statuses.contains("/a/old/"));
+}
+
 }  // namespace
 }  // namespace canopy::broker

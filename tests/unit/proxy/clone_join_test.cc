@@ -52,11 +52,14 @@ class JoiningClient {
   bool subscribed_ = false;
 };
 
-// Writes, deletions, requests, subscriptions, flushes and slow readers in any order.
-void join_at_random(unsigned seed) {
+// Writes, deletions, requests, subscriptions, flushes and slow readers in any order; with `splits`
+// two of the partitions are split off meanwhile.
+void join_at_random(unsigned seed, bool splits) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
-  CloneWorld world({"", "/a/", "/a/b/"});
+  std::vector<std::string> partitions{"", "/a/", "/a/b/"};
+  if (splits) partitions.resize(1);
+  CloneWorld world(partitions);
   world.backend.config.client_queue_bytes = std::size_t{64} << 20;
   // Small marks: snapshots and catch-ups stop and go on.
   if (random() % 2 == 0) world.backend.config.client_queue_bytes = 12'000;
@@ -67,7 +70,25 @@ void join_at_random(unsigned seed) {
     static const std::vector<std::string> stems{"/", "/a/", "/a/b/", "/c/", "x"};
     return stems[random() % stems.size()] + std::to_string(random() % keys);
   };
-  const auto write = [&] { world.put(key(), random() % 3 == 0 ? "" : std::to_string(random())); };
+  const auto write = [&] {
+    const std::string where = key();
+    const auto& mirrored = world.backend.mirrored;
+    if (!mirrored.mirror(mirrored.owner(where))->ready()) return;
+    world.put(where, random() % 3 == 0 ? "" : std::to_string(random()));
+  };
+  std::vector<std::string> to_split{"/a/b/", "/a/"};
+  std::vector<std::size_t> to_begin;
+  const auto split = [&] {
+    if (!to_begin.empty()) {
+      world.backend.mirrored.begin(to_begin.back());
+      to_begin.clear();
+    } else if (splits && !to_split.empty()) {
+      const auto made = world.backend.mirrored.split(to_split.back());
+      world.frontend().divide(made.whole, made.part, made.known);
+      to_begin = {made.part};
+      to_split.pop_back();
+    }
+  };
   for (std::size_t i = 0; i < 2 * keys; ++i) world.put(key(), std::to_string(random()));
   world.settle();
   static const std::vector<std::string> prefixes{"", "/", "/a", "/a/", "/a/b/", "/c/1", "x"};
@@ -87,6 +108,9 @@ void join_at_random(unsigned seed) {
       case 3: world.frontend().serve(world.backend.time); break;
       case 4: client.read(random() % 2000); break;
       case 5: world.backend.time += 10ms; break;
+      case 6:
+        if (random() % 4 == 0) split();
+        break;
       default:
         // No more than the queues hold: nothing is dropped.
         if (world.frontend().gathered() < 20) write();
@@ -95,6 +119,7 @@ void join_at_random(unsigned seed) {
       if (random() % 4 == 0) each->read();
     }
   }
+  if (!to_begin.empty()) split();
   for (auto& client : clients) {
     client->subscribe();
     client->request();
@@ -110,7 +135,15 @@ void join_at_random(unsigned seed) {
 }
 
 TEST(CloneJoin, IsExactInAnyOrder) {
-  for (unsigned seed = 0; seed < 90 && !testing::Test::HasFailure(); ++seed) join_at_random(seed);
+  for (unsigned seed = 0; seed < 90 && !testing::Test::HasFailure(); ++seed) {
+    join_at_random(seed, false);
+  }
+}
+
+TEST(CloneJoin, IsExactWhileAPartitionIsSplit) {
+  for (unsigned seed = 0; seed < 90 && !testing::Test::HasFailure(); ++seed) {
+    join_at_random(seed, true);
+  }
 }
 
 class CloneCatchUp : public testing::Test {

@@ -21,7 +21,7 @@ class FakeBackend final : public Backend {
     return write_fault;
   }
   MirrorLease lease(std::string_view prefix) override {
-    return lent ? lent() : leases.hold(mirrored.covering(prefix));
+    return lent ? lent() : leases.hold(prefix, mirrored.covering(prefix));
   }
   const Partitions& partitions() const override { return mirrored; }
   bool ready(std::string_view prefix) const override {

@@ -34,7 +34,7 @@ class MirrorLeaseTest : public testing::TestWithParam<base::Duration> {
     }
     EXPECT_FALSE(alive());
   }
-  MirrorLease lease() { return leases_.hold({0, 2}); }
+  MirrorLease lease() { return leases_.hold("", {0, 2}); }
   // Everything that could drop it.
   void live_on() {
     run(3s);

@@ -67,6 +67,33 @@ class Mirrored final : public Partitions {
     return effects.applied.at(0);
   }
 
+  // Splits the partition around the subtree, at its last revision.
+  struct Split {
+    std::size_t whole = 0, part = 0;
+    keyspace::Revision known{};
+  };
+  Split split(const std::string& subtree) {
+    const std::size_t whole = map_.owner(subtree);
+    auto made = mirrors_[whole]->split_off(subtree);
+    const keyspace::Revision known = made.ready ? made.revision : keyspace::Revision();
+    mirrors_.push_back(
+        std::make_unique<cluster::Mirror>(std::move(made), cluster::MirrorSettings()));
+    return {.whole = whole, .part = map_.add(subtree), .known = known};
+  }
+  // The leader of a part that was split off begins its epoch.
+  void begin(std::size_t partition) {
+    cluster::Mirror& mirror = *mirrors_[partition];
+    cluster::Mirror::Effects effects;
+    mirror.start({}, effects);
+    const auto sync = wire::decode_to_shard(effects.requests.back());
+    mirror.on_chunk({.request = std::get<wire::Sync>(*sync).request,
+                     .partition = mirror.partition(),
+                     .lineage = ++last_lineage_,
+                     .revision = keyspace::Revision(mirror.revision().epoch() + 1, 0),
+                     .last = true},
+                    {}, effects);
+  }
+
  private:
   std::uint64_t last_lineage_ = 0;
   keyspace::PartitionMap map_;

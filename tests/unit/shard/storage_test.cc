@@ -231,5 +231,63 @@ TEST_F(StorageTest, OneProcessAloneHasADatabaseOpen) {
   EXPECT_FALSE(Storage::open(directory_ / "store"));
 }
 
+TEST_F(StorageTest, ASplitMakesTheCopyOfThePart) {
+  open();
+  const auto whole = open_copy("/p/");
+  keyspace::Tree tree;
+  std::vector<keyspace::AppliedRequest> requests;
+  std::vector<LogEntry> entries;
+  for (std::uint64_t i = 1; i <= 20; ++i) {
+    const std::string key = (i % 2 == 0 ? "/p/a/" : "/p/b/") + std::to_string(i);
+    entries.push_back(requested(Revision(1, i), key, "v", i));
+    if (i % 2 == 0) tree.put(entries.back().update);
+    requests.push_back(*entries.back().request);
+  }
+  const auto split =
+      wire::make_update({.key = "/p/a/", .revision = Revision(1, 21), .splits = true});
+  auto tail = entries;
+  tail.push_back({.update = split});
+  tail.push_back(entry(Revision(1, 22), "/p/b/last", "v"));
+  write({Replica::BeginEpoch{1, 9}, Replica::StoreEntries{.entries = tail}});
+  const std::vector<keyspace::EpochEnd> history{{1, 9, 21}};
+  const Replica::Split operation{
+      .entry = split, .tree = tree.view(), .requests = requests, .history = history};
+  write({operation, Replica::Commit{Revision(1, 22)}});
+  // The copy of the part is open, too.
+  write({Replica::BeginEpoch{2, 10}, committed({entry(Revision(2, 1), "/p/a/new", "v")})}, "/p/a/");
+  EXPECT_TRUE(*storage_->has_copy("/p/a/"));
+  EXPECT_FALSE(*storage_->has_copy("/p/c/"));
+  open();
+  const auto part = open_copy("/p/a/");
+  EXPECT_EQ(part.identity, whole.identity);
+  EXPECT_EQ(part.recovered.tree.size(), 11u);
+  EXPECT_EQ(part.recovered.committed, Revision(2, 1));
+  EXPECT_EQ(part.recovered.requests.size(), 20u);
+  const auto left = open_copy("/p/");
+  EXPECT_EQ(left.recovered.tree.size(), 11u);
+  EXPECT_EQ(left.recovered.tree.find("/p/a/2"), nullptr);
+  EXPECT_EQ(left.recovered.committed, Revision(1, 22));
+  ASSERT_EQ(left.recovered.splits.list().size(), 1u);
+  EXPECT_EQ(left.recovered.splits.newest(), Revision(1, 21));
+}
+
+TEST_F(StorageTest, ASplitLeavesACopyThatIsOpen) {
+  open();
+  open_copy("/p/");
+  const auto part = open_copy("/p/a/");
+  write({Replica::BeginEpoch{1, 9}, committed({entry(Revision(1, 1), "/p/a/kept", "v")})}, "/p/a/");
+  const auto split =
+      wire::make_update({.key = "/p/a/", .revision = Revision(1, 2), .splits = true});
+  write({Replica::BeginEpoch{1, 9},
+         Replica::StoreEntries{
+             .entries = {entry(Revision(1, 1), "/p/a/old", "v"), LogEntry{.update = split}}}});
+  write({Replica::Split{.entry = split, .tree = keyspace::Tree().view()}});
+  open();
+  EXPECT_EQ(open_copy("/p/").recovered.tree.size(), 0u);
+  const auto kept = open_copy("/p/a/");
+  EXPECT_EQ(kept.identity, part.identity);
+  EXPECT_NE(kept.recovered.tree.find("/p/a/kept"), nullptr);
+}
+
 }  // namespace
 }  // namespace canopy::shard

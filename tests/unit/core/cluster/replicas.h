@@ -60,9 +60,20 @@ class Disk {
     }
     content.committed = commit.to;
   }
+  void carry_out(const Replica::Split& split) {
+    const auto before = split.entry->revision.value() - 1;
+    carry_out(Replica::Commit{Revision(before)});
+    content.tail.erase(content.tail.begin());
+    content.committed = split.entry->revision;
+    content.tree.extract(split.entry->key);
+    content.splits.extract(split.entry->key);
+    content.splits.add(split.entry);
+  }
   void carry_out(const Replica::Install& install) {
     content.tree = {};
     for (auto at = install.tree.seek(""); !at.done(); at.next()) content.tree.put(*at);
+    content.splits = {};
+    for (const auto& split : install.splits) content.splits.add(split);
     content.requests = install.requests;
     content.committed = install.cut;
     content.history = install.history;
@@ -88,6 +99,7 @@ class Replicas {
     std::optional<Replica::Proposal> proposal{};
     std::optional<bool> outcome{};                 // of the last proposal; not told yet
     std::vector<keyspace::UpdatePtr> committed{};  // in order
+    std::vector<Replica::SplitOff> split_off{};
     unsigned leadership_changes = 0, replaced = 0;
   };
 
@@ -305,6 +317,7 @@ class Replicas {
     for (const auto& entry : out.committed) {
       node.committed.push_back(entry.update);
     }
+    for (Replica::SplitOff& part : out.split_off) node.split_off.push_back(std::move(part));
     node.leadership_changes += out.leadership_changed;
     node.replaced += out.replaced;
   }

@@ -25,6 +25,29 @@ TEST(PartitionRecordTest, ARecordComesBackWhole) {
   EXPECT_EQ(*parse_partition_record(to_json(small)), small);
   small.placement = {"s3", "s1"};
   EXPECT_EQ(*parse_partition_record(to_json(small)), small);
+  small.splits = {"/a/b/", "/a/"};
+  EXPECT_EQ(*parse_partition_record(to_json(small)), small);
+  for (const char* parent : {"", "/a/"}) {
+    small.parent = parent;
+    EXPECT_EQ(*parse_partition_record(to_json(small)), small);
+  }
+}
+
+TEST(PartitionRecordTest, SplitsAndParentAreSubtrees) {
+  auto split = record;
+  split.splits = {"/a/"};
+  split.parent = "/b/";
+  const std::string good = to_json(split);
+  for (const char* bad : {R"("/a")", R"(["/a"])", R"(["/a/","/a/"])", "[1]"}) {
+    std::string text = good;
+    text.replace(text.find(R"(["/a/"])"), 7, bad);
+    EXPECT_FALSE(parse_partition_record(text)) << text;
+  }
+  for (const char* bad : {R"("/b")", R"("")", "7"}) {
+    std::string text = good;
+    text.replace(text.find(R"("/b/")"), 5, bad);
+    EXPECT_FALSE(parse_partition_record(text)) << text;
+  }
 }
 
 TEST(PartitionRecordTest, APlacementIsAListOfDifferentShards) {

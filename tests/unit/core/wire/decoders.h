@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/wire/link.h"
-#include "core/wire/native.h"
+#include "core/wire/native_broker.h"
 #include "core/wire/pack.h"
 #include "core/wire/replication.h"
 

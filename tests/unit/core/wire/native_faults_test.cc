@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "core/base/limits.h"
-#include "core/wire/native.h"
+#include "core/wire/native_broker.h"
 #include "core/wire/pack.h"
 #include "tests/unit/core/wire/decoders.h"
 

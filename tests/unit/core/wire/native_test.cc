@@ -1,10 +1,9 @@
-#include "core/wire/native.h"
-
 #include <gtest/gtest.h>
 
 #include <random>
 
 #include "core/base/limits.h"
+#include "core/wire/native_broker.h"
 #include "tests/unit/core/wire/decoders.h"
 
 namespace canopy::wire::native {
@@ -302,6 +301,16 @@ TEST(NativeBroker, FieldsArriveInTheirPlaces) {
   const auto placed = decode_from_broker(encode(Placed{.request = 8}));
   ASSERT_TRUE(placed);
   EXPECT_EQ(std::get<Placed>(*placed).request, 8u);
+  const auto split = decode_to_broker(encode(Split{.request = 9, .subtree = "/a/b/"}));
+  EXPECT_EQ(std::get<Split>(std::get<ToBroker>(split)).request, 9u);
+  EXPECT_EQ(std::get<Split>(std::get<ToBroker>(split)).subtree, "/a/b/");
+  for (const char* subtree : {"", "/a"}) {
+    const auto none = decode_to_broker(encode(Split{.request = 9, .subtree = subtree}));
+    EXPECT_EQ(std::get<Refusal>(none).fault, Fault::bad_subtree);
+  }
+  const auto ordered = decode_from_broker(encode(SplitOrdered{.request = 9}));
+  ASSERT_TRUE(ordered);
+  EXPECT_EQ(std::get<SplitOrdered>(*ordered).request, 9u);
   const auto members = decode_from_broker(encode(Members{.request = 3, .members = {{"k", "v"}}}));
   ASSERT_TRUE(members);
   EXPECT_EQ(std::get<Members>(*members).members, (decltype(Members::members){{"k", "v"}}));

@@ -1,0 +1,73 @@
+// What a replica asks of its store, and what the store has kept of it. Used as Replica::…
+// (core/cluster/replica.h). Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/cluster/partition_record.h"
+#include "core/keyspace/replica_log.h"
+#include "core/keyspace/splits.h"
+#include "core/keyspace/tombstones.h"
+#include "core/keyspace/tree.h"
+
+namespace canopy::cluster::storage {
+
+// What the store has kept; default: nothing, the copy starts empty.
+struct Recovered {
+  keyspace::Tree tree{};
+  keyspace::Splits splits{};
+  std::vector<keyspace::AppliedRequest> requests{};
+  keyspace::Revision committed{};
+  std::vector<keyspace::LogEntry> tail{};            // after `committed`
+  std::vector<keyspace::EpochEnd> history{};         // up to the end of the tail
+  std::optional<PartitionRecord> record{};           // the last one that this replica acted on
+  std::optional<keyspace::Tombstones> tombstones{};  // of a copy that was split off
+};
+
+// Storage operations, in order.
+struct BeginEpoch {  // nothing of an earlier epoch is stored after it
+  std::uint32_t epoch = 0;
+  std::uint64_t lineage = 0;
+};
+struct StoreEntries {
+  std::vector<keyspace::LogEntry> entries{};
+  // They are committed with being stored: nobody else is waited for.
+  bool committed = false;
+};
+struct Truncate {
+  keyspace::Revision to{};
+};
+// Entries up to here are committed: what the store keeps as tail becomes part of the tree. Need
+// not last by itself. No split entry is among them.
+struct Commit {
+  keyspace::Revision to{};
+};
+// Commits up to the split entry, and makes the copy of its subtree: what follows takes that out of
+// this copy. It belongs to the same shard and identity. Where the store has opened a copy of the
+// subtree already, that one stays.
+struct Split {
+  keyspace::UpdatePtr entry{};
+  keyspace::TreeView tree;
+  std::vector<keyspace::UpdatePtr> splits{};  // below the subtree
+  std::vector<keyspace::AppliedRequest> requests{};
+  std::vector<keyspace::EpochEnd> history{};
+};
+// Replaces the whole copy.
+struct Install {
+  keyspace::TreeView tree;
+  std::vector<keyspace::AppliedRequest> requests{};
+  keyspace::Revision cut{};
+  std::vector<keyspace::EpochEnd> history{};
+  std::vector<keyspace::UpdatePtr> splits{};
+};
+struct Remember {
+  PartitionRecord record{};
+};
+using Operation =
+    std::variant<BeginEpoch, StoreEntries, Truncate, Commit, Split, Install, Remember>;
+
+}  // namespace canopy::cluster::storage
