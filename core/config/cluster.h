@@ -76,7 +76,7 @@ struct Proxy {
   HttpAddress http = "127.0.0.1:0";
   std::uint64_t nofile = 1024;
   milliseconds max_linger{12};  // latency that gathering may add; 0 sends every update at once
-  int publish_share = 4;        // percent of a core that the flush interval aims at
+  int publish_share = 3;        // percent of a core that the flush interval aims at
   // Bytes queued for one client before it misses updates, and for all clients together.
   std::uint64_t client_queue_bytes = 8ull << 20;
   std::uint64_t egress_bytes = 512ull << 20;

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""How long the slowest write waits while its partition of 100,000 keys moves to another shard: four writers write 1,000
-a second together, and two clients watch. Ends with 1 when something is not as it should be afterwards.
+"""How long the slowest write waits while its partition of 100,000 keys moves to another shard, and while it is split:
+four writers write 1,000 a second together, and two clients watch. Ends with 1 when something is not as it should be
+afterwards.
 
     moves.py [--keys N] [--rate N] [--durability memory|disk…]
 """
@@ -73,10 +74,26 @@ def fill(writer, keys):
     return entries
 
 
+def serves(cluster, name, subtree):
+    said = cluster.partition(name, subtree)
+    return said is not None and said["state"] == "serving"
+
+
 def moved(cluster, name):
     """Whether this shard alone keeps the partition, and leads."""
     holders = [each for each in ("s1", "s2") if cluster.partition(each, SUBTREE)]
-    return holders == [name] and cluster.partition(name, SUBTREE)["state"] == "serving"
+    return holders == [name] and serves(cluster, name, SUBTREE)
+
+
+def ordered(cluster, *words, until):
+    """Seconds until it is done; returns some seconds later."""
+    began = time.monotonic()
+    done = run_program("canopy", *words, "--broker", cluster.broker_endpoint)
+    assert done.returncode == 0, done.stderr
+    eventually(until, " ".join(words), 60)
+    took = time.monotonic() - began
+    time.sleep(3)
+    return took
 
 
 def measure(cluster, context, options, stack):
@@ -106,13 +123,12 @@ def measure(cluster, context, options, stack):
         time.sleep(5)
         print(f"  longest write in 5 s: {longest():.0f} ms", flush=True)
         for name in ("s2", "s1"):
-            began = time.monotonic()
-            done = run_program("canopy", "move", SUBTREE, name, "--broker", cluster.broker_endpoint)
-            assert done.returncode == 0, done.stderr
-            eventually(lambda: moved(cluster, name), f"the partition is on {name}", 60)
-            took = time.monotonic() - began
-            time.sleep(3)
+            took = ordered(cluster, "move", SUBTREE, name, until=lambda: moved(cluster, name))
             print(f"  moved to {name} in {took:.1f} s; longest write {longest():.0f} ms", flush=True)
+        # One with all keys, and one with all writers.
+        for part in (f"{SUBTREE}old/", f"{SUBTREE}new/"):
+            took = ordered(cluster, "split", part, until=lambda: serves(cluster, "s1", part))
+            print(f"  {part} split off in {took:.1f} s; longest write {longest():.0f} ms", flush=True)
     for each in writes:
         entries.update((key.decode(), value.decode()) for key, value in each.map.items())
     for each in watchers:
