@@ -1,17 +1,16 @@
 """deploy/three-hosts as it stands: etcd, a broker, a shard and a proxy on each of three hosts."""
 
 import contextlib
-import os
 import pathlib
-import subprocess
 
 import pytest
 
 import hosts
 from cluster import BIN
 from deployment import Member
+from machines import Machines
 from run import etcd_members
-from waiting import eventually, seconds
+from waiting import eventually
 
 FILE = pathlib.Path(__file__).resolve().parents[2] / "deploy/three-hosts/cluster.yaml"
 HOSTS_FILE = pathlib.Path("/etc/netns")  # /etc/hosts of a namespace, as `ip netns exec` sees it
@@ -33,50 +32,25 @@ def names_of(net):
             place.rmdir()
 
 
-class ThreeHosts:
-    def __init__(self, net, directory):
-        self.hosts = {}  # number -> (host, its members)
-        etcd = list(etcd_members(net, directory))
-        for number, host in enumerate(net.hosts, 1):
-            members = [etcd[number - 1]]
-            for kind, name in (("broker", "broker"), ("shard", f"s{number}"), ("proxy", f"p{number}")):
-                # A state directory of the host's own.
-                command = [BIN / f"canopy-{kind}", "--config", FILE, "--name", name]
-                command += ["--state-dir", directory / host.name]
-                log = directory / f"{kind}{number}.log"
-                members.append(Member(f"{kind}{number}", command, {}, log, host))
-            self.hosts[number] = (host, members)
-
-    def start(self, number):
-        for member in self.hosts[number][1]:
-            member.start()
-
-    def kill(self, number):
-        for member in self.hosts[number][1]:
-            member.kill()
-
-    def canopy(self, number, *words):
-        """The command line, on that host, asking its broker."""
-        command = [*self.hosts[number][0].prefix, BIN / "canopy", *words]
-        command += ["--broker", "tcp://127.0.0.1:5550"]
-        return subprocess.run(
-            list(map(str, command)), capture_output=True, text=True, timeout=seconds(30), env=os.environ
-        )
-
-    def healthy(self, number):
-        return self.canopy(number, "status").returncode == 0
+def members(net, directory):
+    """What each host runs: {number: (host, members)}."""
+    etcd, found = list(etcd_members(net, directory)), {}
+    for number, host in enumerate(net.hosts, 1):
+        found[number] = (host, [etcd[number - 1]])
+        for kind, name in (("broker", "broker"), ("shard", f"s{number}"), ("proxy", f"p{number}")):
+            # A state directory of the host's own.
+            command = [BIN / f"canopy-{kind}", "--config", FILE, "--name", name]
+            command += ["--state-dir", directory / host.name]
+            found[number][1].append(Member(f"{kind}{number}", command, {}, directory / f"{kind}{number}.log", host))
+    return found
 
 
 @pytest.fixture
 def three(tmp_path):
     try:
         with hosts.network(3) as net, names_of(net):
-            cluster = ThreeHosts(net, tmp_path)
-            try:
-                yield cluster
-            finally:
-                for number in cluster.hosts:
-                    cluster.kill(number)
+            with Machines(members(net, tmp_path)) as machines:
+                yield machines
     except hosts.Unsupported as reason:
         pytest.skip(str(reason))
 

@@ -1,11 +1,14 @@
-"""The cluster of docker-compose.yml in real containers, under a project name of its own."""
+"""Compose files of the repository in real containers, under project names of their own."""
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import uuid
+
+import pytest
 
 import scrape
 from cluster import BIN, REPOSITORY
@@ -16,8 +19,14 @@ COMPOSE = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "
 PROGRAMS = ["canopy-broker", "canopy-shard", "canopy-proxy", "canopy", "canopy-loadtest"]
 
 
-def why_not():
-    """Why no containers can be run here, or None."""
+def require():
+    """Skips the test where no containers can be run, and says why."""
+    if missing := _missing():
+        print(f"skipped: {missing}")
+        pytest.skip(missing)
+
+
+def _missing():
     if not shutil.which("docker"):
         return "docker is not installed"
     for command in (["docker", "info"], [*COMPOSE, "version"]):
@@ -45,50 +54,52 @@ def run(*command, timeout=60, **options):
     return done.stdout
 
 
-def make_images(directory, tag):
-    """The images of the project from the programs under test: canopy:TAG, canopy-prometheus:TAG.
-    They are based on an image that has Debian's part already, which is made once."""
-    environment = {**os.environ, "BASE": BASE}
+OTHERS = {"prometheus": "deploy/prometheus", "etcd": "deploy/three-hosts"}  # canopy-NAME: its Dockerfile
+
+
+@contextlib.contextmanager
+def images(directory):
+    """Builds `canopy` from the programs under test, and OTHERS, under tags of their own; yields the variables that name
+    them to a compose file. They are based on an image with Debian's part, which is made once and kept."""
     setup = (REPOSITORY / "deploy/setup.sh").read_text()
-    packages = setup.split("\nrun=(")[1].split(")")[0].split() + ["prometheus"]
-    run(REPOSITORY / "deploy/base-image.sh", *packages, env=environment, timeout=600)
+    packages = setup.split("\nrun=(")[1].split(")")[0].split() + ["prometheus", "etcd-server"]
+    run(REPOSITORY / "deploy/base-image.sh", *packages, env={**os.environ, "BASE": BASE}, timeout=600)
     (directory / "deploy").mkdir(parents=True)
     (directory / "deploy/setup.sh").write_text(setup)
     (directory / "deploy/setup.sh").chmod(0o755)
     (directory / "bin").mkdir()
     for program in PROGRAMS:
         run("strip", "-o", directory / "bin" / program, BIN / program)
+    tag = f"test-{uuid.uuid4().hex[:8]}"
+    made = {"CANOPY_IMAGE": f"canopy:{tag}"}
     build = ["docker", "build", "--quiet", "--build-arg", f"BASE={BASE}"]
-    run(*build, "--file", REPOSITORY / "deploy/Dockerfile", "--build-arg", "PROGRAMS=given",
-        "--tag", f"canopy:{tag}", directory, timeout=180)  # fmt: skip
-    run(*build, "--tag", f"canopy-prometheus:{tag}", REPOSITORY / "deploy/prometheus", timeout=180)
+    try:
+        run(*build, "--file", REPOSITORY / "deploy/Dockerfile", "--build-arg", "PROGRAMS=given",
+            "--tag", f"canopy:{tag}", directory, timeout=180)  # fmt: skip
+        for name, folder in OTHERS.items():
+            made[f"CANOPY_{name.upper()}_IMAGE"] = f"canopy-{name}:{tag}"
+            run(*build, "--tag", f"canopy-{name}:{tag}", REPOSITORY / folder, timeout=180)
+        yield made
+    finally:
+        subprocess.run(["docker", "rmi", "--force", *made.values()], capture_output=True)
 
 
 class Compose:
-    """Started with up(); destroy() leaves nothing of it."""
+    """A project of a compose file of the repository, changed by `override`. Started with up(); destroy() leaves nothing
+    of it but its images."""
 
-    def __init__(self, directory, override):
+    def __init__(self, file, directory, override, environment):
         self.name = f"canopy-test-{uuid.uuid4().hex[:8]}"
-        self.directory = pathlib.Path(directory)
-        self.override = self.directory / "override.yml"
-        self.override.write_text(json.dumps(override))  # JSON is YAML
-        self.environment = {
-            **os.environ,
-            "CANOPY_IMAGE": f"canopy:{self.name}",
-            "CANOPY_PROMETHEUS_IMAGE": f"canopy-prometheus:{self.name}",
-            # Whatever is free; the tests use the containers' own addresses.
-            "CANOPY_BROKER_PORT": "0",
-            "CANOPY_HTTP_PORT": "0",
-            "CANOPY_PROMETHEUS_PORT": "0",
-        }
+        changes = pathlib.Path(directory) / f"{self.name}.yml"
+        changes.write_text(json.dumps(override))  # JSON is YAML
+        self.files = ["--file", REPOSITORY / file, "--file", changes]
+        self.environment = {**os.environ, **environment}
 
     def compose(self, *words, timeout=60):
-        files = ["--file", REPOSITORY / "docker-compose.yml", "--file", self.override]
-        return run(*COMPOSE, "--project-name", self.name, *files, *words,
+        return run(*COMPOSE, "--project-name", self.name, *self.files, *words,
                    env=self.environment, timeout=timeout)  # fmt: skip
 
     def up(self, *words):
-        make_images(self.directory / "image", self.name)
         return self.compose("up", "--detach", "--no-build", *words, timeout=120)
 
     def containers(self, service):
@@ -134,8 +145,4 @@ class Compose:
         return self.compose("logs", "--no-color", "--tail", "60")
 
     def destroy(self):
-        try:
-            self.compose("down", "--volumes", "--timeout", "10", "--remove-orphans", timeout=120)
-        finally:
-            images = [f"canopy:{self.name}", f"canopy-prometheus:{self.name}"]
-            subprocess.run(["docker", "rmi", "--force", *images], capture_output=True)
+        self.compose("down", "--volumes", "--timeout", "0", "--remove-orphans", timeout=120)

@@ -1,15 +1,19 @@
-"""docker-compose.yml as a user runs it: real containers, the real Prometheus beside them."""
+"""docker-compose.yml and deploy/three-hosts/compose.yaml as a user runs them: real containers, the real Prometheus beside
+those of the first."""
 
+import contextlib
 import os
 import shutil
 import signal
+import subprocess
+import uuid
 
 import pytest
 
 from cluster import BIN, REPOSITORY
-from containers import Compose, run, why_not
+from containers import Compose, images, require, run
 from prometheus import Prometheus
-from waiting import eventually
+from waiting import eventually, seconds
 
 SERVICES = {"broker": 1, "shard-results": 1, "shard-rest": 1, "proxy": 4}
 
@@ -25,12 +29,16 @@ class Watched(Prometheus):
         return {each["metric"]["name"]: each["value"][1] == "1" for each in self.ask("up")}
 
 
+@pytest.fixture(scope="module")
+def names(tmp_path_factory):
+    """The variables that name the images."""
+    require()
+    with images(tmp_path_factory.mktemp("images") / "context") as made:
+        yield made
+
+
 @pytest.fixture
-def stack(tmp_path):
-    missing = why_not()
-    if missing:
-        print(f"skipped: {missing}")
-        pytest.skip(missing)
+def stack(tmp_path, names):
     # As shipped, but in more of a hurry.
     rules = tmp_path / "prometheus"
     shutil.copytree(REPOSITORY / "deploy/prometheus", rules)
@@ -39,9 +47,12 @@ def stack(tmp_path):
         text = text.replace("_interval: 5s", "_interval: 1s").replace("timeout: 4s", "timeout: 1s")
         file.write_text(text)
     os.chmod(tmp_path, 0o755)
-    made = Compose(
-        tmp_path, {"services": {"prometheus": {"volumes": [f"{rules}:/etc/prometheus:ro"]}}}
+    # Whatever is free; the tests use the containers' own addresses.
+    ports = dict.fromkeys(
+        ("CANOPY_BROKER_PORT", "CANOPY_HTTP_PORT", "CANOPY_PROMETHEUS_PORT"), "0"
     )
+    override = {"services": {"prometheus": {"volumes": [f"{rules}:/etc/prometheus:ro"]}}}
+    made = Compose("docker-compose.yml", tmp_path, override, {**ports, **names})
     try:
         yield made
         print(made.logs())  # shown when the test has failed
@@ -163,3 +174,91 @@ def stops(stack):
         for container in stack.containers(service):
             state = container["State"]
             assert state["ExitCode"] == 0, (container["Name"], state)
+
+
+# -- three hosts ---------------------------------------------------------------------------------
+
+OF_A_HOST = ["etcd", "broker", "shard", "proxy"]
+
+
+class Host(Compose):
+    """One of the hosts. Its network is that of a further container instead of this machine's."""
+
+    def __init__(self, number, network, directory, environment):
+        services = {each: {"network_mode": "service:host"} for each in OF_A_HOST}
+        services["host"] = {
+            "image": environment["CANOPY_IMAGE"],
+            "command": ["sleep", "infinity"],
+            "stop_signal": "KILL",
+            "networks": {"default": {"aliases": [f"h{number}"]}},
+        }
+        override = {"services": services, "networks": {"default": {"external": True, "name": network}}}
+        super().__init__("deploy/three-hosts/compose.yaml", directory, override, {**environment, "HOST": str(number)})
+
+    def kill(self):
+        ids = run("docker", "ps", "--quiet", "--filter", f"label=com.docker.compose.project={self.name}").split()
+        run("docker", "kill", *ids)
+
+    def canopy(self, *words):
+        """The command line in the container of the broker: (exit code, output)."""
+        [broker] = self.containers("broker")
+        done = subprocess.run(
+            ["docker", "exec", broker["Id"], "canopy", "--timeout", "20s", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds(40),
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    def is_well(self):
+        """All containers are healthy, and the broker finds every process of the cluster ready."""
+        return all(self.healthy(service, 1) for service in OF_A_HOST) and self.canopy("status")[0] == 0
+
+
+@pytest.fixture
+def hosts(tmp_path, names):
+    network = f"canopy-test-{uuid.uuid4().hex[:8]}"
+    with contextlib.ExitStack() as cleanup:
+        run("docker", "network", "create", network)
+        cleanup.callback(run, "docker", "network", "rm", network)
+        made = [Host(number, network, tmp_path, names) for number in (1, 2, 3)]
+        for host in made:
+            cleanup.callback(host.destroy)
+        yield made
+        for host in made:
+            print(host.logs())  # shown when the test has failed
+
+
+def all_well(hosts):
+    for host in hosts:
+        eventually(host.is_well, f"{host.environment['HOST']} is well", 60, every=0.5)
+
+
+def test_a_host_is_lost_and_comes_back(hosts):
+    for host in hosts:
+        host.up()
+    all_well(hosts)
+    lost, near, far = hosts  # the first one's shard leads /results/
+    acknowledged = {}
+
+    def write(host, count):
+        for _ in range(count):
+            key = f"/results/{len(acknowledged)}"
+            code, said = host.canopy("put", key, "value")
+            assert code == 0, said
+            acknowledged[key] = said.strip()
+
+    def listed(host):
+        code, said = host.canopy("list", "/results/")
+        assert code == 0, said
+        return {key: revision for key, revision, _ in (line.split("\t") for line in said.splitlines())}
+
+    write(lost, 3)
+    write(near, 3)
+    lost.kill()
+    write(near, 3)
+    write(far, 3)
+    for host in (near, far):
+        assert listed(host) == acknowledged
+    lost.up()
+    all_well(hosts)
+    write(lost, 3)
+    assert listed(lost) == acknowledged

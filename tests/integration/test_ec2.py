@@ -1,54 +1,42 @@
-"""What starts a cluster on EC2 is what cloud-init and CloudFormation understand, and says what Canopy understands."""
+"""What starts a cluster on EC2 is what cloud-init and CloudFormation understand, and says what Canopy understands.
+tests/faults/test_ec2_machines.py runs it."""
 
 import json
 import os
 import re
 import subprocess
 import sys
-import textwrap
 
 import pytest
 import yaml
 
 import cluster as clusters
+import ec2
 from debian import BUILD
 from waiting import seconds
 
-EC2 = clusters.REPOSITORY / "deploy/ec2"
-VALUES = {"BrokerAddress": "127.0.0.1", "MaxClients": "2000"}
-
-
-class Template(yaml.SafeLoader):
-    """YAML with CloudFormation's short functions, which become {name: value}."""
-
-
-def function(loader, suffix, node):
-    if isinstance(node, yaml.ScalarNode):
-        return {suffix: loader.construct_scalar(node)}
-    build = loader.construct_sequence if isinstance(node, yaml.SequenceNode) else loader.construct_mapping
-    return {suffix: build(node, deep=True)}
-
-
-Template.add_multi_constructor("!", function)
+STATE = ["State1", "State2", "State3"]
+ADDRESSES = {f"{name}Address": f"127.0.0.{i}" for i, name in enumerate(STATE, 1)}
+VALUES = {**ADDRESSES, "MaxClients": "2000"}
 
 
 @pytest.fixture(scope="module")
 def template():
-    return yaml.load((EC2 / "canopy.yaml").read_text(), Template)
+    return ec2.template()
 
 
 @pytest.fixture(scope="module")
-def user_data():
-    return (EC2 / "user-data.yaml").read_text()
+def user_data(template):
+    return ec2.user_data(template)
 
 
-def files_of(user_data):
-    return {file["path"]: file["content"] for file in yaml.safe_load(user_data)["write_files"]}
+@pytest.fixture(scope="module")
+def files(user_data):
+    return ec2.files(ec2.filled_in(user_data, VALUES))
 
 
-def test_the_template_starts_machines_with_the_user_data(template, user_data):
+def test_machines_are_told_what_the_template_knows(template, user_data):
     machine = template["Resources"]["Machine"]["Properties"]["LaunchTemplateData"]
-    assert machine["UserData"]["Fn::Base64"]["Sub"] == user_data
     known = {*template["Parameters"], "AWS::Region"}
     assert set(re.findall(r"\$\{([^}]*)\}", user_data)) <= known
     assert machine["MetadataOptions"]["HttpTokens"] == "required"
@@ -56,12 +44,41 @@ def test_the_template_starts_machines_with_the_user_data(template, user_data):
     assert len(user_data) < 16384, "EC2 takes no more"
 
 
+def test_each_machine_of_the_state_has_a_zone_an_address_and_a_volume_of_its_own(template):
+    resources = template["Resources"]
+    for i, name in enumerate(STATE):
+        machine = resources[name]["Properties"]
+        assert machine["SubnetId"] == {"Select": [i, {"Ref": "StateSubnets"}]}
+        assert machine["PrivateIpAddress"] == {"Ref": f"{name}Address"}
+        [volume] = [each["VolumeId"] for each in machine["Volumes"]]
+        assert volume == {"Ref": f"Volume{i + 1}"}
+        assert {"Key": "canopy-volume", "Value": volume} in machine["Tags"]
+        assert resources[volume["Ref"]]["Properties"]["AvailabilityZone"] == {"Select": [i, {"Ref": "StateZones"}]}
+        wanted = [f"etcd-member@127.0.0.{i + 1}", "canopy-broker", f"canopy-shard@s{i + 1}"]
+        assert ec2.units(template, name, VALUES) == wanted
+
+
+def test_only_the_cluster_reaches_etcd(template):
+    """Every rule that lets a port of etcd in, by the group it is let in from."""
+    rules = []
+    for name, each in template["Resources"].items():
+        properties = each["Properties"]
+        if each["Type"] == "AWS::EC2::SecurityGroup":
+            rules += [(name, rule) for rule in properties["SecurityGroupIngress"]]
+        if each["Type"] == "AWS::EC2::SecurityGroupIngress":
+            rules.append((properties["GroupId"]["Ref"], properties))
+    for port, source in ((2379, "ClusterGroup"), (2380, "StateGroup")):
+        found = [(name, rule) for name, rule in rules if rule["FromPort"] <= port <= rule["ToPort"]]
+        assert [name for name, _ in found] == ["StateGroup"]
+        assert "CidrIp" not in found[0][1] and found[0][1]["SourceSecurityGroupId"] == {"Ref": source}
+
+
 def test_every_volume_is_encrypted(template):
     resources = template["Resources"].values()
     volumes = [each["Properties"] for each in resources if each["Type"] == "AWS::EC2::Volume"]
     machine = template["Resources"]["Machine"]["Properties"]["LaunchTemplateData"]
     volumes += [mapping["Ebs"] for mapping in machine["BlockDeviceMappings"]]
-    assert len(volumes) == 3 and all(volume["Encrypted"] is True for volume in volumes)
+    assert len(volumes) == 4 and all(volume["Encrypted"] is True for volume in volumes)
 
 
 def test_clone_clients_keep_to_one_proxy(template):
@@ -77,25 +94,92 @@ def test_clone_clients_keep_to_one_proxy(template):
     assert {each["Ref"] for each in resources["CloneGroup"]["Properties"]["TargetGroupARNs"]} == set(groups)
 
 
-def test_the_cluster_is_one_that_canopy_reads(user_data, tmp_path):
-    text = files_of(user_data)["/etc/canopy/cluster.yaml"]
-    for name, value in VALUES.items():
-        text = text.replace("${" + name + "}", value)
+def test_the_cluster_is_one_that_canopy_reads(files, tmp_path):
     file = tmp_path / "cluster.yaml"
-    file.write_text(text)
-    for program, name in (("broker", "broker"), ("shard", "results"), ("shard", "rest"), ("proxy", "proxy-ip-10-0-1-23")):
+    file.write_text(files["/etc/canopy/cluster.yaml"])
+    roles = [("broker", "broker"), ("proxy", "proxy-ip-10-0-1-23")]
+    roles += [("shard", name) for name in ("s1", "s2", "s3")]
+    for program, name in roles:
         done = clusters.run_program(f"canopy-{program}", "--config", file, "--name", name, "--check-config")
         assert done.returncode == 0, done.stderr
 
 
-def test_the_scripts_are_shell(user_data):
-    scripts = {path: text for path, text in files_of(user_data).items() if text.startswith("#!")}
-    assert len(scripts) == 3
+def test_the_scripts_are_shell(files):
+    scripts = {path: text for path, text in files.items() if text.startswith("#!")}
+    assert len(scripts) == 4
     for path, text in scripts.items():
-        text = re.sub(r"\$\{[^}]*\}", "x", text)
         shell = text.splitlines()[0].removeprefix("#!")
         done = subprocess.run([shell, "-n"], input=text, text=True, capture_output=True)
         assert done.returncode == 0, f"{path}: {done.stderr}"
+
+
+class Volume:
+    """A file in place of a device."""
+
+    SIZE = 64 << 20
+
+    def __init__(self, directory, script):
+        self.path = directory / "volume"
+        self._script = script
+        with open(self.path, "wb") as file:
+            file.truncate(self.SIZE)
+
+    def write(self, offset, data):
+        with open(self.path, "r+b") as file:
+            file.seek(offset)
+            file.write(data)
+
+    def format_if_blank(self):
+        environment = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
+        return subprocess.run(
+            ["bash", "-s", self.path], input=self._script, text=True, capture_output=True, env=environment
+        )
+
+    def label(self):
+        """That of its ext4 file system; None when it has none."""
+        data = self.path.read_bytes()[1024:2048]
+        return data[120:136].rstrip(b"\0").decode() if data[56:58] == b"\x53\xef" else None
+
+
+@pytest.fixture
+def volume(tmp_path, files):
+    return Volume(tmp_path, files["/usr/local/lib/canopy-machine/format-if-blank"])
+
+
+def test_a_blank_volume_is_formatted_once(volume):
+    done = volume.format_if_blank()
+    assert done.returncode == 0, done.stderr
+    assert volume.label() == "canopy"
+    formatted = volume.path.read_bytes()
+    assert volume.format_if_blank().returncode == 0
+    assert volume.path.read_bytes() == formatted
+
+
+DATA = {
+    "a byte in the first block": (17, b"x"),
+    "a byte at the end of what is looked at": ((16 << 20) - 1, b"x"),
+    "a partition table": (510, b"\x55\xaa"),
+    "the signature of swap": (4086, b"SWAPSPACE2"),
+    "a signature at the end": (Volume.SIZE - 64 * 1024, (0xA92B4EFC).to_bytes(4, "little")),  # Linux RAID, version 0.90
+}
+
+
+@pytest.mark.parametrize("what", DATA)
+def test_a_volume_with_data_is_left_as_it_is(volume, what):
+    volume.write(*DATA[what])
+    before = volume.path.read_bytes()
+    assert volume.format_if_blank().returncode == 0
+    assert volume.path.read_bytes() == before
+
+
+def test_a_volume_that_cannot_be_read_is_no_blank_one(volume):
+    """blkid and wipefs find nothing there, too."""
+    volume.path.unlink()
+    assert volume.format_if_blank().returncode != 0
+    assert not volume.path.exists()
+    volume.path = "/proc/self/mem"  # opens; a read at its beginning is an I/O error
+    done = volume.format_if_blank()
+    assert done.returncode != 0 and "Input/output error" in done.stderr
 
 
 def test_cloud_init_knows_every_word(user_data, tmp_path):
@@ -128,8 +212,8 @@ def test_cfn_lint_finds_nothing(tmp_path):
         if made.returncode != 0:
             pytest.skip("cfn-lint cannot be had from PyPI: " + (made.stderr or made.stdout).strip()[-200:])
     linter = tools / "bin/cfn-lint"
-    done = subprocess.run([linter, EC2 / "canopy.yaml"], capture_output=True, text=True, timeout=seconds(120))
+    done = subprocess.run([linter, ec2.FILE], capture_output=True, text=True, timeout=seconds(120))
     assert done.returncode == 0, done.stdout + done.stderr
     broken = tmp_path / "broken.yaml"
-    broken.write_text((EC2 / "canopy.yaml").read_text().replace("Scheme: internal", "Scheme: nowhere"))
+    broken.write_text(ec2.FILE.read_text().replace("Scheme: internal", "Scheme: nowhere"))
     assert subprocess.run([linter, broken], capture_output=True, timeout=seconds(120)).returncode != 0

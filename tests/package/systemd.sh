@@ -1,34 +1,20 @@
 #!/usr/bin/env bash
-# The packages under systemd itself, in a container of Debian 12 that is made with debootstrap: installs, starts, serves,
-# reloads, comes back after a kill, stops within its grace, goes away. By hand: it takes minutes, the first time.
+# The packages under systemd itself, in a container of Debian 12: installs, starts, serves, reloads, comes back after a kill,
+# stops within its grace, goes away. By hand: it takes minutes, the first time. machine.sh says what it needs.
 #
 #   tests/package/systemd.sh [DIRECTORY]      where the packages are (build)
-#
-# Needs root, docker, debootstrap, and a Debian mirror. Keeps the image canopy-test-systemd for the next time.
 set -euo pipefail
 packages=$(realpath "${1:-$(dirname "$0")/../../build}")
-image=canopy-test-systemd
+source "$(dirname "$0")/machine.sh"
 machine=canopy-test-$$
 
-say() { echo "== $*"; }
 inside() { docker exec "$machine" "$@"; }
 fail() { echo "FAILED: $*" >&2; inside journalctl --no-pager -n 50 -u 'canopy*' >&2 || true; exit 1; }
 
-if ! docker image inspect $image >/dev/null 2>&1; then
-  say "making $image"
-  tree=$(mktemp -d)
-  debootstrap --variant=minbase --include=systemd,systemd-sysv,procps,dbus bookworm "$tree" >"$tree.log" || { cat "$tree.log"; exit 1; }
-  tar -C "$tree" -c . | docker import - $image >/dev/null
-  rm -rf "$tree" "$tree.log"
-fi
-
-# systemd needs a few mounts of its own: SYS_ADMIN, no more. The network is the machine's, for apt.
+# The network is the machine's, for apt.
 say "starting systemd"
-docker run -d --rm --name "$machine" --network host --cap-add SYS_ADMIN --security-opt seccomp=unconfined \
-  --security-opt apparmor=unconfined --tmpfs /run --tmpfs /run/lock --tmpfs /tmp:exec -e container=docker \
-  -v /sys/fs/cgroup:/sys/fs/cgroup:rw -v "$packages:/packages:ro" $image /lib/systemd/systemd >/dev/null
 trap 'docker rm -f "$machine" >/dev/null' EXIT
-for _ in $(seq 100); do inside systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded' && break; sleep 0.2; done
+boot "$machine" --network host -v "$packages:/packages:ro"
 
 say "installing"
 inside sh -c 'apt-get -qq update && apt-get -qqy install /packages/canopy_*.deb >/dev/null'

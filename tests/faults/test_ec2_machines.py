@@ -1,0 +1,78 @@
+"""The machines of deploy/ec2/canopy.yaml: what its user data writes and what its tags name, run as the systemd units say,
+on hosts of hosts.py that have the addresses of its parameters. tests/package/ec2.sh does it with systemd."""
+
+import re
+import shlex
+
+import pytest
+
+import ec2
+import hosts
+from cluster import BIN, REPOSITORY
+from deployment import Member
+from machines import Machines
+from waiting import eventually
+
+STATE = ["State1", "State2", "State3"]
+PROXY = 4  # number of the proxy's machine
+UNITS = "/etc/systemd/system"
+STATE_DIR = "/var/lib/canopy"
+
+
+def command(unit, files):
+    """ExecStart of a unit, which the user data or the package brings."""
+    name, at, instance = unit.partition("@")
+    file = f"{name}{at}.service"
+    text = files.get(f"{UNITS}/{file}") or (REPOSITORY / "deploy/systemd" / file).read_text()
+    [line] = re.findall(r"^ExecStart=((?:.*\\\n)*.*)", text, re.MULTILINE)
+    program, *arguments = shlex.split(line.replace("\\\n", " ").replace("%i", instance))
+    name = program.removeprefix("/usr/bin/")
+    return [BIN / name if name.startswith("canopy-") else program, *arguments]
+
+
+def members(host, units, files, directory):
+    """They keep what they keep in a directory of the host's own."""
+    place = directory / host.name
+    place.mkdir()
+    file = place / "cluster.yaml"
+    file.write_text(files["/etc/canopy/cluster.yaml"].replace(STATE_DIR, str(place)))
+    for unit in units:
+        words = [str(each).replace(STATE_DIR, str(place)) for each in command(unit.replace("HOST", host.name), files)]
+        yield Member(unit, words, {"CANOPY_CONFIG": str(file)}, place / f"{unit}.log", host)
+
+
+@pytest.fixture
+def machines(tmp_path):
+    template = ec2.template()
+    try:
+        with hosts.network(4) as net:
+            values = {f"{name}Address": host.address for name, host in zip(STATE, net.hosts)}
+            values["MaxClients"] = "100"
+            files = ec2.files(ec2.filled_in(ec2.user_data(template), values))
+            brokers = ec2.filled_in(template["Outputs"]["Brokers"]["Value"]["Sub"], values)
+            placed = {
+                number: (host, list(members(host, ec2.units(template, name, values), files, tmp_path)))
+                for number, (host, name) in enumerate(zip(net.hosts, [*STATE, "NativeGroup"]), 1)
+            }
+            with Machines(placed, brokers) as started:
+                yield started
+    except hosts.Unsupported as reason:
+        pytest.skip(str(reason))
+
+
+def test_any_machine_of_the_state_may_be_lost(machines):
+    for number in machines.hosts:
+        machines.start(number)
+    for number in machines.hosts:
+        if number != PROXY:
+            eventually(lambda: machines.healthy(number), f"the broker of machine {number} finds all well", 60)
+    for lost in (1, 2, 3):
+        written = machines.canopy(PROXY, "put", f"/results/{lost}", "before", "--timeout", "20s")
+        assert written.returncode == 0, written.stderr
+        machines.kill(lost)
+        written = machines.canopy(PROXY, "put", f"/results/{lost}", "after", "--timeout", "30s")
+        assert written.returncode == 0, written.stderr
+        machines.start(lost)
+        eventually(lambda: machines.healthy(lost), f"machine {lost} is back", 60)
+    listed = machines.canopy(PROXY, "list", "/results/")
+    assert [line.split()[-1] for line in listed.stdout.splitlines()] == ["after"] * 3, listed
