@@ -21,7 +21,7 @@ EXAMPLE = REPOSITORY / "docs/examples/native_client.py"
 def cluster(start_cluster):
     return start_cluster(
         [shard("s1", "/results/"), shard("rest", "*")],
-        [proxy("p1", ["native"]), proxy("p2", ["native"])],
+        [proxy("p1", ["native", "kvsimple"]), proxy("p2", ["native"])],
     )
 
 
@@ -139,3 +139,22 @@ def test_what_is_refused(run):
     for key in ("", "HUGZ", "/" + "k" * 255):
         code, errors = run("put", key, "v").wait()
         assert code == 1 and re.match(r"refused: .*key", errors), errors
+
+
+def test_the_python_program_of_the_readme(cluster, context):
+    program = (REPOSITORY / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    ports = ", ".join(endpoint.rsplit(":", 1)[1] for endpoint in cluster.triple("p1", "kvsimple"))
+    assert "(5556, 5557, 5558)" in program
+    writer = Writer(context, cluster.native("p1"))
+    writer.put(b"/results/eu/42", b"2:1")
+    writer.close()
+    ran = subprocess.run(
+        [sys.executable, "-c", program.replace("5556, 5557, 5558", ports)],
+        capture_output=True,
+        text=True,
+        timeout=seconds(20),
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    *held, update = ran.stdout.splitlines()
+    assert "/results/eu/42 = 2:1" in held
+    assert "b'/results/eu/43'" in update and "b'0:0'" in update
