@@ -198,7 +198,10 @@ TEST_F(CatchUpsTest, RefusesWhatIsNotMirroredInTime) {
 TEST_F(CatchUpsTest, ARequestHoldsItsMirrorsUntilItIsAnswered) {
   MirrorLeases leases;
   put("/a/1", "x");
-  open({.number = 1, .subtree = "/a/", .known = {{0, Revision(1, 2)}}, .lease = leases.hold({0})});
+  open({.number = 1,
+        .subtree = "/a/",
+        .known = {{0, Revision(1, 2)}},
+        .lease = leases.hold("", {0})});
   serve();
   EXPECT_FALSE(leases.expired(0, start, 0s)) << "it waits";
   put("/a/1", "y");

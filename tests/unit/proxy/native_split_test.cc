@@ -27,7 +27,9 @@ class Follower {
     live_ = false;
     told_.clear();
     native::Watch watch{.request = request, .subscription = subscription_};
-    for (const auto& [name, revision] : known_) watch.known.push_back({name, revision});
+    for (const auto& [name, revision] : known_) {
+      if (revision != keyspace::Revision()) watch.known.push_back({name, revision});
+    }
     return watch;
   }
   void take(const std::string& frame) {

@@ -114,8 +114,8 @@ TEST_F(NativeFrontendTest, ANewHistoryIsToldAtOnceAndVoidsWhatIsKnown) {
   bench.put("/a/2", "z");
   bench.turn_all();
   EXPECT_THAT(read(connection),
-              ElementsAre("gap 1 ?", "chunk 1 '' changes 1", "chunk 1 '/a/' full 0",
-                          "chunk 1 '/a/' full 1 /a/2=z", "caught_up 1 1"));
+              ElementsAre("gap 1 ?", "chunk 1 '/a/' full 0", "chunk 1 '/a/' full 1 /a/2=z",
+                          "chunk 1 '' changes 1", "caught_up 1 1"));
   EXPECT_GT(stream, before);
   EXPECT_EQ(bench.frontend.missed(), 0u);
 }

@@ -95,7 +95,7 @@ TEST(PrefixGroups, HoldALeaseForEachPrefixThatAnybodyHas) {
   std::vector<std::string> asked;
   PrefixGroups groups([&](std::string_view prefix) {
     asked.emplace_back(prefix);
-    return leases.hold({0});
+    return leases.hold("", {0});
   });
   Subscriber one;
   Subscriber other;

@@ -88,8 +88,9 @@ class StreamsTest : public testing::Test {
 
   Mirrored mirrored{{"/a/", ""}};
   MirrorLeases leases;
-  Streams streams{
-      mirrored, [this](std::string_view prefix) { return leases.hold(mirrored.covering(prefix)); }};
+  Streams streams{mirrored, [this](std::string_view prefix) {
+                    return leases.hold(prefix, mirrored.covering(prefix));
+                  }};
   std::vector<SentBatch> sent;
 };
 

@@ -25,7 +25,7 @@ class Led {
                   .forgetful = true,
                   .log = log,
                   .random = [lineage] { return lineage; }},
-                 std::move(recovered), now) {
+                 with_record(std::move(recovered)), now) {
     replica_.on_generation(epoch);
     run([&](auto& out) { replica_.on_deadline(now + std::chrono::years(1), now, out); }, now);
     run([&](auto& out) { replica_.on_shards({"s1"}, now, out); }, now);
@@ -53,6 +53,16 @@ class Led {
   }
 
  private:
+  // A store that holds something of a partition holds a record of it.
+  static cluster::Replica::Recovered with_record(cluster::Replica::Recovered recovered) {
+    if (!recovered.history.empty() && !recovered.record) {
+      recovered.record = {.epoch = recovered.history.back().epoch,
+                          .lineage = recovered.history.back().lineage,
+                          .leader = {"s1", "identity"},
+                          .in_sync = {{"s1", "identity"}}};
+    }
+    return recovered;
+  }
   template <typename Call>
   void run(Call&& call, base::TimePoint now) {
     call(effects_);

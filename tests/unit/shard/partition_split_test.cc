@@ -26,11 +26,6 @@ class PartitionSplitTest : public testing::Test {
                                          .writes = std::move(writes)}},
                             now_);
   }
-  wire::Answer answer() {
-    const auto committed = led_.commit(now_);
-    EXPECT_EQ(committed.replies.size(), 1u);
-    return committed.replies.empty() ? wire::Answer() : committed.replies[0].answer;
-  }
 
   base::TimePoint now_{1h};
   Led led_{};
@@ -43,7 +38,6 @@ TEST_F(PartitionSplitTest, RefusesWhatIsSplitOffFromTheSplitEntryOn) {
   led_.commit(now_);
   partition_.split({"/p/a/", "/q/", "/p/"});
   EXPECT_EQ(request({{.key = "/p/a/2", .value = "2"}}, 1).fault, Fault::partition_unavailable);
-  EXPECT_EQ(answer().fault, Fault::partition_unavailable);
   EXPECT_EQ(request({{.key = "/p/b2", .value = "2"}}, 2).fault, Fault::none);
   const auto batches = led_.commit(now_).batches;
   partition_.split({"/p/a/"});
