@@ -149,8 +149,10 @@ void Upstream::carry_out(Link& link, Mirror::Effects& effects, base::TimePoint c
   }
   send_requests(link);
   if (!effects.applied.empty()) applied_(effects.applied, link.index, committed);
-  for (Mirror::SplitOff& part : effects.split_off)
-    divide(map_.owner(part.subtree), std::move(part));
+  for (Mirror::SplitOff& part : effects.split_off) {
+    const std::size_t whole = map_.owner(part.subtree);
+    divide(whole, std::move(part));
+  }
 }
 
 // Of a split that a shard has announced, perhaps before its entry is heard of.

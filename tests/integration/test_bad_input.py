@@ -30,6 +30,7 @@ def bystanders(cluster, flock):
     clients = [flock.join(each, cluster.triple("p1", each), place) for each in DIALECTS]
     writer = flock.writer("kvmsg", cluster.triple("p1", "kvmsg"))
     with Hammer(writer, [place + b"k"], rate=100) as hammer:
+        flock.run(lambda: all(each.map for each in clients), "the bystanders hear the writer")
         yield clients
     writer.delete(place + b"k")
     flock.run(lambda: not any(each.map for each in clients), "the bystanders got everything")

@@ -328,7 +328,8 @@ def test_the_broker_refuses_by_number(cluster, broker):
         ("a place for no partition", [149, 7, "/x/", ["s1"]], "not_found"),
         ("a place that is no list", [149, 7, "/x/", "s1"], "malformed"),
         ("eight places", [149, 7, "/x/", ["s1"] * 8], "too_large"),
-        ("a kind of none", [150, 7, ""], "kind_unknown"),
+        ("a split of the root", [150, 7, ""], "bad_subtree"),
+        ("a kind of none", [151, 7, ""], "kind_unknown"),
         ("an answer", [208, 7, []], "kind_unknown"),
     ]
     zero = {"request 0", "a negative request", "a request that is text"}
