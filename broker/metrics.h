@@ -32,12 +32,12 @@ class Metrics {
   metrics::Gauge& sessions;
   metrics::Gauge& link_queue;
 
-  // By (role, state); a state that nobody is in any more goes to 0.
+  // By (role, state); a state that no process is in any more goes to 0.
   void set_members(const std::map<std::pair<std::string, std::string>, int>& counts);
   // By (role, name); who is not on the roll any more loses the series.
   void set_process_up(const std::map<std::pair<std::string, std::string>, bool>& roll);
   metrics::Counter& restarts(const Program& program);
-  // A partition of the file, which nobody has led yet.
+  // A partition of the file, which no shard has led yet.
   void expect_leader(const std::string& partition, const std::string& shard);
   void set_leaders(const coordination::PartitionStatuses& partitions);
   void reject(std::string_view reason);

@@ -26,7 +26,7 @@
 // An operator orders a split, in the record; the leader's owner proposes a split entry. A replica
 // that applies it takes the subtree out of its copy: its replica of the new partition (SplitOff).
 // The leader's owner has that create its record, with the members of the set: they have stored the
-// split entry. Until then nobody joins the set.
+// split entry. Until then no replica joins the set.
 //
 // What a replica asks of its owner comes as effects. Storage operations are carried out in their
 // order; each is reported by stored() once it lasts as the partition's durability says. Messages of

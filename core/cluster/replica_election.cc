@@ -1,5 +1,5 @@
 // How a replica comes to lead: when it may ask, when it does, and what an operator is told while
-// nobody can.
+// no replica can.
 #include <algorithm>
 
 #include "core/cluster/replica.h"

@@ -47,8 +47,8 @@ void Replica::split_off(const LogEntry& entry, Effects& out) {
   out.split_off.push_back(std::move(made));
 }
 
-// A leader that cannot commit yet may tell, too: nobody may join, and it may be that others are
-// needed for a commit.
+// A leader that cannot commit yet may tell, too: no replica may join before it has, and others may
+// be needed for a commit.
 std::optional<Replica::Origin> Replica::origin() const {
   if (!leading_ || lost()) return std::nullopt;
   return Origin{

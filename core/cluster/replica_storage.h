@@ -35,7 +35,7 @@ struct BeginEpoch {  // nothing of an earlier epoch is stored after it
 };
 struct StoreEntries {
   std::vector<keyspace::LogEntry> entries{};
-  // They are committed with being stored: nobody else is waited for.
+  // They are committed once they are stored: no other replica has to store them.
   bool committed = false;
 };
 struct Truncate {

@@ -23,23 +23,11 @@ import native
 from cluster import Cluster, die_with_parent, run_program
 from clusterfile import partition, proxy, shard
 from ports import Ports
-from promises import Hammer
+from promises import Hammer, Stopwatch
 from waiting import eventually
 
 SUBTREE = "/r/"
 WRITERS = 4
-
-
-class Stopwatch:
-    """A writer that keeps how long its slowest write took."""
-
-    def __init__(self, writer):
-        self._writer, self.longest = writer, 0
-
-    def put(self, key, value):
-        began = time.monotonic()
-        self._writer.put(key, value)
-        self.longest = max(self.longest, time.monotonic() - began)
 
 
 class Watcher:

@@ -3,7 +3,7 @@
 import subprocess
 
 from cluster import BIN
-from waiting import seconds
+from waiting import eventually, seconds
 
 BROKER = "tcp://127.0.0.1:5550"
 
@@ -41,3 +41,24 @@ class Machines:
     def _run(self, number, *words):
         command = [*self.hosts[number][0].prefix, str(BIN / "canopy"), *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=seconds(30))
+
+
+def lose_each(machines, numbers, where):
+    """Loses one machine after the other, while `where(lost)` says from which two the command line writes before and after.
+    Nothing that was acknowledged is missing in the end."""
+    for number in machines.hosts:
+        machines.start(number)
+    for number in numbers:
+        eventually(lambda: machines.healthy(number), f"the broker of machine {number} finds all well", 60)
+    for lost in numbers:
+        before, after = where(lost)
+        written = machines.canopy(before, "put", f"/results/{lost}", "before", "--timeout", "20s")
+        assert written.returncode == 0, written.stderr
+        machines.kill(lost)
+        written = machines.canopy(after, "put", f"/results/{lost}", "after", "--timeout", "30s")
+        assert written.returncode == 0, written.stderr
+        assert machines.canopy(before, "get", f"/results/{lost}").stdout.strip() == "after"
+        machines.start(lost)
+        eventually(lambda: machines.healthy(lost), f"machine {lost} is back", 60)
+    listed = machines.canopy(before, "list", "/results/")
+    assert [line.split()[-1] for line in listed.stdout.splitlines()] == ["after"] * len(numbers), listed

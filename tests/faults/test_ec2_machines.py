@@ -10,8 +10,7 @@ import ec2
 import hosts
 from cluster import BIN, REPOSITORY
 from deployment import Member
-from machines import Machines
-from waiting import eventually
+from machines import Machines, lose_each
 
 STATE = ["State1", "State2", "State3"]
 PROXY = 4  # number of the proxy's machine
@@ -61,18 +60,4 @@ def machines(tmp_path):
 
 
 def test_any_machine_of_the_state_may_be_lost(machines):
-    for number in machines.hosts:
-        machines.start(number)
-    for number in machines.hosts:
-        if number != PROXY:
-            eventually(lambda: machines.healthy(number), f"the broker of machine {number} finds all well", 60)
-    for lost in (1, 2, 3):
-        written = machines.canopy(PROXY, "put", f"/results/{lost}", "before", "--timeout", "20s")
-        assert written.returncode == 0, written.stderr
-        machines.kill(lost)
-        written = machines.canopy(PROXY, "put", f"/results/{lost}", "after", "--timeout", "30s")
-        assert written.returncode == 0, written.stderr
-        machines.start(lost)
-        eventually(lambda: machines.healthy(lost), f"machine {lost} is back", 60)
-    listed = machines.canopy(PROXY, "list", "/results/")
-    assert [line.split()[-1] for line in listed.stdout.splitlines()] == ["after"] * 3, listed
+    lose_each(machines, (1, 2, 3), lambda lost: (PROXY, PROXY))

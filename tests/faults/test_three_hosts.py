@@ -8,9 +8,8 @@ import pytest
 import hosts
 from cluster import BIN
 from deployment import Member
-from machines import Machines
+from machines import Machines, lose_each
 from run import etcd_members
-from waiting import eventually
 
 FILE = pathlib.Path(__file__).resolve().parents[2] / "deploy/three-hosts/cluster.yaml"
 HOSTS_FILE = pathlib.Path("/etc/netns")  # /etc/hosts of a namespace, as `ip netns exec` sees it
@@ -56,19 +55,4 @@ def three(tmp_path):
 
 
 def test_any_host_may_be_lost(three):
-    for number in three.hosts:
-        three.start(number)
-    for number in three.hosts:
-        eventually(lambda: three.healthy(number), f"the broker of host {number} finds all well", 60)
-    for lost in three.hosts:
-        near, far = [number for number in three.hosts if number != lost]
-        written = three.canopy(near, "put", f"/results/{lost}", "before", "--timeout", "20s")
-        assert written.returncode == 0, written.stderr
-        three.kill(lost)
-        written = three.canopy(far, "put", f"/results/{lost}", "after", "--timeout", "30s")
-        assert written.returncode == 0, written.stderr
-        assert three.canopy(near, "get", f"/results/{lost}").stdout.strip() == "after"
-        three.start(lost)
-        eventually(lambda: three.healthy(lost), f"host {lost} is back", 60)
-    listed = three.canopy(1, "list", "/results/")
-    assert [line.split()[-1] for line in listed.stdout.splitlines()] == ["after"] * 3, listed
+    lose_each(three, (1, 2, 3), lambda lost: [number for number in three.hosts if number != lost])

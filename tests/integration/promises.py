@@ -123,6 +123,18 @@ class Hammer(threading.Thread):
         return {key: value_of(count, self._padding) for key, count in written.items()}
 
 
+class Stopwatch:
+    """A writer that keeps how long its slowest write took."""
+
+    def __init__(self, writer):
+        self._writer, self.longest = writer, 0
+
+    def put(self, key, value):
+        began = time.monotonic()
+        self._writer.put(key, value)
+        self.longest = max(self.longest, time.monotonic() - began)
+
+
 def fill(flock, writer, observer, entries, window=2000):
     """Writes `entries` (pairs), never more than `window` ahead of what the observer has seen."""
     base = len(observer.history)

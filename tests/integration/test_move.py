@@ -8,41 +8,32 @@ import pytest
 import native
 import native_watcher
 from clusterfile import partition, proxy, shard
-from promises import Hammer
+from promises import Hammer, Stopwatch
 from test_replicas import canopy, goes_on, held
 from test_replicas import writer  # noqa: F401, a fixture
 from waiting import SLOW, eventually
 
 SUBTREE = "/r/"
 KEYS = 20_000
+COORDINATION = {"lease_ms": int(1000 * SLOW), "prefer_after_ms": 1000}
 
 
-class Stopwatch:
-    """A writer that keeps how long its slowest write took."""
-
-    def __init__(self, writer):
-        self._writer, self.longest = writer, 0
-
-    def put(self, key, value):
-        began = time.monotonic()
-        self._writer.put(key, value)
-        self.longest = max(self.longest, time.monotonic() - began)
+def one_of_three(start_cluster, frontends):
+    """start(durability) -> a cluster with the partition on one shard, and others that it could move to."""
+    return lambda durability: start_cluster(
+        [
+            shard("s1", partition(SUBTREE, durability=durability), "/s1/"),
+            shard("s2", "*"),
+            shard("s3", "/s3/"),
+        ],
+        [proxy("p1", frontends), proxy("p2", frontends)],
+        coordination=COORDINATION,
+    )
 
 
 @pytest.fixture
 def start(start_cluster):
-    def start(durability):
-        return start_cluster(
-            [
-                shard("s1", partition(SUBTREE, durability=durability), "/s1/"),
-                shard("s2", "*"),
-                shard("s3", "/s3/"),
-            ],
-            [proxy("p1", ["native"]), proxy("p2", ["native"])],
-            coordination={"lease_ms": int(1000 * SLOW), "prefer_after_ms": 1000},
-        )
-
-    return start
+    return one_of_three(start_cluster, ["native"])
 
 
 def fill(writer):

@@ -6,53 +6,9 @@ import os
 import pytest
 
 import native
-from clusterfile import partition, proxy, shard
-from native import GET, PING, WRITE, Writer, Written, write
-from native_watcher import Watcher
-
-
-@pytest.fixture(scope="module")
-def cluster(start_shared_cluster):
-    return start_shared_cluster(
-        [
-            shard("s1", "/results/", "*"),
-            shard("s2", "/results/eu/", partition("/silent/", retain=False)),
-        ],
-        [proxy("p1", ["native"]), proxy("p2", ["native"])],
-    )
-
-
-@pytest.fixture
-def writer(cluster, context):
-    made = Writer(context, cluster.native("p1"), cluster.native("p2"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def requests(cluster, context):
-    made = native.Requests(context, cluster.native("p1"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def join(cluster, context, flock):
-    def joined(subtree):
-        watcher = flock.add(Watcher(context, [cluster.native("p1")], subtree))
-        flock.run(lambda: watcher.active, "a native client gets its snapshot")
-        return watcher
-
-    return joined
-
-
-def state_of(requests, subtree):
-    """What a plain read tells."""
-    return {each.key: each.value for chunk in requests.read(subtree) for each in chunk.entries}
-
-
-def counted(cluster, series):
-    return sum(cluster.metrics(name).sum(series) for name in cluster.names)
+from native import GET, PING, WRITE, Written, write
+from native_cluster import cluster, join, requests, writer  # noqa: F401, fixtures
+from native_cluster import counted, state_of
 
 
 def test_writes_are_answered_with_their_revision(flock, join, writer, requests):

@@ -3,9 +3,9 @@
 import pytest
 
 import native_watcher
-from clusterfile import partition, proxy, shard
-from promises import Hammer, check_protocol
-from test_move import Stopwatch
+from clusterfile import proxy, shard
+from promises import Hammer, Stopwatch, check_protocol
+from test_move import COORDINATION, one_of_three
 from test_replicas import canopy, goes_on
 from test_replicas import writer  # noqa: F401, a fixture
 from waiting import SLOW, eventually
@@ -15,25 +15,11 @@ import native
 SUBTREE = "/r/"
 KEYS = 20_000
 FRONTENDS = ["native", "kvsimple"]
-SETTINGS = {"coordination": {"lease_ms": int(1000 * SLOW), "prefer_after_ms": 1000}}
 
 
 @pytest.fixture
 def start(start_cluster):
-    """/r/ on one shard, and others that it could move to."""
-
-    def start(durability):
-        return start_cluster(
-            [
-                shard("s1", partition(SUBTREE, durability=durability), "/s1/"),
-                shard("s2", "*"),
-                shard("s3", "/s3/"),
-            ],
-            [proxy("p1", FRONTENDS), proxy("p2", FRONTENDS)],
-            **SETTINGS,
-        )
-
-    return start
+    return one_of_three(start_cluster, FRONTENDS)
 
 
 @pytest.fixture
@@ -45,7 +31,7 @@ def start_replicated(start_cluster):
             [{"name": "s1"}, {"name": "s2"}, shard("s3", "*")],
             [proxy("p1", FRONTENDS), proxy("p2", FRONTENDS)],
             partitions=[{"subtree": SUBTREE, "on": ["s1", "s2"], "durability": durability}],
-            **SETTINGS,
+            coordination=COORDINATION,
         )
         eventually(lambda: is_led(cluster, SUBTREE, 2), "both replicas are in sync", 20)
         return cluster
@@ -148,7 +134,7 @@ class Scene:
         return whole
 
     def check(self, restarted=False):
-        """After all writes: the exact maps, and that nobody saw a deletion or a step back."""
+        """After all writes: the exact maps; no watcher saw a deletion or an older value."""
         whole = self.expected()
         for watcher in self.watchers:
             wanted = below(whole, watcher.subtree.decode())

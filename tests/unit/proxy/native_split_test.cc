@@ -1,5 +1,5 @@
-// Native clients of a proxy whose partitions are split: whatever happens meanwhile, nobody is told
-// a deletion that was none, or an older value, and every client ends with the exact state.
+// Native clients of a proxy whose partitions are split: whatever happens meanwhile, no client is
+// told a deletion that was none, or an older value, and every client ends with the exact state.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -225,7 +225,7 @@ class Splitting {
   bool begun_ = true;
 };
 
-TEST(NativeSplit, NobodyIsToldADeletionOrAnOlderValue) {
+TEST(NativeSplit, NoClientIsToldADeletionOrAnOlderValue) {
   for (unsigned seed = 1; seed <= 150 && !testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE(seed);
     Splitting(seed).run();

@@ -43,7 +43,7 @@ class MirrorSplitTest : public MirrorTest {
 TEST_F(MirrorSplitTest, IsDividedAtTheSplitEntry) {
   const wire::Batch entry = split(leader_);
   mirror_.on_batch(entry, now_, effects_);
-  EXPECT_THAT(effects_.applied, IsEmpty()) << "nobody is told";
+  EXPECT_THAT(effects_.applied, IsEmpty()) << "clients are told nothing";
   ASSERT_THAT(effects_.split_off, SizeIs(1));
   Mirror::SplitOff& part = effects_.split_off[0];
   EXPECT_EQ(part.subtree, "/p/a/");

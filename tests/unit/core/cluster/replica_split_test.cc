@@ -78,7 +78,7 @@ TEST_F(ReplicaSplitTest, ASplitThatWasNotCommittedIsNone) {
   EXPECT_TRUE(replica("s2").splits().empty());
 }
 
-TEST_F(ReplicaSplitTest, NobodyJoinsBeforeThePartHasARecord) {
+TEST_F(ReplicaSplitTest, NoReplicaJoinsBeforeThePartHasARecord) {
   place({"s1", "s2"});
   start("s1");
   pass(3s);
@@ -139,7 +139,7 @@ class ReplicaPartTest : public Replicas, public ::testing::Test {
 TEST_F(ReplicaPartTest, IsCreatedByTheOneWhoseParentLeads) {
   start_all();
   pass(10s);
-  EXPECT_FALSE(record_) << "nobody creates it by itself";
+  EXPECT_FALSE(record_) << "no copy creates it by itself";
   EXPECT_EQ(replica("s1").trouble(now_), "");
   create("s1");
   ASSERT_TRUE(record_);

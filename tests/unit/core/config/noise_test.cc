@@ -53,7 +53,7 @@ std::string file_with(const std::string& key, const std::string& value) {
   return text;
 }
 
-// Each setting with what somebody might write: a cluster, or one line that says where it is wrong.
+// Each setting with odd values: a cluster, or one line that says where it is wrong.
 TEST(Noise, EverySettingWithOddValuesEndsWithAClusterOrALine) {
   const std::vector<std::string> values = {"",
                                            "~",

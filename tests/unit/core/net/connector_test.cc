@@ -9,6 +9,7 @@
 
 #include "core/net/curve_server.h"
 #include "core/net/socket.h"
+#include "tests/unit/core/net/run_until.h"
 #include "tests/unit/core/zmtp/libzmq_peer.h"
 
 namespace canopy::net {
@@ -60,21 +61,9 @@ class ConnectorTest : public testing::Test {
     settings.reconnect = 5ms;
     return std::make_unique<Connector>(server_, std::move(settings), owner_);
   }
-  // Turns the loop until `met`; false after ten seconds.
   template <typename Met>
   bool run_until(Met met) {
-    bool in_time = true;
-    const auto give_up = loop_.after(10s, [&] {
-      in_time = false;
-      loop_.stop();
-    });
-    const auto look = loop_.every(1ms, [&] {
-      if (met()) loop_.stop();
-    });
-    loop_.run();
-    loop_.cancel(give_up);
-    loop_.cancel(look);
-    return in_time;
+    return net::run_until(loop_, met);
   }
   bool ready(const Connector& connector) {
     return run_until([&] { return connector.connection() != nullptr; });

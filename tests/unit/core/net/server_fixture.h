@@ -14,6 +14,7 @@
 #include <zmq.hpp>
 
 #include "core/net/server.h"
+#include "tests/unit/core/net/run_until.h"
 #include "tests/unit/core/zmtp/libzmq_peer.h"
 
 namespace canopy::net {
@@ -21,7 +22,7 @@ namespace canopy::net {
 using namespace std::chrono_literals;
 using zmtp::Parts;
 
-// Answers every message with itself; publishes to nobody by itself.
+// Answers every message with itself; publishes nothing by itself.
 class Owner : public ConnectionEvents {
  public:
   void on_ready(Connection& connection) override { ready.push_back(connection.id()); }
@@ -85,21 +86,9 @@ class ServerTest : public testing::Test {
     EXPECT_EQ(::connect(made.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     return made;
   }
-  // Turns the loop until `met`; false after ten seconds.
   template <typename Met>
   bool run_until(Met met) {
-    bool in_time = true;
-    const auto give_up = loop_.after(10s, [&] {
-      in_time = false;
-      loop_.stop();
-    });
-    const auto look = loop_.every(1ms, [&] {
-      if (met()) loop_.stop();
-    });
-    loop_.run();
-    loop_.cancel(give_up);
-    loop_.cancel(look);
-    return in_time;
+    return net::run_until(loop_, met);
   }
   Connection& only() {
     Connection* found = nullptr;
