@@ -19,6 +19,7 @@ Faults& Faults::operator+=(const Faults& other) {
 void Ledger::start() {
   std::fill(seen_.begin(), seen_.end(), 0);
   floor_.clear();
+  again_.clear();
   cut_ = before_all;
   last_ = before_all;
   applied_ = 0;
@@ -36,11 +37,18 @@ void Ledger::floor(std::uint32_t publisher, std::uint32_t counter) {
   seen_[publisher] = floor_[publisher] = counter;
 }
 
-void Ledger::cut(std::int64_t sequence) { cut_ = sequence; }
+void Ledger::cut(std::int64_t sequence) {
+  cut_ = sequence;
+  again_.resize(seen_.size());
+}
 
 bool Ledger::advances(std::uint32_t publisher, std::uint32_t counter) {
   const std::uint32_t seen = seen_[publisher];
   if (counter > seen) return true;
+  if (counter == seen && !again_.empty() && !again_[publisher]) {
+    again_[publisher] = true;
+    return false;
+  }
   ++(counter == seen ? faults_.repeated : faults_.out_of_order);
   return false;
 }

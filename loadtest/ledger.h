@@ -109,11 +109,13 @@ class Ledger {
   };
 
   void judge(std::uint32_t publisher, std::uint32_t counter);
-  // Whether it is news; else a fault.
+  // Whether it is news; else a fault. But a Clone subscription that arrives after the snapshot was
+  // taken is told the present values: each once more.
   bool advances(std::uint32_t publisher, std::uint32_t counter);
 
   std::vector<std::uint32_t> seen_;   // last counter per publisher; 0: none
   std::vector<std::uint32_t> floor_;  // what it was in the snapshot; empty before the first entry
+  std::vector<bool> again_;           // Clone: told once more; empty before the cut
   std::vector<Hole> holes_;
   std::int64_t cut_ = before_all;
   std::int64_t last_ = before_all;

@@ -84,9 +84,19 @@ TEST(Ledger, AnOldUpdateUnderANewSequenceIsRepeatedOrOutOfOrder) {
   auto ledger = joined();
   receive(ledger, 101, 0, 4);
   receive(ledger, 102, 0, 4);
-  receive(ledger, 103, 0, 2);
+  receive(ledger, 103, 0, 4);
+  receive(ledger, 104, 0, 2);
   EXPECT_EQ(ledger.faults(), (Faults{.repeated = 1, .out_of_order = 1}));
   EXPECT_TRUE(ledger.converged({{4, 1, 0}, {}}, all_visible));
+}
+
+// A subscription that arrives after the snapshot was taken is told the present values.
+TEST(Ledger, AValueOfTheSnapshotMayComeOnceMore) {
+  auto ledger = joined();
+  receive(ledger, 101, 0, 3);
+  EXPECT_EQ(ledger.faults(), Faults());
+  receive(ledger, 102, 0, 3);
+  EXPECT_EQ(ledger.faults(), (Faults{.repeated = 1}));
 }
 
 TEST(Ledger, AnEntryTwiceInASnapshotIsRepeated) {
