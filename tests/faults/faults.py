@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 
+from cluster import BIN
 from deployment import LEASE
 from hosts import Unsupported
 
@@ -22,10 +23,14 @@ def fault(*needs):
 
 
 class Trouble:
-    """What a fault works with. `say` is told what happens."""
+    """What a fault works with. `say` is told what happens; `splits` are configured subtrees, each with
+    one that may be split off it; a partition is moved to so many shards as `copies` lists."""
 
-    def __init__(self, deployment, random, say, network=None, etcd=(), small_disk=None):
+    def __init__(
+        self, deployment, random, say, splits, copies, network=None, etcd=(), small_disk=None
+    ):
         self.deployment, self.random, self.say = deployment, random, say
+        self.subtrees, self.splits, self.copies = list(splits), dict(splits), copies
         self.network, self.etcd, self.small_disk = network, list(etcd), small_disk
         self.has = {"hosts"} if network else set()
         self.has |= {"etcd"} if self.etcd else set()
@@ -62,6 +67,13 @@ class Trouble:
         finally:
             member.signal(signal.SIGCONT)
 
+    def order(self, *words):
+        """An operator's command, which the broker takes or refuses with a reason; whether it did."""
+        command = [BIN / "canopy", *words, "--broker", self.deployment.layout.broker["listen"]]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        self.say(f"canopy {' '.join(words)}" + (f": {done.stderr.strip()}" if done.returncode else ""))
+        return done.returncode == 0
+
     def two_hosts(self):
         return self.random.sample(self.network.hosts, 2)
 
@@ -72,7 +84,6 @@ class Trouble:
             yield
         finally:
             self.network.heal()
-
 
 
 # -- processes -----------------------------------------------------------------------------------
@@ -141,6 +152,36 @@ def kill_leader_while_the_broker_is_held(trouble):
         trouble.wait(0, LEASE)
     finally:
         broker.signal(signal.SIGCONT)
+
+
+# -- an operator's orders, which the next fault may meet half done -----------------------------------
+
+
+@fault()
+def move(trouble):
+    shards = trouble.random.sample(trouble.deployment.shards, trouble.random.choice(trouble.copies))
+    trouble.order("move", trouble.pick(trouble.subtrees), ",".join(shards))
+
+
+@fault()
+def move_and_kill(trouble):
+    """One of the shards that take part, perhaps, while the partition is copied."""
+    move(trouble)
+    trouble.wait(0, 0.5)
+    kill_any_shard(trouble)
+
+
+@fault()
+def split(trouble):
+    """Once for each subtree; then partitions are moved."""
+    if not trouble.splits:
+        return move(trouble)
+    subtree = trouble.pick(trouble.splits)
+    if trouble.order("split", trouble.splits[subtree]):
+        trouble.subtrees.append(trouble.splits.pop(subtree))
+    trouble.wait(0, 0.5)
+    if trouble.random.random() < 0.5:
+        kill_any_shard(trouble)
 
 
 # -- disks ---------------------------------------------------------------------------------------

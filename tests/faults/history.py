@@ -64,8 +64,11 @@ class Counts(NamedTuple):
 
 
 class History:
-    def __init__(self, partitions):
-        self.partitions = partitions  # subtrees as in the configuration: the root is "*"
+    """`partitions` are subtrees as in the configuration: the root is "*". `splits` are those of them that
+    may be split off another during the history; until then they share its revisions."""
+
+    def __init__(self, partitions, splits=None):
+        self.partitions, self.splits = partitions, splits or {}
         self.operations, self.reads, self.seen, self.holes, self.breaches = [], [], [], [], []
         self.states = {}  # proxy -> {key: Held} at the end
         self.unreadable = []  # proxies
@@ -76,6 +79,11 @@ class History:
     def partition_of(self, key):
         fitting = [each for each in self.partitions if each == "*" or key.startswith(each)]
         return max(fitting, key=lambda each: 0 if each == "*" else len(each))
+
+    def family_of(self, partition):
+        """The partitions that may have shared revisions with it, the one that was split first."""
+        whole = next((each for each, part in self.splits.items() if part == partition), partition)
+        return [whole, self.splits[whole]] if whole in self.splits else [whole]
 
 
 def value_of(word):
@@ -128,8 +136,8 @@ def add(history, line):
         raise ValueError(f"not a line of a history: {line!r:.200}")
 
 
-def load(path, partitions):
-    history = History(partitions)
+def load(path, partitions, splits=None):
+    history = History(partitions, splits)
     with open(path) as lines:
         for line in lines:
             if line.endswith("\n"):  # else the recorder was killed while it wrote it

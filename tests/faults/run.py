@@ -69,15 +69,23 @@ def one_copy(options, directory, ports):
     with faults.small_disk(directory / "state" / "s2", SMALL_DISK) as small:
         shards = [shard("s1", kept(options, "/a/")), shard("s2", kept(options, "*"))]
         synced = {"broker", "s1"} | (set() if small else {"s2"})
-        yield Deployment(directory, ports, shards, synced=synced), {"small_disk": small}
+        yield Deployment(directory, ports, shards, synced=synced), {"small_disk": small, "copies": [1]}
+
+
+def majority(count):
+    return count // 2 + 1
+
+
+def copies(count):
+    """How many replicas a partition may be moved to."""
+    return list(range(majority(count), count + 1))
 
 
 def replicas(options, names, count):
     """The partitions, each preferred by another shard."""
     turns = [names[i:] + names[:i] for i in range(2)]
-    majority = count // 2 + 1
     return [
-        kept(options, subtree, on=turn[:count], min_in_sync=majority)
+        kept(options, subtree, on=turn[:count], min_in_sync=majority(count))
         for subtree, turn in zip(("/a/", "*"), turns)
     ]
 
@@ -89,7 +97,8 @@ def replicated(options, directory, ports):
     shards = [{"name": name} for name in names]
     partitions = replicas(options, names, options.replicas)
     synced = {"broker", *names}
-    yield Deployment(directory, ports, shards, synced=synced, partitions=partitions), {}
+    deployment = Deployment(directory, ports, shards, synced=synced, partitions=partitions)
+    yield deployment, {"copies": copies(options.replicas)}
 
 
 def etcd_members(network, directory):
@@ -132,11 +141,13 @@ def three_hosts(options, directory, ports):
         deployment = Deployment(
             directory, ports, shards, 3, network.hosts, {"broker", *names}, **settings
         )
-        yield deployment, {"network": network, "etcd": etcd}
+        yield deployment, {"network": network, "etcd": etcd, "copies": copies(options.replicas)}
 
 
 CLUSTERS = {"one-copy": one_copy, "replicated": replicated, "three-hosts": three_hosts}
-PARTITIONS = ["/a/", "*"]
+# The subtrees that the clusters are configured with, each with one that may be split off it.
+SPLITS = {"/a/": "/a/s/", "*": "/s/"}
+SUBTREES = [*SPLITS, *SPLITS.values()]
 
 
 # -- a run ---------------------------------------------------------------------------------------
@@ -150,7 +161,7 @@ def recording(options, deployment, path):
     command += ["--strict"] if options.strict else []
     for endpoint in deployment.endpoints():
         command += ["--proxy", endpoint]
-    for each in PARTITIONS:
+    for each in SUBTREES:
         command += ["--partition", each]
     with open(path, "w") as out:
         started = subprocess.Popen(
@@ -169,12 +180,12 @@ class Progress:
     """Waits for acknowledged writes, as the recorder prints them."""
 
     def __init__(self, path):
-        self._lines, self._history = open(path), history.History(PARTITIONS)
+        self._lines, self._history = open(path), history.History(SUBTREES)
 
     def wait(self, timeout):
-        """Until a write to each partition, called from now on, is acknowledged. Raises AssertionError."""
+        """Until a write to each subtree, called from now on, is acknowledged. Raises AssertionError."""
         start = time.monotonic()
-        missing = set(PARTITIONS)
+        missing = set(SUBTREES)
         while missing:
             late = time.monotonic() - start > timeout
             assert not late, f"for {timeout} s no write to {sorted(missing)} is acknowledged"
@@ -204,7 +215,7 @@ class Run:
         self.options, self.deployment = options, deployment
         self.progress = Progress(history_path)
         self.random = random.Random(options.seed)
-        self.trouble = faults.Trouble(deployment, self.random, self.say, **features)
+        self.trouble = faults.Trouble(deployment, self.random, self.say, splits=SPLITS, **features)
         self.events = []  # (when, ns; what)
         self.findings = []
         self._start = time.monotonic()
@@ -250,8 +261,8 @@ class Run:
         self.say(f"found: {what}")
 
     def gaps(self, recorded):
-        """(what, seconds, partition): the longest time without an acknowledged write after each."""
-        returns = {each: [] for each in PARTITIONS}
+        """(what, seconds, subtree): the longest time without an acknowledged write after each."""
+        returns = {each: [] for each in SUBTREES}
         for each in recorded.operations:
             if each.outcome == "ok":
                 returns[recorded.partition_of(each.writes[0].key)].append(each.returned)
@@ -301,7 +312,7 @@ def run(options, directory):
                 running.harm(time.monotonic() + options.minutes * 60)
                 running.say("the end of writing")
             running.findings += deployment.stop()
-    recorded = history.load(path, PARTITIONS)
+    recorded = history.load(path, SUBTREES, SPLITS)
     print("\nlongest time without an acknowledged write after each:")
     for what, gap, name in running.gaps(recorded):
         print(f"{gap:7.2f} s  {what} ({name})")

@@ -14,8 +14,8 @@ def revision(counter, epoch=1):
     return (epoch << 40) + counter
 
 
-def parsed(lines):
-    made = history.History(PARTITIONS)
+def parsed(lines, splits=None):
+    made = history.History(PARTITIONS, splits)
     for line in lines:
         history.add(made, line)
     return made
@@ -74,8 +74,8 @@ def before_end(*lines):
     return GOOD[:-1] + list(lines) + ["end"]
 
 
-def findings(lines):
-    found, _ = validators.validate(parsed(lines), CHECKER)
+def findings(lines, splits=None):
+    found, _ = validators.validate(parsed(lines, splits), CHECKER)
     return {name: each for name, each in found.items() if each}
 
 
@@ -168,6 +168,22 @@ def test_an_unknown_one_may_have_been_applied_or_not():
 def test_an_unknown_deletion_may_be_why_a_key_is_gone():
     deleted = put("1.4", "/y", "-", 0, 920, 930, "-", "unknown", 64)
     assert findings([*without("state 0 /y"), deleted]) == {}
+
+
+def test_a_partition_may_share_revisions_with_what_is_split_off_it():
+    split = {"*": "/a/"}
+    of_the_other = without("state 0 /a/z", "end") + [
+        put("1.4", "/a/z", "1.4.0", 9, 920, 930),
+        f"hole 960 4 * {revision(9)} {revision(9)}",
+        state("/a/z", 9, "1.4.0"),
+        "end",
+    ]
+    assert findings(of_the_other, split) == {}
+    assert findings(of_the_other).keys() == {"nothing_left_out"}
+    entry = before_end(f"hole 960 4 * {revision(8)} {revision(8)}")
+    assert findings(entry, split) == {}, "the entry of the split"
+    two = before_end(f"hole 960 4 * {revision(8)} {revision(9)}")
+    assert findings(two, split).keys() == {"nothing_left_out"}
 
 
 def test_lines_that_are_none():

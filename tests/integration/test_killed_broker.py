@@ -6,7 +6,7 @@ import time
 import pytest
 
 from clusterfile import partition, proxy, shard
-from promises import Hammer, check_unbroken
+from promises import Hammer, check_joined, check_unbroken
 from waiting import remains, seconds
 
 
@@ -85,4 +85,5 @@ def test_without_supervision_clients_outlive_the_broker(start_cluster, flock):
         count = len(watcher.live)
         flock.run(lambda: len(watcher.live) > count + 50, "updates go on")
     flock.agree(hammer.map)
-    check_unbroken(watcher, newcomer)
+    check_unbroken(watcher)
+    check_joined(newcomer)
