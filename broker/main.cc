@@ -9,13 +9,12 @@
 #include "core/metrics/health.h"
 #include "core/net/service.h"
 #include "core/net/signals.h"
-#include "core/net/socket.h"
 
 using namespace canopy;
 
 int main(int argc, char** argv) {
   base::report_uncaught("canopy-broker");
-  auto command = config::parse_command_line(config::Role::broker, argc, argv, net::is_pair);
+  auto command = config::parse_command_line(config::Role::broker, argc, argv);
   if (const int* code = std::get_if<int>(&command)) return *code;
   auto& start = std::get<config::Start>(command);
   // Whether the others are there is no matter of its own: they wait for it to be healthy.

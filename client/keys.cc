@@ -4,12 +4,12 @@
 
 namespace canopy::client {
 
-base::Result<net::CurveClient> read_keys(const std::string& own, const std::string& server) {
+base::Result<access::ClientKeys> read_keys(const std::string& own, const std::string& server) {
   auto pair = config::read_key_pair(own);
   if (!pair) return base::Error{pair.error()};
   auto server_key = config::public_key_of(server);
   if (!server_key) return base::Error{server_key.error()};
-  return net::CurveClient{.server_key = std::move(*server_key), .own = std::move(*pair)};
+  return access::ClientKeys{.server_key = std::move(*server_key), .own = std::move(*pair)};
 }
 
 }  // namespace canopy::client

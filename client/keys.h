@@ -3,13 +3,13 @@
 
 #include <string>
 
+#include "core/access/keys.h"
 #include "core/base/result.h"
-#include "core/net/socket.h"
 
 namespace canopy::client {
 
 // `own` is the client's NAME.key_secret; `server` the cluster's public key, or a file that holds
 // it.
-base::Result<net::CurveClient> read_keys(const std::string& own, const std::string& server);
+base::Result<access::ClientKeys> read_keys(const std::string& own, const std::string& server);
 
 }  // namespace canopy::client

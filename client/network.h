@@ -19,8 +19,8 @@ class Network {
  public:
   virtual ~Network() = default;
 
-  // Opens the connection to a proxy; there is none when this is called. It is not repaired when it
-  // breaks: it falls silent, which the session notices.
+  // Opens the connection to a proxy; there is none when this is called. When it breaks, or cannot
+  // be made, the session is told by on_disconnected().
   virtual void connect(const Target& target) = 0;
   // Ends it; nothing that it still carries may reach the session.
   virtual void disconnect() = 0;

@@ -4,8 +4,8 @@
 
 namespace canopy::client {
 
-Runner::Runner(Settings settings, const std::optional<net::CurveClient>& keys, Events& events)
-    : sockets_(context_, loop_, session_, keys), session_(std::move(settings), sockets_, events) {
+Runner::Runner(Settings settings, const std::optional<access::ClientKeys>& keys, Events& events)
+    : sockets_(server_, session_, keys), session_(std::move(settings), sockets_, events) {
   // Signals are for the program's own threads.
   sigset_t all, before;
   sigfillset(&all);

@@ -21,7 +21,7 @@ class Runner {
   using Task = std::function<void(Session& session, base::TimePoint now)>;
 
   // Starts the thread. `keys` as for Sockets; `events` outlives stop().
-  Runner(Settings settings, const std::optional<net::CurveClient>& keys, Events& events);
+  Runner(Settings settings, const std::optional<access::ClientKeys>& keys, Events& events);
   ~Runner() { stop(); }
 
   // The task is run on the thread, in the order of these calls. False once stopped.
@@ -37,7 +37,7 @@ class Runner {
   // Of the thread alone.
   base::SystemClock clock_;
   net::Loop loop_{clock_};
-  net::Context context_;
+  net::Server server_{loop_};
   Sockets sockets_;
   Session session_;
 

@@ -8,10 +8,10 @@
 
 #include "core/base/clock.h"
 #include "core/net/loop.h"
-#include "core/net/socket.h"
 #include "core/wire/clone.h"
 #include "loadtest/channel.h"
 #include "loadtest/machine.h"
+#include "loadtest/zmq_socket.h"
 
 namespace canopy::loadtest {
 namespace {
@@ -19,36 +19,28 @@ namespace {
 namespace clone = wire::clone;
 using clone::Dialect;
 
-// libzmq's defaults, as in 2015.
-net::SocketOptions untouched() {
-  net::SocketOptions options;
-  options.max_frame_bytes = -1;
-  options.handshake = std::chrono::seconds(30);
-  return options;
-}
-
 class Server {
  public:
   Server()
-      : snapshot_(context_, net::SocketType::router, untouched()),
-        updates_(context_, net::SocketType::pub, untouched()),
-        collector_(context_, net::SocketType::pull, untouched()),
-        loop_(clock_) {}
+      : snapshot_(context_, zmq::socket_type::router, {}),
+        updates_(context_, zmq::socket_type::pub, {}),
+        collector_(context_, zmq::socket_type::pull, {}) {}
 
   base::Result<coordination::Triple> bind() {
     coordination::Triple triple;
     for (const auto& [socket, endpoint] :
          {std::pair(&snapshot_, &triple.snapshot), std::pair(&updates_, &triple.updates),
           std::pair(&collector_, &triple.collector)}) {
-      if (auto bound = socket->bind("tcp://127.0.0.1:*"); !bound) return base::Error{bound.error()};
-      *endpoint = socket->last_endpoint();
+      auto bound = socket->bind();
+      if (!bound) return base::Error{bound.error()};
+      *endpoint = std::move(*bound);
     }
     return triple;
   }
 
   void run() {
-    loop_.on_readable(collector_, [this] { on_update(); });
-    loop_.on_readable(snapshot_, [this] { on_snapshot_request(); });
+    sockets_.on_readable(collector_, [this] { on_update(); });
+    sockets_.on_readable(snapshot_, [this] { on_snapshot_request(); });
     loop_.run();
   }
 
@@ -85,11 +77,12 @@ class Server {
     std::string body{};
   };
 
-  net::Context context_;
-  net::Socket snapshot_, updates_, collector_;
+  zmq::context_t context_;
+  ZmqSocket snapshot_, updates_, collector_;
   base::SystemClock clock_;
-  net::Loop loop_;
-  net::Message message_;
+  net::Loop loop_{clock_};
+  ZmqWatcher sockets_{loop_};
+  ZmqMessage message_;
   std::unordered_map<std::string, Entry> map_;
   std::int64_t sequence_ = 0;
 };

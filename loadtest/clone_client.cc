@@ -18,16 +18,6 @@ std::size_t frame_count(clone::Dialect dialect) {
   return dialect == clone::Dialect::kvsimple ? 3 : 5;
 }
 
-// libzmq's own defaults where core/net is stricter: these are the guide's clients.
-net::SocketOptions as_in_the_guide(int hwm) {
-  net::SocketOptions options;
-  options.send_hwm = hwm;
-  options.receive_hwm = hwm;
-  options.max_frame_bytes = -1;
-  options.handshake = std::chrono::seconds(30);
-  return options;
-}
-
 // 16 bytes that no other update has.
 std::array<char, 16> unique_id(std::uint64_t run, std::uint32_t publisher, std::uint32_t counter) {
   std::array<char, 16> uuid;
@@ -50,9 +40,9 @@ base::Status CloneClient::join(std::int64_t now) {
   ledger_.start();
   const auto& triples = place_.target.triples;
   if (auto connected = connect(triples[id_ % triples.size()]); !connected) return connected;
-  place_.loop.on_readable(*snapshot_, [this] {
+  place_.sockets.on_readable(*snapshot_, [this] {
     // A client that has given up reads no more of it.
-    if (state_ != State::joining) return place_.loop.remove(*snapshot_);
+    if (state_ != State::joining) return place_.sockets.remove(*snapshot_);
     read_snapshot();
     touch();
   });
@@ -62,16 +52,15 @@ base::Status CloneClient::join(std::int64_t now) {
 base::Status CloneClient::connect(const coordination::Triple& triple) {
   // In the order of the guide's clients: all three connect, then the request is sent.
   const std::string& prefix = place_.layout.watched_by(id_);
-  auto options = as_in_the_guide(place_.options.hwm);
-  options.curve_client = place_.target.keys;
-  snapshot_.emplace(place_.context, net::SocketType::dealer, options);
-  updates_.emplace(place_.context, net::SocketType::sub, options);
+  const ZmqOptions options{.hwm = place_.options.hwm, .keys = place_.target.keys};
+  snapshot_.emplace(place_.context, zmq::socket_type::dealer, options);
+  updates_.emplace(place_.context, zmq::socket_type::sub, options);
   updates_->subscribe(prefix);
   auto lingering = options;
   lingering.linger = std::chrono::seconds(2);
-  collector_.emplace(place_.context,
-                     dialect_ == clone::Dialect::chp ? net::SocketType::pub : net::SocketType::push,
-                     lingering);
+  collector_.emplace(
+      place_.context,
+      dialect_ == clone::Dialect::chp ? zmq::socket_type::pub : zmq::socket_type::push, lingering);
   if (auto connected = snapshot_->connect(triple.snapshot); !connected) return connected;
   if (auto connected = updates_->connect(triple.updates); !connected) return connected;
   if (auto connected = collector_->connect(triple.collector); !connected) return connected;
@@ -80,7 +69,7 @@ base::Status CloneClient::connect(const coordination::Triple& triple) {
 }
 
 void CloneClient::read_snapshot() {
-  net::Message& message = place_.message;
+  ZmqMessage& message = place_.message;
   while (snapshot_->receive(message)) {
     if (message.size() != frame_count(dialect_)) {
       ledger_.corrupted();
@@ -96,8 +85,8 @@ void CloneClient::read_snapshot() {
       state_ = State::joined;
       place_.recorder.joined_us = now_us();
       place_.recorder.join.record(place_.recorder.joined_us - asked_us_);
-      place_.loop.remove(*snapshot_);
-      return place_.loop.on_readable(*updates_, [this] {
+      place_.sockets.remove(*snapshot_);
+      return place_.sockets.on_readable(*updates_, [this] {
         read_updates();
         touch();
       });
@@ -105,7 +94,7 @@ void CloneClient::read_snapshot() {
   }
 }
 
-void CloneClient::on_entry(const net::Message& message) {
+void CloneClient::on_entry(const ZmqMessage& message) {
   const auto stamp = payload::read(message[message.size() - 1], run_);
   if (!stamp) return;
   if (stamp->publisher >= place_.layout.writers() ||
@@ -125,7 +114,7 @@ void CloneClient::read_updates() {
   }
 }
 
-void CloneClient::on_update(const net::Message& message, std::int64_t& now) {
+void CloneClient::on_update(const ZmqMessage& message, std::int64_t& now) {
   const std::size_t size = message.size();
   if (size != frame_count(dialect_)) {
     ledger_.corrupted();
@@ -171,7 +160,7 @@ bool CloneClient::publish() {
   const auto uuid = unique_id(place_.run, id_, counter_ + 1);
   const clone::Frames frames(dialect_, place_.layout.key(id_), 0, {uuid.data(), uuid.size()}, {},
                              value);
-  if (collector_->send(frames.span()) != net::SendResult::sent) return false;
+  if (!collector_->send(frames.span())) return false;
   ++counter_;
   return true;
 }
@@ -179,7 +168,7 @@ bool CloneClient::publish() {
 void CloneClient::leave() {
   state_ = State::outside;
   ++life_;
-  place_.loop.remove(*updates_);
+  place_.sockets.remove(*updates_);
   snapshot_.reset();
   updates_.reset();
   collector_.reset();

@@ -7,9 +7,9 @@
 #include <string_view>
 
 #include "core/coordination/member.h"
-#include "core/net/socket.h"
 #include "core/wire/clone.h"
 #include "loadtest/participant.h"
+#include "loadtest/zmq_socket.h"
 
 namespace canopy::loadtest {
 
@@ -24,16 +24,16 @@ class CloneClient final : public Participant {
  private:
   base::Status connect(const coordination::Triple& triple);
   void read_snapshot();
-  void on_entry(const net::Message& message);
+  void on_entry(const ZmqMessage& message);
   void read_updates();
   // `now_us` is the time of the last look at the clock.
-  void on_update(const net::Message& message, std::int64_t& now_us);
+  void on_update(const ZmqMessage& message, std::int64_t& now_us);
   void on_foreign(std::string_view key);
 
   const wire::clone::Dialect dialect_;
   const std::uint32_t run_;  // as stamps have it
   std::int64_t asked_us_ = 0;
-  std::optional<net::Socket> snapshot_, updates_, collector_;
+  std::optional<ZmqSocket> snapshot_, updates_, collector_;
 };
 
 }  // namespace canopy::loadtest

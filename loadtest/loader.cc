@@ -25,7 +25,7 @@ class Loader final : private client::Events {
   Loader(const WorkerPlan& plan, Task task)
       : plan_(plan),
         task_(task),
-        sockets_(context_, loop_, session_, plan.target.keys),
+        sockets_(server_, session_, plan.target.keys),
         session_(
             native_settings(plan.target, plan.run, loader_id, static_cast<std::uint32_t>(task)),
             sockets_, *this),
@@ -79,7 +79,7 @@ class Loader final : private client::Events {
   const Task task_;
   const MachineClock clock_;
   net::Loop loop_{clock_};
-  net::Context context_;
+  net::Server server_{loop_};
   client::Sockets sockets_;
   client::Session session_;
   std::uint32_t next_;

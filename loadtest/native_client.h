@@ -36,7 +36,7 @@ class NativeClient final : public Participant, private client::Events {
  private:
   struct Engine {
     Engine(Workplace& place, client::Settings settings, client::Events& events)
-        : sockets(place.context, place.loop, session, place.target.keys, place.options.hwm),
+        : sockets(place.server, session, place.target.keys),
           session(std::move(settings), sockets, events) {}
 
     client::Sockets sockets;

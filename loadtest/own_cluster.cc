@@ -61,8 +61,8 @@ OwnCluster::~OwnCluster() {
 base::Result<std::string> OwnCluster::secure(const std::string& config) {
   std::ifstream original(config);
   if (!original) return base::Error{config + ": " + std::strerror(errno)};
-  const access::KeyPair server = net::make_key_pair();
-  keys_ = {.server_key = server.public_key, .own = net::make_key_pair()};
+  const access::KeyPair server = access::make_key_pair();
+  keys_ = {.server_key = server.public_key, .own = access::make_key_pair()};
   if (auto written = config::write_key_files(directory_, "cluster", server); !written) {
     return base::Error{written.error()};
   }

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "core/access/keys.h"
 #include "core/base/result.h"
-#include "core/net/socket.h"
 #include "loadtest/child.h"
 #include "loadtest/topology.h"
 
@@ -31,7 +31,7 @@ class OwnCluster {
                                         bool security = false);
 
   // Those of the harness, if it has `security`.
-  const std::optional<net::CurveClient>& keys() const { return keys_; }
+  const std::optional<access::ClientKeys>& keys() const { return keys_; }
 
  private:
   // Writes the configuration with keys added; returns its path.
@@ -41,7 +41,7 @@ class OwnCluster {
 
   std::filesystem::path directory_;
   Child broker_;
-  std::optional<net::CurveClient> keys_;
+  std::optional<access::ClientKeys> keys_;
 };
 
 }  // namespace canopy::loadtest

@@ -9,7 +9,7 @@
 
 #include "core/base/result.h"
 #include "core/net/loop.h"
-#include "core/net/socket.h"
+#include "core/net/server.h"
 #include "loadtest/board.h"
 #include "loadtest/histogram.h"
 #include "loadtest/layout.h"
@@ -17,6 +17,7 @@
 #include "loadtest/options.h"
 #include "loadtest/told.h"
 #include "loadtest/topology.h"
+#include "loadtest/zmq_socket.h"
 
 namespace canopy::loadtest {
 
@@ -38,11 +39,13 @@ struct Workplace {
   const Target& target;
   Board& board;
   std::uint64_t run;
-  net::Context& context;
   net::Loop& loop;
+  zmq::context_t& context;  // of Clone clients, with their sockets
+  ZmqWatcher& sockets;
+  net::Server& server;  // of native clients
   Recorder recorder{};
   std::vector<std::uint32_t> touched{};  // clients for which something arrived in this turn, by tag
-  net::Message message{};                // reused for every receive
+  ZmqMessage message{};                  // reused for every receive
   std::string value{};                   // reused for every send
 };
 

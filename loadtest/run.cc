@@ -70,8 +70,8 @@ class Run {
   std::FILE* text_;
   Progress progress_;
   std::vector<StepResult> results_;
-  std::optional<net::CurveClient> keys_;  // of the clients
-  std::string name_;                      // of the cluster, as the table has it; empty: as usual
+  std::optional<access::ClientKeys> keys_;  // of the clients
+  std::string name_;                        // of the cluster, as the table has it; empty: as usual
 };
 
 std::vector<int> Run::all_steps() const {

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "client/network.h"
+#include "core/access/keys.h"
 #include "core/base/result.h"
 #include "core/coordination/member.h"
-#include "core/net/socket.h"
 #include "loadtest/options.h"
 
 namespace canopy::loadtest {
@@ -27,8 +27,8 @@ struct Target {
   // Clients are dealt in turn over whichever their protocol uses.
   std::vector<coordination::Triple> triples{};
   std::vector<client::Target> natives{};
-  std::optional<net::CurveClient> keys{};  // of the clients; none: in the clear
-  std::vector<ProcessId> processes{};      // on this machine, as far as known
+  std::optional<access::ClientKeys> keys{};  // of the clients; none: in the clear
+  std::vector<ProcessId> processes{};        // on this machine, as far as known
 };
 
 struct Topology {

@@ -56,9 +56,11 @@ class Worker {
   const Options& options_;
   Channel parent_;
   const Schedule timing_;
-  net::Context context_;
+  zmq::context_t context_;
   const MachineClock clock_;
   net::Loop loop_{clock_};
+  ZmqWatcher sockets_{loop_};
+  net::Server server_{loop_};
   Workplace place_;
   std::vector<std::unique_ptr<Participant>> clients_;
   std::vector<std::uint32_t> progress_;  // per client: how far it had got a period ago
@@ -86,8 +88,10 @@ Worker::Worker(const WorkerPlan& plan, Channel parent)
              .target = plan.target,
              .board = plan.board,
              .run = plan.run,
+             .loop = loop_,
              .context = context_,
-             .loop = loop_} {
+             .sockets = sockets_,
+             .server = server_} {
   loop_.on_readable(parent_.fd(), [this] { on_parent(); });
   for (std::uint32_t id = plan.index; id < plan.layout.clients(); id += plan.workers) {
     const auto index = static_cast<std::uint32_t>(clients_.size());

@@ -8,13 +8,12 @@
 #include "core/metrics/health.h"
 #include "core/net/service.h"
 #include "core/net/signals.h"
-#include "core/net/socket.h"
 #include "proxy/node.h"
 
 int main(int argc, char** argv) {
   using namespace canopy;
   base::report_uncaught("canopy-proxy");
-  auto command = config::parse_command_line(config::Role::proxy, argc, argv, net::is_pair);
+  auto command = config::parse_command_line(config::Role::proxy, argc, argv);
   if (const int* code = std::get_if<int>(&command)) return *code;
   auto& start = std::get<config::Start>(command);
   if (start.health) {  // to be full is no ailment

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/cluster/mirror.h"
 #include "core/config/cluster.h"

@@ -8,7 +8,6 @@
 #include "core/metrics/health.h"
 #include "core/net/service.h"
 #include "core/net/signals.h"
-#include "core/net/socket.h"
 #include "shard/node.h"
 
 namespace {
@@ -31,7 +30,7 @@ int restore(const std::string& directory, const std::string& backup) {
 
 int main(int argc, char** argv) {
   base::report_uncaught("canopy-shard");
-  auto command = config::parse_command_line(config::Role::shard, argc, argv, net::is_pair);
+  auto command = config::parse_command_line(config::Role::shard, argc, argv);
   if (const int* code = std::get_if<int>(&command)) return *code;
   auto& start = std::get<config::Start>(command);
   if (start.health) return metrics::tell_health(start.cluster.find_shard(start.name)->http);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/access/authority.h"
+#include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/config/capacity.h"
 #include "core/config/exposure.h"

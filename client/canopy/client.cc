@@ -65,14 +65,14 @@ client::Settings to_settings(const Options& options) {
   return settings;
 }
 
-std::optional<net::CurveClient> to_keys(const Options& options) {
+std::optional<access::ClientKeys> to_keys(const Options& options) {
   const auto all = {&options.server_key, &options.public_key, &options.secret_key};
   if (std::ranges::all_of(all, [](const auto* key) { return key->empty(); })) return std::nullopt;
   if (!std::ranges::all_of(all, [](const auto* key) { return access::is_key(*key); })) {
     throw std::invalid_argument(
         "canopy: server_key, public_key and secret_key are 40 characters of Z85, or all empty");
   }
-  return net::CurveClient{
+  return access::ClientKeys{
       .server_key = options.server_key,
       .own = {.public_key = options.public_key, .secret_key = options.secret_key}};
 }

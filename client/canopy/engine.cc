@@ -11,7 +11,7 @@ constexpr std::chrono::hours longest_timeout{24 * 365};
 
 }  // namespace
 
-Engine::Engine(client::Settings settings, const std::optional<net::CurveClient>& keys,
+Engine::Engine(client::Settings settings, const std::optional<access::ClientKeys>& keys,
                std::chrono::milliseconds timeout)
     : timeout_(std::clamp<std::chrono::milliseconds>(timeout, {}, longest_timeout)) {
   client::Events& events = *this;

@@ -25,7 +25,7 @@ class Engine final : private client::Events {
   using Done = std::function<void(client::Answer answer)>;
 
   // `timeout` is that of each call.
-  Engine(client::Settings settings, const std::optional<net::CurveClient>& keys,
+  Engine(client::Settings settings, const std::optional<access::ClientKeys>& keys,
          std::chrono::milliseconds timeout);
   ~Engine() override;
 

@@ -4,9 +4,9 @@
 #include <iterator>
 #include <memory>
 
+#include "client/link.h"
 #include "core/base/text.h"
 #include "core/net/loop.h"
-#include "core/net/socket.h"
 
 namespace canopy::client::cli {
 
@@ -37,29 +37,20 @@ void add(ProxyAnswer& answer, std::string_view frame) {
 }  // namespace
 
 base::Status ask_all(const std::vector<std::string>& endpoints,
-                     const std::optional<net::CurveClient>& keys, const std::string& question,
+                     const std::optional<access::ClientKeys>& keys, const std::string& question,
                      base::Duration timeout, const OnReply& on_reply) {
   if (endpoints.empty()) return {};
-  net::Context context;
   const base::SystemClock clock;
   net::Loop loop(clock);
-  std::vector<std::unique_ptr<net::Socket>> sockets;
-  net::Message message;
-  const auto read = [&](std::size_t endpoint) {
-    while (sockets[endpoint]->receive(message)) {
-      if (message.size() == 1 && on_reply(endpoint, message[0])) return loop.stop();
-    }
-  };
+  net::Server server(loop);
+  std::vector<std::unique_ptr<Link>> links;
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
-    sockets.push_back(std::make_unique<net::Socket>(
-        context, net::SocketType::dealer,
-        net::SocketOptions{.max_frame_bytes = base::max_link_frame_bytes, .curve_client = keys}));
-    net::Socket& socket = *sockets.back();
-    if (const auto connected = socket.connect(endpoints[i]); !connected) {
-      return base::Error{connected.error()};
-    }
-    socket.send_frame(question, false);
-    loop.on_readable(socket, [&read, i] { read(i); });
+    const auto on_frame = [&, i](std::string_view frame) {
+      if (on_reply(i, frame)) loop.stop();
+    };
+    links.push_back(std::make_unique<Link>(server, keys, LinkEvents{.on_frame = on_frame}));
+    if (const auto connected = links.back()->connect(endpoints[i]); !connected) return connected;
+    links.back()->send(question);
   }
   loop.after(timeout, [&loop] { loop.stop(); });
   loop.run();

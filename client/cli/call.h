@@ -19,7 +19,7 @@ namespace canopy::client::cli {
 // is over. The error: an endpoint that cannot be connected to.
 using OnReply = std::function<bool(std::size_t endpoint, std::string_view frame)>;
 base::Status ask_all(const std::vector<std::string>& endpoints,
-                     const std::optional<net::CurveClient>& keys, const std::string& question,
+                     const std::optional<access::ClientKeys>& keys, const std::string& question,
                      base::Duration timeout, const OnReply& on_reply);
 
 // Asks all brokers at once. The first answer counts; a refusal counts when no broker answers.

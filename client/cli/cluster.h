@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "core/net/socket.h"
+#include "core/access/keys.h"
 
 namespace canopy::client::cli {
 
 struct Cluster {
-  std::vector<std::string> brokers{};      // endpoints
-  std::optional<net::CurveClient> keys{};  // none: everything goes in the clear
+  std::vector<std::string> brokers{};        // endpoints
+  std::optional<access::ClientKeys> keys{};  // none: everything goes in the clear
 };
 
 }  // namespace canopy::client::cli

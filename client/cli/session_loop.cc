@@ -25,7 +25,7 @@ Settings settings_for(const std::vector<std::string>& brokers) {
 
 SessionLoop::SessionLoop(Cluster cluster, Events& events)
     : cluster_(std::move(cluster)),
-      sockets_(context_, loop_, session_, cluster_.keys),
+      sockets_(server_, session_, cluster_.keys),
       session_(settings_for(cluster_.brokers), sockets_, events) {}
 
 void SessionLoop::run() {

@@ -8,7 +8,6 @@
 #include "client/sockets.h"
 #include "core/base/clock.h"
 #include "core/net/loop.h"
-#include "core/net/socket.h"
 
 namespace canopy::client::cli {
 
@@ -31,7 +30,7 @@ class SessionLoop {
   const Cluster cluster_;
   base::SystemClock clock_;
   net::Loop loop_{clock_};
-  net::Context context_;
+  net::Server server_{loop_};
   Sockets sockets_;
   Session session_;
 };

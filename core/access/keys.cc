@@ -1,11 +1,33 @@
 #include "core/access/keys.h"
 
+#include <sodium.h>
+
+#include <cstdlib>
+
 namespace canopy::access {
 namespace {
 
 constexpr std::size_t block_characters = 5;  // of four bytes
+constexpr std::size_t key_bytes = crypto_box_PUBLICKEYBYTES;
+
+unsigned char* raw(std::string& bytes) { return reinterpret_cast<unsigned char*>(bytes.data()); }
 
 }  // namespace
+
+KeyPair make_key_pair() {
+  if (sodium_init() < 0) std::abort();
+  std::string public_key(key_bytes, '\0');
+  std::string secret_key(key_bytes, '\0');
+  crypto_box_keypair(raw(public_key), raw(secret_key));
+  return {.public_key = encode_key(public_key), .secret_key = encode_key(secret_key)};
+}
+
+bool is_pair(const KeyPair& keys) {
+  auto secret_key = decode_key(keys.secret_key);
+  std::string public_key(key_bytes, '\0');
+  return secret_key && crypto_scalarmult_base(raw(public_key), raw(*secret_key)) == 0 &&
+         encode_key(public_key) == keys.public_key;
+}
 
 std::optional<std::string> decode_key(std::string_view text) {
   if (!is_key(text)) return std::nullopt;

@@ -1,4 +1,4 @@
-// The keys of CurveZMQ (RFC 26), by which processes and clients know each other. Pure.
+// The keys of CurveZMQ (RFC 26), by which processes and clients know each other. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,17 @@ struct KeyPair {
 
   bool operator==(const KeyPair&) const = default;
 };
+
+// What a client connects with: who is to be met, and as whom.
+struct ClientKeys {
+  std::string server_key = {};  // public
+  KeyPair own = {};
+};
+
+// A new pair, of libsodium's randomness.
+KeyPair make_key_pair();
+// Whether the keys belong together.
+bool is_pair(const KeyPair& keys);
 
 inline constexpr std::string_view z85 =
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";

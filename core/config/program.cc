@@ -178,14 +178,14 @@ base::Result<Cluster> read_with(const std::string& file,
   return cluster;
 }
 
-base::Status check_pair(const Cluster& cluster, IsPair is_pair) {
-  if (is_pair == nullptr || !cluster.security || is_pair(cluster.security->server_key)) return {};
+base::Status check_pair(const Cluster& cluster) {
+  if (!cluster.security || access::is_pair(cluster.security->server_key)) return {};
   return Place{cluster.file, cluster.server_key_line, "security.server_key"}.error(
       "the public and the secret key of the file do not belong together: make new ones with "
       "canopy keygen");
 }
 
-base::Result<Start> make_start(Role role, const Given& given, IsPair is_pair) {
+base::Result<Start> make_start(Role role, const Given& given) {
   if (!given.has("config")) return base::Error{"--config FILE is missing (see --help)"};
   std::vector<Start::Override> overrides;
   for (const auto& [option, key] : {std::pair("state-dir", "state_dir"),
@@ -197,11 +197,7 @@ base::Result<Start> make_start(Role role, const Given& given, IsPair is_pair) {
   const std::string called = expand_name(given.text("name"), base::host_name());
   auto cluster = read_with(given.text("config"), overrides, called, ReadTo::start);
   if (!cluster) return base::Error{cluster.error()};
-  if (const auto status = check_pair(*cluster, is_pair); !status) {
-    return base::Error{status.error()};
-  }
-  if (!given.has("check-config")) {
-  }
+  if (const auto status = check_pair(*cluster); !status) return base::Error{status.error()};
   const bool nameless = given.has("check-config") && !given.has("name");
   if (nameless) return Start{std::move(*cluster), ""};
   auto name = resolve_name(role, *cluster, called);
@@ -220,7 +216,7 @@ int refuse(const Program& program, const std::string& why) {
 
 }  // namespace
 
-CommandLine parse_command_line(Role role, int argc, char** argv, IsPair is_pair) {
+CommandLine parse_command_line(Role role, int argc, char** argv) {
   const Program program = program_of(role);
   const po::options_description known = options(role);
   Given given;
@@ -237,7 +233,7 @@ CommandLine parse_command_line(Role role, int argc, char** argv, IsPair is_pair)
     std::cout << program.name << " " << CANOPY_VERSION << "\n";
     return 0;
   }
-  const auto start = make_start(role, given, is_pair);
+  const auto start = make_start(role, given);
   if (!start) return refuse(program, start.error());
   if (given.has("check-config")) {
     const Cluster& cluster = start->cluster;

@@ -35,12 +35,9 @@ struct Start {
 // What main() does next: run with Start, or exit with this code, everything already printed.
 using CommandLine = std::variant<Start, int>;
 
-// Whether the two keys belong together: what the library of the sockets knows.
-using IsPair = bool (*)(const access::KeyPair& keys);
-
 // Exit codes: 0 for --help, --version and a good --check-config; 2 for a wrong command line or
 // configuration, with one line on stderr.
-CommandLine parse_command_line(Role role, int argc, char** argv, IsPair is_pair = nullptr);
+CommandLine parse_command_line(Role role, int argc, char** argv);
 
 // Makes `running` what its file says by now, under the same overrides. Nothing is changed when the
 // file is not as it should be. `permit` gets the clients of `security` first: a revocation does not

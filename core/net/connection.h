@@ -81,6 +81,9 @@ class ConnectionEvents {
   // the peer has closed its end, "error", "handshake_timeout", a zmtp::Fault or what close() was
   // given.
   virtual void on_closed(Connection&, std::string_view) {}
+  // Of a connector, after each try of all addresses of its endpoint that has failed; the next one
+  // has begun.
+  virtual void on_unreachable() {}
 };
 
 }  // namespace canopy::net

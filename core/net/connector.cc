@@ -49,6 +49,13 @@ base::Status Connector::connect(const std::string& endpoint) {
   return {};
 }
 
+void Connector::disconnect() {
+  endpoint_.clear();
+  end_try();
+  renewed_ = false;
+  if (connection_) connection_->close("left");
+}
+
 Connection* Connector::connection() const {
   return connection_ && connection_->ready() && !connection_->closing() ? connection_.get()
                                                                         : nullptr;
@@ -59,7 +66,7 @@ void Connector::begin() {
   const auto numeric = numeric_addresses(address_);
   untried_.assign(numeric.begin(), numeric.end());
   if (!untried_.empty()) return try_next();
-  if (address_.ipc()) return retry_later();
+  if (address_.ipc()) return retry_later(true);
   look_up();
 }
 
@@ -81,7 +88,7 @@ void Connector::try_next() {
     timer_ = server_.loop().after(settings_.handshake, [this] { give_up_try(); });
     return;
   }
-  retry_later();
+  retry_later(true);
 }
 
 void Connector::on_events(bool, bool) {
@@ -105,9 +112,12 @@ void Connector::establish() {
                                 [this] { connection_->close("handshake_timeout"); });
 }
 
-void Connector::retry_later() {
+void Connector::retry_later(bool unreachable) {
   end_try();
-  timer_ = server_.loop().after(drawn_pause(settings_.reconnect), [this] { begin(); });
+  timer_ = server_.loop().after(drawn_pause(settings_.reconnect), [this, unreachable] {
+    begin();
+    if (unreachable) events_.on_unreachable();
+  });
 }
 
 // And all that is due for it.
@@ -129,11 +139,13 @@ void Connector::on_ready(ZmtpConnection& connection) {
 
 void Connector::on_closed(ZmtpConnection& connection, const std::string& reason) {
   const bool was_ready = connection.ready();
-  if (!was_ready) log_.warn("net", "handshake failed", {{"endpoint", endpoint_}, {"why", reason}});
+  if (!was_ready && settings_.logs)
+    log_.warn("net", "handshake failed", {{"endpoint", endpoint_}, {"why", reason}});
   events_.on_closed(connection, reason);
   connection_.reset();
+  if (endpoint_.empty()) return;  // disconnect() was called
   if (std::exchange(renewed_, false)) return begin();
-  if (was_ready) return retry_later();
+  if (was_ready) return retry_later(false);
   give_up_try();
 }
 

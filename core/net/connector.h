@@ -34,6 +34,7 @@ struct ConnectorSettings {
   base::Duration handshake = std::chrono::seconds(3);
   // What the end of the connector may wait to send what is queued.
   std::chrono::milliseconds linger{0};
+  bool logs = true;  // handshakes that fail; else its owner tells why nothing is there
 };
 
 // By which the processes of a cluster, which share these keys, know each other; null: in the clear.
@@ -50,6 +51,9 @@ class Connector final : private EventHandler, private ConnectionOwner {
   // From now on to this endpoint. A connection to another one ends with this turn, and what is
   // queued for it with it.
   base::Status connect(const std::string& endpoint);
+  // Ends the connection with this turn, or the tries, until connect() is called again. Nothing more
+  // is read or sent.
+  void disconnect();
 
   // The connection on which can be sent; null while there is none.
   Connection* connection() const;
@@ -73,7 +77,7 @@ class Connector final : private EventHandler, private ConnectionOwner {
   void try_next();
   void give_up_try();
   void establish();
-  void retry_later();
+  void retry_later(bool unreachable);
   void end_try();
 
   Server& server_;

@@ -38,7 +38,6 @@ Loop::Source& Loop::add(std::unique_ptr<Source> source) {
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, added.fd, &event) != 0) {
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
   }
-  if (added.socket != nullptr) sockets_.push_back(&added);
   sources_[added.fd] = std::move(source);
   return added;
 }
@@ -54,11 +53,6 @@ void Loop::change(int fd, Interest interest) {
   set_interest(*source->second, to_epoll(interest));
 }
 
-void Loop::on_readable(Socket& socket, Handler handler) {
-  add(std::make_unique<Source>(Source{
-      .fd = socket.fd(), .socket = &socket, .handler = std::move(handler), .interest = EPOLLIN}));
-}
-
 void Loop::on_readable(int fd, Handler handler) {
   add(std::make_unique<Source>(
       Source{.fd = fd, .handler = std::move(handler), .interest = EPOLLIN}));
@@ -69,15 +63,12 @@ void Loop::on_hangup(int fd, Handler handler) {
   add(std::make_unique<Source>(Source{.fd = fd, .handler = std::move(handler)}));
 }
 
-void Loop::remove(Socket& socket) { remove(socket.fd()); }
-
 // A removed source lives until the turn ends: handlers may remove themselves and each other.
 void Loop::remove(int fd) {
   const auto found = sources_.find(fd);
   if (found == sources_.end()) return;
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   found->second->removed = true;
-  std::erase(sockets_, found->second.get());
   removed_.push_back(std::move(found->second));
   sources_.erase(found);
 }
@@ -136,25 +127,10 @@ void Loop::make_ready(Source& source, std::uint32_t events) {
   if (!std::exchange(source.ready, true)) ready_.push_back(&source);
 }
 
-// Of sockets that were used since they were last asked, the descriptor may not tell that they are
-// readable, or can send again. True when one is or can.
-bool Loop::ask_used_sockets() {
-  bool any = false;
-  for (Source* source : sockets_) {
-    if (!source->socket->used()) continue;
-    const bool readable = source->socket->readable();
-    if (readable) make_ready(*source, EPOLLIN);
-    any |= readable || source->socket->take_unblocked();
-  }
-  return any;
-}
-
 void Loop::wait() {
   // epoll counts in milliseconds: round up, so that a timer never spins for its last fraction.
   int timeout = -1;
-  if (ask_used_sockets()) {
-    timeout = 0;
-  } else if (!timers_.empty()) {
+  if (!timers_.empty()) {
     const auto left = std::max(timers_.begin()->first - now(), base::Duration{0});
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left);
     timeout = static_cast<int>(std::min<std::int64_t>(ms.count(), longest_wait_ms));
@@ -163,9 +139,7 @@ void Loop::wait() {
   const int count = epoll_wait(epoll_.get(), events.data(), events_per_turn, timeout);
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
-    auto& source = *static_cast<Source*>(event.data.ptr);
-    if (source.socket != nullptr && !source.socket->readable()) continue;
-    make_ready(source, event.events);
+    make_ready(*static_cast<Source*>(event.data.ptr), event.events);
   }
 }
 

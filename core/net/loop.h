@@ -1,12 +1,9 @@
-// A single-threaded event loop over epoll(7): descriptors, libzmq's sockets, timers, and calls from
-// other threads.
+// A single-threaded event loop over epoll(7): descriptors, timers, and calls from other threads.
 //
 // One turn: wait; read: the handlers of what is ready; timers: those that are due; work: the
 // end-of-turn hook; flush: what was queued in the turn is sent, and what was closed is freed. A
 // handler reads what waits up to its own budget; what it leaves is found ready in the next turn.
-//
-// A turn costs what it finds, not what it watches: zmq_poll asks every socket for its events, each
-// time with a system call, where the loop asks only those that spoke up or were used.
+// A turn costs what it finds, not what it watches.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +16,6 @@
 
 #include "core/base/clock.h"
 #include "core/net/descriptor.h"
-#include "core/net/socket.h"
 
 namespace canopy::net {
 
@@ -54,14 +50,11 @@ class Loop {
   void change(int fd, Interest interest);
   void unwatch(int fd) { remove(fd); }
 
-  // The socket stays where it is until it is removed or the loop has run for the last time.
-  void on_readable(Socket& socket, Handler handler);
   // Of a pipe, a socket or the like: the kernel has no readiness of regular files.
   void on_readable(int fd, Handler handler);
   // When the other end of a pipe, socket or terminal is gone; again in each turn until it is
   // removed. What can be read or written is no reason.
   void on_hangup(int fd, Handler handler);
-  void remove(Socket& socket);
   void remove(int fd);
 
   TimerId after(base::Duration delay, Handler handler);
@@ -90,7 +83,6 @@ class Loop {
  private:
   struct Source {
     int fd = -1;
-    Socket* socket = nullptr;         // of libzmq, whose descriptor `fd` is
     EventHandler* watcher = nullptr;  // else `handler`
     Handler handler{};
     std::uint32_t interest = 0;  // as epoll is told
@@ -107,7 +99,6 @@ class Loop {
   Source& add(std::unique_ptr<Source> source);
   void set_interest(Source& source, std::uint32_t interest);
   void make_ready(Source& source, std::uint32_t events);
-  bool ask_used_sockets();
   void wait();
   void call_handlers();
   void run_timers();
@@ -118,7 +109,6 @@ class Loop {
   Descriptor epoll_;
   Descriptor wake_;                                           // an eventfd: something was posted
   std::unordered_map<int, std::unique_ptr<Source>> sources_;  // epoll holds their addresses
-  std::vector<Source*> sockets_;                              // those with a Socket
   std::vector<Source*> ready_;
   std::vector<std::unique_ptr<Source>> removed_;  // in this turn: handlers may be running
   std::multimap<base::TimePoint, Timer> timers_;

@@ -34,7 +34,7 @@ class Writer final : private client::Events {
                   .name = "bench",
                   .seed = window},
                  sockets_, *this),
-        sockets_(context_, loop_, session_, {}) {}
+        sockets_(server_, session_, {}) {}
 
   // False when a write failed.
   bool run() {
@@ -96,7 +96,7 @@ class Writer final : private client::Events {
   base::Duration lasting_;
   base::SystemClock clock_;
   net::Loop loop_{clock_};
-  net::Context context_;
+  net::Server server_{loop_};
   client::Session session_;
   client::Sockets sockets_;
   client::CallId next_ = 0;

@@ -109,17 +109,15 @@ void Record::found(const Observation::Finding& finding, std::size_t watcher) {
 
 // --- Peer -------------------------------------------------------------------------------------
 
-Peer::Peer(const std::vector<std::string>& proxies, std::uint64_t seed, net::Context& context,
-           net::Loop& loop)
-    : loop_(loop),
+Peer::Peer(const std::vector<std::string>& proxies, std::uint64_t seed, net::Server& server)
+    : loop_(server.loop()),
       session_(settings(proxies, seed), sockets_, *this),
-      sockets_(context, loop, session_, {}) {}
+      sockets_(server, session_, {}) {}
 
 // --- Writer -----------------------------------------------------------------------------------
 
-Writer::Writer(const Load& load, std::size_t index, Record& record, net::Context& context,
-               net::Loop& loop)
-    : Peer(load.proxies, load.seed + index, context, loop),
+Writer::Writer(const Load& load, std::size_t index, Record& record, net::Server& server)
+    : Peer(load.proxies, load.seed + index, server),
       load_(load),
       index_(index),
       record_(record),
@@ -225,9 +223,8 @@ void Writer::next() {
 
 // --- Watcher ----------------------------------------------------------------------------------
 
-Watcher::Watcher(const Load& load, std::size_t index, Record& record, net::Context& context,
-                 net::Loop& loop)
-    : Peer(load.proxies, load.seed + 100'000 + index, context, loop),
+Watcher::Watcher(const Load& load, std::size_t index, Record& record, net::Server& server)
+    : Peer(load.proxies, load.seed + 100'000 + index, server),
       index_(index),
       every_(index % 10 != 9),
       record_(record),

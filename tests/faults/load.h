@@ -80,8 +80,7 @@ class Record {
 // A session with its sockets.
 class Peer : protected client::Events {
  public:
-  Peer(const std::vector<std::string>& proxies, std::uint64_t seed, net::Context& context,
-       net::Loop& loop);
+  Peer(const std::vector<std::string>& proxies, std::uint64_t seed, net::Server& server);
   void start() { sockets_.start(); }
 
  protected:
@@ -104,8 +103,7 @@ class Peer : protected client::Events {
 // One operation after another, at an even rate as long as they are answered in time.
 class Writer final : public Peer {
  public:
-  Writer(const Load& load, std::size_t index, Record& record, net::Context& context,
-         net::Loop& loop);
+  Writer(const Load& load, std::size_t index, Record& record, net::Server& server);
   void write();  // the first one
   // No further one.
   void finish() { finishing_ = true; }
@@ -136,8 +134,7 @@ class Writer final : public Peer {
 
 class Watcher final : public Peer {
  public:
-  Watcher(const Load& load, std::size_t index, Record& record, net::Context& context,
-          net::Loop& loop);
+  Watcher(const Load& load, std::size_t index, Record& record, net::Server& server);
   void watch();
   const Observation::Map& map() const { return observation_.map(); }
   // A line for the end: "watcher INDEX LIVE SYNCS GAPS TAKEOVERS".
@@ -159,8 +156,8 @@ class Watcher final : public Peer {
 // Reads the whole state through one proxy.
 class Reader final : public Peer {
  public:
-  Reader(const Load& load, std::size_t index, net::Context& context, net::Loop& loop)
-      : Peer({load.proxies[index]}, load.seed + index, context, loop) {}
+  Reader(const Load& load, std::size_t index, net::Server& server)
+      : Peer({load.proxies[index]}, load.seed + index, server) {}
   void ask();
   bool asking() const { return asking_; }
   // As last read; absent: it could not be.

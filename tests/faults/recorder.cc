@@ -44,9 +44,9 @@ class Recorder {
       : settle_(settle),
         signals_({SIGTERM, SIGINT}),
         record_(load),
-        writers_(make<Writer>(load.writers, load, record_, context_, loop_)),
-        watchers_(make<Watcher>(load.watchers, load, record_, context_, loop_)),
-        readers_(make<Reader>(load.proxies.size(), load, context_, loop_)) {}
+        writers_(make<Writer>(load.writers, load, record_, server_)),
+        watchers_(make<Watcher>(load.watchers, load, record_, server_)),
+        readers_(make<Reader>(load.proxies.size(), load, server_)) {}
 
   void run() {
     signals_.attach(loop_, [this](int) { finish(); });
@@ -109,7 +109,7 @@ class Recorder {
   net::Signals signals_;
   base::SystemClock clock_;
   net::Loop loop_{clock_};
-  net::Context context_;
+  net::Server server_{loop_};
   Record record_;
   std::vector<std::unique_ptr<Writer>> writers_;
   std::vector<std::unique_ptr<Watcher>> watchers_;

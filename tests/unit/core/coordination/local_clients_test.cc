@@ -5,6 +5,7 @@
 #include "core/coordination/backup.h"
 #include "core/coordination/local.h"
 #include "core/coordination/local_server.h"
+#include "tests/unit/core/zmtp/libzmq_peer.h"
 
 namespace canopy::coordination {
 namespace {
@@ -19,15 +20,7 @@ class LocalClientsTest : public testing::Test {
   LocalClientsTest() {
     server.on_rejected([this](std::string_view reason) { rejected.emplace_back(reason); });
     EXPECT_TRUE(server.bind("tcp://127.0.0.1:*"));
-    EXPECT_TRUE(client.connect(server.endpoint()));
-    loop.on_readable(client, [this] {
-      net::Message message;
-      while (client.receive(message)) {
-        auto decoded = native::decode_from_broker(message[0]);
-        ASSERT_TRUE(decoded) << decoded.error();
-        answers.push_back(std::move(*decoded));
-      }
-    });
+    client = zmtp::make_dealer(context, server.endpoint());
   }
 
   bool until(const std::function<bool()>& done) {
@@ -42,22 +35,24 @@ class LocalClientsTest : public testing::Test {
     return is_done;
   }
   native::FromBroker ask(const std::string& frame) {
-    answers.clear();
-    client.send({frame});
-    EXPECT_TRUE(until([this] { return !answers.empty(); }));
-    return answers.empty() ? native::Refusal{} : answers.front();
+    zmtp::send(client, {frame});
+    zmtp::Parts answer;
+    EXPECT_TRUE(until([&] { return !(answer = zmtp::receive(client)).empty(); }));
+    if (answer.empty()) return native::Refusal{};
+    auto decoded = native::decode_from_broker(answer[0]);
+    EXPECT_TRUE(decoded) << decoded.error();
+    return *decoded;
   }
   auto members(const std::string& prefix) {
     return std::get<native::Members>(ask(encode(native::Directory{1, prefix}))).members;
   }
 
   base::SystemClock clock;
-  net::Context context;
+  zmq::context_t context;
   net::Loop loop{clock};
   net::Server listening{loop};
   LocalServer server{listening, 600ms};
-  net::Socket client{context, net::SocketType::dealer, {}};
-  std::vector<native::FromBroker> answers;
+  zmq::socket_t client;
   std::vector<std::string> rejected;
 };
 
@@ -135,22 +130,19 @@ TEST_F(LocalClientsTest, TheAnswerToAReloadEndsWithItsConnection) {
   std::vector<std::function<void(LocalServer::Reload)>> asked;
   server.on_reload([&](auto done) { asked.push_back(std::move(done)); });
   const auto connect = [&] {
-    auto made = std::make_unique<net::Socket>(context, net::SocketType::dealer,
-                                              net::SocketOptions{.routing_id = "chosen"});
-    EXPECT_TRUE(made->connect(server.endpoint()));
-    return made;
+    return zmtp::make_dealer(context, server.endpoint(), {.routing_id = "chosen"});
   };
   auto first = connect();
-  first->send({encode(native::Reload{1})});
+  zmtp::send(first, {encode(native::Reload{1})});
   ASSERT_TRUE(until([&] { return asked.size() == 1; }));
   first = connect();  // the same routing id, another connection
-  first->send({encode(native::Reload{2})});
+  zmtp::send(first, {encode(native::Reload{2})});
   ASSERT_TRUE(until([&] { return asked.size() == 2; }));
   asked[0]({});
   asked[1]({});
-  net::Message message;
-  ASSERT_TRUE(until([&] { return first->receive(message); }));
-  EXPECT_EQ(std::get<native::Reloaded>(*native::decode_from_broker(message[0])).request, 2u);
+  zmtp::Parts answer;
+  ASSERT_TRUE(until([&] { return !(answer = zmtp::receive(first)).empty(); }));
+  EXPECT_EQ(std::get<native::Reloaded>(*native::decode_from_broker(answer[0])).request, 2u);
 }
 
 // A server with CURVE, and clients with keys.
@@ -164,12 +156,9 @@ class LocalSecurityTest : public testing::Test {
     server.on_reload([this](auto done) { reload = std::move(done); });
     EXPECT_TRUE(server.bind("tcp://127.0.0.1:*"));
   }
-  std::unique_ptr<net::Socket> connect(const access::KeyPair& own) {
-    net::SocketOptions options;
-    options.curve_client = {.server_key = cluster_keys.public_key, .own = own};
-    auto made = std::make_unique<net::Socket>(context, net::SocketType::dealer, options);
-    EXPECT_TRUE(made->connect(server.endpoint()));
-    return made;
+  zmq::socket_t connect(const access::KeyPair& own) {
+    const access::ClientKeys keys{.server_key = cluster_keys.public_key, .own = own};
+    return zmtp::make_dealer(context, server.endpoint(), {.keys = keys});
   }
   bool until(const std::function<bool()>& done) {
     const auto give_up = loop.now() + 10s;
@@ -182,22 +171,22 @@ class LocalSecurityTest : public testing::Test {
     loop.cancel(poll);
     return is_done;
   }
-  std::optional<native::FromBroker> receive(net::Socket& socket) {
-    net::Message message;
-    if (!socket.receive(message)) return std::nullopt;
-    return *native::decode_from_broker(message[0]);
+  std::optional<native::FromBroker> receive(zmq::socket_t& socket) {
+    const auto parts = zmtp::receive(socket);
+    if (parts.empty()) return std::nullopt;
+    return *native::decode_from_broker(parts[0]);
   }
 
-  const access::KeyPair cluster_keys = net::make_key_pair();
-  const access::KeyPair admin_keys = net::make_key_pair();
-  const access::KeyPair plain_keys = net::make_key_pair();
+  const access::KeyPair cluster_keys = access::make_key_pair();
+  const access::KeyPair admin_keys = access::make_key_pair();
+  const access::KeyPair plain_keys = access::make_key_pair();
   const access::Authority authority{
       cluster_keys.public_key,
       access::Permissions({{.name = "ops", .public_key = admin_keys.public_key, .admin = true},
                            {.name = "plain", .public_key = plain_keys.public_key}})};
   const LocalServer::Security security{cluster_keys, authority};
   base::SystemClock clock;
-  net::Context context;
+  zmq::context_t context;
   net::Loop loop{clock};
   net::Server listening{loop};
   LocalServer server{listening, 600ms, LocalServer::usual_queue_bytes, &security};
@@ -207,19 +196,19 @@ class LocalSecurityTest : public testing::Test {
 };
 
 TEST_F(LocalSecurityTest, AConnectionWhosePermissionsChangedIsClosedOnceItsReloadIsAnswered) {
-  const auto admin = connect(admin_keys);
-  const auto plain = connect(plain_keys);
+  auto admin = connect(admin_keys);
+  auto plain = connect(plain_keys);
   std::optional<native::FromBroker> answer;
-  plain->send({encode(native::Directory{1, ""})});
-  ASSERT_TRUE(until([&] { return (answer = receive(*plain)).has_value(); }));
-  admin->send({encode(native::Reload{7})});
+  zmtp::send(plain, {encode(native::Directory{1, ""})});
+  ASSERT_TRUE(until([&] { return (answer = receive(plain)).has_value(); }));
+  zmtp::send(admin, {encode(native::Reload{7})});
   ASSERT_TRUE(until([&] { return reload != nullptr; }));
   server.close_clients(std::vector<std::string>{"ops", "plain"});
   ASSERT_TRUE(until([&] { return !closed.empty(); }));
   EXPECT_THAT(closed, ElementsAre("permissions")) << "the one that waits for nothing";
   reload({});
   ASSERT_TRUE(until([&] { return closed.size() == 2; }));
-  ASSERT_TRUE(until([&] { return (answer = receive(*admin)).has_value(); }));
+  ASSERT_TRUE(until([&] { return (answer = receive(admin)).has_value(); }));
   EXPECT_EQ(std::get<native::Reloaded>(*answer).request, 7u);
   EXPECT_EQ(closed[1], "permissions");
 }
@@ -227,15 +216,15 @@ TEST_F(LocalSecurityTest, AConnectionWhosePermissionsChangedIsClosedOnceItsReloa
 TEST_F(LocalSecurityTest, AClientCannotTakeTheSessionOfAProcess) {
   const auto process = make_local_coordinator(loop, server.endpoint(), "p1", &cluster_keys);
   ASSERT_TRUE(until([&] { return process->connected(); }));
-  const auto stranger = connect(net::make_key_pair());
+  auto stranger = connect(access::make_key_pair());
   ASSERT_TRUE(until([&] { return !refused.empty(); }));
   EXPECT_EQ(refused.front(), "unknown_key");
   EXPECT_EQ(closed.front(), "handshake");
-  const auto plain = connect(plain_keys);
-  plain->send({encode(Ping{}, 1)});
-  plain->send({encode(native::Drain{3, "p1"})});
+  auto plain = connect(plain_keys);
+  zmtp::send(plain, {encode(Ping{}, 1)});
+  zmtp::send(plain, {encode(native::Drain{3, "p1"})});
   std::optional<native::FromBroker> answer;
-  ASSERT_TRUE(until([&] { return (answer = receive(*plain)).has_value(); }));
+  ASSERT_TRUE(until([&] { return (answer = receive(plain)).has_value(); }));
   EXPECT_EQ(std::get<native::Refusal>(*answer).fault, wire::Fault::forbidden);
   EXPECT_TRUE(process->connected());
 }
@@ -247,16 +236,16 @@ TEST_F(LocalSecurityTest, OnlyAnAdminMayHaveAShardBackedUp) {
     return shard == "s1" ? "" : "no such shard";
   });
   std::optional<native::FromBroker> answer;
-  const auto plain = connect(plain_keys);
-  plain->send({encode(native::Backup{3, "s1", "monday", "o"})});
-  ASSERT_TRUE(until([&] { return (answer = receive(*plain)).has_value(); }));
+  auto plain = connect(plain_keys);
+  zmtp::send(plain, {encode(native::Backup{3, "s1", "monday", "o"})});
+  ASSERT_TRUE(until([&] { return (answer = receive(plain)).has_value(); }));
   EXPECT_EQ(std::get<native::Refusal>(*answer).fault, wire::Fault::forbidden);
-  const auto admin = connect(admin_keys);
-  admin->send({encode(native::Backup{4, "s9", "monday", "o"})});
-  ASSERT_TRUE(until([&] { return (answer = receive(*admin)).has_value(); }));
+  auto admin = connect(admin_keys);
+  zmtp::send(admin, {encode(native::Backup{4, "s9", "monday", "o"})});
+  ASSERT_TRUE(until([&] { return (answer = receive(admin)).has_value(); }));
   EXPECT_EQ(std::get<native::Refusal>(*answer).text, "no such shard");
-  admin->send({encode(native::Backup{5, "s1", "monday", "o"})});
-  ASSERT_TRUE(until([&] { return (answer = receive(*admin)).has_value(); }));
+  zmtp::send(admin, {encode(native::Backup{5, "s1", "monday", "o"})});
+  ASSERT_TRUE(until([&] { return (answer = receive(admin)).has_value(); }));
   EXPECT_EQ(std::get<native::BackupOrdered>(*answer).request, 5u);
   EXPECT_THAT(asked, ElementsAre("s9 monday", "s1 monday"));
 }
@@ -268,14 +257,14 @@ TEST_F(LocalSecurityTest, OnlyAnAdminMayPlaceAPartition) {
     done("");
   });
   std::optional<native::FromBroker> answer;
-  const auto plain = connect(plain_keys);
-  plain->send({encode(native::Place{3, "/a/", {"s1"}})});
-  ASSERT_TRUE(until([&] { return (answer = receive(*plain)).has_value(); }));
+  auto plain = connect(plain_keys);
+  zmtp::send(plain, {encode(native::Place{3, "/a/", {"s1"}})});
+  ASSERT_TRUE(until([&] { return (answer = receive(plain)).has_value(); }));
   EXPECT_EQ(std::get<native::Refusal>(*answer).fault, wire::Fault::forbidden);
   EXPECT_TRUE(asked.empty());
-  const auto admin = connect(admin_keys);
-  admin->send({encode(native::Place{4, "/a/", {"s2", "s1"}})});
-  ASSERT_TRUE(until([&] { return (answer = receive(*admin)).has_value(); }));
+  auto admin = connect(admin_keys);
+  zmtp::send(admin, {encode(native::Place{4, "/a/", {"s2", "s1"}})});
+  ASSERT_TRUE(until([&] { return (answer = receive(admin)).has_value(); }));
   EXPECT_EQ(std::get<native::Placed>(*answer).request, 4u);
   EXPECT_THAT(asked, ElementsAre("s2", "s1"));
 }
@@ -287,14 +276,14 @@ TEST_F(LocalSecurityTest, OnlyAnAdminMayHaveAReplicaElected) {
     return std::string();
   });
   std::optional<native::FromBroker> answer;
-  const auto plain = connect(plain_keys);
-  plain->send({encode(native::Elect{3, "/a/", "s1"})});
-  ASSERT_TRUE(until([&] { return (answer = receive(*plain)).has_value(); }));
+  auto plain = connect(plain_keys);
+  zmtp::send(plain, {encode(native::Elect{3, "/a/", "s1"})});
+  ASSERT_TRUE(until([&] { return (answer = receive(plain)).has_value(); }));
   EXPECT_EQ(std::get<native::Refusal>(*answer).fault, wire::Fault::forbidden);
   EXPECT_EQ(asked, 0);
-  const auto admin = connect(admin_keys);
-  admin->send({encode(native::Elect{4, "/a/", "s1"})});
-  ASSERT_TRUE(until([&] { return (answer = receive(*admin)).has_value(); }));
+  auto admin = connect(admin_keys);
+  zmtp::send(admin, {encode(native::Elect{4, "/a/", "s1"})});
+  ASSERT_TRUE(until([&] { return (answer = receive(admin)).has_value(); }));
   EXPECT_EQ(std::get<native::Elected>(*answer).request, 4u);
   EXPECT_EQ(asked, 1);
 }

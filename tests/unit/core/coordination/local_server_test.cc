@@ -51,7 +51,7 @@ TEST_F(LocalTest, NoiseIsCountedAnsweredAndHarmsNobody) {
   peer.raw("");
   peer.raw("\x07");
   peer.raw(std::string(5000, '\xff'));
-  (void)peer.socket().send({"one", "two"});
+  zmtp::send(peer.socket(), {"one", "two"});
   cluster::Failed failed;
   EXPECT_TRUE(until([&] { return peer.heard(&failed); }));
   EXPECT_EQ(failed.fault, cluster::Fault::malformed);
@@ -86,7 +86,7 @@ TEST_F(LocalTest, APeerThatDoesNotReadLosesItsConnectionAlone) {
 }
 
 TEST_F(LocalTest, ASessionOutlivesItsConnection) {
-  auto before = std::make_unique<Peer>(context_, endpoint_, net::SocketOptions{.routing_id = "a"});
+  auto before = std::make_unique<Peer>(context_, endpoint_, zmtp::DealerOptions{.routing_id = "a"});
   before->say(Hello{"a"}, 1);
   before->say(Announce{"k", "1"}, 2);
   ASSERT_TRUE(until([&] { return server_->directory().entries().size() == 1; }));
@@ -103,7 +103,7 @@ TEST_F(LocalTest, OfTwoConnectionsOfASessionTheNewerCounts) {
   Peer older(context_, endpoint_, {.routing_id = "a"});
   older.say(Hello{"a"}, 1);
   ASSERT_TRUE(until([&] { return older.heard<Welcome>(); }));
-  Peer newer(context_, endpoint_, {.reconnect = seconds(60), .routing_id = "a"});
+  Peer newer(context_, endpoint_, {.reconnect_ms = 60'000, .routing_id = "a"});
   newer.say(Ping{}, 2);
   EXPECT_TRUE(until([&] { return newer.heard<Pong>(); }));
   EXPECT_THAT(closed_, Contains("replaced"));

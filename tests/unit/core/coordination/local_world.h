@@ -11,7 +11,7 @@
 
 #include "core/coordination/local.h"
 #include "core/coordination/local_server.h"
-#include "core/net/socket.h"
+#include "tests/unit/core/zmtp/libzmq_peer.h"
 
 namespace canopy::coordination {
 
@@ -84,7 +84,7 @@ class LocalTest : public ::testing::Test {
   }
 
   base::SystemClock clock_;
-  net::Context context_;
+  zmq::context_t context_;
   net::Loop loop_{clock_};
   std::string endpoint_ = "tcp://127.0.0.1:*";
   milliseconds lease_{600};
@@ -105,21 +105,19 @@ class LocalTest : public ::testing::Test {
 // A peer that speaks the protocol by hand.
 class Peer {
  public:
-  Peer(net::Context& context, const std::string& endpoint, const net::SocketOptions& options = {})
-      : socket_(context, net::SocketType::dealer, options) {
-    EXPECT_TRUE(socket_.connect(endpoint));
-  }
+  Peer(zmq::context_t& context, const std::string& endpoint,
+       const zmtp::DealerOptions& options = {})
+      : socket_(zmtp::make_dealer(context, endpoint, options)) {}
   void say(const Request& request) { say(request, ++sent_); }
   void say(const Request& request, std::uint64_t number) { raw(encode(request, number)); }
-  void raw(std::string_view frame) { (void)socket_.send_frame(frame, false); }
-  net::Socket& socket() { return socket_; }
+  void raw(std::string frame) { zmtp::send(socket_, {std::move(frame)}); }
+  zmq::socket_t& socket() { return socket_; }
 
   // Whether an answer of this kind has come.
   template <typename Body>
   bool heard(Body* body = nullptr) {
-    net::Message message;
-    while (socket_.receive(message)) {
-      const auto reply = decode_reply(message[0]);
+    for (auto parts = zmtp::receive(socket_); !parts.empty(); parts = zmtp::receive(socket_)) {
+      const auto reply = decode_reply(parts[0]);
       if (!reply || !std::holds_alternative<Body>(reply->body)) continue;
       if (body != nullptr) *body = std::get<Body>(reply->body);
       return true;
@@ -128,7 +126,7 @@ class Peer {
   }
 
  private:
-  net::Socket socket_;
+  zmq::socket_t socket_;
   std::uint64_t sent_ = 0;
 };
 

@@ -8,7 +8,6 @@
 #include <zmq.hpp>
 
 #include "core/net/curve_server.h"
-#include "core/net/socket.h"
 #include "tests/unit/core/net/run_until.h"
 #include "tests/unit/core/zmtp/libzmq_peer.h"
 
@@ -35,7 +34,9 @@ class Owner : public ConnectionEvents {
     subscriber = &connection;
   }
   void on_closed(Connection&, std::string_view reason) override { closed.emplace_back(reason); }
+  void on_unreachable() override { ++unreachable; }
 
+  int unreachable = 0;
   bool echoes = false;
   int ready = 0;
   std::string user;
@@ -99,6 +100,41 @@ TEST_F(ConnectorTest, IsAnsweredOverTcp) {
     EXPECT_THAT(owner_.messages, ElementsAre(Parts{large}, Parts{"b"}));
     EXPECT_EQ(owner_.ready, 1);
   }
+}
+
+TEST_F(ConnectorTest, ADisconnectedOneStaysAwayUntilItIsToConnectAgain) {
+  const auto listener = listen(zmtp::SocketType::router);
+  const auto connector = make(zmtp::SocketType::dealer);
+  ASSERT_TRUE(connector->connect(listener->endpoint()));
+  ASSERT_TRUE(ready(*connector));
+  connector->disconnect();
+  EXPECT_EQ(connector->connection(), nullptr);
+  ASSERT_TRUE(run_until([&] { return !owner_.closed.empty() && listener->size() == 0; }));
+  EXPECT_THAT(owner_.closed, ElementsAre("left"));
+  bool waited = false;
+  loop_.after(50ms, [&] { waited = true; });
+  ASSERT_TRUE(run_until([&] { return waited; }));
+  EXPECT_EQ(owner_.ready, 1) << "it has not come back by itself";
+  ASSERT_TRUE(connector->connect(listener->endpoint()));
+  connector->disconnect();  // also from a try that is under way
+  ASSERT_TRUE(connector->connect(listener->endpoint()));
+  ASSERT_TRUE(ready(*connector));
+  EXPECT_EQ(owner_.unreachable, 0);
+}
+
+TEST_F(ConnectorTest, TellsEachTimeThatNobodyIsThere) {
+  auto listener = listen(zmtp::SocketType::router);
+  const std::string endpoint = listener->endpoint();
+  listener.reset();
+  const auto connector = make(zmtp::SocketType::dealer);
+  ASSERT_TRUE(connector->connect(endpoint));
+  EXPECT_EQ(owner_.unreachable, 0) << "not from within the call";
+  ASSERT_TRUE(run_until([&] { return owner_.unreachable == 2; }));
+  connector->disconnect();
+  bool waited = false;
+  loop_.after(50ms, [&] { waited = true; });
+  ASSERT_TRUE(run_until([&] { return waited; }));
+  EXPECT_EQ(owner_.unreachable, 2);
 }
 
 TEST_F(ConnectorTest, IsAnsweredOverIpc) {
@@ -227,8 +263,8 @@ class SecuredConnectorTest : public ConnectorTest {
   std::optional<zmtp::CurveClient> meeting(const access::KeyPair& server) const {
     return zmtp::CurveClient::of(server.public_key, own_);
   }
-  const access::KeyPair keys_ = make_key_pair();
-  const access::KeyPair own_ = make_key_pair();
+  const access::KeyPair keys_ = access::make_key_pair();
+  const access::KeyPair own_ = access::make_key_pair();
   const zmtp::CurveServer curve_ =
       curve_server(keys_, loop_, [this](std::string_view key) -> std::optional<std::string> {
         if (key != own_.public_key) return std::nullopt;
