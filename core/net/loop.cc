@@ -103,9 +103,14 @@ Loop::FlushId Loop::on_flush(Handler handler) {
 
 void Loop::remove_flush(FlushId id) { flushes_.erase(id); }
 
-Loop::TimerId Loop::after(base::Duration delay, Handler handler) {
-  timers_.emplace(now() + delay, Timer{next_timer_, {}, std::move(handler)});
+Loop::TimerId Loop::add(base::TimePoint due, Timer timer) {
+  timers_.emplace(std::pair(due, next_timer_), std::move(timer));
+  due_.emplace(next_timer_, due);
   return next_timer_++;
+}
+
+Loop::TimerId Loop::after(base::Duration delay, Handler handler) {
+  return add(now() + delay, {.period = {}, .handler = std::move(handler)});
 }
 
 base::TimePoint Loop::next_period(base::TimePoint now, base::Duration period) {
@@ -114,12 +119,11 @@ base::TimePoint Loop::next_period(base::TimePoint now, base::Duration period) {
 
 Loop::TimerId Loop::every(base::Duration period, Handler handler) {
   assert(period.count() > 0);
-  timers_.emplace(next_period(now(), period), Timer{next_timer_, period, std::move(handler)});
-  return next_timer_++;
+  return add(next_period(now(), period), {.period = period, .handler = std::move(handler)});
 }
 
 void Loop::cancel(TimerId id) {
-  std::erase_if(timers_, [id](const auto& entry) { return entry.second.id == id; });
+  if (const auto found = due_.extract(id)) timers_.erase({found.mapped(), id});
 }
 
 void Loop::make_ready(Source& source, std::uint32_t events) {
@@ -131,7 +135,7 @@ void Loop::wait() {
   // epoll counts in milliseconds: round up, so that a timer never spins for its last fraction.
   int timeout = -1;
   if (!timers_.empty()) {
-    const auto left = std::max(timers_.begin()->first - now(), base::Duration{0});
+    const auto left = std::max(timers_.begin()->first.first - now(), base::Duration{0});
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left);
     timeout = static_cast<int>(std::min<std::int64_t>(ms.count(), longest_wait_ms));
   }
@@ -161,16 +165,18 @@ void Loop::call_handlers() {
 
 void Loop::run_timers() {
   const base::TimePoint due = now();
-  while (!timers_.empty() && timers_.begin()->first <= due && running_) {
+  while (!timers_.empty() && timers_.begin()->first.first <= due && running_) {
     auto node = timers_.extract(timers_.begin());
-    Timer& timer = node.mapped();
-    const Handler handler = timer.handler;
+    const TimerId id = node.key().second;
+    const Timer timer = node.mapped();
     if (timer.period.count() > 0) {
       // A late timer does not make up for the periods it missed, and runs once a turn at most.
-      node.key() = next_period(due, timer.period);
+      node.key().first = due_[id] = next_period(due, timer.period);
       timers_.insert(std::move(node));
+    } else {
+      due_.erase(id);
     }
-    handler();
+    timer.handler();
   }
 }
 

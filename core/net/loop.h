@@ -91,12 +91,12 @@ class Loop {
     bool removed = false;
   };
   struct Timer {
-    TimerId id;
     base::Duration period;  // zero: once
     Handler handler;
   };
 
   Source& add(std::unique_ptr<Source> source);
+  TimerId add(base::TimePoint due, Timer timer);
   void set_interest(Source& source, std::uint32_t interest);
   void make_ready(Source& source, std::uint32_t events);
   void wait();
@@ -111,7 +111,8 @@ class Loop {
   std::unordered_map<int, std::unique_ptr<Source>> sources_;  // epoll holds their addresses
   std::vector<Source*> ready_;
   std::vector<std::unique_ptr<Source>> removed_;  // in this turn: handlers may be running
-  std::multimap<base::TimePoint, Timer> timers_;
+  std::map<std::pair<base::TimePoint, TimerId>, Timer> timers_;
+  std::unordered_map<TimerId, base::TimePoint> due_;  // of timers_
   TimerId next_timer_ = 1;
   Handler turn_end_;
   std::map<FlushId, Handler> flushes_;

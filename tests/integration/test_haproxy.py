@@ -13,7 +13,7 @@ from clone import make_client
 from clusterfile import DIALECTS, proxy, shard
 from native import Requests
 from native_watcher import Watcher, check_promises
-from promises import Hammer, check_joined
+from promises import Hammer, check_unbroken
 from waiting import DURATION, SLOW, eventually, seconds
 from zmtp import BareSocket, port_of
 
@@ -96,7 +96,7 @@ def check_one(client):
         check_promises(client)
         assert not client.losses and not client.gaps
     else:
-        check_joined(client)
+        check_unbroken(client)
 
 
 def test_addresses(site, context):

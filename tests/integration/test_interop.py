@@ -16,7 +16,7 @@ from keyring import Keyring
 from native import Requests
 from native import Writer as NativeWriter
 from native_watcher import Watcher, check_promises
-from promises import Hammer, check_filtered, check_joined, check_unbroken
+from promises import Hammer, check_filtered, check_unbroken
 from waiting import DURATION, eventually, seconds
 from zmtp import VERSIONS, ZMTP_3_1, BareClient, BareSocket
 
@@ -72,13 +72,13 @@ def test_a_hand_made_peer(cluster, flock, dialect, version):
             flock.run(lambda: all(each.active for each in joiners), "they get their snapshots")
             flock.run(lambda: all(len(each.live) > 20 for each in joiners[-2:]), "and updates")
             for each in joiners[:-8]:
-                check_joined(each)
+                check_unbroken(each)
                 flock.leave(each)
             joiners = joiners[-8:]
     for each in joiners + libzmq:
         flock.agree(within(each.prefix, expected()), [each])
         check_filtered(each.prefix, each)
-    check_joined(*joiners)
+    check_unbroken(*joiners)
     check_unbroken(*libzmq)
     bare_writer.close()
 
@@ -252,7 +252,7 @@ def test_curve_with_libzmq_both_ways(start_cluster, tmp_path):
         for each in late:
             flock.agree(within(where[1], expected()), [each])
         check_promises(watcher)
-        check_joined(*late)
+        check_unbroken(*late)
         for name in ("p1", "p2", "s1", "rest"):
             assert cluster.metrics(name).sum("canopy_connections_closed_total") == 0
         native.close()

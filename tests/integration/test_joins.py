@@ -10,7 +10,7 @@ import zmq
 
 from clone import CloneClient, Recorder, Writer, make_socket
 from clusterfile import DIALECTS, partition, proxy, shard
-from promises import Hammer, check_filtered, check_joined, check_protocol
+from promises import Hammer, check_filtered, check_protocol, check_unbroken
 from waiting import SLOW
 
 DURATION = float(os.environ.get("CANOPY_TEST_JOIN_SECONDS", "6"))
@@ -58,7 +58,7 @@ def test_snapshot_and_updates_join_exactly(cluster, flock, dialect):
         flock.run(lambda: all(each.active for each in fresh), "joiners get their snapshots", 20)
         flock.run(lambda: all(len(each.live) >= 20 for each in fresh), "and then updates", 20)
         for each in fresh:
-            check_joined(each)
+            check_unbroken(each)
             check_filtered(each.prefix, each)
         joiners.extend(fresh)
         for each in joiners[:-20]:
@@ -78,7 +78,7 @@ def test_snapshot_and_updates_join_exactly(cluster, flock, dialect):
             "everybody ends with the exact map",
             20,
         )
-    check_joined(*permanent, *joiners)
+    check_unbroken(*permanent, *joiners)
 
 
 class LateClient(CloneClient):
@@ -107,7 +107,7 @@ def test_a_late_subscription_joins_exactly(cluster, flock, context, dialect):
             flock.run_for(0.2)
             late.subscriber.subscribe(place)
             flock.run(lambda: late.active and len(late.live) > 20, "it joins", 20)
-            check_joined(late)
+            check_unbroken(late)
             for each in strangers:
                 each.close()
     flock.agree(hammer.map, flock.clients)
@@ -154,7 +154,7 @@ def test_two_subscriptions_deliver_an_update_once(cluster, flock):
         lambda: {k: v for k, v in client.map.items() if k.startswith(own)} == hammer.map,
         "all updates arrive",
     )
-    check_joined(client)
+    check_unbroken(client)
 
 
 def test_many_subtrees_nobody_wrote_to(cluster, flock):
