@@ -19,8 +19,8 @@ test=(python3 python3-pytest python3-pytest-xdist python3-zmq python3-yaml pytho
 check=(clang-format clang-tidy python3)
 fuzz=(clang libclang-rt-14-dev)
 bench=(nats-server redis-server mosquitto libbenchmark-dev)
-run=(libzmq5 libyaml-cpp0.7 libboost-program-options1.74.0 libfmt9 libspdlog1.10 librocksdb7.8 libjemalloc2 liblz4-1 libsystemd0
-     libprometheus-cpp-core1.0 libcivetweb1 libcurl4) # what the programs are linked to
+run=(libzmq5 libyaml-cpp0.7 libboost-program-options1.74.0 libfmt9 libspdlog1.10 librocksdb7.8 libjemalloc2 liblz4-1 libsodium23
+     libsystemd0 libprometheus-cpp-core1.0 libcivetweb1 libcurl4) # what the programs are linked to
 image=(mmdebstrap)
 
 wanted=()

@@ -65,14 +65,24 @@ def test_backups_are_ordered_one_after_the_other(cluster):
     assert taken.returncode == 3 and "exists already" in taken.stderr
 
 
-def test_a_killed_leader_is_replaced(cluster, writer, context):
+def test_a_killed_leader_takes_nothing_with_it(cluster, writer, context):
+    """It may lead again before its lease has ended: then nobody else does."""
     with hammer(writer(cluster)) as writes:
         goes_on(writes, "before the kill")
-        killed = leader(cluster)
-        cluster.kill(killed)
-        eventually(lambda: state(cluster, other(killed)) == "serving", "the other one leads", 30)
-        goes_on(writes, "without it")
-        eventually(lambda: follows(cluster), "the killed one is in sync again", 30)
+        cluster.kill(leader(cluster))
+        goes_on(writes, "after the kill")
+        eventually(lambda: follows(cluster), "both are in sync again", 30)
+    assert held(cluster, context) == writes.map
+
+
+def test_a_leader_that_is_held_is_replaced(cluster, writer, context):
+    with hammer(writer(cluster)) as writes:
+        goes_on(writes, "before it is held")
+        held_one = leader(cluster)
+        with cluster.stopped(held_one):
+            eventually(lambda: state(cluster, other(held_one)) == "serving", "the other leads", 30)
+            goes_on(writes, "without it")
+        eventually(lambda: follows(cluster), "both are in sync again", 30)
     assert held(cluster, context) == writes.map
 
 

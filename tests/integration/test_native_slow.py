@@ -262,8 +262,8 @@ def test_clients_that_leave_a_list_behind(cluster, context, flock, others, flood
     bulk = {b"/c/bulk/%d" % number: bytes(900_000) for number in range(20)}
     for key, value in bulk.items():
         writer.put(key, value)
-    flood.map |= bulk
-    flock.agree(bulk)
+        flood.map[key] = value
+        flock.agree(flood.map)  # or the others' queues would fill, too
     late, gone = (Requests(context, cluster.native("p1"), **SMALL) for _ in range(2))
     before = memory_bytes(cluster.process("p1").pid)
     for each in (late, gone):
