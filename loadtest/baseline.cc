@@ -17,7 +17,6 @@ namespace canopy::loadtest {
 namespace {
 
 namespace clone = wire::clone;
-using clone::Dialect;
 
 class Server {
  public:
@@ -49,7 +48,7 @@ class Server {
   void on_update() {
     if (!collector_.receive(message_) || message_.size() != 3) return;
     const std::string_view key = message_[0], body = message_[2];
-    updates_.send(clone::Frames(Dialect::kvsimple, key, ++sequence_, {}, {}, body).span());
+    updates_.send(clone::Frames(clone::Dialect::kvsimple, key, ++sequence_, {}, {}, body).span());
     if (body.empty()) {
       map_.erase(std::string(key));
     } else {
@@ -62,9 +61,10 @@ class Server {
     const std::string client(message_[0]), subtree(message_[2]);
     for (const auto& [key, entry] : map_) {
       if (!key.starts_with(subtree)) continue;
-      reply(client, clone::Frames(Dialect::kvsimple, key, entry.sequence, {}, {}, entry.body));
+      reply(client,
+            clone::Frames(clone::Dialect::kvsimple, key, entry.sequence, {}, {}, entry.body));
     }
-    reply(client, clone::end_of_snapshot(Dialect::kvsimple, subtree, sequence_));
+    reply(client, clone::end_of_snapshot(clone::Dialect::kvsimple, subtree, sequence_));
   }
 
   void reply(const std::string& client, const clone::Frames& frames) {

@@ -18,7 +18,7 @@ namespace {
 enum class Task : std::uint32_t { load, unload };
 constexpr std::uint32_t loader_id = UINT32_MAX;  // no client's
 constexpr std::size_t most_open = 2048;          // writes that wait for an answer
-constexpr base::Duration patience = std::chrono::minutes(2);
+constexpr base::Duration load_timeout = std::chrono::minutes(2);
 
 class Loader final : private client::Events {
  public:
@@ -33,7 +33,7 @@ class Loader final : private client::Events {
 
   std::string run() {
     loop_.on_turn_end([this] { write(); });
-    loop_.after(patience, [this] { end("the cluster does not acknowledge them"); });
+    loop_.after(load_timeout, [this] { end("the cluster does not acknowledge them"); });
     sockets_.start();
     loop_.run();
     return error_;
@@ -58,7 +58,7 @@ class Loader final : private client::Events {
       }
       std::vector<wire::Write> writes;
       writes.push_back(std::move(write));
-      session_.write(next_, std::move(writes), loop_.now(), patience);
+      session_.write(next_, std::move(writes), loop_.now(), load_timeout);
     }
   }
 

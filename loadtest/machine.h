@@ -10,6 +10,7 @@ namespace canopy::loadtest {
 
 // CLOCK_MONOTONIC in µs: the same for every process of this machine.
 std::int64_t now_us();
+inline constexpr std::int64_t second_us = 1'000'000;  // of now_us()
 
 // The same, for loops and sessions.
 class MachineClock final : public base::Clock {

@@ -18,14 +18,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t start_us = 30'000'000;
+constexpr std::int64_t start_timeout_us = 30'000'000;
 constexpr std::chrono::seconds stop_grace(15);
 
 }  // namespace
 
 base::Result<Topology> wait_until_ready(const std::string& broker, Child* process) {
   std::string last = "not ready";
-  for (const std::int64_t give_up = now_us() + start_us; now_us() < give_up;) {
+  for (const std::int64_t give_up = now_us() + start_timeout_us; now_us() < give_up;) {
     if (interrupted()) return base::Error{"interrupted"};
     if (process != nullptr && !process->running()) return base::Error{"the broker has stopped"};
     const auto ready = metrics::http_get(broker, "/readyz");

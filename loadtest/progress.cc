@@ -12,10 +12,10 @@ Progress::Progress() : terminal_(isatty(STDERR_FILENO) == 1) {}
 
 void Progress::show(const std::string& activity, std::uint64_t done, std::uint64_t all) {
   if (!terminal_ || all == 0) return;
-  constexpr std::uint64_t width = 30;
+  constexpr std::uint64_t bar_width = 30;
   done = std::min(done, all);
-  const std::string bar(static_cast<std::size_t>(width * done / all), '#');
-  auto line = fmt::format("\r\x1b[K{} {:<9} [{:<{}}] {:3} %", title_, activity, bar, width,
+  const std::string bar(static_cast<std::size_t>(bar_width * done / all), '#');
+  auto line = fmt::format("\r\x1b[K{} {:<9} [{:<{}}] {:3} %", title_, activity, bar, bar_width,
                           100 * done / all);
   if (line == shown_) return;
   std::fputs(line.c_str(), stderr);

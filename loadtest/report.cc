@@ -19,14 +19,14 @@ std::string whole(Number number) {
 
 std::string milliseconds(double ms) { return ms < 100 ? fmt::format("{:.2f}", ms) : whole(ms); }
 
-std::string descriptors(const StepResult& step) {
+std::string descriptors_cell(const StepResult& step) {
   const auto* process = step.fullest();
   if (process == nullptr) return "-";
   return fmt::format("{}/{}", process->open_descriptors, process->max_descriptors);
 }
 
 template <double LatencySummary::*Part>
-std::string latency(const StepResult& step) {
+std::string latency_cell(const StepResult& step) {
   const auto& latency = step.totals.latency;
   return latency.count() == 0 ? "-" : milliseconds(latency.summary().*Part);
 }
@@ -48,18 +48,18 @@ const Column columns[] = {
     {"repeat", 6, [](const StepResult& s) { return whole(s.totals.faults.repeated); }},
     {"order", 6, [](const StepResult& s) { return whole(s.totals.faults.out_of_order); }},
     {"unconv", 6, [](const StepResult& s) { return whole(s.not_converged()); }},
-    {"avg ms", 7, latency<&LatencySummary::avg>},
-    {"min", 6, latency<&LatencySummary::min>},
-    {"p50", 6, latency<&LatencySummary::p50>},
-    {"p95", 6, latency<&LatencySummary::p95>},
-    {"p99", 6, latency<&LatencySummary::p99>},
-    {"max", 6, latency<&LatencySummary::max>},
+    {"avg ms", 7, latency_cell<&LatencySummary::avg>},
+    {"min", 6, latency_cell<&LatencySummary::min>},
+    {"p50", 6, latency_cell<&LatencySummary::p50>},
+    {"p95", 6, latency_cell<&LatencySummary::p95>},
+    {"p99", 6, latency_cell<&LatencySummary::p99>},
+    {"max", 6, latency_cell<&LatencySummary::max>},
     {"cpu %", 6,
      [](const StepResult& s) {
        const auto cpu = s.cpu_percent();
        return cpu ? whole(*cpu) : std::string("-");
      }},
-    {"most fds", 10, descriptors},
+    {"most fds", 10, descriptors_cell},
     {"load %", 7,
      [](const StepResult& s) {
        return whole(s.harness.cpu_percent) + (s.harness_saturated() ? "!" : "");

@@ -14,7 +14,6 @@
 namespace canopy::loadtest {
 namespace {
 
-constexpr std::int64_t second_us = 1'000'000;
 // What a worker gets to answer, deep in a backlog as it may be.
 constexpr std::int64_t answer_us = 30 * second_us;
 

@@ -16,7 +16,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t second_us = 1'000'000;
 constexpr std::int64_t progress_us = 200'000;
 constexpr std::int64_t absence_us = second_us;      // between a leave and the join that follows
 constexpr std::int64_t first_publish_us = 200'000;  // lets a chp publisher's subscriber connect

@@ -10,7 +10,7 @@
 namespace canopy::shard {
 namespace {
 
-constexpr auto patience = std::chrono::seconds(5);  // for a predecessor that is just going away
+constexpr auto lock_timeout = std::chrono::seconds(5);  // for a predecessor that is just going away
 
 }  // namespace
 
@@ -19,7 +19,7 @@ base::Result<Holdings> open_holdings(const config::Cluster& cluster, const std::
   Holdings holdings{.store = directory + "/store"};
   std::error_code fault;
   holdings.directory = std::filesystem::absolute(directory, fault);
-  auto lock = base::DirectoryLock::take(directory, patience);
+  auto lock = base::DirectoryLock::take(directory, lock_timeout);
   if (!lock) {
     holdings.trouble = lock.error();
     holdings.identity = base::random_identity();

@@ -9,13 +9,13 @@
 namespace canopy::shard {
 namespace {
 
-constexpr std::size_t read_bytes_per_turn = std::size_t{4} << 20;
+constexpr std::size_t leader_bytes_per_turn = std::size_t{4} << 20;
 
 net::ConnectorSettings settings(const access::KeyPair* keys) {
   return {.connection = {.peer = {.type = zmtp::SocketType::dealer,
                                   .limits = {.frame_bytes = base::max_link_frame_bytes,
                                              .message_bytes = base::max_link_frame_bytes}},
-                         .read_bytes_per_turn = read_bytes_per_turn},
+                         .read_bytes_per_turn = leader_bytes_per_turn},
           .curve = net::curve_client(keys),
           .reconnect = std::chrono::milliseconds(50)};
 }

@@ -12,9 +12,9 @@ using keyspace::UpdatePtr;
 namespace {
 
 // Fills a chunk within the bounds of a message.
-class Room {
+class ChunkFiller {
  public:
-  explicit Room(wire::Chunk& chunk) : chunk_(chunk) {}
+  explicit ChunkFiller(wire::Chunk& chunk) : chunk_(chunk) {}
   // False when it has to wait for the next chunk.
   bool add(const UpdatePtr& update) {
     const std::size_t bytes = bytes_ + update->encoded().size();
@@ -131,10 +131,10 @@ wire::Chunk SyncSessions::fill(Session& session, const cluster::Replica& replica
 void SyncSessions::fill_snapshot(Session& session, const cluster::Replica& replica,
                                  wire::Chunk& chunk) {
   Snapshot& snapshot = *session.snapshot;
-  Room room(chunk);
+  ChunkFiller filler(chunk);
   bool told = true;
   for (auto& next = snapshot.next_split; told && next < snapshot.splits.size(); next += told) {
-    told = room.add(snapshot.splits[next]);
+    told = filler.add(snapshot.splits[next]);
   }
   // Those that were forgotten before they could be sent raise the floor.
   const keyspace::Tombstones& tombstones = replica.tombstones();
@@ -146,14 +146,14 @@ void SyncSessions::fill_snapshot(Session& session, const cluster::Replica& repli
     for (const UpdatePtr& deletion : tombstones.after(session.position)) {
       if (deletion->revision > snapshot.cut) break;
       const bool gone = !snapshot.view.contains(deletion->key);
-      told = ++looked_at <= deletions_per_chunk && (!gone || room.add(deletion));
+      told = ++looked_at <= deletions_per_chunk && (!gone || filler.add(deletion));
       if (!told) break;
       session.position = deletion->revision;
     }
   }
   if (told) {
     session.position = snapshot.cut;
-    while (!snapshot.next.done() && room.add(*snapshot.next)) snapshot.next.next();
+    while (!snapshot.next.done() && filler.add(*snapshot.next)) snapshot.next.next();
   }
   chunk.kind = wire::Chunk::Kind::snapshot;
   chunk.revision = snapshot.cut;
@@ -163,13 +163,13 @@ void SyncSessions::fill_snapshot(Session& session, const cluster::Replica& repli
 
 void SyncSessions::fill_replay(Session& session, const cluster::Replica& replica,
                                wire::Chunk& chunk) {
-  Room room(chunk);
+  ChunkFiller filler(chunk);
   const auto committed = [&] {
     const keyspace::LogEntry* entry = replica.log().after(session.position);
     return entry != nullptr && entry->update->revision <= replica.committed() ? entry : nullptr;
   };
   const keyspace::LogEntry* entry = committed();
-  for (; entry != nullptr && room.add(entry->update); entry = committed()) {
+  for (; entry != nullptr && filler.add(entry->update); entry = committed()) {
     session.position = entry->update->revision;
   }
   chunk.last = entry == nullptr;

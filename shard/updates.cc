@@ -12,7 +12,7 @@ namespace {
 
 // All that a proxy sends here are subscriptions to topics, which are not longer than keys.
 constexpr std::size_t frame_bytes = std::size_t{4} << 10;
-constexpr std::size_t write_bytes_per_turn = std::size_t{16} << 20;
+constexpr std::size_t batch_bytes_per_turn = std::size_t{16} << 20;
 
 struct Subscriber final : net::Connection::Attachment {
   // Whether its queue is full for a batch of so many bytes. Once it has been, it stays so until
@@ -40,7 +40,7 @@ Updates::Updates(net::Server& server, const Settings& settings, net::Closings& c
                  .connection = {.peer = {.type = zmtp::SocketType::xpub,
                                          .limits = {.frame_bytes = frame_bytes},
                                          .curve = settings.curve},
-                                .write_bytes_per_turn = write_bytes_per_turn},
+                                .write_bytes_per_turn = batch_bytes_per_turn},
                  .send_buffer_bytes = settings.send_buffer_bytes,
                  .closings = &closings,
                  .name = "updates"},

@@ -28,7 +28,7 @@ namespace {
 
 namespace native = wire::native;
 
-constexpr CallId only = 1;
+constexpr CallId only_call = 1;
 constexpr auto poll_period = std::chrono::milliseconds(100);
 constexpr base::Duration hint_patience = std::chrono::seconds(1);
 
@@ -57,15 +57,15 @@ class Call final : private Events {
   explicit Call(const Command& command) : command_(command), loop_(command.cluster, *this) {}
 
   Answer write(wire::Write write) {
-    loop_.session().write(only, {std::move(write)}, loop_.loop().now(), command_.timeout);
+    loop_.session().write(only_call, {std::move(write)}, loop_.loop().now(), command_.timeout);
     return wait();
   }
   Answer get() {
-    loop_.session().get(only, command_.subject, loop_.loop().now(), command_.timeout);
+    loop_.session().get(only_call, command_.subject, loop_.loop().now(), command_.timeout);
     return wait();
   }
   Answer list(std::uint64_t limit = 0) {
-    loop_.session().list(only, command_.subject, loop_.loop().now(), command_.timeout, limit);
+    loop_.session().list(only_call, command_.subject, loop_.loop().now(), command_.timeout, limit);
     return wait();
   }
 

@@ -28,7 +28,7 @@ void end_on_sigpipe() {
 
 base::Status print(std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t written = write(STDOUT_FILENO, bytes.data(), bytes.size());
+    const ssize_t written = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return base::Error{std::string("standard output: ") + std::strerror(errno)};
     bytes.remove_prefix(static_cast<std::size_t>(written));

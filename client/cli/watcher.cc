@@ -15,7 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr WatchId only = 1;
+constexpr WatchId only_watch = 1;
 constexpr std::size_t most_gathered = std::size_t{64} << 10;
 
 // At once, even while the reader of our output lets us wait.
@@ -32,7 +32,7 @@ Watcher::Watcher(const Command& command) : command_(command), loop_(command.clus
   loop_.loop().every(50ms, [this] { check_deadline(); });
   loop_.loop().on_turn_end([this] { flush(); });
   if (can_lose_reader()) loop_.loop().on_hangup(STDOUT_FILENO, [] { std::raise(SIGPIPE); });
-  loop_.session().watch(only,
+  loop_.session().watch(only_watch,
                         {.subtree = command.subject,
                          .latest_ms = static_cast<std::uint32_t>(latest.count()),
                          .lz4 = true},

@@ -6,13 +6,6 @@
 #include "core/keyspace/key.h"
 
 namespace canopy::cluster {
-namespace {
-
-void fail(Effects& effects, const SessionId& to, Fault fault, const std::string& subject) {
-  effects.letters.push_back({to, Failed{fault, subject}});
-}
-
-}  // namespace
 
 std::string_view to_text(Fault fault) {
   switch (fault) {
@@ -32,6 +25,11 @@ std::string_view to_text(Fault fault) {
     case Fault::not_kept: return "the change cannot be kept";
   }
   return "unknown fault";
+}
+
+void Registry::fail(Effects& effects, const SessionId& to, Fault fault,
+                    const std::string& subject) {
+  effects.letters.push_back({to, Failed{fault, subject}});
 }
 
 // The session, its lease renewed; null, and told so, when there is none.

@@ -229,6 +229,8 @@ class Registry {
     Entry entry{};
     bool asked = false;  // its session waits for an answer
   };
+  // Adds the refusal of what session `to` asked for; `subject` as in Failed.
+  static void fail(Effects& effects, const SessionId& to, Fault fault, const std::string& subject);
   void learn(std::uint32_t known, Effects& effects);
   bool may_hold(const SessionId& session, const Claim& claim, base::TimePoint now,
                 Effects& effects) const;

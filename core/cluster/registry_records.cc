@@ -5,13 +5,6 @@
 #include "core/keyspace/key.h"
 
 namespace canopy::cluster {
-namespace {
-
-void fail(Effects& effects, const SessionId& to, Fault fault, const std::string& subject) {
-  effects.letters.push_back({to, Failed{fault, subject}});
-}
-
-}  // namespace
 
 bool Registry::room_for(const SessionId& session, const std::string& key, const std::string& value,
                         Effects& effects) const {

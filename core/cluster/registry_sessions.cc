@@ -8,10 +8,6 @@
 namespace canopy::cluster {
 namespace {
 
-void fail(Effects& effects, const SessionId& to, Fault fault, const std::string& subject) {
-  effects.letters.push_back({to, Failed{fault, subject}});
-}
-
 bool is_printable(const std::string& text) {
   const auto printable = [](char c) { return c > ' ' && c < 0x7f; };
   return text.size() <= max_name_bytes && std::ranges::all_of(text, printable);

@@ -5,20 +5,19 @@
 namespace canopy::cluster {
 
 using keyspace::AppliedRequest;
-using wire::Fault;
 
 RequestTable::Known RequestTable::look_up(std::string_view client, std::uint64_t number,
                                           std::uint64_t settled) const {
-  if (number == 0 || settled > number) return {.fault = Fault::bad_field};
+  if (number == 0 || settled > number) return {.fault = wire::Fault::bad_field};
   const auto found = by_id_.find(client);
   if (found == by_id_.end()) return {};
   const Client& known = *found->second;
-  if (number < known.settled) return {.fault = Fault::replayed};
+  if (number < known.settled) return {.fault = wire::Fault::replayed};
   const auto at = std::ranges::lower_bound(known.results, number, {}, &Result::number);
   if (at != known.results.end() && at->number == number) return {.revision = at->revision};
   const auto left = std::ranges::lower_bound(known.results, settled, {}, &Result::number);
   if (known.results.end() - left >= static_cast<std::ptrdiff_t>(limits_.unsettled)) {
-    return {.fault = Fault::too_many_requests};
+    return {.fault = wire::Fault::too_many_requests};
   }
   return {};
 }

@@ -18,7 +18,7 @@ constexpr std::string_view tcp_scheme = "tcp://";
 constexpr std::string_view ipc_scheme = "ipc://";
 constexpr std::size_t max_ipc_path = 107;  // sun_path, less its terminator
 constexpr int max_port = 65535;
-constexpr std::size_t max_name = 253;  // of DNS
+constexpr std::size_t max_host_name = 253;  // of DNS
 
 base::Error refused(std::string_view text, const std::string& why) {
   return base::Error{base::quoted(text) + " " + why};
@@ -57,7 +57,8 @@ bool is_host(std::string_view host) {
            (zone == std::string_view::npos ||
             std::ranges::all_of(host.substr(zone + 1, host.size() - zone - 2), is_plain));
   }
-  if (host.empty() || host.size() > max_name || !std::ranges::all_of(host, is_plain)) return false;
+  if (host.empty() || host.size() > max_host_name || !std::ranges::all_of(host, is_plain))
+    return false;
   // What has no letter is meant as an address.
   const auto in_address = [](char c) { return (c >= '0' && c <= '9') || c == '.'; };
   in_addr address{};

@@ -19,7 +19,7 @@ constexpr std::int64_t min_queue_bytes = 64 << 10;
 // Of a client: above the largest batch, with an update of the largest value.
 constexpr std::int64_t min_client_queue_bytes = 4 << 20;
 constexpr std::int64_t max_queue_bytes = std::int64_t{1} << 40;
-constexpr std::size_t max_name = 63;
+constexpr std::size_t max_entry_name = 63;
 constexpr std::size_t max_path = 3000;  // of PATH_MAX; the rest is for what is put below
 constexpr std::size_t max_path_part = 255;
 
@@ -27,7 +27,7 @@ bool is_template(const std::string& name) { return name.ends_with('*'); }
 
 // A name, or what names begin with and a `*`.
 base::Status check_proxy_name(const std::string& text) {
-  if (is_template(text) && text.size() > max_name) {
+  if (is_template(text) && text.size() > max_entry_name) {
     return base::Error{base::quoted(text) + " leaves no room for what the * stands for"};
   }
   return check_name(is_template(text) ? text.substr(0, text.size() - 1) : text);
@@ -183,7 +183,8 @@ base::Status check_name(const std::string& text) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
   };
-  if (!text.empty() && text.size() <= max_name && std::ranges::all_of(text, allowed)) return {};
+  if (!text.empty() && text.size() <= max_entry_name && std::ranges::all_of(text, allowed))
+    return {};
   return base::Error{base::quoted(text) + " is not 1 to 63 characters of a-z, 0-9 and -"};
 }
 

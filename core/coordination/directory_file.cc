@@ -16,12 +16,12 @@ namespace {
 
 using Kept = cluster::DirectoryRecord::Kept;
 
-constexpr const char* header = "canopy-generations 1";
+constexpr const char* generations_header = "canopy-generations 1";
 constexpr const char* remedy =
     "; the broker needs a state_dir that it can write and that no other broker uses";
 
 std::string to_text(const Kept& kept) {
-  std::string text = std::string(header) + "\nrecord " + kept.identity + "\nreserved " +
+  std::string text = std::string(generations_header) + "\nrecord " + kept.identity + "\nreserved " +
                      std::to_string(kept.reserved) + "\nfloor " + std::to_string(kept.floor) + "\n";
   for (const auto& [name, identity] : kept.holders)
     text += "holder " + name + " " + identity + "\n";
@@ -32,7 +32,7 @@ std::string to_text(const Kept& kept) {
 std::optional<Kept> parse(const std::string& text) {
   std::istringstream lines(text);
   std::string line;
-  if (!std::getline(lines, line) || line != header) return std::nullopt;
+  if (!std::getline(lines, line) || line != generations_header) return std::nullopt;
   Kept kept;
   for (std::string word; lines >> word && word != "end";) {
     std::string name;

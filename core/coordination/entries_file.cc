@@ -16,7 +16,7 @@ namespace {
 
 using Entries = EntriesFile::Entries;
 
-constexpr std::string_view header = "canopy-entries 1\n";
+constexpr std::string_view entries_header = "canopy-entries 1\n";
 constexpr std::string_view batch_word = "batch ";
 
 std::string to_batch(const Entries& entries) {
@@ -35,9 +35,9 @@ std::string to_batch(const Entries& entries) {
 }
 
 // Takes a text from its front; nothing when it is not as expected.
-class Reader {
+class TextReader {
  public:
-  explicit Reader(std::string_view text) : rest_(text) {}
+  explicit TextReader(std::string_view text) : rest_(text) {}
 
   std::string_view rest() const { return rest_; }
 
@@ -65,7 +65,7 @@ class Reader {
 };
 
 bool take_entries(std::string_view body, Entries& entries) {
-  Reader in(body);
+  TextReader in(body);
   while (!in.rest().empty()) {
     cluster::DirectoryRecord::Entry entry;
     std::string key;
@@ -86,7 +86,7 @@ struct Batch {
   std::string_view rest{};
 };
 std::optional<Batch> take_batch(std::string_view text) {
-  Reader in(text);
+  TextReader in(text);
   std::uint64_t size = 0;
   std::string fingerprint;
   if (!in.skip(batch_word) || !in.take(size, ' ') || !in.take(fingerprint, 16, '\n')) return {};
@@ -135,15 +135,15 @@ base::Status EntriesFile::read(const std::string& text) {
       path_ +
       ": damaged; put back a copy of it, or remove it while every shard runs: the leaders "
       "then set their records anew"};
-  if (!text.starts_with(header)) return damaged;
-  std::string_view rest = std::string_view(text).substr(header.size());
+  if (!text.starts_with(entries_header)) return damaged;
+  std::string_view rest = std::string_view(text).substr(entries_header.size());
   while (auto batch = take_batch(rest)) {
     for (auto& [key, entry] : batch->entries) present_[key] = std::move(entry);
     rest = batch->rest;
   }
   if (has_batch(rest)) return damaged;
   size_ = text.size() - rest.size();
-  size_when_written_ = header.size() + to_batch(present_).size();
+  size_when_written_ = entries_header.size() + to_batch(present_).size();
   return {};
 }
 
@@ -176,7 +176,7 @@ base::Status EntriesFile::append(const std::string& batch) {
 
 base::Status EntriesFile::rewrite(const Entries& entries) {
   const std::string fresh = path_ + ".new";
-  const std::string text = std::string(header) + to_batch(entries);
+  const std::string text = std::string(entries_header) + to_batch(entries);
   file_ = {};
   net::Descriptor file(
       ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644));

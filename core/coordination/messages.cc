@@ -71,9 +71,9 @@ class Writer {
 };
 
 // The fields of a message one after another; remembers whether any was not as expected.
-class Reader {
+class FieldReader {
  public:
-  explicit Reader(const msgpack::object_array& array) : array_(array) {}
+  explicit FieldReader(const msgpack::object_array& array) : array_(array) {}
 
   template <typename Number>
   void take(Number& number) {
@@ -126,32 +126,34 @@ class Reader {
 };
 
 template <typename... Fields>
-void take_all(Reader& in, Fields&... fields) {
+void take_all(FieldReader& in, Fields&... fields) {
   (in.take(fields), ...);
 }
 
-void read(Reader& in, Hello& m) {
+void read(FieldReader& in, Hello& m) {
   take_all(in, m.name, m.generation, m.known, m.record, m.identity);
 }
-void read(Reader&, Ping&) {}
-void read(Reader& in, Announce& m) {
+void read(FieldReader&, Ping&) {}
+void read(FieldReader& in, Announce& m) {
   in.take(m.key);
   in.take_value(m.value);
 }
-void read(Reader& in, CompareAndSet& m) {
+void read(FieldReader& in, CompareAndSet& m) {
   take_all(in, m.request, m.key);
   in.take_value(m.value);
   in.take(m.expected);
 }
-void read(Reader& in, Watch& m) { in.take(m.prefix); }
-void read(Reader&, Resign&) {}
-void read(Reader& in, Welcome& m) { take_all(in, m.lease_us, m.generation, m.record, m.answers); }
-void read(Reader& in, Pong& m) { in.take(m.answers); }
-void read(Reader& in, cluster::KeyChanged& m) { take_all(in, m.key, m.value, m.version); }
-void read(Reader& in, cluster::Watched& m) { in.take(m.prefix); }
-void read(Reader& in, cluster::Swapped& m) { take_all(in, m.request, m.swapped); }
-void read(Reader& in, cluster::Failed& m) { take_all(in, m.fault, m.subject); }
-void read(Reader& in, cluster::Renewed& m) { in.take(m.generation); }
+void read(FieldReader& in, Watch& m) { in.take(m.prefix); }
+void read(FieldReader&, Resign&) {}
+void read(FieldReader& in, Welcome& m) {
+  take_all(in, m.lease_us, m.generation, m.record, m.answers);
+}
+void read(FieldReader& in, Pong& m) { in.take(m.answers); }
+void read(FieldReader& in, cluster::KeyChanged& m) { take_all(in, m.key, m.value, m.version); }
+void read(FieldReader& in, cluster::Watched& m) { in.take(m.prefix); }
+void read(FieldReader& in, cluster::Swapped& m) { take_all(in, m.request, m.swapped); }
+void read(FieldReader& in, cluster::Failed& m) { take_all(in, m.fault, m.subject); }
+void read(FieldReader& in, cluster::Renewed& m) { in.take(m.generation); }
 
 std::string write(Writer out, const Hello& m) {
   return out.fields(m.name, m.generation, m.known, m.record, m.identity);
@@ -194,7 +196,7 @@ template <typename Body>
 base::Result<Numbered<Body>> parse(const msgpack::object& object,
                                    std::span<const std::uint64_t> types) {
   if (object.type != msgpack::type::ARRAY) return base::Error{"not a MessagePack array"};
-  Reader in(object.via.array);
+  FieldReader in(object.via.array);
   std::uint64_t type = 0;
   Numbered<Body> message;
   take_all(in, type, message.number);

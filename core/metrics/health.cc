@@ -10,7 +10,7 @@
 namespace canopy::metrics {
 namespace {
 
-constexpr std::chrono::milliseconds patience{1500};
+constexpr std::chrono::milliseconds answer_timeout{1500};
 
 }  // namespace
 
@@ -19,10 +19,10 @@ std::vector<std::string> ailments(const std::string& address,
   if (address.ends_with(":0")) {
     return {"http " + address + " is any free port: give it a fixed one to be asked at"};
   }
-  const auto live = http_get(local_address(address), "/livez", patience);
+  const auto live = http_get(local_address(address), "/livez", answer_timeout);
   if (!live) return {live.error()};
   if (live->status != 200) return {"/livez: " + live->body};
-  const auto ready = http_get(local_address(address), "/readyz", patience);
+  const auto ready = http_get(local_address(address), "/readyz", answer_timeout);
   if (!ready) return {ready.error()};
   if (ready->status == 200) return {};
   const auto document = nlohmann::json::parse(ready->body, nullptr, false);

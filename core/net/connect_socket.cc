@@ -111,7 +111,8 @@ bool is_connected(const Descriptor& socket) {
     return false;
   }
   const std::string peer = peer_of(socket);
-  return peer == "local" || (!peer.empty() && endpoint_of(socket) != "tcp://" + peer);
+  return peer == "local" ||
+         (!peer.empty() && endpoint_of(socket) != std::string(tcp_scheme) + peer);
 }
 
 }  // namespace canopy::net

@@ -22,8 +22,6 @@ namespace canopy::net {
 namespace {
 
 constexpr std::chrono::milliseconds retry_period{20};
-constexpr std::string_view tcp = "tcp://";
-constexpr std::string_view ipc = "ipc://";
 
 struct Bound {
   Descriptor socket{};
@@ -141,9 +139,9 @@ base::Result<Descriptor> listen_at(const StreamAddress& address, int backlog,
         address.ipc() ? bind_ipc(address.path, backlog, why) : bind_tcp(address, backlog, why);
     if (bound.socket) return std::move(bound.socket);
     if (bound.fault != EADDRINUSE || std::chrono::steady_clock::now() >= give_up) {
-      const std::string where =
-          address.ipc() ? std::string(ipc) + address.path
-                        : std::string(tcp) + address.host + ":" + std::to_string(address.port);
+      const std::string where = address.ipc() ? std::string(ipc_scheme) + address.path
+                                              : std::string(tcp_scheme) + address.host + ":" +
+                                                    std::to_string(address.port);
       return base::Error{"cannot bind " + where + ": " +
                          (why.empty() ? std::strerror(bound.fault) : why)};
     }
@@ -157,11 +155,11 @@ std::string endpoint_of(const Descriptor& socket) {
   if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
   if (address.ss_family == AF_UNIX) {
     const char* path = reinterpret_cast<const sockaddr_un&>(address).sun_path;
-    if (*path != '\0') return std::string(ipc) + path;
+    if (*path != '\0') return std::string(ipc_scheme) + path;
     const std::size_t length = size - offsetof(sockaddr_un, sun_path);
-    return std::string(ipc) + "@" + std::string(path + 1, length - 1);
+    return std::string(ipc_scheme) + "@" + std::string(path + 1, length - 1);
   }
-  return std::string(tcp) + shown(address);
+  return std::string(tcp_scheme) + shown(address);
 }
 
 std::string peer_of(const Descriptor& socket) {

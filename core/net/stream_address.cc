@@ -5,9 +5,6 @@
 namespace canopy::net {
 namespace {
 
-constexpr std::string_view tcp = "tcp://";
-constexpr std::string_view ipc = "ipc://";
-
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
   if (text == "*") return port;
@@ -19,16 +16,17 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
 }  // namespace
 
 std::optional<StreamAddress> parse_address(std::string_view endpoint) {
-  if (endpoint.starts_with(ipc) && endpoint.size() > ipc.size()) {
-    const std::string_view path = endpoint.substr(ipc.size());
+  if (endpoint.starts_with(ipc_scheme) && endpoint.size() > ipc_scheme.size()) {
+    const std::string_view path = endpoint.substr(ipc_scheme.size());
     return StreamAddress{.path = std::string(path == "*" ? "@" : path)};
   }
   const std::size_t colon = endpoint.rfind(':');
-  if (!endpoint.starts_with(tcp) || colon <= tcp.size()) return std::nullopt;
+  if (!endpoint.starts_with(tcp_scheme) || colon <= tcp_scheme.size()) return std::nullopt;
   const auto port = parse_port(endpoint.substr(colon + 1));
   if (!port) return std::nullopt;
-  return StreamAddress{.host = std::string(endpoint.substr(tcp.size(), colon - tcp.size())),
-                       .port = *port};
+  return StreamAddress{
+      .host = std::string(endpoint.substr(tcp_scheme.size(), colon - tcp_scheme.size())),
+      .port = *port};
 }
 
 }  // namespace canopy::net

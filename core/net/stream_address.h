@@ -8,6 +8,9 @@
 
 namespace canopy::net {
 
+inline constexpr std::string_view tcp_scheme = "tcp://";
+inline constexpr std::string_view ipc_scheme = "ipc://";
+
 // A path for ipc (with `@` first a name of the abstract namespace; `@` alone: a free one), else a
 // host (name, IPv4, [IPv6] or IPv6; to listen at also `*` for every IPv4 address, [::] for every
 // address) and a port, 0 for any free one.

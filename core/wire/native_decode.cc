@@ -74,15 +74,6 @@ void read_chunk(Message& message, Chunk& chunk) {
   read_entries(in.rest(), header.count, chunk.entries);
 }
 
-// A message that has one number alone.
-template <typename Numbered>
-Numbered read_numbered(Message& message, const char* name) {
-  message.wants(name, 1);
-  const Numbered numbered{.request = message.in.number("request")};
-  message.in.end(name);
-  return numbered;
-}
-
 Welcome read_welcome(Message& message) {
   message.wants("welcome", 2);
   Welcome welcome{.request = message.in.number("request")};

@@ -7,7 +7,9 @@
 namespace canopy::wire::native {
 namespace {
 
-std::uint64_t read_request(Reader& in) { return in.number("request", 1, UINT64_MAX); }
+constexpr std::uint64_t first_request = 1;
+
+std::uint64_t read_request(Reader& in) { return in.number("request", first_request, UINT64_MAX); }
 
 Write read_write(Reader& in) {
   in.array_of("write", 5);
@@ -95,15 +97,6 @@ List read_list(Message& message) {
   return list;
 }
 
-// A message that has one number alone.
-template <typename Numbered>
-Numbered read_numbered(Message& message, const char* name) {
-  message.wants(name, 1);
-  const Numbered numbered{.request = read_request(message.in)};
-  message.in.end(name);
-  return numbered;
-}
-
 Kick read_kick(Message& message) {
   message.wants("kick", 2);
   Kick kick{.request = read_request(message.in)};
@@ -120,11 +113,11 @@ ToProxy read_to_proxy(Message message) {
     case Kind::hello: return read_hello(message);
     case Kind::write: return read_write_request(message);
     case Kind::watch: return read_watch(message);
-    case Kind::unwatch: return read_numbered<Unwatch>(message, "unwatch");
+    case Kind::unwatch: return read_numbered<Unwatch>(message, "unwatch", first_request);
     case Kind::get: return read_get(message);
     case Kind::list: return read_list(message);
-    case Kind::ping: return read_numbered<Ping>(message, "ping");
-    case Kind::clients: return read_numbered<Clients>(message, "clients");
+    case Kind::ping: return read_numbered<Ping>(message, "ping", first_request);
+    case Kind::clients: return read_numbered<Clients>(message, "clients", first_request);
     case Kind::kick: return read_kick(message);
     default: fail_kind();
   }
@@ -203,7 +196,7 @@ ToBroker read_to_broker(Message message) {
   if (message.is(Kind::backup)) return read_backup(message);
   if (message.is(Kind::place)) return read_place(message);
   if (message.is(Kind::split)) return read_split(message);
-  if (message.is(Kind::reload)) return read_numbered<Reload>(message, "reload");
+  if (message.is(Kind::reload)) return read_numbered<Reload>(message, "reload", first_request);
   fail_kind();
 }
 

@@ -25,6 +25,14 @@ Message open(std::string_view array);
 Message open_frame(std::string_view frame);
 [[noreturn]] void fail_kind();
 ClientList read_client_list(Message& message);
+// A message whose only field is a request number, which is `least` or more.
+template <typename Numbered>
+Numbered read_numbered(Message& message, const char* name, std::uint64_t least = 0) {
+  message.wants(name, 1);
+  const Numbered numbered{.request = message.in.number("request", least, UINT64_MAX)};
+  message.in.end(name);
+  return numbered;
+}
 // Into `out`, whose memory is used again; in order of the partitions.
 void read_revisions(Reader& in, Revisions& out);
 
