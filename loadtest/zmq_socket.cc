@@ -119,7 +119,7 @@ ZmqWatcher::ZmqWatcher(net::Loop& loop) : loop_(loop) {
 void ZmqWatcher::on_readable(ZmqSocket& socket, std::function<void()> handler) {
   auto& source = sources_[&socket];
   assert(!source);
-  source.reset(new Source{.socket = socket, .handler = std::move(handler)});
+  source = std::make_unique<Source>(Source{.socket = &socket, .handler = std::move(handler)});
   loop_.on_readable(socket.socket_.get(zmq::sockopt::fd), [&each = *source] { serve(each); });
 }
 
@@ -132,13 +132,12 @@ void ZmqWatcher::remove(ZmqSocket& socket) {
 }
 
 void ZmqWatcher::serve(Source& source) {
-  if (!source.removed && source.socket.readable()) source.handler();
+  if (!source.removed && source.socket->readable()) source.handler();
 }
 
 void ZmqWatcher::ask_used() {
-  const bool any = std::ranges::any_of(sources_, [](const auto& each) {
-    return each.second->socket.used_ && each.second->socket.readable();
-  });
+  const bool any = std::ranges::any_of(
+      sources_, [](const auto& each) { return each.first->used_ && each.first->readable(); });
   if (!any) return;
   loop_.post([this] {
     std::vector<Source*> readable;

@@ -88,7 +88,7 @@ class ZmqWatcher {
 
  private:
   struct Source {
-    ZmqSocket& socket;
+    ZmqSocket* socket = nullptr;
     std::function<void()> handler{};
     bool removed = false;
   };
