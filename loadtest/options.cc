@@ -19,13 +19,16 @@ struct Raw {
   std::string scenario, steps, phase = "spread", dialect = "kvsimple";
 };
 
-po::options_description describe(Options& o, Raw& raw) {
-  const auto text = [](std::string& target) {
-    return po::value(&target)->value_name("TEXT")->default_value(target);
-  };
-  const auto number = [](auto& target) {
-    return po::value(&target)->value_name("N")->default_value(target);
-  };
+auto text(std::string& target) {
+  return po::value(&target)->value_name("TEXT")->default_value(target);
+}
+
+template <typename Number>
+auto number(Number& target) {
+  return po::value(&target)->value_name("N")->default_value(target);
+}
+
+po::options_description load_options(Options& o, Raw& raw) {
   po::options_description load("Load");
   load.add_options()("scenario", po::value(&raw.scenario)->value_name("NAME"),
                      "a named load, see below")("clients,c", number(o.clients), "clients")(
@@ -43,7 +46,10 @@ po::options_description describe(Options& o, Raw& raw) {
       "duration", number(o.duration_s), "seconds measured, once all have joined")(
       "churn", number(o.churn), "clients that leave and join again each churn period")(
       "churn-period", number(o.churn_period_s), "seconds");
+  return load;
+}
 
+po::options_description key_options(Options& o) {
   po::options_description keys("Keys");
   keys.add_options()("subtree",
                      po::value(&o.subtree)->value_name("PREFIX")->default_value(o.subtree),
@@ -52,7 +58,10 @@ po::options_description describe(Options& o, Raw& raw) {
       "keys-loaded", number(o.keys_loaded), "keys written before any client joins")(
       "keys", po::value(&o.keys)->value_name("TEMPLATE"),
       "key of client %i, of part g%g; repeatable, the clients take turns");
+  return keys;
+}
 
+po::options_description target_options(Options& o, Raw& raw) {
   po::options_description target("Target");
   target.add_options()("broker", text(o.broker), "HTTP address, asked for the proxies")(
       "proxy", po::value(&o.proxies)->value_name("ENDPOINT"),
@@ -67,11 +76,14 @@ po::options_description describe(Options& o, Raw& raw) {
       "server-key", po::value(&o.server_key)->value_name("FILE|KEY"), "public key of that cluster")(
       "curve", po::bool_switch(&o.curve),
       "what CURVE costs: run on the cluster of --config without it, then with it");
+  return target;
+}
 
+po::options_description harness_options(Options& o) {
   po::options_description harness("Harness");
   harness.add_options()("workers", number(o.workers), "processes; 0: one per core, at most two")(
-      "io-threads", number(o.io_threads), "libzmq I/O threads of each")(
-      "hwm", number(o.hwm), "high-water mark of the clients' sockets")(
+      "io-threads", number(o.io_threads), "libzmq I/O threads of each, for Clone clients")(
+      "hwm", number(o.hwm), "high-water mark of the sockets of Clone clients")(
       "join-timeout", number(o.join_timeout_s), "seconds a client waits for its snapshot")(
       "settle", number(o.settle_s), "seconds without a delivery, until what is missing is lost")(
       "json", po::value(&o.json)->value_name("FILE"), "write the result as JSON; - is stdout")(
@@ -79,9 +91,15 @@ po::options_description describe(Options& o, Raw& raw) {
       "html", po::value(&o.html)->value_name("FILE"), "write a report with plots; - is stdout")(
       "version", po::bool_switch(&o.version), "print the version")(
       "help,h", po::bool_switch(&o.help), "print this");
+  return harness;
+}
 
+po::options_description describe(Options& o, Raw& raw) {
   po::options_description all;
-  all.add(load).add(keys).add(target).add(harness);
+  all.add(load_options(o, raw))
+      .add(key_options(o))
+      .add(target_options(o, raw))
+      .add(harness_options(o));
   return all;
 }
 

@@ -42,7 +42,7 @@ struct Options {
   Phase phase = Phase::spread;
   int duration_s = 15;
   Dialect dialect = wire::clone::Dialect::kvsimple;
-  int hwm = 1000;  // of each client's sockets: libzmq's default, as the guide's clients have
+  int hwm = 1000;  // of each Clone client's sockets: libzmq's default, as the guide's clients have
   int churn = 0;   // clients that leave and join again in each churn period
   int churn_period_s = 10;
   int join_timeout_s = 10;
