@@ -66,7 +66,9 @@ void CatchUps::start(Session& session, base::TimePoint now) {
   if (session.request.kind != Kind::get) return cut(session, std::move(partitions));
   const UpdatePtr entry =
       partitions_.mirror(partitions.front())->tree().find(session.request.subtree);
-  send(session, native::encode_got(session.request.number, entry.get()));
+  const std::string frame = native::encode_got(session.request.number, entry.get());
+  session.client->connection->send(std::array<std::string_view, 1>{frame});
+  charge(frame.size());
   finish(session, now, true);
 }
 
@@ -137,9 +139,9 @@ CatchUps::Part CatchUps::part_of(const Session& session, std::size_t partition) 
 
 // False when the turn is over before the chunk is filled.
 bool CatchUps::advance(Session& session, base::TimePoint now) {
-  std::string frame;
-  if (!fill(session, frame)) return false;
-  send(session, frame);
+  const auto last = fill(session);
+  if (!last) return false;
+  send_filled(session, *last);
   if (session.parts.empty()) {
     finish(session, now, true);
   } else {
@@ -148,14 +150,15 @@ bool CatchUps::advance(Session& session, base::TimePoint now) {
   return true;
 }
 
-void CatchUps::send(Session& session, std::string_view frame) {
-  bytes_left_ -= std::min(bytes_left_, frame.size());
+// One message.
+void CatchUps::charge(std::size_t bytes) {
+  bytes_left_ -= std::min(bytes_left_, bytes);
   entries_left_ -= std::min(entries_left_, message_cost);
-  session.client->connection->send(std::array<std::string_view, 1>{frame});
 }
 
-// Looks at what this turn still allows. True when the chunk is filled, and encoded.
-bool CatchUps::fill(Session& session, std::string& frame) {
+// Looks at what this turn still allows. Once the chunk is filled: whether it is the last of its
+// part.
+std::optional<bool> CatchUps::fill(Session& session) {
   Part& part = session.parts.front();
   Filling& filling = session.filling;
   const std::string& subtree = session.request.subtree;
@@ -171,11 +174,10 @@ bool CatchUps::fill(Session& session, std::string& frame) {
     if (enough) session.parts.resize(1);
     if (part.voids || enough ||
         (!deletions && (part.cursor.done() || !native::covers(subtree, (*part.cursor)->key)))) {
-      frame = encode_filled(session, true);
       return true;
     }
     if (filling.examined == entries_per_chunk) break;
-    if (entries_left_ == 0) return false;
+    if (entries_left_ == 0) return std::nullopt;
     --entries_left_;
     ++examined_;
     ++filling.examined;
@@ -185,18 +187,20 @@ bool CatchUps::fill(Session& session, std::string& frame) {
                   : part.mode == Mode::full || update->revision > part.since;
     if (sent) {
       if (!room_for(update)) break;
+      if (filling.entries.size() > settings_.chunk_bytes / 16) {  // it is a large one
+        filling.entries.reserve(settings_.chunk_bytes);
+      }
       native::append_entry(filling.entries, *update);
       ++filling.count;
       ++session.sent_entries;
     }
     deletions ? part.deletions.next() : part.cursor.next();
   }
-  frame = encode_filled(session, false);
-  return true;
+  return false;
 }
 
-std::string CatchUps::encode_filled(Session& session, bool last_of_part) const {
-  const Filling filling = std::exchange(session.filling, {});
+void CatchUps::send_filled(Session& session, bool last_of_part) {
+  Filling filling = std::exchange(session.filling, {});
   const Part& part = session.parts.front();
   using More = native::ChunkHeader::More;
   native::ChunkHeader header{.request = session.request.number,
@@ -209,7 +213,9 @@ std::string CatchUps::encode_filled(Session& session, bool last_of_part) const {
     session.parts.pop_front();
     header.more = session.parts.empty() ? More::last : More::next_partition;
   }
-  return native::encode_chunk(header, filling.entries);
+  charge(filling.entries.size());
+  session.client->connection->send(native::encode(header),
+                                   std::make_shared<const std::string>(std::move(filling.entries)));
 }
 
 }  // namespace canopy::proxy

@@ -189,9 +189,9 @@ class CatchUps {
   Part part_of(const Session& session, std::size_t partition) const;
   void finish(Session& session, base::TimePoint now, bool sent);
   bool advance(Session& session, base::TimePoint now);
-  bool fill(Session& session, std::string& frame);
-  std::string encode_filled(Session& session, bool last_of_part) const;
-  void send(Session& session, std::string_view frame);
+  std::optional<bool> fill(Session& session);
+  void send_filled(Session& session, bool last_of_part);
+  void charge(std::size_t bytes);
 
   const Partitions& partitions_;
   Settings settings_;

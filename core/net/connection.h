@@ -48,6 +48,8 @@ class Connection {
   virtual void send(const Buffer& messages) = 0;
   // One message for this connection alone; copied.
   virtual void send(std::span<const std::string_view> parts) = 0;
+  // One message of one frame, `head` and then `body`, which is not copied.
+  virtual void send(std::string_view head, const Buffer& body) = 0;
   // Waiting to be sent.
   virtual std::size_t queued_bytes() const = 0;
 

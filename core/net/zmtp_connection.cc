@@ -134,6 +134,22 @@ void ZmtpConnection::send(std::span<const std::string_view> parts) {
   queue(encoded);
 }
 
+void ZmtpConnection::send(std::string_view head, const Buffer& body) {
+  const std::size_t size = head.size() + body->size();
+  if (size < OutboundQueue::gathered_bytes || !peer_.takes_plain()) {
+    const std::string whole = std::string(head) + *body;
+    const std::string_view part = whole;
+    return send(std::span(&part, 1));
+  }
+  if (closing_) return;
+  std::string begin;
+  zmtp::append_header(begin, 0, size);
+  begin += head;
+  queue_.append(begin);
+  queue_.push(body);
+  note_queued(begin.size() + body->size());
+}
+
 void ZmtpConnection::subscribe(std::string_view topic, bool begins) {
   if (closing_) return;
   std::string encoded;

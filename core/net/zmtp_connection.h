@@ -63,6 +63,7 @@ class ZmtpConnection final : public Connection, private EventHandler, private zm
   bool closing() const override { return closing_; }
   void send(const Buffer& messages) override;
   void send(std::span<const std::string_view> parts) override;
+  void send(std::string_view head, const Buffer& body) override;
   std::size_t queued_bytes() const override { return queue_.bytes(); }
   void close(std::string_view reason) override;
   void pause_reading() override { set_reading(false); }

@@ -287,6 +287,8 @@ using FromProxy = std::variant<Welcome, Written, Chunk, CaughtUp, Got, Pong, Gap
 std::string encode(const Welcome& welcome);
 std::string encode(const Written& written);
 std::string encode_chunk(const ChunkHeader& header, std::string_view entries);
+// What its entries follow.
+std::string encode(const ChunkHeader& header);
 std::string encode(const CaughtUp& caught_up);
 // Nothing: there is no such key.
 std::string encode_got(std::uint64_t request, const keyspace::Update* entry);

@@ -152,9 +152,9 @@ std::string encode(const Written& written) {
   });
 }
 
-std::string encode_chunk(const ChunkHeader& header, std::string_view entries) {
-  const std::size_t hint = 64 + header.partition.size() + entries.size();
-  std::string frame = message(Kind::chunk, 6, hint, [&](Packer& packer) {
+std::string encode(const ChunkHeader& header) {
+  const std::size_t hint = 64 + header.partition.size();
+  return message(Kind::chunk, 6, hint, [&](Packer& packer) {
     packer.number(header.request);
     packer.text(header.partition);
     packer.number(static_cast<std::uint64_t>(header.mode));
@@ -162,8 +162,10 @@ std::string encode_chunk(const ChunkHeader& header, std::string_view entries) {
     packer.number(static_cast<std::uint64_t>(header.more));
     packer.number(header.count);
   });
-  frame += entries;
-  return frame;
+}
+
+std::string encode_chunk(const ChunkHeader& header, std::string_view entries) {
+  return encode(header) += entries;
 }
 
 std::string encode(const CaughtUp& caught_up) {

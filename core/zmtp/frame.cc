@@ -24,16 +24,20 @@ std::optional<FrameHeader> read_header(std::string_view bytes) {
   return header;
 }
 
-void append_frame(std::string& out, std::uint8_t flags, std::string_view body) {
-  if (body.size() <= longest_short_body) {
+void append_header(std::string& out, std::uint8_t flags, std::size_t body_bytes) {
+  if (body_bytes <= longest_short_body) {
     out += static_cast<char>(flags);
-    out += static_cast<char>(body.size());
-  } else {
-    out += static_cast<char>(flags | flag_large);
-    for (int shift = 56; shift >= 0; shift -= 8) {
-      out += static_cast<char>(std::uint64_t{body.size()} >> shift);
-    }
+    out += static_cast<char>(body_bytes);
+    return;
   }
+  out += static_cast<char>(flags | flag_large);
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    out += static_cast<char>(std::uint64_t{body_bytes} >> shift);
+  }
+}
+
+void append_frame(std::string& out, std::uint8_t flags, std::string_view body) {
+  append_header(out, flags, body.size());
   out += body;
 }
 

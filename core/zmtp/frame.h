@@ -35,6 +35,7 @@ struct FrameHeader {
 std::optional<FrameHeader> read_header(std::string_view bytes);
 
 // `flags` without `large`, which the size decides.
+void append_header(std::string& out, std::uint8_t flags, std::size_t body_bytes);
 void append_frame(std::string& out, std::uint8_t flags, std::string_view body);
 // A whole message, as every unencrypted peer reads it.
 void append_message(std::string& out, std::span<const std::string_view> parts);

@@ -30,6 +30,11 @@ class FakeConnection : public net::Connection {
     zmtp::append_message(message, parts);
     push(std::make_shared<const std::string>(std::move(message)));
   }
+  void send(std::string_view head, const net::Buffer& body) override {
+    const std::string whole = std::string(head) + *body;
+    const std::string_view part = whole;
+    send(std::span(&part, 1));
+  }
   std::size_t queued_bytes() const override { return bytes_; }
   void close(std::string_view reason) override {
     if (!closing()) closed_for = reason;

@@ -319,6 +319,12 @@ TEST_F(SecuredConnectorTest, MeetsLibzmq) {
     Parts heard;
     ASSERT_TRUE(run_until([&] { return !(heard = zmtp::receive(router)).empty(); }));
     EXPECT_EQ(heard, (Parts{"session", "hello"}));
+    for (const std::size_t size : {1, 200, 1'000'000}) {
+      const std::string body(size, 'b');
+      dealer->connection()->send("head", std::make_shared<const std::string>(body));
+      ASSERT_TRUE(run_until([&] { return !(heard = zmtp::receive(router)).empty(); }));
+      EXPECT_EQ(heard, (Parts{"session", "head" + body}));
+    }
     zmtp::send(router, {"session", std::string(300, 'x')});
 
     auto xpub = bound(zmq::socket_type::xpub);
