@@ -40,7 +40,7 @@ ZmtpConnection::ZmtpConnection(Server& server, const ConnectionSettings& setting
       address_(peer_of(socket_)),
       peer_(settings.peer),
       expects_header_(settings.proxy_protocol) {
-  server_.loop().watch(socket_.get(), *this, {.readable = true});
+  server_.loop().watch(socket_.get(), *this, interest_);
   queue_output();
 }
 
@@ -225,7 +225,8 @@ void ZmtpConnection::set_reading(bool reading) {
 }
 
 void ZmtpConnection::update_interest() {
-  server_.loop().change(socket_.get(), {.readable = reading_ && !closing_, .writable = blocked_});
+  const Interest wanted{.readable = reading_ && !closing_, .writable = blocked_};
+  if (std::exchange(interest_, wanted) != wanted) server_.loop().change(socket_.get(), wanted);
 }
 
 void ZmtpConnection::close(std::string_view reason) {

@@ -108,9 +108,10 @@ class ZmtpConnection final : public Connection, private EventHandler, private zm
   bool expects_header_ = false;
   bool ready_ = false;
   bool reading_ = true;
-  bool blocked_ = false;           // the last write could not take it all
-  bool unsent_ = false;            // in Server::unsent_
-  bool above_high_water_ = false;  // since then, on_drained() is owed
+  Interest interest_{.readable = true};  // as the loop knows it
+  bool blocked_ = false;                 // the last write could not take it all
+  bool unsent_ = false;                  // in Server::unsent_
+  bool above_high_water_ = false;        // since then, on_drained() is owed
   bool closing_ = false;
   std::string reason_;
 };
