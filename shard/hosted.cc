@@ -158,6 +158,10 @@ void Hosted::on_link(const std::string& shard, bool up, base::TimePoint now) {
   run(now, [&](auto& out) { replica_.on_link(shard, up, now, out); });
 }
 
+void Hosted::on_follower_gone(const std::string& shard, base::TimePoint now) {
+  run(now, [&](auto& out) { replica_.on_follower_gone(shard, now, out); });
+}
+
 void Hosted::on_message(const std::string& from, const wire::ToLeader& message,
                         base::TimePoint now) {
   run(now, [&](auto& out) { replica_.on_message(from, message, now, out); });

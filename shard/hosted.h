@@ -82,6 +82,7 @@ class Hosted {
   void set_low(const std::string& why, base::TimePoint now);
   // --- of other shards
   void on_link(const std::string& shard, bool up, base::TimePoint now);
+  void on_follower_gone(const std::string& shard, base::TimePoint now);
   void on_message(const std::string& from, const wire::ToLeader& message, base::TimePoint now);
   void on_message(const std::string& from, wire::ToFollower message, base::TimePoint now);
   std::optional<wire::ToFollower> next_for(const std::string& shard, base::TimePoint now) {

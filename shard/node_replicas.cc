@@ -300,9 +300,8 @@ void Node::on_leader_link(const std::string& shard, bool up) {
   for_each_hosted([&](Hosted& hosted) { hosted.on_link(shard, up, loop_.now()); });
 }
 
-// What was on its way to it is lost; the way to follow it may stand.
 void Node::on_follower_gone(const std::string& shard) {
-  on_leader_link(shard, links_.connected(shard));
+  for_each_hosted([&](Hosted& hosted) { hosted.on_follower_gone(shard, loop_.now()); });
 }
 
 void Node::on_leader_message(const std::string& shard, wire::ToFollower message) {

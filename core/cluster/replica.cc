@@ -284,13 +284,17 @@ void Replica::on_link(const std::string& shard, bool up, base::TimePoint now, Ef
   } else {
     links_.erase(shard);
   }
+  if (following_ && record_->leader.shard == shard) follow(following_->from_nothing, now, out);
+  settle(now, out);
+}
+
+void Replica::on_follower_gone(const std::string& shard, base::TimePoint now, Effects& out) {
   unled_.erase(shard);
   early_.erase(shard);
   if (const auto follower = followers_.find(shard); follower != followers_.end()) {
     follower->second.open = false;
     follower->second.snapshot.reset();
   }
-  if (following_ && record_->leader.shard == shard) follow(following_->from_nothing, now, out);
   settle(now, out);
 }
 

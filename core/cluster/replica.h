@@ -60,13 +60,11 @@ class Replica {
   struct Settings {
     std::string partition{};
     ReplicaId self{};
-    // Shards, preferred first, while the record names none. The shard of this replica need not be
-    // among them.
+    // Shards, preferred first, while the record names none; the own one need not be among them.
     std::vector<std::string> placement{};
     std::size_t min_in_sync = 1;
     bool retain = true;  // false: entries are ordered and published, and no tree is kept
-    // In memory: of a partition that is placed on one shard, a copy that started empty may lead at
-    // once.
+    // In memory: of a partition on one shard a copy that started empty may lead at once.
     bool forgetful = false;
     keyspace::ReplicaLog::Limits log{};
     // A member that has not stored what waits for so long leaves the set.
@@ -147,8 +145,10 @@ class Replica {
   }
   // All operations up to this ticket last.
   void stored(std::uint64_t ticket, base::TimePoint now, Effects& out);
-  // The connection to that shard is new, or gone: what was under way on it is lost.
+  // The connection for following that shard is new, or gone: what was under way on it is lost.
   void on_link(const std::string& shard, bool up, base::TimePoint now, Effects& out);
+  // The same of that by which it follows.
+  void on_follower_gone(const std::string& shard, base::TimePoint now, Effects& out);
   void on_message(const std::string& from, const wire::ToLeader& message, base::TimePoint now,
                   Effects& out);
   void on_message(const std::string& from, wire::ToFollower message, base::TimePoint now,

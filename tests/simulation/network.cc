@@ -92,6 +92,12 @@ void Network::break_off(Connection& connection) {
   const base::Duration until_told = delay();
   connection.told = context_.events.now() + until_told;
   tell(follower, leader.name(), false, until_told);
+  if (leader.running()) {
+    leader.post(until_told, [gone = follower.name()](Replica& replica, base::TimePoint now,
+                                                     Replica::Effects& out) {
+      replica.on_follower_gone(gone, now, out);
+    });
+  }
   connect_later(connection);
 }
 

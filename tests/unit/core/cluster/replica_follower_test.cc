@@ -197,10 +197,20 @@ TEST_F(ReplicaFollowerTest, AFollowThatBringsNothingIsSaidAgain) {
   EXPECT_EQ(follows("s2"), before + 2);
 }
 
-TEST_F(ReplicaFollowerTest, ALeaderThatForgotASessionIsAskedAgain) {
+// Of a restarted shard that follows already.
+TEST_F(ReplicaFollowerTest, TheWayToFollowAFollowerChangesNothingForIt) {
   place({"s1", "s2"});
   start_all();
   call("s1", [&](Replica& at, auto& out) { at.on_link("s2", true, now_, out); });
+  write("s1", {"a"});
+  run();
+  EXPECT_THAT(keys("s1"), ElementsAre("a")) << "at once";
+}
+
+TEST_F(ReplicaFollowerTest, ALeaderThatForgotASessionIsAskedAgain) {
+  place({"s1", "s2"});
+  start_all();
+  call("s1", [&](Replica& at, auto& out) { at.on_follower_gone("s2", now_, out); });
   write("s1", {"a"});
   run();
   EXPECT_THAT(keys("s1"), IsEmpty());

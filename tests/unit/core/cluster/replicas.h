@@ -153,6 +153,7 @@ class Replicas {
     for (auto& [other, peer] : nodes_) {
       if (other != shard && peer.replica) {
         call(other, [&](Replica& at, auto& out) { at.on_link(shard, false, now_, out); });
+        call(other, [&](Replica& at, auto& out) { at.on_follower_gone(shard, now_, out); });
       }
     }
     if (expires) expire(shard);
@@ -167,6 +168,9 @@ class Replicas {
   void link(const std::string& one, const std::string& other, bool up) {
     call(one, [&](Replica& at, auto& out) { at.on_link(other, up, now_, out); });
     call(other, [&](Replica& at, auto& out) { at.on_link(one, up, now_, out); });
+    if (up) return;
+    call(one, [&](Replica& at, auto& out) { at.on_follower_gone(other, now_, out); });
+    call(other, [&](Replica& at, auto& out) { at.on_follower_gone(one, now_, out); });
   }
   // From and to all others.
   void isolate(const std::string& shard) {
