@@ -10,6 +10,7 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "core/wire/replication.h"
@@ -288,10 +289,21 @@ void Storage::begin(OpenCopy& copy, std::uint64_t number, Revision cut, std::siz
   put_history(copy);
 }
 
+// Tables are made of what is staged in the background, and where they find the disk full Debian's
+// library may stop the process by an assertion: so there has to be room for them before.
+base::Status Storage::check_room_to_stage() {
+  std::error_code fault;
+  const std::uint64_t left = std::filesystem::space(path_, fault).available;
+  if (fault || left >= reserve_.bytes() / 2) return {};
+  failed_ = out_of_room_ = true;
+  return base::Error{path_ + ": the disk has no room for another copy"};
+}
+
 base::Status Storage::stage(std::uint64_t number, const Contents& contents) {
   auto batch = new_batch();
   const auto written = [&](std::size_t least) -> base::Status {
     if (batch->GetDataSize() < least) return {};
+    if (auto status = check_room_to_stage(); !status) return status;
     if (auto status = write_batch(*batch, false); !status) return status;
     batch = new_batch();
     return {};

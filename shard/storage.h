@@ -160,6 +160,7 @@ class Storage {
     const std::vector<keyspace::UpdatePtr>& splits;
     const std::vector<keyspace::AppliedRequest>& requests;
   };
+  base::Status check_room_to_stage();
   base::Status stage(std::uint64_t number, const Contents& contents);
   void begin(OpenCopy& copy, std::uint64_t number, keyspace::Revision cut, std::size_t applied,
              std::vector<keyspace::EpochEnd> history);
