@@ -150,7 +150,7 @@ bool CatchUps::advance(Session& session, base::TimePoint now) {
   return true;
 }
 
-// One message.
+// Takes what one message costs from this turn.
 void CatchUps::charge(std::size_t bytes) {
   bytes_left_ -= std::min(bytes_left_, bytes);
   entries_left_ -= std::min(entries_left_, message_cost);

@@ -128,7 +128,7 @@ BAD = {
         before_end(f"hole 960 4 * {revision(2)} {revision(3)}"),
         "nothing_left_out",
     ),
-    "nobody was told of a revision": (
+    "no client was told of a revision": (
         before_end(f"hole 960 4 * {revision(8)} {revision(9)}"),
         "nothing_left_out",
     ),

@@ -213,7 +213,7 @@ def nothing_left_out(known):
         if len(holes) <= splits or unknown_deletes:
             continue
         for revision, hole in holes.items():
-            yield f"watcher {hole.watcher}: nobody knows of revision {revision} of {hole.partition}"
+            yield f"watcher {hole.watcher}: no client was told of revision {revision} of {hole.partition}"
 
 
 def in_real_time(known):

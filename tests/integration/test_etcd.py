@@ -66,7 +66,7 @@ def test_backups_are_ordered_one_after_the_other(cluster):
 
 
 def test_a_killed_leader_takes_nothing_with_it(cluster, writer, context):
-    """It may lead again before its lease has ended: then nobody else does."""
+    """It may lead again before its lease has ended; no other replica is elected then."""
     with hammer(writer(cluster)) as writes:
         goes_on(writes, "before the kill")
         cluster.kill(leader(cluster))

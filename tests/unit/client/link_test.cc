@@ -80,7 +80,7 @@ TEST_F(LinkTest, NothingOfAPeerThatWasLeftIsHeard) {
   ASSERT_TRUE(link_.connect(other.endpoint()));
   link_.send("1");
   ASSERT_TRUE(run_until([&] { return heard_.size() == 1; }));
-  link_.send("2");  // leaves with the turn, and is answered by nobody who is still listened to
+  link_.send("2");  // the link leaves this peer before an answer can come
   ASSERT_TRUE(link_.connect(one.endpoint()));
   link_.send("3");
   ASSERT_TRUE(run_until([&] { return heard_.size() == 2 && other.connections() == 0; }));
@@ -96,7 +96,7 @@ TEST_F(LinkTest, TellsWhenTheConnectionEndsAndWhenThereIsNone) {
   ASSERT_TRUE(run_until([&] { return heard_.size() == 1; }));
   peer.reset();
   ASSERT_TRUE(run_until([&] { return lost_ == 1; }));
-  ASSERT_TRUE(run_until([&] { return lost_ == 2; })) << "nobody is there";
+  ASSERT_TRUE(run_until([&] { return lost_ == 2; })) << "no peer listens";
   link_.disconnect();
   EXPECT_FALSE(link_.connect("nowhere"));
 }

@@ -68,7 +68,7 @@ TEST_F(ZmqSocketTest, AHandlerMayRemoveItsSocket) {
   });
   ASSERT_TRUE(client_.send({"x"}));
   loop_.run();
-  EXPECT_EQ(calls, 1) << "the message is still unread, but nobody is asked any more";
+  EXPECT_EQ(calls, 1) << "the message is unread, but the watcher no longer asks the socket";
 }
 
 }  // namespace

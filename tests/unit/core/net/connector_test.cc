@@ -122,7 +122,7 @@ TEST_F(ConnectorTest, ADisconnectedOneStaysAwayUntilItIsToConnectAgain) {
   EXPECT_EQ(owner_.unreachable, 0);
 }
 
-TEST_F(ConnectorTest, TellsEachTimeThatNobodyIsThere) {
+TEST_F(ConnectorTest, TellsEachTimeThatNoPeerListens) {
   auto listener = listen(zmtp::SocketType::router);
   const std::string endpoint = listener->endpoint();
   listener.reset();

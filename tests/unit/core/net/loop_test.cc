@@ -129,7 +129,7 @@ TEST_F(LoopTest, AHandlerMayRemoveItself) {
   });
   loop_.after(30ms, [&] { loop_.stop(); });
   loop_.run();
-  EXPECT_EQ(calls, 1) << "the byte is still unread, but nobody is asked any more";
+  EXPECT_EQ(calls, 1) << "the byte is unread, but the loop no longer watches the pipe";
   for (const int fd : ends) close(fd);
 }
 
