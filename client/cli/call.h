@@ -1,4 +1,4 @@
-// One question to brokers or proxies, waited for.
+// Sends one question to brokers or proxies and waits for the answers, on the calling thread.
 #pragma once
 
 #include <functional>
@@ -14,28 +14,28 @@
 
 namespace canopy::client::cli {
 
-// Asks all endpoints at once, each over a connection of its own. `on_reply` is called with each
-// frame that comes, and the index of the endpoint that sent it, until it returns true or the time
-// is over. The error: an endpoint that cannot be connected to.
+// Asks all endpoints at once, each over its own connection. Calls `on_reply` with each frame and
+// the index of its endpoint, until `on_reply` returns true or the timeout has passed. The error: an
+// endpoint that is not valid.
 using OnReply = std::function<bool(std::size_t endpoint, std::string_view frame)>;
 base::Status ask_all(const std::vector<std::string>& endpoints,
                      const std::optional<access::ClientKeys>& keys, const std::string& question,
                      base::Duration timeout, const OnReply& on_reply);
 
 // Asks all brokers at once. The first answer counts; a refusal counts when no broker answers.
-// The error: "no broker answered at A, B", and what the keys may have to do with it, since CURVE
-// meets a stranger with silence.
+// The error: "no broker answered at A, B", and a hint at the keys: CURVE does not answer an unknown
+// client.
 base::Result<wire::native::FromBroker> ask_brokers(const Cluster& cluster,
                                                    const std::string& question,
                                                    base::Duration timeout);
 
-// A proxy's answers to one question: all parts of a client_list, what else there is, or nothing.
+// A proxy's answers to one question: all parts of a client_list, or a refusal, or nothing yet.
 struct ProxyAnswer {
   std::vector<wire::native::ClientInfo> clients{};
   std::optional<wire::native::Refusal> refusal{};
   bool done = false;  // answered to the end
 };
-// Of each proxy, by the order of their native endpoints.
+// One answer per endpoint, in the order of the endpoints.
 base::Result<std::vector<ProxyAnswer>> ask_proxies(const std::vector<std::string>& endpoints,
                                                    const Cluster& cluster,
                                                    const std::string& question,

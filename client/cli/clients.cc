@@ -80,12 +80,12 @@ std::vector<ListedClient> clients_of(const std::vector<AskedProxy>& proxies) {
 void sort(std::vector<ListedClient>& clients, ClientOrder order) {
   const auto rank = [order](const ListedClient& listed) {
     const ClientInfo& client = listed.client;
-    std::uint64_t most = 0;
-    if (order == ClientOrder::queue) most = client.queued_bytes;
-    if (order == ClientOrder::missed) most = client.missed;
-    if (order == ClientOrder::age) most = client.age_ms;
-    return std::tuple(~most, order == ClientOrder::name ? client.name : std::string(), listed.proxy,
-                      client.connection);
+    std::uint64_t highest = 0;
+    if (order == ClientOrder::queue) highest = client.queued_bytes;
+    if (order == ClientOrder::missed) highest = client.missed;
+    if (order == ClientOrder::age) highest = client.age_ms;
+    return std::tuple(~highest, order == ClientOrder::name ? client.name : std::string(),
+                      listed.proxy, client.connection);
   };
   std::ranges::sort(clients, {}, rank);
 }

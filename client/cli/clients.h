@@ -10,16 +10,16 @@
 
 namespace canopy::client::cli {
 
-// A proxy as the directory has it.
+// A proxy of the directory, and its answer.
 struct AskedProxy {
   std::string name{};
   std::string native{};  // endpoint
-  std::string fault{};   // why it cannot be asked, or did not do what it was asked; else empty
-  bool refused = false;  // it did not
-  std::vector<wire::native::ClientInfo> clients{};  // as it answered
+  std::string fault{};   // why it was not asked, did not answer or refused; else empty
+  bool refused = false;
+  std::vector<wire::native::ClientInfo> clients{};  // its answer
 };
-// All in the order of their names, or the one of this name. A proxy that was drained has no
-// clients, and is there only if it is named.
+// Every proxy, ordered by name; or with `name` only that one. A drained proxy has no clients and is
+// left out unless it is named.
 std::vector<AskedProxy> proxies_of(const wire::native::Members& members, const std::string& name);
 
 // "p1, p2: no answer": a line for each fault.

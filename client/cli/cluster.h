@@ -1,4 +1,4 @@
-// The cluster that a command is for.
+// The address of a cluster, and the keys to connect with.
 #pragma once
 
 #include <optional>
@@ -11,7 +11,7 @@ namespace canopy::client::cli {
 
 struct Cluster {
   std::vector<std::string> brokers{};        // endpoints
-  std::optional<access::ClientKeys> keys{};  // none: everything goes in the clear
+  std::optional<access::ClientKeys> keys{};  // none: no encryption
 };
 
 }  // namespace canopy::client::cli

@@ -5,6 +5,7 @@
 #include <map>
 #include <sstream>
 
+#include "client/cli/completion.h"
 #include "client/cli/text.h"
 #include "client/cli/usage.h"
 #include "core/base/text.h"
@@ -20,8 +21,8 @@ using namespace std::chrono_literals;
 
 constexpr const char* default_broker = "tcp://127.0.0.1:5550";
 
-// What is wrong, and where to read how it would be right.
-Parting wrong(const std::string& what, const Usage* usage = nullptr) {
+// The mistake, and the command that prints the right usage.
+Outcome wrong(const std::string& what, const Usage* usage = nullptr) {
   const std::string topic = usage == nullptr ? "" : usage->name + " ";
   return {Exit::wrong_usage, "canopy: " + what + " (see canopy " + topic + "--help)\n"};
 }
@@ -30,8 +31,8 @@ Parting wrong(const std::string& what, const Usage* usage = nullptr) {
 po::variables_map read_words(const std::vector<std::string>& words) {
   std::vector<std::string> names;
   for (const Usage& usage : usages) {
-    const std::vector<std::string> taken = options_of(usage);
-    names.insert(names.end(), taken.begin(), taken.end());
+    const std::vector<std::string> accepted = options_of(usage);
+    names.insert(names.end(), accepted.begin(), accepted.end());
   }
   po::options_description known = describe("", names);
   known.add_options()("words", po::value<std::vector<std::string>>());
@@ -63,7 +64,7 @@ base::Result<std::vector<std::string>> parse_brokers(const std::string& text) {
   return brokers;
 }
 
-// Why this cannot be a key; empty when it can.
+// Why the text is no key; empty if it is one.
 std::string key_fault(const std::string& key) {
   switch (keyspace::check_key(key)) {
     case keyspace::KeyFault::none: return "";
@@ -76,38 +77,51 @@ std::string key_fault(const std::string& key) {
   return "";
 }
 
-// It becomes the name of files.
+// The name becomes the name of files.
 base::Status check_file_name(const std::string& name) {
   if (base::is_file_name(name)) return {};
   return base::Error{"'" + escaped(name) + "' is no name: 1-63 of A-Z, a-z, 0-9, '-', '_' and '.'"};
 }
 
-base::Status take_subject(const std::string& word, Command& command) {
-  if (command.action == Action::keygen) return check_file_name(command.subject = word);
-  if (command.action == Action::backup) {
-    command.shards = {word};
-    return {};
+// A partition, or what `delete --subtree` deletes: no single key, so that a forgotten '/' is found.
+base::Status parse_subtree(const std::string& word, bool root_allowed, Command& command) {
+  const bool root = word == "*" && root_allowed;
+  command.subject = root ? "" : word;
+  if (root || (!word.empty() && keyspace::is_subtree(word))) return {};
+  return base::Error{
+      "'" + escaped(word) + "' is no subtree" +
+      (root_allowed ? ": it ends with '/', or is *" : " below the root: it ends with '/'")};
+}
+
+base::Status parse_shell(const std::string& word, Command& command) {
+  command.subject = word;
+  if (!completion_script(word).empty()) return {};
+  return base::Error{"'" + escaped(word) + "' is not bash, zsh or fish"};
+}
+
+base::Status parse_subject(const std::string& word, Command& command) {
+  switch (command.action) {
+    case Action::keygen: return check_file_name(command.subject = word);
+    case Action::completion: return parse_shell(word, command);
+    case Action::backup: command.shards = {word}; return {};
+    case Action::drain:
+    case Action::kick: command.subject = word; return {};
+    case Action::split: return parse_subtree(word, false, command);
+    case Action::elect:
+    case Action::move: return parse_subtree(word, true, command);
+    case Action::erase:
+      if (command.subtree) return parse_subtree(word, true, command);
+      break;
+    default: break;
   }
-  if (command.action == Action::split) {
-    command.subject = word;
-    if (!word.empty() && keyspace::is_subtree(word)) return {};
-    return base::Error{"'" + escaped(word) + "' is no subtree below the root: it ends with '/'"};
-  }
-  const bool of_partition = command.action == Action::elect || command.action == Action::move;
-  const bool of_subtree =
-      command.action == Action::list || command.action == Action::watch || of_partition;
+  const bool of_subtree = command.action == Action::list || command.action == Action::watch;
   command.subject = of_subtree && word == "*" ? "" : word;
-  if (of_partition) {
-    if (word == "*" || (!word.empty() && keyspace::is_subtree(word))) return {};
-    return base::Error{"'" + escaped(word) + "' is no subtree: it ends with '/', or is *"};
-  }
-  const bool of_proxy = command.action == Action::drain || command.action == Action::kick;
-  if (of_proxy || (of_subtree && command.subject.empty())) return {};
+  if (of_subtree && command.subject.empty()) return {};
   const std::string fault = key_fault(word);
   return fault.empty() ? base::Status() : base::Error{fault};
 }
 
-base::Status take_second(const std::string& word, Command& command) {
+base::Status parse_second(const std::string& word, Command& command) {
   if (command.action == Action::kick) {
     const auto number = parse_number(word);
     if (!number) return base::Error{"CONNECTION: " + number.error()};
@@ -129,7 +143,7 @@ base::Status take_second(const std::string& word, Command& command) {
   return {};
 }
 
-base::Status take_order(const std::string& word, ClientOrder& order) {
+base::Status parse_order(const std::string& word, ClientOrder& order) {
   static const std::map<std::string, ClientOrder> orders = {
       {"queue", ClientOrder::queue},
       {"missed", ClientOrder::missed},
@@ -145,20 +159,20 @@ base::Status take_order(const std::string& word, ClientOrder& order) {
   return {};
 }
 
-base::Status take_duration(const po::variables_map& given, const char* option, base::Duration most,
-                           base::Duration& target) {
+base::Status parse_duration_option(const po::variables_map& given, const char* option,
+                                   base::Duration limit, base::Duration& target) {
   if (given.count(option) == 0) return {};
   const auto duration = parse_duration(text_of(given, option));
   if (!duration) return base::Error{"--" + std::string(option) + ": " + duration.error()};
-  if (*duration > most) {
-    return base::Error{"--" + std::string(option) + ": more than " + to_text(most)};
+  if (*duration > limit) {
+    return base::Error{"--" + std::string(option) + ": more than " + to_text(limit)};
   }
   target = *duration;
   return {};
 }
 
-base::Status take_cluster(const po::variables_map& given, const Environment& environment,
-                          Command& command) {
+base::Status parse_cluster(const po::variables_map& given, const Environment& environment,
+                           Command& command) {
   const bool flag = given.count("broker") != 0;
   const std::string list = flag                         ? text_of(given, "broker")
                            : environment.broker.empty() ? std::string(default_broker)
@@ -172,70 +186,109 @@ base::Status take_cluster(const po::variables_map& given, const Environment& env
   command.own_key = choose("key", environment.key);
   command.server_key = choose("server-key", environment.server_key);
   if (command.own_key.empty() == command.server_key.empty()) return {};
-  return base::Error{command.own_key.empty() ? "--server-key (CANOPY_SERVER_KEY) needs --key, too"
-                                             : "--key (CANOPY_KEY) needs --server-key, too"};
+  return base::Error{command.own_key.empty() ? "--server-key (CANOPY_SERVER_KEY) needs --key"
+                                             : "--key (CANOPY_KEY) needs --server-key"};
 }
 
-base::Status take_options(const po::variables_map& given, Command& command) {
+base::Status parse_number_option(const po::variables_map& given, const char* option,
+                                 std::optional<std::uint64_t>& target) {
+  if (given.count(option) == 0) return {};
+  const auto number = parse_number(text_of(given, option));
+  if (!number) return base::Error{"--" + std::string(option) + ": " + number.error()};
+  target = *number;
+  return {};
+}
+
+base::Status parse_numbers(const po::variables_map& given, Command& command) {
+  std::optional<std::uint64_t> revision, limit, count;
+  for (auto status :
+       {parse_number_option(given, "if-revision", revision),
+        parse_number_option(given, "limit", limit), parse_number_option(given, "count", count)}) {
+    if (!status) return status;
+  }
+  if (limit == 0u) return base::Error{"--limit: '0' is no number of keys"};
+  if (count == 0u) return base::Error{"--count: '0' is no number of probes"};
+  if (revision) command.if_revision = keyspace::Revision(*revision);
+  command.limit = limit.value_or(0);
+  command.count = count.value_or(0);
+  return {};
+}
+
+base::Status parse_options(const po::variables_map& given, Command& command) {
   command.directory = given.count("directory") == 0 ? "." : text_of(given, "directory");
-  command.json = given.count("json") != 0;
+  command.json |= given.count("json") != 0;
+  command.verbose = given.count("verbose") != 0;
+  command.keys_only = given.count("keys") != 0;
   command.timeout = 5s;
-  const base::Duration most_ttl = std::chrono::milliseconds(wire::native::max_ttl_ms);
-  const base::Duration most_latest = std::chrono::milliseconds(wire::native::max_latest_ms);
-  for (auto status : {take_duration(given, "timeout", 24h, command.timeout),
-                      take_duration(given, "ttl", most_ttl, command.ttl),
-                      take_duration(given, "latest", most_latest, command.latest)}) {
+  command.interval = 1s;
+  const base::Duration max_ttl = std::chrono::milliseconds(wire::native::max_ttl_ms);
+  const base::Duration max_latest = std::chrono::milliseconds(wire::native::max_latest_ms);
+  for (auto status : {parse_duration_option(given, "timeout", 24h, command.timeout),
+                      parse_duration_option(given, "ttl", max_ttl, command.ttl),
+                      parse_duration_option(given, "interval", 24h, command.interval),
+                      parse_duration_option(given, "latest", max_latest, command.latest),
+                      parse_numbers(given, command)}) {
     if (!status) return status;
   }
   if (given.count("proxy") != 0) command.subject = text_of(given, "proxy");
-  if (given.count("sort") != 0) {
-    if (auto status = take_order(text_of(given, "sort"), command.order); !status) return status;
+  if (given.count("write") != 0) {
+    command.write_key = text_of(given, "write");
+    const std::string fault = key_fault(command.write_key);
+    if (!fault.empty()) return base::Error{"--write: " + fault};
   }
-  if (given.count("if-revision") != 0) {
-    const auto number = parse_number(text_of(given, "if-revision"));
-    if (!number) return base::Error{"--if-revision: " + number.error()};
-    command.if_revision = keyspace::Revision(*number);
+  if (given.count("sort") != 0) {
+    if (auto status = parse_order(text_of(given, "sort"), command.order); !status) return status;
+  }
+  if (command.subtree && command.if_revision) {
+    return base::Error{"--subtree and --if-revision exclude each other"};
+  }
+  if (command.json && (command.keys_only || command.verbose)) {
+    return base::Error{"--json excludes --keys and --verbose"};
   }
   return {};
 }
 
-Parting unaccepted(const Command& command) {
+Outcome unaccepted(const Command& command) {
   const std::string partition = command.subject.empty() ? "*" : escaped(command.subject);
   return {Exit::wrong_usage,
-          "canopy: " + partition + " would go on with what " + escaped(command.shards.front()) +
-              " has: every other acknowledged write, perhaps all of them, would be lost for good\n"
-              "canopy: first try to start the shards that were in sync; else say --accept-loss\n"};
+          "canopy: " + partition + " would go on with the data of " +
+              escaped(command.shards.front()) +
+              ": every other acknowledged write, perhaps every write, would be lost for good\n"
+              "canopy: first try to start the shards that were in sync; else add --accept-loss\n"};
 }
 
-std::variant<Command, Parting> make_command(const Usage& usage, const po::variables_map& given,
+std::variant<Command, Outcome> make_command(const Usage& usage, const po::variables_map& given,
                                             const std::vector<std::string>& arguments,
                                             const Environment& environment) {
-  const std::vector<std::string> taken = options_of(usage);
+  const std::vector<std::string> accepted = options_of(usage);
   for (const auto& [option, value] : given) {
-    if (option == "words" || std::ranges::find(taken, option) != taken.end()) continue;
-    return wrong(usage.name + " takes no --" + option, &usage);
+    if (option == "words" || std::ranges::find(accepted, option) != accepted.end()) continue;
+    return wrong(usage.name + " has no option --" + option, &usage);
   }
   if (arguments.size() < usage.arguments.size()) {
     return wrong(usage.name + ": " + usage.arguments[arguments.size()] + " is missing", &usage);
   }
   if (arguments.size() > usage.arguments.size()) {
-    return wrong(usage.name + ": '" + escaped(arguments[usage.arguments.size()]) + "' is too much",
+    return wrong(usage.name + ": '" + escaped(arguments[usage.arguments.size()]) +
+                     "' is one argument too many",
                  &usage);
   }
   Command command{.action = usage.action};
+  command.json = usage.name == "export";
+  command.subtree = given.count("subtree") != 0;
   if (!arguments.empty()) {
-    const auto status = take_subject(arguments[0], command);
+    const auto status = parse_subject(arguments[0], command);
     if (!status) return wrong(usage.name + ": " + status.error(), &usage);
   }
   if (arguments.size() == 2) {
-    const auto status = take_second(arguments[1], command);
+    const auto status = parse_second(arguments[1], command);
     if (!status) return wrong(usage.name + ": " + status.error(), &usage);
   }
   if (usage.connects) {
-    const auto status = take_cluster(given, environment, command);
+    const auto status = parse_cluster(given, environment, command);
     if (!status) return wrong(status.error(), &usage);
   }
-  const auto status = take_options(given, command);
+  const auto status = parse_options(given, command);
   if (!status) return wrong(status.error(), &usage);
   if (command.action == Action::elect && given.count("accept-loss") == 0)
     return unaccepted(command);
@@ -244,7 +297,7 @@ std::variant<Command, Parting> make_command(const Usage& usage, const po::variab
 
 }  // namespace
 
-std::variant<Command, Parting> parse_command_line(const std::vector<std::string>& words,
+std::variant<Command, Outcome> parse_command_line(const std::vector<std::string>& words,
                                                   const Environment& environment) {
   po::variables_map given;
   try {
@@ -254,15 +307,15 @@ std::variant<Command, Parting> parse_command_line(const std::vector<std::string>
   } catch (const po::error& fault) {
     return wrong(escaped(fault.what()));
   }
-  if (given.count("version") != 0) return Parting{Exit::ok, "canopy " CANOPY_VERSION "\n"};
+  if (given.count("version") != 0) return Outcome{Exit::ok, "canopy " CANOPY_VERSION "\n"};
   std::vector<std::string> arguments;
   if (given.count("words") != 0) arguments = given["words"].as<std::vector<std::string>>();
   if (arguments.empty()) {
-    return given.count("help") != 0 ? Parting{Exit::ok, help_text()} : wrong("COMMAND is missing");
+    return given.count("help") != 0 ? Outcome{Exit::ok, help_text()} : wrong("COMMAND is missing");
   }
   const auto usage = std::ranges::find(usages, arguments.front(), &Usage::name);
   if (usage == usages.end()) return wrong("'" + escaped(arguments.front()) + "' is no command");
-  if (given.count("help") != 0) return Parting{Exit::ok, help_text(*usage)};
+  if (given.count("help") != 0) return Outcome{Exit::ok, help_text(*usage)};
   arguments.erase(arguments.begin());
   return make_command(*usage, given, arguments, environment);
 }

@@ -5,20 +5,20 @@
 #include <iterator>
 #include <thread>
 
+#include "client/cli/bulk.h"
 #include "client/cli/call.h"
 #include "client/cli/clients.h"
-#include "client/cli/hint.h"
+#include "client/cli/completion.h"
+#include "client/cli/data.h"
 #include "client/cli/keygen.h"
-#include "client/cli/lines.h"
 #include "client/cli/output.h"
+#include "client/cli/ping.h"
 #include "client/cli/refusal.h"
-#include "client/cli/session_loop.h"
 #include "client/cli/status.h"
 #include "client/cli/text.h"
 #include "client/cli/watcher.h"
 #include "client/keys.h"
 #include "core/base/directory_lock.h"
-#include "core/base/limits.h"
 #include "core/coordination/backup.h"
 #include "core/coordination/coordinator.h"
 #include "core/coordination/member.h"
@@ -28,14 +28,7 @@ namespace {
 
 namespace native = wire::native;
 
-constexpr CallId only_call = 1;
 constexpr auto poll_period = std::chrono::milliseconds(100);
-constexpr base::Duration hint_patience = std::chrono::seconds(1);
-
-Exit fail(Exit exit, const std::string& why) {
-  complain(why);
-  return exit;
-}
 
 bool is_served(const native::Members& members, const std::string& partition) {
   return std::ranges::any_of(members.members, [&](const auto& each) {
@@ -46,139 +39,7 @@ bool is_served(const native::Members& members, const std::string& partition) {
   });
 }
 
-Exit print_result(std::string_view text) {
-  const auto status = print(text);
-  return status ? Exit::ok : fail(Exit::broken, status.error());
-}
-
-// One call of a session, and its answer.
-class Call final : private Events {
- public:
-  explicit Call(const Command& command) : command_(command), loop_(command.cluster, *this) {}
-
-  Answer write(wire::Write write) {
-    loop_.session().write(only_call, {std::move(write)}, loop_.loop().now(), command_.timeout);
-    return wait();
-  }
-  Answer get() {
-    loop_.session().get(only_call, command_.subject, loop_.loop().now(), command_.timeout);
-    return wait();
-  }
-  Answer list(std::uint64_t limit = 0) {
-    loop_.session().list(only_call, command_.subject, loop_.loop().now(), command_.timeout, limit);
-    return wait();
-  }
-
- private:
-  Answer wait() {
-    if (!answer_) loop_.run();
-    if (answer_->number == timed_out) explain();
-    return std::move(*answer_);
-  }
-
-  void answered(CallId, Answer answer) override {
-    answer_ = std::move(answer);
-    sent_ |= loop_.session().linked();
-    loop_.stop();
-  }
-  void contact(bool present) override {
-    contact_ = present;
-    sent_ |= present;
-  }
-  void changed(WatchId, const Change&) override {}
-  void synced(WatchId, const Synced&) override {}
-  void missed(WatchId, std::optional<std::uint64_t>) override {}
-  void refused(WatchId, const Answer&) override {}
-
-  // The session does not say whom it could not reach.
-  void explain() {
-    if (!contact_) answer_->text = loop_.standstill();
-    const bool writes = command_.action == Action::put || command_.action == Action::erase;
-    if (writes && sent_) answer_->text += " (it may have been applied)";
-  }
-
-  const Command& command_;
-  bool contact_ = false;
-  bool sent_ = false;  // to some proxy
-  std::optional<Answer> answer_;
-  SessionLoop loop_;
-};
-
-std::string mismatch(const Command& command, keyspace::Revision found) {
-  const std::string key = escaped(command.subject);
-  const std::string wanted = std::to_string(command.if_revision->value());
-  if (found.value() == 0) return key + " is absent, not at revision " + wanted;
-  const std::string revision = std::to_string(found.value());
-  if (command.if_revision->value() == 0) return key + " exists, at revision " + revision;
-  return key + " has revision " + revision + ", not " + wanted;
-}
-
-Exit fail(const Command& command, const Answer& answer) {
-  if (answer.number == static_cast<unsigned>(wire::Fault::revision_mismatch)) {
-    return fail(Exit::refused, mismatch(command, answer.revision));
-  }
-  const bool asked = answer.number < static_cast<unsigned>(wire::Fault::partition_unavailable);
-  const std::string subject = command.subject.empty() ? "*" : escaped(command.subject);
-  return fail(asked ? Exit::refused : Exit::no_answer,
-              subject + ": " + refusal_text(command.action, answer.number, answer.text));
-}
-
-// The hint for a write or a get, if it applies. The command is done: whatever becomes of the look
-// at the keys, it does not fail.
-std::string hint_after(const Command& command) {
-  std::string hint = hint_for(command);
-  const std::string condition = condition_of_hint(command);
-  if (hint.empty() || condition.empty()) return hint;
-  if (condition.size() > base::max_key_bytes) return {};  // no key is that long
-  Command look = command;
-  look.action = Action::list;
-  look.subject = condition;
-  look.timeout = std::min(command.timeout, hint_patience);
-  return Call(look).list(1).entries.empty() ? "" : hint;
-}
-
-Exit write(const Command& command) {
-  wire::Write write{
-      .key = command.subject,
-      .value = command.value,
-      .deletes = command.action == Action::erase,
-      .ttl_ms = std::chrono::duration_cast<std::chrono::milliseconds>(command.ttl).count(),
-      .if_revision = command.if_revision};
-  if (command.value_from_stdin) {
-    auto input = read_input(base::max_value_bytes);
-    if (!input) return fail(Exit::broken, input.error());
-    write.value = std::move(*input);
-  }
-  const Answer answer = Call(command).write(std::move(write));
-  if (!answer.ok()) return fail(command, answer);
-  const Exit exit = print_result(std::to_string(answer.revision.value()) + "\n");
-  if (const std::string hint = hint_after(command); !hint.empty()) complain(hint);
-  return exit;
-}
-
-Exit get(const Command& command) {
-  const Answer answer = Call(command).get();
-  if (!answer.ok()) return fail(command, answer);
-  if (answer.entries.empty()) {
-    const std::string hint = hint_after(command);
-    return fail(Exit::absent,
-                escaped(command.subject) + " is absent" + (hint.empty() ? "" : " (" + hint + ")"));
-  }
-  const std::string& value = answer.entries.front().value;
-  return print_result(prints_to_terminal() ? value + "\n" : value);
-}
-
-Exit list(const Command& command) {
-  const Answer answer = Call(command).list();
-  if (!answer.ok()) return fail(command, answer);
-  std::string text;
-  for (const Answer::Entry& entry : answer.entries) text += entry_line(entry);
-  const std::string hint = answer.entries.empty() ? hint_for(command) : std::string();
-  if (!hint.empty()) complain(hint);
-  return print_result(text);
-}
-
-// The answer of the wanted kind; else it has been said why there is none.
+// The answer of the wanted kind; else one line on standard error says why there is none.
 template <typename Wanted>
 std::optional<Wanted> ask(const Command& command, const std::string& question, Exit& exit) {
   auto answer = ask_brokers(command.cluster, question, command.timeout);
@@ -196,7 +57,7 @@ std::optional<Wanted> ask(const Command& command, const std::string& question, E
   return std::nullopt;
 }
 
-// Each prefix by itself, so that the answer fits into one frame however many partitions there are.
+// One question per prefix: the answer fits into one frame, however many partitions there are.
 Exit show_status(const Command& command) {
   Exit exit = Exit::ok;
   native::Members all;
@@ -213,7 +74,7 @@ Exit show_status(const Command& command) {
   return exit;
 }
 
-// The proxies that the command is for; else it has been said why there are none.
+// The proxies that the command is for; else one line on standard error says why.
 std::optional<std::vector<AskedProxy>> find_proxies(const Command& command, Exit& exit) {
   const auto members = ask<native::Members>(
       command,
@@ -226,7 +87,7 @@ std::optional<std::vector<AskedProxy>> find_proxies(const Command& command, Exit
   return std::nullopt;
 }
 
-// Asks all that can be asked, and keeps with each what it answered, or why it did not.
+// Asks each proxy that can be asked. Each keeps its answer, or the reason why there is none.
 base::Status ask_each(const Command& command, const std::string& question,
                       std::vector<AskedProxy>& proxies) {
   std::vector<AskedProxy*> asked;
@@ -293,7 +154,7 @@ Exit reload(const Command& command) {
   return print_result(lines);
 }
 
-// The order is given once; whether it has come to anything is seen in what the shards announce.
+// The broker takes the order once. What the shards announce shows whether it was carried out.
 Exit elect(const Command& command) {
   Exit exit = Exit::ok;
   const base::SystemClock clock;
@@ -312,7 +173,7 @@ Exit elect(const Command& command) {
                                    ": not served yet, see canopy status");
 }
 
-// Ordered once; the shard announces the outcome.
+// The broker takes the order once. The shard announces the outcome.
 Exit backup(const Command& command) {
   Exit exit = Exit::ok;
   const base::SystemClock clock;
@@ -362,8 +223,11 @@ Exit run(Command command) {
     command.cluster.keys = std::move(*keys);
   }
   switch (command.action) {
-    case Action::put:
-    case Action::erase: return write(command);
+    case Action::put: return write(command);
+    case Action::erase: return command.subtree ? delete_subtree(command) : write(command);
+    case Action::import_: return import_entries(command);
+    case Action::apply: return apply(command);
+    case Action::ping: return Pinger(command).run();
     case Action::get: return get(command);
     case Action::list: return list(command);
     case Action::watch: return Watcher(command).run();
@@ -377,6 +241,7 @@ Exit run(Command command) {
     case Action::move: return move(command);
     case Action::split: return split(command);
     case Action::keygen: return keygen(command);
+    case Action::completion: return print_result(completion_script(command.subject));
   }
   return Exit::wrong_usage;
 }

@@ -1,4 +1,4 @@
-// Each command, from question to answer.
+// Runs a command.
 #pragma once
 
 #include "client/cli/command_line.h"

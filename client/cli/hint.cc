@@ -11,7 +11,7 @@ bool is_of_subtree(const Command& command) {
   return command.action == Action::list || command.action == Action::watch;
 }
 
-// The subtree that `pattern` was meant for: what is before its first '*', up to a '/'.
+// The part of `pattern` before its first '*', up to a '/'.
 std::string subtree_of(const std::string& pattern) {
   const std::size_t slash = pattern.substr(0, pattern.find('*')).rfind('/');
   return slash == std::string::npos ? "*" : pattern.substr(0, slash + 1);
@@ -21,7 +21,7 @@ std::string with_slash(const std::string& subject) {
   return subject.starts_with('/') ? subject : "/" + subject;
 }
 
-// For '*' in the subject, which is a character like others.
+// In a key '*' is an ordinary character.
 std::string star_hint(const Command& command) {
   const std::string subtree = subtree_of(command.subject);
   const std::string all = subtree == "*" ? subtree : with_slash(subtree);

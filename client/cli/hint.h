@@ -1,4 +1,4 @@
-// What a key or subtree on the command line was probably meant to be. Pure.
+// Hints for a key or subtree that is probably a mistake. Pure.
 #pragma once
 
 #include <string>
@@ -7,12 +7,12 @@
 
 namespace canopy::client::cli {
 
-// For a write, or for a read that found nothing: one line without an end. Empty when there is
-// nothing odd about the subject.
+// For a write, or for a read that found nothing: one line without its line feed. Empty: the subject
+// looks right.
 std::string hint_for(const Command& command);
 
-// The hint is given only if there are keys here: a subtree, or a key. Empty: in any case. Of reads,
-// only a get has such a condition.
+// The subtree or key that must have entries for the hint to be printed. Empty: it is printed in any
+// case. Among reads, only a get has such a condition.
 std::string condition_of_hint(const Command& command);
 
 }  // namespace canopy::client::cli

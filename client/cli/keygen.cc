@@ -7,29 +7,20 @@
 #include "core/config/key_file.h"
 
 namespace canopy::client::cli {
-namespace {
-
-Exit fail(const std::string& why) {
-  complain(why);
-  return Exit::broken;
-}
-
-}  // namespace
 
 Exit keygen(const Command& command) {
   std::error_code failed;
   std::filesystem::create_directories(command.directory, failed);
-  if (failed) return fail(command.directory + ": " + failed.message());
+  if (failed) return fail(Exit::broken, command.directory + ": " + failed.message());
   const auto written =
       config::write_key_files(command.directory, command.subject, access::make_key_pair());
-  if (!written) return fail(written.error());
+  if (!written) return fail(Exit::broken, written.error());
   const std::string path = (std::filesystem::path(command.directory) / command.subject).string();
-  const auto printed =
-      print(path + ".key_secret  for " + command.subject +
-            " alone: `server_key` in the file of a cluster, --key of a client\n" + path +
-            ".key         for the others: `public_key` of a client in that file, --server-key of a "
-            "cluster\n");
-  return printed ? Exit::ok : fail(printed.error());
+  return print_result(
+      path + ".key_secret  for " + command.subject +
+      " alone: `server_key` in the file of a cluster, --key of a client\n" + path +
+      ".key         for the others: `public_key` of a client in that file, --server-key of a "
+      "cluster\n");
 }
 
 }  // namespace canopy::client::cli

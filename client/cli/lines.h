@@ -1,4 +1,4 @@
-// The lines of `list` and `watch`. Pure.
+// What `get`, `list` and `watch` print. Pure.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +11,13 @@ namespace canopy::client::cli {
 
 // KEY <tab> REVISION <tab> VALUE
 std::string entry_line(const Answer::Entry& entry);
+// Key, revision, expiry, properties and value, a line each. `now_ms`: since the Unix epoch.
+std::string entry_table(const Answer::Entry& entry, std::int64_t now_ms);
 
-// An event of a watch, as text or as JSON. In JSON revisions are strings: many readers take numbers
-// for doubles, which have 53 bits.
+// An event of a watch, as text or as JSON.
 std::string change_line(const Change& change, bool json);
 std::string gap_line(std::optional<std::uint64_t> updates, bool json);
-// Empty for the first snapshot, which is told by its entries alone.
+// Empty for the first snapshot: its entries announce it.
 std::string resync_line(Synced::How how, bool json);
 
 }  // namespace canopy::client::cli

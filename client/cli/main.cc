@@ -25,9 +25,9 @@ int main(int argc, char** argv) {
       parse_command_line({argv + 1, argv + argc}, {.broker = variable("CANOPY_BROKER"),
                                                    .key = variable("CANOPY_KEY"),
                                                    .server_key = variable("CANOPY_SERVER_KEY")});
-  if (const auto* parting = std::get_if<Parting>(&line)) {
-    std::fputs(parting->text.c_str(), parting->exit == Exit::ok ? stdout : stderr);
-    return static_cast<int>(parting->exit);
+  if (const auto* outcome = std::get_if<Outcome>(&line)) {
+    std::fputs(outcome->text.c_str(), outcome->exit == Exit::ok ? stdout : stderr);
+    return static_cast<int>(outcome->exit);
   }
   return static_cast<int>(run(std::get<Command>(std::move(line))));
 }

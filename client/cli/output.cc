@@ -48,9 +48,19 @@ void complain(std::string_view text) {
   std::fprintf(stderr, "canopy: %.*s\n", static_cast<int>(text.size()), text.data());
 }
 
-base::Result<std::string> read_input(std::size_t most) {
+Exit fail(Exit exit, std::string_view why) {
+  complain(why);
+  return exit;
+}
+
+Exit print_result(std::string_view text) {
+  const auto status = print(text);
+  return status ? Exit::ok : fail(Exit::broken, status.error());
+}
+
+base::Result<std::string> read_input(std::size_t limit) {
   std::string input;
-  for (std::string block(std::size_t{64} << 10, '\0'); input.size() <= most;) {
+  for (std::string block(std::size_t{64} << 10, '\0'); input.size() <= limit;) {
     const ssize_t count = read(STDIN_FILENO, block.data(), block.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return base::Error{std::string("standard input: ") + std::strerror(errno)};

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "client/cli/command_line.h"
 #include "core/base/result.h"
 
 namespace canopy::client::cli {
@@ -12,10 +13,10 @@ namespace canopy::client::cli {
 // Call first: keeps sockets from taking the place of a closed standard descriptor, which stays
 // unusable.
 void reserve_descriptors();
-// The program ends by SIGPIPE even if the one that started it had ignored or blocked the signal.
+// SIGPIPE ends the program even if its parent process ignored or blocked the signal.
 void end_on_sigpipe();
 
-// Writes all of it at once. Whoever writes into a closed pipe ends by SIGPIPE.
+// Writes every byte before it returns. Into a closed pipe: the program ends by SIGPIPE.
 base::Status print(std::string_view bytes);
 bool prints_to_terminal();
 // Standard output is a pipe, socket or terminal: poll() says when its reader has gone.
@@ -24,7 +25,12 @@ bool can_lose_reader();
 // One line on standard error: "canopy: TEXT".
 void complain(std::string_view text);
 
-// Up to its end, or to one byte more than `most`.
-base::Result<std::string> read_input(std::size_t most);
+// Complains, and returns `exit`.
+Exit fail(Exit exit, std::string_view why);
+// Prints; the exit code says whether that succeeded, and a complaint why not.
+Exit print_result(std::string_view text);
+
+// Reads standard input up to its end, or until it has more than `limit` bytes.
+base::Result<std::string> read_input(std::size_t limit);
 
 }  // namespace canopy::client::cli

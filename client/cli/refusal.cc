@@ -9,7 +9,10 @@ std::string refusal_text(Action action, unsigned fault, const std::string& text)
   if (fault != static_cast<unsigned>(wire::Fault::forbidden)) return escaped(text);
   switch (action) {
     case Action::put:
-    case Action::erase: return "forbidden: this key may not write it";
+    case Action::erase:
+    case Action::import_:
+    case Action::apply:
+    case Action::ping: return "forbidden: this key may not write it";
     case Action::get:
     case Action::list:
     case Action::watch: return "forbidden: this key may not read it";
@@ -22,7 +25,8 @@ std::string refusal_text(Action action, unsigned fault, const std::string& text)
     case Action::split:
     case Action::reload: return "forbidden: this key is not an admin's";
     case Action::status:
-    case Action::keygen: break;
+    case Action::keygen:
+    case Action::completion: break;
   }
   return "forbidden";
 }

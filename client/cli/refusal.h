@@ -1,4 +1,4 @@
-// Why the cluster refuses what a command asks, in the words of the command line. Pure.
+// The error message for a refusal by the cluster. Pure.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace canopy::client::cli {
 
-// `fault` and `text` as the cluster gives them.
+// `fault` is the number of a wire::Fault, `text` the cluster's own message.
 std::string refusal_text(Action action, unsigned fault, const std::string& text);
 
 }  // namespace canopy::client::cli

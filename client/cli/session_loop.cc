@@ -9,8 +9,8 @@ namespace {
 
 namespace native = wire::native;
 
-// A broker that is there answers sooner.
-constexpr base::Duration broker_patience = std::chrono::milliseconds(500);
+// A running broker answers sooner.
+constexpr base::Duration broker_timeout = std::chrono::milliseconds(500);
 
 Settings settings_for(const std::vector<std::string>& brokers) {
   std::random_device random;
@@ -39,7 +39,7 @@ std::string SessionLoop::standstill() const {
     return "no answer through the proxy " + target.name + " at " + target.endpoint;
   }
   const native::Directory question{.request = 1, .prefix = "proxies/"};
-  const auto answer = ask_brokers(cluster_, native::encode(question), broker_patience);
+  const auto answer = ask_brokers(cluster_, native::encode(question), broker_timeout);
   return answer ? "the cluster has no proxy that takes clients" : answer.error();
 }
 

@@ -1,4 +1,4 @@
-// A session at work on the calling thread. Events may call stop(), and nothing else.
+// A session with its loop and sockets, run on the calling thread. Events may call stop() only.
 #pragma once
 
 #include <string>
@@ -13,17 +13,17 @@ namespace canopy::client::cli {
 
 class SessionLoop {
  public:
-  // `cluster` as parse_command_line() lets it pass.
+  // `cluster` as parse_command_line() returns it.
   SessionLoop(Cluster cluster, Events& events);
 
-  // For calls and watches, before run().
+  // Calls and watches: before run(), or from a timer or the turn's end.
   Session& session() { return session_; }
   net::Loop& loop() { return loop_; }
 
   void run();
   void stop() { loop_.stop(); }
 
-  // For when nothing has been heard: who it is that does not answer. May take half a second.
+  // Names the process that does not answer. May take half a second.
   std::string standstill() const;
 
  private:

@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 
+#include "client/cli/json.h"
 #include "client/cli/text.h"
 #include "core/coordination/coordinator.h"
 #include "core/coordination/partition_record.h"
@@ -14,9 +15,9 @@ namespace {
 
 std::string number(std::uint64_t value) { return std::to_string(value); }
 
-// Without a limit no number stands for it.
-std::string limit(std::uint64_t most) {
-  return most == std::numeric_limits<std::uint64_t>::max() ? "null" : number(most);
+// Null stands for "no limit".
+Json limit(std::uint64_t bound) {
+  return bound == std::numeric_limits<std::uint64_t>::max() ? Json() : Json(bound);
 }
 
 std::string revisions_text(const coordination::Vitals& vitals) {
@@ -40,34 +41,28 @@ Row cells_of(const std::string& role, const Process& process) {
   return cells;
 }
 
-std::string json_object(const Process& process) {
+Json to_json(const Process& process) {
   const auto& vitals = process.vitals;
   const auto known = [&](std::uint64_t coordination::Vitals::*field) {
-    return vitals ? number((*vitals).*field) : std::string("null");
+    return vitals ? Json((*vitals).*field) : Json();
   };
-  std::string revisions;
+  Json revisions = Json::object();
   if (vitals) {
-    for (const auto& [subtree, revision] : vitals->revisions) {
-      revisions +=
-          (revisions.empty() ? "" : ",") + json_string(subtree) + ":\"" + number(revision) + '"';
-    }
+    for (const auto& [subtree, revision] : vitals->revisions) revisions[subtree] = number(revision);
   }
-  return "{" + json_member("name", process.name) + "," + json_member("state", process.state) +
-         ",\"pid\":" + (process.pid == 0 ? "null" : std::to_string(process.pid)) +
-         ",\"clients\":" + known(&coordination::Vitals::clients) +
-         ",\"fds\":" + known(&coordination::Vitals::fds) +
-         ",\"max_fds\":" + (vitals ? limit(vitals->max_fds) : "null") +
-         ",\"drops\":" + known(&coordination::Vitals::drops) + ",\"revisions\":{" + revisions +
-         "}}";
+  Json object;
+  add_bytes(object, "name", process.name);
+  add_bytes(object, "state", process.state);
+  object["pid"] = process.pid == 0 ? Json() : Json(process.pid);
+  object["clients"] = known(&coordination::Vitals::clients);
+  object["fds"] = known(&coordination::Vitals::fds);
+  object["max_fds"] = vitals ? limit(vitals->max_fds) : Json();
+  object["drops"] = known(&coordination::Vitals::drops);
+  object["revisions"] = std::move(revisions);
+  return object;
 }
 
-std::string json_array(const std::vector<Process>& processes) {
-  std::string text;
-  for (const Process& process : processes) text += (text.empty() ? "" : ",") + json_object(process);
-  return "[" + text + "]";
-}
-
-// The first word of a state says how a replica is doing, the others whom it follows or why.
+// The first word of a replica's state is enough here; the others name its leader, or a reason.
 Row cells_of(const std::string& subtree, const coordination::PartitionStatus& partition) {
   std::string in_sync, replicas;
   for (const std::string& shard : partition.in_sync()) {
@@ -83,25 +78,26 @@ Row cells_of(const std::string& subtree, const coordination::PartitionStatus& pa
           replicas.empty() ? "-" : replicas};
 }
 
-std::string json_object(const std::string& subtree,
-                        const coordination::PartitionStatus& partition) {
-  std::string in_sync, replicas;
-  for (const std::string& shard : partition.in_sync()) {
-    in_sync += (in_sync.empty() ? "" : ",") + json_string(shard);
-  }
+Json to_json(const std::string& subtree, const coordination::PartitionStatus& partition) {
+  Json replicas = Json::array();
   for (const auto& [shard, state] : partition.replicas) {
-    replicas += (replicas.empty() ? "{" : ",{") + json_member("shard", shard) + "," +
-                json_member("state", state) + "}";
+    Json replica;
+    add_bytes(replica, "shard", shard);
+    add_bytes(replica, "state", state);
+    replicas.push_back(std::move(replica));
   }
   const std::string leader = partition.leader();
-  return "{" + json_member("partition", keyspace::shown(subtree)) +
-         ",\"leader\":" + (leader.empty() ? "null" : json_string(leader)) +
-         ",\"epoch\":" + (partition.record ? number(partition.epoch()) : "null") +
-         ",\"in_sync\":[" + in_sync + "],\"replicas\":[" + replicas + "]}";
+  Json object;
+  add_bytes(object, "partition", keyspace::shown(subtree));
+  object["leader"] = leader.empty() ? Json() : Json(leader);
+  object["epoch"] = partition.record ? Json(partition.epoch()) : Json();
+  object["in_sync"] = partition.in_sync();
+  object["replicas"] = std::move(replicas);
+  return object;
 }
 
-void take_record(coordination::PartitionStatuses& partitions, const std::string& key,
-                 const std::string& json) {
+void add_record(coordination::PartitionStatuses& partitions, const std::string& key,
+                const std::string& json) {
   const auto subtree = coordination::subtree_of(key);
   auto record = coordination::parse_partition_record(json);
   if (subtree && record) partitions[*subtree].record = std::move(*record);
@@ -134,10 +130,10 @@ ClusterStatus status_of(const wire::native::Members& members) {
       const auto proxy = coordination::parse_proxy_member(json);
       if (proxy) status.proxies.push_back({proxy->name, proxy->state, proxy->pid, {}});
     } else if (key.starts_with(coordination::vitals_prefix)) {
-      auto said = coordination::parse_vitals(json);
-      if (said) vitals.emplace(said->name, std::move(*said));
+      auto parsed = coordination::parse_vitals(json);
+      if (parsed) vitals.emplace(parsed->name, std::move(*parsed));
     } else {
-      take_record(status.partitions, key, json);
+      add_record(status.partitions, key, json);
     }
   }
   // A record outlives its partition.
@@ -148,8 +144,8 @@ ClusterStatus status_of(const wire::native::Members& members) {
   for (auto* processes : {&status.shards, &status.proxies}) {
     std::ranges::sort(*processes, {}, &Process::name);
     for (Process& process : *processes) {
-      const auto said = vitals.find(process.name);
-      if (said != vitals.end()) process.vitals = said->second;
+      const auto found = vitals.find(process.name);
+      if (found != vitals.end()) process.vitals = found->second;
     }
   }
   return status;
@@ -168,12 +164,13 @@ std::string to_table(const ClusterStatus& status) {
 }
 
 std::string to_json(const ClusterStatus& status) {
-  std::string partitions;
+  Json all = {{"shards", Json::array()}, {"proxies", Json::array()}, {"partitions", Json::array()}};
+  for (const Process& shard : status.shards) all["shards"].push_back(to_json(shard));
+  for (const Process& proxy : status.proxies) all["proxies"].push_back(to_json(proxy));
   for (const auto& [subtree, partition] : status.partitions) {
-    partitions += (partitions.empty() ? "" : ",") + json_object(subtree, partition);
+    all["partitions"].push_back(to_json(subtree, partition));
   }
-  return "{\"shards\":" + json_array(status.shards) + ",\"proxies\":" + json_array(status.proxies) +
-         ",\"partitions\":[" + partitions + "]}\n";
+  return json_line(all);
 }
 
 }  // namespace canopy::client::cli

@@ -1,4 +1,4 @@
-// How the processes and partitions of a cluster are doing, from what its directory says. Pure.
+// The state of a cluster's processes and partitions, from the entries of its directory. Pure.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +16,15 @@ struct Process {
   std::string name{};
   std::string state{};
   std::int64_t pid = 0;                          // 0: not known
-  std::optional<coordination::Vitals> vitals{};  // absent: it has not said yet
+  std::optional<coordination::Vitals> vitals{};  // absent: not reported yet
 };
 
 struct ClusterStatus {
   std::vector<Process> shards{}, proxies{};      // by name
   coordination::PartitionStatuses partitions{};  // their replicas by name of the shard
 
-  // Everybody is there and serves; a proxy may be full. Every partition is in sync on all its
-  // replicas.
+  // Every process runs and serves; a proxy may be full or drained. Every partition is in sync on
+  // all its replicas.
   bool well() const;
 };
 
@@ -33,8 +33,8 @@ ClusterStatus status_of(const wire::native::Members& members);
 
 // One table of the processes, and one of the partitions.
 std::string to_table(const ClusterStatus& status);
-// {"shards":[…],"proxies":[…],"partitions":[…]}, with null for what is not known or has no limit.
-// Revisions are strings.
+// {"shards":[…],"proxies":[…],"partitions":[…]}. Null stands for a value that is unknown, or for no
+// limit. Revisions are strings.
 std::string to_json(const ClusterStatus& status);
 
 }  // namespace canopy::client::cli

@@ -72,53 +72,6 @@ std::string escaped(std::string_view bytes) {
   return out;
 }
 
-bool is_utf8(std::string_view bytes) {
-  for (std::size_t at = 0; at < bytes.size();) {
-    const std::size_t count = character_bytes(bytes.substr(at));
-    if (count == 0) return false;
-    at += count;
-  }
-  return true;
-}
-
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view digits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t at = 0; at < bytes.size(); at += 3) {
-    const std::size_t count = std::min<std::size_t>(3, bytes.size() - at);
-    std::uint32_t group = 0;
-    for (std::size_t i = 0; i < 3; ++i) {
-      group = group << 8 | (i < count ? byte_of(bytes[at + i]) : 0u);
-    }
-    for (std::size_t i = 0; i < 4; ++i) {
-      out += i <= count ? digits[group >> (18 - 6 * i) & 0x3f] : '=';
-    }
-  }
-  return out;
-}
-
-std::string json_string(std::string_view utf8) {
-  std::string out = "\"";
-  for (const char c : utf8) {
-    if (c == '"' || c == '\\') {
-      out += {'\\', c};
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (byte_of(c) < 0x20) {
-      append_hex(out, "\\u00", {&c, 1});
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
-
-std::string json_member(std::string_view name, std::string_view bytes) {
-  if (is_utf8(bytes)) return json_string(name) + ":" + json_string(bytes);
-  return json_string(std::string(name) + "_base64") + ":\"" + base64(bytes) + '"';
-}
-
 base::Result<std::uint64_t> parse_number(std::string_view text) {
   std::uint64_t number = 0;
   const auto [rest, code] = std::from_chars(text.data(), text.data() + text.size(), number);

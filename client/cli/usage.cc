@@ -9,27 +9,6 @@ namespace po = boost::program_options;
 
 namespace {
 
-struct Option {
-  const char* name;         // "proxy,p": with its short form
-  const char* placeholder;  // null: a flag
-  const char* help;
-};
-const std::vector<Option> options = {
-    {"ttl", "DURATION", "the key is deleted after this time"},
-    {"if-revision", "N", "only if this is the key's revision; 0: only if there is no such key"},
-    {"latest", "DURATION", "only the latest value of each key, this often (up to 60s)"},
-    {"json", nullptr, "JSON instead of text"},
-    {"proxy", "PROXY", "only the clients of this one"},
-    {"sort", "ORDER", "queue (most first), missed, age, name or connection"},
-    {"accept-loss", nullptr, "without it nothing is done, but said what may be lost"},
-    {"directory", "DIR", "where to write the files (here)"},
-    {"broker", "ENDPOINT[,...]", "the cluster (CANOPY_BROKER, or tcp://127.0.0.1:5550)"},
-    {"timeout", "DURATION", "how long to wait for an answer (5s)"},
-    {"key", "FILE", "your own NAME.key_secret, if the cluster has `security` (CANOPY_KEY)"},
-    {"server-key", "FILE|KEY", "the public key of the cluster then (CANOPY_SERVER_KEY)"},
-    {"help,h", nullptr, "print this text and exit"},
-    {"version", nullptr, "print the version and exit"},
-};
 const std::vector<std::string> options_of_all = {"help", "version"};
 const std::vector<std::string> options_to_connect = {"broker", "timeout", "key", "server-key"};
 
@@ -41,156 +20,235 @@ std::string synopsis(const Usage& usage) {
 
 }  // namespace
 
+const std::vector<Option> options = {
+    {"ttl", "DURATION", "the key expires after this time"},
+    {"if-revision", "N", "only if the key has this revision; 0: only if there is no such key"},
+    {"subtree", "", "delete every key of a subtree"},
+    {"keys", "", "print keys only"},
+    {"limit", "N", "print at most N keys"},
+    {"latest", "DURATION", "only the latest value of each key, this often (up to 60s)"},
+    {"verbose", "", "print key, revision, expiry, properties and value", "v"},
+    {"json", "", "print JSON instead of text"},
+    {"count", "N", "end after N probes"},
+    {"interval", "DURATION", "time between two probes (1s; at least 10ms)"},
+    {"write", "KEY", "also write this key in each probe"},
+    {"proxy", "PROXY", "only this proxy"},
+    {"sort", "ORDER", "queue (longest first), missed, age, name or connection"},
+    {"accept-loss", "", "without it `elect` only prints what may be lost"},
+    {"directory", "DIR", "where to write the files (.)"},
+    {"broker", "ENDPOINT[,...]", "the cluster (CANOPY_BROKER, or tcp://127.0.0.1:5550)"},
+    {"timeout", "DURATION", "how long to wait for an answer (5s)"},
+    {"key", "FILE", "your own NAME.key_secret, if the cluster has `security` (CANOPY_KEY)"},
+    {"server-key", "FILE|KEY", "the public key of the cluster then (CANOPY_SERVER_KEY)"},
+    {"help", "", "print this text and exit", "h"},
+    {"version", "", "print the version and exit"},
+};
+
 const std::vector<Usage> usages = {
     {Action::put,
      "put",
      {"KEY", "VALUE"},
      {"ttl", "if-revision"},
      "sets a key and prints its new revision",
-     "VALUE - is read from standard input, up to its end. Put -- before a KEY or VALUE that "
-     "begins\n"
-     "with '-'. An empty VALUE is a value, and the key is there; to clients of the Clone pattern,\n"
-     "whose protocol deletes by an empty value, it is not. `canopy delete` deletes. When the\n"
-     "revision is not the one that was named, the exit code is 3.\n"},
+     R"(With VALUE - the value is read from standard input, up to its end. Put -- before a KEY or
+VALUE that begins with '-'. The value may be empty: the key then exists. Clients of the Clone
+pattern see an empty value as a deletion. When the key has another revision than
+--if-revision, the exit code is 3.
+)"},
     {Action::get,
      "get",
      {"KEY"},
-     {},
+     {"verbose", "json"},
      "prints the value of a key",
-     "The value is printed as it is, followed by a line feed on a terminal only. Without such a "
-     "key\n"
-     "the exit code is 1. A KEY that ends with '/' is one key, too; list prints a subtree.\n"},
+     R"(Prints the bytes of the value. On a terminal a line feed follows. Without such a key the exit
+code is 1. A KEY that ends with '/' is one key; list prints a subtree.
+)"},
     {Action::erase,
      "delete",
      {"KEY"},
-     {"if-revision"},
-     "deletes a key and prints the revision of that",
-     "Deletes one key, and nothing below it. It is no error if there is no such key. When the\n"
-     "revision is not the one that was named, the exit code is 3.\n"},
+     {"if-revision", "subtree"},
+     "deletes a key and prints the revision of the deletion",
+     R"(Deletes one key, and no key below it. A key that does not exist is no error. When the key has
+another revision than --if-revision, the exit code is 3.
+
+With --subtree, KEY is a SUBTREE: every key that exists when the command begins is deleted, one
+request per key, many at once. Prints the number of keys. A key that another client creates
+meanwhile stays; one that it changes meanwhile is deleted. After a failure no further request
+begins.
+)"},
     {Action::list,
      "list",
      {"SUBTREE"},
-     {},
+     {"keys", "limit", "json"},
      "prints the keys of a subtree: key, revision, value",
-     "One line a key, sorted, separated by tabs; \\n, \\t, \\\\ and \\xNN stand for what would not "
-     "fit\n"
-     "in a line of text.\n"},
+     R"(One line per key, sorted, with tabs between the columns. \n, \t, \\ and \xNN stand for bytes
+that do not fit in a line of text. --json prints the lines of `canopy export`. When the subtree
+has more keys than --limit, the cluster chooses which ones are printed.
+)"},
     {Action::watch,
      "watch",
      {"SUBTREE"},
      {"latest", "json"},
-     "prints what is there, then every change as it comes",
-     "One line an event, separated by tabs, escaped like those of list:\n"
-     "  PUT key revision value      DEL key revision\n"
-     "  GAP n                       n updates were missed (? if nobody knows); a RESYNC follows\n"
-     "  RESYNC changes|full         all that was missed has been told\n"
-     "As JSON: {\"type\",\"key\",\"revision\",\"value\"}, {\"type\",\"updates\"}, "
-     "{\"type\",\"how\"}; bytes that\n"
-     "are not UTF-8 are in \"key_base64\" and \"value_base64\", and revisions are strings. Ends "
-     "with\n"
-     "Ctrl-C or TERM, exit code 0, and when its output is not read any more.\n"},
+     "prints the keys of a subtree, then every change",
+     R"(One line per event, with tabs between the columns, escaped like the lines of list:
+  PUT key revision value      DEL key revision
+  GAP n                       n updates were missed (?: unknown); a RESYNC follows
+  RESYNC changes|full         every missed update has been printed
+As JSON: {"type","key","revision","value"}, {"type","updates"}, {"type","how"}. Bytes that are
+not UTF-8 are in "key_base64" and "value_base64". Revisions are strings. Ends with exit code 0
+by Ctrl-C or TERM, and by SIGPIPE when the reader of its output closes it.
+)"},
+    {Action::list,
+     "export",
+     {"SUBTREE"},
+     {},
+     "prints the entries of a subtree as JSON lines",
+     R"(One line per key, sorted: {"key","revision","value","properties","ttl_ms"}. "properties" and
+"ttl_ms", the time left, are there only if the entry has them. Bytes that are not UTF-8 are in
+"key_base64", "value_base64" and "properties_base64". `canopy import` reads these lines.
+)"},
+    {Action::import_,
+     "import",
+     {},
+     {},
+     "writes the entries that export printed",
+     R"(Reads the lines of `canopy export` from standard input and puts each entry, with its properties
+and ttl_ms. "revision" is ignored. Sends many requests at once and prints the number of entries
+written. A line that is not such an entry ends the import: its number is printed, no later line
+is written, and the exit code is 2.
+)"},
+    {Action::apply,
+     "apply",
+     {},
+     {},
+     "applies a batch of writes, together or not at all",
+     R"(Reads one write per line from standard input:
+  {"put":KEY,"value":TEXT,"properties":TEXT,"ttl_ms":N,"if_revision":N}
+  {"delete":KEY,"if_revision":N}
+Only KEY and "value" are required. Bytes that are not UTF-8 go in "put_base64",
+"delete_base64", "value_base64" and "properties_base64". A batch has up to 1024 writes and 4
+MiB, and its keys belong to one partition. Prints the revision of the last write. A bad line
+names its number, and nothing is applied.
+)"},
+    {Action::ping,
+     "ping",
+     {},
+     {"count", "interval", "write", "proxy"},
+     "measures the latency to a proxy",
+     R"(Sends one request per interval to a proxy and prints the time until its reply; with --write also
+the time until a write of KEY is acknowledged. The value written is the probe's number. Ends
+after --count probes or by Ctrl-C, and prints minimum, median, 99th percentile and maximum.
+The exit code is 4 when a probe was lost.
+)"},
     {Action::status,
      "status",
      {},
      {"json"},
-     "prints how the shards and proxies are doing",
-     "The exit code is 1 when one of them is not well.\n"},
+     "prints the state of every shard, proxy and partition",
+     "When one of them is not well, the exit code is 1.\n"},
     {Action::clients,
      "clients",
      {},
      {"proxy", "sort", "json"},
      "prints the connections of the proxies' clients",
-     "One line a connection: its bytes queued, updates missed and catch-ups since it began, and "
-     "what it\n"
-     "is subscribed to. A Clone client has a connection for each of its sockets. A proxy that does "
-     "not\n"
-     "answer, or has no `native` endpoint, is named on standard error, and the exit code is 1. "
-     "With\n"
-     "`security` only an admin may ask.\n"},
+     R"(One line per connection: bytes queued, updates missed, catch-ups and subscriptions. A Clone
+client has one connection for each of its sockets. A proxy that does not answer, or has no
+`native` endpoint, is named on standard error, and the exit code is 1. With `security` only an
+admin may ask.
+)"},
     {Action::kick,
      "kick",
      {"PROXY", "CONNECTION"},
      {},
      "ends a connection",
-     "CONNECTION is a number from `canopy clients`, of this proxy. The client is not kept out: it "
-     "may\n"
-     "connect again, and a native client does so at once. With `security` only an admin may.\n"},
+     R"(CONNECTION is a number that `canopy clients` prints for this proxy. The client may connect again;
+a native client does so at once. With `security` only an admin may kick.
+)"},
     {Action::drain,
      "drain",
      {"PROXY"},
      {},
-     "has a proxy send its clients elsewhere and stop",
-     "Returns at once; the broker does not start the proxy again.\n"},
+     "moves the clients of a proxy elsewhere and stops it",
+     "Returns at once. The broker does not start the proxy again.\n"},
     {Action::reload,
      "reload",
      {},
      {},
-     "has the cluster take on what its file says by now",
-     "Prints the settings that were changed, one a line. When the file is wrong, or asks for what\n"
-     "takes a restart, nothing is changed and the exit code is 3. Processes that the broker does "
-     "not\n"
-     "supervise are told with a HUP signal each.\n"},
+     "makes the cluster read its file again",
+     R"(Prints the settings that changed, one per line. When the file is wrong, or a change needs a
+restart, nothing changes and the exit code is 3. Send a HUP signal to each process that the
+broker does not supervise.
+)"},
     {Action::elect,
      "elect",
      {"SUBTREE", "SHARD"},
      {"accept-loss"},
-     "has a shard lead a partition with what it has",
-     "The way out when a partition waits because every replica that has all that was committed is\n"
-     "lost. What SHARD lacks is then lost for good, even if those replicas come back. Waits until\n"
-     "the partition is served. A partition that does not wait at SHARD is left alone, with the "
-     "exit\n"
-     "code 3. With `security` only an admin may.\n"},
+     "makes a shard lead a partition with the data it has",
+     R"(For a partition that waits because every replica with all committed updates is lost. Updates that
+SHARD lacks are then lost for good, even if those replicas come back. Waits until the partition
+is served. When the partition does not wait at SHARD, nothing changes and the exit code is 3.
+With `security` only an admin may elect.
+)"},
     {Action::backup,
      "backup",
      {"SHARD", "NAME"},
      {},
-     "has a shard write a backup of its store",
-     "The shard goes on meanwhile. Prints the directory once it is on disk: backups/NAME in the\n"
-     "shard's own directory, on the shard's host. Partitions in memory are not in it. A name that "
-     "is\n"
-     "taken is refused. `canopy-shard --config FILE --name SHARD --restore BACKUP` makes a backup "
-     "the\n"
-     "store of a shard that is stopped. With `security` only an admin may.\n"},
+     "makes a shard write a backup of its store",
+     R"(The shard serves meanwhile. Prints the directory once it is on disk: backups/NAME in the shard's
+directory, on the shard's host. Partitions in memory are not part of it. A name that exists is
+refused. `canopy-shard --config FILE --name SHARD --restore BACKUP` restores it to a stopped
+shard. With `security` only an admin may back up.
+)"},
     {Action::move,
      "move",
      {"SUBTREE", "SHARD[,...]"},
      {},
-     "has other shards keep a partition",
-     "The partition is then kept by these shards, the preferred leader first, whatever `on` says "
-     "in\n"
-     "the file. Returns once that is certain. The shards carry it out while writes and watches go\n"
-     "on; `canopy status` shows how far they are. With `security` only an admin may.\n"},
+     "moves a partition to other shards",
+     R"(These shards then hold the replicas, the preferred leader first, whatever `on` says in the file.
+Returns once the directory has the order. The shards carry it out while writes and watches go
+on; `canopy status` shows their progress. With `security` only an admin may move.
+)"},
     {Action::split,
      "split",
      {"SUBTREE"},
      {},
      "makes a subtree a partition of its own",
-     "It is taken out of the partition that owns it, and inherits the settings and the shards of\n"
-     "that; `canopy move` may place it elsewhere afterwards. Returns once the order is certain. "
-     "The\n"
-     "leader carries it out while writes and watches go on; `canopy status` shows the new "
-     "partition.\n"
-     "With `security` only an admin may.\n"},
+     R"(The new partition inherits settings and shards of the one it is split from; `canopy move` may
+place it elsewhere afterwards. Returns once the directory has the order. The leader carries it
+out while writes and watches go on; `canopy status` shows the new partition. With `security`
+only an admin may split.
+)"},
     {Action::keygen,
      "keygen",
      {"NAME"},
      {"directory"},
-     "makes a pair of keys, of the cluster or of a client",
-     "Writes NAME.key_secret, which only its owner can read, and NAME.key, which anybody may;\n"
-     "overwrites neither. Asks no cluster.\n",
+     "makes a key pair for the cluster or a client",
+     R"(Writes NAME.key_secret, which only its owner can read, and NAME.key, which is public. Overwrites
+neither. Needs no cluster.
+)",
+     false},
+    {Action::completion,
+     "completion",
+     {"SHELL"},
+     {},
+     "prints the completion script of a shell",
+     R"(SHELL is bash, zsh or fish. For bash: source <(canopy completion bash). The Debian package
+installs all three. Needs no cluster.
+)",
      false},
 };
 
 po::options_description describe(const char* title, const std::vector<std::string>& names) {
   po::options_description described(title, 100);
   for (const Option& option : options) {
-    const std::string name = option.name;
-    if (std::ranges::find(names, name.substr(0, name.find(','))) == names.end()) continue;
-    if (option.placeholder == nullptr) {
-      described.add_options()(option.name, option.help);
+    if (std::ranges::find(names, option.name) == names.end()) continue;
+    const std::string name =
+        option.name + (option.short_name.empty() ? "" : "," + option.short_name);
+    if (option.placeholder.empty()) {
+      described.add_options()(name.c_str(), option.help.c_str());
     } else {
       const auto value = po::value<std::string>()->value_name(option.placeholder);
-      described.add_options()(option.name, value, option.help);
+      described.add_options()(name.c_str(), value, option.help.c_str());
     }
   }
   return described;
@@ -216,14 +274,15 @@ std::string help_text() {
   }
   std::vector<std::string> common = options_to_connect;
   common.insert(common.end(), options_of_all.begin(), options_of_all.end());
-  text
-      << "\nA SUBTREE is a prefix that ends with '/', a single key, or * for everything. "
-         "Durations\n"
-         "are such as 500ms, 5s or 2m. `canopy COMMAND --help` tells more.\n\n"
-      << describe("Options", common)
-      << "\nExit codes: 0 done; 1 no such key, or something is not well; 2 wrong usage; 3 refused\n"
-         "by the cluster; 4 nobody answered in time; 5 standard input or output failed, or a key "
-         "file.\n";
+  text << R"(
+A SUBTREE is a prefix that ends with '/', a single key, or * for everything. Durations are such
+as 500ms, 5s or 2m. `canopy COMMAND --help` describes a command.
+
+)" << describe("Options", common)
+       << R"(
+Exit codes: 0 done; 1 no such key, or a process is not well; 2 wrong usage or input line;
+3 refused by the cluster; 4 no answer in time; 5 standard input or output, or a key file, failed.
+)";
   return text.str();
 }
 

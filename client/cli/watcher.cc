@@ -16,9 +16,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr WatchId only_watch = 1;
-constexpr std::size_t most_gathered = std::size_t{64} << 10;
+constexpr std::size_t flush_early_bytes = std::size_t{64} << 10;
 
-// At once, even while the reader of our output lets us wait.
+// The signals end the program even while a write to standard output blocks.
 void end_on_signals() {
   for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { _exit(0); });
 }
@@ -46,19 +46,19 @@ Exit Watcher::run() {
 }
 
 void Watcher::changed(WatchId, const Change& change) {
-  anything_ = true;
-  say(change_line(change, command_.json));
+  has_entry_ = true;
+  print_later(change_line(change, command_.json));
 }
 
 void Watcher::synced(WatchId, const Synced& synced) {
-  const std::string hint = synced_ || anything_ ? std::string() : hint_for(command_);
+  const std::string hint = synced_ || has_entry_ ? std::string() : hint_for(command_);
   if (!hint.empty()) complain(hint);
   synced_ = true;
-  say(resync_line(synced.how, command_.json));
+  print_later(resync_line(synced.how, command_.json));
 }
 
 void Watcher::missed(WatchId, std::optional<std::uint64_t> updates) {
-  say(gap_line(updates, command_.json));
+  print_later(gap_line(updates, command_.json));
 }
 
 void Watcher::refused(WatchId, const Answer& why) {
@@ -68,15 +68,15 @@ void Watcher::refused(WatchId, const Answer& why) {
 
 void Watcher::contact(bool present) {
   deadline_ = loop_.loop().now() + command_.timeout;
-  if (!present) complain("contact lost: looking for a proxy");
-  if (present && lost_) complain("contact again, through " + loop_.session().target().name);
+  if (!present) complain("connection lost: looking for a proxy");
+  if (present && lost_) complain("connected again, to " + loop_.session().target().name);
   lost_ = !present;
 }
 
-void Watcher::say(const std::string& line) {
+void Watcher::print_later(const std::string& line) {
   deadline_ = loop_.loop().now() + command_.timeout;
   lines_ += line;
-  if (lines_.size() >= most_gathered) flush();
+  if (lines_.size() >= flush_early_bytes) flush();
 }
 
 void Watcher::flush() {

@@ -1,4 +1,4 @@
-// `canopy watch`: prints the events of one watch until somebody ends the program.
+// `canopy watch`: prints the events of one watch until a signal or a failure ends the program.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,7 @@ class Watcher final : private Events {
  public:
   explicit Watcher(const Command& command);
 
-  // Ends by itself only with a failure. SIGINT and SIGTERM end the program with exit code 0.
+  // Returns only after a failure. SIGINT and SIGTERM end the program with exit code 0.
   Exit run();
 
  private:
@@ -24,17 +24,17 @@ class Watcher final : private Events {
   void contact(bool present) override;
   void answered(CallId, Answer) override {}
 
-  void say(const std::string& line);
+  void print_later(const std::string& line);
   void flush();
   void end(Exit exit, const std::string& why);
   void check_deadline();
 
   const Command& command_;
-  std::string lines_;      // told in this turn of the loop
-  bool anything_ = false;  // told of any key
+  std::string lines_;       // of this turn of the loop
+  bool has_entry_ = false;  // at least one key was there
   bool synced_ = false;
   bool lost_ = false;
-  base::TimePoint deadline_{};  // until the first sync, which nobody would wait for without end
+  base::TimePoint deadline_{};  // of the first sync
   std::optional<Exit> exit_;
   SessionLoop loop_;
 };

@@ -46,7 +46,7 @@ OWNERS = {
     r"systemd/": ["core/net"],
     r"rocksdb/": ["shard"],
     r"msgpack(\.hpp|/)": ["core/wire", "core/coordination"],
-    r"nlohmann/": ["core/coordination", "core/metrics", "broker", "loadtest"],
+    r"nlohmann/": ["core/coordination", "core/metrics", "broker", "client/cli", "loadtest"],
     r"sodium\.h": ["core/access", "core/zmtp"],
     r"curl/": ["core/coordination"],
 }

@@ -15,14 +15,14 @@ using Words = std::vector<std::string>;
 
 Command command(const Words& words, const Environment& environment = {}) {
   const auto line = parse_command_line(words, environment);
-  if (const auto* parting = std::get_if<Parting>(&line)) ADD_FAILURE() << parting->text;
+  if (const auto* outcome = std::get_if<Outcome>(&line)) ADD_FAILURE() << outcome->text;
   return std::holds_alternative<Command>(line) ? std::get<Command>(line) : Command{};
 }
 
-Parting parting(const Words& words, const Environment& environment = {}) {
+Outcome outcome(const Words& words, const Environment& environment = {}) {
   const auto line = parse_command_line(words, environment);
-  EXPECT_TRUE(std::holds_alternative<Parting>(line)) << "taken";
-  return std::holds_alternative<Parting>(line) ? std::get<Parting>(line) : Parting{};
+  EXPECT_TRUE(std::holds_alternative<Outcome>(line)) << "it is a command";
+  return std::holds_alternative<Outcome>(line) ? std::get<Outcome>(line) : Outcome{};
 }
 
 TEST(CommandLine, DefaultsStand) {
@@ -64,6 +64,40 @@ TEST(CommandLine, EveryCommandIsTaken) {
   EXPECT_EQ(kick.action, Action::kick);
   EXPECT_EQ(kick.subject, "p1");
   EXPECT_EQ(kick.connection, 17u);
+}
+
+TEST(CommandLine, ReadsHaveFormats) {
+  EXPECT_TRUE(command({"get", "/a", "-v"}).verbose);
+  EXPECT_TRUE(command({"get", "/a", "--json"}).json);
+  const Command list = command({"list", "/a/", "--keys", "--limit", "7"});
+  EXPECT_TRUE(list.keys_only);
+  EXPECT_EQ(list.limit, 7u);
+  const Command exported = command({"export", "*"});
+  EXPECT_EQ(exported.action, Action::list);
+  EXPECT_TRUE(exported.json);
+  EXPECT_EQ(exported.subject, "");
+}
+
+TEST(CommandLine, ASubtreeIsDeletedOnlyWithTheOption) {
+  EXPECT_FALSE(command({"delete", "/a/"}).subtree);
+  const Command below = command({"delete", "--subtree", "/a/"});
+  EXPECT_TRUE(below.subtree);
+  EXPECT_EQ(below.subject, "/a/");
+  EXPECT_EQ(command({"delete", "*", "--subtree"}).subject, "");
+  EXPECT_EQ(command({"delete", "*"}).subject, "*");
+}
+
+TEST(CommandLine, PingHasDefaults) {
+  const Command ping = command({"ping"});
+  EXPECT_EQ(ping.count, 0u) << "until a signal";
+  EXPECT_EQ(ping.interval, 1s);
+  EXPECT_EQ(ping.write_key, "");
+  const Command some =
+      command({"ping", "--count", "3", "--interval", "10ms", "--write", "/p", "--proxy", "p1"});
+  EXPECT_EQ(some.count, 3u);
+  EXPECT_EQ(some.interval, 10ms);
+  EXPECT_EQ(some.write_key, "/p");
+  EXPECT_EQ(some.subject, "p1");
 }
 
 TEST(CommandLine, AStarIsTheRootOnlyWhereASubtreeIsMeant) {
@@ -109,7 +143,7 @@ TEST(CommandLine, KeygenAsksNoCluster) {
   EXPECT_EQ(here.subject, "alice");
   EXPECT_EQ(here.directory, ".");
   EXPECT_EQ(command({"keygen", "a-B_9.x", "--directory", "keys"}).directory, "keys");
-  EXPECT_THAT(parting({"keygen", "-h"}).text, testing::Not(HasSubstr("--broker")));
+  EXPECT_THAT(outcome({"keygen", "-h"}).text, testing::Not(HasSubstr("--broker")));
 }
 
 TEST(CommandLine, ElectSaysWhatMayBeLostUnlessThatIsAccepted) {
@@ -117,9 +151,9 @@ TEST(CommandLine, ElectSaysWhatMayBeLostUnlessThatIsAccepted) {
   EXPECT_EQ(root.subject, "");
   EXPECT_EQ(root.shards, std::vector<std::string>{"s1"});
   EXPECT_EQ(command({"elect", "--accept-loss", "/a/", "s1"}).subject, "/a/");
-  const Parting refusal = parting({"elect", "/a/", "s1"});
+  const Outcome refusal = outcome({"elect", "/a/", "s1"});
   EXPECT_EQ(refusal.exit, Exit::wrong_usage);
-  EXPECT_THAT(refusal.text, HasSubstr("/a/ would go on with what s1 has"));
+  EXPECT_THAT(refusal.text, HasSubstr("/a/ would go on with the data of s1"));
   EXPECT_THAT(refusal.text, HasSubstr("--accept-loss"));
   EXPECT_EQ(std::count(refusal.text.begin(), refusal.text.end(), '\n'), 2) << refusal.text;
 }
@@ -136,23 +170,24 @@ TEST(CommandLine, MoveNamesThePartitionAndItsShards) {
   EXPECT_EQ(root.subject, "");
   EXPECT_EQ(root.shards, (std::vector<std::string>{"s2", "s1"}));
   EXPECT_EQ(command({"move", "/a/", "s1"}).shards, std::vector<std::string>{"s1"});
-  EXPECT_EQ(parting({"move", "/a", "s1"}).exit, Exit::wrong_usage);
-  EXPECT_EQ(parting({"move", "/a/"}).exit, Exit::wrong_usage);
+  EXPECT_EQ(outcome({"move", "/a", "s1"}).exit, Exit::wrong_usage);
+  EXPECT_EQ(outcome({"move", "/a/"}).exit, Exit::wrong_usage);
 }
 
 TEST(CommandLine, HelpIsAskedForOfAllOrOfOne) {
-  const Parting all = parting({"--help"});
+  const Outcome all = outcome({"--help"});
   EXPECT_EQ(all.exit, Exit::ok);
-  for (const char* name : {"put", "get", "delete", "list", "watch", "status", "clients", "kick",
-                           "drain", "elect", "backup", "move", "keygen"}) {
+  for (const char* name :
+       {"put", "get", "delete", "list", "watch", "status", "clients", "kick", "drain", "elect",
+        "backup", "move", "keygen", "export", "import", "apply", "ping", "completion"}) {
     EXPECT_THAT(all.text, HasSubstr(std::string("\n  ") + name + " "));
-    const Parting one = parting({name, "--help"});
+    const Outcome one = outcome({name, "--help"});
     EXPECT_EQ(one.exit, Exit::ok);
     EXPECT_THAT(one.text, StartsWith(std::string("canopy ") + name + " "));
   }
-  EXPECT_THAT(parting({"put", "-h"}).text, HasSubstr("--if-revision N"));
-  EXPECT_THAT(parting({"get", "-h"}).text, testing::Not(HasSubstr("--if-revision")));
-  EXPECT_EQ(parting({"--version"}).text, "canopy " CANOPY_VERSION "\n");
+  EXPECT_THAT(outcome({"put", "-h"}).text, HasSubstr("--if-revision N"));
+  EXPECT_THAT(outcome({"get", "-h"}).text, testing::Not(HasSubstr("--if-revision")));
+  EXPECT_EQ(outcome({"--version"}).text, "canopy " CANOPY_VERSION "\n");
 }
 
 struct Mistake {
@@ -164,7 +199,7 @@ struct Mistake {
 class Mistakes : public testing::TestWithParam<Mistake> {};
 
 TEST_P(Mistakes, AreRefusedInOneLineThatNamesThem) {
-  const Parting refusal = parting(GetParam().words, GetParam().environment);
+  const Outcome refusal = outcome(GetParam().words, GetParam().environment);
   EXPECT_EQ(refusal.exit, Exit::wrong_usage);
   EXPECT_THAT(refusal.text, StartsWith("canopy: "));
   EXPECT_THAT(refusal.text, HasSubstr(GetParam().named));
@@ -181,8 +216,17 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{"get", ""}, "empty"}, Mistake{{"get", std::string(256, 'k')}, "255"},
         Mistake{{"get", "/a\nb"}, "/a\\nb"}, Mistake{{"get", "HUGZ"}, "reserved"},
         Mistake{{"list", "/a\tb/"}, "control"}, Mistake{{"get", "/a", "--ttl", "5s"}, "--ttl"},
-        Mistake{{"list", "/", "--json"}, "--json"}, Mistake{{"put", "/a", "-5"}, "-- ends"},
-        Mistake{{"get", "/a", "--tim", "5s"}, "--tim"},
+        Mistake{{"put", "/", "v", "--json"}, "--json"},
+        Mistake{{"list", "/", "--json", "--keys"}, "--json excludes"},
+        Mistake{{"list", "/", "--limit", "0"}, "--limit: '0'"},
+        Mistake{{"get", "/a", "-v", "--json"}, "--json excludes"},
+        Mistake{{"delete", "/a", "--subtree"}, "'/a' is no subtree"},
+        Mistake{{"delete", "/a/", "--subtree", "--if-revision", "1"}, "exclude"},
+        Mistake{{"put", "/a/", "b", "--subtree"}, "--subtree"},
+        Mistake{{"ping", "--count", "0"}, "--count: '0'"},
+        Mistake{{"ping", "--write", ""}, "--write: the key is empty"},
+        Mistake{{"completion", "csh"}, "'csh' is not bash"},
+        Mistake{{"put", "/a", "-5"}, "-- ends"}, Mistake{{"get", "/a", "--tim", "5s"}, "--tim"},
         Mistake{{"elect", "/a", "s1", "--accept-loss"}, "'/a' is no subtree"},
         Mistake{{"elect", "", "s1", "--accept-loss"}, "'' is no subtree"},
         Mistake{{"elect", "/a/"}, "SHARD is missing"}, Mistake{{"backup", "s1"}, "NAME is missing"},

@@ -12,6 +12,22 @@ TEST(Lines, AnEntryHasThreeColumns) {
   EXPECT_EQ(entry_line(entry), "/a\\tb\t42\t1\\n2\n");
 }
 
+TEST(Lines, AnEntryIsShownInFull) {
+  const Answer::Entry entry{.key = "/a", .value = "\xff", .revision = Revision(42)};
+  EXPECT_EQ(
+      entry_table(entry, 0),
+      "key         /a\nrevision    42\nexpires     never\nproperties  -\nvalue       \\xff\n");
+  const Answer::Entry expiring{.key = "/a",
+                               .value = "v",
+                               .properties = "a=1\nb=2\n",
+                               .revision = Revision(42),
+                               .expires_at_ms = 1'800'000'000'250};
+  EXPECT_EQ(entry_table(expiring, 1'799'999'990'000),
+            "key         /a\nrevision    42\n"
+            "expires     2027-01-15T08:00:00.250Z (in 10s)\n"
+            "properties  a=1\\nb=2\\n\nvalue       v\n");
+}
+
 TEST(Lines, ChangesAreText) {
   const Change put{.key = "/a", .value = "\xff\\", .revision = Revision(7)};
   EXPECT_EQ(change_line(put, false), "PUT\t/a\t7\t\\xff\\\\\n");

@@ -26,32 +26,6 @@ TEST(Text, BytesThatAreNotUtf8AreEscapedOneByOne) {
   EXPECT_EQ(escaped("\xe2\x82\xac\x80"), "€\\x80");
 }
 
-TEST(Text, OnlyUtf8IsUtf8) {
-  for (const auto text : {""sv, "abc"sv, "\0"sv, "ü"sv, "€"sv, "\U0010FFFF"sv, "\xee\x80\x80"sv}) {
-    EXPECT_TRUE(is_utf8(text)) << text;
-  }
-  // Cut, overlong, surrogate, beyond U+10FFFF, continuation alone, never allowed.
-  for (const auto text : {"\xc3"sv, "\xc0\xaf"sv, "\xc1\xbf"sv, "\xe0\x80\xaf"sv, "\xe0\x9f\xbf"sv,
-                          "\xf0\x8f\xbf\xbf"sv, "\xed\xa0\x80"sv, "\xf4\x90\x80\x80"sv,
-                          "\xf5\x80\x80\x80"sv, "a\x80"sv, "\xff"sv, "\xf0\x9f\x98"sv, "\xc3("sv}) {
-    EXPECT_FALSE(is_utf8(text)) << escaped(text);
-  }
-}
-
-TEST(Text, Base64IsThatOfTheRfc) {
-  EXPECT_EQ(base64(""), "");
-  EXPECT_EQ(base64("f"), "Zg==");
-  EXPECT_EQ(base64("fo"), "Zm8=");
-  EXPECT_EQ(base64("foo"), "Zm9v");
-  EXPECT_EQ(base64("foobar"), "Zm9vYmFy");
-  EXPECT_EQ(base64("\xff\xfe\xfd\xfb\xf0"), "//79+/A=");
-}
-
-TEST(Text, JsonMembersAreTextOrBase64) {
-  EXPECT_EQ(json_member("value", "a\"b\\c\n\x01ü"), R"("value":"a\"b\\c\n\u0001ü")");
-  EXPECT_EQ(json_member("value", "\xff"), R"("value_base64":"/w==")");
-}
-
 TEST(Text, DurationsHaveAUnit) {
   EXPECT_EQ(*parse_duration("500ms"), 500ms);
   EXPECT_EQ(*parse_duration("5s"), 5s);
