@@ -40,7 +40,7 @@ loadtest: build ## compares the cluster with one process at up to 1,000 clients 
 bench: configure ## measures Canopy, other brokers and the bare kernel side by side (ARGS=--quick, ARGS=--help)
 	@deploy/setup.sh --bench
 	@cmake --build build -j $(JOBS) --target $(PROGRAMS) bench-programs
-	@$(PYTHON) tests/bench/bench.py $(ARGS)
+	@$(PYTHON) -m tests.bench.bench $(ARGS)
 
 # `cmake build`: the library may have come after the build was configured.
 micro: configure ## runs the microbenchmarks (ARGS=--benchmark_filter=tree)
@@ -75,7 +75,7 @@ tsan: ## runs every test under ThreadSanitizer
 faults: build ## harms a cluster under load and checks what clients saw (ARGS='--minutes 10 --seed 7 --cluster three-hosts', ARGS=--help)
 	@deploy/setup.sh --test
 	@cmake --build build -j $(JOBS) --target faults-programs
-	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) tests/faults/run.py $(ARGS)
+	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m tests.faults.run $(ARGS)
 
 image: ## builds the images of docker-compose.yml, and what they are based on where that cannot be pulled
 	@deploy/base-image.sh

@@ -10,16 +10,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-sys.path.append(str(REPOSITORY / "tests/integration"))
-
-from ports import Ports
-from procfs import children
+from tests.harness.ports import Ports
+from tests.harness.procfs import children
 
 BIN = pathlib.Path(os.environ.get("CANOPY_BIN", REPOSITORY / "build/bin")).resolve()
 BENCH_BIN = pathlib.Path(os.environ.get("CANOPY_BENCH_BIN", BIN)).resolve()

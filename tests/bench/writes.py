@@ -1,8 +1,7 @@
-#!/usr/bin/python3
 """Acknowledged writes of one client, of 100 bytes: how many a second with 1 to 4,096 under way, and how long each
 takes. Canopy with each way to keep a partition, beside redis, NATS JetStream and etcd, round by round.
 
-    writes.py [--seconds N] [--rounds N] [--systems NAME…] [--windows N…]
+    python3 -m tests.bench.writes [--seconds N] [--rounds N] [--systems NAME…] [--windows N…]
 """
 
 import argparse
@@ -16,7 +15,7 @@ import subprocess
 import sys
 import time
 
-import systems
+from tests.bench import systems
 
 WINDOWS = [1, 16, 64, 256, 1024, 4096]
 

@@ -9,11 +9,11 @@ import signal
 import subprocess
 import time
 
-import scrape
-from cluster import BIN, CRASHES, die_with_parent, sanitizer_environment
-from clusterfile import HOST, Layout, proxy
-from procfs import process
-from waiting import seconds
+from tests.harness import scrape
+from tests.harness.cluster import BIN, CRASHES, die_with_parent, sanitizer_environment
+from tests.harness.clusterfile import HOST, Layout, proxy
+from tests.harness.procfs import process
+from tests.harness.waiting import seconds
 
 LEASE = seconds(3)  # of clusterfile.py, and the default of the configuration
 LOST_SYNC = BIN / "liblost_sync.so"

@@ -9,10 +9,10 @@ import subprocess
 import pytest
 import yaml
 
-from checked import check, refusal, started
-from cluster import BIN, REPOSITORY, run_program
-from scrape import get
-from waiting import SLOW, seconds
+from tests.harness.checked import check, refusal, started
+from tests.harness.cluster import BIN, REPOSITORY, run_program
+from tests.harness.scrape import get
+from tests.harness.waiting import SLOW, seconds
 
 ROOT = {"subtree": "*"}
 

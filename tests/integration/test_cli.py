@@ -9,10 +9,9 @@ import subprocess
 
 import pytest
 
-from cluster import BIN
-from clusterfile import HOST, proxy, shard
-from command_line import cluster, place, watch  # noqa: F401, fixtures
-from command_line import (
+from tests.harness.cluster import BIN
+from tests.harness.clusterfile import HOST, proxy, shard
+from tests.harness.command_line import (
     ABSENT,
     BROKEN,
     NO_ANSWER,
@@ -26,7 +25,8 @@ from command_line import (
     run,
     succeed,
 )
-from waiting import eventually, seconds
+from tests.harness.command_line import cluster, place, watch  # noqa: F401, fixtures
+from tests.harness.waiting import eventually, seconds
 
 MANY = 10_000_000_000_000_000_000  # a revision that nothing ever has
 

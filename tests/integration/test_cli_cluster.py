@@ -2,10 +2,10 @@
 
 import json
 
-from clusterfile import proxy, shard
-from command_line import cluster, place, watch  # noqa: F401, fixtures
-from command_line import ABSENT, OK, REFUSED, fail, put, run, succeed
-from waiting import eventually
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.command_line import ABSENT, OK, REFUSED, fail, put, run, succeed
+from tests.harness.command_line import cluster, place, watch  # noqa: F401, fixtures
+from tests.harness.waiting import eventually
 
 
 def status(cluster):

@@ -9,10 +9,10 @@ import subprocess
 
 import pytest
 
-from cluster import BIN
-from command_line import cluster, place, watch  # noqa: F401, fixtures
-from command_line import OK, delete, environment, put, succeed
-from waiting import eventually, seconds
+from tests.harness.cluster import BIN
+from tests.harness.command_line import OK, delete, environment, put, succeed
+from tests.harness.command_line import cluster, place, watch  # noqa: F401, fixtures
+from tests.harness.waiting import eventually, seconds
 
 
 def test_list_prints_a_subtree(cluster, place):

@@ -10,10 +10,10 @@ import uuid
 
 import pytest
 
-from cluster import BIN, REPOSITORY
-from containers import Compose, images, require, run
-from prometheus import Prometheus
-from waiting import eventually, seconds
+from tests.harness.cluster import BIN, REPOSITORY
+from tests.harness.containers import Compose, images, require, run
+from tests.harness.prometheus import Prometheus
+from tests.harness.waiting import eventually, seconds
 
 SERVICES = {"broker": 1, "shard-results": 1, "shard-rest": 1, "proxy": 4}
 

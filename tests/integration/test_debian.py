@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
-import cluster as clusters
-from debian import BUILD, UNITS, Manager, call, make_packages, tool
-from waiting import eventually, seconds
+from tests.harness import cluster as clusters
+from tests.harness.debian import BUILD, UNITS, Manager, call, make_packages, tool
+from tests.harness.waiting import eventually, seconds
 
 TOOLS = ("cpack", "dpkg", "dpkg-deb", "dpkg-shlibdeps")
 NAMES = ("canopy", "libcanopy-dev", "libcanopy0.1")

@@ -10,10 +10,10 @@ import urllib.parse
 
 import pytest
 
-from cluster import BIN, die_with_parent, run_program
-from clusterfile import HOST, proxy, shard
-from keyring import Keyring
-from waiting import eventually, seconds
+from tests.harness.cluster import BIN, die_with_parent, run_program
+from tests.harness.clusterfile import HOST, proxy, shard
+from tests.harness.keyring import Keyring
+from tests.harness.waiting import eventually, seconds
 
 KEY, VALUE = "/recognisable/of-all-keys", "and-a-value-like-no-other"
 

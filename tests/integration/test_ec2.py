@@ -10,10 +10,9 @@ import sys
 import pytest
 import yaml
 
-import cluster as clusters
-import ec2
-from debian import BUILD
-from waiting import seconds
+from tests.harness import cluster as clusters, ec2
+from tests.harness.debian import BUILD
+from tests.harness.waiting import seconds
 
 STATE = ["State1", "State2", "State3"]
 ADDRESSES = {f"{name}Address": f"127.0.0.{i}" for i, name in enumerate(STATE, 1)}

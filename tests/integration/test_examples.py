@@ -8,11 +8,11 @@ import threading
 
 import pytest
 
-from clusterfile import proxy, shard
-from cluster import REPOSITORY, die_with_parent
-from keyring import Keyring
-from native import Requests, Writer
-from waiting import eventually, seconds
+from tests.harness.cluster import REPOSITORY, die_with_parent
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.keyring import Keyring
+from tests.harness.native import Requests, Writer
+from tests.harness.waiting import eventually, seconds
 
 EXAMPLE = REPOSITORY / "docs/examples/native_client.py"
 

@@ -6,14 +6,12 @@ import random
 import pytest
 import zmq
 
-import mischief
-import procfs
-import scrape
-from clone import make_socket
-from clusterfile import DIALECTS, proxy, shard
-from promises import Hammer, check_unbroken
-from waiting import SLOW
-from zmtp import port_of
+from tests.harness import hostile, procfs, scrape
+from tests.harness.clone import make_socket
+from tests.harness.clusterfile import DIALECTS, proxy, shard
+from tests.harness.promises import WriteLoad, check_unbroken
+from tests.harness.waiting import SLOW
+from tests.harness.zmtp import port_of
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +41,14 @@ def every_port(cluster):
 
 
 @pytest.fixture
-def bystander(cluster, flock):
+def bystander(cluster, clones):
     before = {name: cluster.process(name) for name in cluster.names + ["broker"]}
-    writer = flock.writer("kvmsg", cluster.triple("p2", "kvmsg"))
+    writer = clones.writer("kvmsg", cluster.triple("p2", "kvmsg"))
     key = b"/results/bystander/%d" % next(numbers)
-    client = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), key)
-    with flock.background(), Hammer(writer, [key], rate=100) as hammer:
+    client = clones.join("kvmsg", cluster.triple("p1", "kvmsg"), key)
+    with clones.background(), WriteLoad(writer, [key], rate=100) as load:
         yield client
-    flock.agree(hammer.map, [client])
+    clones.agree(load.map, [client])
     check_unbroken(client)
     assert {name: cluster.process(name) for name in before} == before, "a process was replaced"
     for name, process in before.items():
@@ -67,9 +65,9 @@ def test_garbage_on_every_port(cluster, bystander):
     noise = random.Random(2015)
     before = {name: closings(cluster, name) for name in cluster.names + ["broker"]}
     for what, port in every_port(cluster).items():
-        for kind, data in mischief.garbage(noise):
+        for kind, data in hostile.garbage(noise):
             try:
-                mischief.throw(port, data)
+                hostile.throw(port, data)
             except OSError as error:
                 raise AssertionError(f"{what} no longer accepts, before {kind}: {error}") from None
     # Six kinds of noise, at the least, are no handshake to any port. The greeted ones come from a

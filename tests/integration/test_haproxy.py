@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-import haproxy
-from clone import make_client
-from clusterfile import DIALECTS, proxy, shard
-from native import Requests
-from native_watcher import Watcher, check_promises
-from promises import Hammer, check_unbroken
-from waiting import DURATION, SLOW, eventually, seconds
-from zmtp import BareSocket, port_of
+from tests.harness import haproxy
+from tests.harness.clone import make_client
+from tests.harness.clusterfile import DIALECTS, proxy, shard
+from tests.harness.native import Requests
+from tests.harness.native_watcher import Watcher, check_promises
+from tests.harness.promises import WriteLoad, check_unbroken
+from tests.harness.waiting import DURATION, SLOW, eventually, seconds
+from tests.harness.zmtp import BareSocket, port_of
 
 pytestmark = pytest.mark.skipif(not haproxy.find(), reason="no HAProxy: apt-get install haproxy")
 
@@ -43,47 +43,47 @@ def site(request, start_cluster, ports, tmp_path):
     balancer.stop()
 
 
-def join(flock, kind, cluster, balancer, place):
+def join(clones, kind, cluster, balancer, place):
     if kind == "native":
-        return flock.add(Watcher(flock.context, [balancer.through(cluster.native("p1"))], place))
+        return clones.add(Watcher(clones.context, [balancer.through(cluster.native("p1"))], place))
     triple = balancer.through(cluster.triple("p1", kind))
-    return flock.add(make_client(flock.context, kind, triple, place))
+    return clones.add(make_client(clones.context, kind, triple, place))
 
 
-def test_crowds_behind_one_address(site, flock):
+def test_crowds_behind_one_address(site, clones):
     cluster, balancer, _ = site
     kinds = [*DIALECTS, "native"]
-    writers = [flock.writer(each, cluster.triple("p2", each)) for each in DIALECTS]
-    writers.append(flock.writer("kvmsg", balancer.through(cluster.triple("p1", "kvmsg"))))
-    hammers = [
-        Hammer(writer, [place + b"%d-%d" % (i, k) for place in PLACES for k in range(5)], rate=50)
+    writers = [clones.writer(each, cluster.triple("p2", each)) for each in DIALECTS]
+    writers.append(clones.writer("kvmsg", balancer.through(cluster.triple("p1", "kvmsg"))))
+    loads = [
+        WriteLoad(writer, [place + b"%d-%d" % (i, k) for place in PLACES for k in range(5)], rate=50)
         for i, writer in enumerate(writers)
     ]
-    for each in hammers:
+    for each in loads:
         each.start()
     staying, joined = [], 0
     deadline = time.monotonic() + max(DURATION, 1)
     while joined < CLIENTS / SLOW or time.monotonic() < deadline:
         fresh = [
-            join(flock, kind, cluster, balancer, random.choice((b"", *PLACES)))
+            join(clones, kind, cluster, balancer, random.choice((b"", *PLACES)))
             for kind in kinds
             for _ in range(3)
         ]
         joined += len(fresh)
-        flock.run(lambda: all(each.active for each in fresh), "they join", 20)
+        clones.run(lambda: all(each.active for each in fresh), "they join", 20)
         staying += fresh
         random.shuffle(staying)
         for each in staying[STAY:]:
             check_one(each)
-            flock.leave(each)
+            clones.leave(each)
         staying = staying[:STAY]
-    for each in hammers:
+    for each in loads:
         each.stop()
     print(f"{joined} clients")
-    expected = {key: value for each in hammers for key, value in each.map.items()}
+    expected = {key: value for each in loads for key, value in each.map.items()}
     for each in staying:
         place = each.subtree if isinstance(each, Watcher) else each.prefix
-        flock.agree({k: v for k, v in expected.items() if k.startswith(place)}, [each])
+        clones.agree({k: v for k, v in expected.items() if k.startswith(place)}, [each])
         check_one(each)
     closed = cluster.metrics("p1").sum("canopy_connections_closed_total", reason="handshake")
     assert closed <= len(endpoints(cluster, "p1")), "no more than saw whether HAProxy listens"

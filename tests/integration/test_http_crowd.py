@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from clusterfile import proxy, shard
-from scrape import get
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.scrape import get
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,13 @@
 import os
 import re
 import stat
-import subprocess
 
 import pytest
 import zmq.auth
 
-from clusterfile import proxy, shard
-from cluster import run_program
-from keyring import SERVER, Keyring
+from tests.harness.cluster import run_program
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.keyring import SERVER, Keyring
 
 OK, REFUSED, NO_ANSWER, WRONG_USAGE, BROKEN = 0, 3, 4, 2, 5
 EVERYTHING = {"read": ["*"], "write": ["*"], "admin": True}

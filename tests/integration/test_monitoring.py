@@ -10,13 +10,13 @@ import subprocess
 import pytest
 import yaml
 
-import native
-from cluster import REPOSITORY
-from clusterfile import DIALECTS, partition, proxy, shard
-from native_watcher import Watcher
-from prometheus import Prometheus
-from scrape import get
-from waiting import eventually, remains
+from tests.harness import native
+from tests.harness.cluster import REPOSITORY
+from tests.harness.clusterfile import DIALECTS, partition, proxy, shard
+from tests.harness.native_watcher import Watcher
+from tests.harness.prometheus import Prometheus
+from tests.harness.scrape import get
+from tests.harness.waiting import eventually, remains
 
 FILES = REPOSITORY / "deploy/prometheus"
 DASHBOARDS = sorted((REPOSITORY / "deploy/grafana/dashboards").glob("*.json"))
@@ -174,12 +174,12 @@ def silent_for(query):
 
 @needs_prometheus
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda file: file.stem)
-def test_every_panel_shows_something(cluster, prometheus, flock, context, dashboard):
+def test_every_panel_shows_something(cluster, prometheus, clones, context, dashboard):
     for each in DIALECTS:
-        flock.join(each, cluster.triple("p1", each))
+        clones.join(each, cluster.triple("p1", each))
     endpoints = [cluster.native("p1"), cluster.native("p2")]
-    watcher = flock.add(Watcher(context, endpoints, b"/results/"))
-    flock.run(lambda: watcher.active, "a native client watches")
+    watcher = clones.add(Watcher(context, endpoints, b"/results/"))
+    clones.run(lambda: watcher.active, "a native client watches")
     writer = native.Writer(context, *endpoints)
     reader = native.Requests(context, endpoints[1])
     number = 0
@@ -192,7 +192,7 @@ def test_every_panel_shows_something(cluster, prometheus, flock, context, dashbo
         for subtree in ("/results/", "/disk/", "/"):
             writer.put(f"{subtree}{number % 10}".encode(), b"%d" % number)
         for _ in range(10):
-            flock.turn(0.02)
+            clones.turn(0.02)
 
     def answered(query):
         return any(not each["value"][1] == "NaN" for each in prometheus.ask(query))

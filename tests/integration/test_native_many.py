@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from clusterfile import proxy, shard
-from native import (
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.native import (
     LIST,
     WATCH,
     WRITE,
@@ -23,7 +23,7 @@ from native import (
     text,
     write,
 )
-from waiting import SLOW, eventually
+from tests.harness.waiting import SLOW, eventually
 
 UNDER_WAY = 1024  # writes of one client
 LISTS = 16

@@ -9,10 +9,10 @@ import random
 import pytest
 import zmq
 
-import native
-from clusterfile import proxy, shard
-from native import DIRECTORY, DRAIN, HELLO, LIST, PING, UNWATCH, WATCH, WRITE, Refusal, pack, write
-from native_mischief import (
+from tests.harness import native
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.native import DIRECTORY, DRAIN, HELLO, LIST, PING, UNWATCH, WATCH, WRITE, Refusal, pack, write
+from tests.harness.native_hostile import (
     CLIENT,
     MAX_FRAME,
     MAX_VALUE,
@@ -23,9 +23,9 @@ from native_mischief import (
     wrong_watches,
     wrong_writes,
 )
-from native_watcher import Watcher, check_promises
-from promises import Hammer, check_unbroken
-from waiting import eventually
+from tests.harness.native_watcher import Watcher, check_promises
+from tests.harness.promises import WriteLoad, check_unbroken
+from tests.harness.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -51,17 +51,17 @@ def broker(cluster, context):
 
 
 @pytest.fixture
-def bystander(cluster, context, flock):
+def bystander(cluster, context, clones):
     """Somebody who watches and writes all the while, through the same proxy."""
     before = {name: cluster.process(name) for name in cluster.names + ["broker"]}
     key = b"/results/bystander"
     writer = native.Writer(context, cluster.native("p1"))
     writer.delete(key)
-    watcher = flock.add(Watcher(context, [cluster.native("p1")], key))
-    flock.run(lambda: watcher.active, "the bystander watches")
-    with flock.background(), Hammer(writer, [key], rate=50) as hammer:
+    watcher = clones.add(Watcher(context, [cluster.native("p1")], key))
+    clones.run(lambda: watcher.active, "the bystander watches")
+    with clones.background(), WriteLoad(writer, [key], rate=50) as load:
         yield watcher
-    flock.agree(hammer.map, [watcher])
+    clones.agree(load.map, [watcher])
     check_promises(watcher)
     check_unbroken(watcher)
     assert not watcher.gaps and not watcher.losses

@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
-import cluster as clusters
-from clusterfile import partition, proxy, shard
-from keyring import SERVER, Keyring
-from waiting import eventually, remains, seconds
+from tests.harness import cluster as clusters
+from tests.harness.clusterfile import partition, proxy, shard
+from tests.harness.keyring import SERVER, Keyring
+from tests.harness.waiting import eventually, remains, seconds
 
 BUILD = clusters.BIN.parent
 

@@ -6,11 +6,10 @@ import threading
 
 import pytest
 
-import browser as browsers
-import scrape
-from cluster import run_program
-from clusterfile import proxy, shard
-from keyring import Keyring
+from tests.harness import browser as browsers, scrape
+from tests.harness.cluster import run_program
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.keyring import Keyring
 
 HOSTILE = "/<img src=x onerror=alert(1)>/"
 MANY = 100
@@ -72,18 +71,18 @@ def test_policy_admits_its_own_script_alone(shared, browser):
     assert any("Content Security Policy" in each for each in page.complaints)
 
 
-def test_follows_what_happens(shared, browser, flock):
+def test_follows_what_happens(shared, browser, clones):
     page = browser.open(address(shared))
     page.until("document.querySelector('#health.good')", "the page is there")
-    client = flock.join("kvsimple", shared.triple("p2", "kvsimple"))
-    with flock.background():
+    client = clones.join("kvsimple", shared.triple("p2", "kvsimple"))
+    with clones.background():
         page.until(f"/1 \\/ 7/.test({row_of('proxies', 'p2')})", "the client is shown")
     for number in range(5):
         client.put(b"/results/k", b"%d" % number)
-    with flock.background():
+    with clones.background():
         page.until(f"/\\b5\\b/.test({row_of('partitions', '/results/')})", "its five updates are shown")
         page.until(f"/\\b1 of 3\\b/.test({row_of('partitions', '/results/')})", "who mirrors it is shown")
-    flock.leave(client)
+    clones.leave(client)
     page.until(f"/0 \\/ 7/.test({row_of('proxies', 'p2')})", "the client is gone from the page")
     assert page.loads == 1, "without a reload"
     check(page, address(shared))
@@ -96,10 +95,10 @@ def open_clients(page, name):
     page.evaluate(f"{button}.click()")
 
 
-def test_a_proxys_row_opens_its_clients(shared, browser, flock):
-    client = flock.join("kvsimple", shared.triple("p2", "kvsimple"), b"/results/")
+def test_a_proxys_row_opens_its_clients(shared, browser, clones):
+    client = clones.join("kvsimple", shared.triple("p2", "kvsimple"), b"/results/")
     page = browser.open(address(shared))
-    with flock.background():
+    with clones.background():
         open_clients(page, "p2")
         page.until("document.querySelectorAll('#clients tbody tr').length === 3", "its three connections are shown")
         assert page.text("#clients-title") == "Clients of p2"
@@ -108,7 +107,7 @@ def test_a_proxys_row_opens_its_clients(shared, browser, flock):
         assert "127.0.0.1:" in row and "/results/" in row
         assert page.evaluate("document.querySelectorAll('#proxies [aria-expanded=true]').length") == 1
         check(page, address(shared))
-    flock.leave(client)
+    clones.leave(client)
     page.until("document.querySelector('#clients').innerText.includes('No client is connected')", "it follows them")
     open_clients(page, "p1")
     page.until("document.querySelector('#clients-title').innerText === 'Clients of p1'", "one list at a time")

@@ -5,9 +5,9 @@ import signal
 import pytest
 import yaml
 
-from cluster import run_program
-from clusterfile import proxy, shard
-from waiting import eventually
+from tests.harness.cluster import run_program
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.waiting import eventually
 
 REFUSED = 3
 
@@ -40,8 +40,8 @@ def reloads(cluster, name, result):
     return cluster.metrics(name).sum("canopy_reloads_total", result=result)
 
 
-def test_limits_linger_and_log_level_are_taken_on_while_clients_stay(cluster, flock):
-    flock.join("kvsimple", cluster.triple("p1", "kvsimple"))
+def test_limits_linger_and_log_level_are_taken_on_while_clients_stay(cluster, clones):
+    clones.join("kvsimple", cluster.triple("p1", "kvsimple"))
 
     def edit(document):
         document["log_level"] = "debug"
@@ -61,7 +61,7 @@ def test_limits_linger_and_log_level_are_taken_on_while_clients_stay(cluster, fl
         eventually(lambda each=name: reloads(cluster, each, "applied") == 1, f"{name} reloaded")
         assert reloads(cluster, name, "refused") == 0
     assert canopy(cluster, "put", "/results/1", "x").returncode == 0
-    flock.agree({b"/results/1": b"x"})
+    clones.agree({b"/results/1": b"x"})
     assert canopy(cluster, "reload").stdout == "", "nothing is left to change"
 
 

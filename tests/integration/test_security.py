@@ -8,13 +8,13 @@ import pytest
 import yaml
 import zmq
 
-import native
-from clone import make_socket
-from native import DIRECTORY, DRAIN, GET, LIST, PING, WATCH, Drained, Refusal, Written, pack, write
-from native_watcher import Watcher, check_promises
-from secured import clients, cluster, flocks, keys, ops  # noqa: F401, fixtures
-from secured import FORBIDDEN_PREFIXES, NAMES, forbidden, forbidding, parts, refused, settings
-from waiting import eventually
+from tests.harness import native
+from tests.harness.clone import make_socket
+from tests.harness.native import DIRECTORY, DRAIN, GET, LIST, PING, WATCH, Drained, Refusal, Written, pack, write
+from tests.harness.native_watcher import Watcher, check_promises
+from tests.harness.secured import FORBIDDEN_PREFIXES, NAMES, forbidden, forbidding, parts, refused, settings
+from tests.harness.secured import clients, cluster, clones_of, keys, ops  # noqa: F401, fixtures
+from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.skipif(not zmq.has("curve"), reason="this libzmq has no CURVE")
 
@@ -153,12 +153,12 @@ def test_native_writes_go_by_the_key_each_of_them(cluster, clients):
     feeder.close()
 
 
-def test_native_watches(cluster, clients, flocks, ops):
+def test_native_watches(cluster, clients, clones_of, ops):
     """One connection whose forbidden watches are refused gets what it may, and nothing else."""
-    allowed = flocks("dashboard").add(
+    allowed = clones_of("dashboard").add(
         Watcher(clients("dashboard"), [cluster.native("p1")], b"/results/")
     )
-    flocks("dashboard").run(lambda: allowed.active, "it may watch")
+    clones_of("dashboard").run(lambda: allowed.active, "it may watch")
     spy = native.Requests(clients("dashboard"), cluster.native("p1"))
     prefixes = [each for each in FORBIDDEN_PREFIXES if each != b"/results-2/"]
     with forbidding(cluster, len(prefixes)):
@@ -170,7 +170,7 @@ def test_native_watches(cluster, clients, flocks, ops):
         ops.put(b"/results/s/%d" % i, b"%d" % i)
         expected[b"/results/s/%d" % i] = b"%d" % i
         ops.put(b"/other/%d" % i, b"secret")
-    flocks("dashboard").agree(expected, [allowed])
+    clones_of("dashboard").agree(expected, [allowed])
     check_promises(allowed)
     assert not allowed.gaps and not allowed.losses
     assert spy.ask(pack(PING, 99)) == native.Pong(99), "nothing came before"
@@ -195,7 +195,7 @@ def rewrite(cluster, keys, **changed):
 
 
 @pytest.mark.parametrize("change", [None, {"read": ["/results/"]}], ids=["revoked", "narrowed"])
-def test_a_reload_ends_what_is_no_longer_granted(start_cluster, keys, clients, flocks, change):
+def test_a_reload_ends_what_is_no_longer_granted(start_cluster, keys, clients, clones_of, change):
     cluster = start_cluster(*parts(), security=settings(keys))
     ops = native.Writer(clients("ops"), cluster.native("p1"))
     ops.put(b"/other/1", b"before")
@@ -209,14 +209,14 @@ def test_a_reload_ends_what_is_no_longer_granted(start_cluster, keys, clients, f
     clone.subscribe(b"/other/")
     eventually(lambda: ops.put(b"/other/1", b"before") and clone.poll(50), "so is the Clone one")
     eventually(lambda: mine.get(b"/other/1"), "and may be read")
-    bystander = flocks("dashboard").add(Watcher(clients("dashboard"), [endpoint], b"/results/"))
-    flocks("dashboard").run(lambda: bystander.active, "a bystander watches")
+    bystander = clones_of("dashboard").add(Watcher(clients("dashboard"), [endpoint], b"/results/"))
+    clones_of("dashboard").run(lambda: bystander.active, "a bystander watches")
 
     before = refused(cluster, "p1", "unknown_key")
     rewrite(cluster, keys, temp=change)
     ops.put(b"/other/1", b"after")
     ops.put(b"/results/1", b"1")
-    flocks("dashboard").run(lambda: bystander.map.get(b"/results/1") == b"1", "he goes on")
+    clones_of("dashboard").run(lambda: bystander.map.get(b"/results/1") == b"1", "he goes on")
     for spy in (stream.socket, clone):
         while spy.poll(0):
             assert b"after" not in b"".join(spy.recv_multipart())

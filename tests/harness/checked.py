@@ -6,8 +6,8 @@ import pathlib
 import signal
 import subprocess
 
-from cluster import BIN, CRASHES, die_with_parent, run_program, sanitizer_environment
-from waiting import eventually, seconds
+from tests.harness.cluster import BIN, CRASHES, die_with_parent, run_program, sanitizer_environment
+from tests.harness.waiting import eventually, seconds
 
 
 def check(directory, text, program="canopy-broker"):

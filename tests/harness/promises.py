@@ -5,8 +5,8 @@ import itertools
 import threading
 import time
 
-from native_watcher import Watcher
-from waiting import SLOW
+from tests.harness.native_watcher import Watcher
+from tests.harness.waiting import SLOW
 
 
 def value_of(counter, padding=0):
@@ -65,14 +65,14 @@ def check_never_back(*clients):
             counters[update.key] = new
 
 
-class Hammer(threading.Thread):
+class WriteLoad(threading.Thread):
     """Writes counters to its keys in turn, `rate` updates a second, until stopped.
 
     Not so fast that a queue of the cluster could be the reason for a loss; slower in slow builds.
     """
 
     def __init__(self, writer, keys, rate=300, padding=0):
-        super().__init__(name="hammer", daemon=True)
+        super().__init__(name="load", daemon=True)
         self.counters = dict.fromkeys(keys, 0)
         self._writer, self._rate, self._padding = writer, rate / SLOW, padding
         self._stopping = threading.Event()
@@ -125,13 +125,13 @@ class Stopwatch:
         self.longest = max(self.longest, time.monotonic() - began)
 
 
-def fill(flock, writer, observer, entries, window=2000):
+def fill(clones, writer, observer, entries, window=2000):
     """Writes `entries` (pairs), never more than `window` ahead of what the observer has seen."""
     base = len(observer.history)
     for count, (key, value) in enumerate(entries, 1):
         writer.put(key, value)
         if count % 500 == 0:
-            flock.run(
+            clones.run(
                 lambda: len(observer.history) - base >= count - window, f"{count} entries seen", 30
             )
-    flock.run(lambda: len(observer.history) - base >= count, f"all {count} entries seen", 30)
+    clones.run(lambda: len(observer.history) - base >= count, f"all {count} entries seen", 30)

@@ -4,9 +4,9 @@ import json
 import subprocess
 import urllib.parse
 
-from cluster import die_with_parent
-from scrape import get
-from waiting import eventually, seconds
+from tests.harness.cluster import die_with_parent
+from tests.harness.scrape import get
+from tests.harness.waiting import eventually, seconds
 
 
 class Prometheus:

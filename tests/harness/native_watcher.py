@@ -1,7 +1,7 @@
 """A native client that watches: the state machine of docs/protocol.md.
 
 A Watcher keeps its map, every update that it was told, and whatever broke a promise; it is polled
-by a Flock (flock.py), like the Clone clients.
+by a Clones (clones.py), like the Clone clients.
 """
 
 import json
@@ -14,8 +14,8 @@ from typing import NamedTuple
 import msgpack
 import zmq
 
-from flock import Flock
-from native import (
+from tests.harness.clones import Clones
+from tests.harness.native import (
     CHANGES,
     FULL,
     LAST,
@@ -38,7 +38,7 @@ from native import (
     read_message,
     text,
 )
-from waiting import seconds
+from tests.harness.waiting import seconds
 
 
 class Told(NamedTuple):
@@ -84,7 +84,7 @@ class Watcher:
         self._retired, self._ticked = [], 0
         self._open()
 
-    # What a Flock wants of its clients.
+    # What a Clones wants of its clients.
 
     @property
     def live(self):
@@ -334,12 +334,12 @@ def check_promises(*watchers):
 
 def main(endpoint, options):
     """A Watcher as a process: says "active", then answers each line with what has become of it."""
-    flock = Flock(zmq.Context())
-    watcher = flock.add(Watcher(flock.context, [endpoint], **json.loads(options)))
-    flock.run(lambda: watcher.active, "it watches")
+    clones = Clones(zmq.Context())
+    watcher = clones.add(Watcher(clones.context, [endpoint], **json.loads(options)))
+    clones.run(lambda: watcher.active, "it watches")
     print("active", flush=True)
     while True:
-        flock.turn()
+        clones.turn()
         if not select.select([sys.stdin], [], [], 0)[0]:
             continue
         if not sys.stdin.readline():

@@ -9,8 +9,8 @@ import shutil
 import subprocess
 import time
 
-from cluster import die_with_parent
-from waiting import eventually, seconds
+from tests.harness.cluster import die_with_parent
+from tests.harness.waiting import eventually, seconds
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 WIDTHS = {"desktop": 1280, "phone": 390}

@@ -7,8 +7,8 @@ import sys
 
 import zmq
 
-from clone import make_socket
-from promises import counter_of
+from tests.harness.clone import make_socket
+from tests.harness.promises import counter_of
 
 
 def main(endpoint, prefix):

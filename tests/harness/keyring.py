@@ -3,7 +3,7 @@
 import zmq
 import zmq.auth
 
-from cluster import run_program
+from tests.harness.cluster import run_program
 
 SERVER = "cluster"  # the name of the cluster's own pair
 

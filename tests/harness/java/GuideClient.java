@@ -1,6 +1,6 @@
 // A Clone client over JeroMQ in the shape of the ZeroMQ guide's Java clients: uuids are text, `ttl` is
 // a property, chp clients publish to every server at once. It takes commands from standard input and
-// says on standard output what it hears; tests/integration/guide_peers.py runs it.
+// says on standard output what it hears; tests/harness/guide_peers.py runs it.
 //
 //   GuideClient kvmsg|chp SUBTREE SNAPSHOT UPDATES COLLECTOR [COLLECTOR…]
 //

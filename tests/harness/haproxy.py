@@ -5,9 +5,9 @@ import shutil
 import socket
 import subprocess
 
-from cluster import die_with_parent
-from waiting import eventually, seconds
-from zmtp import port_of
+from tests.harness.cluster import die_with_parent
+from tests.harness.waiting import eventually, seconds
+from tests.harness.zmtp import port_of
 
 CONFIGURATION = """\
 global

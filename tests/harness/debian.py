@@ -8,8 +8,8 @@ import socket
 import subprocess
 import tempfile
 
-import cluster as clusters
-from waiting import eventually, seconds
+from tests.harness import cluster as clusters
+from tests.harness.waiting import eventually, seconds
 
 BUILD = clusters.BIN.parent
 UNITS = pathlib.PurePath("lib/systemd/system")

@@ -1,6 +1,6 @@
 """ZMTP peers made by hand over bare TCP: every version that is in use, and what no libzmq would send.
 
-A BareSocket is one connection. A BareClient is a Clone client of three of them, polled by a Flock.
+A BareSocket is one connection. A BareClient is a Clone client of three of them, polled by a Clones.
 """
 
 import itertools
@@ -8,8 +8,8 @@ import socket
 import struct
 import time
 
-from clone import Recorder, encode
-from waiting import seconds
+from tests.harness.clone import Recorder, encode
+from tests.harness.waiting import seconds
 
 ZMTP_2, ZMTP_3, ZMTP_3_1 = (2, 0), (3, 0), (3, 1)
 VERSIONS = (ZMTP_2, ZMTP_3, ZMTP_3_1)

@@ -4,11 +4,11 @@ import contextlib
 
 import pytest
 
-import native
-from clusterfile import proxy, shard
-from flock import Flock
-from keyring import Keyring
-from waiting import eventually
+from tests.harness import native
+from tests.harness.clones import Clones
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.keyring import Keyring
+from tests.harness.waiting import eventually
 
 NAMES = ("cluster", "dashboard", "feeder", "ops", "temp")
 FORBIDDEN_PREFIXES = (b"", b"/", b"/res", b"/results", b"/other/", b"/results-2/")
@@ -61,14 +61,14 @@ def clients(keys):
 
 
 @pytest.fixture
-def flocks(clients):
-    """flocks(name) -> a Flock of that client's."""
+def clones_of(clients):
+    """clones_of(name) -> a Clones of that client's."""
     made = {}
 
-    def flock(name):
-        return made.setdefault(name, Flock(clients(name)))
+    def clones(name):
+        return made.setdefault(name, Clones(clients(name)))
 
-    yield flock
+    yield clones
     for each in made.values():
         each.close()
 

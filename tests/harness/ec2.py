@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-from cluster import REPOSITORY
+from tests.harness.cluster import REPOSITORY
 
 FILE = REPOSITORY / "deploy/ec2/canopy.yaml"
 

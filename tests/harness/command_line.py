@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from cluster import BIN, sanitizer_environment
-from clusterfile import partition, proxy, shard
-from waiting import eventually, seconds
+from tests.harness.cluster import BIN, sanitizer_environment
+from tests.harness.clusterfile import partition, proxy, shard
+from tests.harness.waiting import eventually, seconds
 
 OK, ABSENT, WRONG_USAGE, REFUSED, NO_ANSWER, BROKEN = range(6)
 

@@ -1,7 +1,7 @@
 """Clone clients as readers of the ZeroMQ guide have them: models 1-6 and 12/CHP, over pyzmq.
 
 Nothing here knows that the server is Canopy. Each client keeps its map, every update that it was
-given, and whatever broke the protocol. Clients are polled by a Flock (flock.py).
+given, and whatever broke the protocol. Clients are polled by a Clones (clones.py).
 """
 
 import struct
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import zmq
 
-from waiting import seconds
+from tests.harness.waiting import seconds
 
 FRAMES = {"kvsimple": 3, "kvmsg": 5, "chp": 5}
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-import native
-from clusterfile import partition, proxy, shard
-from native import Writer
-from native_watcher import Watcher
+from tests.harness import native
+from tests.harness.clusterfile import partition, proxy, shard
+from tests.harness.native import Writer
+from tests.harness.native_watcher import Watcher
 
 # Nested, on two shards.
 PARTITIONS = (b"", b"/results/", b"/results/eu/", b"/silent/")
@@ -38,11 +38,11 @@ def requests(cluster, context):
 
 
 @pytest.fixture
-def join(cluster, context, flock):
+def join(cluster, context, clones):
     def joined(subtree=b"", proxy_name="p1", wait=True, **options):
-        watcher = flock.add(Watcher(context, [cluster.native(proxy_name)], subtree, **options))
+        watcher = clones.add(Watcher(context, [cluster.native(proxy_name)], subtree, **options))
         if wait:
-            flock.run(lambda: watcher.active, "a native client gets its snapshot")
+            clones.run(lambda: watcher.active, "a native client gets its snapshot")
         return watcher
 
     return joined

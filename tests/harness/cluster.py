@@ -9,10 +9,10 @@ import re
 import signal
 import subprocess
 
-import scrape
-from clusterfile import Layout
-from procfs import Process, children, process
-from waiting import eventually, seconds
+from tests.harness import scrape
+from tests.harness.clusterfile import Layout
+from tests.harness.procfs import Process, children, process
+from tests.harness.waiting import eventually, seconds
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("CANOPY_BIN", REPOSITORY / "build/bin")).resolve()

@@ -10,9 +10,9 @@ import uuid
 
 import pytest
 
-import scrape
-from cluster import BIN, REPOSITORY
-from waiting import seconds
+from tests.harness import scrape
+from tests.harness.cluster import BIN, REPOSITORY
+from tests.harness.waiting import seconds
 
 BASE = "canopy-test-base"  # kept: it takes longest to make
 COMPOSE = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]

@@ -9,9 +9,9 @@ import time
 
 import zmq
 
-from clone import make_socket
-from native_messages import *  # noqa: F403, what tests send and hear
-from waiting import seconds
+from tests.harness.clone import make_socket
+from tests.harness.native_messages import *  # noqa: F403, what tests send and hear
+from tests.harness.waiting import seconds
 
 
 # -- requests ------------------------------------------------------------------------------------

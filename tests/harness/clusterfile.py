@@ -2,7 +2,7 @@
 
 import yaml
 
-from waiting import SLOW
+from tests.harness.waiting import SLOW
 
 DIALECTS = ("kvsimple", "kvmsg", "chp")
 # What a proxy may speak, and how many consecutive ports that takes.

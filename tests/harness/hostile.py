@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 
-import zmtp
+from tests.harness import zmtp
 
 MAX_KEY, MAX_VALUE, MAX_PROPERTIES, MAX_UUID = 255, 1 << 20, 4 << 10, 64
 MAX_PARTS = 16  # of a message; one with more ends the connection

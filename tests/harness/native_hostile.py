@@ -1,6 +1,6 @@
 """Ways to trouble a proxy's native frontend: wrong requests, each with the fault that answers it."""
 
-from native import CLIENTS, GET, HELLO, KICK, LIST, PING, UNWATCH, WATCH, WRITE, pack, write
+from tests.harness.native import CLIENTS, GET, HELLO, KICK, LIST, PING, UNWATCH, WATCH, WRITE, pack, write
 
 CLIENT = bytes(range(16))
 MAX_VALUE, MAX_FRAME = 1 << 20, 4 << 20

@@ -6,7 +6,7 @@ import subprocess
 import urllib.error
 import urllib.request
 
-from waiting import eventually
+from tests.harness.waiting import eventually
 
 
 class Etcd:

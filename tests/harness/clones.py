@@ -6,13 +6,14 @@ import time
 
 import zmq
 
-from clone import Writer, make_client
-from waiting import eventually, seconds
+from tests.harness.clone import Writer, make_client
+from tests.harness.clusterfile import DIALECTS
+from tests.harness.waiting import eventually, seconds
 
 BURST = 500  # messages read from one socket before the others get their turn
 
 
-class Flock:
+class Clones:
     """Not thread-safe: while background() polls, only `map`, `history` and writers are read."""
 
     def __init__(self, context):
@@ -94,7 +95,7 @@ class Flock:
             except BaseException as error:  # told to the test below
                 failure.append(error)
 
-        thread = threading.Thread(target=loop, name="flock")
+        thread = threading.Thread(target=loop, name="clones")
         thread.start()
         try:
             yield
@@ -139,3 +140,18 @@ def describe_difference(client, expected, timeout):
         f"{missing[:5]}, {len(surplus)} too many {surplus[:5]}, {len(differing)} others "
         f"(key, has, should have) {differing[:5]!r:.600}"
     )
+
+
+def join_everywhere(cluster, clones):
+    """A client of each dialect at each proxy."""
+    places = [(dialect, name) for dialect in DIALECTS for name in ("p1", "p2")]
+    return [clones.join(dialect, cluster.triple(name, dialect)) for dialect, name in places]
+
+
+def all_agree(cluster, clones, observers):
+    """Everybody, old clients and new, holds the same map; it is returned."""
+    fresh = join_everywhere(cluster, clones)
+    clones.run_for(1)
+    for each in observers + fresh[1:]:
+        clones.run(lambda: each.map == fresh[0].map, "all clients hold the same map", 20)
+    return fresh[0].map
