@@ -32,7 +32,7 @@ class Cluster(systems.CanopyNative):
     """With a proxy that speaks every dialect."""
 
     def layout(self, broker):
-        more = "".join(f", {each}: 'tcp://127.0.0.1:{systems.ports.take(3)}'" for each in ("kvmsg", "chp"))
+        more = "".join(f", {each}: 'tcp://127.0.0.1:{systems.ports.claim(3)}'" for each in ("kvmsg", "chp"))
         return super().layout(broker).replace(", native:", f"{more}, native:")
 
     def max_clients(self):

@@ -57,7 +57,7 @@ class Redis(systems.Server):
     executable, fsync = "redis-server", None
 
     def launch(self):
-        port = systems.ports.take()
+        port = systems.ports.claim()
         kept = ["--appendonly", "yes", "--appendfsync", self.fsync] if self.fsync else []
         self.spawn_on(
             port, self.executable, "--bind", "127.0.0.1", "--port", port, "--save", "",
@@ -82,7 +82,7 @@ class JetStream(systems.Nats):
     storage = "file"
 
     def launch(self):
-        port = systems.ports.take()
+        port = systems.ports.claim()
         store = ["-js", "-sd", self.directory]
         self.spawn_on(port, self.executable, "-a", "127.0.0.1", "-p", port, *store)
         self.make_stream(port)
@@ -118,7 +118,7 @@ class Etcd(systems.Server):
     executable = "etcd"
 
     def launch(self):
-        port, peer = systems.ports.take(), systems.ports.take()
+        port, peer = systems.ports.claim(), systems.ports.claim()
         client, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer}"
         self.spawn_on(
             port, "etcd", "--data-dir", self.directory / "data", "--listen-client-urls", client,

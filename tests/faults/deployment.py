@@ -113,7 +113,7 @@ class Deployment:
             number = 0 if name == "broker" else int(name[1:]) - 1
             places[name] = host = self.hosts[number % len(self.hosts)]
             if name != "broker":
-                each["http"] = f"{HOST}:{self._ports.take()}"
+                each["http"] = f"{HOST}:{self._ports.claim()}"
             if name in self.shards:
                 each.update(requests=f"tcp://{HOST}:*", updates=f"tcp://{HOST}:*")
             each.update((key, at_host(value, host)) for key, value in each.items())

@@ -165,7 +165,7 @@ class Page:
 
 
 # Looks at every text on the page: whether it is wider than the page or the box around it, meets another text of its
-# picture, or has less contrast than WCAG AA asks for (4.5, or 3 for large letters).
+# picture, or has less contrast than WCAG AA asks for (4.5, or 3 for large text).
 LAYOUT = r"""
 (() => {
   const faults = [];

@@ -52,13 +52,13 @@ class Started:
             self.process.wait()
             raise AssertionError(f"{failure}\n{self.said()[-4000:]}") from None
 
-    def said(self):
+    def reported(self):
         return self.log.read_text(errors="replace")
 
     def is_up(self):
         if self.process.poll() is not None:
             raise AssertionError(f"the broker has exited with {self.process.returncode}")
-        return "Canopy is up." in self.said()
+        return "Canopy is up." in self.reported()
 
     def canopy(self, *arguments):
         return run_program("canopy", *arguments, "--broker", self.broker, cwd=self.directory)
@@ -73,9 +73,9 @@ class Started:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(seconds(20))
-        said = self.said()
-        assert code == 0 and not CRASHES.search(said), said[-4000:]
-        assert "to be started again" not in said, said[-4000:]
+        reported = self.reported()
+        assert code == 0 and not CRASHES.search(reported), reported[-4000:]
+        assert "to be started again" not in reported, reported[-4000:]
 
 
 @contextlib.contextmanager

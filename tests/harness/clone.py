@@ -208,7 +208,7 @@ class ChpServer:
 class ChpClient(Recorder):
     """Model 6 and 12/CHP: a primary and a backup server, watched through their HUGZ.
 
-    States: "initial" -> "syncing" (snapshot asked for) -> "active". Silence of the server for
+    States: "initial" -> "syncing" (snapshot asked for) -> "active". A time-out of the server for
     `patience` seconds sends the client to the other server. Updates go to both, with one uuid.
     """
 

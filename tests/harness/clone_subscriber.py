@@ -16,16 +16,16 @@ def main(endpoint, prefix):
     poller = zmq.Poller()
     poller.register(subscriber, zmq.POLLIN)
     poller.register(sys.stdin.fileno(), zmq.POLLIN)
-    told = []
+    received = []
     print("ready", flush=True)
     while True:
         poller.poll()
         while subscriber.poll(0):
-            told.append(counter_of(subscriber.recv_multipart()[-1]))
+            received.append(counter_of(subscriber.recv_multipart()[-1]))
         if select.select([sys.stdin], [], [], 0)[0]:
             if not sys.stdin.readline():
                 return
-            print(json.dumps(told), flush=True)
+            print(json.dumps(received), flush=True)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def die_with_parent():
 
 
 def sanitizer_environment(directory):
-    """Sanitizer reports go to files beside the logs, whoever's child the process is."""
+    """Sanitizer reports go to files beside the logs, also for processes that the broker starts."""
     environment = dict(os.environ)
     for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"):
         options = [environment[name]] if environment.get(name) else []

@@ -34,7 +34,7 @@ class Layout:
     """A description with every port decided."""
 
     def __init__(self, ports, shards, proxies, broker=None, coordination=None, **top):
-        first = ports.take(2)
+        first = ports.claim(2)
         self.broker_http = f"{HOST}:{first + 1}"
         self.broker = {
             "listen": f"tcp://{HOST}:{first}",
@@ -49,7 +49,7 @@ class Layout:
         for described in proxies:
             settings = dict(described)
             for frontend in settings.pop("frontends"):
-                port = ports.take(FRONTENDS[frontend])
+                port = ports.claim(FRONTENDS[frontend])
                 self.first_port[settings["name"], frontend] = port
                 settings[frontend] = f"tcp://{HOST}:{port}"
             self.proxies.append(settings)

@@ -22,7 +22,7 @@ def cluster(start_shared_cluster):
 
 
 def environment(cluster, **variables):
-    """That of a user who has set CANOPY_BROKER."""
+    """The environment of a user, with CANOPY_BROKER."""
     made = {**sanitizer_environment(cluster.directory), "CANOPY_BROKER": cluster.broker_endpoint}
     return {**made, **variables}
 

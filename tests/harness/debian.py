@@ -54,7 +54,7 @@ class Manager:
     def __init__(self, root, unit, directory, environment):
         self.unit = unit
         self.settings = settings(root, unit)
-        self.told = []
+        self.received = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         # Not in `directory`, whose path may be longer than a socket's can be.
         self._runtime = tempfile.TemporaryDirectory(prefix="canopy-")
@@ -88,16 +88,16 @@ class Manager:
         """Everything that it has said until now, a message an entry."""
         while True:
             try:
-                self.told.append(self._socket.recv(4096).decode())
+                self.received.append(self._socket.recv(4096).decode())
             except BlockingIOError:
-                return self.told
+                return self.received
 
     def says(self, beginning, since=0):
         """Waits until it says so; the place of that among all it has said."""
 
         def place():
             assert self.process.poll() is None or self.hear(), self.log.read_text()
-            return next((i + 1 for i, told in enumerate(self.hear()) if i >= since and told.startswith(beginning)), 0)
+            return next((i + 1 for i, received in enumerate(self.hear()) if i >= since and received.startswith(beginning)), 0)
 
         try:
             return eventually(place, f"{self.unit} says {beginning}", 20)

@@ -12,7 +12,7 @@ from tests.harness.waiting import eventually
 class Etcd:
     def __init__(self, directory, ports):
         self.directory = directory
-        self.client, peer = (f"http://127.0.0.1:{ports.take()}" for _ in range(2))
+        self.client, peer = (f"http://127.0.0.1:{ports.claim()}" for _ in range(2))
         self.command = [
             "etcd", "--name", "e1", "--data-dir", str(directory / "data"), "--logger", "zap",
             "--listen-client-urls", self.client, "--advertise-client-urls", self.client,

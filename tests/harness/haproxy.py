@@ -34,7 +34,7 @@ class Balancer:
         self._behind = {}
         sections = [CONFIGURATION]
         # The ports of a Clone server are consecutive here as well.
-        first = ports.take(len(endpoints))
+        first = ports.claim(len(endpoints))
         for offset, endpoint in enumerate(endpoints):
             self._behind[endpoint] = f"tcp://127.0.0.1:{first + offset}"
             sections.append(

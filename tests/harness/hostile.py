@@ -63,7 +63,7 @@ def requests():
     """(what, frames) for the snapshot socket."""
     yield "an empty frame", [b""]
     yield "another word", [b"GIVEMEALL", b""]
-    yield "the word in small letters", [b"icanhaz?", b""]
+    yield "the word in lower case", [b"icanhaz?", b""]
     yield "three frames", [b"ICANHAZ?", b"/a/", b"/b/"]
     yield "as many frames as there may be", [b"ICANHAZ?"] * MAX_PARTS
     yield "an envelope as of a REQ", [b"", b"ICANHAZ?", b""]

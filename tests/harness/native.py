@@ -1,5 +1,5 @@
 """A client of the native protocol as docs/protocol.md has it, over pyzmq and msgpack: one request after another, and
-writing. Who watches is in native_watcher.py.
+writing. native_watcher.py has the watching.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ class Requests:
     """A DEALER to a proxy or to the broker. To write, a client id has to be given."""
 
     def __init__(self, context, endpoint, client=None, **options):
-        # A connection made anew would have neither the watches nor the hello of the one before.
+        # A connection made anew would have neither the watches nor the announcement of the one before.
         options = {"reconnect_ivl": -1, "sndhwm": 0, **options}
         self.socket = make_socket(context, zmq.DEALER, endpoint, **options)
         self._last = 0
         if client:
-            self.hello(client)
+            self.announce(client)
 
     def send(self, *fields):
         with contextlib.suppress(zmq.Again):  # the connection has ended: nothing is answered either
@@ -49,8 +49,8 @@ class Requests:
         self._last += 1
         return self._last
 
-    def hello(self, client):
-        self.send(HELLO, self.next_number(), client, "", "pyzmq")
+    def announce(self, client):
+        self.send(ANNOUNCE, self.next_number(), client, "", "pyzmq")
 
     def write(self, number, *writes, settled=None):
         """The answer to a write."""
@@ -66,23 +66,23 @@ class Requests:
         """The chunks that a watch is told before it is live, or its refusal."""
         number = self.next_number()
         self.send(WATCH, number, text(subtree), 0, 0, packed_revisions(known or {}))
-        told = self._chunks_of(number, lambda last: isinstance(last, CaughtUp))
-        if isinstance(told, Refusal):
-            return told
+        received = self._chunks_of(number, lambda last: isinstance(last, CaughtUp))
+        if isinstance(received, Refusal):
+            return received
         self.send(UNWATCH, number)
-        return told[:-1]
+        return received[:-1]
 
     def _chunks_of(self, number, ends):
-        told = []
-        while not told or not ends(told[-1]):
+        received = []
+        while not received or not ends(received[-1]):
             message = self.answer()
             if isinstance(message, (Batch, Gap)):
                 continue
             assert message.request == number, message
             if isinstance(message, Refusal):
                 return message
-            told.append(message)
-        return told
+            received.append(message)
+        return received
 
     def get(self, key):
         """The Entry of a key, or None."""

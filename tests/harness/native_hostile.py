@@ -1,6 +1,6 @@
 """Ways to trouble a proxy's native frontend: wrong requests, each with the fault that answers it."""
 
-from tests.harness.native import CLIENTS, GET, HELLO, KICK, LIST, PING, UNWATCH, WATCH, WRITE, pack, write
+from tests.harness.native import CLIENTS, GET, ANNOUNCE, KICK, LIST, PING, UNWATCH, WATCH, WRITE, pack, write
 
 CLIENT = bytes(range(16))
 MAX_VALUE, MAX_FRAME = 1 << 20, 4 << 20
@@ -52,7 +52,7 @@ def wrong_writes():
     yield "keys of several partitions", fields(writes=several), "several_partitions"
 
 
-def wrong_hellos():
+def wrong_announces():
     def fields(request=7, client=CLIENT, name="n", software="s"):
         return [request, client, name, software]
 
@@ -141,7 +141,7 @@ def not_messages():
 
 
 def good_requests():
-    yield pack(HELLO, 300, CLIENT, "a name", "software")
+    yield pack(ANNOUNCE, 300, CLIENT, "a name", "software")
     yield pack(WRITE, 300, 300, [write(b"/results/cut", b"v" * 40, 70_000, 1 << 41, b"p")])
     yield pack(WATCH, 300, "/a/", 300, 1, {"/results/": 1 << 41})
     yield pack(UNWATCH, 300)

@@ -41,7 +41,7 @@ from tests.harness.native import (
 from tests.harness.waiting import seconds
 
 
-class Told(NamedTuple):
+class Received(NamedTuple):
     """One event of a Watcher's map."""
 
     sequence: int  # of the Watcher's events
@@ -88,7 +88,7 @@ class Watcher:
 
     @property
     def live(self):
-        return [told for told in self.history if told.live]
+        return [received for received in self.history if received.live]
 
     @property
     def proxy(self):
@@ -115,7 +115,7 @@ class Watcher:
             self.faults.append(f"protocol: {error!r} in {frames!r:.200}")
 
     def tick(self, now):
-        # One that was stopped itself has not heard a silence.
+        # A watcher that was stopped itself does not count that time.
         if now > self._ticked + seconds(1):
             self._heard = max(self._heard, now)
         self._ticked = max(self._ticked, now)
@@ -168,7 +168,7 @@ class Watcher:
 
     def _begin_catch_up(self, knew):
         self.active, self._knew = False, knew
-        self._told, self._modes, self._entries = {}, {}, 0
+        self._received, self._modes, self._entries = {}, {}, 0
 
     def _watch_later(self):
         """Whatever is under way of the watch is of no use."""
@@ -220,14 +220,14 @@ class Watcher:
             return self._watch_later()
         for entry in chunk.entries:
             self._check_caught_up(chunk, entry)
-            self._told[entry.key] = entry.revision
+            self._received[entry.key] = entry.revision
             self._apply(entry, live=False)
         self._entries += chunk.count
         self._modes[chunk.partition] = min(chunk.mode, self._modes.get(chunk.partition, CHANGES))
         if chunk.more != SAME_PARTITION:
             self._complete(chunk)
         if chunk.more == LAST:
-            self._told, self._asked = {}, {}  # another round may follow
+            self._received, self._asked = {}, {}  # another round may follow
 
     def _void(self, chunk):
         """What is known of the partition is of another history."""
@@ -241,7 +241,7 @@ class Watcher:
         wrong = None
         if not covers(self.subtree, entry.key) or not entry.key.startswith(chunk.partition):
             wrong = "Filtered"
-        elif entry.key in self._told:
+        elif entry.key in self._received:
             wrong = "Unique"
         elif entry.revision > chunk.revision:
             wrong = "SnapshotComplete: after the cut"
@@ -255,7 +255,7 @@ class Watcher:
     def _complete(self, chunk):
         self.known.setdefault(chunk.partition, 0)
         if chunk.mode == FULL:
-            for key in self.map.keys() - self._told.keys():
+            for key in self.map.keys() - self._received.keys():
                 if self._partition_of(key) == chunk.partition:
                     self._apply(Entry(key, chunk.revision, None), live=False)
         self.known[chunk.partition] = chunk.revision
@@ -322,7 +322,7 @@ class Watcher:
         else:
             self.map[entry.key] = entry.value
         self.history.append(
-            Told(len(self.history), entry.key, entry.value, live, entry.revision, time.monotonic())
+            Received(len(self.history), entry.key, entry.value, live, entry.revision, time.monotonic())
         )
 
 

@@ -26,7 +26,7 @@ class Ports:
         self._lock, self._first = self._claim_block()
         self._next = self._first
 
-    def take(self, count=1):
+    def claim(self, count=1):
         """The first of `count` consecutive ports that nothing is bound to."""
         candidate = self._next
         for _ in range(2 * BLOCK):

@@ -13,7 +13,7 @@ class Prometheus:
     """Runs the configuration `config`, a file in `directory`, which also takes its data."""
 
     def __init__(self, directory, config, ports):
-        self.address = f"127.0.0.1:{ports.take()}"
+        self.address = f"127.0.0.1:{ports.claim()}"
         with open(directory / "prometheus.log", "wb") as log:
             self._running = subprocess.Popen(
                 [

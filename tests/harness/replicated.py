@@ -31,8 +31,8 @@ def canopy(cluster, *words):
 
 
 def state(cluster, name):
-    said = cluster.partition(name, SUBTREE)
-    return said["state"] if said else "down"
+    reported = cluster.partition(name, SUBTREE)
+    return reported["state"] if reported else "down"
 
 
 def leader(cluster):
@@ -45,7 +45,7 @@ def other(name):
 
 
 def wait_in_sync(cluster):
-    """Until one replica leads and the other one is in sync; returns the leader."""
+    """Waits until one replica leads and the other is in sync; returns the leader."""
 
     def in_sync():
         leads = leader(cluster)

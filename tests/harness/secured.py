@@ -1,4 +1,4 @@
-"""A cluster with security, its keys, and clients who have them."""
+"""A cluster with security, its keys, and clients that have them."""
 
 import contextlib
 
@@ -75,7 +75,7 @@ def clones_of(clients):
 
 @pytest.fixture
 def ops(cluster, clients):
-    """Who may write everywhere."""
+    """A client that may write everywhere."""
     made = native.Writer(clients("ops"), cluster.native("p1"))
     yield made
     made.close()

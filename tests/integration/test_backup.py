@@ -116,7 +116,7 @@ def test_a_backup_is_what_all_agree_on_once_it_is_elected(start_alone, writer, c
     back_up(cluster, "s1", "tuesday")
 
 
-def test_a_restored_replica_catches_up_with_the_other_one(start_cluster, writer, context):
+def test_a_restored_replica_catches_up_with_its_peer(start_cluster, writer, context):
     cluster = start_cluster(
         [shard(name) for name in REPLICAS] + [shard("rest", "*")],
         [proxy("p1", ["native"])],

@@ -17,7 +17,7 @@ def percentile(values, share):
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
 
 
-class Clockwork(threading.Thread):
+class TimedWriter(threading.Thread):
     """Writes the time to its keys, 100 times a second."""
 
     def __init__(self, writer):
@@ -56,18 +56,18 @@ def test_arrives_whole_while_updates_flow(start_cluster, clones, dialect):
     clones.leave(observer)
 
     watcher = clones.join(dialect, cluster.triple("p1", dialect), b"/clock/")
-    clockwork = Clockwork(clones.writer(dialect, cluster.triple("p2", dialect)))
-    clockwork.start()
+    timed = TimedWriter(clones.writer(dialect, cluster.triple("p2", dialect)))
+    timed.start()
     clones.run_for(2)
     begun = time.monotonic()
     before = latencies(watcher, begun - 2, begun)
-    # The second proxy does not hold the mirror yet: it has to fetch all of it first.
+    # The second proxy does not hold the mirror yet: it has to fetch everything first.
     joiners = [clones.join(dialect, cluster.triple(p, dialect), wait=False) for p in ("p1", "p2")]
     clones.run(lambda: all(each.active for each in joiners), "whole snapshots arrive", 60)
     done = time.monotonic()
     clones.run_for(0.5)
-    clockwork.stopping.set()
-    clockwork.join()
+    timed.stopping.set()
+    timed.join()
     during = latencies(watcher, begun, done)
     print(
         f"{ENTRIES} entries to two clients in {done - begun:.2f} s; p99 of updates: "
@@ -77,6 +77,6 @@ def test_arrives_whole_while_updates_flow(start_cluster, clones, dialect):
     for each in joiners:
         got = {update.key for update in each.history if not update.live}
         assert len(got & entries.keys()) == ENTRIES, "the snapshot is whole"
-    clones.agree({**entries, **clockwork.last}, joiners)
-    clones.agree(clockwork.last, [watcher])
+    clones.agree({**entries, **timed.last}, joiners)
+    clones.agree(timed.last, [watcher])
     check_protocol(watcher, *joiners)

@@ -104,7 +104,7 @@ def test_fails_over_from_a_killed_primary(start_cluster, clones, context):
     clones.agree(expected)
 
 
-def test_fails_over_from_silent_servers_and_back(start_cluster, clones, context):
+def test_fails_over_from_idle_servers_and_back(start_cluster, clones, context):
     """A stopped proxy is still connected: only the missing HUGZ tells."""
     cluster = start_cluster(
         [shard("s1", "*")],
@@ -121,7 +121,7 @@ def test_fails_over_from_silent_servers_and_back(start_cluster, clones, context)
         for i in range(5):
             client.put(b"/k", b"server %d silent, %d" % (number, i))
         clones.agree({b"/k": b"server %d silent, 4" % number})
-        # It now passes on its copies of what the other one has long published.
+        # It now passes on its copies of what the other server has long published.
         stopped.signal(signal.SIGCONT)
         clones.run_for(1)
         clones.agree({b"/k": b"server %d silent, 4" % number})

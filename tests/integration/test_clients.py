@@ -1,4 +1,4 @@
-"""Who is connected to a cluster's proxies, as `canopy clients`, `canopy kick` and /api/v1/clients have it."""
+"""The connections of a cluster's proxies, as `canopy clients`, `canopy kick` and /api/v1/clients have it."""
 
 import json
 import os
@@ -78,7 +78,7 @@ def writer(cluster, context):
 def dashboard(cluster, context):
     """A native client with a name, which watches a subtree."""
     made = native.Requests(context, cluster.native("p1"))
-    made.send(native.HELLO, 1, b"d" * 16, "dash board", "test 1")
+    made.send(native.ANNOUNCE, 1, b"d" * 16, "dash board", "test 1")
     made.send(native.WATCH, 2, "/seen/named/", 100, 0, {})
     while not isinstance(made.answer(), native.CaughtUp):
         pass
@@ -115,7 +115,7 @@ def test_native_and_clone_clients_are_listed(cluster, clones, watch, dashboard):
 
 
 @pytest.mark.parametrize("protocol", ["native 2", "kvsimple updates"])
-def test_who_does_not_read_is_seen_first(cluster, context, writer, protocol):
+def test_a_client_that_does_not_read_is_listed_first(cluster, context, writer, protocol):
     """Bytes queued and updates missed are those of the one connection, and it is the first of the list."""
     subtree = f"/seen/slow-{protocol.split()[0]}/"
     context.setsockopt(zmq.RCVHWM, 1)
@@ -184,16 +184,16 @@ def test_http_says_the_same(cluster, watch, clones):
     clones.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/seen/http/")
 
     def answers():
-        said = [
+        reported = [
             get(cluster.http("p1"), "/api/v1/clients"),
             get(cluster.layout.broker_http, "/api/v1/clients/p1"),
             (200, json.dumps(listed(cluster))),
         ]
-        assert all(status == 200 for status, _ in said)
-        return [of_subtree(json.loads(body), "/seen/http/") for _, body in said]
+        assert all(status == 200 for status, _ in reported)
+        return [of_subtree(json.loads(body), "/seen/http/") for _, body in reported]
 
-    said = eventually(lambda: [each for each in [answers()] if all(len(mine) == 2 for mine in each)], "both are seen")
-    seen = [[{**each, "age_ms": None} for each in mine] for mine in said[0]]
+    reported = eventually(lambda: [each for each in [answers()] if all(len(mine) == 2 for mine in each)], "both are seen")
+    seen = [[{**each, "age_ms": None} for each in mine] for mine in reported[0]]
     assert seen[0] == seen[1] == seen[2]
     status, body = get(cluster.layout.broker_http, "/api/v1/clients/p9")
     assert status == 404 and "p9" in json.loads(body)["error"]

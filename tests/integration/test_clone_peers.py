@@ -36,9 +36,9 @@ def test_writes_of_every_language_count(cluster, clones, place, dialect):
     for language, (sequence, uuid, properties) in writes.items():
         writer.send([place.encode() + language.encode(), sequence, uuid, properties, b"v"])
     clones.agree({place.encode() + language.encode(): b"v" for language in writes}, [watcher])
-    told = {update.key.decode().removeprefix(place): update for update in watcher.live}
+    received = {update.key.decode().removeprefix(place): update for update in watcher.live}
     for language, (_, _, properties) in writes.items():
-        assert told[language].properties == properties
+        assert received[language].properties == properties
 
 
 def test_short_sequences_of_kvsimple_count(cluster, clones, place):

@@ -96,7 +96,7 @@ def refused_greetings():
     yield "a READY of 5,000 bytes", greeting() + frame(b"\5READY" + bytes(5000), 4)
     yield "a READY of 2^62 bytes", greeting() + b"\6" + b"\x3f" + b"\xff" * 7
     yield "a READY that says less than it has", greeting() + frame(b"\5READY\x0bSocket", 4)
-    yield "a message in place of READY", greeting() + frame(b"hello")
+    yield "a message in place of READY", greeting() + frame(b"other")
     yield "a socket of an unknown type", greeting() + ready("SHOUT")
     yield "a routing id of 300 bytes", handshake("DEALER", routing_id=b"i" * 300)
     yield "a routing id of 2^62 bytes, of ZMTP 2.0", handshake("DEALER", ZMTP_2)[:12] + b"\2\x3f" + b"\xff" * 7
@@ -134,7 +134,7 @@ def test_a_handshake_of_single_bytes_is_served(cluster):
                 assert heard, f"{name} {endpoint} is closed"
 
 
-def test_silent_peers_are_counted(start_cluster, clones):
+def test_idle_peers_are_counted(start_cluster, clones):
     """Waves of peers that say nothing, half a greeting, or a byte now and then."""
     waves, size = max(1, int(DURATION / 10)), 2000 if DURATION < 10 else 5000
     cluster = start_cluster(

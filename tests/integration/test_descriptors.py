@@ -88,7 +88,7 @@ def test_at_max_clients_the_others_wait_outside(start_cluster, clones, dialect):
     clones.run(lambda: cluster.member("p1")["clients"] == 0, "and counts nobody", 5)
 
 
-def test_a_crowd_at_the_door(start_cluster, clones):
+def test_many_clients_at_a_full_listener(start_cluster, clones):
     """Sixty clients come to a proxy that takes twenty: nobody is half-served, and all get their
     turn as others leave."""
     cluster = start_cluster(
@@ -101,7 +101,7 @@ def test_a_crowd_at_the_door(start_cluster, clones):
     while outside and time.monotonic() < deadline:
         clones.turn()
         for client in [each for each in outside if each.active]:
-            key = b"/crowd/%d" % seen
+            key = b"/many/%d" % seen
             client.put(key, b"1")
             clones.run(lambda: client.map.get(key) == b"1", "an admitted client is served", 20)
             outside.remove(client)
@@ -126,7 +126,7 @@ def descriptors_left(pid, count):
 
 @pytest.mark.parametrize("name", ["p1", "s1", "broker"])
 def test_a_limit_that_is_lowered_under_load(start_cluster, clones, name):
-    """Accepting fails: nothing spins, whoever is connected is served, and others get in once the
+    """Accepting fails: nothing spins, connected clients are served, and others get in once the
     limit is raised."""
     cluster = start_cluster([shard("s1", "*")], [proxy("p1"), proxy("p2")])
     clients = [clones.join(each, cluster.triple("p1", each)) for each in DIALECTS]
@@ -149,9 +149,9 @@ def test_a_limit_that_is_lowered_under_load(start_cluster, clones, name):
             time.sleep(0.5)
             assert open_fds(pid) == resource.prlimit(pid, resource.RLIMIT_NOFILE)[0], "no more"
             assert cpu_share(pid) < 0.5 * SLOW, "it spins"
-            told = [len(each.history) for each in clients]
+            received = [len(each.history) for each in clients]
             time.sleep(0.3)
-            assert all(len(each.history) > count for each, count in zip(clients, told))
+            assert all(len(each.history) > count for each, count in zip(clients, received))
         if name == "p1":
             waiting = [clones.join(each, cluster.triple("p1", each), wait=False) for each in DIALECTS]
             clones.run(lambda: all(each.active for each in waiting), "others get in")

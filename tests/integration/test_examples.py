@@ -112,7 +112,7 @@ def test_it_goes_on_when_its_proxy_is_killed(cluster, context, run):
             before = cluster.kill(name)
             eventually(lambda: cluster.restarted(name, before), "the proxy is back", 20)
     expected = {f"PUT /results/{number} v" for number in range(60)}
-    eventually(lambda: set(watching.lines) >= expected, "all of it is told", 30)
+    eventually(lambda: set(watching.lines) >= expected, "every change is printed", 30)
     assert sorted(watching.lines) == sorted(expected)
     writer.close()
 

@@ -33,15 +33,15 @@ def open_writer(context):
         each.close()
 
 
-def fill(writer, prefix=b"/full/", most=400):
+def fill(writer, prefix=b"/full/", limit=400):
     """How many values fit, each under a key of its own; the next one is refused."""
-    for count in range(most):
+    for count in range(limit):
         try:
             writer.put(prefix + b"%d" % count, VALUE)
         except native.Refused as refused:
             assert refused.fault == "full", refused
             return count
-    raise AssertionError(f"{most} values of {len(VALUE)} bytes are taken")
+    raise AssertionError(f"{limit} values of {len(VALUE)} bytes are taken")
 
 
 def is_refused(writer, key, value):
@@ -84,7 +84,7 @@ def check_full(cluster, context, clones, writer, count, other=b"/other/"):
     pid = cluster.process("s1").pid
     check_says_so(cluster)
     assert is_refused(writer, b"/full/new", VALUE), "again"
-    # A fresh proxy gets all of it.
+    # A fresh proxy gets everything.
     expected = {b"/full/%d" % i: VALUE for i in range(count)}
     assert read(context, cluster, "p2", b"/full/") == expected
     # What does not make it larger is taken, in the midst of what is refused.

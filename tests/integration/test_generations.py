@@ -156,9 +156,9 @@ def test_canopy_watch_is_exact_after_the_whole_cluster_starts_again(start_cluste
 
 
 def twin_file(cluster, ports, path):
-    """The same cluster with s1 at other ports: what an operator gets who copies a file."""
+    """The same cluster with s1 at other ports: what an operator gets by copying a file."""
     document = yaml.safe_load(cluster.file.read_text())
-    first = ports.take(3)
+    first = ports.claim(3)
     twin = document["shards"][0]
     twin["requests"], twin["updates"] = (f"tcp://127.0.0.1:{first + i}" for i in range(2))
     twin["http"] = f"127.0.0.1:{first + 2}"
@@ -238,7 +238,7 @@ def test_a_second_shard_in_the_same_state_dir_does_not_start(start_cluster, port
 
 
 def test_a_proxy_serves_nobody_before_it_has_a_generation(start_cluster, clones, context, ports):
-    http = f"127.0.0.1:{ports.take()}"
+    http = f"127.0.0.1:{ports.claim()}"
     cluster = start_cluster(
         [shard("s1", "*")], [proxy("p1", http=http)], broker={"supervise": False}
     )

@@ -1,5 +1,5 @@
 """Clients behind a real HAProxy, with the PROXY protocol and without: all of one address. Each is
-exact, and with the protocol the proxy knows who each of them is."""
+exact, and with the protocol the proxy knows the address of each."""
 
 import itertools
 import random
@@ -33,13 +33,13 @@ def endpoints(cluster, name):
 @pytest.fixture(params=["send-proxy-v2", "send-proxy", ""], ids=["v2", "v1", "plain"])
 def site(request, start_cluster, ports, tmp_path):
     """(cluster, balancer, whether it says for whom it connects); p2 is reached directly."""
-    said = bool(request.param)
+    reported = bool(request.param)
     cluster = start_cluster(
         [shard("s1", "/results/"), shard("rest", "*")],
-        [proxy("p1", proxy_protocol=said), proxy("p2")],
+        [proxy("p1", proxy_protocol=reported), proxy("p2")],
     )
     balancer = haproxy.Balancer(tmp_path, ports, endpoints(cluster, "p1"), cluster.http("p1"), request.param)
-    yield cluster, balancer, said
+    yield cluster, balancer, reported
     balancer.stop()
 
 
@@ -50,7 +50,7 @@ def join(clones, kind, cluster, balancer, place):
     return clones.add(make_client(clones.context, kind, triple, place))
 
 
-def test_crowds_behind_one_address(site, clones):
+def test_many_clients_behind_one_address(site, clones):
     cluster, balancer, _ = site
     kinds = [*DIALECTS, "native"]
     writers = [clones.writer(each, cluster.triple("p2", each)) for each in DIALECTS]
@@ -102,7 +102,7 @@ def check_one(client):
 def test_addresses(site, context):
     """Two connections of one client per listener are two clients to the proxy, and each has the
     address that it connected from, or the balancer's where that says nothing."""
-    cluster, balancer, said = site
+    cluster, balancer, reported = site
     mine, open_sockets = {}, []
     for frontend in DIALECTS:
         snapshot, updates, collector = balancer.through(cluster.triple("p1", frontend))
@@ -122,7 +122,7 @@ def test_addresses(site, context):
     requests = Requests(context, balancer.through(cluster.native("p1")))
     shown = [each for each in requests.clients() if each.protocol]
     own = {each.peer: each.protocol for each in shown if each.peer in mine}
-    if said:
+    if reported:
         assert own == mine
     else:
         # The balancer may by chance connect from the port of a client.
@@ -137,7 +137,7 @@ def test_addresses(site, context):
 
 def test_a_peer_without_a_header_is_closed_and_counted(site):
     """And one with a header where none is expected."""
-    cluster, _, said = site
+    cluster, _, reported = site
 
     def closed():
         return cluster.metrics("p1").sum("canopy_connections_closed_total", reason="handshake")
@@ -148,7 +148,7 @@ def test_a_peer_without_a_header_is_closed_and_counted(site):
     for endpoint in listed:
         with socket.create_connection(("127.0.0.1", port_of(endpoint))) as peer:
             peer.settimeout(seconds(10))
-            peer.sendall(b"\xff" + bytes(8) + b"\x7f\x03" if said else header)
+            peer.sendall(b"\xff" + bytes(8) + b"\x7f\x03" if reported else header)
             while peer.recv(1000):
                 pass
     eventually(lambda: closed() == before + len(listed), "each is counted")

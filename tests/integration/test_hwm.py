@@ -137,18 +137,18 @@ def test_a_slow_client_harms_nobody(start_cluster, clones, context, dialect):
     missed = settled(dropped)
     assert missed > 100
     # What was not dropped still arrives, whole and in order, and then what is written next.
-    told = []
+    received = []
 
     def read():
         while slow.poll(0):
-            told.append(decode(slow.recv_multipart(), live=True))
-        return len(told) >= 200 - missed
+            received.append(decode(slow.recv_multipart(), live=True))
+        return len(received) >= 200 - missed
 
     clones.run(read, "it is told the rest")
-    assert len(told) == 200 - missed
+    assert len(received) == 200 - missed
     writer.put(b"/bulk/k", b"last")
-    clones.run(lambda: read() and told[-1].value == b"last", "it goes on")
-    sequences = [update.sequence for update in told]
+    clones.run(lambda: read() and received[-1].value == b"last", "it goes on")
+    sequences = [update.sequence for update in received]
     assert sequences == sorted(set(sequences))
     assert dropped() == missed
     slow.close()
@@ -166,14 +166,14 @@ def subscriber_process(endpoint, prefix):
         preexec_fn=die_with_parent,
     )
 
-    def told():
+    def received():
         child.stdin.write("\n")
         child.stdin.flush()
         return json.loads(child.stdout.readline())
 
     try:
         assert child.stdout.readline() == "ready\n"
-        yield process(child.pid), told
+        yield process(child.pid), received
     finally:
         child.kill()
         child.wait(seconds(5))
@@ -205,16 +205,16 @@ def test_a_stopped_subscriber_of_large_values(start_cluster, clones, dialect):
         hop = {"shard": "s1", "hop": "proxy_to_client"}
         return cluster.metrics("p1").sum("canopy_hwm_dropped_updates_total", **hop)
 
-    with subscriber_process(triple[1], prefix) as (child, told):
+    with subscriber_process(triple[1], prefix) as (child, received):
 
         def hears():
             write(1)
-            return told()
+            return received()
 
         eventually(hears, "it is told", every=0.1)
-        first = told()[0]
+        first = received()[0]
         write(5)
-        eventually(lambda: told()[-1] == written, "all of it")
+        eventually(lambda: received()[-1] == written, "every update")
         before = memory_bytes(pid)
         child.signal(signal.SIGSTOP)
         write(count)
@@ -225,10 +225,10 @@ def test_a_stopped_subscriber_of_large_values(start_cluster, clones, dialect):
         if SLOW == 1:  # sanitizers keep what is freed
             assert grown < queue + 8 * MIB
         sent = written - first + 1
-        eventually(lambda: len(told()) == sent - missed, "it is told the rest")
+        eventually(lambda: len(received()) == sent - missed, "it is told the rest")
         write(1)
-        eventually(lambda: told()[-1] == written, "it goes on")
-        heard = told()
+        eventually(lambda: received()[-1] == written, "it goes on")
+        heard = received()
     assert missed > 0 and dropped() == missed
     assert heard == sorted(set(heard)) and set(heard) <= set(range(first, written + 1))
     assert len(heard) == sent + 1 - missed

@@ -118,7 +118,7 @@ def subscriptions(cluster, context, dialect):
     return found
 
 
-def told(subscriber, place, duration=0.4):
+def received(subscriber, place, duration=0.4):
     """How many updates of the subtree it is told within a while."""
     count, deadline = 0, time.monotonic() + seconds(duration)
     while (left := deadline - time.monotonic()) > 0:
@@ -145,12 +145,11 @@ def test_overlapping_repeated_and_cancelled_subscriptions(cluster, clones, conte
             begin = lambda prefix: subscriber.send(b"\1" + prefix)
             end = lambda prefix: subscriber.send(b"\0" + prefix)
     topics = [place, place + b"0", place[:-3], place, place + b"0-1", place]
-    twice = {}
     with load([clones.writer(dialect, cluster.triple("p2", dialect))], [place], rate=400):
         end(place)  # of what is not begun
         for topic in topics:
             begin(topic)
-        assert told(subscriber, place) > 20
+        assert received(subscriber, place) > 20
         seen = []
         deadline = time.monotonic() + seconds(0.5)
         while time.monotonic() < deadline:
@@ -167,7 +166,7 @@ def test_overlapping_repeated_and_cancelled_subscriptions(cluster, clones, conte
             end(place)
         end(place[:-3])
         eventually(
-            lambda: told(subscriber, place) > 0 and not told(subscriber, place + b"1"),
+            lambda: received(subscriber, place) > 0 and not received(subscriber, place + b"1"),
             "nothing but what is still subscribed to",
         )
 
@@ -181,8 +180,8 @@ def test_overlapping_repeated_and_cancelled_subscriptions(cluster, clones, conte
         end(place + b"0-1")
         gone = kept[0]
         eventually(lambda: not any(gone in each for each in shown()), "none is left", 3)
-        told(subscriber, place)
-        assert told(subscriber, place) == 0
+        received(subscriber, place)
+        assert received(subscriber, place) == 0
     subscriber.close()
 
 

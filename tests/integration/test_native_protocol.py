@@ -63,9 +63,9 @@ def test_every_kind_of_subtree(clones, join, writer, requests, subtree, partitio
     everything = state_of(requests)
     assert KEYS[1] not in everything and everything[KEYS[0]] == b"after " + KEYS[0]
     clones.agree(below(subtree, everything), [watcher])
-    told = [told.key for told in watcher.live]
+    received = [received.key for received in watcher.live]
     expected = [key for key in KEYS + [KEYS[1]] if native.covers(subtree, key)]
-    assert told == expected
+    assert received == expected
     check_promises(watcher)
 
 
@@ -179,7 +179,7 @@ def test_keys_and_values_of_any_bytes(clones, join, writer):
     watcher = join(b"/results/")
     for key, value in entries.items():
         writer.put(key, value)
-    clones.run(lambda: entries.items() <= watcher.map.items(), "all of it is told live")
+    clones.run(lambda: entries.items() <= watcher.map.items(), "every change is reported live")
     late = join(b"/results/")
     assert late.map == watcher.map
     for key in entries:
@@ -218,7 +218,7 @@ def test_the_dialects_agree(cluster, clones, join, writer, dialect):
     check_promises(watcher)
 
 
-def test_the_broker_tells_who_is_there(cluster, context):
+def test_the_broker_lists_the_proxies(cluster, context):
     broker = native.Requests(context, cluster.broker_endpoint)
     proxies = broker.directory("proxies/")
     assert proxies.keys() == {"proxies/p1", "proxies/p2"}

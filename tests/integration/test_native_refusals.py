@@ -11,14 +11,14 @@ import zmq
 
 from tests.harness import native
 from tests.harness.clusterfile import proxy, shard
-from tests.harness.native import DIRECTORY, DRAIN, HELLO, LIST, PING, UNWATCH, WATCH, WRITE, Refusal, pack, write
+from tests.harness.native import DIRECTORY, DRAIN, ANNOUNCE, LIST, PING, UNWATCH, WATCH, WRITE, Refusal, pack, write
 from tests.harness.native_hostile import (
     CLIENT,
     MAX_FRAME,
     MAX_VALUE,
     good_requests,
     not_messages,
-    wrong_hellos,
+    wrong_announces,
     wrong_reads,
     wrong_watches,
     wrong_writes,
@@ -52,7 +52,7 @@ def broker(cluster, context):
 
 @pytest.fixture
 def bystander(cluster, context, clones):
-    """Somebody who watches and writes all the while, through the same proxy."""
+    """A client that watches and writes all the while, through the same proxy."""
     before = {name: cluster.process(name) for name in cluster.names + ["broker"]}
     key = b"/results/bystander"
     writer = native.Writer(context, cluster.native("p1"))
@@ -89,7 +89,7 @@ def counting(cluster, names=None):
 
 def test_wrong_requests_are_refused_by_number(cluster, requests, bystander):
     cases = [(WRITE, *case) for case in wrong_writes()]
-    cases += [(HELLO, *case) for case in wrong_hellos()]
+    cases += [(ANNOUNCE, *case) for case in wrong_announces()]
     cases += [(WATCH, *case) for case in wrong_watches()]
     cases += wrong_reads()
     unnumbered = {"request 0", "number 0", "no fields", "a negative number"}
@@ -106,11 +106,11 @@ def test_wrong_requests_are_refused_by_number(cluster, requests, bystander):
 
 
 def test_a_write_wants_a_client(cluster, context, bystander):
-    """Who has not said hello, or named no client in it, may do everything else."""
+    """A connection without an announcement, or without a client in it, may do everything else."""
     for client in (None, b""):
         nobody = native.Requests(context, cluster.native("p1"))
         if client is not None:
-            nobody.hello(client)
+            nobody.announce(client)
         with counting(cluster) as seen:
             answer = nobody.write(7, write(b"/results/nobody", b"v"))
             assert isinstance(answer, Refusal), answer

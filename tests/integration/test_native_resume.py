@@ -28,7 +28,7 @@ def make_cluster(start_cluster):
     return make
 
 
-class Crowd:
+class ClientGroup:
     """Clients of p1 that may go on at p2: some watch, some write; and one that is at p2 already."""
 
     def __init__(self, cluster, context, clones):
@@ -56,12 +56,12 @@ class Crowd:
 
     def go_on(self):
         """Until everybody has been told something new, and every writer was answered."""
-        told = {each: len(each.history) for each in self.clones.clients}
+        received = {each: len(each.history) for each in self.clones.clients}
         written = [len(each.written) for each in self.writers]
         self.clones.run(
-            lambda: all(len(each.history) > count for each, count in told.items())
+            lambda: all(len(each.history) > count for each, count in received.items())
             and all(len(each.written) > count for each, count in zip(self.writers, written)),
-            "all of it goes on",
+            "everything goes on",
             30,
         )
 
@@ -77,14 +77,14 @@ class Crowd:
             self.clones.agree(below, [each])
         check_promises(*self.clones.clients)
         check_never_back(*self.clones.clients)
-        # Who saw everything, saw each write once.
-        told = [(each.revision, each.key) for each in self.observer.live]
+        # A watcher that saw everything saw each write once.
+        received = [(each.revision, each.key) for each in self.observer.live]
         acknowledged = [
             (revision, writes[0][0].encode())
             for writer in self.writers
             for revision, writes in writer.written
         ]
-        assert sorted(told) == sorted(acknowledged)
+        assert sorted(received) == sorted(acknowledged)
         committed = sum(
             self.cluster.metrics(name).sum("canopy_updates_committed_total")
             for name in ("s1", "s2")
@@ -97,11 +97,11 @@ class Crowd:
 
 
 @pytest.fixture
-def crowd_of(context, clones):
+def clients_of(context, clones):
     made = []
 
     def make(cluster):
-        made.append(Crowd(cluster, context, clones))
+        made.append(ClientGroup(cluster, context, clones))
         return made[-1]
 
     yield make
@@ -113,36 +113,36 @@ def resumed(watchers):
     return [catch_up for each in watchers for catch_up in each.catch_ups[1:]]
 
 
-def test_a_killed_proxy_is_left_by_catch_up(make_cluster, crowd_of, clones):
-    """kill -9 of a proxy that nobody starts again: all of its clients resume at the other one."""
+def test_a_killed_proxy_is_left_by_catch_up(make_cluster, clients_of, clones):
+    """kill -9 of a proxy that nobody starts again: all of its clients resume at the other proxy."""
     cluster = make_cluster(supervise=False)
-    crowd = crowd_of(cluster)
-    with crowd.writing():
+    members = clients_of(cluster)
+    with members.writing():
         cluster.kill("p1")
         clones.run(
-            lambda: all(each.losses == 1 and each.active for each in crowd.watchers),
+            lambda: all(each.losses == 1 and each.active for each in members.watchers),
             "all have gone on elsewhere",
             20,
         )
-    crowd.check()
-    assert any(each.sent_again for each in crowd.writers)
-    again = resumed(crowd.watchers)
+    members.check()
+    assert any(each.sent_again for each in members.writers)
+    again = resumed(members.watchers)
     assert len(again) >= WATCHERS
     assert all(set(each.modes.values()) == {CHANGES} for each in again)
-    assert not crowd.observer.losses and len(crowd.observer.catch_ups) == 1
+    assert not members.observer.losses and len(members.observer.catch_ups) == 1
 
 
-def test_a_killed_proxy_that_comes_back(make_cluster, crowd_of, clones):
-    """Started again under the same name: its streams begin anew, and who comes back notices."""
+def test_a_killed_proxy_that_comes_back(make_cluster, clients_of, clones):
+    """Started again under the same name: its streams begin anew, and a client that comes back notices."""
     cluster = make_cluster()
-    crowd = crowd_of(cluster)
-    with crowd.writing():
+    members = clients_of(cluster)
+    with members.writing():
         for _ in range(2):
             before = cluster.kill("p1")
             clones.run(lambda: cluster.restarted("p1", before), "p1 is back", 20)
-            crowd.go_on()
-    crowd.check()
-    assert all(len(each.catch_ups) > 1 for each in crowd.watchers)
+            members.go_on()
+    members.check()
+    assert all(len(each.catch_ups) > 1 for each in members.watchers)
 
 
 def test_at_a_proxy_that_nobody_used(make_cluster, context, clones):
@@ -166,12 +166,12 @@ def test_at_a_proxy_that_nobody_used(make_cluster, context, clones):
 
 
 @pytest.mark.parametrize("by", ["TERM", "the broker"])
-def test_a_drained_proxy_is_left_in_time(make_cluster, crowd_of, context, clones, by):
+def test_a_drained_proxy_is_left_in_time(make_cluster, clients_of, context, clones, by):
     """All are told to move, and are elsewhere before it ends; nobody loses contact."""
     cluster = make_cluster(supervise=by == "the broker")
-    crowd = crowd_of(cluster)
+    members = clients_of(cluster)
     late = Requests(context, cluster.native("p1"))
-    with crowd.writing():
+    with members.writing():
         if by == "TERM":
             before = cluster.terminate("p1")
         else:
@@ -190,19 +190,19 @@ def test_a_drained_proxy_is_left_in_time(make_cluster, crowd_of, context, clones
         assert clones.run(refused, "new requests are refused") == "draining"
         late.close()
         clones.run(lambda: not before.alive(), "it ends", 5)
-        clones.run(lambda: all(each.active for each in crowd.watchers), "all are elsewhere", 5)
-    assert all(each.moves for each in crowd.watchers)
-    assert not any(each.losses for each in crowd.watchers)
-    crowd.check()
-    assert not crowd.observer.moves
+        clones.run(lambda: all(each.active for each in members.watchers), "all are elsewhere", 5)
+    assert all(each.moves for each in members.watchers)
+    assert not any(each.losses for each in members.watchers)
+    members.check()
+    assert not members.observer.moves
     if by == "TERM":
-        again = resumed(crowd.watchers)
+        again = resumed(members.watchers)
         assert all(set(each.modes.values()) == {CHANGES} for each in again)
 
 
-def test_a_restarted_shard_is_told_in_full(start_cluster, context, clones):
+def test_a_restarted_shard_causes_a_full_resync(start_cluster, context, clones):
     """In memory, all is gone, and every client is told so; on disk, nothing is. Revisions of the
-    time before are worth nothing: who comes with them is told all."""
+    time before are worth nothing: a client that comes with them gets everything."""
     cluster = start_cluster(
         [
             shard("s1", "*", "/memory/"),
@@ -228,7 +228,7 @@ def test_a_restarted_shard_is_told_in_full(start_cluster, context, clones):
         left[key] = name.encode()
         writer.put(key, left[key])  # what it says reaches them after the restart has
         clones.agree(left)
-    gone = [told.key for told in watchers[0].history if told.value is None]
+    gone = [received.key for received in watchers[0].history if received.value is None]
     assert sorted(gone) == sorted(memory), "each deletion is told once"
 
     requests = Requests(context, endpoints[0])
@@ -266,11 +266,11 @@ def test_writes_go_on_over_a_restarted_shard(start_cluster, context, clones):
     clones.agree({key: value for each in loads for key, value in each.map.items()})
     check_promises(watcher)
     check_never_back(watcher)
-    told = [each.revision for each in watcher.history]
-    assert len(set(told)) == len(told)
+    received = [each.revision for each in watcher.history]
+    assert len(set(received)) == len(received)
     revisions = [revision for each in writers for revision, _ in each.written]
     assert len(set(revisions)) == len(revisions) == sum(sum(h.counters.values()) for h in loads)
     # Counters: had one been applied twice, a later revision would hold an earlier value.
-    eventually(lambda: set(told) <= set(revisions), "told is what was acknowledged")
+    eventually(lambda: set(received) <= set(revisions), "told is what was acknowledged")
     for each in writers:
         each.close()

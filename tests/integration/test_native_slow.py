@@ -56,7 +56,7 @@ def cluster(start_cluster, size):
 
 @pytest.fixture
 def aside(context):
-    """For those who are not polled with the others."""
+    """For watchers that are not polled with the others."""
     made = Clones(context)
     yield made
     made.close()
@@ -80,10 +80,10 @@ class Flood:
                 entries = {key: self._next(key) for key in keys}
                 self._writer.write(*(write(key, value) for key, value in entries.items()))
                 self.map |= entries
-            self._clones.run(self._all_told, "the others are told at once")
+            self._clones.run(self._all_received, "the others are told at once")
             turn()
 
-    def _all_told(self):
+    def _all_received(self):
         return all(each.map == self.map for each in self._clones.clients)
 
     def _next(self, key):
@@ -122,7 +122,7 @@ def dropped(cluster):
 
 
 def check_counted(cluster, other, positions, gaps):
-    """Counted as dropped is exactly what came to the other one but not at these positions, by the
+    """Counted as dropped is exactly what came to the other watcher but not at these positions, by the
     shards that its keys are of; and the slow one was told of just as many."""
     missed = [key for (_, position), key in other.keys_at.items() if position not in positions]
     expected = collections.Counter(SHARD_OF[key[:2]] for key in missed)
@@ -172,9 +172,9 @@ def test_one_that_stops_reading(cluster, context, clones, aside, others, flood):
 
 def check_never_back_beyond_deletions(watcher):
     last = {}
-    for told in watcher.history:
-        assert told.revision > last.get(told.key, 0), told
-        last[told.key] = told.revision
+    for received in watcher.history:
+        assert received.revision > last.get(received.key, 0), received
+        last[received.key] = received.revision
 
 
 def test_one_that_reads_too_slowly(cluster, context, clones, aside, others, flood):
@@ -258,7 +258,7 @@ def queued(cluster):
 
 def test_clients_that_leave_a_list_behind(cluster, context, clones, others, flood):
     """One goes in the middle of it, another takes its time: no more than the bound is queued for
-    it, and it gets all of it."""
+    it, and it gets everything."""
     writer = Writer(context, cluster.native("p1"))
     bulk = {b"/c/bulk/%d" % number: bytes(900_000) for number in range(20)}
     for key, value in bulk.items():
@@ -275,10 +275,10 @@ def test_clients_that_leave_a_list_behind(cluster, context, clones, others, floo
     flood.run(5)
     if SLOW == 1:
         assert memory_bytes(cluster.process("p1").pid) - before < QUEUE + 8 * MIB
-    told = [first]
-    while told[-1].more:
-        told.append(late.answer())
-    assert {entry.key: entry.value for chunk in told for entry in chunk.entries} == bulk
+    received = [first]
+    while received[-1].more:
+        received.append(late.answer())
+    assert {entry.key: entry.value for chunk in received for entry in chunk.entries} == bulk
     eventually(lambda: queued(cluster) == 0, "nothing is left")
     clones.agree(flood.map)
     check_undisturbed(others)

@@ -25,11 +25,11 @@ def test_latest_conflates_by_key(cluster, clones, join, writer):
         clones.run(lambda: len(latest.live) >= 12, "conflated updates flow", 20)
     took = time.monotonic() - began
     clones.agree(load.map, [every, latest])
-    told, committed = len(latest.live), sum(load.counters.values())
+    received, committed = len(latest.live), sum(load.counters.values())
     assert len(every.live) == committed
-    assert told <= len(keys) * (took / 0.3 + 2) and told < committed / 2
+    assert received <= len(keys) * (took / 0.3 + 2) and received < committed / 2
     clones.run(
-        lambda: counted(cluster, "canopy_conflated_updates_total") - conflated == committed - told,
+        lambda: counted(cluster, "canopy_conflated_updates_total") - conflated == committed - received,
         "what was left out is counted",
     )
     check_promises(every, latest)
@@ -61,9 +61,9 @@ def test_an_lz4_stream_tells_the_same(cluster, clones, join, writer):
         )
     clones.run(lambda: len(plain.live) == 300, "the plain stream tells all")
     clones.agree(plain.map, [plain, *packed])
-    expected = [(told.key, told.value, told.revision) for told in plain.live]
+    expected = [(received.key, received.value, received.revision) for received in plain.live]
     for each in packed:
-        assert [(told.key, told.value, told.revision) for told in each.live] == expected
+        assert [(received.key, received.value, received.revision) for received in each.live] == expected
     assert not plain.compressed
     assert all(each.compressed == packed[0].compressed > 0 for each in packed)
 
@@ -79,7 +79,7 @@ def test_noise_is_not_compressed(cluster, clones, join, writer):
     packed = [join(subtree, lz4=True) for _ in range(8)]
     for number in range(20):
         writer.put(subtree + b"%d" % number, os.urandom(2000))
-    clones.run(lambda: all(len(each.live) == 20 for each in packed), "all of it is told")
+    clones.run(lambda: all(len(each.live) == 20 for each in packed), "every change is reported")
     assert not any(each.compressed for each in packed)
     check_promises(*packed)
 
@@ -101,8 +101,8 @@ def test_a_catch_up_tells_what_changed_since(writer, requests):
     writer.put(b"/results/elsewhere", b"not of it")
     (second,) = requests.catch_up(subtree, {first.partition: first.revision})
     assert second.mode == native.CHANGES
-    told = {each.key.removeprefix(subtree): each.value for each in second.entries}
-    assert told == {b"changed": b"2", b"deleted": None, b"came back": b"2"}
+    received = {each.key.removeprefix(subtree): each.value for each in second.entries}
+    assert received == {b"changed": b"2", b"deleted": None, b"came back": b"2"}
     assert len(second.entries) == 3
     (third,) = requests.catch_up(subtree, {second.partition: second.revision})
     assert (third.mode, third.count) == (native.CHANGES, 0)

@@ -1,4 +1,4 @@
-"""What a native client writes is answered after its commit, applied once, and told to those who
+"""What a native client writes is answered after its commit, applied once, and reported to the clients that
 watch; what is wrong with the request itself is in test_native_refusals.py."""
 
 import os
@@ -18,7 +18,7 @@ def test_writes_are_answered_with_their_revision(clones, join, writer, requests)
     second = writer.delete(b"/results/a")
     assert second > first and requests.get(b"/results/a") is None
     clones.run(lambda: watcher.known[b"/results/"] >= second, "both are told")
-    assert [told.revision for told in watcher.live] == [first, second]
+    assert [received.revision for received in watcher.live] == [first, second]
 
 
 def test_if_revision_lets_one_of_two_win(writer, requests):
@@ -44,8 +44,8 @@ def test_a_batch_is_applied_all_or_none(cluster, clones, join, writer, requests)
     a, b = b"/results/atomic/a", b"/results/atomic/b"
     watcher = join(b"/results/atomic/")
     last = writer.write(write(a, b"1"), write(b, b"1"), write(a, b"2"), write(b, None))
-    clones.run(lambda: watcher.known[b"/results/"] >= last, "all of it is told")
-    assert [(told.key, told.value, told.revision) for told in watcher.live] == [
+    clones.run(lambda: watcher.known[b"/results/"] >= last, "every change is reported")
+    assert [(received.key, received.value, received.revision) for received in watcher.live] == [
         (a, b"1", last - 3),
         (b, b"1", last - 2),
         (a, b"2", last - 1),
@@ -104,7 +104,7 @@ def test_a_request_sent_again_is_applied_once(cluster, context, clones, join):
     fresh = native.Requests(context, cluster.native("p2"), os.urandom(16))
     assert fresh.write(1, write(key, b"4")) == Written(1, fourth.revision + 1)
     clones.run(lambda: watcher.map == {key: b"4"}, "all is told")
-    assert [told.value for told in watcher.live] == [b"1", b"2", b"5", b"4"]
+    assert [received.value for received in watcher.live] == [b"1", b"2", b"5", b"4"]
     for each in (one, other, fresh):
         each.close()
 

@@ -129,7 +129,7 @@ def test_without_a_cluster(programs):
     assert done.returncode == 0, done.stderr
 
 
-def test_nothing_is_lost_or_told_twice_when_processes_fail(programs, cluster):
+def test_nothing_is_lost_or_reported_twice_when_processes_fail(programs, cluster):
     process = subprocess.Popen(
         [programs / "consumer", "endure", cluster.layout.broker["listen"]],
         stdin=subprocess.PIPE,

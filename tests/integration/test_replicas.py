@@ -1,4 +1,4 @@
-"""Partitions with replicas on two shards: who leads after a failure, what is kept, and the way out
+"""Partitions with replicas on two shards: the leader after a failure, what is kept, and the way out
 when every replica that had everything is lost."""
 
 import pytest
@@ -46,7 +46,7 @@ def test_a_killed_leader_takes_nothing_acknowledged_with_it(start_replicated, wr
             goes_on(writes, "before the kill")
             killed = wait_in_sync(cluster)
             cluster.kill(killed)
-            eventually(lambda: state(cluster, other(killed)) == "serving", "the other one leads", 20)
+            eventually(lambda: state(cluster, other(killed)) == "serving", "its peer leads", 20)
             goes_on(writes, "without it")
             wait_in_sync(cluster)
     assert held(cluster, context) == writes.map
@@ -67,7 +67,7 @@ def test_clone_clients_ride_through_killed_leaders(start_replicated, clones):
         for _ in range(5):
             killed = wait_in_sync(cluster)
             cluster.kill(killed)
-            clones.run(lambda: state(cluster, other(killed)) == "serving", "the other one leads", 20)
+            clones.run(lambda: state(cluster, other(killed)) == "serving", "its peer leads", 20)
             count = len(clients[0].history)
             clones.run(lambda: len(clients[0].history) > count + 100, "updates flow", 30)
     agreed = all_agree(cluster, clones, clients)
@@ -94,7 +94,7 @@ def test_a_leader_that_slept_through_its_lease_is_fenced(start_replicated, write
         paused = leader(cluster)
         successor = other(paused)
         with cluster.stopped(paused) as process:
-            eventually(lambda: state(cluster, successor) == "serving", "the other one leads", 20)
+            eventually(lambda: state(cluster, successor) == "serving", "its peer leads", 20)
             goes_on(writes, "without it")
             epoch = cluster.metrics(successor).sum("canopy_epoch", partition=SUBTREE)
         eventually(

@@ -1,5 +1,5 @@
-"""A cluster with security: who has no key, or the wrong one, is kept out; who has one may do what he
-is granted, in every dialect, by every way there is, and nothing else."""
+"""A cluster with security refuses a client without a key, or with a wrong one. A client with a key may do what
+its key is granted, in every dialect, by every way there is, and nothing else."""
 
 import contextlib
 import signal
@@ -19,7 +19,7 @@ from tests.harness.waiting import eventually
 pytestmark = pytest.mark.skipif(not zmq.has("curve"), reason="this libzmq has no CURVE")
 
 
-# -- who is let in -------------------------------------------------------------------------------
+# -- accepted connections -------------------------------------------------------------------------------
 
 
 def listeners(cluster):
@@ -31,14 +31,14 @@ def listeners(cluster):
 
 
 @pytest.mark.parametrize(
-    ("who", "server", "reason"),
+    ("client", "server", "reason"),
     [
         ("stranger", "cluster", "unknown_key"),
         ("ops", "stranger", "wrong_server_key"),
         (None, None, "no_key"),
     ],
 )
-def test_without_the_right_key_nobody_gets_in(cluster, clients, context, who, server, reason):
+def test_without_the_right_key_nobody_gets_in(cluster, clients, context, client, server, reason):
     # A peer in the clear sees the mismatch, too, and may hang up before the server has said so.
     reasons = [reason, "incomplete"] if reason == "no_key" else [reason]
 
@@ -47,7 +47,7 @@ def test_without_the_right_key_nobody_gets_in(cluster, clients, context, who, se
 
     for name, endpoint in listeners(cluster):
         before = counted(name)
-        mine = clients(who, server) if who else context
+        mine = clients(client, server) if client else context
         peer = make_socket(mine, zmq.DEALER, endpoint)
         with contextlib.suppress(zmq.Again):  # libzmq has given the peer up already
             peer.send(pack(DIRECTORY, 1, ""), zmq.NOBLOCK)
@@ -76,11 +76,11 @@ def test_a_refused_key_is_logged_once(cluster, clients, keys):
 
 
 def test_nobody_can_register_with_the_broker_but_processes(cluster, clients):
-    """The bytes of a process's hello, by a client of the best standing."""
+    """The bytes of a process's registration, sent by an admin."""
     before = forbidden(cluster, "broker")
     peer = make_socket(clients("ops"), zmq.DEALER, cluster.broker_endpoint)
     peer.send(b"\x03" + native.msgpack.packb([1, 1, "evil", 0, 0, "", ""]))
-    eventually(lambda: forbidden(cluster, "broker") > before, "the hello is refused")
+    eventually(lambda: forbidden(cluster, "broker") > before, "the registration is refused")
     assert not peer.poll(100), "it is answered"
     peer.close()
 
@@ -129,8 +129,8 @@ def test_native_requests(cluster, clients, ops):
     assert [entry.value for chunk in mine.read(b"/results/eu/") for entry in chunk.entries] == [b"a"]
     subtrees = (b"", b"/", b"/other/", b"/other/1", b"/results")
     with forbidding(cluster, 2 * len(subtrees)):
-        for told in (read(each) for each in subtrees for read in (mine.read, mine.catch_up)):
-            assert isinstance(told, Refusal) and told.fault == "forbidden", told
+        for received in (read(each) for each in subtrees for read in (mine.read, mine.catch_up)):
+            assert isinstance(received, Refusal) and received.fault == "forbidden", received
     with forbidding(cluster, 1):
         answer = mine.ask(pack(GET, 99, "/other/1"))
         assert (answer.request, answer.fault, answer.of) == (99, "forbidden", GET)
@@ -216,7 +216,7 @@ def test_a_reload_ends_what_is_no_longer_granted(start_cluster, keys, clients, c
     rewrite(cluster, keys, temp=change)
     ops.put(b"/other/1", b"after")
     ops.put(b"/results/1", b"1")
-    clones_of("dashboard").run(lambda: bystander.map.get(b"/results/1") == b"1", "he goes on")
+    clones_of("dashboard").run(lambda: bystander.map.get(b"/results/1") == b"1", "it goes on")
     for spy in (stream.socket, clone):
         while spy.poll(0):
             assert b"after" not in b"".join(spy.recv_multipart())
@@ -227,7 +227,7 @@ def test_a_reload_ends_what_is_no_longer_granted(start_cluster, keys, clients, c
         assert isinstance(answer, Refusal) and answer.fault == "forbidden"
         assert mine.read(b"/results/"), "the rest stays"
     else:
-        eventually(lambda: refused(cluster, "p1", "unknown_key") > before, "he is kept out")
+        eventually(lambda: refused(cluster, "p1", "unknown_key") > before, "it is refused")
     assert bystander.losses == 0 and not bystander.gaps
     for each in (stream, clone, mine, ops):
         each.close()
@@ -252,9 +252,9 @@ def test_a_revocation_does_not_wait_for_the_rest_of_the_file(
     document["proxies"][0].update(asked)
     cluster.file.write_text(yaml.safe_dump(document, sort_keys=False))
     broker = native.Requests(clients("ops"), cluster.broker_endpoint)
-    said = broker.ask(pack(native.RELOAD, 1))
-    assert isinstance(said, Refusal) and complaint in said.text, said
-    assert "p2: " not in said.text
+    reported = broker.ask(pack(native.RELOAD, 1))
+    assert isinstance(reported, Refusal) and complaint in reported.text, reported
+    assert "p2: " not in reported.text
     # What the answer says is in force already.
     mine.send(LIST, 77, "/other/", 0)
     assert not mine.socket.poll(500) or isinstance(mine.answer(), Refusal)

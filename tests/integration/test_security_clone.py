@@ -1,4 +1,4 @@
-"""A cluster with security: what Clone clients may do, and who tries to get more by the way libzmq works."""
+"""A cluster with security: what Clone clients may do, and attempts to get more by the way libzmq works."""
 
 import contextlib
 import socket
@@ -219,7 +219,7 @@ def test_subscriptions_of_a_connection_that_has_ended(cluster, clients, clones_o
 
 
 def test_a_routing_id_is_not_an_identity(cluster, clients, ops):
-    """Who bears the routing id of another, meanwhile and afterwards, gets nothing of what that one
+    """A connection with the routing id of another, meanwhile and afterwards, gets nothing of what that one
     asked for."""
     for i in range(40):
         ops.put(b"/other/big/%d" % i, b"s" * 100_000)

@@ -55,16 +55,16 @@ def split(cluster, subtree):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def told_of(cluster, subtree):
+def received_of(cluster, subtree):
     return next((p for p in cluster.topology()["partitions"] if p["subtree"] == subtree), None)
 
 
 def is_led(cluster, subtree, in_sync=1):
     """The shard that leads it, once so many replicas are in sync."""
-    told = told_of(cluster, subtree)
-    if told is None or told["state"] != "serving" or len(told["in_sync"]) != in_sync:
+    received = received_of(cluster, subtree)
+    if received is None or received["state"] != "serving" or len(received["in_sync"]) != in_sync:
         return None
-    return told["leader"]
+    return received["leader"]
 
 
 def held(cluster, context, subtree, name="p1"):
@@ -74,9 +74,9 @@ def held(cluster, context, subtree, name="p1"):
         chunks = requests.read(subtree.encode())
         if isinstance(chunks, native.Refusal):
             raise ConnectionError(chunks.text)
-        told = [entry for chunk in chunks for entry in chunk.entries]
-        assert len({entry.key for entry in told}) == len(told), "a key is told twice"
-        return {entry.key: entry.value for entry in told}
+        received = [entry for chunk in chunks for entry in chunk.entries]
+        assert len({entry.key for entry in received}) == len(received), "a key is told twice"
+        return {entry.key: entry.value for entry in received}
     finally:
         requests.close()
 
@@ -140,7 +140,7 @@ class Scene:
         for watcher in self.watchers:
             wanted = below(whole, watcher.subtree.decode())
             self.clones.run(lambda: watcher.map == wanted, f"{watcher.subtree} is complete", 30)
-            deleted = [told.key for told in watcher.history if told.value is None]
+            deleted = [received.key for received in watcher.history if received.value is None]
             assert not deleted, f"{len(deleted)} keys of {watcher.subtree} were deleted"
         native_watcher.check_promises(*self.watchers)
         for clone, subtree in zip(self.clones, (b"/r/", b"/r/a/x/")):
@@ -196,7 +196,7 @@ def test_a_split_survives_a_killed_leader(start_replicated, writer, context, clo
                 leader = is_led(cluster, SUBTREE, 2)
                 split(cluster, subtree)
                 killed = cluster.kill(leader)
-                # By the other one; or by both again, where the killed one is back at once.
+                # By its peer; or by both again, where the killed one is back at once.
                 led = lambda: is_led(cluster, subtree) or is_led(cluster, subtree, 2)
                 eventually(led, f"{subtree} is led", 30)
                 scene.go_on("without the killed one")
@@ -227,7 +227,7 @@ def test_the_directory_keeps_what_was_split(start_replicated, writer, context):
     assert moved.returncode == 0, moved
     eventually(lambda: is_led(cluster, "/r/a/x/") == "s3", "it has moved", 30)
     assert held(cluster, context, "/r/") == entries
-    counts = {part: told_of(cluster, part)["in_sync"] for part in ("/r/", "/r/a/", "/r/a/x/")}
+    counts = {part: received_of(cluster, part)["in_sync"] for part in ("/r/", "/r/a/", "/r/a/x/")}
     assert {part: len(shards) for part, shards in counts.items()} == {
         "/r/": 2,
         "/r/a/": 2,
