@@ -13,7 +13,7 @@ PROGRAMS := canopy-broker canopy-shard canopy-proxy canopy-cli canopy-loadtest c
 SOURCES := $(wildcard core broker shard proxy client loadtest)
 CXX_FILES = $(shell find $(SOURCES) tests -name '*.h' -o -name '*.cc')
 
-.PHONY: help build run test deb image loadtest bench micro check format asan tsan faults fuzz clean build-all configure
+.PHONY: help build run test deb image loadtest bench micro check format asan tsan coverage compilers soak faults fuzz clean build-all configure
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -71,6 +71,25 @@ asan: ## runs every test under AddressSanitizer and UBSan
 tsan: ## runs every test under ThreadSanitizer
 	@deploy/setup.sh --build --test
 	@tests/sanitize.sh tsan $(ARGS)
+
+coverage: ## counts the lines that the unit tests reach: build/coverage/index.html
+	@deploy/setup.sh --build --test --coverage
+	@[ -f build/coverage/build.ninja ] || cmake --preset coverage --log-level=WARNING
+	@cmake --build --preset coverage -j $(JOBS)
+	@find build/coverage -name '*.gcda' -delete
+	@ctest --test-dir build/coverage -L unit -j $(JOBS) --output-on-failure >build/coverage/tests.log || { cat build/coverage/tests.log; exit 1; }
+	@gcovr --root . $(addprefix --filter ,$(SOURCES)) -j $(JOBS) --print-summary --html-details build/coverage/index.html \
+	  build/coverage | tail -4
+
+compilers: ## builds the programs without assertions, and with clang
+	@deploy/setup.sh --build --fuzz
+	@for preset in ndebug clang; do \
+	  [ -f build/$$preset/build.ninja ] || cmake --preset $$preset --log-level=WARNING; \
+	  cmake --build --preset $$preset -j $(JOBS) --target $(PROGRAMS); done
+
+soak: build ## watches memory and descriptors for an hour of load (ARGS='--minutes 10')
+	@deploy/setup.sh --test
+	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m tests.bench.soak $(ARGS)
 
 faults: build ## harms a cluster under load and checks what clients saw (ARGS='--minutes 10 --seed 7 --cluster three-hosts', ARGS=--help)
 	@deploy/setup.sh --test

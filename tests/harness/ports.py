@@ -1,53 +1,39 @@
-"""TCP ports for the processes under test: below the ephemeral range, from blocks that one test
-process holds alone, so that any number of workers and runs can share a machine."""
+"""TCP ports for the processes under test. A claimed port stays bound here, but does not listen: no other claim and no
+ephemeral connection can get it, and the process that is told of it can bind it, as it sets SO_REUSEADDR."""
 
-import fcntl
+import collections
 import os
 import socket
-import tempfile
 
-FIRST, LAST, BLOCK = 10_000, 30_000, 200
-
-
-def is_free(port):
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+FIRST, LAST = 10_000, 30_000  # below the ephemeral range
+HELD = 256  # claims that stay bound; a process listens at those before by then
 
 
 class Ports:
-    """Hands out runs of consecutive free ports, going round its block."""
-
     def __init__(self):
-        self._lock, self._first = self._claim_block()
-        self._next = self._first
+        self._next = FIRST + os.getpid() * 211 % (LAST - FIRST)
+        self._held = collections.deque(maxlen=HELD)
 
     def claim(self, count=1):
-        """The first of `count` consecutive ports that nothing is bound to."""
-        candidate = self._next
-        for _ in range(2 * BLOCK):
-            if candidate + count > self._first + BLOCK:
-                candidate = self._first
-            taken = [port for port in range(candidate, candidate + count) if not is_free(port)]
-            if not taken:
-                self._next = candidate + count
-                return candidate
-            candidate = taken[-1] + 1
-        raise RuntimeError(f"no {count} free ports in a row from {self._first}")
+        """The first of `count` consecutive ports."""
+        for _ in range(LAST - FIRST):
+            if self._next + count > LAST:
+                self._next = FIRST
+            first, self._next = self._next, self._next + count
+            sockets = [hold(port) for port in range(first, first + count)]
+            if all(sockets):
+                self._held.extend(sockets)
+                return first
+        raise RuntimeError(f"no {count} free ports in a row")
 
-    @staticmethod
-    def _claim_block():
-        directory = os.path.join(tempfile.gettempdir(), f"canopy-test-ports-{os.getuid()}")
-        os.makedirs(directory, exist_ok=True)
-        for first in range(FIRST, LAST, BLOCK):
-            lock = open(os.path.join(directory, str(first)), "w")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return lock, first
-            except OSError:
-                lock.close()
-        raise RuntimeError("every block of test ports is taken")
+
+def hold(port):
+    """A socket that is bound to the port of every IPv4 address; None where the port is in use."""
+    bound = socket.socket()
+    try:
+        bound.bind(("", port))  # without SO_REUSEADDR: fails beside any other socket
+    except OSError:
+        bound.close()
+        return None
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return bound
