@@ -151,4 +151,5 @@ def test_a_peer_without_a_header_is_closed_and_counted(site):
             peer.sendall(b"\xff" + bytes(8) + b"\x7f\x03" if reported else header)
             while peer.recv(1000):
                 pass
-    eventually(lambda: closed() == before + len(listed), "each is counted")
+    # Connections of the test before may end as late as now.
+    eventually(lambda: closed() >= before + len(listed), "each is counted")

@@ -108,7 +108,7 @@ class Scene:
                 ("p1", b"/r/", {"latest_ms": 50}),
             ]
         ]
-        self.clones = [
+        self.clone_clients = [
             clones.join("kvsimple", cluster.triple("p2", "kvsimple"), subtree)
             for subtree in (b"/r/", b"/r/a/x/")
         ]
@@ -143,12 +143,12 @@ class Scene:
             deleted = [received.key for received in watcher.history if received.value is None]
             assert not deleted, f"{len(deleted)} keys of {watcher.subtree} were deleted"
         native_watcher.check_promises(*self.watchers)
-        for clone, subtree in zip(self.clones, (b"/r/", b"/r/a/x/")):
+        for clone, subtree in zip(self.clone_clients, (b"/r/", b"/r/a/x/")):
             wanted = below(whole, subtree.decode())
             self.clones.agree(wanted, [clone], 30)
             assert not [update for update in clone.history if not update.value]
         if not restarted:
-            check_protocol(*self.clones)
+            check_protocol(*self.clone_clients)
         for name in ("p1", "p2"):
             for subtree in ("/r/", "/r/a/", "/r/a/x/", "/r/b/"):
                 assert held(self.cluster, self.context, subtree, name) == below(whole, subtree)
