@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 JOBS ?= $(shell nproc)
+# Tests of whole programs wait for most of their time.
+TEST_JOBS ?= $(shell echo $$((3 * $(JOBS))))
 ARGS ?=
 STATE_DIR ?= ./canopy-state
 # Debian's own, which has the packages that the tests need.
@@ -27,7 +29,7 @@ run: build ## runs the cluster of deploy/local.yaml until Ctrl-C (STATE_DIR=…,
 test: build-all ## runs the unit tests, then the integration tests (ARGS='-k proxy')
 	@deploy/setup.sh --test
 	@ctest --test-dir build --output-on-failure -j $(JOBS)
-	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m pytest tests/integration tests/faults -n 4 -q $(ARGS)
+	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m pytest tests/integration tests/faults -n $(TEST_JOBS) -q -rs $(ARGS)
 
 deb: configure ## makes the Debian packages build/*.deb
 	@cmake --build build -j $(JOBS) --target $(PROGRAMS) canopy_package_files
