@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 JOBS ?= $(shell nproc)
+# Tests of whole programs wait for most of their time.
+TEST_JOBS ?= $(shell echo $$((3 * $(JOBS))))
 ARGS ?=
 STATE_DIR ?= ./canopy-state
 # Debian's own, which has the packages that the tests need.
@@ -13,7 +15,7 @@ PROGRAMS := canopy-broker canopy-shard canopy-proxy canopy-cli canopy-loadtest c
 SOURCES := $(wildcard core broker shard proxy client loadtest)
 CXX_FILES = $(shell find $(SOURCES) tests -name '*.h' -o -name '*.cc')
 
-.PHONY: help build run test deb image loadtest bench micro check format asan tsan faults fuzz clean build-all configure
+.PHONY: help build run test deb image loadtest bench micro check format asan tsan coverage compilers soak faults fuzz clean build-all configure
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -27,7 +29,7 @@ run: build ## runs the cluster of deploy/local.yaml until Ctrl-C (STATE_DIR=…,
 test: build-all ## runs the unit tests, then the integration tests (ARGS='-k proxy')
 	@deploy/setup.sh --test
 	@ctest --test-dir build --output-on-failure -j $(JOBS)
-	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m pytest tests/integration tests/faults -n 4 -q $(ARGS)
+	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m pytest tests/integration tests/faults -n $(TEST_JOBS) -q -rs $(ARGS)
 
 deb: configure ## makes the Debian packages build/*.deb
 	@cmake --build build -j $(JOBS) --target $(PROGRAMS) canopy_package_files
@@ -40,7 +42,7 @@ loadtest: build ## compares the cluster with one process at up to 1,000 clients 
 bench: configure ## measures Canopy, other brokers and the bare kernel side by side (ARGS=--quick, ARGS=--help)
 	@deploy/setup.sh --bench
 	@cmake --build build -j $(JOBS) --target $(PROGRAMS) bench-programs
-	@$(PYTHON) tests/bench/bench.py $(ARGS)
+	@$(PYTHON) -m tests.bench.bench $(ARGS)
 
 # `cmake build`: the library may have come after the build was configured.
 micro: configure ## runs the microbenchmarks (ARGS=--benchmark_filter=tree)
@@ -72,10 +74,29 @@ tsan: ## runs every test under ThreadSanitizer
 	@deploy/setup.sh --build --test
 	@tests/sanitize.sh tsan $(ARGS)
 
+coverage: ## counts the lines that the unit tests reach: build/coverage/index.html
+	@deploy/setup.sh --build --test --coverage
+	@[ -f build/coverage/build.ninja ] || cmake --preset coverage --log-level=WARNING
+	@cmake --build --preset coverage -j $(JOBS)
+	@find build/coverage -name '*.gcda' -delete
+	@ctest --test-dir build/coverage -L unit -j $(JOBS) --output-on-failure >build/coverage/tests.log || { cat build/coverage/tests.log; exit 1; }
+	@gcovr --root . $(addprefix --filter ,$(SOURCES)) -j $(JOBS) --print-summary --html-details build/coverage/index.html \
+	  build/coverage | tail -4
+
+compilers: ## builds the programs without assertions, and with clang
+	@deploy/setup.sh --build --fuzz
+	@for preset in ndebug clang; do \
+	  [ -f build/$$preset/build.ninja ] || cmake --preset $$preset --log-level=WARNING; \
+	  cmake --build --preset $$preset -j $(JOBS) --target $(PROGRAMS); done
+
+soak: build ## watches memory and descriptors for an hour of load (ARGS='--minutes 10')
+	@deploy/setup.sh --test
+	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m tests.bench.soak $(ARGS)
+
 faults: build ## harms a cluster under load and checks what clients saw (ARGS='--minutes 10 --seed 7 --cluster three-hosts', ARGS=--help)
 	@deploy/setup.sh --test
 	@cmake --build build -j $(JOBS) --target faults-programs
-	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) tests/faults/run.py $(ARGS)
+	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m tests.faults.run $(ARGS)
 
 image: ## builds the images of docker-compose.yml, and what they are based on where that cannot be pulled
 	@deploy/base-image.sh

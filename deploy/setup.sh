@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building, testing, checking and measuring Canopy need, and only those that are missing.
 #
-#   deploy/setup.sh [--build] [--test] [--check] [--fuzz] [--bench] [--run] [--image]
+#   deploy/setup.sh [--build] [--test] [--check] [--fuzz] [--coverage] [--bench] [--run] [--image]
 #
 # No group named: build, test, check and fuzz. --run is what built programs need, --image what deploy/base-image.sh does.
 #
@@ -18,6 +18,7 @@ test=(python3 python3-pytest python3-pytest-xdist python3-zmq python3-yaml pytho
       iproute2 iputils-ping nftables etcd-server)
 check=(clang-format clang-tidy python3)
 fuzz=(clang libclang-rt-14-dev)
+coverage=(gcovr)
 bench=(nats-server redis-server mosquitto libbenchmark-dev)
 run=(libzmq5 libyaml-cpp0.7 libboost-program-options1.74.0 libfmt9 libspdlog1.10 librocksdb7.8 libjemalloc2 liblz4-1 libsodium23
      libsystemd0 libprometheus-cpp-core1.0 libcivetweb1 libcurl4) # what the programs are linked to
@@ -31,10 +32,11 @@ for group in "${@:---build --test --check --fuzz}"; do
       --test) wanted+=("${test[@]}") ;;
       --check) wanted+=("${check[@]}") ;;
       --fuzz) wanted+=("${fuzz[@]}") ;;
+      --coverage) wanted+=("${coverage[@]}") ;;
       --bench) wanted+=("${bench[@]}") ;;
       --run) wanted+=("${run[@]}") ;;
       --image) wanted+=("${image[@]}") ;;
-      *) echo "usage: $0 [--build] [--test] [--check] [--fuzz] [--bench] [--run] [--image]" >&2; exit 2 ;;
+      *) echo "usage: $0 [--build] [--test] [--check] [--fuzz] [--coverage] [--bench] [--run] [--image]" >&2; exit 2 ;;
     esac
   done
 done

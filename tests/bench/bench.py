@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Measures Canopy and what else fans updates out, side by side on this machine.
 
 Every system gets the same updates (key of 13 bytes, sequence of 8, body of 100), the same publisher and the same
@@ -20,9 +19,7 @@ import pathlib
 import subprocess
 import sys
 
-import measure
-import report
-import systems
+from tests.bench import measure, report, systems
 
 
 def numbers(text):

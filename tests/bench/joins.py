@@ -1,8 +1,7 @@
-#!/usr/bin/python3
 """How long native clients take that all join at once, beside the bare transfer of as many bytes to as many connections:
 N clients, two proxies, keys with values of 100 bytes. Both are read by the same loop, round by round.
 
-    joins.py [--clients N] [--keys N] [--rounds N]
+    python3 -m tests.bench.joins [--clients N] [--keys N] [--rounds N]
 """
 
 import argparse
@@ -13,11 +12,12 @@ import socket
 import statistics
 import time
 
-import systems
+from tests.bench import systems
 
-import native
 import zmq
-from zmtp import BareSocket
+
+from tests.harness import native
+from tests.harness.zmtp import BareSocket
 
 VALUE = 100  # bytes
 CHUNK = 1 << 18

@@ -9,8 +9,7 @@ import subprocess
 import tempfile
 import time
 
-import systems
-import usage
+from tests.bench import systems, usage
 
 FIELDS = ("subscribed", "reached", "closed", "delivered", "slowest", "bytes", "sent")
 PATIENCE = 1.0  # for what is still on its way when the publisher, which waits 5 s for it, has ended

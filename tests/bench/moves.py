@@ -1,30 +1,26 @@
-#!/usr/bin/python3
 """How long the slowest write waits while its partition of 100,000 keys moves to another shard, and while it is split:
 four writers write 1,000 a second together, and two clients watch. Ends with 1 when something is not as it should be
 afterwards.
 
-    moves.py [--keys N] [--rate N] [--durability memory|disk…]
+    python3 -m tests.bench.moves [--keys N] [--rate N] [--durability memory|disk…]
 """
 
 import argparse
 import contextlib
 import json
-import pathlib
 import subprocess
 import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
-
 import zmq
 
-import native
-from cluster import Cluster, die_with_parent, run_program
-from clusterfile import partition, proxy, shard
-from ports import Ports
-from promises import Hammer, Stopwatch
-from waiting import eventually
+from tests.harness import native, native_watcher
+from tests.harness.cluster import REPOSITORY, Cluster, die_with_parent, run_program
+from tests.harness.clusterfile import partition, proxy, shard
+from tests.harness.ports import Ports
+from tests.harness.promises import WriteLoad, Stopwatch
+from tests.harness.waiting import eventually
 
 SUBTREE = "/r/"
 WRITERS = 4
@@ -34,9 +30,9 @@ class Watcher:
     """A process that watches, so that what it does costs the writers nothing."""
 
     def __init__(self, endpoint):
-        program = pathlib.Path(native.__file__).with_name("native_watcher.py")
         self._process = subprocess.Popen(
-            [sys.executable, program, endpoint, "{}"],
+            [sys.executable, "-m", native_watcher.__name__, endpoint, "{}"],
+            cwd=REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -102,12 +98,12 @@ def measure(cluster, context, options, stack):
             each.longest = 0
         return result * 1000
 
-    with contextlib.ExitStack() as hammers:
+    with contextlib.ExitStack() as loads:
         writes = []
         for i, watch in enumerate(watches):
             keys = [f"{SUBTREE}new/{i}/{j}".encode() for j in range(2000)]
-            hammer = Hammer(watch, keys, options.rate / WRITERS)
-            writes.append(hammers.enter_context(hammer))
+            load = WriteLoad(watch, keys, options.rate / WRITERS)
+            writes.append(loads.enter_context(load))
         time.sleep(5)
         print(f"  longest write in 5 s: {longest():.0f} ms", flush=True)
         for name in ("s2", "s1"):

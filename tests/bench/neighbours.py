@@ -1,13 +1,11 @@
-#!/usr/bin/python3
 """What clients feel of their neighbours: N native clients of one proxy, an update of each a second, alone and beside
 clients that are slow, or hostile. Each case is measured right after the same cluster without it.
 
-    neighbours.py [--subscribers N] [--seconds N] [--rounds N] [--cases CASE…]
+    python3 -m tests.bench.neighbours [--subscribers N] [--seconds N] [--rounds N] [--cases CASE…]
 """
 
 import argparse
 import contextlib
-import pathlib
 import random
 import signal
 import socket
@@ -17,13 +15,12 @@ import sys
 import threading
 import time
 
-import measure
-import systems
+from tests.bench import measure, systems
 
-import mischief
-import native
 import zmq
-from clone import make_socket
+
+from tests.harness import hostile, native
+from tests.harness.clone import make_socket
 
 MIB = 1 << 20
 LARGE = b"/large/"
@@ -35,7 +32,7 @@ class Cluster(systems.CanopyNative):
     """With a proxy that speaks every dialect."""
 
     def layout(self, broker):
-        more = "".join(f", {each}: 'tcp://127.0.0.1:{systems.ports.take(3)}'" for each in ("kvmsg", "chp"))
+        more = "".join(f", {each}: 'tcp://127.0.0.1:{systems.ports.claim(3)}'" for each in ("kvmsg", "chp"))
         return super().layout(broker).replace(", native:", f"{more}, native:")
 
     def max_clients(self):
@@ -92,7 +89,8 @@ def large_values(cluster, stopped=False):
     proxy = cluster.proxy()
     endpoints = [proxy["native"], *(proxy[each]["updates"] for each in DIALECTS[1:])]
     reader = subprocess.Popen(
-        [sys.executable, __file__, "--read", *endpoints],
+        [sys.executable, "-m", "tests.bench.neighbours", "--read", *endpoints],
+        cwd=systems.REPOSITORY,
         stdout=subprocess.PIPE,
         preexec_fn=systems.as_child(1024),
     )
@@ -130,7 +128,7 @@ def silent(cluster):
 @contextlib.contextmanager
 def slow_handshakes(cluster):
     with connections(cluster, 200) as peers:
-        left = iter(mischief.GREETING + mischief.READY)
+        left = iter(hostile.GREETING + hostile.READY)
 
         def say_a_byte():
             byte = bytes([next(left, 0)])
@@ -143,9 +141,9 @@ def slow_handshakes(cluster):
 
 
 def garbage(cluster):
-    throws = [data for _, data in mischief.garbage(random.Random(1))]
+    throws = [data for _, data in hostile.garbage(random.Random(1))]
     ports = systems.re.findall(r"tcp://127.0.0.1:(\d+)", str(cluster.proxy()))
-    return repeated(lambda: mischief.throw(int(random.choice(ports)), random.choice(throws), 0.005), 0.01)
+    return repeated(lambda: hostile.throw(int(random.choice(ports)), random.choice(throws), 0.005), 0.01)
 
 
 @contextlib.contextmanager

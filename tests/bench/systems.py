@@ -10,16 +10,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-sys.path.append(str(REPOSITORY / "tests/integration"))
-
-from ports import Ports
-from procfs import children
+from tests.harness.ports import Ports
+from tests.harness.procfs import children
 
 BIN = pathlib.Path(os.environ.get("CANOPY_BIN", REPOSITORY / "build/bin")).resolve()
 BENCH_BIN = pathlib.Path(os.environ.get("CANOPY_BENCH_BIN", BIN)).resolve()
@@ -195,7 +192,7 @@ class Nats(Server):
     executable, protocol = "nats-server", "nats"
 
     def launch(self):
-        port = ports.take()
+        port = ports.claim()
         self.spawn_on(port, self.executable, "-a", "127.0.0.1", "-p", port)
 
 
@@ -203,7 +200,7 @@ class Redis(Server):
     executable, protocol = "redis-server", "redis"
 
     def launch(self):
-        port = ports.take()
+        port = ports.claim()
         options = ["--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no"]
         self.spawn_on(port, self.executable, *options)
 
@@ -224,7 +221,7 @@ class Mosquitto(Server):
         return subprocess.run([cls.path(), "-h"], capture_output=True, text=True).stdout.split("\n")[0]
 
     def launch(self):
-        port = ports.take()
+        port = ports.claim()
         # By default it drops what exceeds 1,000 queued messages of a client; a flood here has more on its way.
         settings = (
             f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
@@ -260,7 +257,7 @@ class Canopy(Server):
         return max(NOFILE, 4 * self.max_clients() + 200)
 
     def launch(self):
-        broker, self.http = ports.take(), ports.take()
+        broker, self.http = ports.claim(), ports.claim()
         file = self.directory / "cluster.yaml"
         file.write_text(self.layout(broker))
         self.spawn(BIN / "canopy-broker", "--config", file)
@@ -282,7 +279,7 @@ class Canopy(Server):
             "proxies:",
         ]
         for index in range(self.proxies):
-            faces = f"kvsimple: 'tcp://127.0.0.1:{ports.take(3)}'"
+            faces = f"kvsimple: 'tcp://127.0.0.1:{ports.claim(3)}'"
             if self.native:
                 faces += ", native: 'tcp://127.0.0.1:*'"
             limits = f"max_clients: {self.max_clients()}, nofile: {self.nofile()}"

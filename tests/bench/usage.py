@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-import procfs
+from tests.harness import procfs
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 

@@ -1,8 +1,7 @@
-#!/usr/bin/python3
 """Acknowledged writes of one client, of 100 bytes: how many a second with 1 to 4,096 under way, and how long each
 takes. Canopy with each way to keep a partition, beside redis, NATS JetStream and etcd, round by round.
 
-    writes.py [--seconds N] [--rounds N] [--systems NAME…] [--windows N…]
+    python3 -m tests.bench.writes [--seconds N] [--rounds N] [--systems NAME…] [--windows N…]
 """
 
 import argparse
@@ -16,7 +15,7 @@ import subprocess
 import sys
 import time
 
-import systems
+from tests.bench import systems
 
 WINDOWS = [1, 16, 64, 256, 1024, 4096]
 
@@ -58,7 +57,7 @@ class Redis(systems.Server):
     executable, fsync = "redis-server", None
 
     def launch(self):
-        port = systems.ports.take()
+        port = systems.ports.claim()
         kept = ["--appendonly", "yes", "--appendfsync", self.fsync] if self.fsync else []
         self.spawn_on(
             port, self.executable, "--bind", "127.0.0.1", "--port", port, "--save", "",
@@ -83,7 +82,7 @@ class JetStream(systems.Nats):
     storage = "file"
 
     def launch(self):
-        port = systems.ports.take()
+        port = systems.ports.claim()
         store = ["-js", "-sd", self.directory]
         self.spawn_on(port, self.executable, "-a", "127.0.0.1", "-p", port, *store)
         self.make_stream(port)
@@ -119,7 +118,7 @@ class Etcd(systems.Server):
     executable = "etcd"
 
     def launch(self):
-        port, peer = systems.ports.take(), systems.ports.take()
+        port, peer = systems.ports.claim(), systems.ports.claim()
         client, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer}"
         self.spawn_on(
             port, "etcd", "--data-dir", self.directory / "data", "--listen-client-urls", client,

@@ -9,11 +9,11 @@ import signal
 import subprocess
 import time
 
-import scrape
-from cluster import BIN, CRASHES, die_with_parent, sanitizer_environment
-from clusterfile import HOST, Layout, proxy
-from procfs import process
-from waiting import seconds
+from tests.harness import scrape
+from tests.harness.cluster import BIN, CRASHES, die_with_parent, sanitizer_environment
+from tests.harness.clusterfile import HOST, Layout, proxy
+from tests.harness.procfs import process
+from tests.harness.waiting import seconds
 
 LEASE = seconds(3)  # of clusterfile.py, and the default of the configuration
 LOST_SYNC = BIN / "liblost_sync.so"
@@ -113,7 +113,7 @@ class Deployment:
             number = 0 if name == "broker" else int(name[1:]) - 1
             places[name] = host = self.hosts[number % len(self.hosts)]
             if name != "broker":
-                each["http"] = f"{HOST}:{self._ports.take()}"
+                each["http"] = f"{HOST}:{self._ports.claim()}"
             if name in self.shards:
                 each.update(requests=f"tcp://{HOST}:*", updates=f"tcp://{HOST}:*")
             each.update((key, at_host(value, host)) for key, value in each.items())

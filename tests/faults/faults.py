@@ -7,9 +7,9 @@ import signal
 import subprocess
 import time
 
-from cluster import BIN
-from deployment import LEASE
-from hosts import Unsupported
+from tests.faults.deployment import LEASE
+from tests.faults.hosts import Unsupported
+from tests.harness.cluster import BIN
 
 FAULTS = {}  # name -> (function, what the cluster must have)
 

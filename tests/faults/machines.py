@@ -2,8 +2,8 @@
 
 import subprocess
 
-from cluster import BIN
-from waiting import eventually, seconds
+from tests.harness.cluster import BIN
+from tests.harness.waiting import eventually, seconds
 
 BROKER = "tcp://127.0.0.1:5550"
 

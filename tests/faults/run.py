@@ -1,8 +1,7 @@
-#!/usr/bin/python3
 """Runs a cluster under load, does it harm of every kind that it must survive, and checks what its
 clients saw. Ends with 0 when nothing was found, else with 1, and keeps the histories.
 
-    run.py --minutes 10 --seed 7 --cluster one-copy
+    python3 -m tests.faults.run --minutes 10 --seed 7 --cluster one-copy
 """
 
 import argparse
@@ -17,16 +16,11 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
-
-import faults
-import history
-import hosts
-import validators
-from cluster import BIN, die_with_parent
-from clusterfile import partition, shard
-from deployment import LOST_SYNC, Deployment, Member
-from ports import Ports
+from tests.faults import faults, history, hosts, validators
+from tests.faults.deployment import Deployment, Member
+from tests.harness.cluster import BIN, die_with_parent
+from tests.harness.clusterfile import partition, shard
+from tests.harness.ports import Ports
 
 SKIPPED = 77
 SMALL_DISK = "64m"

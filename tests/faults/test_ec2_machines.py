@@ -6,11 +6,11 @@ import shlex
 
 import pytest
 
-import ec2
-import hosts
-from cluster import BIN, REPOSITORY
-from deployment import Member
-from machines import Machines, lose_each
+from tests.faults import hosts
+from tests.faults.deployment import Member
+from tests.faults.machines import Machines, lose_each
+from tests.harness import ec2
+from tests.harness.cluster import BIN, REPOSITORY
 
 STATE = ["State1", "State2", "State3"]
 PROXY = 4  # number of the proxy's machine

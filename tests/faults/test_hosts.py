@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-import hosts
+from tests.faults import hosts
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cluster import BIN
+from tests.harness.cluster import BIN
 
 LIBRARY = BIN / "liblost_sync.so"
 ALL, SOME = 0, 1  # even: everything that is not synced

@@ -7,9 +7,8 @@ import sys
 
 import pytest
 
-import hosts
-import run
-from cluster import BIN
+from tests.faults import hosts, run
+from tests.harness.cluster import BIN, REPOSITORY
 
 SECONDS = int(os.environ.get("CANOPY_TEST_FAULTS", "20"))
 
@@ -22,9 +21,9 @@ def programs():
 
 def run_faults(directory, *arguments, seconds=SECONDS):
     """(exit code, what was printed)"""
-    command = [sys.executable, run.__file__, "--minutes", str(seconds / 60)]
+    command = [sys.executable, "-m", run.__name__, "--minutes", str(seconds / 60)]
     command += ["--directory", str(directory), "--watchers", "10", "--rate", "200", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=seconds + 200)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=seconds + 200, cwd=REPOSITORY)
     print(done.stdout)
     return done.returncode, done.stdout
 
@@ -53,10 +52,10 @@ def test_what_is_broken_is_found(tmp_path, how):
 
 
 def test_an_interrupted_run_leaves_nothing(tmp_path):
-    command = [sys.executable, run.__file__, "--directory", str(tmp_path), "--watchers", "1"]
+    command = [sys.executable, "-m", run.__name__, "--directory", str(tmp_path), "--watchers", "1"]
     if not hosts.missing():
         command += ["--cluster", "three-hosts", "--replicas", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as started:
         try:
             lines = iter(started.stdout.readline, "")
             assert next(line for line in lines if " s  " in line), "a fault is under way"

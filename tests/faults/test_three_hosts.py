@@ -5,11 +5,11 @@ import pathlib
 
 import pytest
 
-import hosts
-from cluster import BIN
-from deployment import Member
-from machines import Machines, lose_each
-from run import etcd_members
+from tests.faults import hosts
+from tests.faults.deployment import Member
+from tests.faults.machines import Machines, lose_each
+from tests.faults.run import etcd_members
+from tests.harness.cluster import BIN
 
 FILE = pathlib.Path(__file__).resolve().parents[2] / "deploy/three-hosts/cluster.yaml"
 HOSTS_FILE = pathlib.Path("/etc/netns")  # /etc/hosts of a namespace, as `ip netns exec` sees it

@@ -2,9 +2,8 @@
 
 import pytest
 
-import history
-import validators
-from cluster import BIN
+from tests.faults import history, validators
+from tests.harness.cluster import BIN
 
 PARTITIONS = ["*", "/a/"]
 CHECKER = BIN / "faults-linear"

@@ -5,7 +5,7 @@ import bisect
 import subprocess
 from collections import defaultdict
 
-from history import REVISION_MISMATCH
+from tests.faults.history import REVISION_MISMATCH
 
 
 def shown(key, revision, value):

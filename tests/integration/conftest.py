@@ -4,10 +4,9 @@ by default build/bin of the repository."""
 import pytest
 import zmq
 
-import browser as browsers
-import cluster as clusters
-from flock import Flock
-from ports import Ports
+from tests.harness import browser as browsers, cluster as clusters
+from tests.harness.clones import Clones
+from tests.harness.ports import Ports
 
 _live = []  # clusters that a failing test may want to show the logs of
 
@@ -76,9 +75,9 @@ def context():
 
 
 @pytest.fixture
-def flock(context):
+def clones(context):
     """The Clone clients of a test."""
-    made = Flock(context)
+    made = Clones(context)
     yield made
     made.close()
 

@@ -4,23 +4,24 @@ import shutil
 
 import pytest
 
-import native
-from clusterfile import partition, proxy, shard
-from cluster import run_program
-from native_watcher import Watcher
-from test_replicas import (
+from tests.harness.replicated import (
     REPLICAS,
     SUBTREE,
     WAITS,
     canopy,
     goes_on,
-    hammer,
+    load,
     held,
     other,
     state,
     wait_in_sync,
 )
-from waiting import eventually
+
+from tests.harness import native
+from tests.harness.cluster import run_program
+from tests.harness.clusterfile import partition, proxy, shard
+from tests.harness.native_watcher import Watcher
+from tests.harness.waiting import eventually
 
 BEFORE = {b"%s%d" % (SUBTREE.encode(), i): b"before" for i in range(100)}
 
@@ -81,10 +82,10 @@ def begin_from(cluster, name, backup):
     cluster.launch_member(name)
 
 
-def test_a_backup_is_what_all_agree_on_once_it_is_elected(start_alone, writer, flock):
+def test_a_backup_is_what_all_agree_on_once_it_is_elected(start_alone, writer, clones):
     cluster = start_alone()
-    watcher = flock.add(Watcher(flock.context, [cluster.native("p1")], SUBTREE.encode()))
-    flock.join("kvmsg", cluster.triple("p1", "kvmsg"), SUBTREE.encode())
+    watcher = clones.add(Watcher(clones.context, [cluster.native("p1")], SUBTREE.encode()))
+    clones.join("kvmsg", cluster.triple("p1", "kvmsg"), SUBTREE.encode())
     client = writer(cluster)
     for key, value in BEFORE.items():
         client.put(key, value)
@@ -98,24 +99,24 @@ def test_a_backup_is_what_all_agree_on_once_it_is_elected(start_alone, writer, f
     for key in [*keys[20:40], b"/r/late"]:
         client.put(key, b"after")
         after[key] = b"after"
-    flock.agree(after)
+    clones.agree(after)
 
-    with flock.background():
+    with clones.background():
         begin_from(cluster, "s1", backup)
         eventually(lambda: state(cluster, "s1").startswith(WAITS), "the restored replica waits", 20)
         elected = canopy(cluster, "elect", SUBTREE, "s1", "--accept-loss", "--timeout", "20s")
         assert (elected.returncode, elected.stderr) == (0, "")
         cluster.wait_ready()
-    flock.agree(BEFORE)
+    clones.agree(BEFORE)
     client.put(b"/r/new", b"v")
-    flock.agree({**BEFORE, b"/r/new": b"v"})
-    late = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), SUBTREE.encode())
+    clones.agree({**BEFORE, b"/r/new": b"v"})
+    late = clones.join("kvmsg", cluster.triple("p1", "kvmsg"), SUBTREE.encode())
     assert late.map == {**BEFORE, b"/r/new": b"v"}
     assert not [fault for fault in watcher.faults if "protocol" in fault]
     back_up(cluster, "s1", "tuesday")
 
 
-def test_a_restored_replica_catches_up_with_the_other_one(start_cluster, writer, context):
+def test_a_restored_replica_catches_up_with_its_peer(start_cluster, writer, context):
     cluster = start_cluster(
         [shard(name) for name in REPLICAS] + [shard("rest", "*")],
         [proxy("p1", ["native"])],
@@ -123,7 +124,7 @@ def test_a_restored_replica_catches_up_with_the_other_one(start_cluster, writer,
         broker={"supervise": False},
     )
     follower = other(wait_in_sync(cluster))
-    with hammer(writer(cluster)) as writes:
+    with load(writer(cluster)) as writes:
         goes_on(writes, "before the backup")
         backup = back_up(cluster, follower, "monday")
         back_up(cluster, other(follower), "monday")

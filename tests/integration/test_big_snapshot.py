@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from clusterfile import proxy, shard
-from promises import check_protocol, fill
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.promises import check_protocol, fill
 
 ENTRIES = int(os.environ.get("CANOPY_TEST_SNAPSHOT_ENTRIES", "100000"))
 
@@ -17,7 +17,7 @@ def percentile(values, share):
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
 
 
-class Clockwork(threading.Thread):
+class TimedWriter(threading.Thread):
     """Writes the time to its keys, 100 times a second."""
 
     def __init__(self, writer):
@@ -44,30 +44,30 @@ def latencies(client, start, end):
 
 
 @pytest.mark.parametrize("dialect", ["kvsimple", "kvmsg"])
-def test_arrives_whole_while_updates_flow(start_cluster, flock, dialect):
+def test_arrives_whole_while_updates_flow(start_cluster, clones, dialect):
     cluster = start_cluster(
         [shard("big", "/big/"), shard("rest", "*")],
         [proxy("p1", ["kvsimple", "kvmsg"]), proxy("p2", ["kvsimple", "kvmsg"])],
     )
-    observer = flock.join("kvsimple", cluster.triple("p1", "kvsimple"))
+    observer = clones.join("kvsimple", cluster.triple("p1", "kvsimple"))
     entries = {b"/big/%d" % i: b"value of %d " % i + b"." * 80 for i in range(ENTRIES)}
-    fill(flock, observer.writer, observer, entries.items())
+    fill(clones, observer.writer, observer, entries.items())
     assert observer.map == entries
-    flock.leave(observer)
+    clones.leave(observer)
 
-    watcher = flock.join(dialect, cluster.triple("p1", dialect), b"/clock/")
-    clockwork = Clockwork(flock.writer(dialect, cluster.triple("p2", dialect)))
-    clockwork.start()
-    flock.run_for(2)
+    watcher = clones.join(dialect, cluster.triple("p1", dialect), b"/clock/")
+    timed = TimedWriter(clones.writer(dialect, cluster.triple("p2", dialect)))
+    timed.start()
+    clones.run_for(2)
     begun = time.monotonic()
     before = latencies(watcher, begun - 2, begun)
-    # The second proxy does not hold the mirror yet: it has to fetch all of it first.
-    joiners = [flock.join(dialect, cluster.triple(p, dialect), wait=False) for p in ("p1", "p2")]
-    flock.run(lambda: all(each.active for each in joiners), "whole snapshots arrive", 60)
+    # The second proxy does not hold the mirror yet: it has to fetch everything first.
+    joiners = [clones.join(dialect, cluster.triple(p, dialect), wait=False) for p in ("p1", "p2")]
+    clones.run(lambda: all(each.active for each in joiners), "whole snapshots arrive", 60)
     done = time.monotonic()
-    flock.run_for(0.5)
-    clockwork.stopping.set()
-    clockwork.join()
+    clones.run_for(0.5)
+    timed.stopping.set()
+    timed.join()
     during = latencies(watcher, begun, done)
     print(
         f"{ENTRIES} entries to two clients in {done - begun:.2f} s; p99 of updates: "
@@ -77,6 +77,6 @@ def test_arrives_whole_while_updates_flow(start_cluster, flock, dialect):
     for each in joiners:
         got = {update.key for update in each.history if not update.live}
         assert len(got & entries.keys()) == ENTRIES, "the snapshot is whole"
-    flock.agree({**entries, **clockwork.last}, joiners)
-    flock.agree(clockwork.last, [watcher])
+    clones.agree({**entries, **timed.last}, joiners)
+    clones.agree(timed.last, [watcher])
     check_protocol(watcher, *joiners)

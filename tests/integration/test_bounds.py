@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-import native
-from clusterfile import DIALECTS, partition, proxy, shard
-from native import WRITE, Requests, Writer, write
-from procfs import memory_bytes, peak_bytes
-from waiting import SLOW, eventually
-from zmtp import BareSocket, command
+from tests.harness import native
+from tests.harness.clusterfile import DIALECTS, partition, proxy, shard
+from tests.harness.native import WRITE, Requests, Writer, write
+from tests.harness.procfs import memory_bytes, peak_bytes
+from tests.harness.waiting import SLOW, eventually
+from tests.harness.zmtp import BareSocket, command
 
 MIB = 1 << 20
 
@@ -17,13 +17,13 @@ MIB = 1 << 20
 pytestmark = pytest.mark.skipif(SLOW > 1, reason="measures memory")
 
 
-def test_a_stopped_proxy_costs_its_shard_a_bounded_queue(start_cluster, context, flock):
+def test_a_stopped_proxy_costs_its_shard_a_bounded_queue(start_cluster, context, clones):
     cluster = start_cluster(
         [shard("s1", partition("*", log_bytes=MIB))],
         [proxy("p1", ["kvsimple"]), proxy("p2", ["native"])],
         coordination={"lease_ms": 60_000},
     )
-    flock.join("kvsimple", cluster.triple("p1", "kvsimple"))
+    clones.join("kvsimple", cluster.triple("p1", "kvsimple"))
     writer = Writer(context, cluster.native("p2"))
     keys = [b"/k%d" % number for number in range(4)]
     with cluster.stopped("p1"):
@@ -33,7 +33,7 @@ def test_a_stopped_proxy_costs_its_shard_a_bounded_queue(start_cluster, context,
     peak = peak_bytes(cluster.process("s1").pid)
     print(f"peak of the shard: {peak / MIB:.0f} MiB")
     assert peak < 180 * MIB
-    flock.agree({key: b"%d" % (296 + i) + bytes(MIB - 10) for i, key in enumerate(keys)})
+    clones.agree({key: b"%d" % (296 + i) + bytes(MIB - 10) for i, key in enumerate(keys)})
     hop = {"shard": "s1", "hop": "shard_to_proxy"}
     metrics = cluster.metrics("p1")
     dropped = metrics.sum("canopy_hwm_dropped_updates_total", **hop)
@@ -43,7 +43,7 @@ def test_a_stopped_proxy_costs_its_shard_a_bounded_queue(start_cluster, context,
     writer.close()
 
 
-def test_a_proxy_that_is_behind_stops_reading_and_goes_on(start_cluster, context, flock):
+def test_a_proxy_that_is_behind_stops_reading_and_goes_on(start_cluster, context, clones):
     """It finds 300,000 updates at once: more than may wait for its fan-out. None is lost, and none
     is left unread once all is quiet."""
     cluster = start_cluster(
@@ -51,7 +51,7 @@ def test_a_proxy_that_is_behind_stops_reading_and_goes_on(start_cluster, context
         [proxy("p1", ["kvsimple"]), proxy("p2", ["native"])],
         coordination={"lease_ms": 60_000},
     )
-    flock.join("kvsimple", cluster.triple("p1", "kvsimple"), subtree=b"/quiet/")
+    clones.join("kvsimple", cluster.triple("p1", "kvsimple"), subtree=b"/quiet/")
     writer = Writer(context, cluster.native("p2"))
     value = bytes(60)
     with cluster.stopped("p1"):

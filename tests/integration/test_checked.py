@@ -9,17 +9,17 @@ import subprocess
 import pytest
 import yaml
 
-from checked import check, refusal, started
-from cluster import BIN, REPOSITORY, run_program
-from scrape import get
-from waiting import SLOW, seconds
+from tests.harness.checked import check, refusal, started
+from tests.harness.cluster import BIN, REPOSITORY, run_program
+from tests.harness.scrape import get
+from tests.harness.waiting import SLOW, seconds
 
 ROOT = {"subtree": "*"}
 
 
 def document(ports, host="127.0.0.1", shard=None, proxy=None, **top):
     """A small cluster whose sockets are all on `host`; and where its broker answers."""
-    first, native = ports.take(2), ports.take()
+    first, native = ports.claim(2), ports.claim()
     broker = {"listen": f"tcp://{host}:{first}", "http": f"{host}:{first + 1}"}
     sockets = {"requests": f"tcp://{host}:*", "updates": f"tcp://{host}:*", "http": f"{host}:0"}
     return {
@@ -44,7 +44,7 @@ def loopback(endpoint):
 @pytest.mark.parametrize("host", ["[::1]", "[::]", "localhost", "lo", "*", "0.0.0.0"])
 def test_hosts(tmp_path, ports, host):
     described = document(ports, host)
-    chp = ports.take(3)
+    chp = ports.claim(3)
     described["proxies"][0]["chp"] = f"tcp://{host}:{chp}"
     broker = described["broker"]["listen"]
     with started(tmp_path, dump(described), loopback(broker)) as cluster:
@@ -178,10 +178,10 @@ def bounds_of(directory, ports, path):
     """What the check itself says that the setting may be."""
     described = with_partition(ports)
     place(described, path, -(10**30))
-    said = refusal(directory, dump(described))
-    assert f": {'.'.join(path)}: " in said, said
-    found = re.search(r"is out of bounds: (-?\d+) to (\d+)", said)
-    assert found, said
+    reported = refusal(directory, dump(described))
+    assert f": {'.'.join(path)}: " in reported, reported
+    found = re.search(r"is out of bounds: (-?\d+) to (\d+)", reported)
+    assert found, reported
     return int(found[1]), int(found[2])
 
 
@@ -272,8 +272,8 @@ def test_keys_that_would_let_nobody_in_are_refused(tmp_path, ports):
     ):
         mixed.write_text(text)
         mixed.chmod(0o600)
-        said = refusal(tmp_path, dump(described))
-        assert f":{line}: security.server_key: " in said and why in said, said
+        reported = refusal(tmp_path, dump(described))
+        assert f":{line}: security.server_key: " in reported and why in reported, reported
     mixed.unlink()
     os.mkfifo(mixed, 0o600)  # which a reader would wait at
     assert "is not a file" in refusal(tmp_path, dump(described))
@@ -286,7 +286,7 @@ def test_what_would_not_start_is_refused(tmp_path, ports):
 
 
 def test_a_second_broker_leaves_the_first_alone(tmp_path, ports):
-    """Over ipc, a socket is a file that whoever comes could take away."""
+    """Over ipc, a socket is a file that any later process could remove."""
     described = document(ports)
     described["broker"]["listen"] = f"ipc://{tmp_path}/broker"
     described["shards"][0]["requests"] = f"ipc://{tmp_path}/requests"

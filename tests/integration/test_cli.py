@@ -9,10 +9,9 @@ import subprocess
 
 import pytest
 
-from cluster import BIN
-from clusterfile import HOST, proxy, shard
-from command_line import cluster, place, watch  # noqa: F401, fixtures
-from command_line import (
+from tests.harness.cluster import BIN
+from tests.harness.clusterfile import HOST, proxy, shard
+from tests.harness.command_line import (
     ABSENT,
     BROKEN,
     NO_ANSWER,
@@ -26,7 +25,8 @@ from command_line import (
     run,
     succeed,
 )
-from waiting import eventually, seconds
+from tests.harness.command_line import cluster, place, watch  # noqa: F401, fixtures
+from tests.harness.waiting import eventually, seconds
 
 MANY = 10_000_000_000_000_000_000  # a revision that nothing ever has
 
@@ -118,8 +118,8 @@ def test_writes_can_ask_for_a_revision(cluster, place):
 
 
 def test_a_value_that_is_too_large_is_refused(cluster, place):
-    said = fail(cluster, REFUSED, "put", place + "k", "-", stdin=b"v" * ((1 << 20) + 1))
-    assert said == f"{place}k: the value is too large"
+    reported = fail(cluster, REFUSED, "put", place + "k", "-", stdin=b"v" * ((1 << 20) + 1))
+    assert reported == f"{place}k: the value is too large"
     fail(cluster, ABSENT, "get", place + "k")
 
 
@@ -149,7 +149,7 @@ def hinted(cluster, code, *words):
     return done.stdout, lines[0].removeprefix("canopy: ")
 
 
-def test_an_odd_subtree_is_told_to_be_one(cluster, place):
+def test_an_odd_subtree_gets_a_hint(cluster, place):
     put(cluster, place + "k", "v")
     subtree = place.removesuffix("/")
     slash = f"a subtree ends with '/': did you mean {place}?"
@@ -167,7 +167,7 @@ def test_an_odd_subtree_is_told_to_be_one(cluster, place):
     assert fail(cluster, ABSENT, "get", place + "none") == f"{place}none is absent"
 
 
-def test_an_odd_write_is_done_and_told(cluster, place):
+def test_an_odd_write_is_done_with_a_hint(cluster, place):
     put(cluster, place + "k", "v")
     key = place[1:] + "k"
     revision, hint = hinted(cluster, OK, "put", key, "x")
@@ -181,7 +181,7 @@ def test_an_odd_write_is_done_and_told(cluster, place):
     put(cluster, f"no-{place[1:-1]}/k", "where keys begin without '/', they are as usual")
 
 
-def test_a_watch_that_begins_with_nothing_is_told_once(cluster, place, watch):
+def test_an_empty_watch_gives_its_hint_once(cluster, place, watch):
     subtree = place.removesuffix("/")
     watching = watch(subtree, "--json")
     hint = f"canopy: a subtree ends with '/': did you mean {place}?\n"
@@ -209,14 +209,14 @@ COMMANDS = [
 
 @pytest.mark.parametrize("words", COMMANDS, ids=[words[0] for words in COMMANDS])
 def test_a_broker_that_is_not_there_is_named(cluster, ports, words):
-    nowhere = f"tcp://{HOST}:{ports.take()}"
-    said = fail(cluster, NO_ANSWER, *words, "--broker", nowhere, "--timeout", "300ms")
-    assert f"no broker answered at {nowhere} (" in said
+    nowhere = f"tcp://{HOST}:{ports.claim()}"
+    reported = fail(cluster, NO_ANSWER, *words, "--broker", nowhere, "--timeout", "300ms")
+    assert f"no broker answered at {nowhere} (" in reported
 
 
 @pytest.mark.parametrize("words", COMMANDS[:6], ids=[words[0] for words in COMMANDS[:6]])
 def test_one_of_several_brokers_is_enough(cluster, ports, words, watch):
-    brokers = f"tcp://{HOST}:{ports.take()},{cluster.broker_endpoint}"
+    brokers = f"tcp://{HOST}:{ports.claim()},{cluster.broker_endpoint}"
     put(cluster, "/a", "b")
     if words[0] == "watch":
         watching = watch(*words[1:], "--broker", brokers)
@@ -225,23 +225,23 @@ def test_one_of_several_brokers_is_enough(cluster, ports, words, watch):
         assert run(cluster, *words, CANOPY_BROKER=brokers).returncode == OK
 
 
-def test_a_cluster_without_proxies_is_told_apart(start_cluster):
+def test_a_cluster_without_proxies_has_an_error_of_its_own(start_cluster):
     """Only Clone dialects are spoken here."""
     cluster = start_cluster([shard("s1", "*")], [proxy("p1", ["kvsimple"])])
     for words in (["get", "/a"], ["watch", "/"]):
-        said = fail(cluster, NO_ANSWER, *words, "--timeout", "500ms")
-        assert said.endswith("the cluster has no proxy that takes clients")
+        reported = fail(cluster, NO_ANSWER, *words, "--timeout", "500ms")
+        assert reported.endswith("the cluster has no proxy that takes clients")
 
 
 def test_a_shard_that_is_stopped_is_no_answer(start_cluster):
     cluster = start_cluster([shard("s1", "*")], [proxy("p1")])
     put(cluster, "/a", "b")
     with cluster.stopped("s1"):
-        said = fail(cluster, NO_ANSWER, "put", "/a", "c", "--timeout", "1s")
-    assert said.startswith("/a: no ") and said.endswith("(it may have been applied)")
+        reported = fail(cluster, NO_ANSWER, "put", "/a", "c", "--timeout", "1s")
+    assert reported.startswith("/a: no ") and reported.endswith("(it may have been applied)")
 
 
-def test_wrong_usage_is_said_in_one_line(cluster):
+def test_wrong_usage_is_reported_in_one_line(cluster):
     for words, named in (
         ([], "COMMAND"),
         (["putt", "/a", "b"], "'putt'"),
@@ -266,7 +266,7 @@ def test_help_and_version_are_printed(cluster):
     assert re.fullmatch(rb"canopy [0-9]+\.[0-9]+\.[0-9]+\n", succeed(cluster, "--version"))
 
 
-def test_output_that_cannot_be_written_is_said(cluster, place):
+def test_output_that_cannot_be_written_is_reported(cluster, place):
     put(cluster, place + "k", "v")
     for words in (["get", place + "k"], ["list", place], ["watch", place], ["status"]):
         with open("/dev/full", "wb") as full:

@@ -2,30 +2,30 @@
 
 import json
 
-from clusterfile import proxy, shard
-from command_line import cluster, place, watch  # noqa: F401, fixtures
-from command_line import ABSENT, OK, REFUSED, fail, put, run, succeed
-from waiting import eventually
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.command_line import ABSENT, OK, REFUSED, fail, put, run, succeed
+from tests.harness.command_line import cluster, place, watch  # noqa: F401, fixtures
+from tests.harness.waiting import eventually
 
 
 def status(cluster):
     """(exit code, {role: {name: what is said of it}})"""
     done = run(cluster, "status", "--json")
-    said = json.loads(done.stdout)
-    assert done.stderr == b"" and set(said) == {"shards", "proxies", "partitions"}
+    reported = json.loads(done.stdout)
+    assert done.stderr == b"" and set(reported) == {"shards", "proxies", "partitions"}
     return done.returncode, {
-        role: {each["name"]: each for each in said[role]} for role in ("shards", "proxies")
+        role: {each["name"]: each for each in reported[role]} for role in ("shards", "proxies")
     }
 
 
-def test_status_tells_who_leads_each_partition(cluster):
-    said = json.loads(run(cluster, "status", "--json").stdout)
-    assert [each["partition"] for each in said["partitions"]] == ["*", "/disk/"]
-    for each in said["partitions"]:
+def test_status_shows_the_leader_of_each_partition(cluster):
+    reported = json.loads(run(cluster, "status", "--json").stdout)
+    assert [each["partition"] for each in reported["partitions"]] == ["*", "/disk/"]
+    for each in reported["partitions"]:
         assert (each["leader"], each["in_sync"]) == ("s1", ["s1"]) and each["epoch"] > 0
         assert each["replicas"] == [{"shard": "s1", "state": "serving"}]
     described = {each["subtree"]: each for each in cluster.topology()["partitions"]}
-    for each in said["partitions"]:
+    for each in reported["partitions"]:
         same = described[each["partition"]]
         assert all(same[field] == each[field] for field in ("leader", "epoch", "in_sync", "replicas"))
     *_, head, root, disk = succeed(cluster, "status").decode().splitlines()
@@ -39,25 +39,25 @@ def test_status_tells_how_everybody_is_doing(cluster, place, watch):
     revision = put(cluster, place + "k", "v")
     watching.wait([("PUT", place + "k", str(revision), "v")], "it watches")
 
-    def told():
-        code, said = status(cluster)
+    def received():
+        code, reported = status(cluster)
         assert code == OK
-        clients = [each["clients"] for each in said["proxies"].values()]
-        everybody = [each for members in said.values() for each in members.values()]
+        clients = [each["clients"] for each in reported["proxies"].values()]
+        everybody = [each for members in reported.values() for each in members.values()]
         if any(each["clients"] is None for each in everybody):
             return None
         reached = {each["name"] for each in everybody if each["revisions"].get("*") == str(revision)}
-        return said if sorted(clients) == [0, 1] and "s1" in reached and len(reached) > 1 else None
+        return reported if sorted(clients) == [0, 1] and "s1" in reached and len(reached) > 1 else None
 
-    said = eventually(told, "the watching client is counted, and what it watches is mirrored")
-    assert set(said["shards"]) == {"s1"} and set(said["proxies"]) == {"p1", "p2"}
+    reported = eventually(received, "the watching client is counted, and what it watches is mirrored")
+    assert set(reported["shards"]) == {"s1"} and set(reported["proxies"]) == {"p1", "p2"}
     fields = {"name", "state", "pid", "clients", "fds", "max_fds", "drops", "revisions"}
-    for members in said.values():
+    for members in reported.values():
         for name, each in members.items():
             assert set(each) == fields
             assert each["state"] == "ready" and each["pid"] == cluster.process(name).pid
             assert 0 < each["fds"] < each["max_fds"] and each["drops"] == 0
-    assert said["shards"]["s1"]["clients"] == 2, "the proxies"
+    assert reported["shards"]["s1"]["clients"] == 2, "the proxies"
     processes, _ = succeed(cluster, "status").decode().split("\n\n")
     head, *rows = processes.splitlines()
     assert head.split() == "ROLE NAME STATE PID CLIENTS FDS DROPS REVISIONS".split()
@@ -78,9 +78,9 @@ def test_status_tells_how_the_replicas_of_a_partition_are_doing(start_cluster):
         return done.returncode, json.loads(done.stdout)["partitions"][0]
 
     following = {"shard": "s2", "state": "following s1"}
-    code, said = root()
-    assert (code, said["leader"], said["in_sync"]) == (OK, "s1", ["s1", "s2"])
-    assert said["replicas"] == [{"shard": "s1", "state": "serving"}, following]
+    code, reported = root()
+    assert (code, reported["leader"], reported["in_sync"]) == (OK, "s1", ["s1", "s2"])
+    assert reported["replicas"] == [{"shard": "s1", "state": "serving"}, following]
     with cluster.stopped("s1"):
 
         def taken_over():
@@ -88,7 +88,7 @@ def test_status_tells_how_the_replicas_of_a_partition_are_doing(start_cluster):
             return now if code == ABSENT and now["leader"] == "s2" else None
 
         now = eventually(taken_over, "the other replica leads")
-        assert now["epoch"] > said["epoch"] and now["in_sync"] == ["s2"]
+        assert now["epoch"] > reported["epoch"] and now["in_sync"] == ["s2"]
         assert now["replicas"][0] == {"shard": "s1", "state": "down"}
         short = "in sync on 1 of 2 replicas"
         eventually(lambda: short in cluster.readyz("broker")[1], "the broker's /readyz says so")
@@ -113,11 +113,11 @@ def test_a_drained_proxy_leaves_and_its_clients_go_on(start_cluster, watch):
             "everybody goes on, and misses nothing",
         )
         assert ("RESYNC", "full") not in each.rows()
-    code, said = status(cluster)
+    code, reported = status(cluster)
     assert code == OK
-    gone = said["proxies"]["p1"]
+    gone = reported["proxies"]["p1"]
     assert (gone["state"], gone["pid"], gone["clients"]) == ("drained", None, None)
-    assert said["proxies"]["p2"]["state"] == "ready"
+    assert reported["proxies"]["p2"]["state"] == "ready"
     assert run(cluster, "status").returncode == OK
     assert cluster.readyz("broker") == (200, '{"ready":true}')
     assert cluster.member("p1")["state"] == "drained"
@@ -132,7 +132,7 @@ def test_nobody_else_can_be_drained(cluster):
     assert status(cluster)[0] == OK
 
 
-def test_a_killed_proxy_is_a_resync_to_those_who_watch(start_cluster, watch):
+def test_a_watch_resyncs_after_a_killed_proxy(start_cluster, watch):
     cluster = start_cluster([shard("s1", "*")], [proxy("p1")])
     watching = watch("/k/", of=cluster)
     expected = [("PUT", "/k/1", str(put(cluster, "/k/1", "before")), "before")]
@@ -146,7 +146,7 @@ def test_a_killed_proxy_is_a_resync_to_those_who_watch(start_cluster, watch):
     eventually(lambda: cluster.restarted("p1", before), "the proxy is back")
 
 
-def test_lost_contact_is_said(start_cluster, watch):
+def test_lost_contact_is_reported(start_cluster, watch):
     cluster = start_cluster([shard("s1", "*")], [proxy("p1")])
     watching = watch("/k/", of=cluster)
     put(cluster, "/k/1", "before")

@@ -9,10 +9,10 @@ import subprocess
 
 import pytest
 
-from cluster import BIN
-from command_line import cluster, place, watch  # noqa: F401, fixtures
-from command_line import OK, delete, environment, put, succeed
-from waiting import eventually, seconds
+from tests.harness.cluster import BIN
+from tests.harness.command_line import OK, delete, environment, put, succeed
+from tests.harness.command_line import cluster, place, watch  # noqa: F401, fixtures
+from tests.harness.waiting import eventually, seconds
 
 
 def test_list_prints_a_subtree(cluster, place):
@@ -91,7 +91,7 @@ def test_watch_latest_leaves_out_what_is_overtaken(cluster, place, watch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_watch_ends_well_when_it_is_told_to(cluster, place, watch, number):
+def test_watch_ends_well_on_a_signal(cluster, place, watch, number):
     put(cluster, place + "k", "v")
     watching = watch(place)
     eventually(lambda: len(watching.rows()) == 1, "it watches")

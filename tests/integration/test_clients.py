@@ -1,4 +1,4 @@
-"""Who is connected to a cluster's proxies, as `canopy clients`, `canopy kick` and /api/v1/clients have it."""
+"""The connections of a cluster's proxies, as `canopy clients`, `canopy kick` and /api/v1/clients have it."""
 
 import json
 import os
@@ -6,14 +6,14 @@ import os
 import pytest
 import zmq
 
-import native
-from clone import Subscriber
-from cluster import run_program
-from clusterfile import proxy, shard
-from keyring import Keyring
-from native_watcher import Watcher, check_promises
-from scrape import get
-from waiting import eventually
+from tests.harness import native
+from tests.harness.clone import Subscriber
+from tests.harness.cluster import run_program
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.keyring import Keyring
+from tests.harness.native_watcher import Watcher, check_promises
+from tests.harness.scrape import get
+from tests.harness.waiting import eventually
 
 OK, ABSENT, _, REFUSED, NO_ANSWER = range(5)
 QUEUE = 4 << 20  # the least that a proxy takes
@@ -56,12 +56,12 @@ def one(clients, subtree, protocol):
 
 
 @pytest.fixture
-def watch(cluster, context, flock):
+def watch(cluster, context, clones):
     """watch(subtree, **options) -> a native client of p1 that is live."""
 
     def start(subtree, **options):
-        made = flock.add(Watcher(context, [cluster.native("p1")], subtree, **options))
-        flock.run(lambda: made.active, "it watches")
+        made = clones.add(Watcher(context, [cluster.native("p1")], subtree, **options))
+        clones.run(lambda: made.active, "it watches")
         return made
 
     return start
@@ -78,7 +78,7 @@ def writer(cluster, context):
 def dashboard(cluster, context):
     """A native client with a name, which watches a subtree."""
     made = native.Requests(context, cluster.native("p1"))
-    made.send(native.HELLO, 1, b"d" * 16, "dash board", "test 1")
+    made.send(native.ANNOUNCE, 1, b"d" * 16, "dash board", "test 1")
     made.send(native.WATCH, 2, "/seen/named/", 100, 0, {})
     while not isinstance(made.answer(), native.CaughtUp):
         pass
@@ -86,9 +86,9 @@ def dashboard(cluster, context):
     made.close()
 
 
-def test_native_and_clone_clients_are_listed(cluster, flock, watch, dashboard):
+def test_native_and_clone_clients_are_listed(cluster, clones, watch, dashboard):
     watch(b"/seen/")
-    flock.join("kvsimple", cluster.triple("p1", "kvsimple"), b"/seen/clone/")
+    clones.join("kvsimple", cluster.triple("p1", "kvsimple"), b"/seen/clone/")
     clients = listed(cluster)
     assert all(each.keys() == FIELDS and each["proxy"] == "p1" for each in clients)
     numbers = [each["connection"] for each in clients]
@@ -115,7 +115,7 @@ def test_native_and_clone_clients_are_listed(cluster, flock, watch, dashboard):
 
 
 @pytest.mark.parametrize("protocol", ["native 2", "kvsimple updates"])
-def test_who_does_not_read_is_seen_first(cluster, context, writer, protocol):
+def test_a_client_that_does_not_read_is_listed_first(cluster, context, writer, protocol):
     """Bytes queued and updates missed are those of the one connection, and it is the first of the list."""
     subtree = f"/seen/slow-{protocol.split()[0]}/"
     context.setsockopt(zmq.RCVHWM, 1)
@@ -141,11 +141,11 @@ def test_who_does_not_read_is_seen_first(cluster, context, writer, protocol):
     slow.close()
 
 
-def test_kick_ends_one_connection_and_its_client_is_exact(cluster, flock, watch, writer):
+def test_kick_ends_one_connection_and_its_client_is_exact(cluster, clones, watch, writer):
     subtree = b"/seen/kicked/"
     writer.put(subtree + b"before", b"1")
     watcher, other = watch(subtree), watch(subtree)
-    clone = flock.join("kvsimple", cluster.triple("p1", "kvsimple"), subtree)
+    clone = clones.join("kvsimple", cluster.triple("p1", "kvsimple"), subtree)
     before = {each["connection"] for each in of_subtree(listed(cluster), "/seen/kicked/")}
     assert len(before) == 3
     kicked = max(each["connection"] for each in listed(cluster) if each["connection"] in before
@@ -153,8 +153,8 @@ def test_kick_ends_one_connection_and_its_client_is_exact(cluster, flock, watch,
     done = canopy(cluster, "kick", "p1", kicked)
     assert (done.returncode, done.stdout, done.stderr) == (OK, "", "")
     writer.put(subtree + b"meanwhile", b"2")
-    flock.agree({subtree + b"before": b"1", subtree + b"meanwhile": b"2"}, [watcher, other, clone])
-    flock.run(lambda: watcher.active and other.active, "it watches again")
+    clones.agree({subtree + b"before": b"1", subtree + b"meanwhile": b"2"}, [watcher, other, clone])
+    clones.run(lambda: watcher.active and other.active, "it watches again")
     assert sorted((watcher.losses, other.losses)) == [0, 1]
     after = {each["connection"] for each in of_subtree(listed(cluster), "/seen/kicked/")}
     assert before - after == {kicked} and len(after) == 3
@@ -179,21 +179,21 @@ def test_proxies_that_cannot_be_asked_are_named(cluster, watch):
     assert (done.returncode, done.stdout, done.stderr) == (REFUSED, "", "canopy: no proxy p9\n")
 
 
-def test_http_says_the_same(cluster, watch, flock):
+def test_http_says_the_same(cluster, watch, clones):
     watch(b"/seen/http/")
-    flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/seen/http/")
+    clones.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/seen/http/")
 
     def answers():
-        said = [
+        reported = [
             get(cluster.http("p1"), "/api/v1/clients"),
             get(cluster.layout.broker_http, "/api/v1/clients/p1"),
             (200, json.dumps(listed(cluster))),
         ]
-        assert all(status == 200 for status, _ in said)
-        return [of_subtree(json.loads(body), "/seen/http/") for _, body in said]
+        assert all(status == 200 for status, _ in reported)
+        return [of_subtree(json.loads(body), "/seen/http/") for _, body in reported]
 
-    said = eventually(lambda: [each for each in [answers()] if all(len(mine) == 2 for mine in each)], "both are seen")
-    seen = [[{**each, "age_ms": None} for each in mine] for mine in said[0]]
+    reported = eventually(lambda: [each for each in [answers()] if all(len(mine) == 2 for mine in each)], "both are seen")
+    seen = [[{**each, "age_ms": None} for each in mine] for mine in reported[0]]
     assert seen[0] == seen[1] == seen[2]
     status, body = get(cluster.layout.broker_http, "/api/v1/clients/p9")
     assert status == 404 and "p9" in json.loads(body)["error"]

@@ -10,12 +10,12 @@ import time
 import pytest
 import zmq
 
-from clone import make_socket
-from clusterfile import DIALECTS, proxy, shard
-from procfs import cpu_share, open_fds
-from promises import Hammer, check_unbroken
-from waiting import DURATION, SLOW, eventually, seconds
-from zmtp import ZMTP_2, ZMTP_3, BareSocket, frame, greeting, handshake, port_of, ready
+from tests.harness.clone import make_socket
+from tests.harness.clusterfile import DIALECTS, proxy, shard
+from tests.harness.procfs import cpu_share, open_fds
+from tests.harness.promises import WriteLoad, check_unbroken
+from tests.harness.waiting import DURATION, SLOW, eventually, seconds
+from tests.harness.zmtp import ZMTP_2, ZMTP_3, BareSocket, frame, greeting, handshake, port_of, ready
 
 HANDSHAKE = 10  # seconds, of every listener
 
@@ -29,15 +29,15 @@ numbers = itertools.count(1)
 
 
 @contextlib.contextmanager
-def bystanders(cluster, flock):
+def bystanders(cluster, clones):
     """Clients of each dialect under load: exact at the end. Then every process is idle."""
     place = b"/bystanders-%d/" % next(numbers)
-    clients = [flock.join(each, cluster.triple("p1", each), place) for each in DIALECTS]
-    writer = flock.writer("kvmsg", cluster.triple("p1", "kvmsg"))
+    clients = [clones.join(each, cluster.triple("p1", each), place) for each in DIALECTS]
+    writer = clones.writer("kvmsg", cluster.triple("p1", "kvmsg"))
     before = {name: cluster.process(name) for name in (*cluster.names, "broker")}
-    with flock.background(), Hammer(writer, [place + b"k"], rate=200) as hammer:
+    with clones.background(), WriteLoad(writer, [place + b"k"], rate=200) as load:
         yield
-    flock.agree(hammer.map, clients)
+    clones.agree(load.map, clients)
     check_unbroken(*clients)
     assert {name: cluster.process(name) for name in before} == before
     for name, process in before.items():
@@ -96,15 +96,15 @@ def refused_greetings():
     yield "a READY of 5,000 bytes", greeting() + frame(b"\5READY" + bytes(5000), 4)
     yield "a READY of 2^62 bytes", greeting() + b"\6" + b"\x3f" + b"\xff" * 7
     yield "a READY that says less than it has", greeting() + frame(b"\5READY\x0bSocket", 4)
-    yield "a message in place of READY", greeting() + frame(b"hello")
+    yield "a message in place of READY", greeting() + frame(b"other")
     yield "a socket of an unknown type", greeting() + ready("SHOUT")
     yield "a routing id of 300 bytes", handshake("DEALER", routing_id=b"i" * 300)
     yield "a routing id of 2^62 bytes, of ZMTP 2.0", handshake("DEALER", ZMTP_2)[:12] + b"\2\x3f" + b"\xff" * 7
     yield "another mechanism", greeting(mechanism=b"PLAIN") + ready("DEALER")
 
 
-def test_greetings_that_are_refused(cluster, flock):
-    with bystanders(cluster, flock):
+def test_greetings_that_are_refused(cluster, clones):
+    with bystanders(cluster, clones):
         for name, endpoint, *_ in listeners(cluster):
             before, count = closed(cluster, name, "handshake"), 0
             for count, (what, data) in enumerate(refused_greetings(), 1):
@@ -134,14 +134,14 @@ def test_a_handshake_of_single_bytes_is_served(cluster):
                 assert heard, f"{name} {endpoint} is closed"
 
 
-def test_silent_peers_are_counted(start_cluster, flock):
+def test_idle_peers_are_counted(start_cluster, clones):
     """Waves of peers that say nothing, half a greeting, or a byte now and then."""
     waves, size = max(1, int(DURATION / 10)), 2000 if DURATION < 10 else 5000
     cluster = start_cluster(
         [shard("s1", "*")], [proxy("p1", max_clients=6000, nofile=19_000)], coordination={"lease_ms": 10_000}
     )
     usual = open_fds(cluster.process("p1").pid)
-    with bystanders(cluster, flock):
+    with bystanders(cluster, clones):
         for _ in range(waves):
             run_wave(cluster, size)
     eventually(lambda: open_fds(cluster.process("p1").pid) < usual + 40, "all are gone", 5)
@@ -180,12 +180,12 @@ def run_wave(cluster, size):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_100_000_subscriptions(cluster, flock, dialect):
+def test_100_000_subscriptions(cluster, clones, dialect):
     """So many are served; a connection with more is closed. Nobody waits for it."""
     endpoint = cluster.triple("p1", dialect)[1]
-    writer = flock.writer(dialect, cluster.triple("p1", dialect))
+    writer = clones.writer(dialect, cluster.triple("p1", dialect))
     before = closed(cluster, "p1", "too_many_subscriptions")
-    with bystanders(cluster, flock):
+    with bystanders(cluster, clones):
         greedy = BareSocket(endpoint, "SUB", ZMTP_3)
         for first in range(0, 100_000, 1000):
             topics = (b"\1/many/%d/" % number for number in range(first, first + 1000))
@@ -203,10 +203,10 @@ def test_100_000_subscriptions(cluster, flock, dialect):
     assert closed(cluster, "p1", "too_many_subscriptions") == before + 1
 
 
-def test_an_old_peer_stays(cluster, flock):
+def test_an_old_peer_stays(cluster, clones):
     """For more than the time that peers have for their handshake."""
     triple = cluster.triple("p1", "kvsimple")
-    writer = flock.writer("kvsimple", triple)
+    writer = clones.writer("kvsimple", triple)
     old = BareSocket(triple[1], "SUB", ZMTP_2)
     old.subscribe(b"/old/")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster import run_program
+from tests.harness.cluster import run_program
 
 GOOD = """\
 state_dir: ./state

@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from cluster import BIN, die_with_parent
-from clusterfile import DIALECTS, Layout, proxy, shard
-from waiting import seconds
+from tests.harness.cluster import BIN, die_with_parent
+from tests.harness.clusterfile import DIALECTS, Layout, proxy, shard
+from tests.harness.waiting import seconds
 
 
 @pytest.mark.parametrize("dialect", (*DIALECTS, "native"))

@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
-import cluster as clusters
-from debian import BUILD, UNITS, Manager, call, make_packages, tool
-from waiting import eventually, seconds
+from tests.harness import cluster as clusters
+from tests.harness.debian import BUILD, UNITS, Manager, call, make_packages, tool
+from tests.harness.waiting import eventually, seconds
 
 TOOLS = ("cpack", "dpkg", "dpkg-deb", "dpkg-shlibdeps")
 NAMES = ("canopy", "libcanopy-dev", "libcanopy0.1")
@@ -72,8 +72,8 @@ def test_packages_hold_what_they_should(packages):
 def test_packages_name_their_licence(root):
     licence = re.search(r"^SPDX-License-Identifier: (\S+)$", (clusters.REPOSITORY / "LICENSE").read_text(), re.MULTILINE)[1]
     for name in NAMES:
-        said = (root / "usr/share/doc" / name / "copyright").read_text()
-        assert f"\nLicense: {licence}\n" in said and f"/usr/share/common-licenses/{licence}." in said, said
+        reported = (root / "usr/share/doc" / name / "copyright").read_text()
+        assert f"\nLicense: {licence}\n" in reported and f"/usr/share/common-licenses/{licence}." in reported, reported
 
 
 def test_lintian_finds_nothing_wrong(packages):
@@ -117,7 +117,7 @@ def test_units_are_valid_and_safe(root, unit):
 @pytest.fixture
 def environment(root, ports, tmp_path):
     """The packaged cluster.yaml on free ports, its state in the tree."""
-    first = ports.take(60)
+    first = ports.claim(60)
     text = (root / "etc/canopy/cluster.yaml").read_text()
     theirs = sorted(set(re.findall(r"127\.0\.0\.1:(\d+)", text)))
     for i, port in enumerate(theirs):
@@ -188,7 +188,7 @@ def test_what_a_broker_supervises_leaves_its_manager_alone(root, environment, st
         opened.write(text.replace("supervise: false", "supervise: true").replace("max_clients: 2000", "max_clients: 200"))
     broker = start("canopy-broker.service")
     broker.says("STATUS=4 of 4 processes ready")
-    assert broker.told.count("READY=1") == 1
+    assert broker.received.count("READY=1") == 1
     assert stopped(broker) == 0
 
 

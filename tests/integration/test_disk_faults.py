@@ -10,10 +10,10 @@ import shutil
 import pytest
 import zmq
 
-import native
-from clusterfile import partition, proxy, shard
-from smalldisk import mounted, remount
-from waiting import eventually, remains
+from tests.harness import native
+from tests.harness.clusterfile import partition, proxy, shard
+from tests.harness.smalldisk import mounted, remount
+from tests.harness.waiting import eventually, remains
 
 MARKER = b"marker-of-the-partition-under-test"
 GOOD = {b"/good/%d" % i: b"good %d" % i for i in range(50)}
@@ -100,7 +100,7 @@ def failed(cluster, subtree="/bad/"):
     return part and part["state"].startswith("failed") and part["state"]
 
 
-def check_failed_alone(cluster, flock, lost=("/bad/",)):
+def check_failed_alone(cluster, clones, lost=("/bad/",)):
     """`lost` is not served and says why; everything else is."""
     for subtree in lost:
         eventually(lambda: failed(cluster, subtree), f"{subtree} is reported as failed", 15)
@@ -120,22 +120,22 @@ def check_failed_alone(cluster, flock, lost=("/bad/",)):
 
     triple = cluster.triple("p1", "kvmsg")
     if "/good/" in served:
-        good = flock.join("kvmsg", triple, b"/good/")
+        good = clones.join("kvmsg", triple, b"/good/")
         assert good.map == GOOD
         good.put(b"/good/new", b"v")
-        flock.agree({**GOOD, b"/good/new": b"v"}, [good])
-    memory = flock.join("kvmsg", triple, b"/mem/")
+        clones.agree({**GOOD, b"/good/new": b"v"}, [good])
+    memory = clones.join("kvmsg", triple, b"/mem/")
     memory.put(b"/mem/new", b"v")
-    flock.agree({b"/mem/new": b"v"}, [memory])
-    rest = flock.join("kvmsg", triple, b"/rest/")
+    clones.agree({b"/mem/new": b"v"}, [memory])
+    rest = clones.join("kvmsg", triple, b"/rest/")
     rest.put(b"/rest/new", b"v")
-    flock.agree({b"/rest/new": b"v"}, [rest])
+    clones.agree({b"/rest/new": b"v"}, [rest])
 
-    writer = flock.writer("kvmsg", triple)
+    writer = clones.writer("kvmsg", triple)
     for subtree in lost:
         writer.put(subtree.encode() + b"refused", b"v")
     misled = [
-        flock.join("kvmsg", triple, subtree, wait=False)
+        clones.join("kvmsg", triple, subtree, wait=False)
         for subtree in (*(each.encode() for each in lost), b"")
     ]
     remains(
@@ -143,7 +143,7 @@ def check_failed_alone(cluster, flock, lost=("/bad/",)):
         and all(failed(cluster, each) for each in lost),
         f"no snapshot without {lost}",
         1,
-        flock.turn,
+        clones.turn,
     )
     assert cluster.process("s1").pid == pid, "the shard does not restart over and over"
     logged = cluster.log.read_text(errors="replace")
@@ -207,40 +207,40 @@ LOG_CORRUPTIONS = {
 }
 
 
-def check_corruption(prepare, flock, how, corruption, entries):
+def check_corruption(prepare, clones, how, corruption, entries):
     start, store = prepare(how)
     find, damage, lost = corruption
     path = find(store)
     backup = shutil.copytree(store, store.parent / "backup")
     damage(path)
     cluster = start()
-    check_failed_alone(cluster, flock, lost)
+    check_failed_alone(cluster, clones, lost)
     cluster.stop()
     # The operator puts the store back: everything is there.
     shutil.rmtree(store)
     shutil.move(backup, store)
     cluster.start()
-    late = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/bad/")
+    late = clones.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/bad/")
     assert late.map == entries
 
 
 @pytest.mark.parametrize("what", CORRUPTIONS)
-def test_a_corrupt_file(prepare, flock, what):
-    check_corruption(prepare, flock, "stopped", CORRUPTIONS[what], BAD)
+def test_a_corrupt_file(prepare, clones, what):
+    check_corruption(prepare, clones, "stopped", CORRUPTIONS[what], BAD)
 
 
 @pytest.mark.parametrize("what", LOG_CORRUPTIONS)
-def test_a_corrupt_log_of_a_killed_shard(prepare, flock, what):
-    check_corruption(prepare, flock, "killed", LOG_CORRUPTIONS[what], {**BAD, **LATE})
+def test_a_corrupt_log_of_a_killed_shard(prepare, clones, what):
+    check_corruption(prepare, clones, "killed", LOG_CORRUPTIONS[what], {**BAD, **LATE})
 
 
-def test_a_stopped_shard_needs_no_log(prepare, flock):
+def test_a_stopped_shard_needs_no_log(prepare, clones):
     """All is in tables, where damage is always seen."""
     start, store = prepare("stopped")
     truncate_to(0)(log(store))
     cluster = start()
     cluster.wait_ready()
-    late = flock.join("kvmsg", cluster.triple("p1", "kvmsg"))
+    late = clones.join("kvmsg", cluster.triple("p1", "kvmsg"))
     assert late.map == {**GOOD, **BAD}
 
 
@@ -269,13 +269,13 @@ def disk_of_s1(tmp_path):
         yield tmp_path / "state" / "s1"
 
 
-def test_a_read_only_disk(disk_of_s1, stores, start_cluster, flock):
+def test_a_read_only_disk(disk_of_s1, stores, start_cluster, clones):
     copy(stores / "stopped", disk_of_s1.parent)
     remount(disk_of_s1, "ro")
     cluster = start_cluster(*SHARDS, ready=False, state_dir=disk_of_s1.parent)
-    check_failed_alone(cluster, flock, ALL_ON_DISK)
+    check_failed_alone(cluster, clones, ALL_ON_DISK)
     cluster.stop()
     remount(disk_of_s1, "rw")
     cluster.start()
-    late = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/bad/")
+    late = clones.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/bad/")
     assert late.map == BAD

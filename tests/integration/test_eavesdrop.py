@@ -1,4 +1,4 @@
-"""What somebody sees who listens on the wire: tcpdump on the loopback interface."""
+"""What a listener on the wire sees: tcpdump on the loopback interface."""
 
 import contextlib
 import os
@@ -10,10 +10,10 @@ import urllib.parse
 
 import pytest
 
-from cluster import BIN, die_with_parent, run_program
-from clusterfile import HOST, proxy, shard
-from keyring import Keyring
-from waiting import eventually, seconds
+from tests.harness.cluster import BIN, die_with_parent, run_program
+from tests.harness.clusterfile import HOST, proxy, shard
+from tests.harness.keyring import Keyring
+from tests.harness.waiting import eventually, seconds
 
 KEY, VALUE = "/recognisable/of-all-keys", "and-a-value-like-no-other"
 
@@ -58,13 +58,13 @@ class Capture:
         self.process.wait()
 
 
-def endpoints(said):
+def endpoints(reported):
     """Every tcp:// address in what the topology says."""
-    if isinstance(said, dict):
-        said = list(said.values())
-    if isinstance(said, list):
-        return {each for one in said for each in endpoints(one)}
-    return {said} if isinstance(said, str) and said.startswith("tcp://") else set()
+    if isinstance(reported, dict):
+        reported = list(reported.values())
+    if isinstance(reported, list):
+        return {each for one in reported for each in endpoints(one)}
+    return {reported} if isinstance(reported, str) and reported.startswith("tcp://") else set()
 
 
 def session(cluster, **variables):
@@ -79,8 +79,8 @@ def session(cluster, **variables):
     ) as watching:
         put = run_program("canopy", "put", KEY, VALUE, env=environment)
         assert put.returncode == 0, put.stderr
-        told = watching.stdout.readline().split()
-        assert told == ["PUT", KEY, put.stdout.strip(), VALUE]
+        received = watching.stdout.readline().split()
+        assert received == ["PUT", KEY, put.stdout.strip(), VALUE]
         got = run_program("canopy", "get", KEY, env=environment)
         assert got.stdout == VALUE, got
         watching.terminate()

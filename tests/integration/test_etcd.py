@@ -5,12 +5,13 @@ import shutil
 
 import pytest
 
-from clusterfile import proxy, shard
-from etcd_server import Etcd
-from promises import Hammer
-from test_replicas import REPLICAS, SUBTREE, canopy, goes_on, held, leader, other, state
-from test_replicas import writer  # noqa: F401, a fixture
-from waiting import SLOW, eventually
+from tests.harness.replicated import REPLICAS, SUBTREE, canopy, goes_on, held, leader, other, state
+from tests.harness.replicated import writer  # noqa: F401, a fixture
+
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.etcd_server import Etcd
+from tests.harness.promises import WriteLoad
+from tests.harness.waiting import SLOW, eventually
 
 pytestmark = pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd is not installed")
 
@@ -42,8 +43,8 @@ def follows(cluster):
     return cluster.metrics(leads).sum("canopy_in_sync_replicas", partition=SUBTREE) == 2
 
 
-def hammer(writer):
-    return Hammer(writer, [b"%s%d" % (SUBTREE.encode(), i) for i in range(20000)], rate=200)
+def load(writer):
+    return WriteLoad(writer, [b"%s%d" % (SUBTREE.encode(), i) for i in range(20000)], rate=200)
 
 
 def test_the_broker_tells_what_etcd_says(cluster):
@@ -67,7 +68,7 @@ def test_backups_are_ordered_one_after_the_other(cluster):
 
 def test_a_killed_leader_takes_nothing_with_it(cluster, writer, context):
     """It may lead again before its lease has ended; no other replica is elected then."""
-    with hammer(writer(cluster)) as writes:
+    with load(writer(cluster)) as writes:
         goes_on(writes, "before the kill")
         cluster.kill(leader(cluster))
         goes_on(writes, "after the kill")
@@ -76,7 +77,7 @@ def test_a_killed_leader_takes_nothing_with_it(cluster, writer, context):
 
 
 def test_a_leader_that_is_held_is_replaced(cluster, writer, context):
-    with hammer(writer(cluster)) as writes:
+    with load(writer(cluster)) as writes:
         goes_on(writes, "before it is held")
         held_one = leader(cluster)
         with cluster.stopped(held_one):
@@ -87,7 +88,7 @@ def test_a_leader_that_is_held_is_replaced(cluster, writer, context):
 
 
 def test_without_etcd_nobody_leads_for_longer_than_the_lease(cluster, etcd, writer, context):
-    with hammer(writer(cluster)) as writes:
+    with load(writer(cluster)) as writes:
         goes_on(writes, "with etcd")
         leads = leader(cluster)
         etcd.stop()
@@ -100,7 +101,7 @@ def test_without_etcd_nobody_leads_for_longer_than_the_lease(cluster, etcd, writ
 
 
 def test_a_partition_moves(cluster, writer, context):
-    with hammer(writer(cluster)) as writes:
+    with load(writer(cluster)) as writes:
         goes_on(writes, "before the move")
         assert canopy(cluster, "move", SUBTREE, "rest,s1").returncode == 0
         eventually(

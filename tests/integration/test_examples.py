@@ -8,11 +8,11 @@ import threading
 
 import pytest
 
-from clusterfile import proxy, shard
-from cluster import REPOSITORY, die_with_parent
-from keyring import Keyring
-from native import Requests, Writer
-from waiting import eventually, seconds
+from tests.harness.cluster import REPOSITORY, die_with_parent
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.keyring import Keyring
+from tests.harness.native import Requests, Writer
+from tests.harness.waiting import eventually, seconds
 
 EXAMPLE = REPOSITORY / "docs/examples/native_client.py"
 
@@ -112,7 +112,7 @@ def test_it_goes_on_when_its_proxy_is_killed(cluster, context, run):
             before = cluster.kill(name)
             eventually(lambda: cluster.restarted(name, before), "the proxy is back", 20)
     expected = {f"PUT /results/{number} v" for number in range(60)}
-    eventually(lambda: set(watching.lines) >= expected, "all of it is told", 30)
+    eventually(lambda: set(watching.lines) >= expected, "every change is printed", 30)
     assert sorted(watching.lines) == sorted(expected)
     writer.close()
 

@@ -3,10 +3,10 @@ larger and serves everything else; it goes on by itself when there is room."""
 
 import pytest
 
-import native
-from clusterfile import partition, proxy, shard
-from smalldisk import mounted, mounted_image, remount
-from waiting import eventually
+from tests.harness import native
+from tests.harness.clusterfile import partition, proxy, shard
+from tests.harness.smalldisk import mounted, mounted_image, remount
+from tests.harness.waiting import eventually
 
 VALUE = b"x" * 20_000
 SYNCS = ({"sync": "always"}, {"sync": "interval", "sync_interval_ms": 50})
@@ -33,15 +33,15 @@ def open_writer(context):
         each.close()
 
 
-def fill(writer, prefix=b"/full/", most=400):
+def fill(writer, prefix=b"/full/", limit=400):
     """How many values fit, each under a key of its own; the next one is refused."""
-    for count in range(most):
+    for count in range(limit):
         try:
             writer.put(prefix + b"%d" % count, VALUE)
         except native.Refused as refused:
             assert refused.fault == "full", refused
             return count
-    raise AssertionError(f"{most} values of {len(VALUE)} bytes are taken")
+    raise AssertionError(f"{limit} values of {len(VALUE)} bytes are taken")
 
 
 def is_refused(writer, key, value):
@@ -79,34 +79,34 @@ def check_goes_on(cluster):
     eventually(lambda: cluster.readyz("s1")[0] == 200, "and the shard says so")
 
 
-def check_full(cluster, context, flock, writer, count, other=b"/other/"):
+def check_full(cluster, context, clones, writer, count, other=b"/other/"):
     """/full/ holds `count` values and no more."""
     pid = cluster.process("s1").pid
     check_says_so(cluster)
     assert is_refused(writer, b"/full/new", VALUE), "again"
-    # A fresh proxy gets all of it.
+    # A fresh proxy gets everything.
     expected = {b"/full/%d" % i: VALUE for i in range(count)}
     assert read(context, cluster, "p2", b"/full/") == expected
     # What does not make it larger is taken, in the midst of what is refused.
     refusals = cluster.metrics("s1").sum("canopy_rejected_total", reason="full")
-    clone = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/full/")
+    clone = clones.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/full/")
     assert clone.map == expected
     for i in range(20):
         clone.put(b"/full/clone/%d" % i, VALUE)
         clone.put(b"/full/0", b"%02d" % i)
-    flock.run(lambda: clone.map[b"/full/0"] == b"19", "overwrites are taken")
+    clones.run(lambda: clone.map[b"/full/0"] == b"19", "overwrites are taken")
     eventually(
         lambda: cluster.metrics("s1").sum("canopy_rejected_total", reason="full") > refusals,
         "what Clone clients write in vain is counted",
     )
-    flock.leave(clone)
+    clones.leave(clone)
     # The shard's other partitions do not notice.
     writer.put(other + b"1", b"v")
     assert cluster.process("s1").pid == pid
 
 
 @pytest.mark.parametrize("sync", SYNCS, ids=lambda sync: sync["sync"])
-def test_a_partition_that_reaches_its_size(start_cluster, context, flock, open_writer, sync):
+def test_a_partition_that_reaches_its_size(start_cluster, context, clones, open_writer, sync):
     cluster = start(
         start_cluster,
         partition("/full/", durability="disk", max_state_bytes=1 << 20, **sync),
@@ -115,7 +115,7 @@ def test_a_partition_that_reaches_its_size(start_cluster, context, flock, open_w
     writer = open_writer(cluster)
     count = fill(writer)
     assert 30 < count < 53, f"{count} values of 20 kB in 1 MiB"
-    check_full(cluster, context, flock, writer, count)
+    check_full(cluster, context, clones, writer, count)
     for i in range(count):
         writer.delete(b"/full/%d" % i)
         if i == 0:
@@ -165,7 +165,7 @@ def use_up(directory):
 
 
 @pytest.mark.parametrize("sync", SYNCS, ids=lambda sync: sync["sync"])
-def test_a_full_disk(small_disk, start_cluster, context, flock, open_writer, sync):
+def test_a_full_disk(small_disk, start_cluster, context, clones, open_writer, sync):
     cluster = start(
         start_cluster,
         partition("/full/", durability="disk", **sync),
@@ -181,7 +181,7 @@ def test_a_full_disk(small_disk, start_cluster, context, flock, open_writer, syn
     while not is_refused(writer, b"/full/%d" % count, VALUE):
         count += 1
         assert count < 400
-    check_full(cluster, context, flock, writer, count)
+    check_full(cluster, context, clones, writer, count)
     # Deletions need no byte of the disk.
     for i in range(count):
         writer.delete(b"/full/%d" % i)
@@ -227,7 +227,7 @@ def small_image(tmp_path):
 
 @pytest.mark.parametrize("sync", SYNCS, ids=lambda sync: sync["sync"])
 def test_a_full_disk_that_sets_no_blocks_aside(
-    small_image, start_cluster, context, flock, open_writer, sync
+    small_image, start_cluster, context, clones, open_writer, sync
 ):
     """What is taken and finds no room waits for it; the shard serves everything else meanwhile."""
     cluster = start(
@@ -240,7 +240,7 @@ def test_a_full_disk_that_sets_no_blocks_aside(
     for i in range(20):
         writer.put(b"/full/%d" % i, VALUE)
     pid = cluster.process("s1").pid
-    clone = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/full/")
+    clone = clones.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/full/")
     use_up(small_image)
     check_says_so(cluster)
     assert is_refused(writer, b"/full/new", VALUE)
@@ -256,7 +256,7 @@ def test_a_full_disk_that_sets_no_blocks_aside(
     (small_image / "filler").unlink()
     check_goes_on(cluster)
     expected = {b"/full/%d" % i: b"%02d" % i + VALUE[100:] for i in range(20)}
-    flock.agree(expected, [clone])
+    clones.agree(expected, [clone])
     assert not is_refused(writer, b"/full/last", VALUE)
     assert cluster.process("s1").pid == pid
     cluster.stop()

@@ -6,14 +6,12 @@ import random
 import pytest
 import zmq
 
-import mischief
-import procfs
-import scrape
-from clone import make_socket
-from clusterfile import DIALECTS, proxy, shard
-from promises import Hammer, check_unbroken
-from waiting import SLOW
-from zmtp import port_of
+from tests.harness import hostile, procfs, scrape
+from tests.harness.clone import make_socket
+from tests.harness.clusterfile import DIALECTS, proxy, shard
+from tests.harness.promises import WriteLoad, check_unbroken
+from tests.harness.waiting import SLOW
+from tests.harness.zmtp import port_of
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +41,14 @@ def every_port(cluster):
 
 
 @pytest.fixture
-def bystander(cluster, flock):
+def bystander(cluster, clones):
     before = {name: cluster.process(name) for name in cluster.names + ["broker"]}
-    writer = flock.writer("kvmsg", cluster.triple("p2", "kvmsg"))
+    writer = clones.writer("kvmsg", cluster.triple("p2", "kvmsg"))
     key = b"/results/bystander/%d" % next(numbers)
-    client = flock.join("kvmsg", cluster.triple("p1", "kvmsg"), key)
-    with flock.background(), Hammer(writer, [key], rate=100) as hammer:
+    client = clones.join("kvmsg", cluster.triple("p1", "kvmsg"), key)
+    with clones.background(), WriteLoad(writer, [key], rate=100) as load:
         yield client
-    flock.agree(hammer.map, [client])
+    clones.agree(load.map, [client])
     check_unbroken(client)
     assert {name: cluster.process(name) for name in before} == before, "a process was replaced"
     for name, process in before.items():
@@ -67,12 +65,12 @@ def test_garbage_on_every_port(cluster, bystander):
     noise = random.Random(2015)
     before = {name: closings(cluster, name) for name in cluster.names + ["broker"]}
     for what, port in every_port(cluster).items():
-        for kind, data in mischief.garbage(noise):
+        for kind, data in hostile.garbage(noise):
             try:
-                mischief.throw(port, data)
+                hostile.throw(port, data)
             except OSError as error:
                 raise AssertionError(f"{what} no longer accepts, before {kind}: {error}") from None
-    # Six kinds of noise, at the least, are no handshake to any port. The greeted ones come from a
+    # Six kinds of noise, at the least, are no handshake to any port. Those after a greeting come from a
     # DEALER: it is two frames too large for a ROUTER.
     ports = {"p1": (10, 4), "s1": (2, 1), "rest": (2, 1), "broker": (1, 1)}
     for name, (listening, routers) in ports.items():
@@ -89,7 +87,7 @@ def test_garbage_on_every_port(cluster, bystander):
         assert scrape.get(cluster.http(name), "/../../etc/passwd")[0] in (400, 404)
 
 
-def greet_a_newcomer(cluster):
+def announce_a_newcomer(cluster):
     """A newcomer, on sockets of its own, gets its snapshot."""
     context = zmq.Context()
     try:
@@ -124,9 +122,9 @@ def test_nonsense_to_the_clusters_own_sockets(cluster, context, bystander):
                 count = noise.randint(1, 6)
                 dealer.send_multipart([noise.randbytes(noise.randint(0, 60)) for _ in range(count)])
     xsub = make_socket(context, zmq.XSUB, member["updates"])
-    for frames in ([b""], [b"\x02x"], [b"hello", b"x"], [b"\x01" + b"t" * 100_000]):
+    for frames in ([b""], [b"\x02x"], [b"other", b"x"], [b"\x01" + b"t" * 100_000]):
         xsub.send_multipart(frames)
-    greet_a_newcomer(cluster)
+    announce_a_newcomer(cluster)
     for name in cluster.names + ["broker"]:
         assert scrape.get(cluster.http(name), "/livez")[0] == 200
         assert scrape.get(cluster.http(name), "/readyz")[0] == 200

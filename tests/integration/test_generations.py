@@ -8,13 +8,11 @@ import subprocess
 import pytest
 import yaml
 
-import native
-import native_watcher
-import scrape
-from cluster import BIN, die_with_parent, run_program
-from clusterfile import proxy, shard
-from promises import check_protocol
-from waiting import SLOW, eventually, remains, seconds
+from tests.harness import native, native_watcher, scrape
+from tests.harness.cluster import BIN, die_with_parent, run_program
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.promises import check_protocol
+from tests.harness.waiting import SLOW, eventually, remains, seconds
 
 LIBFAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
@@ -25,21 +23,21 @@ def memory_cluster(start_cluster, **broker):
     )
 
 
-def join_all(cluster, flock, context):
+def join_all(cluster, clones, context):
     """A client of each kind at p1, which lives on."""
     clients = [
-        flock.join("kvsimple", cluster.triple("p1", "kvsimple")),
-        flock.join("kvmsg", cluster.triple("p1", "kvmsg")),
-        flock.add(native_watcher.Watcher(context, [cluster.native("p1")])),
+        clones.join("kvsimple", cluster.triple("p1", "kvsimple")),
+        clones.join("kvmsg", cluster.triple("p1", "kvmsg")),
+        clones.add(native_watcher.Watcher(context, [cluster.native("p1")])),
     ]
-    flock.run(lambda: clients[-1].active, "the native client watches")
+    clones.run(lambda: clients[-1].active, "the native client watches")
     return clients
 
 
-def write(cluster, flock, context, entries):
+def write(cluster, clones, context, entries):
     writer = native.Writer(context, cluster.native("p1"))
     try:
-        with flock.background():
+        with clones.background():
             for key, value in entries.items():
                 writer.put(key, value)
     finally:
@@ -58,20 +56,20 @@ def generations(cluster):
 
 @pytest.mark.parametrize("file", ["kept", "lost"])
 def test_clients_of_a_surviving_proxy_follow_a_memory_shard_through_restarts(
-    start_cluster, flock, context, file
+    start_cluster, clones, context, file
 ):
     """Broker and shard start again and again within a minute. Each leader's updates count to
     more or less than those of the one before it."""
     cluster = memory_cluster(start_cluster)
-    clients = join_all(cluster, flock, context)
+    clients = join_all(cluster, clones, context)
     epochs = [cluster.partition("s1", "*")["epoch"]]
     for number, count in enumerate((20, 40, 10)):
         expected = {b"/%d/%d" % (number, i): b"v" for i in range(count)}
-        write(cluster, flock, context, expected)
-        flock.agree(expected, clients)
+        write(cluster, clones, context, expected)
+        clones.agree(expected, clients)
         if number == 2:
             break
-        with flock.background():
+        with clones.background():
             survivor = cluster.process("p1")
             end(cluster, "s1")
             cluster.kill_broker()
@@ -82,31 +80,31 @@ def test_clients_of_a_surviving_proxy_follow_a_memory_shard_through_restarts(
             cluster.wait_ready()
             assert cluster.process("p1") == survivor
         eventually(
-            lambda: cluster.partition("s1", "*")["epoch"] > epochs[-1], "the epoch grows", turn=flock.turn
+            lambda: cluster.partition("s1", "*")["epoch"] > epochs[-1], "the epoch grows", turn=clones.turn
         )
         epochs.append(cluster.partition("s1", "*")["epoch"])
     check_protocol(*clients[:2])
     native_watcher.check_promises(clients[2])
-    late = flock.join("kvmsg", cluster.triple("p2", "kvmsg"))
+    late = clones.join("kvmsg", cluster.triple("p2", "kvmsg"))
     assert late.map == expected
 
 
 @pytest.mark.skipif(SLOW > 1, reason="a sanitizer's runtime must come before libfaketime")
-def test_a_proxy_whose_clock_steps_back_keeps_its_clone_clients(start_cluster, flock, context):
+def test_a_proxy_whose_clock_steps_back_keeps_its_clone_clients(start_cluster, clones, context):
     cluster = memory_cluster(start_cluster)
-    client = flock.join("kvmsg", cluster.triple("p1", "kvmsg"))
-    write(cluster, flock, context, {b"/k": b"1"})
-    flock.agree({b"/k": b"1"}, [client])
+    client = clones.join("kvmsg", cluster.triple("p1", "kvmsg"))
+    write(cluster, clones, context, {b"/k": b"1"})
+    clones.agree({b"/k": b"1"}, [client])
     before = client.history[-1].sequence
     end(cluster, "p1")
     cluster.launch_member(
         "p1", LD_PRELOAD=LIBFAKETIME, FAKETIME="-1d", FAKETIME_DONT_FAKE_MONOTONIC="1"
     )
-    with flock.background():
+    with clones.background():
         cluster.wait_ready()
-    late = flock.join("kvsimple", cluster.triple("p1", "kvsimple"))
-    write(cluster, flock, context, {b"/k": b"2"})
-    flock.agree({b"/k": b"2"}, [client, late])
+    late = clones.join("kvsimple", cluster.triple("p1", "kvsimple"))
+    write(cluster, clones, context, {b"/k": b"2"})
+    clones.agree({b"/k": b"2"}, [client, late])
     assert client.history[-1].sequence > before
 
 
@@ -158,9 +156,9 @@ def test_canopy_watch_is_exact_after_the_whole_cluster_starts_again(start_cluste
 
 
 def twin_file(cluster, ports, path):
-    """The same cluster with s1 at other ports: what an operator gets who copies a file."""
+    """The same cluster with s1 at other ports: what an operator gets by copying a file."""
     document = yaml.safe_load(cluster.file.read_text())
-    first = ports.take(3)
+    first = ports.claim(3)
     twin = document["shards"][0]
     twin["requests"], twin["updates"] = (f"tcp://127.0.0.1:{first + i}" for i in range(2))
     twin["http"] = f"127.0.0.1:{first + 2}"
@@ -185,13 +183,13 @@ def twin_shard(cluster, path, state_dir):
 
 
 def test_a_second_shard_of_a_name_is_refused_while_the_first_lives(
-    start_cluster, flock, context, ports, tmp_path
+    start_cluster, clones, context, ports, tmp_path
 ):
     cluster = memory_cluster(start_cluster)
     file = tmp_path / "twin.yaml"
     http = twin_file(cluster, ports, file)
-    watcher = flock.join("kvmsg", cluster.triple("p1", "kvmsg"))
-    write(cluster, flock, context, {b"/k": b"first"})
+    watcher = clones.join("kvmsg", cluster.triple("p1", "kvmsg"))
+    write(cluster, clones, context, {b"/k": b"first"})
     with twin_shard(cluster, file, tmp_path / "other"):
 
 
@@ -206,25 +204,25 @@ def test_a_second_shard_of_a_name_is_refused_while_the_first_lives(
         # A restart of the broker does not let the second in, nor one of the first.
         cluster.kill_broker()
         cluster.start_broker()
-        with flock.background():
+        with clones.background():
             cluster.wait_ready()
         holder = cluster.process("s1")
-        remains(lambda: cluster.process("s1") == holder and refused(), "the first serves", 2, flock.turn)
-        flock.agree({b"/k": b"first"}, [watcher])
+        remains(lambda: cluster.process("s1") == holder and refused(), "the first serves", 2, clones.turn)
+        clones.agree({b"/k": b"first"}, [watcher])
         end(cluster, "s1")
         cluster.launch_member("s1")
-        with flock.background():
+        with clones.background():
             eventually(lambda: cluster.restarted("s1", holder), "the first serves again")
         assert refused()
 
         # When it has ended for a lease the second takes over.
         holder = cluster.process("s1")
-        write(cluster, flock, context, {b"/k": b"of the first"})
+        write(cluster, clones, context, {b"/k": b"of the first"})
         end(cluster, "s1")
-        with flock.background():
+        with clones.background():
             eventually(lambda: scrape.get(http, "/readyz")[0] == 200, "the second serves")
-        write(cluster, flock, context, {b"/l": b"of the second"})
-        flock.agree({b"/l": b"of the second"}, [watcher])
+        write(cluster, clones, context, {b"/l": b"of the second"})
+        clones.agree({b"/l": b"of the second"}, [watcher])
     check_protocol(watcher)
 
 
@@ -239,12 +237,12 @@ def test_a_second_shard_in_the_same_state_dir_does_not_start(start_cluster, port
     assert "s1: held by another running shard" in ended.stderr
 
 
-def test_a_proxy_serves_nobody_before_it_has_a_generation(start_cluster, flock, context, ports):
-    http = f"127.0.0.1:{ports.take()}"
+def test_a_proxy_serves_nobody_before_it_has_a_generation(start_cluster, clones, context, ports):
+    http = f"127.0.0.1:{ports.claim()}"
     cluster = start_cluster(
         [shard("s1", "*")], [proxy("p1", http=http)], broker={"supervise": False}
     )
-    write(cluster, flock, context, {b"/k": b"v"})
+    write(cluster, clones, context, {b"/k": b"v"})
     end(cluster, "p1")
     cluster.kill_broker()
     cluster.launch_member("p1")
@@ -252,13 +250,13 @@ def test_a_proxy_serves_nobody_before_it_has_a_generation(start_cluster, flock, 
         lambda: "waits for the broker to grant one" in scrape.get(http, "/readyz")[1],
         "/readyz says so",
     )
-    client = flock.join("kvsimple", cluster.triple("p1", "kvsimple"), wait=False)
-    flock.run_for(0.5)
+    client = clones.join("kvsimple", cluster.triple("p1", "kvsimple"), wait=False)
+    clones.run_for(0.5)
     assert not client.active
     cluster.start_broker()
-    flock.run(lambda: client.active, "it is served once the broker is back", 20)
-    flock.agree({b"/k": b"v"}, [client])
-    with flock.background():
+    clones.run(lambda: client.active, "it is served once the broker is back", 20)
+    clones.agree({b"/k": b"v"}, [client])
+    with clones.background():
         cluster.wait_ready()
 
 

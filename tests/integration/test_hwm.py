@@ -9,13 +9,13 @@ import sys
 import pytest
 import zmq
 
-import clone_subscriber
-from cluster import die_with_parent
-from clone import decode, make_socket
-from clusterfile import DIALECTS, partition, proxy, shard
-from procfs import memory_bytes, process
-from promises import check_never_back, check_unbroken, value_of
-from waiting import DURATION, SLOW, eventually, seconds
+from tests.harness import clone_subscriber
+from tests.harness.clone import decode, make_socket
+from tests.harness.cluster import REPOSITORY, die_with_parent
+from tests.harness.clusterfile import DIALECTS, partition, proxy, shard
+from tests.harness.procfs import memory_bytes, process
+from tests.harness.promises import check_never_back, check_unbroken, value_of
+from tests.harness.waiting import DURATION, SLOW, eventually, seconds
 
 BURSTS, BURST = 150, 5
 MIB = 1 << 20
@@ -45,7 +45,7 @@ def settled(read):
     return last[0]
 
 
-def test_drops_are_counted_and_repaired(start_cluster, flock):
+def test_drops_are_counted_and_repaired(start_cluster, clones):
     cluster = start_cluster(
         [shard("s1", "*", updates_queue_bytes=65_536, updates_send_buffer=4096)],
         [proxy("p1", link_queue_bytes=65_536, link_receive_buffer=4096), proxy("p2")],
@@ -54,11 +54,11 @@ def test_drops_are_counted_and_repaired(start_cluster, flock):
     # The chp clients have no other server to go to: they wait for the stopped one.
     options = {"chp": {"patience": 3600.0}}
     stopped_side, other_side = (
-        [flock.join(each, cluster.triple(name, each), **options.get(each, {})) for each in DIALECTS]
+        [clones.join(each, cluster.triple(name, each), **options.get(each, {})) for each in DIALECTS]
         for name in ("p1", "p2")
     )
     observer = other_side[0]
-    writer = flock.writer("kvsimple", cluster.triple("p2", "kvsimple"))
+    writer = clones.writer("kvsimple", cluster.triple("p2", "kvsimple"))
     keys = [b"/k/%d" % i for i in range(50)]
     counters = dict.fromkeys(keys, 0)
 
@@ -68,13 +68,13 @@ def test_drops_are_counted_and_repaired(start_cluster, flock):
             counters[key] += 1
             writer.put(key, value_of(counters[key], PADDING))
         target = (number + 1) * size
-        flock.run(lambda: len(observer.live) >= target, f"burst {number} is published")
+        clones.run(lambda: len(observer.live) >= target, f"burst {number} is published")
 
     def expected():
         return {key: value_of(count, PADDING) for key, count in counters.items() if count}
 
     burst(0)
-    flock.agree(expected())
+    clones.agree(expected())
     committed_before = settled(lambda: committed(cluster))
     received_before = settled(lambda: received_live(cluster.metrics("p1")))
 
@@ -82,7 +82,7 @@ def test_drops_are_counted_and_repaired(start_cluster, flock):
     for number in range(1, BURSTS):
         burst(number)
     stopped.signal(signal.SIGCONT)
-    flock.agree(expected())
+    clones.agree(expected())
 
     committed_since = settled(lambda: committed(cluster)) - committed_before
     received_since = settled(lambda: received_live(cluster.metrics("p1"))) - received_before
@@ -97,8 +97,8 @@ def test_drops_are_counted_and_repaired(start_cluster, flock):
 
     # The last of them show at the next heartbeat.
     with contextlib.suppress(AssertionError):
-        flock.run(lambda: dropped() == missed, "", 5)
-    flock.run_for(1.5)
+        clones.run(lambda: dropped() == missed, "", 5)
+    clones.run_for(1.5)
     assert dropped() == missed
     metrics = cluster.metrics("p1")
     assert metrics.sum("canopy_gaps_total") > 0
@@ -107,12 +107,12 @@ def test_drops_are_counted_and_repaired(start_cluster, flock):
     # Those behind the paused proxy may skip values, never go back; the others saw every one.
     check_never_back(*stopped_side)
     check_unbroken(*other_side)
-    late = [flock.join(each, cluster.triple("p1", each)) for each in DIALECTS]
-    flock.agree(expected(), late)
+    late = [clones.join(each, cluster.triple("p1", each)) for each in DIALECTS]
+    clones.agree(expected(), late)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_slow_client_harms_nobody(start_cluster, flock, context, dialect):
+def test_a_slow_client_harms_nobody(start_cluster, clones, context, dialect):
     """A subscriber that does not read misses whole updates itself, each of which is counted; the
     others miss nothing."""
     queue = 4 << 20
@@ -121,13 +121,13 @@ def test_a_slow_client_harms_nobody(start_cluster, flock, context, dialect):
         [proxy("p1", [dialect], client_queue_bytes=queue, client_send_buffer=65_536)],
     )
     triple = cluster.triple("p1", dialect)
-    good = flock.join(dialect, triple)
+    good = clones.join(dialect, triple)
     options = {"rcvhwm": 1, "rcvbuf": 65_536, "subscribe": b"/bulk/"}
     slow = make_socket(context, zmq.SUB, triple[1], **options)
-    writer = flock.writer(dialect, triple)
+    writer = clones.writer(dialect, triple)
     for number in range(200):
         writer.put(b"/bulk/k", value_of(number + 1, 100_000))
-        flock.run(lambda: len(good.live) == number + 1, "the others go on")
+        clones.run(lambda: len(good.live) == number + 1, "the others go on")
     check_unbroken(good)
 
     def dropped():
@@ -137,18 +137,18 @@ def test_a_slow_client_harms_nobody(start_cluster, flock, context, dialect):
     missed = settled(dropped)
     assert missed > 100
     # What was not dropped still arrives, whole and in order, and then what is written next.
-    told = []
+    received = []
 
     def read():
         while slow.poll(0):
-            told.append(decode(slow.recv_multipart(), live=True))
-        return len(told) >= 200 - missed
+            received.append(decode(slow.recv_multipart(), live=True))
+        return len(received) >= 200 - missed
 
-    flock.run(read, "it is told the rest")
-    assert len(told) == 200 - missed
+    clones.run(read, "it is told the rest")
+    assert len(received) == 200 - missed
     writer.put(b"/bulk/k", b"last")
-    flock.run(lambda: read() and told[-1].value == b"last", "it goes on")
-    sequences = [update.sequence for update in told]
+    clones.run(lambda: read() and received[-1].value == b"last", "it goes on")
+    sequences = [update.sequence for update in received]
     assert sequences == sorted(set(sequences))
     assert dropped() == missed
     slow.close()
@@ -158,21 +158,22 @@ def test_a_slow_client_harms_nobody(start_cluster, flock, context, dialect):
 def subscriber_process(endpoint, prefix):
     """Gives its Process, and the function that says what it was told."""
     child = subprocess.Popen(
-        [sys.executable, clone_subscriber.__file__, endpoint, prefix.decode()],
+        [sys.executable, "-m", clone_subscriber.__name__, endpoint, prefix.decode()],
+        cwd=REPOSITORY,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=die_with_parent,
     )
 
-    def told():
+    def received():
         child.stdin.write("\n")
         child.stdin.flush()
         return json.loads(child.stdout.readline())
 
     try:
         assert child.stdout.readline() == "ready\n"
-        yield process(child.pid), told
+        yield process(child.pid), received
     finally:
         child.kill()
         child.wait(seconds(5))
@@ -181,7 +182,7 @@ def subscriber_process(endpoint, prefix):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_stopped_subscriber_of_large_values(start_cluster, flock, dialect):
+def test_a_stopped_subscriber_of_large_values(start_cluster, clones, dialect):
     """Values of 1 MiB: the proxy grows by the queue's bound, and counts what the client misses."""
     queue, prefix, count = 8 * MIB, b"/bulk/", int(20 * DURATION / SLOW)
     cluster = start_cluster(
@@ -189,8 +190,8 @@ def test_a_stopped_subscriber_of_large_values(start_cluster, flock, dialect):
         [proxy("p1", [dialect], client_queue_bytes=queue)],
     )
     triple = cluster.triple("p1", dialect)
-    good = flock.join(dialect, triple)
-    writer = flock.writer(dialect, triple)
+    good = clones.join(dialect, triple)
+    writer = clones.writer(dialect, triple)
     pid = cluster.process("p1").pid
     written = 0
 
@@ -198,22 +199,22 @@ def test_a_stopped_subscriber_of_large_values(start_cluster, flock, dialect):
         nonlocal written
         for written in range(written + 1, written + rounds + 1):
             writer.put(prefix + b"k", value_of(written, MIB - 10))
-            flock.run(lambda: len(good.live) == written, "the others go on")
+            clones.run(lambda: len(good.live) == written, "the others go on")
 
     def dropped():
         hop = {"shard": "s1", "hop": "proxy_to_client"}
         return cluster.metrics("p1").sum("canopy_hwm_dropped_updates_total", **hop)
 
-    with subscriber_process(triple[1], prefix) as (child, told):
+    with subscriber_process(triple[1], prefix) as (child, received):
 
         def hears():
             write(1)
-            return told()
+            return received()
 
         eventually(hears, "it is told", every=0.1)
-        first = told()[0]
+        first = received()[0]
         write(5)
-        eventually(lambda: told()[-1] == written, "all of it")
+        eventually(lambda: received()[-1] == written, "every update")
         before = memory_bytes(pid)
         child.signal(signal.SIGSTOP)
         write(count)
@@ -224,17 +225,17 @@ def test_a_stopped_subscriber_of_large_values(start_cluster, flock, dialect):
         if SLOW == 1:  # sanitizers keep what is freed
             assert grown < queue + 8 * MIB
         sent = written - first + 1
-        eventually(lambda: len(told()) == sent - missed, "it is told the rest")
+        eventually(lambda: len(received()) == sent - missed, "it is told the rest")
         write(1)
-        eventually(lambda: told()[-1] == written, "it goes on")
-        heard = told()
+        eventually(lambda: received()[-1] == written, "it goes on")
+        heard = received()
     assert missed > 0 and dropped() == missed
     assert heard == sorted(set(heard)) and set(heard) <= set(range(first, written + 1))
     assert len(heard) == sent + 1 - missed
     check_unbroken(good)
 
 
-def test_slow_clients_may_be_disconnected(start_cluster, flock, context):
+def test_slow_clients_may_be_disconnected(start_cluster, clones, context):
     """`slow_clients: disconnect`: the connection is closed, and the client comes again."""
     cluster = start_cluster(
         [shard("s1", "*")],
@@ -249,21 +250,21 @@ def test_slow_clients_may_be_disconnected(start_cluster, flock, context):
         ],
     )
     triple = cluster.triple("p1", "kvsimple")
-    good = flock.join("kvsimple", triple)
+    good = clones.join("kvsimple", triple)
     slow = make_socket(context, zmq.SUB, rcvhwm=1, rcvbuf=65_536, subscribe=b"/bulk/")
     ended = slow.get_monitor_socket(zmq.EVENT_DISCONNECTED)
     slow.connect(triple[1])
-    writer = flock.writer("kvsimple", triple)
+    writer = clones.writer("kvsimple", triple)
     for number in range(200):
         writer.put(b"/bulk/k", value_of(number + 1, 100_000))
-        flock.run(lambda: len(good.live) == number + 1, "the others go on")
+        clones.run(lambda: len(good.live) == number + 1, "the others go on")
 
     def closed():
         while slow.poll(0):
             slow.recv_multipart()
         return ended.poll(0)
 
-    flock.run(closed, "its connection is closed")
+    clones.run(closed, "its connection is closed")
     assert cluster.metrics("p1").sum("canopy_connections_closed_total") > 0
     check_unbroken(good)
     slow.disable_monitor()

@@ -8,12 +8,12 @@ import time
 import pytest
 import zmq
 
-import native
-from clone import make_client, make_socket
-from clusterfile import DIALECTS, proxy, shard
-from keyring import Keyring
-from native import LIST, WRITE, Refusal, Written, pack, write
-from waiting import eventually, seconds
+from tests.harness import native
+from tests.harness.clone import make_client, make_socket
+from tests.harness.clusterfile import DIALECTS, proxy, shard
+from tests.harness.keyring import Keyring
+from tests.harness.native import LIST, WRITE, Refusal, Written, pack, write
+from tests.harness.waiting import eventually, seconds
 
 needs_curve = pytest.mark.skipif(not zmq.has("curve"), reason="this libzmq has no CURVE")
 

@@ -9,16 +9,16 @@ import time
 import pytest
 import zmq
 
-from clone import make_client, make_socket
-from clusterfile import DIALECTS, proxy, shard
-from flock import Flock
-from keyring import Keyring
-from native import Requests
-from native import Writer as NativeWriter
-from native_watcher import Watcher, check_promises
-from promises import Hammer, check_filtered, check_unbroken
-from waiting import DURATION, eventually, seconds
-from zmtp import VERSIONS, ZMTP_3_1, BareClient, BareSocket
+from tests.harness.clone import make_client, make_socket
+from tests.harness.clones import Clones
+from tests.harness.clusterfile import DIALECTS, proxy, shard
+from tests.harness.keyring import Keyring
+from tests.harness.native import Requests
+from tests.harness.native import Writer as NativeWriter
+from tests.harness.native_watcher import Watcher, check_promises
+from tests.harness.promises import WriteLoad, check_filtered, check_unbroken
+from tests.harness.waiting import DURATION, eventually, seconds
+from tests.harness.zmtp import VERSIONS, BareClient, BareSocket
 
 numbers = itertools.count(1)
 
@@ -43,13 +43,13 @@ def keys_of(name, where):
 @contextlib.contextmanager
 def load(writers, where, rate=200):
     """Each writes to keys of its own; gives the function that says what all must hold then."""
-    hammers = [
-        Hammer(writer, keys_of(b"%d" % i, where), rate) for i, writer in enumerate(writers)
+    loads = [
+        WriteLoad(writer, keys_of(b"%d" % i, where), rate) for i, writer in enumerate(writers)
     ]
     with contextlib.ExitStack() as stack:
-        for each in hammers:
+        for each in loads:
             stack.enter_context(each)
-        yield lambda: {key: value for each in hammers for key, value in each.map.items()}
+        yield lambda: {key: value for each in loads for key, value in each.map.items()}
 
 
 def within(place, entries):
@@ -58,25 +58,25 @@ def within(place, entries):
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda each: "%d.%d" % each)
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_hand_made_peer(cluster, flock, dialect, version):
+def test_a_hand_made_peer(cluster, clones, dialect, version):
     """It writes and is told what it and others write, each update once and in order."""
     triple, where = cluster.triple("p1", dialect), places()
-    libzmq = [flock.join(dialect, cluster.triple("p2", dialect), place) for place in where]
+    libzmq = [clones.join(dialect, cluster.triple("p2", dialect), place) for place in where]
     bare_writer = BareClient(dialect, triple, where[0], version)
     joiners = []
-    with load([flock.writer(dialect, triple), bare_writer], where) as expected:
+    with load([clones.writer(dialect, triple), bare_writer], where) as expected:
         deadline = time.monotonic() + DURATION
         while time.monotonic() < deadline:
             for place in where:
-                joiners.append(flock.add(BareClient(dialect, triple, place, version)))
-            flock.run(lambda: all(each.active for each in joiners), "they get their snapshots")
-            flock.run(lambda: all(len(each.live) > 20 for each in joiners[-2:]), "and updates")
+                joiners.append(clones.add(BareClient(dialect, triple, place, version)))
+            clones.run(lambda: all(each.active for each in joiners), "they get their snapshots")
+            clones.run(lambda: all(len(each.live) > 20 for each in joiners[-2:]), "and updates")
             for each in joiners[:-8]:
                 check_unbroken(each)
-                flock.leave(each)
+                clones.leave(each)
             joiners = joiners[-8:]
     for each in joiners + libzmq:
-        flock.agree(within(each.prefix, expected()), [each])
+        clones.agree(within(each.prefix, expected()), [each])
         check_filtered(each.prefix, each)
     check_unbroken(*joiners)
     check_unbroken(*libzmq)
@@ -84,9 +84,9 @@ def test_a_hand_made_peer(cluster, flock, dialect, version):
 
 
 @pytest.mark.parametrize("kind", ["updates", "snapshot", "native"])
-def test_ping_is_answered_in_the_middle_of_all_else(cluster, flock, kind):
+def test_ping_is_answered_in_the_middle_of_all_else(cluster, clones, kind):
     triple, (place, _) = cluster.triple("p1", "kvmsg"), places()
-    writer = flock.writer("kvmsg", triple)
+    writer = clones.writer("kvmsg", triple)
     if kind == "updates":
         peer = BareSocket(triple[1], "SUB")
         peer.subscribe(place)
@@ -118,7 +118,7 @@ def subscriptions(cluster, context, dialect):
     return found
 
 
-def told(subscriber, place, duration=0.4):
+def received(subscriber, place, duration=0.4):
     """How many updates of the subtree it is told within a while."""
     count, deadline = 0, time.monotonic() + seconds(duration)
     while (left := deadline - time.monotonic()) > 0:
@@ -132,7 +132,7 @@ def told(subscriber, place, duration=0.4):
 
 @pytest.mark.parametrize("peer", ["SUB", "XSUB", *VERSIONS], ids=str)
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_overlapping_repeated_and_cancelled_subscriptions(cluster, flock, context, dialect, peer):
+def test_overlapping_repeated_and_cancelled_subscriptions(cluster, clones, context, dialect, peer):
     triple, (place, _) = cluster.triple("p1", dialect), places()
     if isinstance(peer, tuple):
         subscriber = BareSocket(triple[1], "SUB", peer)
@@ -145,12 +145,11 @@ def test_overlapping_repeated_and_cancelled_subscriptions(cluster, flock, contex
             begin = lambda prefix: subscriber.send(b"\1" + prefix)
             end = lambda prefix: subscriber.send(b"\0" + prefix)
     topics = [place, place + b"0", place[:-3], place, place + b"0-1", place]
-    twice = {}
-    with load([flock.writer(dialect, cluster.triple("p2", dialect))], [place], rate=400):
+    with load([clones.writer(dialect, cluster.triple("p2", dialect))], [place], rate=400):
         end(place)  # of what is not begun
         for topic in topics:
             begin(topic)
-        assert told(subscriber, place) > 20
+        assert received(subscriber, place) > 20
         seen = []
         deadline = time.monotonic() + seconds(0.5)
         while time.monotonic() < deadline:
@@ -167,7 +166,7 @@ def test_overlapping_repeated_and_cancelled_subscriptions(cluster, flock, contex
             end(place)
         end(place[:-3])
         eventually(
-            lambda: told(subscriber, place) > 0 and not told(subscriber, place + b"1"),
+            lambda: received(subscriber, place) > 0 and not received(subscriber, place + b"1"),
             "nothing but what is still subscribed to",
         )
 
@@ -181,33 +180,33 @@ def test_overlapping_repeated_and_cancelled_subscriptions(cluster, flock, contex
         end(place + b"0-1")
         gone = kept[0]
         eventually(lambda: not any(gone in each for each in shown()), "none is left", 3)
-        told(subscriber, place)
-        assert told(subscriber, place) == 0
+        received(subscriber, place)
+        assert received(subscriber, place) == 0
     subscriber.close()
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_req_is_refused_and_counted(cluster, flock, context, dialect):
+def test_a_req_is_refused_and_counted(cluster, clones, context, dialect):
     """Its envelope is no part of the Clone protocol, and it could take one reply only."""
     triple, where = cluster.triple("p1", dialect), places()
 
     def refused():
         return cluster.metrics("p1").sum("canopy_rejected_total", reason="bad_request")
 
-    with load([flock.writer(dialect, triple)], where) as expected:
+    with load([clones.writer(dialect, triple)], where) as expected:
         before = refused()
         requesters = [make_socket(context, zmq.REQ, triple[0]) for _ in range(5)]
         for each in requesters:
             each.send_multipart([b"ICANHAZ?", where[0]])
         eventually(lambda: refused() == before + 5, "each is counted")
-        client = flock.join(dialect, triple, where[0])
+        client = clones.join(dialect, triple, where[0])
         assert not any(each.poll(0) for each in requesters)
         bare = BareSocket(triple[0], "REQ")
         for request in ([b"", b"ICANHAZ?", where[0]], [b"ICANHAZ?", where[0]]):
             bare.send(*request)
         answer = bare.receive()
         assert len(answer) in (3, 5), "of ROUTER and REQ alike, the frames decide"
-    flock.agree(within(where[0], expected()), [client])
+    clones.agree(within(where[0], expected()), [client])
     for each in (*requesters, bare):
         each.close()
 
@@ -225,11 +224,11 @@ def test_curve_with_libzmq_both_ways(start_cluster, tmp_path):
         [shard("s1", "/results/"), shard("rest", "*")], [proxy("p1"), proxy("p2")], security=security
     )
     context = keys.context("ops")
-    flock, where = Flock(context), places()
+    clones, where = Clones(context), places()
     try:
-        clients = [flock.join(each, cluster.triple("p1", each), where[0]) for each in DIALECTS]
-        watcher = flock.add(Watcher(context, [cluster.native("p2")]))
-        writers = [flock.writer(each, cluster.triple("p2", each)) for each in DIALECTS]
+        clients = [clones.join(each, cluster.triple("p1", each), where[0]) for each in DIALECTS]
+        watcher = clones.add(Watcher(context, [cluster.native("p2")]))
+        writers = [clones.writer(each, cluster.triple("p2", each)) for each in DIALECTS]
         native = NativeWriter(context, cluster.native("p1"))
         late = []
         with load([*writers, native], where, rate=100) as expected:
@@ -237,25 +236,25 @@ def test_curve_with_libzmq_both_ways(start_cluster, tmp_path):
             while time.monotonic() < deadline:
                 for each in DIALECTS:
                     triple = cluster.triple(random.choice(["p1", "p2"]), each)
-                    late.append(flock.add(make_client(context, each, triple, where[1])))
-                flock.run(lambda: all(each.active for each in late), "late ones join")
+                    late.append(clones.add(make_client(context, each, triple, where[1])))
+                clones.run(lambda: all(each.active for each in late), "late ones join")
                 for each in late[:-6]:
-                    flock.leave(each)
+                    clones.leave(each)
                 late = late[-6:]
         large = {where[0] + b"large-%d" % size: b"x" * size for size in (0, 255, 256, 65_536, 1 << 20)}
         for key, value in large.items():
             native.put(key, value)
-        flock.agree({**expected(), **large}, [watcher])
+        clones.agree({**expected(), **large}, [watcher])
         large.pop(where[0] + b"large-0")  # an empty value is none to Clone clients
         for each in clients:
-            flock.agree({**within(where[0], expected()), **large}, [each])
+            clones.agree({**within(where[0], expected()), **large}, [each])
         for each in late:
-            flock.agree(within(where[1], expected()), [each])
+            clones.agree(within(where[1], expected()), [each])
         check_promises(watcher)
         check_unbroken(*late)
         for name in ("p1", "p2", "s1", "rest"):
             assert cluster.metrics(name).sum("canopy_connections_closed_total") == 0
         native.close()
     finally:
-        flock.close()
+        clones.close()
         context.destroy(linger=0)

@@ -8,10 +8,10 @@ import time
 import pytest
 import zmq
 
-from clone import CloneClient, Recorder, Writer, make_socket
-from clusterfile import DIALECTS, partition, proxy, shard
-from promises import Hammer, check_filtered, check_protocol, check_unbroken
-from waiting import SLOW
+from tests.harness.clone import CloneClient, Recorder, Writer, make_socket
+from tests.harness.clusterfile import DIALECTS, partition, proxy, shard
+from tests.harness.promises import WriteLoad, check_filtered, check_protocol, check_unbroken
+from tests.harness.waiting import SLOW
 
 DURATION = float(os.environ.get("CANOPY_TEST_JOIN_SECONDS", "6"))
 
@@ -37,43 +37,43 @@ def keys_of(name):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_snapshot_and_updates_join_exactly(cluster, flock, dialect):
+def test_snapshot_and_updates_join_exactly(cluster, clones, dialect):
     triples = [cluster.triple(name, dialect) for name in ("p1", "p2")]
-    hammers = [
-        Hammer(flock.writer(dialect, triple), keys_of(b"%s-%d" % (dialect.encode(), i)), rate=400)
+    loads = [
+        WriteLoad(clones.writer(dialect, triple), keys_of(b"%s-%d" % (dialect.encode(), i)), rate=400)
         for i, triple in enumerate(triples)
     ]
-    permanent = [flock.join(dialect, triple) for triple in triples]
-    for hammer in hammers:
-        hammer.start()
+    permanent = [clones.join(dialect, triple) for triple in triples]
+    for load in loads:
+        load.start()
     joiners, rounds = [], 0
     deadline = time.monotonic() + DURATION * SLOW
     while time.monotonic() < deadline:
         # In the guide's order: connect, subscribe, ask at once. Several at a time, then let them
         # see some updates; a few stay to the end.
         fresh = [
-            flock.join(dialect, triples[(rounds + i) % 2], subtree, wait=False)
+            clones.join(dialect, triples[(rounds + i) % 2], subtree, wait=False)
             for i, subtree in enumerate(SUBTREES)
         ]
-        flock.run(lambda: all(each.active for each in fresh), "joiners get their snapshots", 20)
-        flock.run(lambda: all(len(each.live) >= 20 for each in fresh), "and then updates", 20)
+        clones.run(lambda: all(each.active for each in fresh), "joiners get their snapshots", 20)
+        clones.run(lambda: all(len(each.live) >= 20 for each in fresh), "and then updates", 20)
         for each in fresh:
             check_unbroken(each)
             check_filtered(each.prefix, each)
         joiners.extend(fresh)
         for each in joiners[:-20]:
-            flock.leave(each)
+            clones.leave(each)
         joiners = joiners[-20:]
         rounds += 1
-    for hammer in hammers:
-        hammer.stop()
+    for load in loads:
+        load.stop()
     print(f"{rounds} rounds of {len(SUBTREES)} joiners")
-    final = {**hammers[0].map, **hammers[1].map}
+    final = {**loads[0].map, **loads[1].map}
     mine = {key.rpartition(b"/")[0] + b"/" for key in final} | {b""}
     assert len(mine) > 1
     for each in permanent + joiners:
         expected = {key: value for key, value in final.items() if key.startswith(each.prefix)}
-        flock.run(
+        clones.run(
             lambda: {k: v for k, v in each.map.items() if k in final} == expected,
             "everybody ends with the exact map",
             20,
@@ -94,31 +94,31 @@ class LateClient(CloneClient):
 
 
 @pytest.mark.parametrize("dialect", ["kvsimple", "kvmsg"])
-def test_a_late_subscription_joins_exactly(cluster, flock, context, dialect):
+def test_a_late_subscription_joins_exactly(cluster, clones, context, dialect):
     """As over a line of 100 ms: the request comes first, and others of the address come and go."""
     triple = cluster.triple("p1", dialect)
     place = b"/results/late-%s/" % dialect.encode()
-    writer = flock.writer(dialect, cluster.triple("p2", dialect))
+    writer = clones.writer(dialect, cluster.triple("p2", dialect))
     ports = [int(endpoint.rsplit(":", 1)[1]) for endpoint in triple[:2]]
-    with Hammer(writer, [place + b"%d" % i for i in range(20)], rate=500) as hammer:
+    with WriteLoad(writer, [place + b"%d" % i for i in range(20)], rate=500) as load:
         for _ in range(5):
             strangers = [socket.create_connection(("127.0.0.1", port)) for port in ports]
-            late = flock.add(LateClient(context, dialect, triple, place))
-            flock.run_for(0.2)
+            late = clones.add(LateClient(context, dialect, triple, place))
+            clones.run_for(0.2)
             late.subscriber.subscribe(place)
-            flock.run(lambda: late.active and len(late.live) > 20, "it joins", 20)
+            clones.run(lambda: late.active and len(late.live) > 20, "it joins", 20)
             check_unbroken(late)
             for each in strangers:
                 each.close()
-    flock.agree(hammer.map, flock.clients)
+    clones.agree(load.map, clones.clients)
 
 
-def test_one_writer_sees_the_order_it_wrote_across_dialects(cluster, flock):
+def test_one_writer_sees_the_order_it_wrote_across_dialects(cluster, clones):
     """Per partition, all clients see the same updates in the same order."""
-    writer = flock.writer("kvmsg", cluster.triple("p1", "kvmsg"))
+    writer = clones.writer("kvmsg", cluster.triple("p1", "kvmsg"))
     place = b"/results/eu/order/"
     clients = [
-        flock.join(dialect, cluster.triple(name, dialect), place)
+        clones.join(dialect, cluster.triple(name, dialect), place)
         for dialect in DIALECTS
         for name in ("p1", "p2")
     ]
@@ -127,40 +127,40 @@ def test_one_writer_sees_the_order_it_wrote_across_dialects(cluster, flock):
         writer.put(place + b"first", b"0")
         return all(each.live for each in clients)
 
-    flock.run(subscribed, "all subscriptions have arrived")
+    clones.run(subscribed, "all subscriptions have arrived")
     for i in range(1, 1001):
         writer.put(place + b"%d" % (i % 7), b"%d" % i)
 
     def heard(client):
         return [int(update.value) for update in client.live if update.value != b"0"]
 
-    flock.run(lambda: all(len(heard(each)) == 1000 for each in clients), "all updates arrive")
+    clones.run(lambda: all(len(heard(each)) == 1000 for each in clients), "all updates arrive")
     for each in clients:
         assert heard(each) == list(range(1, 1001))
     check_protocol(*clients)
 
 
-def test_two_subscriptions_deliver_an_update_once(cluster, flock):
+def test_two_subscriptions_deliver_an_update_once(cluster, clones):
     """A client that subscribes to overlapping prefixes still gets each update once."""
-    client = flock.join("kvsimple", cluster.triple("p1", "kvsimple"), b"/results/twice/")
+    client = clones.join("kvsimple", cluster.triple("p1", "kvsimple"), b"/results/twice/")
     client.subscriber.subscribe(b"/results/")
     client.subscriber.subscribe(b"")
-    writer = flock.writer("kvsimple", cluster.triple("p2", "kvsimple"))
-    with Hammer(writer, [b"/results/twice/k"], rate=200) as hammer:
-        flock.run(lambda: len(client.live) > 100, "updates arrive")
+    writer = clones.writer("kvsimple", cluster.triple("p2", "kvsimple"))
+    with WriteLoad(writer, [b"/results/twice/k"], rate=200) as load:
+        clones.run(lambda: len(client.live) > 100, "updates arrive")
     # What others have changed a moment ago is told to the wider subscriptions as well.
     own = b"/results/twice/"
-    flock.run(
-        lambda: {k: v for k, v in client.map.items() if k.startswith(own)} == hammer.map,
+    clones.run(
+        lambda: {k: v for k, v in client.map.items() if k.startswith(own)} == load.map,
         "all updates arrive",
     )
     client.history = [update for update in client.history if update.key.startswith(own)]
     check_unbroken(client)
 
 
-def test_many_subtrees_nobody_wrote_to(cluster, flock):
+def test_many_subtrees_nobody_wrote_to(cluster, clones):
     """An empty subtree has an empty snapshot, in any partition."""
     for dialect in DIALECTS:
         for subtree in (b"/results/empty/", b"/results/eu/empty/", b"/nowhere/", b"nothing"):
-            client = flock.join(dialect, cluster.triple("p1", dialect), subtree)
+            client = clones.join(dialect, cluster.triple("p1", dialect), subtree)
             assert client.map == {} and not client.faults

@@ -1,16 +1,15 @@
-"""`canopy keygen`, and who uses keys: the command line and the example, beside pyzmq's zmq.auth."""
+"""`canopy keygen`, and the users of keys: the command line and the example, beside pyzmq's zmq.auth."""
 
 import os
 import re
 import stat
-import subprocess
 
 import pytest
 import zmq.auth
 
-from clusterfile import proxy, shard
-from cluster import run_program
-from keyring import SERVER, Keyring
+from tests.harness.cluster import run_program
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.keyring import SERVER, Keyring
 
 OK, REFUSED, NO_ANSWER, WRONG_USAGE, BROKEN = 0, 3, 4, 2, 5
 EVERYTHING = {"read": ["*"], "write": ["*"], "admin": True}
@@ -138,15 +137,15 @@ def test_what_is_no_key_is_named(cluster, keys, tmp_path):
 
 
 @pytest.mark.parametrize("words", [["put", "/a", "v"], ["watch", "*"], ["status"]], ids=" ".join)
-def test_silence_is_explained(cluster, open_cluster, keys, words):
-    def silence(of, **variables):
+def test_a_timeout_names_the_keys(cluster, open_cluster, keys, words):
+    def timeout(of, **variables):
         return fail(canopy(of, *words, timeout="1s", **variables), NO_ANSWER)
 
-    assert "give --key and --server-key" in silence(cluster), "no key"
-    assert "know these keys?" in silence(cluster, **keys.environment("mallory")), "an unknown key"
+    assert "give --key and --server-key" in timeout(cluster), "no key"
+    assert "know these keys?" in timeout(cluster, **keys.environment("mallory")), "an unknown key"
     swapped = {**keys.environment("alice"), "CANOPY_SERVER_KEY": keys.public("bob")}
-    assert "know these keys?" in silence(cluster, **swapped), "the wrong server key"
-    assert "know these keys?" in silence(open_cluster, **keys.environment("alice")), "no CURVE"
+    assert "know these keys?" in timeout(cluster, **swapped), "the wrong server key"
+    assert "know these keys?" in timeout(open_cluster, **keys.environment("alice")), "no CURVE"
 
 
 def test_what_is_forbidden_is_refused(cluster, keys):

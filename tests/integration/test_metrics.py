@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from clusterfile import DIALECTS, partition, proxy, shard
-from procfs import open_fds
-from waiting import eventually
+from tests.harness.clusterfile import DIALECTS, partition, proxy, shard
+from tests.harness.procfs import open_fds
+from tests.harness.waiting import eventually
 
 EVERYWHERE = {
     "canopy_open_fds": "gauge",
@@ -75,13 +75,13 @@ def cluster(start_shared_cluster):
 
 
 @pytest.fixture
-def used(cluster, flock):
+def used(cluster, clones):
     """Some of everything has happened."""
-    clients = [flock.join(each, cluster.triple("p1", each)) for each in DIALECTS]
+    clients = [clones.join(each, cluster.triple("p1", each)) for each in DIALECTS]
     clients[0].put(b"/k", b"v")
     clients[0].put(b"/disk/k", b"v" * 1000)
     clients[0].put(b"HUGZ", b"v")
-    flock.agree({b"/k": b"v", b"/disk/k": b"v" * 1000})
+    clones.agree({b"/k": b"v", b"/disk/k": b"v" * 1000})
     return clients
 
 
@@ -116,7 +116,7 @@ def test_everything_is_there_with_help(cluster, used, name):
     assert not others, f"series of neither canopy_ nor process_: {others}"
 
 
-def test_the_numbers_are_right(cluster, used, flock):
+def test_the_numbers_are_right(cluster, used, clones):
     def proxy_metric(series, **labels):
         return cluster.metrics("p1").sum(series, **labels)
 
@@ -136,7 +136,7 @@ def test_the_numbers_are_right(cluster, used, flock):
     delivered = proxy_metric("canopy_updates_delivered_total")
     for i in range(100):
         used[0].put(b"/k", b"%d" % i)
-    flock.run(lambda: all(len(each.live) >= 100 for each in used), "updates arrive")
+    clones.run(lambda: all(len(each.live) >= 100 for each in used), "updates arrive")
     eventually(
         lambda: cluster.metrics("s1").sum("canopy_updates_committed_total") == committed + 100,
         "100 more are committed",

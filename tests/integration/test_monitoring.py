@@ -10,13 +10,13 @@ import subprocess
 import pytest
 import yaml
 
-import native
-from cluster import REPOSITORY
-from clusterfile import DIALECTS, partition, proxy, shard
-from native_watcher import Watcher
-from prometheus import Prometheus
-from scrape import get
-from waiting import eventually, remains
+from tests.harness import native
+from tests.harness.cluster import REPOSITORY
+from tests.harness.clusterfile import DIALECTS, partition, proxy, shard
+from tests.harness.native_watcher import Watcher
+from tests.harness.prometheus import Prometheus
+from tests.harness.scrape import get
+from tests.harness.waiting import eventually, remains
 
 FILES = REPOSITORY / "deploy/prometheus"
 DASHBOARDS = sorted((REPOSITORY / "deploy/grafana/dashboards").glob("*.json"))
@@ -28,7 +28,7 @@ ALERTS = {
 RULE_TESTS = sorted((FILES / "tests").glob("*.yml"))
 
 # Queries that nothing answers in a cluster that is well.
-SILENT = {
+IDLE = {
     "canopy_replica_lag_updates": "there are no replicas yet",
     "canopy_restarts_total": "this cluster's broker supervises nobody",
 }
@@ -60,19 +60,19 @@ def test_alerts_fire_when_they_should(file):
 
 
 def test_every_alert_is_tested_to_fire_and_not_to_fire():
-    fires, silent = set(), set()
+    fires, idle = set(), set()
     for file in RULE_TESTS:
         for test in yaml.safe_load(file.read_text())["tests"]:
             for check in test["alert_rule_test"]:
-                (fires if check.get("exp_alerts") else silent).add(check["alertname"])
+                (fires if check.get("exp_alerts") else idle).add(check["alertname"])
     assert fires == ALERTS.keys()
-    assert silent == ALERTS.keys()
+    assert idle == ALERTS.keys()
 
 
 def test_every_alert_is_explained():
     page = (REPOSITORY / "docs/alerts.md").read_text()
-    told = re.findall(r"^### (\w+)$", page, re.MULTILINE)
-    assert sorted(told) == sorted(ALERTS)
+    received = re.findall(r"^### (\w+)$", page, re.MULTILINE)
+    assert sorted(received) == sorted(ALERTS)
     for name, rule in ALERTS.items():
         assert rule["labels"]["severity"] in ("critical", "warning"), name
         assert rule["annotations"].keys() == {"summary", "description", "runbook"}, name
@@ -168,18 +168,18 @@ def variables_of(dashboard):
         yield re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"]).groups()
 
 
-def silent_for(query):
-    return next((why for series, why in SILENT.items() if series in query), None)
+def idle_for(query):
+    return next((why for series, why in IDLE.items() if series in query), None)
 
 
 @needs_prometheus
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda file: file.stem)
-def test_every_panel_shows_something(cluster, prometheus, flock, context, dashboard):
+def test_every_panel_shows_something(cluster, prometheus, clones, context, dashboard):
     for each in DIALECTS:
-        flock.join(each, cluster.triple("p1", each))
+        clones.join(each, cluster.triple("p1", each))
     endpoints = [cluster.native("p1"), cluster.native("p2")]
-    watcher = flock.add(Watcher(context, endpoints, b"/results/"))
-    flock.run(lambda: watcher.active, "a native client watches")
+    watcher = clones.add(Watcher(context, endpoints, b"/results/"))
+    clones.run(lambda: watcher.active, "a native client watches")
     writer = native.Writer(context, *endpoints)
     reader = native.Requests(context, endpoints[1])
     number = 0
@@ -192,7 +192,7 @@ def test_every_panel_shows_something(cluster, prometheus, flock, context, dashbo
         for subtree in ("/results/", "/disk/", "/"):
             writer.put(f"{subtree}{number % 10}".encode(), b"%d" % number)
         for _ in range(10):
-            flock.turn(0.02)
+            clones.turn(0.02)
 
     def answered(query):
         return any(not each["value"][1] == "NaN" for each in prometheus.ask(query))
@@ -200,7 +200,7 @@ def test_every_panel_shows_something(cluster, prometheus, flock, context, dashbo
     try:
         for panel, query in queries_of(dashboard):
             prometheus.ask(query)  # that it is understood, whatever it answers
-            if silent_for(query):
+            if idle_for(query):
                 assert not answered(query), f"{query} is answered: it need not be excepted"
                 continue
             eventually(lambda: answered(query), f"{panel}: an answer to {query}", 30, turn=traffic)
@@ -214,7 +214,7 @@ def test_every_panel_shows_something(cluster, prometheus, flock, context, dashbo
 
 @needs_prometheus
 @pytest.mark.parametrize("name, alert", [("p2", "ProxyDown"), ("s1", "ShardDown")])
-def test_a_killed_process_is_told_of_until_it_is_back(cluster, prometheus, name, alert):
+def test_an_alert_fires_for_a_killed_process_until_it_is_back(cluster, prometheus, name, alert):
     eventually(lambda: up(prometheus) == EVERYBODY, "all five processes are up", 30)
     eventually(lambda: not prometheus.alerts(alert), "nobody is missed")
     before = cluster.kill(name)
@@ -235,7 +235,7 @@ def test_a_killed_process_is_told_of_until_it_is_back(cluster, prometheus, name,
 
 
 @needs_prometheus
-def test_a_stopped_process_that_keeps_its_connections_is_told_of(cluster, prometheus):
+def test_an_alert_fires_for_a_stopped_process_that_keeps_its_connections(cluster, prometheus):
     """Neither the broker nor Prometheus hears of it."""
     eventually(lambda: up(prometheus) == EVERYBODY, "all five processes are up", 30)
     stopped = cluster.signal("p2", signal.SIGSTOP)
@@ -248,7 +248,7 @@ def test_a_stopped_process_that_keeps_its_connections_is_told_of(cluster, promet
 
 def test_a_drained_proxy_is_not_missed(start_cluster, context, ports):
     """By the broker, which would else be told of as long as it runs; nor is it scraped."""
-    metrics_port = ports.take()
+    metrics_port = ports.claim()
     cluster = start_cluster(
         [shard("s1", "*")],
         [proxy("p1"), proxy("p2", http=f"127.0.0.1:{metrics_port}")],

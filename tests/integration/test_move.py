@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-import native
-import native_watcher
-from clusterfile import partition, proxy, shard
-from promises import Hammer, Stopwatch
-from test_replicas import canopy, goes_on, held
-from test_replicas import writer  # noqa: F401, a fixture
-from waiting import SLOW, eventually
+from tests.harness.replicated import canopy, goes_on, held
+from tests.harness.replicated import writer  # noqa: F401, a fixture
+
+from tests.harness import native, native_watcher
+from tests.harness.clusterfile import partition, proxy, shard
+from tests.harness.promises import WriteLoad, Stopwatch
+from tests.harness.waiting import SLOW, eventually
 
 SUBTREE = "/r/"
 KEYS = 20_000
@@ -66,15 +66,15 @@ def moved(cluster, *shards):
 
 
 @pytest.mark.parametrize("durability", ["memory", "disk"])
-def test_a_partition_moves_under_load(start, writer, context, flock, durability):
+def test_a_partition_moves_under_load(start, writer, context, clones, durability):
     cluster = start(durability)
     entries = fill(writer(cluster))
-    watcher = flock.add(native_watcher.Watcher(context, [cluster.native("p2")], SUBTREE.encode()))
-    flock.run(lambda: watcher.active, "it watches")
+    watcher = clones.add(native_watcher.Watcher(context, [cluster.native("p2")], SUBTREE.encode()))
+    clones.run(lambda: watcher.active, "it watches")
     watch = Stopwatch(writer(cluster))
     keys = [b"%snew/%d" % (SUBTREE.encode(), i) for i in range(5000)]
-    with flock.background():
-        with Hammer(watch, keys, rate=300) as writes:
+    with clones.background():
+        with WriteLoad(watch, keys, rate=300) as writes:
             goes_on(writes, "before the move")
             before, watch.longest = watch.longest, 0
             began = time.monotonic()
@@ -92,7 +92,7 @@ def test_a_partition_moves_under_load(start, writer, context, flock, durability)
             eventually(lambda: cluster.restarted("s1", killed), "it is back", 20)
             assert moved(cluster, "s2")
         expected = {**entries, **writes.map}
-    flock.agree(expected)
+    clones.agree(expected)
     native_watcher.check_promises(watcher)
     assert held(cluster, context) == expected
     assert canopy(cluster, "status").returncode == 0
@@ -104,7 +104,7 @@ def test_a_move_survives_a_kill(start, writer, context, durability, victim):
     random.seed(3)
     entries = fill(writer(cluster))
     keys = [b"%snew/%d" % (SUBTREE.encode(), i) for i in range(5000)]
-    with Hammer(writer(cluster), keys, rate=300) as writes:
+    with WriteLoad(writer(cluster), keys, rate=300) as writes:
         goes_on(writes, "before the move")
         move(cluster, "s2")
         for _ in range(3):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from clusterfile import proxy, shard
-from native import Writer, write
-from native_watcher import Watcher, check_promises
-from promises import Hammer, check_unbroken, value_of
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.native import Writer, write
+from tests.harness.native_watcher import Watcher, check_promises
+from tests.harness.promises import WriteLoad, check_unbroken, value_of
 
 KEYS, CLIENTS = 2000, 200
 PREFIXES = (b"/results/", b"/results/eu/", b"/other/")
@@ -20,7 +20,7 @@ def cluster(start_cluster):
     )
 
 
-def test_a_flood_of_joins(cluster, context, flock):
+def test_a_flood_of_joins(cluster, context, clones):
     writer = Writer(context, cluster.native("p1"))
     expected = {}
     for prefix in PREFIXES:
@@ -30,14 +30,14 @@ def test_a_flood_of_joins(cluster, context, flock):
         expected |= dict.fromkeys(keys, value_of(0, 20))
 
     moving = [prefix + b"moving" for prefix in PREFIXES]
-    with Hammer(writer, moving, rate=100) as hammer:
+    with WriteLoad(writer, moving, rate=100) as load:
         endpoints = [[cluster.native(name)] for name in ("p1", "p2")]
         clients = [
-            flock.add(Watcher(context, endpoints[number % 2])) for number in range(CLIENTS)
+            clones.add(Watcher(context, endpoints[number % 2])) for number in range(CLIENTS)
         ]
-        flock.run(lambda: all(each.active for each in clients), "all get their snapshot", 60)
-        flock.run(lambda: all(each.live for each in clients), "and what follows it", 30)
-    flock.agree(expected | hammer.map)
+        clones.run(lambda: all(each.active for each in clients), "all get their snapshot", 60)
+        clones.run(lambda: all(each.live for each in clients), "and what follows it", 30)
+    clones.agree(expected | load.map)
     check_promises(*clients)
     check_unbroken(*clients)
     for each in clients:

@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from cluster import BIN, die_with_parent
-from clusterfile import proxy, shard
-from waiting import SLOW, eventually
+from tests.harness.cluster import BIN, die_with_parent
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.waiting import SLOW, eventually
 
 CLIENTS = 250
 VALIDATORS = {

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from clusterfile import proxy, shard
-from native import (
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.native import (
     LIST,
     WATCH,
     WRITE,
@@ -23,7 +23,7 @@ from native import (
     text,
     write,
 )
-from waiting import SLOW, eventually
+from tests.harness.waiting import SLOW, eventually
 
 UNDER_WAY = 1024  # writes of one client
 LISTS = 16
@@ -125,8 +125,8 @@ def test_thousands_of_watches_live_quietly(cluster, context):
     while time.monotonic() < deadline:
         watches.turn()
     now = time.monotonic()
-    silent = max(now - heard for heard in watches.heard.values())
-    assert max(watches.longest, silent) < 3 * SLOW, "contact is lost after 3 s"
+    idle = max(now - heard for heard in watches.heard.values())
+    assert max(watches.longest, idle) < 3 * SLOW, "contact is lost after 3 s"
 
     # One batch for every stream, in one flush or a few.
     writer = Writer(context, cluster.native("p1"))

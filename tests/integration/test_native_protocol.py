@@ -7,30 +7,30 @@ import time
 
 import pytest
 
-import native
-from native import KICK, LIST, PING, UNWATCH, WATCH, Batch, Refusal
-from native_cluster import cluster, join, requests, writer  # noqa: F401, fixtures
-from native_cluster import KEYS, PARTITIONS, below, state_of
-from native_watcher import check_promises
-from promises import Hammer, check_unbroken
-from waiting import eventually
+from tests.harness import native
+from tests.harness.native import KICK, LIST, PING, UNWATCH, WATCH, Batch, Refusal
+from tests.harness.native_cluster import KEYS, PARTITIONS, below, state_of
+from tests.harness.native_cluster import cluster, join, requests, writer  # noqa: F401, fixtures
+from tests.harness.native_watcher import check_promises
+from tests.harness.promises import WriteLoad, check_unbroken
+from tests.harness.waiting import eventually
 
 
 # -- watching ------------------------------------------------------------------------------------
 
 
-def test_snapshot_and_stream_join_exactly(flock, join, writer):
+def test_snapshot_and_stream_join_exactly(clones, join, writer):
     """Clients that join in the middle of writing see each key count up by one from their cut."""
     early = join()
-    with Hammer(writer, KEYS, rate=400) as hammer:
+    with WriteLoad(writer, KEYS, rate=400) as load:
         joined = []
         for number in range(8):
-            flock.run(lambda: len(early.live) > 40 * number, "updates flow")
+            clones.run(lambda: len(early.live) > 40 * number, "updates flow")
             joined.append(join([b"", b"/results/", b"/results/eu/", KEYS[0]][number % 4]))
-        flock.run(lambda: len(joined[-1].live) > 10, "the last one in follows")
-    flock.run(lambda: hammer.map.items() <= early.map.items(), "everything written is told")
+        clones.run(lambda: len(joined[-1].live) > 10, "the last one in follows")
+    clones.run(lambda: load.map.items() <= early.map.items(), "everything written is told")
     for each in joined:
-        flock.agree(below(each.subtree, early.map), [each])
+        clones.agree(below(each.subtree, early.map), [each])
     check_promises(early, *joined)
     check_unbroken(early, *joined)
     assert not any(each.gaps or len(each.catch_ups) != 1 for each in [early, *joined])
@@ -49,7 +49,7 @@ def test_snapshot_and_stream_join_exactly(flock, join, writer):
         (b"/results/none", (b"/results/",)),
     ],
 )
-def test_every_kind_of_subtree(flock, join, writer, requests, subtree, partitions):
+def test_every_kind_of_subtree(clones, join, writer, requests, subtree, partitions):
     for key in KEYS:
         writer.put(key, b"before " + key)
     watcher = join(subtree)
@@ -62,10 +62,10 @@ def test_every_kind_of_subtree(flock, join, writer, requests, subtree, partition
     writer.delete(KEYS[1])
     everything = state_of(requests)
     assert KEYS[1] not in everything and everything[KEYS[0]] == b"after " + KEYS[0]
-    flock.agree(below(subtree, everything), [watcher])
-    told = [told.key for told in watcher.live]
+    clones.agree(below(subtree, everything), [watcher])
+    received = [received.key for received in watcher.live]
     expected = [key for key in KEYS + [KEYS[1]] if native.covers(subtree, key)]
-    assert told == expected
+    assert received == expected
     check_promises(watcher)
 
 
@@ -134,23 +134,23 @@ def test_one_connection_carries_several_watches(cluster, context, writer):
     watches.requests.close()
 
 
-def test_heartbeats_each_second_carry_all_revisions(cluster, flock, join, writer):
+def test_heartbeats_each_second_carry_all_revisions(cluster, clones, join, writer):
     watcher = join(b"/results/")
     revision = writer.put(b"/results/a", b"1")
-    flock.run(lambda: watcher.known[b"/results/"] >= revision, "the stream says the revision")
+    clones.run(lambda: watcher.known[b"/results/"] >= revision, "the stream says the revision")
     watcher.heartbeats.clear()
-    flock.run(lambda: len(watcher.heartbeats) >= 5, "heartbeats")
+    clones.run(lambda: len(watcher.heartbeats) >= 5, "heartbeats")
     assert watcher.heartbeats[4][0] - watcher.heartbeats[0][0] > 3, "not more often"
     for _, revisions in watcher.heartbeats:
         assert revisions == watcher.known
         assert revisions.keys() == {b"/results/", b"/results/eu/"}
     quiet = join(b"/results/quiet")
     revision = writer.put(b"/results/a", b"2")
-    flock.run(lambda: quiet.known[b"/results/"] >= revision, "a stream without news says it, too")
+    clones.run(lambda: quiet.known[b"/results/"] >= revision, "a stream without news says it, too")
     assert not quiet.live
 
 
-def test_ttl_and_properties_are_passed_on(cluster, flock, join, writer, requests):
+def test_ttl_and_properties_are_passed_on(cluster, clones, join, writer, requests):
     watcher = join(b"/results/ttl/")
     before = time.time() * 1000
     writer.put(b"/results/ttl/short", b"v", ttl_ms=1500, properties=b"name=value\n")
@@ -159,8 +159,8 @@ def test_ttl_and_properties_are_passed_on(cluster, flock, join, writer, requests
     assert before + 1500 - 50 <= short.expires_at_ms <= time.time() * 1000 + 1500
     assert short.properties == b"name=value\n"
     assert long.expires_at_ms >= before + 3_600_000 - 50 and long.properties == b""
-    flock.agree({b"/results/ttl/short": b"v", b"/results/ttl/long": b"v"}, [watcher])
-    flock.agree({b"/results/ttl/long": b"v"}, [watcher])  # an ordinary update of the shard
+    clones.agree({b"/results/ttl/short": b"v", b"/results/ttl/long": b"v"}, [watcher])
+    clones.agree({b"/results/ttl/long": b"v"}, [watcher])  # an ordinary update of the shard
     assert time.time() * 1000 >= short.expires_at_ms
     assert watcher.live[-1].key == b"/results/ttl/short" and watcher.live[-1].value is None
     writer.put(b"/results/ttl/long", b"w")
@@ -168,7 +168,7 @@ def test_ttl_and_properties_are_passed_on(cluster, flock, join, writer, requests
     check_promises(watcher)
 
 
-def test_keys_and_values_of_any_bytes(flock, join, writer):
+def test_keys_and_values_of_any_bytes(clones, join, writer):
     entries = {
         b"/results/\xff\xfe": b"\x00\xff",
         b"/results/" + b"k" * 246: b"long key",
@@ -179,12 +179,12 @@ def test_keys_and_values_of_any_bytes(flock, join, writer):
     watcher = join(b"/results/")
     for key, value in entries.items():
         writer.put(key, value)
-    flock.run(lambda: entries.items() <= watcher.map.items(), "all of it is told live")
+    clones.run(lambda: entries.items() <= watcher.map.items(), "every change is reported live")
     late = join(b"/results/")
     assert late.map == watcher.map
     for key in entries:
         writer.delete(key)
-    flock.run(lambda: not entries.keys() & (late.map.keys() | watcher.map.keys()), "and is gone")
+    clones.run(lambda: not entries.keys() & (late.map.keys() | watcher.map.keys()), "and is gone")
     check_promises(watcher, late)
 
 
@@ -192,33 +192,33 @@ def test_keys_and_values_of_any_bytes(flock, join, writer):
 
 
 @pytest.mark.parametrize("dialect", ["kvsimple", "kvmsg", "chp"])
-def test_the_dialects_agree(cluster, flock, join, writer, dialect):
+def test_the_dialects_agree(cluster, clones, join, writer, dialect):
     """Clone clients see what native ones write, and the other way round, expiry included."""
     subtree = b"/results/mixed/%s/" % dialect.encode()
-    clone = flock.join(dialect, cluster.triple("p1", dialect), subtree)
+    clone = clones.join(dialect, cluster.triple("p1", dialect), subtree)
     watcher = join(subtree, "p2")
     writer.put(subtree + b"native", b"1", properties=b"by=native\n")
     clone.put(subtree + b"clone", b"2")
     expected = {subtree + b"native": b"1", subtree + b"clone": b"2"}
-    flock.agree(expected, [clone, watcher])
+    clones.agree(expected, [clone, watcher])
     if dialect != "kvsimple":
         assert clone.history[0].properties == b"by=native\n"
     writer.put(subtree + b"native-ttl", b"3", ttl_ms=700)
     if dialect != "kvsimple":
         clone.put(subtree + b"clone-ttl", b"4", ttl=1)
-        flock.run(lambda: watcher.map.get(subtree + b"clone-ttl") == b"4", "it is told")
-    flock.run(lambda: subtree + b"native-ttl" in clone.map, "it is told")
-    flock.agree(expected, [clone, watcher])  # both have expired
+        clones.run(lambda: watcher.map.get(subtree + b"clone-ttl") == b"4", "it is told")
+    clones.run(lambda: subtree + b"native-ttl" in clone.map, "it is told")
+    clones.agree(expected, [clone, watcher])  # both have expired
     clone.delete(subtree + b"native")
     writer.delete(subtree + b"clone")
-    flock.agree({}, [clone, watcher])
-    assert flock.join(dialect, cluster.triple("p2", dialect), subtree).map == {}
+    clones.agree({}, [clone, watcher])
+    assert clones.join(dialect, cluster.triple("p2", dialect), subtree).map == {}
     assert join(subtree).map == {}
     assert not clone.faults
     check_promises(watcher)
 
 
-def test_the_broker_tells_who_is_there(cluster, context):
+def test_the_broker_lists_the_proxies(cluster, context):
     broker = native.Requests(context, cluster.broker_endpoint)
     proxies = broker.directory("proxies/")
     assert proxies.keys() == {"proxies/p1", "proxies/p2"}
@@ -234,11 +234,11 @@ def test_the_broker_tells_who_is_there(cluster, context):
     broker.close()
 
 
-def test_connections_are_listed_and_can_be_ended(cluster, context, flock, join, writer, requests):
+def test_connections_are_listed_and_can_be_ended(cluster, context, clones, join, writer, requests):
     """A client whose connection is ended comes again, and has missed nothing."""
     subtree = b"/results/listed/"
     watcher = join(subtree)
-    clone = flock.join("kvsimple", cluster.triple("p1", "kvsimple"), subtree)
+    clone = clones.join("kvsimple", cluster.triple("p1", "kvsimple"), subtree)
 
     def listed(protocol):
         mine = [each for each in requests.clients() if "/results/listed/" in each.subscriptions]
@@ -253,8 +253,8 @@ def test_connections_are_listed_and_can_be_ended(cluster, context, flock, join, 
     refusal = requests.ask(native.pack(KICK, 8, native_one.connection))
     assert (refusal.request, refusal.fault, refusal.of) == (8, "not_found", KICK)
     writer.put(subtree + b"a", b"1")
-    flock.agree({subtree + b"a": b"1"}, [watcher, clone])
-    flock.run(lambda: watcher.active, "it watches again")
+    clones.agree({subtree + b"a": b"1"}, [watcher, clone])
+    clones.run(lambda: watcher.active, "it watches again")
     assert watcher.losses == 1 and watcher.catch_ups[-1].modes == {b"/results/": native.CHANGES}
     (again,) = listed("native 2")
     assert again.connection != native_one.connection

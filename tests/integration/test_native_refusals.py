@@ -9,23 +9,23 @@ import random
 import pytest
 import zmq
 
-import native
-from clusterfile import proxy, shard
-from native import DIRECTORY, DRAIN, HELLO, LIST, PING, UNWATCH, WATCH, WRITE, Refusal, pack, write
-from native_mischief import (
+from tests.harness import native
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.native import DIRECTORY, DRAIN, ANNOUNCE, LIST, PING, UNWATCH, WATCH, WRITE, Refusal, pack, write
+from tests.harness.native_hostile import (
     CLIENT,
     MAX_FRAME,
     MAX_VALUE,
     good_requests,
     not_messages,
-    wrong_hellos,
+    wrong_announces,
     wrong_reads,
     wrong_watches,
     wrong_writes,
 )
-from native_watcher import Watcher, check_promises
-from promises import Hammer, check_unbroken
-from waiting import eventually
+from tests.harness.native_watcher import Watcher, check_promises
+from tests.harness.promises import WriteLoad, check_unbroken
+from tests.harness.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -51,17 +51,17 @@ def broker(cluster, context):
 
 
 @pytest.fixture
-def bystander(cluster, context, flock):
-    """Somebody who watches and writes all the while, through the same proxy."""
+def bystander(cluster, context, clones):
+    """A client that watches and writes all the while, through the same proxy."""
     before = {name: cluster.process(name) for name in cluster.names + ["broker"]}
     key = b"/results/bystander"
     writer = native.Writer(context, cluster.native("p1"))
     writer.delete(key)
-    watcher = flock.add(Watcher(context, [cluster.native("p1")], key))
-    flock.run(lambda: watcher.active, "the bystander watches")
-    with flock.background(), Hammer(writer, [key], rate=50) as hammer:
+    watcher = clones.add(Watcher(context, [cluster.native("p1")], key))
+    clones.run(lambda: watcher.active, "the bystander watches")
+    with clones.background(), WriteLoad(writer, [key], rate=50) as load:
         yield watcher
-    flock.agree(hammer.map, [watcher])
+    clones.agree(load.map, [watcher])
     check_promises(watcher)
     check_unbroken(watcher)
     assert not watcher.gaps and not watcher.losses
@@ -89,7 +89,7 @@ def counting(cluster, names=None):
 
 def test_wrong_requests_are_refused_by_number(cluster, requests, bystander):
     cases = [(WRITE, *case) for case in wrong_writes()]
-    cases += [(HELLO, *case) for case in wrong_hellos()]
+    cases += [(ANNOUNCE, *case) for case in wrong_announces()]
     cases += [(WATCH, *case) for case in wrong_watches()]
     cases += wrong_reads()
     unnumbered = {"request 0", "number 0", "no fields", "a negative number"}
@@ -106,11 +106,11 @@ def test_wrong_requests_are_refused_by_number(cluster, requests, bystander):
 
 
 def test_a_write_wants_a_client(cluster, context, bystander):
-    """Who has not said hello, or named no client in it, may do everything else."""
+    """A connection without an announcement, or without a client in it, may do everything else."""
     for client in (None, b""):
         nobody = native.Requests(context, cluster.native("p1"))
         if client is not None:
-            nobody.hello(client)
+            nobody.announce(client)
         with counting(cluster) as seen:
             answer = nobody.write(7, write(b"/results/nobody", b"v"))
             assert isinstance(answer, Refusal), answer

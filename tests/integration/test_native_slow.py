@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 import pytest
 
-import native_watcher
-from cluster import die_with_parent
-from clusterfile import proxy, shard
-from flock import Flock
-from native import CHANGES, FULL, LIST, Requests, Writer, write
-from native_watcher import Watcher, check_promises
-from procfs import memory_bytes
-from promises import check_never_back, check_unbroken, value_of
-from waiting import SLOW, eventually, seconds
+from tests.harness import native_watcher
+from tests.harness.clones import Clones
+from tests.harness.cluster import REPOSITORY, die_with_parent
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.native import CHANGES, FULL, LIST, Requests, Writer, write
+from tests.harness.native_watcher import Watcher, check_promises
+from tests.harness.procfs import memory_bytes
+from tests.harness.promises import check_never_back, check_unbroken, value_of
+from tests.harness.waiting import SLOW, eventually, seconds
 
 # Two of three keys are of shard s1.
 SHARD_OF = {b"/a": "s1", b"/b": "s2", b"/c": "s1"}
@@ -56,18 +56,18 @@ def cluster(start_cluster, size):
 
 @pytest.fixture
 def aside(context):
-    """For those who are not polled with the others."""
-    made = Flock(context)
+    """For watchers that are not polled with the others."""
+    made = Clones(context)
     yield made
     made.close()
 
 
 class Flood:
-    """Rounds of one batch of writes to each partition; all that the flock polls must have been told
+    """Rounds of one batch of writes to each partition; all that the clones polls must have been told
     of one before the next: if something is missed, the slow one does."""
 
-    def __init__(self, context, endpoint, flock, padding):
-        self._writer, self._flock = Writer(context, endpoint), flock
+    def __init__(self, context, endpoint, clones, padding):
+        self._writer, self._clones = Writer(context, endpoint), clones
         self._padding = padding
         self._rounds = 0
         self.map = {}
@@ -80,11 +80,11 @@ class Flood:
                 entries = {key: self._next(key) for key in keys}
                 self._writer.write(*(write(key, value) for key, value in entries.items()))
                 self.map |= entries
-            self._flock.run(self._all_told, "the others are told at once")
+            self._clones.run(self._all_received, "the others are told at once")
             turn()
 
-    def _all_told(self):
-        return all(each.map == self.map for each in self._flock.clients)
+    def _all_received(self):
+        return all(each.map == self.map for each in self._clones.clients)
 
     def _next(self, key):
         return value_of(int(self.map.get(key, b"0")) + 1, self._padding)
@@ -98,15 +98,15 @@ class Flood:
 
 
 @pytest.fixture
-def others(cluster, context, flock):
-    made = [flock.add(Watcher(context, [cluster.native("p1")])) for _ in range(3)]
-    flock.run(lambda: all(each.active for each in made), "the others watch")
+def others(cluster, context, clones):
+    made = [clones.add(Watcher(context, [cluster.native("p1")])) for _ in range(3)]
+    clones.run(lambda: all(each.active for each in made), "the others watch")
     return made
 
 
 @pytest.fixture
-def flood(cluster, context, flock, others, size):
-    made = Flood(context, cluster.native("p1"), flock, size.padding)
+def flood(cluster, context, clones, others, size):
+    made = Flood(context, cluster.native("p1"), clones, size.padding)
     yield made
     made.close()
 
@@ -122,7 +122,7 @@ def dropped(cluster):
 
 
 def check_counted(cluster, other, positions, gaps):
-    """Counted as dropped is exactly what came to the other one but not at these positions, by the
+    """Counted as dropped is exactly what came to the other watcher but not at these positions, by the
     shards that its keys are of; and the slow one was told of just as many."""
     missed = [key for (_, position), key in other.keys_at.items() if position not in positions]
     expected = collections.Counter(SHARD_OF[key[:2]] for key in missed)
@@ -138,7 +138,7 @@ def check_undisturbed(others):
         assert not each.gaps and not each.losses and len(each.catch_ups) == 1
 
 
-def test_one_that_stops_reading(cluster, context, flock, aside, others, flood):
+def test_one_that_stops_reading(cluster, context, clones, aside, others, flood):
     slow = aside.add(Watcher(context, [cluster.native("p1")], **SMALL))
     aside.run(lambda: slow.active, "the slow one watches")
     flood.run(2)
@@ -151,7 +151,7 @@ def test_one_that_stops_reading(cluster, context, flock, aside, others, flood):
         assert grown < QUEUE + 8 * MIB, "its queue, and what the fan-out itself takes"
     flood.delete(b"/a/0")
     flood.delete(b"/b/0")
-    flock.agree(flood.map)
+    clones.agree(flood.map)
 
     aside.agree(flood.map, [slow])
     aside.run(lambda: slow.active and slow.reached == others[0].reached, "it has caught up")
@@ -172,12 +172,12 @@ def test_one_that_stops_reading(cluster, context, flock, aside, others, flood):
 
 def check_never_back_beyond_deletions(watcher):
     last = {}
-    for told in watcher.history:
-        assert told.revision > last.get(told.key, 0), told
-        last[told.key] = told.revision
+    for received in watcher.history:
+        assert received.revision > last.get(received.key, 0), received
+        last[received.key] = received.revision
 
 
-def test_one_that_reads_too_slowly(cluster, context, flock, aside, others, flood):
+def test_one_that_reads_too_slowly(cluster, context, clones, aside, others, flood):
     """Gap after gap in the middle of the flood: each is told of and counted."""
     slow = aside.add(Watcher(context, [cluster.native("p1")], **SMALL))
     aside.run(lambda: slow.active, "the slow one watches")
@@ -203,10 +203,11 @@ def test_one_that_reads_too_slowly(cluster, context, flock, aside, others, flood
 @pytest.mark.parametrize(
     "size,rounds", [(SMALL_VALUES, 150), (LARGE_VALUES, 20)], ids=["small", "large"], indirect=["size"]
 )
-def test_one_that_is_stopped(cluster, flock, others, flood, size, rounds):
+def test_one_that_is_stopped(cluster, clones, others, flood, size, rounds):
     """A process of its own, stopped by a signal for a while in the middle of the flood."""
     child = subprocess.Popen(
-        [sys.executable, native_watcher.__file__, cluster.native("p1"), json.dumps(SMALL)],
+        [sys.executable, "-m", native_watcher.__name__, cluster.native("p1"), json.dumps(SMALL)],
+        cwd=REPOSITORY,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -224,7 +225,7 @@ def test_one_that_is_stopped(cluster, flock, others, flood, size, rounds):
             os.kill(child.pid, signal.SIGCONT)
         print(f"the proxy has grown by {grown / MIB:.1f} MiB")
         flood.run(rounds // 4)
-        flock.agree(flood.map)
+        clones.agree(flood.map)
         expected = {key.decode(): value.decode() for key, value in flood.map.items()}
         its = {}
 
@@ -255,15 +256,15 @@ def queued(cluster):
     return cluster.metrics("p1").sum("canopy_client_queue_bytes")
 
 
-def test_clients_that_leave_a_list_behind(cluster, context, flock, others, flood):
+def test_clients_that_leave_a_list_behind(cluster, context, clones, others, flood):
     """One goes in the middle of it, another takes its time: no more than the bound is queued for
-    it, and it gets all of it."""
+    it, and it gets everything."""
     writer = Writer(context, cluster.native("p1"))
     bulk = {b"/c/bulk/%d" % number: bytes(900_000) for number in range(20)}
     for key, value in bulk.items():
         writer.put(key, value)
         flood.map[key] = value
-        flock.agree(flood.map)  # or the others' queues would fill, too
+        clones.agree(flood.map)  # or the others' queues would fill, too
     late, gone = (Requests(context, cluster.native("p1"), **SMALL) for _ in range(2))
     before = memory_bytes(cluster.process("p1").pid)
     for each in (late, gone):
@@ -274,12 +275,12 @@ def test_clients_that_leave_a_list_behind(cluster, context, flock, others, flood
     flood.run(5)
     if SLOW == 1:
         assert memory_bytes(cluster.process("p1").pid) - before < QUEUE + 8 * MIB
-    told = [first]
-    while told[-1].more:
-        told.append(late.answer())
-    assert {entry.key: entry.value for chunk in told for entry in chunk.entries} == bulk
+    received = [first]
+    while received[-1].more:
+        received.append(late.answer())
+    assert {entry.key: entry.value for chunk in received for entry in chunk.entries} == bulk
     eventually(lambda: queued(cluster) == 0, "nothing is left")
-    flock.agree(flood.map)
+    clones.agree(flood.map)
     check_undisturbed(others)
     late.close()
     writer.close()

@@ -3,54 +3,54 @@
 import os
 import time
 
-import native
-from native import write
-from native_cluster import cluster, join, requests, writer  # noqa: F401, fixtures
-from native_cluster import counted, state_of
-from native_watcher import check_promises
-from promises import Hammer
+from tests.harness import native
+from tests.harness.native import write
+from tests.harness.native_cluster import cluster, join, requests, writer  # noqa: F401, fixtures
+from tests.harness.native_cluster import counted, state_of
+from tests.harness.native_watcher import check_promises
+from tests.harness.promises import WriteLoad
 
 
 # -- latest, compression -------------------------------------------------------------------------
 
 
-def test_latest_conflates_by_key(cluster, flock, join, writer):
+def test_latest_conflates_by_key(cluster, clones, join, writer):
     """At most one update of a key per period, always the last one, and the rest is counted."""
     keys = [b"/results/latest/%d" % i for i in range(3)]
     every = join(b"/results/latest/")
     latest = join(b"/results/latest/", latest_ms=300)
     conflated = counted(cluster, "canopy_conflated_updates_total")
     began = time.monotonic()
-    with Hammer(writer, keys, rate=300) as hammer:
-        flock.run(lambda: len(latest.live) >= 12, "conflated updates flow", 20)
+    with WriteLoad(writer, keys, rate=300) as load:
+        clones.run(lambda: len(latest.live) >= 12, "conflated updates flow", 20)
     took = time.monotonic() - began
-    flock.agree(hammer.map, [every, latest])
-    told, committed = len(latest.live), sum(hammer.counters.values())
+    clones.agree(load.map, [every, latest])
+    received, committed = len(latest.live), sum(load.counters.values())
     assert len(every.live) == committed
-    assert told <= len(keys) * (took / 0.3 + 2) and told < committed / 2
-    flock.run(
-        lambda: counted(cluster, "canopy_conflated_updates_total") - conflated == committed - told,
+    assert received <= len(keys) * (took / 0.3 + 2) and received < committed / 2
+    clones.run(
+        lambda: counted(cluster, "canopy_conflated_updates_total") - conflated == committed - received,
         "what was left out is counted",
     )
     check_promises(every, latest)
     assert not latest.gaps
 
 
-def test_latest_joined_in_the_middle_is_exact(cluster, flock, join, writer):
+def test_latest_joined_in_the_middle_is_exact(cluster, clones, join, writer):
     keys = [b"/results/latest/%d" % i for i in range(3)]
     first = join(b"/results/latest/", latest_ms=200)
-    with Hammer(writer, keys, rate=300) as hammer:
+    with WriteLoad(writer, keys, rate=300) as load:
         others = []
         for number in range(5):
-            flock.run(lambda: len(first.live) > 3 * number, "updates flow")
+            clones.run(lambda: len(first.live) > 3 * number, "updates flow")
             others.append(join(b"/results/latest/", latest_ms=200))
         writer_stopped = len(first.live)
-    flock.agree(hammer.map, [first, *others])
+    clones.agree(load.map, [first, *others])
     assert len(first.live) >= writer_stopped
     check_promises(first, *others)
 
 
-def test_an_lz4_stream_tells_the_same(cluster, flock, join, writer):
+def test_an_lz4_stream_tells_the_same(cluster, clones, join, writer):
     """It pays with enough subscribers and repetitive values; the content is the plain stream's."""
     subtree = b"/results/packed/"
     plain = join(subtree)
@@ -59,27 +59,27 @@ def test_an_lz4_stream_tells_the_same(cluster, flock, join, writer):
         writer.write(
             *(write(subtree + b"%d" % i, b"%d of many " % number * 100) for i in range(10))
         )
-    flock.run(lambda: len(plain.live) == 300, "the plain stream tells all")
-    flock.agree(plain.map, [plain, *packed])
-    expected = [(told.key, told.value, told.revision) for told in plain.live]
+    clones.run(lambda: len(plain.live) == 300, "the plain stream tells all")
+    clones.agree(plain.map, [plain, *packed])
+    expected = [(received.key, received.value, received.revision) for received in plain.live]
     for each in packed:
-        assert [(told.key, told.value, told.revision) for told in each.live] == expected
+        assert [(received.key, received.value, received.revision) for received in each.live] == expected
     assert not plain.compressed
     assert all(each.compressed == packed[0].compressed > 0 for each in packed)
 
     def frames():
         return cluster.metrics("p1").sum("canopy_stream_frames_total", encoding="lz4")
 
-    flock.run(lambda: frames() >= packed[0].compressed, "they are counted")
+    clones.run(lambda: frames() >= packed[0].compressed, "they are counted")
     check_promises(plain, *packed)
 
 
-def test_noise_is_not_compressed(cluster, flock, join, writer):
+def test_noise_is_not_compressed(cluster, clones, join, writer):
     subtree = b"/results/noise/"
     packed = [join(subtree, lz4=True) for _ in range(8)]
     for number in range(20):
         writer.put(subtree + b"%d" % number, os.urandom(2000))
-    flock.run(lambda: all(len(each.live) == 20 for each in packed), "all of it is told")
+    clones.run(lambda: all(len(each.live) == 20 for each in packed), "every change is reported")
     assert not any(each.compressed for each in packed)
     check_promises(*packed)
 
@@ -101,8 +101,8 @@ def test_a_catch_up_tells_what_changed_since(writer, requests):
     writer.put(b"/results/elsewhere", b"not of it")
     (second,) = requests.catch_up(subtree, {first.partition: first.revision})
     assert second.mode == native.CHANGES
-    told = {each.key.removeprefix(subtree): each.value for each in second.entries}
-    assert told == {b"changed": b"2", b"deleted": None, b"came back": b"2"}
+    received = {each.key.removeprefix(subtree): each.value for each in second.entries}
+    assert received == {b"changed": b"2", b"deleted": None, b"came back": b"2"}
     assert len(second.entries) == 3
     (third,) = requests.catch_up(subtree, {second.partition: second.revision})
     assert (third.mode, third.count) == (native.CHANGES, 0)
@@ -142,7 +142,7 @@ def test_chunks_are_contiguous(writer, requests):
         writer.delete(key)
 
 
-def test_a_read_is_one_moment_of_each_partition(cluster, context, flock, join, writer):
+def test_a_read_is_one_moment_of_each_partition(cluster, context, clones, join, writer):
     """Values of two keys that are always written together are never seen apart."""
     pair = [b"/results/pair/%d/" % i + b"p" * 100 for i in range(2)]
     writer.write(*(write(key, b"0") for key in pair))
@@ -153,12 +153,12 @@ def test_a_read_is_one_moment_of_each_partition(cluster, context, flock, join, w
             writer.write(*(write(key, value) for key in pair))
 
     watcher = join(b"/results/pair/")
-    with flock.background(), Hammer(Pairs(), [b"both"], rate=300) as hammer:
-        while hammer.counters[b"both"] < 50:
+    with clones.background(), WriteLoad(Pairs(), [b"both"], rate=300) as load:
+        while load.counters[b"both"] < 50:
             state = state_of(reader, b"/results/pair/")
             assert state[pair[0]] == state[pair[1]]
-    last = b"%d" % hammer.counters[b"both"]
-    flock.agree(dict.fromkeys(pair, last), [watcher])
+    last = b"%d" % load.counters[b"both"]
+    clones.agree(dict.fromkeys(pair, last), [watcher])
     revisions = [each.revision for each in watcher.live]
     assert all(b == a + 1 for a, b in zip(revisions, revisions[1:])), "consecutive revisions"
     reader.close()

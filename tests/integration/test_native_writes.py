@@ -1,24 +1,24 @@
-"""What a native client writes is answered after its commit, applied once, and told to those who
+"""What a native client writes is answered after its commit, applied once, and reported to the clients that
 watch; what is wrong with the request itself is in test_native_refusals.py."""
 
 import os
 
 import pytest
 
-import native
-from native import GET, PING, WRITE, Written, write
-from native_cluster import cluster, join, requests, writer  # noqa: F401, fixtures
-from native_cluster import counted, state_of
+from tests.harness import native
+from tests.harness.native import GET, PING, WRITE, Written, write
+from tests.harness.native_cluster import cluster, join, requests, writer  # noqa: F401, fixtures
+from tests.harness.native_cluster import counted, state_of
 
 
-def test_writes_are_answered_with_their_revision(flock, join, writer, requests):
+def test_writes_are_answered_with_their_revision(clones, join, writer, requests):
     watcher = join(b"/results/")
     first = writer.put(b"/results/a", b"1")
     assert requests.get(b"/results/a") == native.Entry(b"/results/a", first, b"1")
     second = writer.delete(b"/results/a")
     assert second > first and requests.get(b"/results/a") is None
-    flock.run(lambda: watcher.known[b"/results/"] >= second, "both are told")
-    assert [told.revision for told in watcher.live] == [first, second]
+    clones.run(lambda: watcher.known[b"/results/"] >= second, "both are told")
+    assert [received.revision for received in watcher.live] == [first, second]
 
 
 def test_if_revision_lets_one_of_two_win(writer, requests):
@@ -39,13 +39,13 @@ def test_if_revision_lets_one_of_two_win(writer, requests):
     assert requests.get(key) is None
 
 
-def test_a_batch_is_applied_all_or_none(cluster, flock, join, writer, requests):
+def test_a_batch_is_applied_all_or_none(cluster, clones, join, writer, requests):
     """In its order, with consecutive revisions; a later write sees the earlier ones."""
     a, b = b"/results/atomic/a", b"/results/atomic/b"
     watcher = join(b"/results/atomic/")
     last = writer.write(write(a, b"1"), write(b, b"1"), write(a, b"2"), write(b, None))
-    flock.run(lambda: watcher.known[b"/results/"] >= last, "all of it is told")
-    assert [(told.key, told.value, told.revision) for told in watcher.live] == [
+    clones.run(lambda: watcher.known[b"/results/"] >= last, "every change is reported")
+    assert [(received.key, received.value, received.revision) for received in watcher.live] == [
         (a, b"1", last - 3),
         (b, b"1", last - 2),
         (a, b"2", last - 1),
@@ -65,17 +65,17 @@ def test_a_batch_is_applied_all_or_none(cluster, flock, join, writer, requests):
     assert state_of(requests, b"/results/atomic/") == {a: b"anew"}
 
 
-def test_a_partition_that_keeps_nothing(flock, join, writer, requests):
+def test_a_partition_that_keeps_nothing(clones, join, writer, requests):
     watcher = join(b"/silent/")
     revision = writer.put(b"/silent/k", b"1")
-    flock.run(lambda: watcher.map == {b"/silent/k": b"1"}, "it is told")
+    clones.run(lambda: watcher.map == {b"/silent/k": b"1"}, "it is told")
     assert watcher.live[-1].revision == revision
     with pytest.raises(native.Refused, match="not_kept"):
         writer.put(b"/silent/k", b"2", if_revision=revision)
     assert state_of(requests, b"/silent/") == {}
 
 
-def test_a_request_sent_again_is_applied_once(cluster, context, flock, join):
+def test_a_request_sent_again_is_applied_once(cluster, context, clones, join):
     """The same number through another proxy: answered alike, refusals too, until it is settled."""
     client, key = os.urandom(16), b"/results/again"
     one, other = (native.Requests(context, cluster.native(name), client) for name in ("p1", "p2"))
@@ -103,8 +103,8 @@ def test_a_request_sent_again_is_applied_once(cluster, context, flock, join):
     # Another client's numbers are its own.
     fresh = native.Requests(context, cluster.native("p2"), os.urandom(16))
     assert fresh.write(1, write(key, b"4")) == Written(1, fourth.revision + 1)
-    flock.run(lambda: watcher.map == {key: b"4"}, "all is told")
-    assert [told.value for told in watcher.live] == [b"1", b"2", b"5", b"4"]
+    clones.run(lambda: watcher.map == {key: b"4"}, "all is told")
+    assert [received.value for received in watcher.live] == [b"1", b"2", b"5", b"4"]
     for each in (one, other, fresh):
         each.close()
 

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from clusterfile import DIALECTS, proxy, shard
-from native_watcher import Watcher
-from waiting import eventually
+from tests.harness.clusterfile import DIALECTS, proxy, shard
+from tests.harness.native_watcher import Watcher
+from tests.harness.waiting import eventually
 
 
 def begin_again(cluster):
@@ -21,27 +21,27 @@ def begin_again(cluster):
 
 
 @pytest.mark.parametrize("writes", [5, 60], ids=["fewer updates", "more updates"])
-def test_survivors_take_what_the_new_leader_holds(start_cluster, flock, writes):
+def test_survivors_take_what_the_new_leader_holds(start_cluster, clones, writes):
     cluster = start_cluster(
         [shard("s1", "/a/", "*")], [proxy("p1"), proxy("p2")], broker={"supervise": False}
     )
-    natives = [flock.add(Watcher(flock.context, [cluster.native(p)])) for p in ("p1", "p2")]
+    natives = [clones.add(Watcher(clones.context, [cluster.native(p)])) for p in ("p1", "p2")]
     for dialect in DIALECTS:
-        flock.join(dialect, cluster.triple("p1", dialect))
-    writer = flock.writer("kvmsg", cluster.triple("p2", "kvmsg"))
+        clones.join(dialect, cluster.triple("p1", dialect))
+    writer = clones.writer("kvmsg", cluster.triple("p2", "kvmsg"))
     before = {b"/a/%d" % i: b"before" for i in range(20)}
     for key, value in before.items():
         writer.put(key, value)
-    flock.agree(before)
+    clones.agree(before)
     for _ in range(2):
-        with flock.background():
+        with clones.background():
             begin_again(cluster)
         # Some keys of before, some new ones; in an order that gives other keys the same revisions.
         after = {b"/a/%d" % abs(19 - i): b"after" for i in range(writes)}
         for key, value in after.items():
             writer.put(key, value)
-        flock.agree(after)
-        late = flock.join("kvmsg", cluster.triple("p1", "kvmsg"))
+        clones.agree(after)
+        late = clones.join("kvmsg", cluster.triple("p1", "kvmsg"))
         assert late.map == after
-        flock.leave(late)
+        clones.leave(late)
     assert not [fault for each in natives for fault in each.faults if "protocol" in fault]

@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
-import cluster as clusters
-from clusterfile import partition, proxy, shard
-from keyring import SERVER, Keyring
-from waiting import eventually, remains, seconds
+from tests.harness import cluster as clusters
+from tests.harness.clusterfile import partition, proxy, shard
+from tests.harness.keyring import SERVER, Keyring
+from tests.harness.waiting import eventually, remains, seconds
 
 BUILD = clusters.BIN.parent
 
@@ -129,7 +129,7 @@ def test_without_a_cluster(programs):
     assert done.returncode == 0, done.stderr
 
 
-def test_nothing_is_lost_or_told_twice_when_processes_fail(programs, cluster):
+def test_nothing_is_lost_or_reported_twice_when_processes_fail(programs, cluster):
     process = subprocess.Popen(
         [programs / "consumer", "endure", cluster.layout.broker["listen"]],
         stdin=subprocess.PIPE,

@@ -6,11 +6,10 @@ import threading
 
 import pytest
 
-import browser as browsers
-import scrape
-from cluster import run_program
-from clusterfile import proxy, shard
-from keyring import Keyring
+from tests.harness import browser as browsers, scrape
+from tests.harness.cluster import run_program
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.keyring import Keyring
 
 HOSTILE = "/<img src=x onerror=alert(1)>/"
 MANY = 100
@@ -29,7 +28,7 @@ def address(cluster):
 
 
 def check(page, origin):
-    """Nothing to complain of for who reads it, and for who runs it."""
+    """No complaint of the browser, and none about contrast or size."""
     assert not page.complaints
     assert not page.faults()
     assert not [url for url in page.requests if not url.startswith((origin, "data:"))]
@@ -72,18 +71,18 @@ def test_policy_admits_its_own_script_alone(shared, browser):
     assert any("Content Security Policy" in each for each in page.complaints)
 
 
-def test_follows_what_happens(shared, browser, flock):
+def test_follows_what_happens(shared, browser, clones):
     page = browser.open(address(shared))
     page.until("document.querySelector('#health.good')", "the page is there")
-    client = flock.join("kvsimple", shared.triple("p2", "kvsimple"))
-    with flock.background():
+    client = clones.join("kvsimple", shared.triple("p2", "kvsimple"))
+    with clones.background():
         page.until(f"/1 \\/ 7/.test({row_of('proxies', 'p2')})", "the client is shown")
     for number in range(5):
         client.put(b"/results/k", b"%d" % number)
-    with flock.background():
+    with clones.background():
         page.until(f"/\\b5\\b/.test({row_of('partitions', '/results/')})", "its five updates are shown")
-        page.until(f"/\\b1 of 3\\b/.test({row_of('partitions', '/results/')})", "who mirrors it is shown")
-    flock.leave(client)
+        page.until(f"/\\b1 of 3\\b/.test({row_of('partitions', '/results/')})", "the number of mirrors is shown")
+    clones.leave(client)
     page.until(f"/0 \\/ 7/.test({row_of('proxies', 'p2')})", "the client is gone from the page")
     assert page.loads == 1, "without a reload"
     check(page, address(shared))
@@ -96,10 +95,10 @@ def open_clients(page, name):
     page.evaluate(f"{button}.click()")
 
 
-def test_a_proxys_row_opens_its_clients(shared, browser, flock):
-    client = flock.join("kvsimple", shared.triple("p2", "kvsimple"), b"/results/")
+def test_a_proxys_row_opens_its_clients(shared, browser, clones):
+    client = clones.join("kvsimple", shared.triple("p2", "kvsimple"), b"/results/")
     page = browser.open(address(shared))
-    with flock.background():
+    with clones.background():
         open_clients(page, "p2")
         page.until("document.querySelectorAll('#clients tbody tr').length === 3", "its three connections are shown")
         assert page.text("#clients-title") == "Clients of p2"
@@ -108,7 +107,7 @@ def test_a_proxys_row_opens_its_clients(shared, browser, flock):
         assert "127.0.0.1:" in row and "/results/" in row
         assert page.evaluate("document.querySelectorAll('#proxies [aria-expanded=true]').length") == 1
         check(page, address(shared))
-    flock.leave(client)
+    clones.leave(client)
     page.until("document.querySelector('#clients').innerText.includes('No client is connected')", "it follows them")
     open_clients(page, "p1")
     page.until("document.querySelector('#clients-title').innerText === 'Clients of p1'", "one list at a time")
@@ -118,7 +117,7 @@ def test_a_proxys_row_opens_its_clients(shared, browser, flock):
     check(page, address(shared))
 
 
-def test_a_proxy_that_does_not_list_its_clients_is_told_so(start_cluster, browser, tmp_path):
+def test_a_proxy_that_does_not_list_its_clients_is_named(start_cluster, browser, tmp_path):
     keys = Keyring(tmp_path)
     cluster = start_cluster([shard("rest", "*")], [proxy("p1")], security=keys.security(ops={"admin": True}))
     page = browser.open(address(cluster))
@@ -128,7 +127,7 @@ def test_a_proxy_that_does_not_list_its_clients_is_told_so(start_cluster, browse
     assert not page.faults()
 
 
-def test_shows_who_is_drained_and_who_is_down(start_cluster, browser):
+def test_shows_drained_and_lost_processes(start_cluster, browser):
     cluster = start_cluster([shard("rest", "*")], [proxy("p1"), proxy("p2")])
     page = browser.open(address(cluster))
     page.until("document.querySelector('#health.good')", "all is well at first")
@@ -141,7 +140,7 @@ def test_shows_who_is_drained_and_who_is_down(start_cluster, browser):
     check(page, address(cluster))
 
 
-def test_a_lost_broker_is_told_and_found_again(start_cluster, browser):
+def test_a_lost_broker_is_shown_and_found_again(start_cluster, browser):
     cluster = start_cluster([shard("rest", "*")], [proxy("p1")], broker={"supervise": False})
     page = browser.open(address(cluster))
     page.until("document.querySelector('#health.good')", "all is well at first")
@@ -162,11 +161,11 @@ def test_a_lost_broker_is_told_and_found_again(start_cluster, browser):
 
 
 def process(name, **fields):
-    told = dict.fromkeys(("updates_per_s", "deliveries_per_s", "bytes_per_s", "drops_per_s"), 1234567.8)
+    received = dict.fromkeys(("updates_per_s", "deliveries_per_s", "bytes_per_s", "drops_per_s"), 1234567.8)
     return {
         "name": name, "state": "ready", "fds": 900, "max_fds": 1024, "uptime_ms": 10**9, "silent_ms": 10,
         "updates_total": 10**12, "deliveries_total": 10**12, "delivered_bytes_total": 10**15, "drops_total": 10**9,
-        "flush_interval_ms": 12.3, **told, **fields,
+        "flush_interval_ms": 12.3, **received, **fields,
     }  # fmt: skip
 
 
@@ -256,7 +255,7 @@ def test_any_cluster_is_readable(pretender, browser, kind, width):
     check(page, origin)
 
 
-def crowd(number):
+def members(number):
     """Clients of a proxy, the one with most queued in the middle."""
     return [
         {
@@ -270,7 +269,7 @@ def crowd(number):
 
 @pytest.mark.parametrize("width", browsers.WIDTHS)
 def test_any_list_of_clients_is_readable(pretender, browser, width):
-    origin = pretender(large(20), crowd(345))
+    origin = pretender(large(20), members(345))
     page = browser.open(origin, browsers.WIDTHS[width])
     open_clients(page, "proxy-1")
     page.until("document.querySelectorAll('#clients tbody tr').length === 200", "the first 200 are shown")

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from clusterfile import DIALECTS, partition, proxy, shard
-from promises import Hammer, check_never_back, check_protocol
-from waiting import SLOW, remains
+from tests.harness.clusterfile import DIALECTS, partition, proxy, shard
+from tests.harness.promises import WriteLoad, check_never_back, check_protocol
+from tests.harness.waiting import SLOW, remains
 
 LEASE = 1.0 * SLOW
 
@@ -24,46 +24,46 @@ def cluster(start_cluster):
     )
 
 
-def pause(cluster, flock, name):
+def pause(cluster, clones, name):
     stopped = cluster.signal(name, signal.SIGSTOP)
-    flock.run_for(2.5 * LEASE)
+    clones.run_for(2.5 * LEASE)
     stopped.signal(signal.SIGCONT)
-    flock.run(lambda: cluster.is_ready(), f"the cluster is ready again after a pause of {name}", 20)
+    clones.run(lambda: cluster.is_ready(), f"the cluster is ready again after a pause of {name}", 20)
     assert cluster.process(name) == stopped, f"{name} was replaced"
 
 
 @pytest.mark.parametrize("name", ["disk", "memory", "p1", "broker"])
-def test_a_pause_longer_than_the_lease_loses_nothing(cluster, flock, name):
+def test_a_pause_longer_than_the_lease_loses_nothing(cluster, clones, name):
     triples = [(each, cluster.triple(p, each)) for each in DIALECTS for p in ("p1", "p2")]
-    clients = [flock.join(dialect, triple) for dialect, triple in triples]
-    writer = flock.writer("kvmsg", cluster.triple("p2", "kvmsg"))
+    clients = [clones.join(dialect, triple) for dialect, triple in triples]
+    writer = clones.writer("kvmsg", cluster.triple("p2", "kvmsg"))
     before = {place + b"%d" % i: b"1" for place in (b"/disk/", b"/memory/", b"") for i in range(50)}
     for key, value in before.items():
         writer.put(key, value)
-    flock.agree(before)
-    pause(cluster, flock, name)
-    flock.agree(before)
-    remains(lambda: all(each.map == before for each in clients), "all is kept", 1, flock.turn)
+    clones.agree(before)
+    pause(cluster, clones, name)
+    clones.agree(before)
+    remains(lambda: all(each.map == before for each in clients), "all is kept", 1, clones.turn)
     for place in (b"/disk/", b"/memory/", b""):
         writer.put(place + b"after", b"1")
         before[place + b"after"] = b"1"
-    flock.agree(before)
-    late = [flock.join(each, cluster.triple("p1", each)) for each in DIALECTS]
+    clones.agree(before)
+    late = [clones.join(each, cluster.triple("p1", each)) for each in DIALECTS]
     assert all(each.map == before for each in late)
     check_protocol(*(each for each in clients if each.frames == 3))
 
 
 @pytest.mark.parametrize("name", ["disk", "memory"])
-def test_a_paused_shard_under_load(cluster, flock, name):
+def test_a_paused_shard_under_load(cluster, clones, name):
     """What was published stays; what was written meanwhile arrives or is refused, in order."""
-    clients = [flock.join("kvsimple", cluster.triple(p, "kvsimple")) for p in ("p1", "p2")]
-    writer = flock.writer("kvsimple", cluster.triple("p1", "kvsimple"))
+    clients = [clones.join("kvsimple", cluster.triple(p, "kvsimple")) for p in ("p1", "p2")]
+    writer = clones.writer("kvsimple", cluster.triple("p1", "kvsimple"))
     keys = [place + b"%d" % i for place in (b"/disk/", b"/memory/") for i in range(5)]
-    with Hammer(writer, keys, rate=200) as hammer:
-        flock.run(lambda: len(clients[0].live) > 100, "updates flow")
-        pause(cluster, flock, name)
+    with WriteLoad(writer, keys, rate=200) as load:
+        clones.run(lambda: len(clients[0].live) > 100, "updates flow")
+        pause(cluster, clones, name)
         count = len(clients[0].live)
-        flock.run(lambda: len(clients[0].live) > count + 200, "updates flow again", 20)
-    flock.agree(hammer.map)
+        clones.run(lambda: len(clients[0].live) > count + 200, "updates flow again", 20)
+    clones.agree(load.map)
     check_never_back(*clients)
     check_protocol(*clients)

@@ -6,10 +6,10 @@ import shutil
 import pytest
 import yaml
 
-from clusterfile import proxy, shard
-from prometheus import Prometheus
-from scrape import get
-from waiting import eventually
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.prometheus import Prometheus
+from tests.harness.scrape import get
+from tests.harness.waiting import eventually
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ def test_service_discovery_format(cluster):
     assert targets.keys() == {cluster.http(name) for name in cluster.names + ["broker"]}
 
 
-def test_discovers_and_answers(cluster, prometheus, flock):
-    client = flock.join("kvsimple", cluster.triple("p1", "kvsimple"))
+def test_discovers_and_answers(cluster, prometheus, clones):
+    client = clones.join("kvsimple", cluster.triple("p1", "kvsimple"))
     client.put(b"/results/k", b"v")
-    flock.agree({b"/results/k": b"v"})
+    clones.agree({b"/results/k": b"v"})
 
     ask = prometheus.ask
     eventually(lambda: len(ask("up == 1")) == 5, "all five processes are up", 30)
@@ -79,5 +79,5 @@ def test_discovers_and_answers(cluster, prometheus, flock):
 
     # One that is killed is found again, under its new port.
     before = cluster.kill("results")
-    flock.run(lambda: cluster.restarted("results", before), "the shard is back")
+    clones.run(lambda: cluster.restarted("results", before), "the shard is back")
     eventually(lambda: len(ask("up == 1")) == 5 and not ask("up == 0"), "all are up again", 30)

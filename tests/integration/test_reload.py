@@ -5,9 +5,9 @@ import signal
 import pytest
 import yaml
 
-from cluster import run_program
-from clusterfile import proxy, shard
-from waiting import eventually
+from tests.harness.cluster import run_program
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.waiting import eventually
 
 REFUSED = 3
 
@@ -40,8 +40,8 @@ def reloads(cluster, name, result):
     return cluster.metrics(name).sum("canopy_reloads_total", result=result)
 
 
-def test_limits_linger_and_log_level_are_taken_on_while_clients_stay(cluster, flock):
-    flock.join("kvsimple", cluster.triple("p1", "kvsimple"))
+def test_limits_linger_and_log_level_are_taken_on_while_clients_stay(cluster, clones):
+    clones.join("kvsimple", cluster.triple("p1", "kvsimple"))
 
     def edit(document):
         document["log_level"] = "debug"
@@ -61,12 +61,12 @@ def test_limits_linger_and_log_level_are_taken_on_while_clients_stay(cluster, fl
         eventually(lambda each=name: reloads(cluster, each, "applied") == 1, f"{name} reloaded")
         assert reloads(cluster, name, "refused") == 0
     assert canopy(cluster, "put", "/results/1", "x").returncode == 0
-    flock.agree({b"/results/1": b"x"})
+    clones.agree({b"/results/1": b"x"})
     assert canopy(cluster, "reload").stdout == "", "nothing is left to change"
 
 
 def test_an_added_proxy_is_started_and_takes_clients(cluster, ports):
-    port = ports.take()
+    port = ports.claim()
 
     def edit(document):
         document["proxies"].append({"name": "p9", "native": f"tcp://127.0.0.1:{port}"})
@@ -142,7 +142,7 @@ def test_a_file_that_cannot_be_taken_on_leaves_the_cluster_as_it_was(cluster, sp
     assert canopy(cluster, "put", "/results/1", "x").returncode == 0
 
 
-def test_who_does_not_follow_is_named(cluster):
+def test_a_process_that_does_not_reload_is_named(cluster):
     def edit(document):
         named(document, "p1").update(max_clients=5000)
         named(document, "p2").update(max_clients=7)
@@ -171,7 +171,7 @@ def test_a_process_that_hangs_is_named(cluster):
     assert "not followed by p2: " in done.stderr and "p1: " not in done.stderr
 
 
-def test_processes_of_others_are_named_until_they_are_told(start_cluster):
+def test_processes_of_others_are_named_until_they_reload(start_cluster):
     cluster = start_cluster(
         [shard("s1", "*")], [proxy("p1"), proxy("p2")], broker={"supervise": False}
     )

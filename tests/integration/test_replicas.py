@@ -1,19 +1,27 @@
-"""Partitions with replicas on two shards: who leads after a failure, what is kept, and the way out
+"""Partitions with replicas on two shards: the leader after a failure, what is kept, and the way out
 when every replica that had everything is lost."""
 
 import pytest
 
-import native
-from clusterfile import FRONTENDS, proxy, shard
-from cluster import run_program
-from promises import Hammer, check_never_back, check_protocol
-from test_killed_shard import all_agree, join_everywhere
-from waiting import SLOW, eventually, remains, seconds
-
-LEASE = 1.0 * SLOW
-SUBTREE = "/r/"
-REPLICAS = ("s1", "s2")
-WAITS = "waiting: every replica that has all that was committed is away"
+from tests.harness.clones import all_agree, join_everywhere
+from tests.harness.clusterfile import FRONTENDS, proxy, shard
+from tests.harness.promises import WriteLoad, check_never_back, check_protocol
+from tests.harness.replicated import (
+    LEASE,
+    REPLICAS,
+    SUBTREE,
+    WAITS,
+    canopy,
+    goes_on,
+    held,
+    leader,
+    load,
+    other,
+    state,
+    wait_in_sync,
+    writer,  # noqa: F401, a fixture
+)
+from tests.harness.waiting import eventually, remains, seconds
 
 
 @pytest.fixture
@@ -31,114 +39,46 @@ def start_replicated(start_cluster):
     return start
 
 
-@pytest.fixture
-def writer(context):
-    made = []
-
-    def make(cluster):
-        made.append(native.Writer(context, cluster.native("p1"), cluster.native("p2")))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-
-
-def canopy(cluster, *words):
-    return run_program("canopy", *words, "--broker", cluster.broker_endpoint)
-
-
-def state(cluster, name):
-    said = cluster.partition(name, SUBTREE)
-    return said["state"] if said else "down"
-
-
-def leader(cluster):
-    """The shard that serves the partition, or None."""
-    return next((name for name in REPLICAS if state(cluster, name) == "serving"), None)
-
-
-def other(name):
-    return next(each for each in REPLICAS if each != name)
-
-
-def wait_in_sync(cluster):
-    """Until one replica leads and the other one is in sync; returns the leader."""
-
-    def in_sync():
-        leads = leader(cluster)
-        if not leads or state(cluster, other(leads)) != f"following {leads}":
-            return None
-        metrics = cluster.metrics(leads)
-        in_sync = metrics.sum("canopy_in_sync_replicas", partition=SUBTREE)
-        lags = metrics.has("canopy_replica_lag_updates", partition=SUBTREE, follower=other(leads))
-        return leads if in_sync == 2 and lags else None
-
-    return eventually(in_sync, "both replicas are in sync", 20)
-
-
-def held(cluster, context, name="p1"):
-    """What a plain read tells."""
-    requests = native.Requests(context, cluster.native(name))
-    try:
-        chunks = requests.read(SUBTREE.encode())
-        if isinstance(chunks, native.Refusal):
-            raise ConnectionError(chunks.text)
-        return {each.key: each.value for chunk in chunks for each in chunk.entries}
-    finally:
-        requests.close()
-
-
-def hammer(writer, keys=20000):
-    """Each key is written once, and stays lost if it is lost."""
-    return Hammer(writer, [b"%s%d" % (SUBTREE.encode(), i) for i in range(keys)], rate=500)
-
-
-def goes_on(hammer, what):
-    before = len(hammer.map)
-    eventually(lambda: len(hammer.map) > before + 200, f"writes go on {what}", 30)
-
-
 def test_a_killed_leader_takes_nothing_acknowledged_with_it(start_replicated, writer, context):
     cluster = start_replicated("disk")
-    with hammer(writer(cluster)) as writes:
+    with load(writer(cluster)) as writes:
         for _ in range(3):
             goes_on(writes, "before the kill")
             killed = wait_in_sync(cluster)
             cluster.kill(killed)
-            eventually(lambda: state(cluster, other(killed)) == "serving", "the other one leads", 20)
+            eventually(lambda: state(cluster, other(killed)) == "serving", "its peer leads", 20)
             goes_on(writes, "without it")
             wait_in_sync(cluster)
     assert held(cluster, context) == writes.map
 
 
-def test_clone_clients_ride_through_killed_leaders(start_replicated, flock):
+def test_clone_clients_ride_through_killed_leaders(start_replicated, clones):
     cluster = start_replicated("memory", FRONTENDS)
-    hammers = [
-        Hammer(
-            flock.writer("kvsimple", cluster.triple(name, "kvsimple")),
+    loads = [
+        WriteLoad(
+            clones.writer("kvsimple", cluster.triple(name, "kvsimple")),
             [b"%s%s-%d" % (SUBTREE.encode(), name.encode(), i) for i in range(20)],
             rate=250,
         )
         for name in ("p1", "p2")
     ]
-    clients = join_everywhere(cluster, flock)
-    with hammers[0], hammers[1]:
+    clients = join_everywhere(cluster, clones)
+    with loads[0], loads[1]:
         for _ in range(5):
             killed = wait_in_sync(cluster)
             cluster.kill(killed)
-            flock.run(lambda: state(cluster, other(killed)) == "serving", "the other one leads", 20)
+            clones.run(lambda: state(cluster, other(killed)) == "serving", "its peer leads", 20)
             count = len(clients[0].history)
-            flock.run(lambda: len(clients[0].history) > count + 100, "updates flow", 30)
-    agreed = all_agree(cluster, flock, clients)
-    assert agreed == {key: value for each in hammers for key, value in each.map.items()}
+            clones.run(lambda: len(clients[0].history) > count + 100, "updates flow", 30)
+    agreed = all_agree(cluster, clones, clients)
+    assert agreed == {key: value for each in loads for key, value in each.map.items()}
     check_protocol(*clients)
     check_never_back(*clients)
 
 
 def test_all_replicas_on_disk_may_be_killed_at_once(start_replicated, writer, context):
     cluster = start_replicated("disk")
-    with hammer(writer(cluster)) as writes:
+    with load(writer(cluster)) as writes:
         goes_on(writes, "before the kill")
         for name in REPLICAS:
             cluster.kill(name)
@@ -149,12 +89,12 @@ def test_all_replicas_on_disk_may_be_killed_at_once(start_replicated, writer, co
 
 def test_a_leader_that_slept_through_its_lease_is_fenced(start_replicated, writer, context):
     cluster = start_replicated("disk")
-    with hammer(writer(cluster)) as writes:
+    with load(writer(cluster)) as writes:
         goes_on(writes, "before the pause")
         paused = leader(cluster)
         successor = other(paused)
         with cluster.stopped(paused) as process:
-            eventually(lambda: state(cluster, successor) == "serving", "the other one leads", 20)
+            eventually(lambda: state(cluster, successor) == "serving", "its peer leads", 20)
             goes_on(writes, "without it")
             epoch = cluster.metrics(successor).sum("canopy_epoch", partition=SUBTREE)
         eventually(

@@ -4,10 +4,10 @@ import subprocess
 
 import pytest
 
-import browser as browsers
-from cluster import BIN
-from clusterfile import proxy, shard
-from waiting import seconds
+from tests.harness import browser as browsers
+from tests.harness.cluster import BIN
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.waiting import seconds
 
 
 def report(cluster, path, *options):

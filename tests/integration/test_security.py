@@ -1,5 +1,5 @@
-"""A cluster with security: who has no key, or the wrong one, is kept out; who has one may do what he
-is granted, in every dialect, by every way there is, and nothing else."""
+"""A cluster with security refuses a client without a key, or with a wrong one. A client with a key may do what
+its key is granted, in every dialect, by every way there is, and nothing else."""
 
 import contextlib
 import signal
@@ -8,18 +8,18 @@ import pytest
 import yaml
 import zmq
 
-import native
-from clone import make_socket
-from native import DIRECTORY, DRAIN, GET, LIST, PING, WATCH, Drained, Refusal, Written, pack, write
-from native_watcher import Watcher, check_promises
-from secured import clients, cluster, flocks, keys, ops  # noqa: F401, fixtures
-from secured import FORBIDDEN_PREFIXES, NAMES, forbidden, forbidding, parts, refused, settings
-from waiting import eventually
+from tests.harness import native
+from tests.harness.clone import make_socket
+from tests.harness.native import DIRECTORY, DRAIN, GET, LIST, PING, WATCH, Drained, Refusal, Written, pack, write
+from tests.harness.native_watcher import Watcher, check_promises
+from tests.harness.secured import FORBIDDEN_PREFIXES, NAMES, forbidden, forbidding, parts, refused, settings
+from tests.harness.secured import clients, cluster, clones_of, keys, ops  # noqa: F401, fixtures
+from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.skipif(not zmq.has("curve"), reason="this libzmq has no CURVE")
 
 
-# -- who is let in -------------------------------------------------------------------------------
+# -- accepted connections -------------------------------------------------------------------------------
 
 
 def listeners(cluster):
@@ -31,14 +31,14 @@ def listeners(cluster):
 
 
 @pytest.mark.parametrize(
-    ("who", "server", "reason"),
+    ("client", "server", "reason"),
     [
         ("stranger", "cluster", "unknown_key"),
         ("ops", "stranger", "wrong_server_key"),
         (None, None, "no_key"),
     ],
 )
-def test_without_the_right_key_nobody_gets_in(cluster, clients, context, who, server, reason):
+def test_without_the_right_key_nobody_gets_in(cluster, clients, context, client, server, reason):
     # A peer in the clear sees the mismatch, too, and may hang up before the server has said so.
     reasons = [reason, "incomplete"] if reason == "no_key" else [reason]
 
@@ -47,7 +47,7 @@ def test_without_the_right_key_nobody_gets_in(cluster, clients, context, who, se
 
     for name, endpoint in listeners(cluster):
         before = counted(name)
-        mine = clients(who, server) if who else context
+        mine = clients(client, server) if client else context
         peer = make_socket(mine, zmq.DEALER, endpoint)
         with contextlib.suppress(zmq.Again):  # libzmq has given the peer up already
             peer.send(pack(DIRECTORY, 1, ""), zmq.NOBLOCK)
@@ -76,11 +76,11 @@ def test_a_refused_key_is_logged_once(cluster, clients, keys):
 
 
 def test_nobody_can_register_with_the_broker_but_processes(cluster, clients):
-    """The bytes of a process's hello, by a client of the best standing."""
+    """The bytes of a process's registration, sent by an admin."""
     before = forbidden(cluster, "broker")
     peer = make_socket(clients("ops"), zmq.DEALER, cluster.broker_endpoint)
     peer.send(b"\x03" + native.msgpack.packb([1, 1, "evil", 0, 0, "", ""]))
-    eventually(lambda: forbidden(cluster, "broker") > before, "the hello is refused")
+    eventually(lambda: forbidden(cluster, "broker") > before, "the registration is refused")
     assert not peer.poll(100), "it is answered"
     peer.close()
 
@@ -129,8 +129,8 @@ def test_native_requests(cluster, clients, ops):
     assert [entry.value for chunk in mine.read(b"/results/eu/") for entry in chunk.entries] == [b"a"]
     subtrees = (b"", b"/", b"/other/", b"/other/1", b"/results")
     with forbidding(cluster, 2 * len(subtrees)):
-        for told in (read(each) for each in subtrees for read in (mine.read, mine.catch_up)):
-            assert isinstance(told, Refusal) and told.fault == "forbidden", told
+        for received in (read(each) for each in subtrees for read in (mine.read, mine.catch_up)):
+            assert isinstance(received, Refusal) and received.fault == "forbidden", received
     with forbidding(cluster, 1):
         answer = mine.ask(pack(GET, 99, "/other/1"))
         assert (answer.request, answer.fault, answer.of) == (99, "forbidden", GET)
@@ -153,12 +153,12 @@ def test_native_writes_go_by_the_key_each_of_them(cluster, clients):
     feeder.close()
 
 
-def test_native_watches(cluster, clients, flocks, ops):
+def test_native_watches(cluster, clients, clones_of, ops):
     """One connection whose forbidden watches are refused gets what it may, and nothing else."""
-    allowed = flocks("dashboard").add(
+    allowed = clones_of("dashboard").add(
         Watcher(clients("dashboard"), [cluster.native("p1")], b"/results/")
     )
-    flocks("dashboard").run(lambda: allowed.active, "it may watch")
+    clones_of("dashboard").run(lambda: allowed.active, "it may watch")
     spy = native.Requests(clients("dashboard"), cluster.native("p1"))
     prefixes = [each for each in FORBIDDEN_PREFIXES if each != b"/results-2/"]
     with forbidding(cluster, len(prefixes)):
@@ -170,7 +170,7 @@ def test_native_watches(cluster, clients, flocks, ops):
         ops.put(b"/results/s/%d" % i, b"%d" % i)
         expected[b"/results/s/%d" % i] = b"%d" % i
         ops.put(b"/other/%d" % i, b"secret")
-    flocks("dashboard").agree(expected, [allowed])
+    clones_of("dashboard").agree(expected, [allowed])
     check_promises(allowed)
     assert not allowed.gaps and not allowed.losses
     assert spy.ask(pack(PING, 99)) == native.Pong(99), "nothing came before"
@@ -195,7 +195,7 @@ def rewrite(cluster, keys, **changed):
 
 
 @pytest.mark.parametrize("change", [None, {"read": ["/results/"]}], ids=["revoked", "narrowed"])
-def test_a_reload_ends_what_is_no_longer_granted(start_cluster, keys, clients, flocks, change):
+def test_a_reload_ends_what_is_no_longer_granted(start_cluster, keys, clients, clones_of, change):
     cluster = start_cluster(*parts(), security=settings(keys))
     ops = native.Writer(clients("ops"), cluster.native("p1"))
     ops.put(b"/other/1", b"before")
@@ -209,14 +209,14 @@ def test_a_reload_ends_what_is_no_longer_granted(start_cluster, keys, clients, f
     clone.subscribe(b"/other/")
     eventually(lambda: ops.put(b"/other/1", b"before") and clone.poll(50), "so is the Clone one")
     eventually(lambda: mine.get(b"/other/1"), "and may be read")
-    bystander = flocks("dashboard").add(Watcher(clients("dashboard"), [endpoint], b"/results/"))
-    flocks("dashboard").run(lambda: bystander.active, "a bystander watches")
+    bystander = clones_of("dashboard").add(Watcher(clients("dashboard"), [endpoint], b"/results/"))
+    clones_of("dashboard").run(lambda: bystander.active, "a bystander watches")
 
     before = refused(cluster, "p1", "unknown_key")
     rewrite(cluster, keys, temp=change)
     ops.put(b"/other/1", b"after")
     ops.put(b"/results/1", b"1")
-    flocks("dashboard").run(lambda: bystander.map.get(b"/results/1") == b"1", "he goes on")
+    clones_of("dashboard").run(lambda: bystander.map.get(b"/results/1") == b"1", "it goes on")
     for spy in (stream.socket, clone):
         while spy.poll(0):
             assert b"after" not in b"".join(spy.recv_multipart())
@@ -227,7 +227,7 @@ def test_a_reload_ends_what_is_no_longer_granted(start_cluster, keys, clients, f
         assert isinstance(answer, Refusal) and answer.fault == "forbidden"
         assert mine.read(b"/results/"), "the rest stays"
     else:
-        eventually(lambda: refused(cluster, "p1", "unknown_key") > before, "he is kept out")
+        eventually(lambda: refused(cluster, "p1", "unknown_key") > before, "it is refused")
     assert bystander.losses == 0 and not bystander.gaps
     for each in (stream, clone, mine, ops):
         each.close()
@@ -252,9 +252,9 @@ def test_a_revocation_does_not_wait_for_the_rest_of_the_file(
     document["proxies"][0].update(asked)
     cluster.file.write_text(yaml.safe_dump(document, sort_keys=False))
     broker = native.Requests(clients("ops"), cluster.broker_endpoint)
-    said = broker.ask(pack(native.RELOAD, 1))
-    assert isinstance(said, Refusal) and complaint in said.text, said
-    assert "p2: " not in said.text
+    reported = broker.ask(pack(native.RELOAD, 1))
+    assert isinstance(reported, Refusal) and complaint in reported.text, reported
+    assert "p2: " not in reported.text
     # What the answer says is in force already.
     mine.send(LIST, 77, "/other/", 0)
     assert not mine.socket.poll(500) or isinstance(mine.answer(), Refusal)

@@ -1,4 +1,4 @@
-"""A cluster with security: what Clone clients may do, and who tries to get more by the way libzmq works."""
+"""A cluster with security: what Clone clients may do, and attempts to get more by the way libzmq works."""
 
 import contextlib
 import socket
@@ -8,15 +8,15 @@ import time
 import pytest
 import zmq
 
-import native
-from clone import Writer, make_socket
-from clusterfile import DIALECTS
-from native import LIST, PING, WATCH, Written, pack, write
-from native_watcher import Watcher
-from promises import check_protocol
-from secured import clients, cluster, flocks, keys, ops  # noqa: F401, fixtures
-from secured import FORBIDDEN_PREFIXES, forbidding
-from waiting import eventually
+from tests.harness import native
+from tests.harness.clone import Writer, make_socket
+from tests.harness.clusterfile import DIALECTS
+from tests.harness.native import LIST, PING, WATCH, Written, pack, write
+from tests.harness.native_watcher import Watcher
+from tests.harness.promises import check_protocol
+from tests.harness.secured import FORBIDDEN_PREFIXES, forbidding
+from tests.harness.secured import clients, cluster, clones_of, keys, ops  # noqa: F401, fixtures
+from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.skipif(not zmq.has("curve"), reason="this libzmq has no CURVE")
 
@@ -25,22 +25,22 @@ pytestmark = pytest.mark.skipif(not zmq.has("curve"), reason="this libzmq has no
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_clone_clients_get_what_they_may(cluster, clients, flocks, ops, dialect):
+def test_clone_clients_get_what_they_may(cluster, clients, clones_of, ops, dialect):
     triple = cluster.triple("p1", dialect)
     place = b"/results/eu/%s/" % dialect.encode()
-    reader = flocks("dashboard").join(dialect, triple, place)
-    feeder = flocks("feeder").writer(dialect, triple)
+    reader = clones_of("dashboard").join(dialect, triple, place)
+    feeder = clones_of("feeder").writer(dialect, triple)
     expected = {place + b"%d" % i: b"value %d" % i for i in range(400)}
     for key, value in expected.items():
         feeder.put(key, value)
-    flocks("dashboard").agree(expected, [reader])
-    late = flocks("dashboard").join(dialect, triple, place)
+    clones_of("dashboard").agree(expected, [reader])
+    late = clones_of("dashboard").join(dialect, triple, place)
     assert late.map == expected
     check_protocol(reader, late)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_clone_subscriptions(cluster, clients, flocks, ops, dialect):
+def test_clone_subscriptions(cluster, clients, clones_of, ops, dialect):
     triple = cluster.triple("p1", dialect)
     place = b"/results/sub-%s/" % dialect.encode()
     spies = [make_socket(clients("dashboard"), zmq.SUB, triple[1]) for _ in FORBIDDEN_PREFIXES]
@@ -76,19 +76,19 @@ def test_clone_snapshots(cluster, clients, ops, dialect):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_clone_writes(cluster, clients, flocks, dialect):
+def test_clone_writes(cluster, clients, clones_of, dialect):
     triple = cluster.triple("p1", dialect)
     place = b"/results/us/%s/" % dialect.encode()
-    watcher = flocks("ops").join(dialect, triple, b"/results/")
+    watcher = clones_of("ops").join(dialect, triple, b"/results/")
     for name in ("feeder", "dashboard"):
         writer = Writer(clients(name), dialect, triple).wait_live()
         with forbidding(cluster, 2):
             writer.put(place + b"1", b"x")
             writer.delete(b"/results/us/2")
         writer.close()
-    feeder = flocks("feeder").writer(dialect, triple)
+    feeder = clones_of("feeder").writer(dialect, triple)
     feeder.put(b"/results/eu/w-%s" % dialect.encode(), b"y")
-    flocks("ops").run(lambda: watcher.map.get(b"/results/eu/w-%s" % dialect.encode()) == b"y", "")
+    clones_of("ops").run(lambda: watcher.map.get(b"/results/eu/w-%s" % dialect.encode()) == b"y", "")
     assert not [key for key in watcher.map if key.startswith(place)]
     check_protocol(watcher)
 
@@ -107,17 +107,17 @@ def test_heartbeats_are_everybodys_and_show_no_key(cluster, clients, ops):
     other.close()
 
 
-# -- mischief ------------------------------------------------------------------------------------
+# -- hostile ------------------------------------------------------------------------------------
 
 
-def test_subscribers_that_come_and_go(cluster, clients, flocks, ops):
+def test_subscribers_that_come_and_go(cluster, clients, clones_of, ops):
     """Subscriptions of connections that end at once, in thousands, while others are served."""
-    flock = flocks("dashboard")
+    clones = clones_of("dashboard")
     watchers = [
-        flock.add(Watcher(clients("dashboard"), [cluster.native("p1")], b"/results/")),
-        flock.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/results/"),
+        clones.add(Watcher(clients("dashboard"), [cluster.native("p1")], b"/results/")),
+        clones.join("kvmsg", cluster.triple("p1", "kvmsg"), b"/results/"),
     ]
-    flock.run(lambda: all(each.active for each in watchers), "they watch")
+    clones.run(lambda: all(each.active for each in watchers), "they watch")
     process = cluster.process("p1")
     endpoints = [cluster.native("p1"), cluster.triple("p1", "kvmsg")[1]]
     deadline = time.monotonic() + 4
@@ -137,9 +137,9 @@ def test_subscribers_that_come_and_go(cluster, clients, flocks, ops):
             passing.close()
             count += 1
         ops.put(b"/results/come-and-go", b"%d" % count)
-        flock.turn(0)
+        clones.turn(0)
     for each in watchers:
-        flock.run(lambda: each.map.get(b"/results/come-and-go") == b"%d" % count, "all came")
+        clones.run(lambda: each.map.get(b"/results/come-and-go") == b"%d" % count, "all came")
     assert cluster.process("p1") == process
     eventually(lambda: cluster.metrics("p1").sum("canopy_streams") <= 2, "all streams are let go of")
 
@@ -189,10 +189,10 @@ def hung_up(endpoint):
     return sum(row[1].endswith(port) and row[3] == "08" for row in rows)
 
 
-def test_subscriptions_of_a_connection_that_has_ended(cluster, clients, flocks, ops):
+def test_subscriptions_of_a_connection_that_has_ended(cluster, clients, clones_of, ops):
     """All is there at once: thousands of subscriptions, and their end."""
     endpoint = cluster.triple("p1", "kvmsg")[1]
-    watcher = flocks("dashboard").join("kvmsg", cluster.triple("p1", "kvmsg"), b"/results/")
+    watcher = clones_of("dashboard").join("kvmsg", cluster.triple("p1", "kvmsg"), b"/results/")
     process = cluster.process("p1")
     for turn in range(3):
         passing = [connected(clients("temp"), zmq.SUB, endpoint) for _ in range(40)]
@@ -208,7 +208,7 @@ def test_subscriptions_of_a_connection_that_has_ended(cluster, clients, flocks, 
         for i in range(0, 250, 5):
             ops.put(b"/other/%d/x" % i, b"1")
         ops.put(b"/results/ended", b"%d" % turn)
-        flocks("dashboard").run(
+        clones_of("dashboard").run(
             lambda: watcher.map.get(b"/results/ended") == b"%d" % turn, "others are served"
         )
         for each in others:
@@ -219,7 +219,7 @@ def test_subscriptions_of_a_connection_that_has_ended(cluster, clients, flocks, 
 
 
 def test_a_routing_id_is_not_an_identity(cluster, clients, ops):
-    """Who bears the routing id of another, meanwhile and afterwards, gets nothing of what that one
+    """A connection with the routing id of another, meanwhile and afterwards, gets nothing of what that one
     asked for."""
     for i in range(40):
         ops.put(b"/other/big/%d" % i, b"s" * 100_000)

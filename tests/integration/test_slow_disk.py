@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
-from clusterfile import partition, proxy, shard
-from native_watcher import Watcher
-from promises import fill
-from waiting import SLOW
+from tests.harness.clusterfile import partition, proxy, shard
+from tests.harness.native_watcher import Watcher
+from tests.harness.promises import fill
+from tests.harness.waiting import SLOW
 
 COMMIT_MS = 600
 # Takes the place of the C library's: a sync takes COMMIT_MS from when the file SLOW_DISK exists.
@@ -43,14 +43,14 @@ def slow_disk(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(SLOW > 1, reason="a sanitizer wants to be loaded first")
-def test_a_fresh_proxy_is_complete_while_writes_go_on(slow_disk, start_cluster, flock):
+def test_a_fresh_proxy_is_complete_while_writes_go_on(slow_disk, start_cluster, clones):
     cluster = start_cluster(
         [shard("s1", partition("*", durability="disk"))],
         [proxy("old", ["kvmsg"])] + [proxy(f"new{i}", ["native"]) for i in range(3)],
     )
-    observer = flock.join("kvmsg", cluster.triple("old", "kvmsg"))
+    observer = clones.join("kvmsg", cluster.triple("old", "kvmsg"))
     entries = {b"/%d" % i: b"x" * 10_000 for i in range(3000)}  # 120 chunks
-    fill(flock, observer.writer, observer, entries.items())
+    fill(clones, observer.writer, observer, entries.items())
     stopping = threading.Event()
 
     def write():
@@ -61,14 +61,14 @@ def test_a_fresh_proxy_is_complete_while_writes_go_on(slow_disk, start_cluster, 
     slow_disk.touch()
     writing.start()
     try:
-        flock.run_for(2 * COMMIT_MS / 1000)
-        fresh = [flock.add(Watcher(flock.context, [cluster.native(f"new{i}")])) for i in range(3)]
-        flock.run(lambda: all(each.active for each in fresh), "the copies are complete", 30)
+        clones.run_for(2 * COMMIT_MS / 1000)
+        fresh = [clones.add(Watcher(clones.context, [cluster.native(f"new{i}")])) for i in range(3)]
+        clones.run(lambda: all(each.active for each in fresh), "the copies are complete", 30)
     finally:
         stopping.set()
         writing.join()
         slow_disk.unlink()
-    flock.agree({**entries, b"/hot": b"1"})
+    clones.agree({**entries, b"/hot": b"1"})
     for number in range(3):
         taken = cluster.metrics(f"new{number}").sum("canopy_resyncs_total", kind="snapshot")
         assert taken == 1

@@ -2,15 +2,16 @@
 
 import pytest
 
-import native_watcher
-from clusterfile import proxy, shard
-from promises import Hammer, Stopwatch, check_protocol
-from test_move import COORDINATION, one_of_three
-from test_replicas import canopy, goes_on
-from test_replicas import writer  # noqa: F401, a fixture
-from waiting import SLOW, eventually
+from tests.harness.replicated import canopy, goes_on
+from tests.harness.replicated import writer  # noqa: F401, a fixture
+from tests.integration.test_move import COORDINATION, one_of_three
 
-import native
+from tests.harness import native_watcher
+from tests.harness.clusterfile import proxy, shard
+from tests.harness.promises import WriteLoad, Stopwatch, check_protocol
+from tests.harness.waiting import SLOW, eventually
+
+from tests.harness import native
 
 SUBTREE = "/r/"
 KEYS = 20_000
@@ -54,16 +55,16 @@ def split(cluster, subtree):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def told_of(cluster, subtree):
+def received_of(cluster, subtree):
     return next((p for p in cluster.topology()["partitions"] if p["subtree"] == subtree), None)
 
 
 def is_led(cluster, subtree, in_sync=1):
     """The shard that leads it, once so many replicas are in sync."""
-    told = told_of(cluster, subtree)
-    if told is None or told["state"] != "serving" or len(told["in_sync"]) != in_sync:
+    received = received_of(cluster, subtree)
+    if received is None or received["state"] != "serving" or len(received["in_sync"]) != in_sync:
         return None
-    return told["leader"]
+    return received["leader"]
 
 
 def held(cluster, context, subtree, name="p1"):
@@ -73,9 +74,9 @@ def held(cluster, context, subtree, name="p1"):
         chunks = requests.read(subtree.encode())
         if isinstance(chunks, native.Refusal):
             raise ConnectionError(chunks.text)
-        told = [entry for chunk in chunks for entry in chunk.entries]
-        assert len({entry.key for entry in told}) == len(told), "a key is told twice"
-        return {entry.key: entry.value for entry in told}
+        received = [entry for chunk in chunks for entry in chunk.entries]
+        assert len({entry.key for entry in received}) == len(received), "a key is told twice"
+        return {entry.key: entry.value for entry in received}
     finally:
         requests.close()
 
@@ -87,19 +88,19 @@ def below(entries, subtree):
 class Scene:
     """Writers and watchers of a partition that is split."""
 
-    def __init__(self, cluster, writer, context, flock):
-        self.cluster, self.context, self.flock = cluster, context, flock
+    def __init__(self, cluster, writer, context, clones):
+        self.cluster, self.context, self.clones = cluster, context, clones
         self.entries = fill(writer(cluster))
         self.slow = [Stopwatch(writer(cluster)) for _ in range(3)]
         places = [b"/r/a/", b"/r/a/x/", b"/r/b/"]
         self.writes = [
-            Hammer(each, [b"%snew/%d" % (place, i) for i in range(3000)], rate=100)
+            WriteLoad(each, [b"%snew/%d" % (place, i) for i in range(3000)], rate=100)
             for each, place in zip(self.slow, places)
         ]
-        clone = flock.writer("kvsimple", cluster.triple("p1", "kvsimple"))
-        self.writes.append(Hammer(clone, [b"/r/a/clone-%d" % i for i in range(10)], rate=50))
+        clone = clones.writer("kvsimple", cluster.triple("p1", "kvsimple"))
+        self.writes.append(WriteLoad(clone, [b"/r/a/clone-%d" % i for i in range(10)], rate=50))
         self.watchers = [
-            flock.add(native_watcher.Watcher(context, [cluster.native(at)], subtree, **options))
+            clones.add(native_watcher.Watcher(context, [cluster.native(at)], subtree, **options))
             for at, subtree, options in [
                 ("p2", b"/r/", {}),
                 ("p1", b"/r/a/", {}),
@@ -107,11 +108,11 @@ class Scene:
                 ("p1", b"/r/", {"latest_ms": 50}),
             ]
         ]
-        self.clones = [
-            flock.join("kvsimple", cluster.triple("p2", "kvsimple"), subtree)
+        self.clone_clients = [
+            clones.join("kvsimple", cluster.triple("p2", "kvsimple"), subtree)
             for subtree in (b"/r/", b"/r/a/x/")
         ]
-        flock.run(lambda: all(each.active for each in self.watchers), "all watch")
+        clones.run(lambda: all(each.active for each in self.watchers), "all watch")
 
     def __enter__(self):
         for each in self.writes:
@@ -138,26 +139,26 @@ class Scene:
         whole = self.expected()
         for watcher in self.watchers:
             wanted = below(whole, watcher.subtree.decode())
-            self.flock.run(lambda: watcher.map == wanted, f"{watcher.subtree} is complete", 30)
-            deleted = [told.key for told in watcher.history if told.value is None]
+            self.clones.run(lambda: watcher.map == wanted, f"{watcher.subtree} is complete", 30)
+            deleted = [received.key for received in watcher.history if received.value is None]
             assert not deleted, f"{len(deleted)} keys of {watcher.subtree} were deleted"
         native_watcher.check_promises(*self.watchers)
-        for clone, subtree in zip(self.clones, (b"/r/", b"/r/a/x/")):
+        for clone, subtree in zip(self.clone_clients, (b"/r/", b"/r/a/x/")):
             wanted = below(whole, subtree.decode())
-            self.flock.agree(wanted, [clone], 30)
+            self.clones.agree(wanted, [clone], 30)
             assert not [update for update in clone.history if not update.value]
         if not restarted:
-            check_protocol(*self.clones)
+            check_protocol(*self.clone_clients)
         for name in ("p1", "p2"):
             for subtree in ("/r/", "/r/a/", "/r/a/x/", "/r/b/"):
                 assert held(self.cluster, self.context, subtree, name) == below(whole, subtree)
 
 
 @pytest.mark.parametrize("durability", ["memory", "disk"])
-def test_a_partition_is_split_under_load(start, writer, context, flock, durability):
+def test_a_partition_is_split_under_load(start, writer, context, clones, durability):
     cluster = start(durability)
-    scene = Scene(cluster, writer, context, flock)
-    with flock.background():
+    scene = Scene(cluster, writer, context, clones)
+    with clones.background():
         with scene:
             scene.go_on("before the split")
             for each in scene.slow:
@@ -185,17 +186,17 @@ def test_a_partition_is_split_under_load(start, writer, context, flock, durabili
 
 
 @pytest.mark.parametrize("durability", ["memory", "disk"])
-def test_a_split_survives_a_killed_leader(start_replicated, writer, context, flock, durability):
+def test_a_split_survives_a_killed_leader(start_replicated, writer, context, clones, durability):
     cluster = start_replicated(durability)
-    scene = Scene(cluster, writer, context, flock)
-    with flock.background():
+    scene = Scene(cluster, writer, context, clones)
+    with clones.background():
         with scene:
             for subtree in ("/r/a/", "/r/a/x/"):
                 scene.go_on(f"before {subtree} is split off")
                 leader = is_led(cluster, SUBTREE, 2)
                 split(cluster, subtree)
                 killed = cluster.kill(leader)
-                # By the other one; or by both again, where the killed one is back at once.
+                # By its peer; or by both again, where the killed one is back at once.
                 led = lambda: is_led(cluster, subtree) or is_led(cluster, subtree, 2)
                 eventually(led, f"{subtree} is led", 30)
                 scene.go_on("without the killed one")
@@ -219,14 +220,14 @@ def test_the_directory_keeps_what_was_split(start_replicated, writer, context):
         eventually(lambda: is_led(cluster, subtree, 2), f"{subtree} is led", 20)
         assert held(cluster, context, subtree) == below(entries, subtree)
     keys = [b"/r/a/x/new/%d" % i for i in range(1000)]
-    with Hammer(writer(cluster), keys, rate=300) as writes:
+    with WriteLoad(writer(cluster), keys, rate=300) as writes:
         goes_on(writes, "after the restart")
     entries.update(writes.map)
     moved = canopy(cluster, "move", "/r/a/x/", "s3")
     assert moved.returncode == 0, moved
     eventually(lambda: is_led(cluster, "/r/a/x/") == "s3", "it has moved", 30)
     assert held(cluster, context, "/r/") == entries
-    counts = {part: told_of(cluster, part)["in_sync"] for part in ("/r/", "/r/a/", "/r/a/x/")}
+    counts = {part: received_of(cluster, part)["in_sync"] for part in ("/r/", "/r/a/", "/r/a/x/")}
     assert {part: len(shards) for part, shards in counts.items()} == {
         "/r/": 2,
         "/r/a/": 2,

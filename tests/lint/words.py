@@ -28,7 +28,7 @@ WORDS = {
     r"hello": "announce, register",
     r"tenanc(y|ies)": "replica, open partition",
     r"plenty": "enough, or the number",
-    r"deaf|mute[sd]?|silen(ce|ced|t|tly)": "timeout; without notice",
+    r"deaf|mute[sd]?|silenced?": "timeout; without notice",
     r"gates?": "filter, check",
     r"participants?": "client, LoadClient",
     r"crews?": "WorkerPool",
@@ -50,7 +50,7 @@ NAMES = {
     r"take(?=\()": "on_write(), on_fetch(), apply_config()",
     r"Board": "AckTable",
 }
-# Where a standard has the word: HELLO is a CURVE command, "silent" an option of others' tools.
+# HELLO is a command of CURVE.
 ALLOWED = [
     (r"core/zmtp/|tests/unit/core/zmtp/|tests/integration/.*zmtp\.py|docs/decisions/0021", r"hello"),
     (r"", r"who(?= am i)"),
@@ -76,7 +76,7 @@ def without_prose(path, text):
                 for row in range(token.start[0], token.end[0] + 1):
                     first = token.start[1] if row == token.start[0] else 0
                     last = token.end[1] if row == token.end[0] else len(lines[row - 1])
-                    lines[row - 1][first:last] = " " * (last - first)
+                    lines[row - 1][first:last] = ["\n" if each == "\n" else " " for each in lines[row - 1][first:last]]
         return "".join("".join(line) for line in lines)
     blank = lambda found: re.sub(r"[^\n]", " ", found.group(0))
     return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', blank, text, flags=re.DOTALL)

@@ -1,0 +1,103 @@
+"""Runs a cluster under load with clients that come and go, for an hour, and watches the memory and the descriptors of
+its processes. Ends with 1 when one of them still grows, or a client saw what it must not.
+
+    python3 -m tests.bench.soak [--minutes N] [--clients N]
+"""
+
+import argparse
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from tests.harness import procfs
+from tests.harness.cluster import BIN, Cluster, die_with_parent
+from tests.harness.clusterfile import partition, proxy, shard
+from tests.harness.ports import Ports
+
+DIALECTS = ("native", "kvsimple")
+MOMENTS = 60  # at which memory is read
+ALLOWED_SHARE, ALLOWED_BYTES, ALLOWED_FDS = 1.10, 8 << 20, 8  # growth from the second fifth to the last
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--clients", type=int, default=200, help="of each dialect (%(default)s)")
+    return parser.parse_args(arguments)
+
+
+class Load:
+    """One load test after the other, of one dialect, until the end."""
+
+    def __init__(self, cluster, dialect, clients, directory):
+        self.log = pathlib.Path(directory, f"{dialect}.log")
+        self.command = [BIN / "canopy-loadtest", "--broker", cluster.http("broker"), "--dialect", dialect]
+        self.command += ["--clients", clients, "--period", 1000, "--churn", clients // 10, "--duration", 60]
+        self.command += ["--subtree", f"/{dialect}/"]
+        self.process, self.runs, self.failed = None, 0, 0
+        self.go_on()
+
+    def go_on(self):
+        if self.process and self.process.poll() is None:
+            return
+        self.failed += bool(self.process and self.process.returncode)
+        self.runs += 1
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                list(map(str, self.command)), stdout=log, stderr=log, preexec_fn=die_with_parent
+            )
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def growth(samples):
+    """From the second fifth of the time, when caches are full, to the last."""
+    fifth = max(1, len(samples) // 5)
+    return statistics.median(samples[fifth : 2 * fifth]), statistics.median(samples[-fifth:])
+
+
+def main(arguments):
+    options = parse(arguments)
+    with tempfile.TemporaryDirectory(prefix="canopy-soak-") as directory:
+        short = {"log_updates": 1000}  # full within seconds, not minutes
+        shards = [shard("s1", partition("/native/", durability="disk", **short)), shard("s2", partition("*", **short))]
+        cluster = Cluster(directory, Ports(), shards, [proxy("p1"), proxy("p2")]).start()
+        loads = [Load(cluster, dialect, options.clients, directory) for dialect in DIALECTS]
+        names = ["broker", *cluster.names]
+        memory, files = {name: [] for name in names}, {name: [] for name in names}
+        try:
+            for moment in range(MOMENTS):
+                end = time.monotonic() + options.minutes * 60 / MOMENTS
+                while time.monotonic() < end:
+                    time.sleep(0.2)
+                    for load in loads:
+                        load.go_on()
+                for name in names:
+                    pid = cluster.broker.pid if name == "broker" else cluster.process(name).pid
+                    memory[name].append(procfs.memory_bytes(pid))
+                    files[name].append(procfs.open_fds(pid))
+                print(f"{moment + 1}/{MOMENTS}", *(f"{n} {memory[n][-1] >> 20} MiB" for n in names), sep="  ", flush=True)
+        finally:
+            for load in loads:
+                load.stop()
+            cluster.stop()
+        bad = [f"{each.runs} runs with {each.failed} failed: {each.log.read_text()[-2000:]}" for each in loads if each.failed]
+        for name in names:
+            (before, after), (fds, fds_after) = growth(memory[name]), growth(files[name])
+            print(f"{name}: {before / 2**20:.1f} -> {after / 2**20:.1f} MiB, {fds:.0f} -> {fds_after:.0f} descriptors")
+            if after > before * ALLOWED_SHARE and after > before + ALLOWED_BYTES:
+                bad.append(f"{name} grows: {before} -> {after} bytes")
+            if fds_after > fds + options.clients + ALLOWED_FDS:
+                bad.append(f"{name} holds ever more descriptors: {fds:.0f} -> {fds_after:.0f}")
+    print(*bad, sep="\n")
+    print("FAIL" if bad else f"PASS: {sum(load.runs for load in loads)} runs of the load test")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
