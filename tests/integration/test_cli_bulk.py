@@ -7,10 +7,10 @@ import signal
 import subprocess
 import time
 
-from cluster import BIN
-from command_line import cluster, place  # noqa: F401, fixtures
-from command_line import NO_ANSWER, OK, REFUSED, WRONG_USAGE, environment, fail, put, run, succeed
-from waiting import seconds
+from tests.harness.cluster import BIN
+from tests.harness.command_line import NO_ANSWER, OK, REFUSED, WRONG_USAGE, environment, fail, put, run, succeed
+from tests.harness.command_line import cluster, place  # noqa: F401, fixtures
+from tests.harness.waiting import seconds
 
 
 def lines_of(*objects):

@@ -146,15 +146,15 @@ def test_a_watch_resyncs_after_a_killed_proxy(start_cluster, watch):
     eventually(lambda: cluster.restarted("p1", before), "the proxy is back")
 
 
-def test_lost_contact_is_reported(start_cluster, watch):
+def test_a_lost_connection_is_reported(start_cluster, watch):
     cluster = start_cluster([shard("s1", "*")], [proxy("p1")])
     watching = watch("/k/", of=cluster)
     put(cluster, "/k/1", "before")
     eventually(lambda: len(watching.rows()) == 1, "it watches")
-    lost = "canopy: contact lost: looking for a proxy\n"
+    lost = "canopy: connection lost: looking for a proxy\n"
     with cluster.stopped("p1"):
         eventually(lambda: watching.errors() == lost, "it says so")
-    again = lost + "canopy: contact again, through p1\n"
+    again = lost + "canopy: connected again, to p1\n"
     eventually(lambda: watching.errors() == again, "and when it is over", 20)
     put(cluster, "/k/2", "after")
     eventually(lambda: watching.rows()[-1][1] == "/k/2", "it goes on")
