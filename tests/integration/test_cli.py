@@ -134,7 +134,7 @@ def test_an_empty_value_is_a_value(cluster, watch):
         )
         delete(cluster, key)
         fail(cluster, ABSENT, "get", key)
-    assert "An empty VALUE is a value" in succeed(cluster, "put", "--help").decode()
+    assert "The value may be empty" in succeed(cluster, "put", "--help").decode()
 
 
 # -- hints ---------------------------------------------------------------------------------------
