@@ -37,7 +37,7 @@ std::string hint_for(const Command& command) {
   if (subject.find('*') != std::string::npos) return star_hint(command);
   const bool is_key = !is_of_subtree(command);
   if (command.action == Action::erase && subject.ends_with('/')) {
-    return std::string(one_key) + ": the keys below it are not deleted";
+    return std::string(one_key) + ": the keys below it are not deleted (see --subtree)";
   }
   if (command.action == Action::get && subject.ends_with('/')) {
     return std::string(one_key) + ": `canopy list " + escaped(with_slash(subject)) +

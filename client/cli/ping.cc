@@ -11,14 +11,12 @@
 #include "client/cli/refusal.h"
 #include "client/cli/text.h"
 #include "core/coordination/coordinator.h"
+#include "core/net/signals.h"
 
 namespace canopy::client::cli {
 namespace {
 
 namespace native = wire::native;
-using namespace std::chrono_literals;
-
-volatile std::sig_atomic_t ended = 0;  // by a signal
 
 std::string milliseconds(base::Duration duration) {
   char text[32];
@@ -47,19 +45,18 @@ Pinger::Pinger(const Command& command) : command_(command) {
 
 Exit Pinger::run() {
   if (!find_proxy()) return exit_;
-  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { ended = 1; });
+  net::Signals signals({SIGINT, SIGTERM});
+  signals.attach(loop_, [this](int) { loop_.stop(); });
   link_.emplace(server_, command_.cluster.keys,
-                LinkEvents{.on_frame = [this](std::string_view frame) { on_frame(frame); }});
+                LinkEvents{.on_frame = [this](std::string_view frame) { on_frame(frame); },
+                           .on_lost = [this] { announced_ = false; }});
   if (const auto connected = link_->connect(endpoint_); !connected) {
     return fail(Exit::no_answer, connected.error());
   }
-  link_->send(native::encode(native::Hello{.request = 1,
-                                           .client = client_,
-                                           .name = "canopy ping",
-                                           .software = "canopy " CANOPY_VERSION}));
   exit_ = print_result("PING " + escaped(proxy_) + " (" + endpoint_ + ")\n");
-  loop_.every(10ms, [this] { check(); });
-  if (exit_ == Exit::ok) loop_.run();
+  if (exit_ != Exit::ok) return exit_;
+  begin_probe();
+  loop_.run();
   return finish();
 }
 
@@ -94,23 +91,41 @@ bool Pinger::find_proxy() {
 void Pinger::begin_probe() {
   ++probes_;
   under_way_ = true;
-  ping_time_ = base::Duration::zero();
-  began_ = sent_ = loop_.now();
+  began_ = loop_.now();
+  timeout_ = loop_.after(command_.timeout, [this] { end_probe(true); });
+  if (announced_) return send_ping();
+  link_->send(native::encode(native::Hello{.request = probes_,
+                                           .client = client_,
+                                           .name = "canopy ping",
+                                           .software = "canopy " CANOPY_VERSION}));
+}
+
+void Pinger::send_ping() {
+  sent_ = loop_.now();
   link_->send(native::encode(native::Ping{.request = probes_}));
 }
 
+// A reply to an earlier probe is ignored: that probe is lost.
 void Pinger::on_frame(std::string_view frame) {
   if (!under_way_ || !native::decode_from_proxy(frame, reply_)) return;
-  if (const auto* pong = std::get_if<native::Pong>(&reply_)) {
+  if (const auto* welcome = std::get_if<native::Welcome>(&reply_)) {
+    if (welcome->request != probes_) return;
+    announced_ = true;
+    send_ping();
+  } else if (const auto* pong = std::get_if<native::Pong>(&reply_)) {
     if (pong->request == probes_) on_pong();
   } else if (const auto* written = std::get_if<native::Written>(&reply_)) {
     if (written->number == probes_) on_written();
   } else if (const auto* refusal = std::get_if<native::Refusal>(&reply_)) {
-    const auto fault = static_cast<unsigned>(refusal->fault);
-    exit_ = fail(wire::retriable(refusal->fault) ? Exit::no_answer : Exit::refused,
-                 refusal_text(Action::put, fault, refusal->text));
-    loop_.stop();
+    if (refusal->request == probes_) on_refusal(*refusal);
   }
+}
+
+void Pinger::on_refusal(const native::Refusal& refusal) {
+  if (wire::retriable(refusal.fault)) return end_probe(true);
+  const auto fault = static_cast<unsigned>(refusal.fault);
+  exit_ = fail(Exit::refused, refusal_text(Action::ping, fault, refusal.text));
+  loop_.stop();
 }
 
 void Pinger::on_pong() {
@@ -132,24 +147,21 @@ void Pinger::on_written() {
 
 void Pinger::end_probe(bool lost) {
   under_way_ = false;
+  loop_.cancel(timeout_);
   std::string line = "seq=" + std::to_string(probes_);
   if (lost) {
     line += " lost";
+    announced_ = false;
+    (void)link_->connect(endpoint_);  // valid, as it was before; forgets what is unsent
   } else {
     ++answered_;
     line += " time=" + milliseconds(ping_time_) + " ms";
     if (!command_.write_key.empty()) line += " write=" + milliseconds(writes_.back()) + " ms";
   }
   exit_ = print_result(line + "\n");
-  if (exit_ != Exit::ok || probes_ == command_.count) loop_.stop();
-}
-
-void Pinger::check() {
-  if (ended != 0) return loop_.stop();
-  const base::TimePoint now = loop_.now();
-  if (under_way_ && now - began_ >= command_.timeout) end_probe(true);
-  if (under_way_ || (probes_ != 0 && probes_ == command_.count)) return;
-  if (probes_ == 0 || now - began_ >= command_.interval) begin_probe();
+  if (exit_ != Exit::ok || probes_ == command_.count) return loop_.stop();
+  const base::Duration left = began_ + command_.interval - loop_.now();
+  loop_.after(std::max(left, base::Duration::zero()), [this] { begin_probe(); });
 }
 
 Exit Pinger::finish() {

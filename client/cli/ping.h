@@ -19,8 +19,8 @@ namespace canopy::client::cli {
 std::string latency_line(std::string_view label, std::vector<base::Duration> samples);
 
 // A probe sends one ping, and once that is answered one write, if the command names a key. A probe
-// without its replies within the timeout is lost, and the next one begins. It uses one connection
-// without a session: a session would repeat what is lost. `command` must outlive it.
+// without its replies within the timeout is lost; the next one uses a new connection. There is no
+// session: it would repeat what is lost. `command` must outlive it.
 class Pinger {
  public:
   explicit Pinger(const Command& command);
@@ -31,11 +31,12 @@ class Pinger {
  private:
   bool find_proxy();
   void begin_probe();
+  void send_ping();
   void on_frame(std::string_view frame);
   void on_pong();
   void on_written();
+  void on_refusal(const wire::native::Refusal& refusal);
   void end_probe(bool lost);
-  void check();
   Exit finish();
 
   const Command& command_;
@@ -48,6 +49,8 @@ class Pinger {
   std::uint64_t probes_ = 0;  // begun; also the number of the current one
   std::uint64_t answered_ = 0;
   bool under_way_ = false;
+  bool announced_ = false;           // to the proxy, over this connection
+  net::Loop::TimerId timeout_ = 0;   // of the current probe
   base::TimePoint began_{};          // the probe
   base::TimePoint sent_{};           // its last message
   base::Duration ping_time_{};       // of the current probe

@@ -30,7 +30,7 @@ const std::vector<Option> options = {
     {"verbose", "", "print key, revision, expiry, properties and value", "v"},
     {"json", "", "print JSON instead of text"},
     {"count", "N", "end after N probes"},
-    {"interval", "DURATION", "time between two probes (1s; at least 10ms)"},
+    {"interval", "DURATION", "time between two probes (1s)"},
     {"write", "KEY", "also write this key in each probe"},
     {"proxy", "PROXY", "only this proxy"},
     {"sort", "ORDER", "queue (longest first), missed, age, name or connection"},

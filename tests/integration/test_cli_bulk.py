@@ -8,9 +8,10 @@ import subprocess
 import time
 
 from tests.harness.cluster import BIN
+from tests.harness.clusterfile import proxy, shard
 from tests.harness.command_line import NO_ANSWER, OK, REFUSED, WRONG_USAGE, environment, fail, put, run, succeed
 from tests.harness.command_line import cluster, place  # noqa: F401, fixtures
-from tests.harness.waiting import seconds
+from tests.harness.waiting import eventually, seconds
 
 
 def lines_of(*objects):
@@ -204,3 +205,26 @@ def test_ping_of_a_proxy_that_does_not_answer(cluster):
         done = run(cluster, "ping", "--proxy", "p1", "--count", "2", "--interval", "10ms", "--timeout", "200ms")
     assert done.returncode == NO_ANSWER and b"seq=1 lost\nseq=2 lost\n" in done.stdout
     assert b"2 probes, 0 answered\n" in done.stdout and b"min/" not in done.stdout
+
+
+def test_ping_goes_on_at_a_restarted_proxy(start_cluster, tmp_path):
+    cluster = start_cluster([shard("s1", "*")], [proxy("p1")])
+    with (
+        open(tmp_path / "out", "wb") as out,
+        subprocess.Popen(
+            [BIN / "canopy", "ping", "--interval", "50ms", "--timeout", "500ms", "--write", "/p"],
+            stdout=out,
+            env=environment(cluster),
+        ) as pinging,
+    ):
+
+        def writes():
+            return run(cluster, "get", "/p").stdout.isdigit()
+
+        eventually(writes, "it writes")
+        before = cluster.kill("p1")
+        eventually(lambda: cluster.restarted("p1", before), "the proxy is back", 20)
+        put(cluster, "/p", "overwritten", "--timeout", "20s")
+        eventually(writes, "it writes again")
+        pinging.send_signal(signal.SIGTERM)
+        assert pinging.wait(seconds(10)) in (OK, NO_ANSWER), "a probe may be lost"

@@ -43,7 +43,7 @@ TEST(Clients, ProxiesAreFoundInTheDirectory) {
   EXPECT_TRUE(proxies_of(members(), "p9").empty());
 }
 
-TEST(Clients, AFaultIsSaidOnceForAllProxiesThatHaveIt) {
+TEST(Clients, AFaultIsPrintedOnceForAllItsProxies) {
   EXPECT_THAT(fault_lines({{.name = "p1", .fault = "no answer"},
                            {.name = "p2"},
                            {.name = "p3", .fault = "down"},

@@ -52,7 +52,8 @@ TEST(Hint, AStarIsNoWildcard) {
 TEST(Hint, ASubtreeIsNeitherReadNorDeletedAsAKey) {
   EXPECT_EQ(hint(Action::get, "/results/"),
             "this is one key: `canopy list /results/` prints what is below it");
-  EXPECT_EQ(hint(Action::erase, "/results/"), "this is one key: the keys below it are not deleted");
+  EXPECT_EQ(hint(Action::erase, "/results/"),
+            "this is one key: the keys below it are not deleted (see --subtree)");
 }
 
 TEST(Hint, AWriteIsOddOnlyWhereKeysBeginWithASlash) {
@@ -65,7 +66,7 @@ TEST(Hint, AWriteIsOddOnlyWhereKeysBeginWithASlash) {
   EXPECT_EQ(condition("/results/"), "");
 }
 
-TEST(Hint, AGetOfASubtreeWithoutItsSlashIsTold) {
+TEST(Hint, AGetOfASubtreeWithoutItsSlashGetsOne) {
   EXPECT_EQ(hint(Action::get, "/results"),
             "there are keys below it: `canopy list /results/` prints them");
   EXPECT_EQ(condition_of_hint({.action = Action::get, .subject = "/results"}), "/results/");

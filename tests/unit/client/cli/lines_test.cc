@@ -49,7 +49,7 @@ TEST(Lines, ChangesAreJson) {
             "{\"type\":\"DEL\",\"key\":\"/a\",\"revision\":\"8\",\"value\":null}\n");
 }
 
-TEST(Lines, AGapSaysHowMuchIfAnybodyKnows) {
+TEST(Lines, AGapHasACountIfItIsKnown) {
   EXPECT_EQ(gap_line(3, false), "GAP\t3\n");
   EXPECT_EQ(gap_line(std::nullopt, false), "GAP\t?\n");
   EXPECT_EQ(gap_line(3, true), "{\"type\":\"GAP\",\"updates\":3}\n");
