@@ -157,6 +157,14 @@ def undocumented_alerts(root):
             yield page, 1, f"the alert {name} is missing"
 
 
+def undocumented_paths(root):
+    page = root / "docs/reference/http.md"
+    for file in [*(root / "core/metrics").glob("*.cc"), *(root / "broker").glob("*.cc"), *(root / "proxy").glob("*.cc")]:
+        for path in re.findall(r'"(/(?:api/v1/[a-z]+/?|metrics|livez|readyz))"', file.read_text()):
+            if f"`{path}" not in page.read_text():
+                yield page, 1, f"the path {path} is missing"
+
+
 def unknown_tests(root):
     """Every test that a page names is there."""
     files = {}
@@ -186,7 +194,7 @@ def check(root, whole=True):
         found.append((root / "README.md", lines, f"has {lines} lines, not under {README_LINES}"))
     found += unreachable(root)
     if whole:
-        for each in (undocumented_commands, undocumented_errors, undocumented_alerts, unknown_tests, stale_pages):
+        for each in (undocumented_commands, undocumented_errors, undocumented_alerts, undocumented_paths, unknown_tests, stale_pages):
             found += each(root)
     return [f"{page.relative_to(root)}:{line}: {why}" for page, line, why in found]
 
