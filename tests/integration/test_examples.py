@@ -178,3 +178,25 @@ def test_the_watcher_of_the_protocol_page(cluster, context, tmp_path):
     finally:
         watching.stop()
     writer.close()
+
+
+@pytest.mark.parametrize("of, to", [("kvsimple", "kvsimple"), ("kvmsg", "kvmsg"), ("chp", "kvmsg")])
+def test_the_keys_of_a_clone_server_are_copied(start_cluster, context, tmp_path, of, to):
+    """A proxy stands in for the old server."""
+    old, new = (start_cluster([shard("s1", "*")], [proxy("p1", ["native", each])]) for each in (of, to))
+    page = (REPOSITORY / "docs/how-to/migrate-from-clone.md").read_text()
+    (tmp_path / "copy_keys.py").write_text(page.split("```python\n")[1].split("```")[0])
+    writer = Writer(context, old.native("p1"))
+    for number in range(100):
+        writer.put(b"/results/%d" % number, b"%d" % number)
+    writer.close()
+    first_ports = old.triple("p1", of)[0], new.triple("p1", to)[0]
+    arguments = [part for endpoint in first_ports for part in endpoint.rsplit(":", 1)]
+    ran = subprocess.run(
+        [sys.executable, tmp_path / "copy_keys.py", *arguments], capture_output=True, text=True, timeout=seconds(20)
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "100 entries copied\n", "")
+    requests = Requests(context, new.native("p1"))
+    eventually(lambda: requests.get(b"/results/99"), "the last entry")
+    assert requests.get(b"/results/42")[2] == b"42"
+    requests.close()

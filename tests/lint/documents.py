@@ -117,17 +117,17 @@ def unreachable(root):
 def undocumented_commands(root):
     """Every command of `canopy` has a row with its options, and every option of every program is explained."""
     page = root / "docs/reference/cli.md"
-    told = page.read_text()
+    explained = page.read_text()
     source = (root / "client/cli/usage.cc").read_text()
     names = r'"([a-z][a-z-]*)(?:,\w)?"'
     for option in re.findall(r"\{" + names + r', (?:"|nullptr)', source):
-        if f"`--{option}" not in told:
+        if f"`--{option}" not in explained:
             yield page, 1, f"the option --{option} is missing"
     for command, options in re.findall(r"\{Action::\w+,\s*" + names + r",\s*\{[^}]*\},\s*\{([^}]*)\}", source):
-        row = re.search(rf"^\| `{command}\b.*$", told, re.MULTILINE)
+        row = re.search(rf"^\| `{command}\b.*$", explained, re.MULTILINE)
         for option in [] if row is None else re.findall(names, options):
             if f"`--{option}`" not in row[0]:
-                yield page, line_of(told, row.start()), f"{command}: its option --{option} is missing"
+                yield page, line_of(explained, row.start()), f"{command}: its option --{option} is missing"
         if row is None:
             yield page, 1, f"the command {command} is missing"
     programs = root / "docs/reference/programs.md"
@@ -139,9 +139,9 @@ def undocumented_commands(root):
 
 def undocumented_errors(root):
     page = root / "docs/reference/protocol.md"
-    told = page.read_text()
+    explained = page.read_text()
     for name, number in re.findall(r"^\s+(\w+) = ([1-9]\d*),", (root / "core/wire/fault.h").read_text(), re.MULTILINE):
-        if not re.search(rf"^\| {number} \| {name} \|", told, re.MULTILINE):
+        if not re.search(rf"^\| {number} \| {name} \|", explained, re.MULTILINE):
             yield page, 1, f"the error {number} {name} is missing"
     own = root / "docs/reference/errors.md"
     for name, number in re.findall(r"^\s+(\w+) = (\d+),", (root / "client/canopy/error.h").read_text(), re.MULTILINE):
@@ -151,9 +151,9 @@ def undocumented_errors(root):
 
 def undocumented_alerts(root):
     page = root / "docs/how-to/alerts.md"
-    told = page.read_text()
+    explained = page.read_text()
     for name in re.findall(r"alert: (\w+)", (root / "deploy/prometheus/alerts.yml").read_text()):
-        if f"### {name}\n" not in told:
+        if f"### {name}\n" not in explained:
             yield page, 1, f"the alert {name} is missing"
 
 
