@@ -17,6 +17,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 INDEX = "docs/README.md"
 README_LINES = 80
+NOT_METRICS = {"canopy_default"}  # a network of docker
 # A fenced block below this comment is part of a file, and is not parsed.
 FRAGMENT = "<!-- fragment -->"
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -180,6 +181,27 @@ def unknown_tests(root):
             yield page, line_of(text, name.start()), f"no such test: {name[1]}"
 
 
+def unknown_metrics(root):
+    """Every metric that a page names is declared."""
+    declared = (root / "docs/reference/metrics.md").read_text()
+    for page in pages(root):
+        text = page.read_text()
+        for name in re.finditer(r"`(?:canopy_\w+ / )?(canopy_\w+)", text):
+            if name[1] not in NOT_METRICS and f"`{name[1]}`" not in declared:
+                yield page, line_of(text, name.start()), f"no such metric: {name[1]}"
+
+
+def moved_pages(root):
+    """Every page that another file of the repository names is there."""
+    listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout
+    for name in filter(lambda name: not name.endswith((".md", ".svg")), listed.split("\n")[:-1]):
+        path = root / name
+        text = path.read_text(errors="ignore") if path.is_file() else ""
+        for page in re.finditer(r"\bdocs/[\w/-]+\.md\b", text):
+            if not (root / page[0]).exists() and path != pathlib.Path(__file__).resolve():
+                yield path, line_of(text, page.start()), f"no such page: {page[0]}"
+
+
 def stale_pages(root):
     done = subprocess.run([sys.executable, root / "docs/generate.py", "--check"], capture_output=True, text=True)
     for line in (done.stdout + done.stderr).splitlines():
@@ -194,7 +216,8 @@ def check(root, whole=True):
         found.append((root / "README.md", lines, f"has {lines} lines, not under {README_LINES}"))
     found += unreachable(root)
     if whole:
-        for each in (undocumented_commands, undocumented_errors, undocumented_alerts, undocumented_paths, unknown_tests, stale_pages):
+        for each in (undocumented_commands, undocumented_errors, undocumented_alerts, undocumented_paths, unknown_tests, unknown_metrics,
+                     moved_pages, stale_pages):
             found += each(root)
     return [f"{page.relative_to(root)}:{line}: {why}" for page, line, why in found]
 
