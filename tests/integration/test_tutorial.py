@@ -60,7 +60,8 @@ class Terminal:
     def __init__(self, command, environment):
         self.process = subprocess.Popen(
             ["bash", "-c", "exec " + command],
-            cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent,
+            cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            text=True, errors="surrogateescape", preexec_fn=die_with_parent,
         )  # fmt: skip
         self.lines, self.compared = [], 0
         self._reader = threading.Thread(target=self._read)
