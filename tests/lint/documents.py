@@ -191,6 +191,18 @@ def unknown_metrics(root):
                 yield page, line_of(text, name.start()), f"no such metric: {name[1]}"
 
 
+def unknown_messages(root):
+    """Every log message and state of a partition that a page explains is in the code."""
+    files = [path for part in ("core", "broker", "shard", "proxy") for path in (root / part).rglob("*") if path.suffix in (".h", ".cc")]
+    code = re.sub(r'"\s*\n\s*"', "", "".join(path.read_text() for path in files))  # adjacent literals are one
+    for page in (root / "docs/reference/log.md", root / "docs/how-to/partitions.md"):
+        text = page.read_text()
+        for row in re.finditer(r"^\| (`[^|]*) \|", text, re.MULTILINE):
+            for part in re.split(r"`|waiting: |NAME|…|\b\d\b", row[1]):
+                if len(part.strip(" :,")) > 3 and part.strip(" :,") not in code:
+                    yield page, line_of(text, row.start()), f"no such message: {part}"
+
+
 def moved_pages(root):
     """Every page that another file of the repository names is there."""
     listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout
@@ -217,7 +229,7 @@ def check(root, whole=True):
     found += unreachable(root)
     if whole:
         for each in (undocumented_commands, undocumented_errors, undocumented_alerts, undocumented_paths, unknown_tests, unknown_metrics,
-                     moved_pages, stale_pages):
+                     unknown_messages, moved_pages, stale_pages):
             found += each(root)
     return [f"{page.relative_to(root)}:{line}: {why}" for page, line, why in found]
 
