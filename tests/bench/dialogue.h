@@ -19,7 +19,8 @@ enum class Protocol { zmq, native, native_lz4, redis, nats, mqtt, plain };
 std::optional<Protocol> parse_protocol(std::string_view name);
 
 inline constexpr std::size_t body_bytes = 100;
-inline constexpr std::size_t stamp_bytes = 8;  // a body opens with when it was due, in ns
+// A body opens with a measure::Stamp of this run, whose sent_us is when the update was due.
+inline constexpr std::uint32_t bench_run = 1;
 inline constexpr std::string_view subtree = "/bench/";
 
 // "/bench/000042"
@@ -35,12 +36,12 @@ struct Record {
 Record published(Protocol protocol, std::string_view key);
 Record delivered(Protocol protocol);
 
-// How a connection begins: one says something, awaits the whole answer to it, and goes on. (libzmq
-// hangs up on who says all at once.)
+// How a connection begins: the client sends a step and waits for the whole answer to it before the
+// next. (libzmq closes a connection that sends all steps at once.)
 class Opening {
  public:
   struct Step {
-    std::string say{};
+    std::string request{};
     // The length of the whole answer; nothing while some of it is missing.
     std::optional<std::size_t> (*answer)(std::string_view received) = nullptr;
   };
@@ -48,10 +49,10 @@ class Opening {
   Opening() = default;
   explicit Opening(std::vector<Step> steps) : steps_(std::move(steps)) {}
 
-  // What to say first, ...
+  // What to send first.
   std::string begin();
-  // ... and after more was received.
-  std::string take(std::string_view data);
+  // What to send after `data` was received.
+  std::string on_data(std::string_view data);
   bool done() const { return step_ == steps_.size(); }
   // What was received beyond the answers.
   const std::string& rest() const { return received_; }
@@ -66,7 +67,7 @@ Opening publisher_opening(Protocol protocol, std::string_view zmq_socket);
 // `topic`: of zmq what is subscribed to, of the native protocol the subtree.
 Opening subscriber_opening(Protocol protocol, std::uint32_t client, std::string_view topic);
 
-// A nats-server asks now and then whether the client is alive.
+// A nats-server sends pings, which its client must answer.
 inline constexpr std::string_view nats_ping = "PING\r\n";
 inline constexpr std::string_view nats_pong = "PONG\r\n";
 

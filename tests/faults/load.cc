@@ -1,37 +1,21 @@
 #include "tests/faults/load.h"
 
-#include <sys/random.h>
-#include <time.h>
-
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
 #include <utility>
 
 #include "client/directory.h"
+#include "loadtest/measure/clock.h"
 
 namespace canopy::faults {
 
 namespace {
 
+using measure::now_ns;
 using std::chrono::duration_cast;
 
 constexpr std::string_view none = "-";
-
-std::string random_id() {
-  std::string id(wire::native::client_id_bytes, '\0');
-  if (getrandom(id.data(), id.size(), 0) != std::ssize(id)) std::abort();
-  return id;
-}
-
-client::Settings settings(const std::vector<std::string>& proxies, std::uint64_t seed) {
-  client::Settings made{.client = random_id(), .name = "faults", .seed = seed};
-  for (const std::string& proxy : proxies) {
-    if (const auto target = client::target_at(proxy)) made.proxies.push_back(*target);
-  }
-  return made;
-}
 
 const char* outcome(const client::Answer& answer) {
   if (answer.ok()) return "ok";
@@ -45,10 +29,12 @@ const char* name_of(const std::string& subtree) { return subtree.empty() ? "*" :
 
 }  // namespace
 
-std::int64_t now_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+client::Settings settings(const std::vector<std::string>& proxies, std::uint64_t seed) {
+  client::Settings made{.client = measure::random_client_id(), .name = "faults", .seed = seed};
+  for (const std::string& proxy : proxies) {
+    if (const auto target = client::target_at(proxy)) made.proxies.push_back(*target);
+  }
+  return made;
 }
 
 // --- Record -----------------------------------------------------------------------------------
@@ -107,17 +93,10 @@ void Record::found(const Observation::Finding& finding, std::size_t watcher) {
   }
 }
 
-// --- Peer -------------------------------------------------------------------------------------
-
-Peer::Peer(const std::vector<std::string>& proxies, std::uint64_t seed, net::Server& server)
-    : loop_(server.loop()),
-      session_(settings(proxies, seed), sockets_, *this),
-      sockets_(server, session_, {}) {}
-
 // --- Writer -----------------------------------------------------------------------------------
 
 Writer::Writer(const Load& load, std::size_t index, Record& record, net::Server& server)
-    : Peer(load.proxies, load.seed + index, server),
+    : SessionClient(server, settings(load.proxies, load.seed + index)),
       load_(load),
       index_(index),
       record_(record),
@@ -224,7 +203,7 @@ void Writer::next() {
 // --- Watcher ----------------------------------------------------------------------------------
 
 Watcher::Watcher(const Load& load, std::size_t index, Record& record, net::Server& server)
-    : Peer(load.proxies, load.seed + 100'000 + index, server),
+    : SessionClient(server, settings(load.proxies, load.seed + 100'000 + index)),
       index_(index),
       every_(index % 10 != 9),
       record_(record),

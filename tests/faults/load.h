@@ -23,9 +23,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "client/session.h"
-#include "client/sockets.h"
-#include "core/net/loop.h"
+#include "loadtest/measure/session_client.h"
 #include "tests/faults/observation.h"
 
 namespace canopy::faults {
@@ -41,9 +39,6 @@ struct Load {
   std::uint64_t seed = 1;
   bool strict = false;  // watchers' order is judged around new epochs too
 };
-
-// Nanoseconds of CLOCK_MONOTONIC.
-std::int64_t now_ns();
 
 // What all of them know together: of each revision, what it was.
 class Record {
@@ -77,31 +72,8 @@ class Record {
   std::unordered_map<std::string, Latest> latest_;  // by key
 };
 
-// A session with its sockets.
-class Peer : protected client::Events {
- public:
-  Peer(const std::vector<std::string>& proxies, std::uint64_t seed, net::Server& server);
-  void start() { sockets_.start(); }
-
- protected:
-  net::Loop& loop() { return loop_; }
-  client::Session& session() { return session_; }
-
-  void changed(client::WatchId, const client::Change&) override {}
-  void synced(client::WatchId, const client::Synced&) override {}
-  void missed(client::WatchId, std::optional<std::uint64_t>) override {}
-  void refused(client::WatchId, const client::Answer&) override {}
-  void contact(bool) override {}
-  void answered(client::CallId, client::Answer) override {}
-
- private:
-  net::Loop& loop_;
-  client::Session session_;
-  client::Sockets sockets_;
-};
-
 // One operation after another, at an even rate as long as they are answered in time.
-class Writer final : public Peer {
+class Writer final : public measure::SessionClient {
  public:
   Writer(const Load& load, std::size_t index, Record& record, net::Server& server);
   void write();  // the first one
@@ -132,7 +104,7 @@ class Writer final : public Peer {
   std::vector<wire::Write> writes_{};  // written
 };
 
-class Watcher final : public Peer {
+class Watcher final : public measure::SessionClient {
  public:
   Watcher(const Load& load, std::size_t index, Record& record, net::Server& server);
   void watch();
@@ -153,11 +125,14 @@ class Watcher final : public Peer {
   std::uint64_t syncs_ = 0, gaps_ = 0;
 };
 
+// Of a session through `proxies` (tcp://HOST:PORT).
+client::Settings settings(const std::vector<std::string>& proxies, std::uint64_t seed);
+
 // Reads the whole state through one proxy.
-class Reader final : public Peer {
+class Reader final : public measure::SessionClient {
  public:
   Reader(const Load& load, std::size_t index, net::Server& server)
-      : Peer({load.proxies[index]}, load.seed + index, server) {}
+      : SessionClient(server, settings({load.proxies[index]}, load.seed + index)) {}
   void ask();
   bool asking() const { return asking_; }
   // As last read; absent: it could not be.

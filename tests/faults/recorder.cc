@@ -13,6 +13,7 @@
 #include <iostream>
 
 #include "core/net/signals.h"
+#include "loadtest/measure/clock.h"
 #include "tests/faults/load.h"
 
 namespace {
@@ -66,10 +67,10 @@ class Recorder {
   void finish() {
     if (std::exchange(finishing_, true)) return;
     for (auto& each : writers_) each->finish();
-    loop_.every(100ms, [this] { look(); });
+    loop_.every(100ms, [this] { poll(); });
   }
 
-  void look() {
+  void poll() {
     const auto idle = [](const auto& each) { return each->idle(); };
     if (!std::ranges::all_of(writers_, idle)) return;
     if (deadline_ == base::TimePoint()) {
@@ -107,7 +108,7 @@ class Recorder {
 
   const std::chrono::seconds settle_;
   net::Signals signals_;
-  base::SystemClock clock_;
+  measure::MachineClock clock_;
   net::Loop loop_{clock_};
   net::Server server_{loop_};
   Record record_;

@@ -11,15 +11,15 @@ const std::vector<bool> all_visible{true, true, true};
 Ledger joined() {
   Ledger ledger(3);
   ledger.start();
-  ledger.floor(0, 3);
-  ledger.floor(1, 1);
-  ledger.cut(100);
+  ledger.on_snapshot_entry(0, 3);
+  ledger.on_snapshot_entry(1, 1);
+  ledger.on_snapshot_end(100);
   return ledger;
 }
 
 void receive(Ledger& ledger, std::int64_t sequence, std::uint32_t publisher,
              std::uint32_t counter) {
-  if (ledger.accept(sequence)) ledger.apply(publisher, counter);
+  if (ledger.check_sequence(sequence)) ledger.on_update(publisher, counter);
 }
 
 TEST(Ledger, FloorsAndUpdatesJoinWithoutFault) {
@@ -59,7 +59,7 @@ TEST(Ledger, AGapBehindTheSnapshotIsLostAtJoin) {
 TEST(Ledger, ATruncatedSnapshotShows) {
   Ledger ledger(3);
   ledger.start();
-  ledger.cut(100);
+  ledger.on_snapshot_end(100);
   receive(ledger, 101, 0, 4);
   ledger.finish({{4, 1, 0}, {}}, all_visible);
   EXPECT_EQ(ledger.faults(), (Faults{.lost = 4, .lost_at_join = 3}));
@@ -102,8 +102,8 @@ TEST(Ledger, AValueOfTheSnapshotMayComeOnceMore) {
 TEST(Ledger, AnEntryTwiceInASnapshotIsRepeated) {
   Ledger ledger(3);
   ledger.start();
-  ledger.floor(0, 3);
-  ledger.floor(0, 3);
+  ledger.on_snapshot_entry(0, 3);
+  ledger.on_snapshot_entry(0, 3);
   EXPECT_EQ(ledger.faults(), (Faults{.repeated = 1}));
 }
 
@@ -127,9 +127,9 @@ TEST(Ledger, ANewLifeStartsFromItsOwnSnapshot) {
   receive(ledger, 101, 0, 4);
   receive(ledger, 103, 0, 6);
   ledger.start();
-  ledger.floor(0, 20);
-  ledger.floor(1, 9);
-  ledger.cut(50);  // another proxy stamps otherwise
+  ledger.on_snapshot_entry(0, 20);
+  ledger.on_snapshot_entry(1, 9);
+  ledger.on_snapshot_end(50);  // another proxy stamps otherwise
   receive(ledger, 51, 0, 21);
   receive(ledger, 52, 2, 1);
   ledger.finish({{21, 9, 1}, {}}, all_visible);
@@ -154,7 +154,7 @@ TEST(Ledger, WhatIsNotWatchedMustNotCome) {
 TEST(Ledger, AForeignPublisherIsCorruption) {
   auto ledger = joined();
   receive(ledger, 101, 3, 1);
-  ledger.floor(3, 1);
+  ledger.on_snapshot_entry(3, 1);
   EXPECT_EQ(ledger.faults(), (Faults{.corrupted = 2}));
   EXPECT_FALSE(ledger.converged({{3, 1, 0}, {}}, all_visible));
 }
@@ -163,16 +163,16 @@ TEST(Ledger, AForeignPublisherIsCorruption) {
 Ledger synced() {
   Ledger ledger(3);
   ledger.start();
-  ledger.catch_up(0, 3);
-  ledger.catch_up(1, 1);
-  ledger.complete({3, 1, 0});
+  ledger.on_catch_up(0, 3);
+  ledger.on_catch_up(1, 1);
+  ledger.on_synced({3, 1, 0});
   return ledger;
 }
 
 TEST(NativeLedger, SnapshotAndUpdatesJoinWithoutFault) {
   auto ledger = synced();
-  ledger.apply(0, 4);
-  ledger.apply(2, 1);
+  ledger.on_update(0, 4);
+  ledger.on_update(2, 1);
   ledger.finish({{4, 1, 1}, {}}, all_visible);
   EXPECT_EQ(ledger.faults(), Faults{});
   EXPECT_TRUE(ledger.converged({{4, 1, 1}, {}}, all_visible));
@@ -181,34 +181,34 @@ TEST(NativeLedger, SnapshotAndUpdatesJoinWithoutFault) {
 
 TEST(NativeLedger, OnlyAResyncMaySkip) {
   auto ledger = synced();
-  ledger.catch_up(0, 9);
+  ledger.on_catch_up(0, 9);
   EXPECT_EQ(ledger.faults(), Faults{});
   EXPECT_EQ(ledger.overtaken(), 5u);
-  ledger.apply(0, 12);
+  ledger.on_update(0, 12);
   EXPECT_EQ(ledger.faults(), (Faults{.lost = 2}));
 }
 
 TEST(NativeLedger, AResyncNeitherRepeatsNorGoesBack) {
   auto ledger = synced();
-  ledger.catch_up(0, 3);
-  ledger.catch_up(0, 2);
+  ledger.on_catch_up(0, 3);
+  ledger.on_catch_up(0, 2);
   EXPECT_EQ(ledger.faults(), (Faults{.repeated = 1, .out_of_order = 1}));
 }
 
 TEST(NativeLedger, ASnapshotOrWhatFollowsItHoldsWhatWasWrittenBefore) {
   Ledger ledger(3);
   ledger.start();
-  ledger.catch_up(0, 3);
-  ledger.complete({4, 1, 7});
-  ledger.apply(0, 4);
+  ledger.on_catch_up(0, 3);
+  ledger.on_synced({4, 1, 7});
+  ledger.on_update(0, 4);
   ledger.finish({{4, 0, 7}, {}}, {true, true, false});
   EXPECT_EQ(ledger.faults(), (Faults{.incomplete = 1}));
 }
 
 TEST(NativeLedger, WhatWasNeverAcknowledgedNeedNotCome) {
   auto ledger = synced();
-  ledger.apply(0, 6);  // without 4 and 5
-  ledger.apply(1, 3);  // without 2
+  ledger.on_update(0, 6);  // without 4 and 5
+  ledger.on_update(1, 3);  // without 2
   const Outcome outcome{{6, 3, 0}, {{0, 3}, {0, 5}, {2, 2}}};
   ledger.finish(outcome, all_visible);
   EXPECT_EQ(ledger.faults(), (Faults{.lost = 2}));

@@ -47,8 +47,8 @@ TEST(NativeClient, NoTwoLivesAreOneToTheCluster) {
   std::set<std::string> ids;
   for (const std::uint64_t run : {1u, 2u}) {
     for (const std::uint32_t id : {1u, 2u}) {
-      for (const std::uint32_t life : {1u, 2u}) {
-        ids.insert(native_settings(target, run, id, life).client);
+      for (const std::uint32_t incarnation : {1u, 2u}) {
+        ids.insert(native_settings(target, run, id, incarnation).client);
       }
     }
   }

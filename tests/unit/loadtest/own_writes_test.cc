@@ -72,7 +72,7 @@ TEST(OwnWrites, FailedOnesAreDoubtful) {
   own.failed(2);
   own.failed(3);
   EXPECT_EQ(own.open(), 0u);
-  EXPECT_THAT(own.doubtful(), ElementsAre(2, 3));
+  EXPECT_THAT(own.unacknowledged(), ElementsAre(2, 3));
   EXPECT_EQ(own.last_applied(), 1u);
   own.seen(2, revision(2));  // applied after all
   EXPECT_EQ(own.last_applied(), 2u);

@@ -85,6 +85,15 @@ TEST(Html, NamesAreText) {
   EXPECT_THAT(page, Not(HasSubstr("/<b>/")));
 }
 
+TEST(Svg, StandsAlone) {
+  const std::string svg = to_svg({step("baseline", 300), step("cluster", 1000), step("x<y", 1000)});
+  EXPECT_THAT(svg, testing::StartsWith("<svg xmlns=\"http://www.w3.org/2000/svg\""));
+  EXPECT_THAT(svg, HasSubstr("prefers-color-scheme: dark"));
+  EXPECT_THAT(svg, HasSubstr(">plain Clone server<"));
+  EXPECT_THAT(svg, HasSubstr(">1,000<"));
+  EXPECT_THAT(svg, Not(HasSubstr("x<y")));
+}
+
 TEST(Html, NothingRan) { EXPECT_THAT(html({}), HasSubstr("</html>")); }
 
 }  // namespace

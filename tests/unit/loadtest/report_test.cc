@@ -81,8 +81,8 @@ TEST(Verdict, NativeWritesCount) {
   step.native = true;
   EXPECT_TRUE(judge({step}).pass());
   step.totals.faults.misapplied = 1;
-  step.totals.told.refused = 2;
-  step.totals.told.unanswered = 3;
+  step.totals.stats.refused = 2;
+  step.totals.stats.unanswered = 3;
   EXPECT_THAT(judge({step}).reasons,
               ElementsAre(HasSubstr("AppliedOnce violated 1 times"), HasSubstr("2 writes refused"),
                           HasSubstr("3 writes not answered")));
@@ -91,7 +91,7 @@ TEST(Verdict, NativeWritesCount) {
 TEST(Verdict, ToldGapsAreNoFault) {
   auto step = clean_step();
   step.native = true;
-  step.totals.told = {.gaps = 1, .missed = 5, .by_full = 1, .losses = 1, .repeats = 3};
+  step.totals.stats = {.gaps = 1, .missed = 5, .by_full = 1, .losses = 1, .repeats = 3};
   EXPECT_TRUE(judge({step}).pass());
 }
 
@@ -140,7 +140,7 @@ TEST(Table, SaysWhatWasFound) {
   EXPECT_THAT(details, Not(HasSubstr("idle")));
   EXPECT_THAT(details, Not(HasSubstr("writes acknowledged")));
   step.native = true;
-  step.totals.told.missed = 77;
+  step.totals.stats.missed = 77;
   step.totals.write.record(1500);
   details = table_details(step);
   EXPECT_THAT(details, HasSubstr("AppliedOnce 0"));

@@ -48,7 +48,7 @@ TEST(Topology, NamesProxiesOfTheNativeProtocol) {
 TEST(Topology, SaysWhyNoProxyWillDo) {
   const auto target = cluster_target(*parse_topology(document), Dialect::chp);
   ASSERT_FALSE(target.ok());
-  EXPECT_THAT(target.error(), HasSubstr("p1=ready(no such dialect)"));
+  EXPECT_THAT(target.error(), HasSubstr("p1=ready(no listener for it)"));
 }
 
 TEST(Topology, RefusesWhatIsNone) {
@@ -103,11 +103,18 @@ TEST(Probe, ReportsProcessesItCannotSeeAsUnknown) {
 }
 
 TEST(Descriptors, RefusalNamesBothNumbers) {
-  EXPECT_TRUE(check_descriptors(1000, 2, 4096).ok());
-  const auto refused = check_descriptors(1000, 2, 1024);
+  EXPECT_TRUE(check_descriptors({.workers = 2}, 1000, 4096).ok());
+  const auto refused = check_descriptors({.workers = 2}, 1000, 1024);
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(refused.error(), HasSubstr("3064"));
   EXPECT_THAT(refused.error(), HasSubstr("1024"));
+}
+
+TEST(Descriptors, NativeClientsHaveOneConnectionAndNoLibzmqSocket) {
+  EXPECT_TRUE(check_descriptors({.dialect = native, .workers = 2}, 1000, 564).ok());
+  EXPECT_FALSE(check_descriptors({.dialect = native, .workers = 2}, 1000, 563).ok());
+  EXPECT_TRUE(check_descriptors({.dialect = native, .workers = 1}, 100'000, 200'000).ok());
+  EXPECT_FALSE(check_descriptors({.workers = 1}, 100'000, 1'000'000).ok());
 }
 
 }  // namespace

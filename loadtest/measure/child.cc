@@ -1,4 +1,4 @@
-#include "loadtest/child.h"
+#include "loadtest/measure/child.h"
 
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -13,7 +13,7 @@
 #include <thread>
 #include <utility>
 
-namespace canopy::loadtest {
+namespace canopy::measure {
 namespace {
 
 base::Result<pid_t> fork_child(int signal_at_parents_death) {
@@ -96,4 +96,4 @@ void Child::stop(std::chrono::milliseconds grace) {
   pid_ = 0;
 }
 
-}  // namespace canopy::loadtest
+}  // namespace canopy::measure
