@@ -23,7 +23,7 @@ constexpr char zmtp_more = 1, zmtp_long = 2, zmtp_command = 4;
 struct FrameHead {
   std::size_t bytes = 0;  // of the head itself
   std::uint64_t body = 0;
-  bool message = true;  // one frame that is a whole message
+  bool message = true;  // the frame is a complete message
 };
 
 std::optional<FrameHead> frame_head(std::string_view data) {
@@ -35,7 +35,7 @@ std::optional<FrameHead> frame_head(std::string_view data) {
                    (data[0] & (zmtp_command | zmtp_more)) == 0};
 }
 
-// --- what a frame of the native protocol is about ----------------------------------------------
+// --- header of a native message ------------------------------------------------------------------
 
 // Reads and removes one unsigned MessagePack integer; nothing when there is none.
 std::optional<std::uint64_t> read_unsigned(std::string_view& data) {
@@ -54,7 +54,7 @@ struct Span {
   std::uint64_t missed = 0;  // updates of a gap
 };
 
-// version · array · kind · stream · after · count, each at its longest
+// version · array · kind · stream · after · count, at their greatest lengths
 constexpr std::size_t header_bytes = 1 + 1 + 2 + 9 + 9 + 5;
 
 std::optional<Span> span_of(std::string_view data) {
@@ -132,7 +132,7 @@ std::uint64_t BatchMeter::feed(std::string_view data, std::int64_t) {
       data.remove_prefix(taken);
       continue;
     }
-    // A frame whose head came in two pieces is put together byte by byte: that is rare.
+    // A frame header in two pieces is rare; its bytes are appended one by one.
     const bool whole = head_.empty();
     if (!whole) {
       head_ += data[0];

@@ -1,5 +1,6 @@
-// Counts the updates in what one subscriber receives, as cheaply as its protocol allows, and for a
-// few subscribers records how old each update was on arrival. Pure; one connection each.
+// Counts the updates that one subscriber receives, as cheaply as its protocol allows, and records
+// the age of each update for some subscribers. One meter for each connection. Pure; not
+// thread-safe.
 #pragma once
 
 #include <array>
@@ -36,7 +37,7 @@ class Meter {
   int pings_ = 0;
 };
 
-// For protocols whose updates all have one length.
+// For protocols with updates of one length.
 class RecordMeter : public Meter {
  public:
   // `ages` null: only counts.
@@ -50,8 +51,8 @@ class RecordMeter : public Meter {
   Record record_;
   bool pings_among_;
   measure::Histogram* ages_;
-  std::uint64_t bytes_ = 0;  // of counting
-  std::size_t length_ = 0;   // of the record that the walk is in, and what is left of it
+  std::uint64_t bytes_ = 0;  // counted
+  std::size_t length_ = 0;   // of the current record, and its bytes still to come
   std::size_t left_ = 0;
   std::array<char, measure::stamp_bytes> stamp_{};
 };

@@ -1,10 +1,10 @@
-// One client's acknowledged writes to another server, as writes.cc measures Canopy's: with a fixed
-// number under way, how many a second, and how long each takes. Prints one JSON object a window.
+// Measures one client's acknowledged writes to another server, as writes.cc measures Canopy's: rate
+// and latency with a fixed number in flight. Prints one JSON object for each window.
 //
 //   bench-peer-writes redis|nats PORT SECONDS WINDOW…
 //
-// Answers come in the order of the requests. To nats: a stream "S" takes what is published on
-// "w.*", as the bucket of a key-value store does.
+// Answers arrive in the order of the requests. For nats, a stream "S" stores the messages on "w.*",
+// as a key-value bucket does.
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -101,7 +101,7 @@ class Writer {
     return static_cast<std::size_t>(std::ranges::count(data, peer_.end_of_answer));
   }
   void print(std::size_t window, std::int64_t lasting_us) {
-    if (took_.count() == 0) fail("nothing was answered");
+    if (took_.count() == 0) fail("the server has not answered any write");
     const double seconds = static_cast<double>(lasting_us) / measure::second_us;
     std::printf(
         "{\"window\": %zu, \"writes_per_second\": %.0f, \"p50_ms\": %.4f, \"p99_ms\": %.4f}\n",

@@ -3,11 +3,11 @@
 //   bench-publisher PROTOCOL ZMQ-SOCKET MODE CLIENTS SECONDS BODIES PROGRESS-FILE PORT...
 //
 // MODE is
-//   warm      one update every 20 ms, until every subscriber has had one
+//   warm      one update every 20 ms, until every subscriber has received one
 //   spread    each client one update a second, evenly over the second
-//   together  each client one update a second, all in the same instant
-//   flood:W   as fast as goes with at most W updates on their way to the slowest subscriber
-// BODIES: random, or alike (the states of many workers, which differ in some digits).
+//   together  each client one update a second, all at the same instant
+//   flood:W   as fast as possible, with at most W updates in flight to the slowest subscriber
+// BODIES: random, or alike (states of many workers that differ in some digits).
 // Client i publishes through the port i modulo their number.
 // Prints a line of JSON at the end.
 #include <poll.h>
@@ -36,7 +36,7 @@ using measure::now_ns;
 using measure::second_ns;
 
 constexpr int answer_ms = 5000;                       // of a server to a new connection
-constexpr std::int64_t give_up_ns = 30 * second_ns;   // of warming up
+constexpr std::int64_t deadline_ns = 30 * second_ns;  // of warming up
 constexpr std::int64_t stall_ns = 2 * second_ns;      // of a flood
 constexpr std::int64_t last_wait_ns = 5 * second_ns;  // for the last deliveries
 constexpr std::uint64_t burst = 64;                   // updates of a flood written at once
@@ -106,7 +106,7 @@ class Connection {
   std::string pending_{};
 };
 
-// Bodies that follow one another in a pool, so that making one costs a copy.
+// Bodies are consecutive parts of a pool, so that each costs one copy.
 class Bodies {
  public:
   explicit Bodies(bool random) {
@@ -116,7 +116,7 @@ class Bodies {
         pool_ += static_cast<char>(generator());
         continue;
       }
-      // Alike but for a few digits, as the states of many workers are.
+      // States of many workers differ in a few digits.
       std::array<char, 128> text{};
       std::snprintf(
           text.data(), text.size(),
@@ -153,8 +153,8 @@ class Publisher {
   }
 
   void warm() {
-    const std::int64_t give_up = now_ns() + give_up_ns;
-    while (progress_.reached.load() < records_.size() && now_ns() < give_up) {
+    const std::int64_t deadline = now_ns() + deadline_ns;
+    while (progress_.reached.load() < records_.size() && now_ns() < deadline) {
       add(sent_ % records_.size(), now_ns());
       flush();
       sleep_until(now_ns() + second_ns / 50);
@@ -203,10 +203,10 @@ class Publisher {
     }
   }
 
-  // A server may forget what it has not read yet when its client goes.
+  // A server may discard unread data when its client disconnects.
   void await_deliveries() {
-    const std::int64_t give_up = now_ns() + last_wait_ns;
-    while (progress_.slowest.load(std::memory_order_acquire) < sent_ && now_ns() < give_up) {
+    const std::int64_t deadline = now_ns() + last_wait_ns;
+    while (progress_.slowest.load(std::memory_order_acquire) < sent_ && now_ns() < deadline) {
       flush();
       sleep_until(now_ns() + second_ns / 1000);
     }
@@ -236,7 +236,7 @@ class Publisher {
   std::vector<Connection> connections_{};
   std::vector<Record> records_{};
   std::uint64_t sent_ = 0;
-  std::int64_t latest_ns_ = 0;  // how late the latest update left
+  std::int64_t latest_ns_ = 0;  // greatest delay of an update's departure
   bool complete_ = true;
 };
 

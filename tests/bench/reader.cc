@@ -1,10 +1,10 @@
-// All subscribers of a run: N connections in one thread, for every server alike.
+// All subscribers of a run: N connections in one thread, the same for every server.
 //
 //   bench-reader PROTOCOL SUBSCRIBERS SAMPLED PROGRESS-FILE TOPIC-HEX PORT...
 //
-// Subscriber i connects to the port i modulo their number. Of SAMPLED subscribers the age of every
-// update is taken on arrival. A line `mark` on stdin begins a measurement anew, `report` ends it;
-// each is answered by a line of JSON. End of file ends the program.
+// Subscriber i connects to the port i modulo their number. SAMPLED subscribers record the age of
+// every update. A line `mark` on stdin begins a new measurement, `report` prints it; the program
+// answers each with a line of JSON. It ends at the end of stdin.
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -54,7 +54,7 @@ class Reader {
         poll_(epoll_create1(EPOLL_CLOEXEC)) {
     std::vector<bool> is_sampled(subscribers);
     for (std::size_t i = 0; i < std::min(sampled, subscribers); ++i) {
-      // Evenly, and over all ports.
+      // Spread evenly over the subscribers and the ports.
       is_sampled[(i * (subscribers / sampled) + i % ports_.size()) % subscribers] = true;
     }
     for (std::size_t i = 0; i < subscribers; ++i) {
@@ -131,7 +131,7 @@ class Reader {
   }
 
   void on_closed(Subscriber& subscriber) {
-    if (!subscriber.opening.done()) fail("refused by the server");
+    if (!subscriber.opening.done()) fail("the server has refused the connection");
     close(subscriber.socket);
     subscriber.socket = -1;
     progress_.closed.fetch_add(1, std::memory_order_relaxed);
@@ -140,7 +140,7 @@ class Reader {
   void on_updates(Subscriber& subscriber, std::uint32_t index, std::string_view data,
                   std::int64_t now) {
     const std::uint64_t updates = subscriber.meter->feed(data, now);
-    if (!subscriber.meter->sane()) fail("what the server sent is not understood");
+    if (!subscriber.meter->sane()) fail("the server has sent an invalid message");
     for (int i = subscriber.meter->new_pings(); i > 0; --i) {
       send_some(subscriber.socket, nats_pong);
     }
@@ -211,7 +211,7 @@ class Reader {
   measure::Histogram ages_{};
   std::vector<Subscriber> subscribers_;
   std::vector<std::uint64_t> counts_;  // updates since the start, by subscriber
-  std::vector<std::uint64_t> base_;    // ... and by the last mark
+  std::vector<std::uint64_t> base_;    // the same at the last mark
   std::vector<char> buffer_;
   int poll_;
   std::size_t next_ = 0, connecting_ = 0;

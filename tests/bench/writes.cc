@@ -1,5 +1,5 @@
-// One client's acknowledged writes: with a fixed number under way, how many a second, and how long
-// each takes. Prints one JSON object a window.
+// Measures one client's acknowledged writes: rate and latency with a fixed number in flight. Prints
+// one JSON object for each window.
 //
 //   bench-writes ENDPOINT SECONDS WINDOW…
 #include <cstdio>

@@ -19,7 +19,7 @@ constexpr std::string_view none = "-";
 
 const char* outcome(const client::Answer& answer) {
   if (answer.ok()) return "ok";
-  // What the cluster had not answered for good by the end of its patience may have been applied.
+  // A write with a retriable fault may have been applied.
   constexpr unsigned first_retriable = 32;
   const auto replayed = static_cast<unsigned>(wire::Fault::replayed);
   return answer.number >= first_retriable || answer.number == replayed ? "unknown" : "refused";
@@ -75,7 +75,7 @@ void Record::seen(const client::Change& change, std::size_t watcher) {
   const auto [at, is_new] = revisions_[partition].try_emplace(change.revision.value(), entry);
   if (is_new) return print(entry.value.c_str());
   if (at->second == entry) return;
-  found({"told as " + entry.value + ", and before as " + at->second.key + " " + at->second.value,
+  found({"received as " + entry.value + ", earlier as " + at->second.key + " " + at->second.value,
          {},
          entry.key,
          change.revision},
@@ -122,18 +122,18 @@ void Writer::add(const std::string& key, bool deletes, std::optional<std::uint64
 void Writer::choose() {
   const std::string& key = some_key();
   const std::uint64_t current = record_.current(key);
-  const auto dice = random_() % 100;
+  const auto draw = random_() % 100;
   writes_.clear();
-  if (dice < 50) {
+  if (draw < 50) {
     kind_ = "put";
     add(key, false, std::nullopt);
-  } else if (dice < 65) {
+  } else if (draw < 65) {
     kind_ = "delete";
-    add(key, true, dice < 60 ? std::optional(current) : std::nullopt);
-  } else if (dice < 80) {
+    add(key, true, draw < 60 ? std::optional(current) : std::nullopt);
+  } else if (draw < 80) {
     kind_ = "if_revision";
     add(key, false, current);
-  } else if (dice < 84) {
+  } else if (draw < 84) {
     kind_ = "if_absent";
     add(key, false, 0);
   } else {
@@ -194,7 +194,7 @@ void Writer::answered(client::CallId, client::Answer answer) {
 void Writer::next() {
   const std::chrono::duration<double> period(static_cast<double>(load_.writers) / load_.rate);
   const std::chrono::nanoseconds taken(now_ns() - called_);
-  // Jittered, so that writers do not fall in step.
+  // Jitter, so that writers do not send at the same time.
   const double share = 0.5 + static_cast<double>(random_() % 1000) / 1000;
   const auto pause = duration_cast<base::Duration>(period * share - taken);
   loop().after(std::max(pause, base::Duration(0)), [this] { write(); });

@@ -1,18 +1,17 @@
-// Clients that record what they do and what they are told, a line each (history.py reads them):
+// Clients that print their operations and the changes that they receive, one line each (history.py
+// reads them). All objects belong to the thread of their loop.
 //
 //   op WRITER NUMBER CALL RETURN OUTCOME FAULT REVISION KIND {KEY IF_REVISION VALUE}…
 //   read WRITER CALL RETURN KEY REVISION VALUE    what a proxy had; revision 0: no such key
-//   seen TIME PARTITION KEY REVISION VALUE        the first watcher that was told of it; the
+//   seen TIME PARTITION KEY REVISION VALUE        by the first watcher that received it; the
 //   revision
-//                                                 of a deletion is a bound from above
-//   hole TIME WATCHER PARTITION FIRST LAST        revisions that a watcher was not told, once each
-//   breach TIME WATCHER KEY REVISION WHAT…
+//                                                 of a deletion is an upper bound
+//   hole TIME WATCHER PARTITION FIRST LAST        revisions that a watcher did not receive, once
+//   each breach TIME WATCHER KEY REVISION WHAT…
 //
-// Times are nanoseconds of CLOCK_MONOTONIC. OUTCOME is ok, refused or unknown: whoever did not hear
-// in time does not know whether it was applied. A VALUE or IF_REVISION of - is none: a deletion, no
+// Times are nanoseconds of CLOCK_MONOTONIC. OUTCOME is ok, refused or unknown: without an answer in
+// time, a write may or may not be applied. A VALUE of - is a deletion, an IF_REVISION of - is no
 // condition. Subtrees are written as in the configuration: the root is *.
-//
-// All belong to the thread of their loop.
 #pragma once
 
 #include <map>
@@ -37,17 +36,17 @@ struct Load {
   double rate = 500;  // operations a second, of all writers together
   std::chrono::milliseconds timeout{10'000};
   std::uint64_t seed = 1;
-  bool strict = false;  // watchers' order is judged around new epochs too
+  bool strict = false;  // the order of changes is checked around new epochs too
 };
 
-// What all of them know together: of each revision, what it was.
+// What all clients know together: the key and value of each revision.
 class Record {
  public:
   explicit Record(const Load& load);
 
   const std::vector<std::string>& partitions() const { return load_.partitions; }
   const std::vector<std::string>& keys(std::size_t partition) const { return keys_[partition]; }
-  // Of the entry of a key, as last heard; 0: there is none.
+  // The last known revision of a key; 0: no such key.
   std::uint64_t current(const std::string& key) const;
 
   void written(const std::string& key, keyspace::Revision revision, bool deleted);
@@ -72,12 +71,12 @@ class Record {
   std::unordered_map<std::string, Latest> latest_;  // by key
 };
 
-// One operation after another, at an even rate as long as they are answered in time.
+// Sends one operation after another, at a constant rate while answers arrive in time.
 class Writer final : public measure::SessionClient {
  public:
   Writer(const Load& load, std::size_t index, Record& record, net::Server& server);
-  void write();  // the first one
-  // No further one.
+  void write();  // the first operation
+  // Sends no further operation.
   void finish() { finishing_ = true; }
   bool idle() const { return !open_; }
 
@@ -96,12 +95,12 @@ class Writer final : public measure::SessionClient {
   std::mt19937_64 random_;
   std::uint64_t number_ = 0;
   bool finishing_ = false;
-  // The operation under way.
+  // The current operation.
   bool open_ = false;
   std::int64_t called_ = 0;
   const char* kind_ = "";
-  std::string key_{};                  // read
-  std::vector<wire::Write> writes_{};  // written
+  std::string key_{};                  // of a read
+  std::vector<wire::Write> writes_{};  // of a write
 };
 
 class Watcher final : public measure::SessionClient {
@@ -109,7 +108,7 @@ class Watcher final : public measure::SessionClient {
   Watcher(const Load& load, std::size_t index, Record& record, net::Server& server);
   void watch();
   const Observation::Map& map() const { return observation_.map(); }
-  // A line for the end: "watcher INDEX LIVE SYNCS GAPS TAKEOVERS".
+  // Prints "watcher INDEX LIVE SYNCS GAPS TAKEOVERS".
   void sum_up();
 
  private:
@@ -135,7 +134,7 @@ class Reader final : public measure::SessionClient {
       : SessionClient(server, settings({load.proxies[index]}, load.seed + index)) {}
   void ask();
   bool asking() const { return asking_; }
-  // As last read; absent: it could not be.
+  // The last state; absent when the last read failed.
   const std::optional<Observation::Map>& map() const { return map_; }
 
  private:

@@ -1,4 +1,4 @@
-"""The suite as a whole: a cluster that keeps its promises passes, one that breaks them is found out."""
+"""The whole suite: it finds nothing in a correct cluster, and finds broken guarantees."""
 
 import os
 import re
@@ -34,10 +34,10 @@ def test_nothing_is_found(tmp_path):
 
 
 BROKEN = {
-    # What a killed shard held is gone. At the end of the run its keys may all be written again; who
-    # reads them before finds out.
+    # A killed shard loses its keys. All keys may be written again before the run ends, but a client
+    # reads them earlier.
     "memory": "kill_any_shard",
-    # Acknowledged before it is on the disk: nobody notices until the power is cut.
+    # Writes are acknowledged before they are synced, which shows after a power cut.
     "interval": "cut_power_of_all",
 }
 

@@ -49,11 +49,11 @@ def lines_of(text):
 def extended(files, one, other):
     """Length of the longest run from two places on; a run in one file does not overlap itself."""
     (name, at), (other_name, other_at) = one, other
-    most = min(len(files[name]) - at, len(files[other_name]) - other_at)
+    limit = min(len(files[name]) - at, len(files[other_name]) - other_at)
     if name == other_name:
-        most = min(most, other_at - at)
-    same = (i for i in range(most) if files[name][at + i][1] != files[other_name][other_at + i][1])
-    return next(same, most)
+        limit = min(limit, other_at - at)
+    same = (i for i in range(limit) if files[name][at + i][1] != files[other_name][other_at + i][1])
+    return next(same, limit)
 
 
 def duplicates(root):
