@@ -32,13 +32,13 @@ struct ProcessUsage {
 
 struct HarnessUsage {
   double cpu_percent = 0;             // of all workers together, of one core
-  double busiest_thread_percent = 0;  // above 90: the harness limits the load
+  double busiest_thread_percent = 0;  // above 90: the load test is saturated
   double machine_percent = 0;         // of all cores, by all processes
 };
 
 class ClusterProbe {
  public:
-  // `workers` are the processes of the harness.
+  // `workers` are the processes of the load test.
   ClusterProbe(std::vector<ProcessId> processes, std::vector<pid_t> workers);
 
   // Begins and ends the measurement.

@@ -1,8 +1,8 @@
-// One worker process of the harness: its share of the clients on one epoll loop.
+// One worker process of the load test: it runs its share of the clients on one epoll loop.
 //
-// Clients are dealt in turn: worker w of n runs the clients whose number modulo n is w, and client
-// i connects to proxy i modulo their number. The parent's messages drive it (see step.h); it dies
-// with its parent. Uses libzmq: run only in a process that has forked off before any context.
+// Worker w of n runs the clients whose number modulo n is w, and client i connects to proxy i
+// modulo their number. The parent controls it with messages (step.h), and it ends with its parent.
+// It uses libzmq, so the parent must fork it before any libzmq context exists.
 #pragma once
 
 #include <cstdint>

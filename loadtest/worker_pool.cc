@@ -90,8 +90,7 @@ base::Status WorkerPool::read(Worker& worker) {
     }
   }
   if (worker.channel.closed() && !worker.report) {
-    return base::Error{"a worker of the harness died" +
-                       (worker.error.empty() ? "" : ": " + worker.error)};
+    return base::Error{"a worker process died" + (worker.error.empty() ? "" : ": " + worker.error)};
   }
   return worker.error.empty() ? base::Status() : base::Error{worker.error};
 }

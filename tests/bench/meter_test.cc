@@ -40,7 +40,7 @@ std::string batch_of(std::uint64_t after, std::uint32_t count, bool lz4 = false)
                   : native::encode_batch(header, entries));
 }
 
-// Fed in pieces of each of these sizes, a stream must count alike.
+// The counts must not depend on the size of the pieces.
 std::uint64_t fed(Meter& meter, const std::string& stream, std::size_t piece) {
   std::uint64_t updates = 0;
   for (std::size_t at = 0; at < stream.size(); at += piece) {
@@ -51,7 +51,7 @@ std::uint64_t fed(Meter& meter, const std::string& stream, std::size_t piece) {
 
 constexpr std::size_t pieces[] = {1, 2, 7, 20, 64, 131, 1000, 1'000'000};
 
-TEST(RecordMeter, CountsAndSamplesHoweverTheStreamIsCut) {
+TEST(RecordMeter, CountsAndSamplesWithPiecesOfAnySize) {
   for (const Protocol protocol :
        {Protocol::zmq, Protocol::redis, Protocol::nats, Protocol::mqtt, Protocol::plain}) {
     const Record record = delivered(protocol);
@@ -79,7 +79,7 @@ TEST(RecordMeter, LeavesOutAndReportsPings) {
   }
 }
 
-TEST(RecordMeter, NoticesWhatIsNoUpdate) {
+TEST(RecordMeter, FindsInvalidData) {
   measure::Histogram ages;
   const auto meter = make_meter(Protocol::redis, &ages);
   meter->feed("-ERR no\r\n", 0);
@@ -95,7 +95,7 @@ class BatchMeters : public testing::TestWithParam<bool> {
   measure::Histogram ages_;
 };
 
-TEST_P(BatchMeters, CountBatchesHowever) {
+TEST_P(BatchMeters, CountBatchesWithPiecesOfAnySize) {
   const std::string stream =
       zmtp(native::encode(native::Welcome{.request = 1, .proxy = "p1"})) +
       zmtp(native::encode_chunk({.request = 2, .revision = keyspace::Revision(1)}, "")) +
@@ -124,7 +124,7 @@ TEST_P(BatchMeters, CountWhatTheServerSkipped) {
   EXPECT_TRUE(each->sane());
 }
 
-TEST_P(BatchMeters, NoticeARefusal) {
+TEST_P(BatchMeters, FindARefusal) {
   const auto each = meter();
   fed(*each, zmtp(native::encode(native::Refusal{.request = 2, .fault = wire::Fault::forbidden})),
       1000);
@@ -133,7 +133,7 @@ TEST_P(BatchMeters, NoticeARefusal) {
 
 INSTANTIATE_TEST_SUITE_P(Bench, BatchMeters, testing::Bool());
 
-TEST(Dialogue, RecordsAreWhatTheProtocolsSay) {
+TEST(Dialogue, RecordsFollowTheProtocols) {
   EXPECT_EQ(key_of(42), "/bench/000042");
   EXPECT_EQ(delivered(Protocol::zmq).bytes.size(), 3 * 2 + 121u);
   EXPECT_EQ(delivered(Protocol::mqtt).bytes.substr(0, 3), "\x30\x80\x01");

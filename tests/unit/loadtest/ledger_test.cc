@@ -7,7 +7,7 @@ namespace {
 
 const std::vector<bool> all_visible{true, true, true};
 
-// A client that has taken a snapshot with publisher 0 at 3 and publisher 1 at 1, cut at 100.
+// A client whose snapshot has publisher 0 at 3 and publisher 1 at 1, and ends at sequence 100.
 Ledger joined() {
   Ledger ledger(3);
   ledger.start();
@@ -22,7 +22,7 @@ void receive(Ledger& ledger, std::int64_t sequence, std::uint32_t publisher,
   if (ledger.check_sequence(sequence)) ledger.on_update(publisher, counter);
 }
 
-TEST(Ledger, FloorsAndUpdatesJoinWithoutFault) {
+TEST(Ledger, UpdatesContinueTheSnapshotWithoutFault) {
   auto ledger = joined();
   receive(ledger, 101, 0, 4);
   receive(ledger, 102, 1, 2);
@@ -33,7 +33,7 @@ TEST(Ledger, FloorsAndUpdatesJoinWithoutFault) {
   EXPECT_EQ(ledger.applied(), 3u);
 }
 
-TEST(Ledger, UpdatesAtOrBelowTheCutAreInTheSnapshotAlready) {
+TEST(Ledger, UpdatesOfTheSnapshotDoNotCountAgain) {
   auto ledger = joined();
   receive(ledger, 99, 0, 2);
   receive(ledger, 100, 0, 3);
@@ -49,10 +49,10 @@ TEST(Ledger, AGapIsLost) {
   EXPECT_EQ(ledger.faults(), (Faults{.lost = 3}));
 }
 
-TEST(Ledger, AGapBehindTheSnapshotIsLostAtJoin) {
+TEST(Ledger, AGapAfterTheSnapshotIsLostAtJoin) {
   auto ledger = joined();
-  receive(ledger, 105, 0, 6);  // 4 and 5 fell between snapshot and subscription
-  receive(ledger, 106, 2, 2);  // 1 is neither in the snapshot nor came
+  receive(ledger, 105, 0, 6);  // 4 and 5 are missing
+  receive(ledger, 106, 2, 2);  // 1 is missing
   EXPECT_EQ(ledger.faults(), (Faults{.lost = 3, .lost_at_join = 3}));
 }
 
@@ -65,7 +65,7 @@ TEST(Ledger, ATruncatedSnapshotShows) {
   EXPECT_EQ(ledger.faults(), (Faults{.lost = 4, .lost_at_join = 3}));
 }
 
-TEST(Ledger, WhatIsMissingAtTheEndIsLost) {
+TEST(Ledger, UpdatesMissingAtTheEndAreLost) {
   auto ledger = joined();
   receive(ledger, 101, 0, 4);
   EXPECT_FALSE(ledger.converged({{6, 1, 0}, {}}, all_visible));
@@ -90,8 +90,8 @@ TEST(Ledger, AnOldUpdateUnderANewSequenceIsRepeatedOrOutOfOrder) {
   EXPECT_TRUE(ledger.converged({{4, 1, 0}, {}}, all_visible));
 }
 
-// A subscription that arrives after the snapshot was taken is told the present values.
-TEST(Ledger, AValueOfTheSnapshotMayComeOnceMore) {
+// A subscription that follows the snapshot gets the current values.
+TEST(Ledger, AValueOfTheSnapshotMayArriveOnceMore) {
   auto ledger = joined();
   receive(ledger, 101, 0, 3);
   EXPECT_EQ(ledger.faults(), Faults());
@@ -115,29 +115,29 @@ TEST(Ledger, AFallingSequenceIsOutOfOrderAndNotApplied) {
   EXPECT_EQ(ledger.counter_of(1), 1u);
 }
 
-TEST(Ledger, FallingSequencesBelowTheCutAreOutOfOrderToo) {
+TEST(Ledger, FallingSequencesOfTheSnapshotAreOutOfOrderToo) {
   auto ledger = joined();
   receive(ledger, 99, 0, 3);
   receive(ledger, 98, 0, 2);
   EXPECT_EQ(ledger.faults(), (Faults{.out_of_order = 1}));
 }
 
-TEST(Ledger, ANewLifeStartsFromItsOwnSnapshot) {
+TEST(Ledger, ANewIncarnationStartsFromItsOwnSnapshot) {
   auto ledger = joined();
   receive(ledger, 101, 0, 4);
   receive(ledger, 103, 0, 6);
   ledger.start();
   ledger.on_snapshot_entry(0, 20);
   ledger.on_snapshot_entry(1, 9);
-  ledger.on_snapshot_end(50);  // another proxy stamps otherwise
+  ledger.on_snapshot_end(50);  // another proxy has other sequences
   receive(ledger, 51, 0, 21);
   receive(ledger, 52, 2, 1);
   ledger.finish({{21, 9, 1}, {}}, all_visible);
-  EXPECT_EQ(ledger.faults(), (Faults{.lost = 1}));  // of the first life
+  EXPECT_EQ(ledger.faults(), (Faults{.lost = 1}));  // of the first incarnation
   EXPECT_TRUE(ledger.converged({{21, 9, 1}, {}}, all_visible));
 }
 
-TEST(Ledger, WhatIsNotWatchedIsNotExpected) {
+TEST(Ledger, UnwatchedKeysAreNotExpected) {
   auto ledger = joined();
   const std::vector<bool> visible{true, true, false};
   ledger.finish({{3, 1, 70}, {}}, visible);
@@ -145,13 +145,13 @@ TEST(Ledger, WhatIsNotWatchedIsNotExpected) {
   EXPECT_TRUE(ledger.converged({{3, 1, 70}, {}}, visible));
 }
 
-TEST(Ledger, WhatIsNotWatchedMustNotCome) {
+TEST(Ledger, UnwatchedKeysMustNotArrive) {
   auto ledger = joined();
   receive(ledger, 101, 2, 1);
   EXPECT_FALSE(ledger.converged({{3, 1, 1}, {}}, {true, true, false}));
 }
 
-TEST(Ledger, AForeignPublisherIsCorruption) {
+TEST(Ledger, AnUnknownPublisherIsCorruption) {
   auto ledger = joined();
   receive(ledger, 101, 3, 1);
   ledger.on_snapshot_entry(3, 1);
@@ -195,7 +195,7 @@ TEST(NativeLedger, AResyncNeitherRepeatsNorGoesBack) {
   EXPECT_EQ(ledger.faults(), (Faults{.repeated = 1, .out_of_order = 1}));
 }
 
-TEST(NativeLedger, ASnapshotOrWhatFollowsItHoldsWhatWasWrittenBefore) {
+TEST(NativeLedger, ASnapshotOrItsUpdatesHoldEarlierWrites) {
   Ledger ledger(3);
   ledger.start();
   ledger.on_catch_up(0, 3);
@@ -205,7 +205,7 @@ TEST(NativeLedger, ASnapshotOrWhatFollowsItHoldsWhatWasWrittenBefore) {
   EXPECT_EQ(ledger.faults(), (Faults{.incomplete = 1}));
 }
 
-TEST(NativeLedger, WhatWasNeverAcknowledgedNeedNotCome) {
+TEST(NativeLedger, UnacknowledgedUpdatesNeedNotArrive) {
   auto ledger = synced();
   ledger.on_update(0, 6);  // without 4 and 5
   ledger.on_update(1, 3);  // without 2

@@ -33,7 +33,7 @@ std::string html(const std::vector<StepResult>& steps, const Options& options = 
   return to_html(options, steps, judge(steps), "2026-01-02 03:04 UTC");
 }
 
-TEST(Html, IsOnePageThatAsksForNothing) {
+TEST(Html, IsOnePageWithoutRequests) {
   const std::string page = html({step("cluster", 100)});
   EXPECT_THAT(page, testing::StartsWith("<!DOCTYPE html>"));
   EXPECT_THAT(page, HasSubstr("2026-01-02 03:04 UTC"));
@@ -66,7 +66,7 @@ TEST(Html, ARampComparesTheTargets) {
   EXPECT_THAT(page, HasSubstr("native at 1,000 clients"));
 }
 
-TEST(Html, SaysWhyItFails) {
+TEST(Html, ShowsWhyItFails) {
   auto broken = step("cluster", 100);
   broken.served = 98;
   const std::string page = html({broken});

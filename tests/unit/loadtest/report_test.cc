@@ -88,7 +88,7 @@ TEST(Verdict, NativeWritesCount) {
                           HasSubstr("3 writes not answered")));
 }
 
-TEST(Verdict, ToldGapsAreNoFault) {
+TEST(Verdict, ReportedGapsAreNoFault) {
   auto step = clean_step();
   step.native = true;
   step.totals.stats = {.gaps = 1, .missed = 5, .by_full = 1, .losses = 1, .repeats = 3};
@@ -129,7 +129,7 @@ TEST(Table, MarksASaturatedHarness) {
   EXPECT_THAT(table_details(step), HasSubstr("saturated"));
 }
 
-TEST(Table, SaysWhatWasFound) {
+TEST(Table, ShowsTheFaults) {
   auto step = clean_step();
   step.totals.faults.out_of_order = 4;
   step.figures = {{.name = "shard_snapshots", .during = 1, .total = 8}, {.name = "idle"}};

@@ -45,13 +45,13 @@ TEST(Topology, NamesProxiesOfTheNativeProtocol) {
   EXPECT_EQ(target->name, "native");
 }
 
-TEST(Topology, SaysWhyNoProxyWillDo) {
+TEST(Topology, ReportsWhyNoProxyFits) {
   const auto target = cluster_target(*parse_topology(document), Dialect::chp);
   ASSERT_FALSE(target.ok());
   EXPECT_THAT(target.error(), HasSubstr("p1=ready(no listener for it)"));
 }
 
-TEST(Topology, RefusesWhatIsNone) {
+TEST(Topology, RefusesInvalidTopologies) {
   EXPECT_FALSE(parse_topology("").ok());
   EXPECT_FALSE(parse_topology("[]").ok());
   EXPECT_FALSE(parse_topology("{}").ok());
@@ -67,7 +67,7 @@ TEST(Topology, GivenEndpointsAreTriplesOfPorts) {
   EXPECT_EQ(target.triples[1].collector, "tcp://h:5658");
 }
 
-TEST(Topology, GivenNativeEndpointsAreTakenAsTheyAre) {
+TEST(Topology, GivenNativeEndpointsAreUsedUnchanged) {
   const auto target = given_target({"tcp://h:5552"}, native);
   ASSERT_EQ(target.natives.size(), 1u);
   EXPECT_EQ(target.natives[0].endpoint, "tcp://h:5552");

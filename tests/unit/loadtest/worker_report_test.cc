@@ -44,7 +44,7 @@ TEST(WorkerReport, SurvivesJson) {
   EXPECT_EQ(parsed.stats.refused, one().stats.refused);
 }
 
-TEST(WorkerReport, MergesIntoTheAccountOfAll) {
+TEST(WorkerReport, MergesIntoOneReport) {
   auto merged = one();
   auto other = one();
   other.window_s = 3;
@@ -62,11 +62,11 @@ TEST(WorkerReport, MergesIntoTheAccountOfAll) {
   EXPECT_THAT(merged.senders, ElementsAre(0, 1, 3));
 }
 
-TEST(WorkerReport, ServedMeansHearingAndHeard) {
+TEST(WorkerReport, ServedMeansReceivingAndReceived) {
   WorkerReport report;
   report.receivers = {0, 1, 2};
   report.senders = {0, 3};
-  // 1 sent nothing yet; 2 was not senders; 3 does not hear.
+  // 1 has sent nothing; no client received from 2; 3 receives nothing.
   EXPECT_EQ(count_served(report, {4, 0, 4, 4}), 2u);
   EXPECT_EQ(count_served(report, {4, 0}), 3u);  // 2 does not publish
 }

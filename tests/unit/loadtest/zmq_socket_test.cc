@@ -24,7 +24,7 @@ class ZmqSocketTest : public testing::Test {
   ZmqSocket client_{zmq_, zmq::socket_type::dealer, {}};
 };
 
-TEST_F(ZmqSocketTest, WhatAHandlerLeavesIsFoundInTheNextTurn) {
+TEST_F(ZmqSocketTest, AMessageThatAHandlerLeavesIsFoundInTheNextTurn) {
   int received = 0, turns = 0;
   watcher_.on_readable(server_, [&] {
     ZmqMessage message;
@@ -39,7 +39,7 @@ TEST_F(ZmqSocketTest, WhatAHandlerLeavesIsFoundInTheNextTurn) {
 }
 
 // A send drains the socket's mailbox, and with it the notice that a message has arrived.
-TEST_F(ZmqSocketTest, WhatArrivesUnnoticedDuringASendIsFound) {
+TEST_F(ZmqSocketTest, AMessageThatArrivesDuringASendIsFound) {
   ASSERT_TRUE(client_.send({"first"}));
   int answers = 0, rounds = 0;
   watcher_.on_readable(client_, [&] {
