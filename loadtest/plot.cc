@@ -243,8 +243,9 @@ std::string to_picture(const std::vector<LinePlot>& plots) {
   double height = 0;
   for (std::size_t i = 0; i < plots.size(); ++i) {
     const double plot_height = height_of(plots[i]);
-    svg += fmt::format(R"(<svg x="{:.0f}" y="{:.0f}" width="{:.0f}" height="{:.0f}">)",
-                       margin + pitch * static_cast<double>(i), margin, width, plot_height) +
+    svg += fmt::format(
+               R"(<svg x="{:.0f}" y="{:.0f}" width="{:.0f}" height="{:.0f}" overflow="visible">)",
+               margin + pitch * static_cast<double>(i), margin, width, plot_height) +
            to_svg(plots[i]) + "</svg>";
     height = std::max(height, plot_height + 2 * margin);
   }

@@ -15,7 +15,8 @@ namespace canopy::loadtest {
 std::string to_html(const Options& options, const std::vector<StepResult>& steps,
                     const Verdict& verdict, const std::string& when);
 
-// Deliveries and clients served over the number of clients, a line for each target: an SVG picture.
+// An SVG picture of clients served and deliveries over the number of clients, a line for each
+// target.
 std::string to_svg(const std::vector<StepResult>& steps);
 
 }  // namespace canopy::loadtest

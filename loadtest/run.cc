@@ -24,7 +24,7 @@ namespace canopy::loadtest {
 namespace {
 
 // Numbers of clients of --compare.
-const std::vector<int> baseline_steps{100, 300, 340, 400};
+const std::vector<int> baseline_steps{100, 300, 340, 400, 1000};
 const std::vector<int> cluster_steps{100, 400, 1000};
 
 base::Result<Target> find_target(const Options& options) {

@@ -86,11 +86,14 @@ TEST(Html, NamesAreText) {
 }
 
 TEST(Svg, StandsAlone) {
-  const std::string svg = to_svg({step("baseline", 300), step("cluster", 1000), step("x<y", 1000)});
+  const std::string svg = to_svg({step("baseline", 300), step("cluster", 1000),
+                                  step("native", 1000, true), step("x<y", 1000)});
   EXPECT_THAT(svg, testing::StartsWith("<svg xmlns=\"http://www.w3.org/2000/svg\""));
   EXPECT_THAT(svg, HasSubstr("prefers-color-scheme: dark"));
   EXPECT_THAT(svg, HasSubstr(">plain Clone server<"));
+  EXPECT_THAT(svg, HasSubstr(">Canopy<"));
   EXPECT_THAT(svg, HasSubstr(">1,000<"));
+  EXPECT_THAT(svg, Not(HasSubstr(">native<"))) << "equal to Canopy's line";
   EXPECT_THAT(svg, Not(HasSubstr("x<y")));
 }
 
