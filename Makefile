@@ -57,6 +57,7 @@ check: ## checks format, include floors and clang-tidy
 	@deploy/setup.sh --build --check
 	@clang-format --dry-run -Werror $(CXX_FILES)
 	@$(PYTHON) tests/lint/floors.py
+	@$(PYTHON) tests/lint/duplicates.py
 	@$(PYTHON) tests/lint/licence.py
 	@cmake --preset tidy --log-level=WARNING >/dev/null
 	@run-clang-tidy -quiet -p build/tidy -j $(JOBS) >build/tidy.log 2>&1 \
