@@ -222,8 +222,7 @@ bool expects(const Operation& operation) {
 // it has happened before that one returned, as values are unique. When no operation read its value,
 // it can be left out, unless an operation reports that a value was not the expected one.
 std::vector<Operation> resolved(std::vector<Operation> operations) {
-  std::unordered_map<Value, std::int64_t>
-      read;  // value -> first return of an operation that read it
+  std::unordered_map<Value, std::int64_t> read;  // first return of an operation that read it
   for (bool changed = true; changed;) {
     changed = false;
     for (const Operation& each : operations) {

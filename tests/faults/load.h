@@ -4,10 +4,9 @@
 //   op WRITER NUMBER CALL RETURN OUTCOME FAULT REVISION KIND {KEY IF_REVISION VALUE}…
 //   read WRITER CALL RETURN KEY REVISION VALUE    what a proxy had; revision 0: no such key
 //   seen TIME PARTITION KEY REVISION VALUE        by the first watcher that received it; the
-//   revision
-//                                                 of a deletion is an upper bound
-//   hole TIME WATCHER PARTITION FIRST LAST        revisions that a watcher did not receive, once
-//   each breach TIME WATCHER KEY REVISION WHAT…
+//                                                 REVISION of a deletion is an upper bound
+//   hole TIME WATCHER PARTITION FIRST LAST        revisions that did not reach a watcher
+//   breach TIME WATCHER KEY REVISION WHAT…
 //
 // Times are nanoseconds of CLOCK_MONOTONIC. OUTCOME is ok, refused or unknown: without an answer in
 // time, a write may or may not be applied. A VALUE of - is a deletion, an IF_REVISION of - is no
