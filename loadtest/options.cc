@@ -287,7 +287,7 @@ std::string help_text() {
          "Exit status: 0 pass, 1 fail (a validator found a violation, a client is not served, or\n"
          "a process is short of descriptors), 2 wrong usage. The validators:\n"
          "  Ordered, Unique    a client receives each writer's updates in order, and once\n"
-         "  GapDetected        a client that misses updates is told so\n"
+         "  GapDetected        a client that misses updates gets a report of the gap\n"
          "  SnapshotComplete   a client receives all updates that were written before it asked\n"
          "                     for the snapshot\n"
          "  Converged          all clients end with the written values\n"

@@ -81,7 +81,7 @@ std::string where(const StepResult& step) {
 
 }  // namespace
 
-Verdict judge(const std::vector<StepResult>& steps) {
+Verdict evaluate(const std::vector<StepResult>& steps) {
   Verdict verdict;
   for (const auto& step : steps) {
     const auto count = [&](std::uint64_t number, const char* what) {
@@ -111,7 +111,7 @@ std::string describe_load(const Options& o) {
   const std::string publishers =
       o.publishers ? fmt::format("{} publishers", *o.publishers) : std::string("each client");
   const std::string pace = o.window > 0
-                               ? fmt::format("{} updates under way", o.window)
+                               ? fmt::format("{} updates in flight", o.window)
                                : fmt::format("one update every {} ms ({})", o.period_ms,
                                              o.phase == Phase::spread ? "spread" : "together");
   return fmt::format(

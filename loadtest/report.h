@@ -17,7 +17,7 @@ struct Verdict {
 
 // A run fails on a violation (validators.h), a corrupted update, a client that is not served, a
 // write that is refused or not answered, or a process that uses over 90 % of its descriptors.
-Verdict judge(const std::vector<StepResult>& steps);
+Verdict evaluate(const std::vector<StepResult>& steps);
 
 // The load in one line.
 std::string describe_load(const Options& options);

@@ -230,7 +230,8 @@ std::string verdict_panel(const Options& options, const Verdict& verdict) {
     for (const std::string& reason : verdict.reasons) html += "<li>" + escape(reason) + "</li>";
     html += "</ul>";
   }
-  if (options.compare) html += "<p class=\"quiet\">The baseline is shown, not judged.</p>";
+  if (options.compare)
+    html += "<p class=\"quiet\">The verdict is on the cluster, not on the baseline.</p>";
   return html;
 }
 

@@ -208,7 +208,7 @@ int Run::finish(const base::Status& failure) {
     std::erase_if(judged, [](const StepResult& result) { return result.target == "baseline"; });
     print("The verdict is on the cluster's rows, not on the baseline's.");
   }
-  Verdict verdict = judge(judged);
+  Verdict verdict = evaluate(judged);
   if (!failure) verdict.reasons.push_back(failure.error());
   base::Status written;
   if (!options_.json.empty()) {

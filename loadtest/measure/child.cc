@@ -85,8 +85,8 @@ bool Child::running() {
 void Child::stop(std::chrono::milliseconds grace) {
   if (!running()) return;
   kill(pid_, SIGTERM);
-  const auto give_up = std::chrono::steady_clock::now() + grace;
-  while (running() && std::chrono::steady_clock::now() < give_up) {
+  const auto deadline = std::chrono::steady_clock::now() + grace;
+  while (running() && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   if (pid_ == 0) return;

@@ -4,7 +4,7 @@ import statistics
 
 # Ratios are to these systems, which users of other brokers have.
 COMPARED_WITH = ("redis", "nats", "baseline")
-NOISE = 0.1  # cores used by other programs, above which the report says so
+NOISE = 0.1  # cores used by other programs, above which the report mentions them
 
 
 def medians(taken):

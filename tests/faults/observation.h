@@ -2,7 +2,7 @@
 // twice, no key goes back. Pure; not thread-safe.
 //
 // Between two syncs, revisions are contiguous. A client skips deletions of missing keys without
-// notice, so the validators judge the holes with the history of all writes.
+// notice, so the validators check the holes against the history of all writes.
 //
 // After a new epoch, a proxy compares its mirror with the shard's state and publishes the
 // difference by key; the revisions of deletions are upper bounds. So within `takeover` of a new

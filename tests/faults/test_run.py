@@ -20,7 +20,7 @@ def programs():
 
 
 def run_faults(directory, *arguments, seconds=SECONDS):
-    """(exit code, what was printed)"""
+    """(exit code, output)"""
     command = [sys.executable, "-m", run.__name__, "--minutes", str(seconds / 60)]
     command += ["--directory", str(directory), "--watchers", "10", "--rate", "200", *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=seconds + 200, cwd=REPOSITORY)
@@ -58,7 +58,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as started:
         try:
             lines = iter(started.stdout.readline, "")
-            assert next(line for line in lines if " s  " in line), "a fault is under way"
+            assert next(line for line in lines if " s  " in line), "a fault is injected"
             started.terminate()
             rest = "".join(lines)
             assert started.wait(60) == 1 and "interrupted" in rest, rest

@@ -161,7 +161,7 @@ def test_an_unknown_one_may_have_been_applied_or_not():
     assert "nothing_lost" not in findings(never) and "linearizable" not in findings(never)
     late = without("state 0 /x") + [state("/x", 7, "1.3.0")]
     late = [line for line in late if not line.startswith("seen 520")]
-    assert findings(late) == {}, "it took the place of what was acknowledged later"
+    assert findings(late) == {}, "it replaced the later acknowledged value"
 
 
 def test_an_unknown_deletion_may_be_why_a_key_is_gone():

@@ -30,7 +30,7 @@ StepResult step(const std::string& target, int clients, bool native = false) {
 }
 
 std::string html(const std::vector<StepResult>& steps, const Options& options = {}) {
-  return to_html(options, steps, judge(steps), "2026-01-02 03:04 UTC");
+  return to_html(options, steps, evaluate(steps), "2026-01-02 03:04 UTC");
 }
 
 TEST(Html, IsOnePageWithoutRequests) {

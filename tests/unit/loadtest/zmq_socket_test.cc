@@ -68,7 +68,7 @@ TEST_F(ZmqSocketTest, AHandlerMayRemoveItsSocket) {
   });
   ASSERT_TRUE(client_.send({"x"}));
   loop_.run();
-  EXPECT_EQ(calls, 1) << "the message is unread, but the watcher no longer asks the socket";
+  EXPECT_EQ(calls, 1) << "the message is unread, but the watcher no longer polls the socket";
 }
 
 }  // namespace
