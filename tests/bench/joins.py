@@ -38,7 +38,7 @@ def endpoint_of(cluster, number):
 def joiner(cluster, number):
     """A connection that has received Welcome and has no watch yet."""
     peer = BareSocket(endpoint_of(cluster, number), "DEALER")
-    peer.send(native.pack(native.HELLO, 1, os.urandom(16), "joins", "bench"))
+    peer.send(native.pack(native.ANNOUNCE, 1, os.urandom(16), "joins", "bench"))
     assert isinstance(native.read_message(peer.receive()[0]), native.Welcome)
     return peer
 

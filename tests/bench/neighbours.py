@@ -54,7 +54,7 @@ def read_large_values(proxy_endpoints):
     for dialect, endpoint in zip(DIALECTS, proxy_endpoints):
         if dialect == "native":
             peer = make_socket(context, zmq.DEALER, endpoint)
-            peer.send(native.pack(native.HELLO, 1, bytes(16), "large", "neighbours"))
+            peer.send(native.pack(native.ANNOUNCE, 1, bytes(16), "large", "neighbours"))
             peer.send(native.pack(native.WATCH, 2, LARGE.decode(), 0, 0, {}))
         else:
             peer = make_socket(context, zmq.SUB, endpoint, subscribe=LARGE)
