@@ -62,6 +62,7 @@ check: ## checks format, include floors and clang-tidy
 	@deploy/setup.sh --build --check
 	@clang-format --dry-run -Werror $(CXX_FILES)
 	@$(PYTHON) tests/lint/floors.py
+	@$(PYTHON) tests/lint/duplicates.py
 	@$(PYTHON) tests/lint/licence.py
 	@$(PYTHON) tests/lint/documents.py
 	@cmake --preset tidy --log-level=WARNING >/dev/null

@@ -1,21 +1,21 @@
-#include "loadtest/histogram.h"
+#include "loadtest/measure/histogram.h"
 
 #include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
 
-namespace canopy::loadtest {
+namespace canopy::measure {
 namespace {
 
-constexpr double least_us = 1, most_us = 1e9;
+constexpr double min_us = 1, max_us = 1e9;
 constexpr unsigned bins = 1047;  // 1e9 ^ (1 / 1047) = 1.02
 
-// The count of a bin; -1 holds what lies below the scale and comes first.
+// The count of a bin. Bin -1 counts the values below the scale and comes first.
 auto& cell(auto& counts, int bin) { return *(counts.begin() + bin + 1); }
 
 }  // namespace
 
-Histogram::Histogram() : counts_(std::tuple(Axis(bins, least_us, most_us))) {}
+Histogram::Histogram() : counts_(std::tuple(Axis(bins, min_us, max_us))) {}
 
 void Histogram::record(std::int64_t us) {
   us = std::max<std::int64_t>(us, 0);
@@ -91,4 +91,4 @@ Histogram Histogram::from_json(const nlohmann::json& json) {
   return histogram;
 }
 
-}  // namespace canopy::loadtest
+}  // namespace canopy::measure

@@ -1,5 +1,5 @@
-// What of each writer's updates has been acknowledged, shared by the processes of a run: made
-// before they are forked. A writer has one process that says so; all may read.
+// The last acknowledged update of each writer, in memory that the processes of a run share: the
+// parent makes it before it forks them. One process writes an entry; any process may read it.
 #pragma once
 
 #include <atomic>
@@ -9,14 +9,14 @@
 
 namespace canopy::loadtest {
 
-class Board {
+class AckTable {
  public:
-  explicit Board(std::uint32_t writers);
+  explicit AckTable(std::uint32_t writers);
 
   void acknowledge(std::uint32_t writer, std::uint32_t counter) {
     counters_[writer].store(counter, std::memory_order_release);
   }
-  // One element per writer.
+  // The counter of each writer's last acknowledged update; 0: none.
   std::vector<std::uint32_t> read() const;
 
  private:

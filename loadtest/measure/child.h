@@ -11,7 +11,7 @@
 
 #include "core/base/result.h"
 
-namespace canopy::loadtest {
+namespace canopy::measure {
 
 class Child {
  public:
@@ -20,21 +20,21 @@ class Child {
   Child& operator=(Child&& other) noexcept;
   ~Child() { stop(std::chrono::milliseconds(0)); }
 
-  // Runs `body` in a copy of this process, called `name`, which exits with what it returns; killed
-  // when the parent dies.
+  // Runs `body` in a forked process called `name`, which exits with the result of `body`. The
+  // kernel kills it when the parent dies.
   static base::Result<Child> fork(const std::string& name, const std::function<int()>& body);
-  // Runs a program, its output appended to `log_file`; asked to stop when the parent dies.
+  // Runs a program and appends its output to `log_file`. It gets TERM when the parent dies.
   static base::Result<Child> start(const std::vector<std::string>& arguments,
                                    const std::string& log_file);
 
-  // 0: none.
+  // 0 when there is no process.
   pid_t pid() const { return pid_; }
   bool running();
-  // TERM, and KILL when it has not gone after `grace`. Waits until it is gone.
+  // Sends TERM, and KILL after `grace`. Returns when the process has ended.
   void stop(std::chrono::milliseconds grace);
 
  private:
   pid_t pid_ = 0;
 };
 
-}  // namespace canopy::loadtest
+}  // namespace canopy::measure

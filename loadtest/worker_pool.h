@@ -1,4 +1,5 @@
-// The harness's workers of one step, seen from the parent. Not thread-safe.
+// The worker processes of one step: the parent starts them, sends to them and collects their
+// reports. Not thread-safe.
 #pragma once
 
 #include <sys/types.h>
@@ -11,45 +12,45 @@
 
 #include "core/base/result.h"
 #include "loadtest/channel.h"
-#include "loadtest/child.h"
 #include "loadtest/ledger.h"
+#include "loadtest/measure/child.h"
 #include "loadtest/worker.h"
 #include "loadtest/worker_report.h"
 
 namespace canopy::loadtest {
 
-class Crew {
+class WorkerPool {
  public:
   struct Count {
     std::uint64_t joined = 0, failed = 0, delivered = 0, converged = 0;
   };
 
-  // Forks plan.workers of them.
-  static base::Result<Crew> start(WorkerPlan plan);
+  // Forks plan.workers processes.
+  static base::Result<WorkerPool> start(WorkerPlan plan);
 
   std::vector<pid_t> pids() const;
   void send(const nlohmann::json& message);
 
-  // Until `done` or `patience_us` is over, which is no error; fails when a worker dies or the user
-  // interrupts. `done` is asked after each message and a few times a second.
-  base::Status wait(std::int64_t patience_us, const std::function<bool()>& done);
+  // Returns when `done` holds or after `timeout_us`, which is no error. Fails when a worker dies or
+  // the user interrupts. Evaluates `done` after each message and at least four times a second.
+  base::Status wait(std::int64_t timeout_us, const std::function<bool()>& done);
 
-  // The last that was heard, summed up.
+  // The sum of the workers' last progress messages.
   Count progress() const;
   bool all_counted() const;
-  // Into one counter per writer.
+  // Adds the writers' last counters and the unacknowledged updates.
   void add_counters(Outcome& outcome) const;
   bool all_reported() const;
   WorkerReport merged_report() const;
 
  private:
   struct Worker {
-    Child process{};
+    measure::Child process{};
     Channel channel{-1};
     Count count{};
     using Counters = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
     std::optional<Counters> counters{};  // by publisher
-    Counters doubtful{};
+    Counters unacknowledged{};
     std::optional<WorkerReport> report{};
     std::string error{};
   };
@@ -59,7 +60,7 @@ class Crew {
   std::vector<Worker> workers_;
 };
 
-// Ctrl-C and TERM end the step under way instead of the process.
+// After this call, Ctrl-C and TERM end the current step instead of the process.
 void catch_interrupts();
 bool interrupted();
 

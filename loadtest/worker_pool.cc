@@ -1,4 +1,4 @@
-#include "loadtest/crew.h"
+#include "loadtest/worker_pool.h"
 
 #include <poll.h>
 
@@ -6,7 +6,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
-#include "loadtest/machine.h"
+#include "loadtest/measure/clock.h"
 
 namespace canopy::loadtest {
 namespace {
@@ -26,38 +26,39 @@ void catch_interrupts() {
 
 bool interrupted() { return interrupt_seen != 0; }
 
-base::Result<Crew> Crew::start(WorkerPlan plan) {
-  Crew crew;
+base::Result<WorkerPool> WorkerPool::start(WorkerPlan plan) {
+  WorkerPool pool;
   for (plan.index = 0; plan.index < plan.workers; ++plan.index) {
     auto [ours, theirs] = Channel::make();
-    auto child = Child::fork("loadtest-" + std::to_string(plan.index),
-                             [&, &end = theirs] { return run_worker(plan, std::move(end)); });
+    auto child = measure::Child::fork("loadtest-" + std::to_string(plan.index), [&, &end = theirs] {
+      return run_worker(plan, std::move(end));
+    });
     if (!child) return base::Error{child.error()};
-    Worker& worker = crew.workers_.emplace_back();
+    Worker& worker = pool.workers_.emplace_back();
     worker.process = std::move(*child);
     worker.channel = std::move(ours);
   }
-  return crew;
+  return pool;
 }
 
-std::vector<pid_t> Crew::pids() const {
+std::vector<pid_t> WorkerPool::pids() const {
   std::vector<pid_t> pids;
   for (const auto& worker : workers_) pids.push_back(worker.process.pid());
   return pids;
 }
 
-void Crew::send(const nlohmann::json& message) {
+void WorkerPool::send(const nlohmann::json& message) {
   for (auto& worker : workers_) worker.channel.send(message);
 }
 
-base::Status Crew::wait(std::int64_t patience_us, const std::function<bool()>& done) {
-  const std::int64_t give_up = now_us() + patience_us;
+base::Status WorkerPool::wait(std::int64_t timeout_us, const std::function<bool()>& done) {
+  const std::int64_t deadline = measure::now_us() + timeout_us;
   while (!done()) {
-    const std::int64_t left = give_up - now_us();
+    const std::int64_t left = deadline - measure::now_us();
     if (left <= 0) return {};
     std::vector<pollfd> items;
     for (const auto& worker : workers_) {
-      // A worker that has reported may go.
+      // A worker that has reported may exit.
       items.push_back({worker.report ? -1 : worker.channel.fd(), POLLIN, 0});
     }
     poll(items.data(), items.size(),
@@ -70,7 +71,7 @@ base::Status Crew::wait(std::int64_t patience_us, const std::function<bool()>& d
   return {};
 }
 
-base::Status Crew::read(Worker& worker) {
+base::Status WorkerPool::read(Worker& worker) {
   while (const auto message = worker.channel.receive()) {
     const auto type = message->value("type", "");
     if (type == "progress") {
@@ -81,7 +82,7 @@ base::Status Crew::read(Worker& worker) {
     } else if (type == "counters") {
       worker.counters.emplace();
       message->at("counters").get_to(*worker.counters);
-      message->at("doubtful").get_to(worker.doubtful);
+      message->at("unacknowledged").get_to(worker.unacknowledged);
     } else if (type == "report") {
       worker.report = parse_worker_report(message->at("report"));
     } else if (type == "error") {
@@ -89,13 +90,12 @@ base::Status Crew::read(Worker& worker) {
     }
   }
   if (worker.channel.closed() && !worker.report) {
-    return base::Error{"a worker of the harness died" +
-                       (worker.error.empty() ? "" : ": " + worker.error)};
+    return base::Error{"a worker process died" + (worker.error.empty() ? "" : ": " + worker.error)};
   }
   return worker.error.empty() ? base::Status() : base::Error{worker.error};
 }
 
-Crew::Count Crew::progress() const {
+WorkerPool::Count WorkerPool::progress() const {
   Count sum;
   for (const auto& worker : workers_) {
     sum.joined += worker.count.joined;
@@ -106,26 +106,27 @@ Crew::Count Crew::progress() const {
   return sum;
 }
 
-bool Crew::all_counted() const {
+bool WorkerPool::all_counted() const {
   return std::all_of(workers_.begin(), workers_.end(),
                      [](const Worker& worker) { return worker.counters.has_value(); });
 }
 
-void Crew::add_counters(Outcome& outcome) const {
-  auto& [counters, doubtful] = outcome;
+void WorkerPool::add_counters(Outcome& outcome) const {
+  auto& [counters, unacknowledged] = outcome;
   for (const auto& worker : workers_) {
     for (const auto& [publisher, counter] : *worker.counters) counters.at(publisher) = counter;
-    doubtful.insert(doubtful.end(), worker.doubtful.begin(), worker.doubtful.end());
+    unacknowledged.insert(unacknowledged.end(), worker.unacknowledged.begin(),
+                          worker.unacknowledged.end());
   }
-  std::sort(doubtful.begin(), doubtful.end());
+  std::sort(unacknowledged.begin(), unacknowledged.end());
 }
 
-bool Crew::all_reported() const {
+bool WorkerPool::all_reported() const {
   return std::all_of(workers_.begin(), workers_.end(),
                      [](const Worker& worker) { return worker.report.has_value(); });
 }
 
-WorkerReport Crew::merged_report() const {
+WorkerReport WorkerPool::merged_report() const {
   WorkerReport merged;
   for (const auto& worker : workers_) merged.merge(*worker.report);
   return merged;

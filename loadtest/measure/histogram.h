@@ -1,14 +1,14 @@
-// Latencies on a logarithmic scale: 1 µs to 1000 s in steps of 2 %, with exact least, greatest and
-// mean. Mergeable, so that each worker keeps its own. Pure; not thread-safe.
+// A histogram of latencies: 1 µs to 1000 s in steps of 2 %, with exact minimum, maximum and mean.
+// Workers keep their own histograms, which the parent merges. Pure; not thread-safe.
 #pragma once
 
 #include <boost/histogram.hpp>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 
-namespace canopy::loadtest {
+namespace canopy::measure {
 
-// In milliseconds; all 0 when nothing was recorded.
+// In milliseconds; all 0 while nothing is recorded.
 struct LatencySummary {
   double avg = 0, min = 0, p50 = 0, p95 = 0, p99 = 0, max = 0;
 };
@@ -17,7 +17,7 @@ class Histogram {
  public:
   Histogram();
 
-  // Microseconds; below 0 counts as 0.
+  // In microseconds; a negative value counts as 0.
   void record(std::int64_t us);
   void merge(const Histogram& other);
 
@@ -27,7 +27,7 @@ class Histogram {
   LatencySummary summary() const;
 
   nlohmann::json to_json() const;
-  // What to_json() of the same program wrote.
+  // Reads the result of to_json() of the same version.
   static Histogram from_json(const nlohmann::json& json);
 
  private:
@@ -42,4 +42,4 @@ class Histogram {
   std::int64_t max_us_ = 0;
 };
 
-}  // namespace canopy::loadtest
+}  // namespace canopy::measure

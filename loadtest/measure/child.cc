@@ -1,4 +1,4 @@
-#include "loadtest/child.h"
+#include "loadtest/measure/child.h"
 
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -13,7 +13,7 @@
 #include <thread>
 #include <utility>
 
-namespace canopy::loadtest {
+namespace canopy::measure {
 namespace {
 
 base::Result<pid_t> fork_child(int signal_at_parents_death) {
@@ -85,8 +85,8 @@ bool Child::running() {
 void Child::stop(std::chrono::milliseconds grace) {
   if (!running()) return;
   kill(pid_, SIGTERM);
-  const auto give_up = std::chrono::steady_clock::now() + grace;
-  while (running() && std::chrono::steady_clock::now() < give_up) {
+  const auto deadline = std::chrono::steady_clock::now() + grace;
+  while (running() && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   if (pid_ == 0) return;
@@ -96,4 +96,4 @@ void Child::stop(std::chrono::milliseconds grace) {
   pid_ = 0;
 }
 
-}  // namespace canopy::loadtest
+}  // namespace canopy::measure

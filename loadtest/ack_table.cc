@@ -1,4 +1,4 @@
-#include "loadtest/board.h"
+#include "loadtest/ack_table.h"
 
 #include <sys/mman.h>
 
@@ -8,20 +8,20 @@
 
 namespace canopy::loadtest {
 
-void Board::Unmap::operator()(Counter* counters) const { munmap(counters, bytes); }
+void AckTable::Unmap::operator()(Counter* counters) const { munmap(counters, bytes); }
 
-Board::Board(std::uint32_t writers)
+AckTable::AckTable(std::uint32_t writers)
     : writers_(writers),
       counters_(nullptr, Unmap{std::max<std::size_t>(1, writers) * sizeof(Counter)}) {
   static_assert(Counter::is_always_lock_free);
-  // Comes zeroed, which is what counters of 0 look like.
+  // The kernel zeroes the pages.
   void* const memory = mmap(nullptr, counters_.get_deleter().bytes, PROT_READ | PROT_WRITE,
                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap");
   counters_.reset(static_cast<Counter*>(memory));
 }
 
-std::vector<std::uint32_t> Board::read() const {
+std::vector<std::uint32_t> AckTable::read() const {
   std::vector<std::uint32_t> counters(writers_);
   for (std::uint32_t i = 0; i < writers_; ++i) {
     counters[i] = counters_[i].load(std::memory_order_acquire);

@@ -1,20 +1,12 @@
-#include "loadtest/machine.h"
+#include "loadtest/measure/descriptor_limit.h"
 
 #include <sys/resource.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <string>
 
-namespace canopy::loadtest {
-
-std::int64_t now_us() {
-  // libstdc++'s steady clock is CLOCK_MONOTONIC.
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
+namespace canopy::measure {
 
 std::uint64_t raise_descriptor_limit() {
   rlimit limit{};
@@ -32,4 +24,4 @@ base::Status set_descriptor_limit(std::uint64_t soft) {
                      std::strerror(errno)};
 }
 
-}  // namespace canopy::loadtest
+}  // namespace canopy::measure

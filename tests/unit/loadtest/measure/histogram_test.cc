@@ -1,10 +1,10 @@
-#include "loadtest/histogram.h"
+#include "loadtest/measure/histogram.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-namespace canopy::loadtest {
+namespace canopy::measure {
 namespace {
 
 constexpr double resolution = 0.02;
@@ -72,4 +72,4 @@ TEST(Histogram, SurvivesJson) {
 }
 
 }  // namespace
-}  // namespace canopy::loadtest
+}  // namespace canopy::measure
