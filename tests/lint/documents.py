@@ -120,21 +120,20 @@ def undocumented_commands(root):
     page = root / "docs/reference/cli.md"
     explained = page.read_text()
     source = (root / "client/cli/usage.cc").read_text()
-    names = r'"([a-z][a-z-]*)(?:,(\w))?"'
-    short = dict(re.findall(r"\{" + names + r', (?:"|nullptr)', source))
-    for option in short:
+    names = r'"([a-z][a-z-]*)(?:,\w)?"'
+    for option in re.findall(r"\{" + names + r', (?:"|nullptr)', source):
         if f"`--{option}" not in explained:
             yield page, 1, f"the option --{option} is missing"
-    for command, _, options in re.findall(r"\{Action::\w+,\s*" + names + r",\s*\{[^}]*\},\s*\{([^}]*)\}", source):
+    for command, options in re.findall(r"\{Action::\w+,\s*" + names + r",\s*\{[^}]*\},\s*\{([^}]*)\}", source):
         rows = "\n".join(re.findall(rf"^\|[^|]*`{command}\b.*$", explained, re.MULTILINE))
         if not rows:
             yield page, 1, f"the command {command} is missing"
-        for option, _ in re.findall(names, options) if rows else []:
-            if f"--{option}" not in rows and f"`-{short[option]}`" not in rows:
+        for option in re.findall(names, options) if rows else []:
+            if f"--{option}" not in rows and f"`-{option[0]}`" not in rows:
                 yield page, 1, f"{command}: its option --{option} is missing"
     programs = root / "docs/reference/programs.md"
     for file in ("core/config/program.cc", "loadtest/options.cc"):
-        for option, _ in re.findall(r"\(\s*" + names + ",", (root / file).read_text()):
+        for option in re.findall(r"\(\s*" + names + ",", (root / file).read_text()):
             if f"--{option}" not in programs.read_text():
                 yield programs, 1, f"the option --{option} of {file} is missing"
 
