@@ -114,7 +114,7 @@ def run(cluster, environment, command, expected):
     before = {}
     if command.startswith("kill "):
         before = {name: cluster.expect_end(name) for name in PROXIES}
-    local = command.replace("canopy-loadtest ", f"canopy-loadtest --broker {cluster.layout.broker_http} ")
+    local = command.replace("canopy-loadtest ", f"canopy-loadtest --broker {cluster.layout.broker_http} --join-timeout 60 ")
     done = subprocess.run(
         ["bash", "-c", local], cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=seconds(60))  # fmt: skip
     printed = (done.stdout + done.stderr).rstrip("\n").split("\n") if done.stdout + done.stderr else []
