@@ -15,7 +15,7 @@ PROGRAMS := canopy-broker canopy-shard canopy-proxy canopy-cli canopy-loadtest c
 SOURCES := $(wildcard core broker shard proxy client loadtest)
 CXX_FILES = $(shell find $(SOURCES) tests -name '*.h' -o -name '*.cc')
 
-.PHONY: help build run test deb image loadtest bench micro check format asan tsan coverage compilers soak faults fuzz clean build-all configure
+.PHONY: help build run test deb docs image loadtest bench micro check format asan tsan coverage compilers soak faults fuzz clean build-all configure
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -35,6 +35,11 @@ deb: configure ## makes the Debian packages build/*.deb
 	@cmake --build build -j $(JOBS) --target $(PROGRAMS) canopy_package_files
 	@cd build && cpack >package.log || { cat package.log; exit 1; }
 	@rm -rf build/_CPack_Packages && ls build/*.deb
+
+docs: ## writes the generated pages of docs/reference, and the C++ reference into build/docs/cpp
+	@deploy/setup.sh --docs
+	@$(PYTHON) docs/generate.py
+	@mkdir -p build/docs && doxygen docs/Doxyfile
 
 loadtest: build ## compares the cluster with one process at up to 1,000 clients (ARGS=…)
 	@build/bin/canopy-loadtest --compare $(ARGS)
@@ -57,7 +62,9 @@ check: ## checks format, include floors and clang-tidy
 	@deploy/setup.sh --build --check
 	@clang-format --dry-run -Werror $(CXX_FILES)
 	@$(PYTHON) tests/lint/floors.py
+	@$(PYTHON) tests/lint/duplicates.py
 	@$(PYTHON) tests/lint/licence.py
+	@$(PYTHON) tests/lint/documents.py
 	@cmake --preset tidy --log-level=WARNING >/dev/null
 	@run-clang-tidy -quiet -p build/tidy -j $(JOBS) >build/tidy.log 2>&1 \
 	  || { sed -i 's/\x1b\[[0-9;]*m//g' build/tidy.log; grep -A 3 -E ' (warning|error): ' build/tidy.log; exit 1; }

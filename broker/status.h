@@ -19,7 +19,7 @@ struct Moment {
   bool stopping = false;
 };
 
-// As topology_json() has it, and of each process what docs/operations.md says ("Status page"). What
+// As topology_json() has it, and of each process what docs/reference/http.md says. What
 // is not known is null. Revisions are split into epoch and counter: JavaScript's numbers have 53
 // bits.
 std::string status_json(const config::Cluster& cluster, const Members& members, const Self& self,

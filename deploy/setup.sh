@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building, testing, checking and measuring Canopy need, and only those that are missing.
 #
-#   deploy/setup.sh [--build] [--test] [--check] [--fuzz] [--coverage] [--bench] [--run] [--image]
+#   deploy/setup.sh [--build] [--test] [--check] [--fuzz] [--coverage] [--bench] [--run] [--image] [--docs]
 #
 # No group named: build, test, check and fuzz. --run is what built programs need, --image what deploy/base-image.sh does.
 #
@@ -16,13 +16,14 @@ build=(g++ cmake ninja-build ccache pkg-config
 test=(python3 python3-pytest python3-pytest-xdist python3-zmq python3-yaml python3-msgpack prometheus tcpdump chromium-headless-shell
       dpkg-dev lintian man-db systemd python3-venv python3-jsonschema openjdk-17-jdk-headless libjeromq-java faketime haproxy
       iproute2 iputils-ping nftables etcd-server)
-check=(clang-format clang-tidy python3)
+check=(clang-format clang-tidy g++ python3 python3-yaml)
 fuzz=(clang libclang-rt-14-dev)
 coverage=(gcovr)
 bench=(nats-server redis-server mosquitto libbenchmark-dev)
 run=(libzmq5 libyaml-cpp0.7 libboost-program-options1.74.0 libfmt9 libspdlog1.10 librocksdb7.8 libjemalloc2 liblz4-1 libsodium23
      libsystemd0 libprometheus-cpp-core1.0 libcivetweb1 libcurl4) # what the programs are linked to
 image=(mmdebstrap)
+docs=(doxygen python3 python3-yaml)
 
 wanted=()
 for group in "${@:---build --test --check --fuzz}"; do
@@ -36,7 +37,8 @@ for group in "${@:---build --test --check --fuzz}"; do
       --bench) wanted+=("${bench[@]}") ;;
       --run) wanted+=("${run[@]}") ;;
       --image) wanted+=("${image[@]}") ;;
-      *) echo "usage: $0 [--build] [--test] [--check] [--fuzz] [--coverage] [--bench] [--run] [--image]" >&2; exit 2 ;;
+      --docs) wanted+=("${docs[@]}") ;;
+      *) echo "usage: $0 [--build] [--test] [--check] [--fuzz] [--coverage] [--bench] [--run] [--image] [--docs]" >&2; exit 2 ;;
     esac
   done
 done

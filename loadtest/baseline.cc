@@ -10,7 +10,8 @@
 #include "core/net/loop.h"
 #include "core/wire/clone.h"
 #include "loadtest/channel.h"
-#include "loadtest/machine.h"
+#include "loadtest/measure/clock.h"
+#include "loadtest/measure/descriptor_limit.h"
 #include "loadtest/zmq_socket.h"
 
 namespace canopy::loadtest {
@@ -21,9 +22,9 @@ namespace clone = wire::clone;
 class Server {
  public:
   Server()
-      : snapshot_(context_, zmq::socket_type::router, {}),
-        updates_(context_, zmq::socket_type::pub, {}),
-        collector_(context_, zmq::socket_type::pull, {}) {}
+      : snapshot_(zmq_, zmq::socket_type::router, {}),
+        updates_(zmq_, zmq::socket_type::pub, {}),
+        collector_(zmq_, zmq::socket_type::pull, {}) {}
 
   base::Result<coordination::Triple> bind() {
     coordination::Triple triple;
@@ -44,7 +45,7 @@ class Server {
   }
 
  private:
-  // One message a turn, as the guide's servers read.
+  // Reads one message a turn, as the guide's servers do.
   void on_update() {
     if (!collector_.receive(message_) || message_.size() != 3) return;
     const std::string_view key = message_[0], body = message_[2];
@@ -77,7 +78,7 @@ class Server {
     std::string body{};
   };
 
-  zmq::context_t context_;
+  zmq::context_t zmq_;
   ZmqSocket snapshot_, updates_, collector_;
   base::SystemClock clock_;
   net::Loop loop_{clock_};
@@ -88,7 +89,7 @@ class Server {
 };
 
 int serve(int nofile, Channel parent) {
-  if (auto limited = set_descriptor_limit(static_cast<std::uint64_t>(nofile)); !limited) {
+  if (auto limited = measure::set_descriptor_limit(static_cast<std::uint64_t>(nofile)); !limited) {
     parent.send({{"error", limited.error()}});
     return 1;
   }
@@ -110,23 +111,23 @@ int serve(int nofile, Channel parent) {
 base::Result<Baseline> start_baseline(int nofile) {
   auto [ours, theirs] = Channel::make();
   Baseline baseline;
-  auto child = Child::fork("clone-2015",
-                           [nofile, &theirs = theirs] { return serve(nofile, std::move(theirs)); });
+  auto child = measure::Child::fork(
+      "clone-2015", [nofile, &theirs = theirs] { return serve(nofile, std::move(theirs)); });
   if (!child) return base::Error{child.error()};
   baseline.process = std::move(*child);
-  const std::int64_t give_up = now_us() + 5'000'000;
-  while (now_us() < give_up && baseline.process.running()) {
-    const auto answer = ours.receive();
-    if (!answer) {
+  const std::int64_t deadline = measure::now_us() + 5'000'000;
+  while (measure::now_us() < deadline && baseline.process.running()) {
+    const auto reply = ours.receive();
+    if (!reply) {
       usleep(10'000);
       continue;
     }
-    if (answer->contains("error")) return base::Error{"baseline: " + answer->value("error", "")};
+    if (reply->contains("error")) return base::Error{"baseline: " + reply->value("error", "")};
     baseline.target = {
         .name = "baseline",
-        .triples = {{.snapshot = answer->value("snapshot", ""),
-                     .updates = answer->value("updates", ""),
-                     .collector = answer->value("collector", "")}},
+        .triples = {{.snapshot = reply->value("snapshot", ""),
+                     .updates = reply->value("updates", ""),
+                     .collector = reply->value("collector", "")}},
         .processes = {{.role = "baseline", .name = "clone-2015", .pid = baseline.process.pid()}}};
     return baseline;
   }

@@ -33,9 +33,9 @@ std::pair<Channel, Channel> Channel::make() {
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     throw std::system_error(errno, std::generic_category(), "socketpair");
   }
-  const timeval patience{5, 0};
+  const timeval timeout{5, 0};
   for (const int fd : ends) {
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
   }
   return {Channel(ends[0]), Channel(ends[1])};
 }

@@ -1,4 +1,4 @@
-// Messages between the harness and one of its workers: lines of JSON over a socket pair.
+// Messages between the parent process and one worker: lines of JSON over a socket pair.
 // Not thread-safe.
 #pragma once
 
@@ -16,16 +16,15 @@ class Channel {
   Channel& operator=(Channel&& other) noexcept;
   ~Channel();
 
-  // The two ends.
   static std::pair<Channel, Channel> make();
 
-  // Becomes readable when receive() may have something.
+  // Readable when receive() may return a message.
   int fd() const { return fd_; }
-  // Waits for the reader, who always reads, at most a few seconds; false when it is gone.
+  // Waits at most 5 s for room in the socket's buffer; false when the other process does not read.
   bool send(const nlohmann::json& message);
-  // The next whole message, if one has arrived; never waits.
+  // The next complete message, if one has arrived; never waits.
   std::optional<nlohmann::json> receive();
-  // The other end is gone and everything it said has been received.
+  // The other process has closed its end, and receive() has returned all of its messages.
   bool closed() const { return closed_; }
 
  private:

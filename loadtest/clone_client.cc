@@ -2,15 +2,15 @@
 
 #include <array>
 
-#include "loadtest/machine.h"
-#include "loadtest/payload.h"
+#include "loadtest/measure/clock.h"
+#include "loadtest/measure/stamp.h"
 
 namespace canopy::loadtest {
 namespace {
 
 namespace clone = wire::clone;
 
-// Updates read at one go before others get their turn, and between two looks at the clock.
+// Updates that a client reads in one turn, and that it reads between two readings of the clock.
 constexpr int read_budget = 4096;
 constexpr int clock_interval = 64;
 
@@ -18,7 +18,7 @@ std::size_t frame_count(clone::Dialect dialect) {
   return dialect == clone::Dialect::kvsimple ? 3 : 5;
 }
 
-// 16 bytes that no other update has.
+// Unique to the update.
 std::array<char, 16> unique_id(std::uint64_t run, std::uint32_t publisher, std::uint32_t counter) {
   std::array<char, 16> uuid;
   std::memcpy(uuid.data(), &run, 8);
@@ -29,37 +29,37 @@ std::array<char, 16> unique_id(std::uint64_t run, std::uint32_t publisher, std::
 
 }  // namespace
 
-CloneClient::CloneClient(std::uint32_t id, std::uint32_t tag, Workplace& place)
-    : Participant(id, tag, place),
-      dialect_(*place.options.dialect),
-      run_(payload::run_of(place.run)) {}
+CloneClient::CloneClient(std::uint32_t id, std::uint32_t tag, Context& context)
+    : LoadClient(id, tag, context),
+      dialect_(*context.options.dialect),
+      run_(measure::run_of(context.run)) {}
 
 base::Status CloneClient::join(std::int64_t now) {
   state_ = State::joining;
   asked_us_ = now;
   ledger_.start();
-  const auto& triples = place_.target.triples;
+  const auto& triples = context_.target.triples;
   if (auto connected = connect(triples[id_ % triples.size()]); !connected) return connected;
-  place_.sockets.on_readable(*snapshot_, [this] {
-    // A client that has given up reads no more of it.
-    if (state_ != State::joining) return place_.sockets.remove(*snapshot_);
+  context_.sockets.on_readable(*snapshot_, [this] {
+    // A client whose snapshot timed out reads no more of it.
+    if (state_ != State::joining) return context_.sockets.remove(*snapshot_);
     read_snapshot();
-    touch();
+    mark_received();
   });
   return {};
 }
 
 base::Status CloneClient::connect(const coordination::Triple& triple) {
-  // In the order of the guide's clients: all three connect, then the request is sent.
-  const std::string& prefix = place_.layout.watched_by(id_);
-  const ZmqOptions options{.hwm = place_.options.hwm, .keys = place_.target.keys};
-  snapshot_.emplace(place_.context, zmq::socket_type::dealer, options);
-  updates_.emplace(place_.context, zmq::socket_type::sub, options);
+  // The guide's clients connect all three sockets before they send the request.
+  const std::string& prefix = context_.layout.watched_by(id_);
+  const ZmqOptions options{.hwm = context_.options.hwm, .keys = context_.target.keys};
+  snapshot_.emplace(context_.zmq, zmq::socket_type::dealer, options);
+  updates_.emplace(context_.zmq, zmq::socket_type::sub, options);
   updates_->subscribe(prefix);
   auto lingering = options;
   lingering.linger = std::chrono::seconds(2);
   collector_.emplace(
-      place_.context,
+      context_.zmq,
       dialect_ == clone::Dialect::chp ? zmq::socket_type::pub : zmq::socket_type::push, lingering);
   if (auto connected = snapshot_->connect(triple.snapshot); !connected) return connected;
   if (auto connected = updates_->connect(triple.updates); !connected) return connected;
@@ -69,55 +69,55 @@ base::Status CloneClient::connect(const coordination::Triple& triple) {
 }
 
 void CloneClient::read_snapshot() {
-  ZmqMessage& message = place_.message;
+  ZmqMessage& message = context_.message;
   while (snapshot_->receive(message)) {
     if (message.size() != frame_count(dialect_)) {
-      ledger_.corrupted();
+      ledger_.count_corrupted();
     } else if (message[0] != clone::snapshot_end) {
       on_entry(message);
     } else {
       const auto sequence = clone::parse_sequence(message[1]);
       if (const auto* cut = std::get_if<std::int64_t>(&sequence)) {
-        ledger_.cut(*cut);
+        ledger_.on_snapshot_end(*cut);
       } else {
-        ledger_.corrupted();
+        ledger_.count_corrupted();
       }
       state_ = State::joined;
-      place_.recorder.joined_us = now_us();
-      place_.recorder.join.record(place_.recorder.joined_us - asked_us_);
-      place_.sockets.remove(*snapshot_);
-      return place_.sockets.on_readable(*updates_, [this] {
+      context_.recorder.joined_us = measure::now_us();
+      context_.recorder.join.record(context_.recorder.joined_us - asked_us_);
+      context_.sockets.remove(*snapshot_);
+      return context_.sockets.on_readable(*updates_, [this] {
         read_updates();
-        touch();
+        mark_received();
       });
     }
   }
 }
 
 void CloneClient::on_entry(const ZmqMessage& message) {
-  const auto stamp = payload::read(message[message.size() - 1], run_);
+  const auto stamp = measure::read_stamp(message[message.size() - 1], run_);
   if (!stamp) return;
-  if (stamp->publisher >= place_.layout.writers() ||
-      place_.layout.key(stamp->publisher) != message[0]) {
-    ledger_.corrupted();
+  if (stamp->publisher >= context_.layout.writers() ||
+      context_.layout.key(stamp->publisher) != message[0]) {
+    ledger_.count_corrupted();
   } else {
-    ledger_.floor(stamp->publisher, stamp->counter);
+    ledger_.on_snapshot_entry(stamp->publisher, stamp->counter);
   }
 }
 
 void CloneClient::read_updates() {
-  std::int64_t now = now_us();
-  for (int read = 1; updates_->receive(place_.message); ++read) {
-    on_update(place_.message, now);
+  std::int64_t now = measure::now_us();
+  for (int read = 1; updates_->receive(context_.message); ++read) {
+    on_update(context_.message, now);
     if (read == read_budget) return;
-    if (read % clock_interval == 0) now = now_us();
+    if (read % clock_interval == 0) now = measure::now_us();
   }
 }
 
 void CloneClient::on_update(const ZmqMessage& message, std::int64_t& now) {
   const std::size_t size = message.size();
   if (size != frame_count(dialect_)) {
-    ledger_.corrupted();
+    ledger_.count_corrupted();
     return;
   }
   const std::string_view key = message[0];
@@ -125,40 +125,42 @@ void CloneClient::on_update(const ZmqMessage& message, std::int64_t& now) {
   const auto sequence = clone::parse_sequence(message[1]);
   const auto* number = std::get_if<std::int64_t>(&sequence);
   if (number == nullptr) {
-    ledger_.corrupted();
+    ledger_.count_corrupted();
     return;
   }
-  if (!ledger_.accept(*number)) return;
-  const auto stamp = payload::read(message[size - 1], run_);
+  if (!ledger_.check_sequence(*number)) return;
+  const auto stamp = measure::read_stamp(message[size - 1], run_);
   if (!stamp) return on_foreign(key);
-  if (stamp->publisher >= place_.layout.writers() || place_.layout.key(stamp->publisher) != key) {
-    ledger_.corrupted();
+  if (stamp->publisher >= context_.layout.writers() ||
+      context_.layout.key(stamp->publisher) != key) {
+    ledger_.count_corrupted();
     return;
   }
-  if (!place_.layout.visible_to(id_)[stamp->publisher]) return ledger_.unfiltered();
-  ledger_.apply(stamp->publisher, stamp->counter);
-  Recorder& recorder = place_.recorder;
+  if (!context_.layout.visible_to(id_)[stamp->publisher]) return ledger_.count_unfiltered();
+  ledger_.on_update(stamp->publisher, stamp->counter);
+  Recorder& recorder = context_.recorder;
   ++recorder.delivered;
   if (!recorder.measuring) return;
-  if (now < stamp->sent_us) now = now_us();  // sent since the last look at the clock
+  if (now < stamp->sent_us) now = measure::now_us();  // sent after the clock was read
   recorder.latency.record(now - stamp->sent_us);
 }
 
-// Others may use the cluster at the same time, but not the keys of this run. A subscription may be
-// told what a key held before the run has written it.
+// Other programs may use the cluster at the same time, but not the keys of this run. A proxy may
+// send what a key held before this run first wrote it.
 void CloneClient::on_foreign(std::string_view key) {
-  const auto owner = place_.layout.owner(key);
-  if (owner && ledger_.counter_of(*owner) > 0) ledger_.corrupted();
-  if (!key.starts_with(place_.layout.watched_by(id_))) ledger_.unfiltered();
+  const auto owner = context_.layout.owner(key);
+  if (owner && ledger_.counter_of(*owner) > 0) ledger_.count_corrupted();
+  if (!key.starts_with(context_.layout.watched_by(id_))) ledger_.count_unfiltered();
 }
 
 bool CloneClient::publish() {
-  std::string& value = place_.value;
-  value.resize(static_cast<std::size_t>(place_.options.payload_bytes), '.');
-  payload::write(value,
-                 {.run = run_, .publisher = id_, .counter = counter_ + 1, .sent_us = now_us()});
-  const auto uuid = unique_id(place_.run, id_, counter_ + 1);
-  const clone::Frames frames(dialect_, place_.layout.key(id_), 0, {uuid.data(), uuid.size()}, {},
+  std::string& value = context_.value;
+  value.resize(static_cast<std::size_t>(context_.options.payload_bytes), '.');
+  measure::write_stamp(
+      value.data(),
+      {.run = run_, .publisher = id_, .counter = counter_ + 1, .sent_us = measure::now_us()});
+  const auto uuid = unique_id(context_.run, id_, counter_ + 1);
+  const clone::Frames frames(dialect_, context_.layout.key(id_), 0, {uuid.data(), uuid.size()}, {},
                              value);
   if (!collector_->send(frames.span())) return false;
   ++counter_;
@@ -167,8 +169,8 @@ bool CloneClient::publish() {
 
 void CloneClient::leave() {
   state_ = State::outside;
-  ++life_;
-  place_.sockets.remove(*updates_);
+  ++incarnation_;
+  context_.sockets.remove(*updates_);
   snapshot_.reset();
   updates_.reset();
   collector_.reset();

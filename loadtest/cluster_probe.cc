@@ -7,7 +7,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "loadtest/machine.h"
+#include "loadtest/measure/clock.h"
 
 namespace canopy::loadtest {
 namespace {
@@ -39,14 +39,14 @@ std::int64_t descriptor_limit(std::int64_t pid) {
   return -1;
 }
 
-// Whether the pid is a process of this machine that goes by the given name.
+// Whether the pid is a process of this machine with the given role and name.
 bool is_here(const ProcessUsage& process) {
   if (process.pid <= 0) return false;
   if (process.role == "baseline") return true;  // our own child
   if (!contents(directory_of(process.pid) + "/comm").starts_with("canopy-" + process.role)) {
     return false;
   }
-  if (process.role == "broker") return true;  // the default name need not be on its command line
+  if (process.role == "broker") return true;  // its command line need not hold the default name
   const std::string arguments = contents(directory_of(process.pid) + "/cmdline");
   return arguments.find(process.name + '\0') != std::string::npos;
 }
@@ -87,7 +87,7 @@ ClusterProbe::ClusterProbe(std::vector<ProcessId> processes, std::vector<pid_t> 
 }
 
 ClusterProbe::Reading ClusterProbe::read() const {
-  Reading reading{.at_us = now_us()};
+  Reading reading{.at_us = measure::now_us()};
   for (const auto& process : usage_) {
     reading.processes.push_back(
         is_here(process) ? parse_cpu_ticks(contents(directory_of(process.pid) + "/stat")) : -1);

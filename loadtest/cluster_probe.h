@@ -1,7 +1,8 @@
-// What the processes of a cluster and the harness itself cost, read from /proc.
+// CPU time and descriptors of the cluster's processes and of the workers, read from /proc.
+// Not thread-safe.
 //
-// A process that is not on this machine, has gone, or is not what the topology says (its pid means
-// nothing here, as between containers) is reported with unknown figures. Not thread-safe.
+// The figures of a process are unknown when it is on another machine or in another container, or
+// has ended.
 #pragma once
 
 #include <sys/types.h>
@@ -21,29 +22,29 @@ struct ProcessUsage {
   std::string role{};
   std::string name{};
   std::int64_t pid = 0;
-  double cpu_percent = unknown;        // of one core, over the measured time
-  std::int64_t open_descriptors = -1;  // the most seen
-  std::int64_t max_descriptors = -1;   // its soft limit
+  double cpu_percent = unknown;        // of one core, over the measurement
+  std::int64_t open_descriptors = -1;  // the greatest number observed
+  std::int64_t max_descriptors = -1;   // the soft limit
 
   bool descriptors_known() const { return open_descriptors >= 0 && max_descriptors > 0; }
   double descriptor_share() const;
 };
 
 struct HarnessUsage {
-  double cpu_percent = 0;             // all workers together, of one core
-  double busiest_thread_percent = 0;  // above 90: the harness is what is measured
-  double machine_percent = 0;         // of all cores, all processes
+  double cpu_percent = 0;             // of all workers together, of one core
+  double busiest_thread_percent = 0;  // above 90: the load test is saturated
+  double machine_percent = 0;         // of all cores, by all processes
 };
 
 class ClusterProbe {
  public:
-  // `workers` are the harness's own.
+  // `workers` are the processes of the load test.
   ClusterProbe(std::vector<ProcessId> processes, std::vector<pid_t> workers);
 
-  // The measured time begins; ends.
+  // Begins and ends the measurement.
   void begin();
   void end();
-  // In between, as often as descriptors are to be counted.
+  // Counts descriptors once more, between begin() and end().
   void observe();
 
   const std::vector<ProcessUsage>& processes() const { return usage_; }
@@ -66,7 +67,7 @@ class ClusterProbe {
   Reading start_;
 };
 
-// The CPU ticks (user and system) in the text of a /proc stat file; -1 when it is none.
+// The CPU ticks (user and system) in the text of /proc/PID/stat; -1 when the text is not valid.
 std::int64_t parse_cpu_ticks(const std::string& stat);
 
 }  // namespace canopy::loadtest

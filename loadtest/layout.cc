@@ -58,8 +58,8 @@ base::Result<Layout> Layout::make(const Options& options, std::uint32_t clients)
     std::vector<bool> visible;
     for (const auto& key : layout.keys_) visible.push_back(key.starts_with(layout.prefixes_[part]));
     if (std::find(visible.begin(), visible.end(), true) == visible.end()) {
-      return base::Error{"--keys: no client writes below '" + layout.prefixes_[part] +
-                         "', which some would watch"};
+      return base::Error{"--keys: no client writes a key below '" + layout.prefixes_[part] +
+                         "', which clients would watch"};
     }
     layout.visible_.push_back(std::move(visible));
   }

@@ -1,7 +1,7 @@
-// Who writes which key and who watches which prefix. Pure; immutable after construction.
+// Which client writes which key and watches which prefix. Pure; immutable after construction.
 //
-// The writers are the first clients, which publish, and then one for each key that is loaded before
-// any client joins.
+// The first writers are the clients that publish. Then follows one writer for each key that is
+// loaded before any client joins.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ namespace canopy::loadtest {
 
 class Layout {
  public:
-  // Fails when a key is not valid, two writers share one, or some client would see nothing.
+  // Fails when a key is invalid, two writers share a key, or a client watches no key.
   static base::Result<Layout> make(const Options& options, std::uint32_t clients);
 
   std::uint32_t clients() const { return clients_; }
@@ -28,11 +28,11 @@ class Layout {
   const std::string& watched_by(std::uint32_t client) const {
     return prefixes_[client % prefixes_.size()];
   }
-  // One element per writer: whether `client` watches its key.
+  // By writer: whether `client` watches the writer's key.
   const std::vector<bool>& visible_to(std::uint32_t client) const {
     return visible_[client % prefixes_.size()];
   }
-  // Who writes this key.
+  // The writer of this key.
   std::optional<std::uint32_t> owner(std::string_view key) const;
 
  private:

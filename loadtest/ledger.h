@@ -1,15 +1,15 @@
-// The account of one client: which update of which publisher it has seen, and what was wrong.
+// The account of one client: which updates of which publisher it has received, and which faults.
 // Pure; not thread-safe.
 //
-// Every publisher numbers its updates 1, 2, 3 … A client's life begins with start(). What follows
-// depends on what its protocol promises:
+// Every publisher numbers its updates 1, 2, 3 … An incarnation of a client begins with start(). The
+// rest depends on the protocol.
 //
-// Clone: the snapshot sets the floor of each publisher, cut() ends it, and from then on the next
-// update of a publisher must be its floor + 1, and so on. Sequences (the server's stamps) must
-// strictly increase; what is at or below the cut is in the snapshot already and does not count.
+// Clone: the snapshot gives each publisher's counter, and on_snapshot_end() the sequence up to
+// which it is complete. Live updates at or below this sequence do not count. The others must
+// continue each publisher's counter, and their sequences must increase.
 //
-// Native: catch_up() takes what is told as part of a snapshot or resync, which may skip updates
-// that a later one of their key has overtaken. Live updates must follow on each other.
+// Native: on_catch_up() counts the updates of a snapshot or resync, which may skip updates for
+// later ones of the same key. Live updates must continue each publisher's counter.
 #pragma once
 
 #include <cstdint>
@@ -20,109 +20,109 @@
 namespace canopy::loadtest {
 
 struct Faults {
-  std::uint64_t lost = 0;          // updates that never came, of which nobody told
+  std::uint64_t lost = 0;          // updates that did not arrive and were not reported as missed
   std::uint64_t lost_at_join = 0;  // of these: missing between the snapshot and the first update
-  std::uint64_t incomplete = 0;    // keys that were not in a snapshot, although written before
-  std::uint64_t repeated = 0;      // came again, after the cut
-  std::uint64_t out_of_order = 0;  // of a sequence or counter below one seen before; not applied
+  std::uint64_t incomplete = 0;    // keys that a snapshot lacked although they were written before
+  std::uint64_t repeated = 0;      // received twice
+  std::uint64_t out_of_order = 0;  // sequence or counter below an earlier one; not applied
   std::uint64_t unfiltered = 0;    // under a key that the client does not watch
-  std::uint64_t misapplied = 0;    // own writes applied twice, or not as they were answered
-  std::uint64_t corrupted = 0;     // malformed, under a wrong key, or written by someone else
+  std::uint64_t misapplied = 0;    // own writes applied twice, or not as acknowledged
+  std::uint64_t corrupted = 0;     // malformed, under a wrong key, or written by another program
 
   Faults& operator+=(const Faults& other);
   friend bool operator==(const Faults&, const Faults&) = default;
 };
 
-// What each publisher had written in the end.
+// What the publishers had written at the end of the step.
 struct Outcome {
   std::vector<std::uint32_t> counters{};  // the last update, per publisher
-  // Updates (publisher, counter) that their writer got no answer to, or a refusal: they need not
-  // come. Sorted.
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> doubtful{};
+  // Updates (publisher, counter) that were refused or not answered. Clients need not receive them.
+  // Sorted.
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> unacknowledged{};
 };
 
 class Ledger {
  public:
   explicit Ledger(std::uint32_t publishers) : seen_(publishers) {}
 
-  // A new life: nothing seen yet. Faults stay.
+  // Begins an incarnation: nothing received yet. Faults stay.
   void start();
 
   // Clone: an entry of the snapshot. A second one for the same publisher counts as repeated.
-  void floor(std::uint32_t publisher, std::uint32_t counter);
-  // Clone: the end of the snapshot.
-  void cut(std::int64_t sequence);
-  // Clone: whether a live message counts: in order, and after the cut.
-  bool accept(std::int64_t sequence) {
+  void on_snapshot_entry(std::uint32_t publisher, std::uint32_t counter);
+  // Clone: the end of the snapshot, complete up to `sequence`.
+  void on_snapshot_end(std::int64_t sequence);
+  // Clone: true when the live message is in order and above the snapshot's sequence.
+  bool check_sequence(std::int64_t sequence) {
     if (sequence > last_) {
       last_ = sequence;
-      return sequence > cut_;
+      return sequence > snapshot_sequence_;
     }
     ++(sequence == last_ ? faults_.repeated : faults_.out_of_order);
     return false;
   }
 
-  // Native: an update told as part of a snapshot or resync.
-  void catch_up(std::uint32_t publisher, std::uint32_t counter);
-  // Native: the first snapshot is whole. `written`: what was acknowledged before it was asked for;
-  // a proxy's copy may be a moment behind, so it may also come right after, as live updates.
-  void complete(std::vector<std::uint32_t> written);
+  // Native: an update of a snapshot or resync.
+  void on_catch_up(std::uint32_t publisher, std::uint32_t counter);
+  // Native: the end of the first snapshot. `written`: by publisher, the last update that was
+  // acknowledged before the request. A proxy's copy may lag, so these updates may also follow live.
+  void on_synced(std::vector<std::uint32_t> written);
 
-  // An accepted, live update.
-  void apply(std::uint32_t publisher, std::uint32_t counter) {
+  // A live update, in Clone one that has passed check_sequence().
+  void on_update(std::uint32_t publisher, std::uint32_t counter) {
     if (publisher >= seen_.size()) {
       ++faults_.corrupted;
       return;
     }
     std::uint32_t& seen = seen_[publisher];
     if (counter != seen + 1) {
-      judge(publisher, counter);
+      on_gap(publisher, counter);
       return;
     }
     seen = counter;
     ++applied_;
   }
 
-  void corrupted() { ++faults_.corrupted; }
-  void unfiltered() { ++faults_.unfiltered; }
+  void count_corrupted() { ++faults_.corrupted; }
+  void count_unfiltered() { ++faults_.unfiltered; }
 
-  // The end: what is missing is lost. `visible` says which publishers' keys this client watches.
+  // The end: missing updates are lost. `visible`, by publisher: whether the client watches its key.
   void finish(const Outcome& outcome, const std::vector<bool>& visible);
-  // Whether its map is exactly the expected one, and nothing foreign got into it.
+  // Whether the client's map is exactly the expected one and no update was corrupted.
   bool converged(const Outcome& outcome, const std::vector<bool>& visible) const;
 
   const Faults& faults() const { return faults_; }
-  // Updates applied in this life, beside those of a Clone snapshot.
+  // Updates applied in this incarnation, without those of a Clone snapshot.
   std::uint64_t applied() const { return applied_; }
-  // Updates that catching up after the snapshot has skipped, over all lives.
+  // Updates that resyncs have skipped, over all incarnations.
   std::uint64_t overtaken() const { return overtaken_; }
   std::uint32_t counter_of(std::uint32_t publisher) const { return seen_[publisher]; }
 
  private:
-  static constexpr std::int64_t before_all = std::numeric_limits<std::int64_t>::min();
-  static constexpr std::size_t max_holes = 1024;  // that the end may still excuse
+  static constexpr std::int64_t no_sequence = std::numeric_limits<std::int64_t>::min();
+  static constexpr std::size_t max_gaps = 1024;  // kept until finish(), which may excuse them
 
-  struct Hole {
+  struct Gap {
     std::uint32_t publisher = 0;
-    std::uint32_t first = 0, last = 0;  // the counters that did not come
+    std::uint32_t first = 0, last = 0;  // the missing counters
     bool at_join = false;
   };
 
-  void judge(std::uint32_t publisher, std::uint32_t counter);
-  // Whether it is news; else a fault. But a Clone subscription that arrives after the snapshot was
-  // taken is told the present values: each once more.
+  void on_gap(std::uint32_t publisher, std::uint32_t counter);
+  // True when the counter is above the last one; counts a fault otherwise. Exception: a Clone
+  // subscription that follows the snapshot gets each current value once more.
   bool advances(std::uint32_t publisher, std::uint32_t counter);
 
-  std::vector<std::uint32_t> seen_;   // last counter per publisher; 0: none
-  std::vector<std::uint32_t> floor_;  // what it was in the snapshot; empty before the first entry
-  std::vector<bool> again_;           // Clone: told once more; empty before the cut
-  std::vector<Hole> holes_;
-  std::int64_t cut_ = before_all;
-  std::int64_t last_ = before_all;
+  std::vector<std::uint32_t> seen_;      // last counter per publisher; 0: none
+  std::vector<std::uint32_t> snapshot_;  // counter per publisher; empty before the first entry
+  std::vector<bool> resent_;  // Clone: current value received once more; empty before its end
+  std::vector<Gap> gaps_;
+  std::int64_t snapshot_sequence_ = no_sequence;
+  std::int64_t last_ = no_sequence;
   std::uint64_t applied_ = 0;
   std::uint64_t overtaken_ = 0;
   std::vector<std::uint32_t> written_{};
-  bool complete_ = false;  // the snapshot, told by complete()
+  bool synced_ = false;
   Faults faults_;
 };
 

@@ -1,4 +1,4 @@
-// Writes the keys that a run is to find when its clients join, and deletes them after it.
+// Writes the keys of --keys-loaded before the clients join, and deletes them after the run.
 #pragma once
 
 #include "core/base/result.h"
@@ -6,8 +6,8 @@
 
 namespace canopy::loadtest {
 
-// In a process of its own; return when all has been acknowledged, which the board then says of
-// what was loaded.
+// Both fork a process and return when the cluster has acknowledged all writes. load_keys() records
+// the acknowledgements in plan.acks.
 base::Status load_keys(const WorkerPlan& plan);
 base::Status unload_keys(const WorkerPlan& plan);
 

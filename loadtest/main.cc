@@ -8,7 +8,7 @@ int main(int argc, char** argv) {
   canopy::base::report_uncaught("canopy-loadtest");
   const auto options = canopy::loadtest::parse_options(argc, argv);
   if (!options) {
-    std::fprintf(stderr, "canopy-loadtest: %s (--help tells more)\n", options.error().c_str());
+    std::fprintf(stderr, "canopy-loadtest: %s (see --help)\n", options.error().c_str());
     return 2;
   }
   if (options->help) {

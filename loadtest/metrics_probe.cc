@@ -35,7 +35,7 @@ double sum_of(const std::string& metrics, const std::string& counter, const std:
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with(counter)) continue;
     const char after = line.size() > counter.size() ? line[counter.size()] : '\0';
-    if (after != '{' && after != ' ') continue;  // another one, whose name goes on
+    if (after != '{' && after != ' ') continue;  // another counter with a longer name
     const auto space = line.rfind(' ');
     if (line.substr(0, space).find(label) == std::string::npos) continue;
     sum += std::strtod(line.c_str() + space + 1, nullptr);
@@ -69,7 +69,7 @@ std::vector<Figure> MetricsProbe::figures() const {
     Figure figure{.name = sources[i].name};
     for (const auto& [address, values] : end) {
       const auto before = start_.find(address);
-      // One that has been started anew counts from 0.
+      // A restarted process counts from 0.
       const double from =
           before == start_.end() || before->second[i] > values[i] ? 0 : before->second[i];
       figure.total += values[i];

@@ -1,4 +1,5 @@
-// What the cluster's own counters say of a step, read from the processes' /metrics.
+// How the cluster's own counters grow during a step, read from /metrics of its processes.
+// Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,8 @@ namespace canopy::loadtest {
 
 struct Figure {
   std::string name{};
-  double during = 0;  // the step
-  double total = 0;   // of the processes that are there at its end, since they started
+  double during = 0;  // growth during the step
+  double total = 0;   // since the processes started that run at the end of the step
 };
 
 // The sum of a counter's series whose labels hold `label`, in the Prometheus text format.
@@ -21,8 +22,8 @@ double sum_of(const std::string& metrics, const std::string& counter, const std:
 
 class MetricsProbe {
  public:
-  // Reads them for the first time. Processes without an HTTP address, or that do not answer, do
-  // not count.
+  // Reads the counters for the first time. Skips processes that have no HTTP address or do not
+  // answer.
   explicit MetricsProbe(std::vector<ProcessId> processes);
 
   std::vector<Figure> figures() const;

@@ -1,4 +1,5 @@
-// One native client: a session of client/ on its worker's loop, whose events are accounted for.
+// A native client: a session of client/ on its worker's loop, whose events it checks and counts.
+// Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -9,34 +10,33 @@
 #include "client/events.h"
 #include "client/session.h"
 #include "client/sockets.h"
+#include "loadtest/load_client.h"
 #include "loadtest/own_writes.h"
-#include "loadtest/participant.h"
 
 namespace canopy::loadtest {
 
-// The settings of a session whose first choice among the target's proxies is the client's own,
-// dealt in turn; the others are there to go to. `life`: no two lives of a client are one to the
-// cluster.
+// Client `id` prefers proxy `id` modulo their number; its session knows the others for failover.
+// Each incarnation of a client has another client id.
 client::Settings native_settings(const Target& target, std::uint64_t run, std::uint32_t id,
-                                 std::uint32_t life);
+                                 std::uint32_t incarnation);
 
-class NativeClient final : public Participant, private client::Events {
+class NativeClient final : public LoadClient, private client::Events {
  public:
-  NativeClient(std::uint32_t id, std::uint32_t tag, Workplace& place);
+  NativeClient(std::uint32_t id, std::uint32_t tag, Context& context);
 
   base::Status join(std::int64_t now_us) override;
   void tick(std::int64_t now_us) override;
   bool publish() override;
   void leave() override;
   std::size_t unanswered() const override { return own_.open(); }
-  std::uint32_t last_update() const override { return own_.last_applied(); }
-  std::vector<std::uint32_t> doubtful() const override { return own_.doubtful(); }
-  void conclude(Faults& faults, Told& told) const override;
+  std::uint32_t last_applied() const override { return own_.last_applied(); }
+  std::vector<std::uint32_t> unacknowledged() const override { return own_.unacknowledged(); }
+  void add_results(Faults& faults, ClientStats& stats) const override;
 
  private:
   struct Engine {
-    Engine(Workplace& place, client::Settings settings, client::Events& events)
-        : sockets(place.server, session, place.target.keys),
+    Engine(Context& context, client::Settings settings, client::Events& events)
+        : sockets(context.server, session, context.target.keys),
           session(std::move(settings), sockets, events) {}
 
     client::Sockets sockets;
@@ -51,12 +51,12 @@ class NativeClient final : public Participant, private client::Events {
   void answered(client::CallId call, client::Answer answer) override;
   void on_foreign(const client::Change& change);
 
-  const std::uint32_t run_;         // as stamps have it
-  std::unique_ptr<Engine> engine_;  // of this life
-  std::uint64_t writes_sent_ = 0;   // in earlier ones
+  const std::uint32_t run_;         // run_of() the run
+  std::unique_ptr<Engine> engine_;  // of this incarnation
+  std::uint64_t writes_sent_ = 0;   // by earlier incarnations
   OwnWrites own_;
   std::int64_t asked_us_ = 0;
-  std::vector<std::uint32_t> written_;  // what the snapshot under way must hold
+  std::vector<std::uint32_t> written_;  // acknowledged updates that the snapshot must hold
 };
 
 }  // namespace canopy::loadtest

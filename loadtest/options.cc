@@ -6,7 +6,7 @@
 
 #include "core/base/limits.h"
 #include "core/keyspace/key.h"
-#include "loadtest/payload.h"
+#include "loadtest/measure/stamp.h"
 #include "loadtest/scenario.h"
 
 namespace canopy::loadtest {
@@ -14,7 +14,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-// What the command line says before it is checked.
+// Options before they are checked.
 struct Raw {
   std::string scenario, steps, phase = "spread", dialect = "kvsimple";
 };
@@ -39,11 +39,10 @@ po::options_description load_options(Options& o, Raw& raw) {
       "rate,R", po::value(&o.rate)->value_name("N")->default_value(o.rate, "200"),
       "clients that join per second")("period,i", number(o.period_ms),
                                       "ms between two updates of a publisher")(
-      "window", number(o.window),
-      "updates that a publisher keeps under way, as fast as they come back; 0: one each period")(
+      "window", number(o.window), "updates that a publisher keeps in flight; 0: one each period")(
       "payload", number(o.payload_bytes), "bytes of an update's value")(
-      "phase", text(raw.phase), "spread: evenly over the period; together: all at once")(
-      "duration", number(o.duration_s), "seconds measured, once all have joined")(
+      "phase", text(raw.phase), "publishers: spread over the period, or together")(
+      "duration", number(o.duration_s), "seconds of measurement, after all clients have joined")(
       "churn", number(o.churn), "clients that leave and join again each churn period")(
       "churn-period", number(o.churn_period_s), "seconds");
   return load;
@@ -63,32 +62,36 @@ po::options_description key_options(Options& o) {
 
 po::options_description target_options(Options& o, Raw& raw) {
   po::options_description target("Target");
-  target.add_options()("broker", text(o.broker), "HTTP address, asked for the proxies")(
+  target.add_options()("broker", text(o.broker),
+                       "HTTP address of the broker, which knows the proxies")(
       "proxy", po::value(&o.proxies)->value_name("ENDPOINT"),
-      "tcp://HOST:PORT, the first of its ports, used instead of the broker; repeatable")(
+      "tcp://HOST:PORT of its first port, instead of --broker; repeatable")(
       "dialect", text(raw.dialect), "kvsimple, kvmsg, chp or native")(
-      "baseline", po::bool_switch(&o.baseline), "run on a one-process Clone server started here")(
+      "baseline", po::bool_switch(&o.baseline), "start a one-process Clone server and run on it")(
       "nofile", number(o.nofile), "descriptor limit of that server")(
-      "compare", po::bool_switch(&o.compare), "that, the cluster, and it with native clients")(
-      "config", text(o.config), "cluster that --compare starts when none answers, and --curve")(
+      "compare", po::bool_switch(&o.compare),
+      "run on the baseline, and on the cluster with Clone and native clients")(
+      "config", text(o.config),
+      "cluster that --curve starts, and --compare when no broker answers")(
       "key", po::value(&o.key)->value_name("FILE"),
-      "NAME.key_secret of the clients, all alike, for a cluster with `security`")(
+      "NAME.key_secret of all clients, for a cluster with `security`")(
       "server-key", po::value(&o.server_key)->value_name("FILE|KEY"), "public key of that cluster")(
       "curve", po::bool_switch(&o.curve),
-      "what CURVE costs: run on the cluster of --config without it, then with it");
+      "run on the cluster of --config without CURVE, then with it");
   return target;
 }
 
 po::options_description harness_options(Options& o) {
-  po::options_description harness("Harness");
+  po::options_description harness("Load generator");
   harness.add_options()("workers", number(o.workers), "processes; 0: one per core, at most two")(
       "io-threads", number(o.io_threads), "libzmq I/O threads of each, for Clone clients")(
       "hwm", number(o.hwm), "high-water mark of the sockets of Clone clients")(
       "join-timeout", number(o.join_timeout_s), "seconds a client waits for its snapshot")(
-      "settle", number(o.settle_s), "seconds without a delivery, until what is missing is lost")(
+      "settle", number(o.settle_s), "seconds without a delivery, until missing updates are lost")(
       "json", po::value(&o.json)->value_name("FILE"), "write the result as JSON; - is stdout")(
       "csv", po::value(&o.csv)->value_name("FILE"), "write the result as CSV; - is stdout")(
       "html", po::value(&o.html)->value_name("FILE"), "write a report with plots; - is stdout")(
+      "svg", po::value(&o.svg)->value_name("FILE"), "write a picture of the ramp; - is stdout")(
       "version", po::bool_switch(&o.version), "print the version")(
       "help,h", po::bool_switch(&o.help), "print this");
   return harness;
@@ -151,19 +154,19 @@ base::Status apply(const Raw& raw, Options& o) {
 base::Status check_bounds(const Options& o) {
   struct Bound {
     const char* name;
-    double value, least, most;
+    double value, min, max;
   };
   constexpr double any = std::numeric_limits<int>::max();
-  constexpr double most_clients = 900'000, most_loaded = 100'000;
-  static_assert(most_clients + most_loaded <= payload::max_publishers);
+  constexpr double max_clients = 900'000, max_loaded = 100'000;
+  static_assert(max_clients + max_loaded <= measure::max_publishers);
   std::vector<Bound> bounds{
-      {"clients", double(o.clients), 1, most_clients},
-      {"publishers", double(o.publishers.value_or(0)), 0, most_clients},
+      {"clients", double(o.clients), 1, max_clients},
+      {"publishers", double(o.publishers.value_or(0)), 0, max_clients},
       {"window", double(o.window), 0, 10'000},
-      {"keys-loaded", double(o.keys_loaded), 0, most_loaded},
+      {"keys-loaded", double(o.keys_loaded), 0, max_loaded},
       {"rate", o.rate, 0.1, any},
       {"period", double(o.period_ms), 1, 3'600'000},
-      {"payload", double(o.payload_bytes), double(payload::header_bytes),
+      {"payload", double(o.payload_bytes), double(measure::stamp_bytes),
        double(base::max_value_bytes)},
       {"duration", double(o.duration_s), 1, 86'400},
       {"subtrees", double(o.subtrees), 1, 10'000},
@@ -176,12 +179,12 @@ base::Status check_bounds(const Options& o) {
       {"workers", double(o.workers), 0, 256},
       {"io-threads", double(o.io_threads), 1, 64},
   };
-  for (const int clients : o.steps) bounds.push_back({"steps", double(clients), 1, most_clients});
-  for (const auto& [name, value, least, most] : bounds) {
-    if (value >= least && value <= most) continue;
+  for (const int clients : o.steps) bounds.push_back({"steps", double(clients), 1, max_clients});
+  for (const auto& [name, value, min, max] : bounds) {
+    if (value >= min && value <= max) continue;
     std::ostringstream why;
     why.precision(10);
-    why << "--" << name << ": " << value << " is not between " << least << " and " << most;
+    why << "--" << name << ": " << value << " is not between " << min << " and " << max;
     return base::Error{why.str()};
   }
   return {};
@@ -205,13 +208,14 @@ base::Status check_rules(const Options& o) {
     }
   }
   if (o.window > 0 && !o.keys.empty()) {
-    return base::Error{"--window: publishers must watch their own keys, not those of --keys"};
+    return base::Error{
+        "--window and --keys exclude each other: publishers must watch their own keys"};
   }
   if (o.keys_loaded > 0 && (o.baseline || o.compare || (!o.proxies.empty() && o.dialect))) {
-    return base::Error{"--keys-loaded: loading takes a proxy that speaks the native protocol"};
+    return base::Error{"--keys-loaded: needs a proxy with a native listener"};
   }
   if ((o.baseline || o.compare) && o.dialect != wire::clone::Dialect::kvsimple) {
-    return base::Error{"--dialect: the baseline server speaks kvsimple alone"};
+    return base::Error{"--dialect: the baseline server supports only kvsimple"};
   }
   if (o.baseline && !o.proxies.empty()) {
     return base::Error{"--baseline and --proxy exclude each other"};
@@ -220,16 +224,16 @@ base::Status check_rules(const Options& o) {
     return base::Error{"--compare excludes --baseline, --proxy and --steps"};
   }
   if (o.key.empty() != o.server_key.empty()) {
-    return base::Error{"--key and --server-key: both or none"};
+    return base::Error{"--key and --server-key: give both or none"};
   }
   if (o.baseline && !o.key.empty()) {
-    return base::Error{"--key: the baseline server speaks no CURVE"};
+    return base::Error{"--key: the baseline server does not support CURVE"};
   }
   if (o.curve && (o.baseline || o.compare || !o.proxies.empty() || !o.key.empty())) {
     return base::Error{"--curve excludes --baseline, --compare, --proxy and --key"};
   }
-  if ((o.json == "-") + (o.csv == "-") + (o.html == "-") > 1) {
-    return base::Error{"only one of --json, --csv and --html can use stdout"};
+  if (outputs_on_stdout(o) > 1) {
+    return base::Error{"only one of --json, --csv, --html and --svg can use stdout"};
   }
   return {};
 }
@@ -259,7 +263,7 @@ base::Result<Options> parse_options(int argc, const char* const* argv) {
   Raw raw;
   if (auto status = read(argc, argv, options, raw); !status) return base::Error{status.error()};
   if (!raw.scenario.empty()) {
-    // Once more, over its defaults.
+    // Parses again, over the scenario's defaults.
     options = {};
     if (!set_scenario(raw.scenario, options)) {
       return base::Error{"--scenario: there is no '" + raw.scenario + "'"};
@@ -278,18 +282,18 @@ std::string help_text() {
   Options options;
   Raw raw;
   std::ostringstream out;
-  out << "canopy-loadtest: clients by the thousand, each delivery accounted for.\n"
+  out << "canopy-loadtest: simulates thousands of clients and checks each delivery.\n"
          "Each client takes a snapshot, subscribes, and publishes one update every period.\n"
          "Exit status: 0 pass, 1 fail (a validator found a violation, a client is not served, or\n"
          "a process is short of descriptors), 2 wrong usage. The validators:\n"
-         "  Ordered, Unique    updates come in each writer's order, and once\n"
-         "  GapDetected        none is skipped, unless the client was told that it missed some\n"
-         "  SnapshotComplete   a snapshot, or what follows it, holds what was written before it\n"
-         "                     was asked for\n"
-         "  Converged          all maps are equal in the end, and as written\n"
-         "  Filtered           nothing comes that is not watched\n"
-         "  AppliedOnce        each write is applied once, as answered (native alone)\n"
-         "An update's value is at least 16 bytes, by which it is known.\n"
+         "  Ordered, Unique    a client receives each writer's updates in order, and once\n"
+         "  GapDetected        a client that misses updates gets a report of the gap\n"
+         "  SnapshotComplete   a client receives all updates that were written before it asked\n"
+         "                     for the snapshot\n"
+         "  Converged          all clients end with the written values\n"
+         "  Filtered           a client receives only keys that it watches\n"
+         "  AppliedOnce        each write is applied once, as acknowledged (native only)\n"
+         "The first 16 bytes of a value identify the update.\n"
       << describe(options, raw) << '\n'
       << scenario_help();
   return out.str();

@@ -10,8 +10,8 @@
 
 #include "core/config/key_file.h"
 #include "core/metrics/http_get.h"
-#include "loadtest/crew.h"
-#include "loadtest/machine.h"
+#include "loadtest/measure/clock.h"
+#include "loadtest/worker_pool.h"
 
 namespace canopy::loadtest {
 namespace {
@@ -23,9 +23,10 @@ constexpr std::chrono::seconds stop_grace(15);
 
 }  // namespace
 
-base::Result<Topology> wait_until_ready(const std::string& broker, Child* process) {
+base::Result<Topology> wait_until_ready(const std::string& broker, measure::Child* process) {
   std::string last = "not ready";
-  for (const std::int64_t give_up = now_us() + start_timeout_us; now_us() < give_up;) {
+  for (const std::int64_t deadline = measure::now_us() + start_timeout_us;
+       measure::now_us() < deadline;) {
     if (interrupted()) return base::Error{"interrupted"};
     if (process != nullptr && !process->running()) return base::Error{"the broker has stopped"};
     const auto ready = metrics::http_get(broker, "/readyz");
@@ -40,7 +41,7 @@ base::Result<Topology> wait_until_ready(const std::string& broker, Child* proces
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
-  return base::Error{"the cluster at " + broker + " does not get ready: " + last};
+  return base::Error{"the cluster at " + broker + " is not ready: " + last};
 }
 
 OwnCluster::OwnCluster(OwnCluster&& other) noexcept { *this = std::move(other); }
@@ -90,17 +91,17 @@ base::Result<OwnCluster> OwnCluster::start(const std::string& config, const std:
   cluster.directory_ = directory;
   auto file = security ? cluster.secure(config) : config;
   if (!file) return base::Error{file.error()};
-  auto broker = Child::start(
+  auto broker = measure::Child::start(
       {program.string(), "--config", *file, "--state-dir", (cluster.directory_ / "state").string()},
       (cluster.directory_ / "log").string());
   if (!broker) return base::Error{broker.error()};
   cluster.broker_ = std::move(*broker);
   const auto ready = wait_until_ready(http, &cluster.broker_);
-  if (!ready) return base::Error{ready.error() + cluster.last_words()};
+  if (!ready) return base::Error{ready.error() + cluster.log_tail()};
   return cluster;
 }
 
-std::string OwnCluster::last_words() const {
+std::string OwnCluster::log_tail() const {
   std::ifstream log(directory_ / "log");
   std::deque<std::string> lines;
   for (std::string line; std::getline(log, line);) {

@@ -1,5 +1,5 @@
-// A cluster that the harness starts for itself when none answers, with its state in a temporary
-// directory, and takes down again. Not thread-safe.
+// A cluster that the load test starts, with its state in a temporary directory, and stops at the
+// end. Not thread-safe.
 #pragma once
 
 #include <filesystem>
@@ -8,14 +8,15 @@
 
 #include "core/access/keys.h"
 #include "core/base/result.h"
-#include "loadtest/child.h"
+#include "loadtest/measure/child.h"
 #include "loadtest/topology.h"
 
 namespace canopy::loadtest {
 
-// The topology of the cluster at this HTTP address, once it is ready, which may take half a minute.
-// With `process`, the broker itself may still be starting; without, it is there or this fails.
-base::Result<Topology> wait_until_ready(const std::string& broker, Child* process = nullptr);
+// Waits up to 30 s until the cluster at this HTTP address is ready. Fails at once when no broker
+// answers, unless `process` is a broker that may still be starting.
+base::Result<Topology> wait_until_ready(const std::string& broker,
+                                        measure::Child* process = nullptr);
 
 class OwnCluster {
  public:
@@ -24,23 +25,23 @@ class OwnCluster {
   OwnCluster& operator=(OwnCluster&& other) noexcept;
   ~OwnCluster();
 
-  // The broker beside this program's own executable, on this configuration; returns when the
-  // cluster is ready. `http` is the broker's HTTP address as the configuration has it.
-  // With `security` it is given keys, made for it, and knows no client but the harness.
+  // Runs canopy-broker from this executable's directory and returns when the cluster is ready.
+  // `http` is the broker's HTTP address in `config`. With `security`, adds new CURVE keys to the
+  // configuration, which then permits only keys().
   static base::Result<OwnCluster> start(const std::string& config, const std::string& http,
                                         bool security = false);
 
-  // Those of the harness, if it has `security`.
+  // The clients' keys, with `security`.
   const std::optional<access::ClientKeys>& keys() const { return keys_; }
 
  private:
-  // Writes the configuration with keys added; returns its path.
+  // Writes `config` with new keys added; returns the path.
   base::Result<std::string> secure(const std::string& config);
-  // The last lines of what the broker wrote.
-  std::string last_words() const;
+  // The last lines of the broker's log.
+  std::string log_tail() const;
 
   std::filesystem::path directory_;
-  Child broker_;
+  measure::Child broker_;
   std::optional<access::ClientKeys> keys_;
 };
 

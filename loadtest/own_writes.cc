@@ -18,7 +18,7 @@ std::int64_t OwnWrites::acknowledged(std::uint32_t counter, keyspace::Revision r
   const std::int64_t sent_us = write->second.sent_us;
   write->second.answered = revision;
   if (counter <= seen_.counter && write->second.seen.value() == 0) {
-    writes_.erase(write);  // a later one was told in its place
+    writes_.erase(write);  // the watch received a later one instead
   } else {
     compare(write);
   }
@@ -28,17 +28,17 @@ std::int64_t OwnWrites::acknowledged(std::uint32_t counter, keyspace::Revision r
 void OwnWrites::failed(std::uint32_t counter) {
   --open_;
   writes_.erase(counter);
-  doubtful_.push_back(counter);
+  unacknowledged_.push_back(counter);
 }
 
 void OwnWrites::seen(std::uint32_t counter, keyspace::Revision revision) {
   if (counter <= seen_.counter) {
-    // The same one told again is the watch's fault, but has not been applied again.
+    // The same revision once more is a fault of the watch, not of the write.
     if (revision > seen_.revision) ++misapplied_;
     return;
   }
   seen_ = {counter, revision};
-  // What it has overtaken is not told any more.
+  // The watch will not receive earlier writes of the key any more.
   while (!writes_.empty() && writes_.begin()->first < counter) {
     if (writes_.begin()->second.answered.value() == 0) break;
     writes_.erase(writes_.begin());

@@ -1,5 +1,5 @@
-// What became of one client's own writes, as answered and as seen by its own watch. Pure; not
-// thread-safe.
+// The results of one client's own writes: as the proxy acknowledged them and as the client's watch
+// received them. Pure; not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -17,18 +17,18 @@ class OwnWrites {
   // Returns the µs since it was sent. Revisions of consecutive writes must grow.
   std::int64_t acknowledged(std::uint32_t counter, keyspace::Revision revision,
                             std::int64_t now_us);
-  // Refused, or not answered: whether it is applied is not known.
+  // The write was refused or not answered, so it may or may not be applied.
   void failed(std::uint32_t counter);
-  // Told by the own watch. Must be of the revision that the write was answered with.
+  // The client's watch received the write. `revision` must be the acknowledged one.
   void seen(std::uint32_t counter, keyspace::Revision revision);
 
-  // Not answered yet.
+  // Writes without an answer.
   std::size_t open() const { return open_; }
-  // The last one that is known to be applied, by an answer or by being seen; 0: none.
+  // The last write that is known to be applied, acknowledged or received; 0: none.
   std::uint32_t last_applied() const;
-  // Those that failed, in order.
-  const std::vector<std::uint32_t>& doubtful() const { return doubtful_; }
-  // Applied twice, in another order than sent, or at another revision than answered.
+  // Failed writes, in order.
+  const std::vector<std::uint32_t>& unacknowledged() const { return unacknowledged_; }
+  // Writes applied twice, in another order than sent, or at another revision than acknowledged.
   std::uint64_t misapplied() const { return misapplied_; }
 
  private:
@@ -44,10 +44,10 @@ class OwnWrites {
 
   void compare(std::map<std::uint32_t, Write>::iterator write);
 
-  std::map<std::uint32_t, Write> writes_;  // until both answered and seen
+  std::map<std::uint32_t, Write> writes_;  // until both acknowledged and received
   std::size_t open_ = 0;
   Last answered_, seen_;
-  std::vector<std::uint32_t> doubtful_;
+  std::vector<std::uint32_t> unacknowledged_;
   std::uint64_t misapplied_ = 0;
 };
 

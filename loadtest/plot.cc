@@ -6,11 +6,13 @@
 #include <cmath>
 #include <limits>
 
+#include "loadtest/plot_style.h"
+
 namespace canopy::loadtest {
 namespace {
 
 constexpr double width = 360;
-constexpr double left = 52, right = 14, top = 30;  // around the field
+constexpr double left = 52, right = 14, top = 30;  // margins of the field
 constexpr double field_height = 168;
 constexpr double field_width = width - left - right;
 constexpr double axis_height = 38;  // below the field: numbers and name
@@ -164,7 +166,14 @@ class LineField {
   const Axis& y_;
 };
 
-// Two names beside each other, as many rows as it takes.
+constexpr double legend_top = top + field_height + axis_height + legend_row / 2;
+
+double height_of(const LinePlot& plot) {
+  const std::size_t legend_rows = (plot.series.size() + 1) / 2;
+  return legend_top + legend_row * static_cast<double>(legend_rows) - legend_row / 2 + 4;
+}
+
+// Two names in each row.
 std::string legend(const std::vector<Series>& all, double y) {
   std::string svg;
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -183,15 +192,15 @@ std::string legend(const std::vector<Series>& all, double y) {
 
 std::string escape(std::string_view text) {
   std::string safe;
-  for (const char letter : text) {
-    switch (letter) {
+  for (const char each : text) {
+    switch (each) {
       case '&': safe += "&amp;"; break;
       case '<': safe += "&lt;"; break;
       case '>': safe += "&gt;"; break;
       case '"': safe += "&quot;"; break;
       case '\'': safe += "&#39;"; break;
       default:
-        if (static_cast<unsigned char>(letter) >= ' ' && letter != '\x7f') safe += letter;
+        if (static_cast<unsigned char>(each) >= ' ' && each != '\x7f') safe += each;
     }
   }
   return safe;
@@ -201,8 +210,7 @@ std::string figure(double value) {
   if (!std::isfinite(value)) return "-";
   const double size = std::abs(value);
   if (size > 0 && size < 100 && value != std::round(value)) {
-    std::string digits = fmt::format("{:.{}f}", value, size < 0.1 ? 3 : size < 1 ? 2 : 1);
-    return digits;
+    return fmt::format("{:.{}f}", value, size < 0.1 ? 3 : size < 1 ? 2 : 1);
   }
   std::string digits = fmt::format("{:.0f}", size);
   for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
@@ -211,11 +219,7 @@ std::string figure(double value) {
 
 std::string to_svg(const LinePlot& plot) {
   const std::vector<Series> all = drawable(plot);
-  const double legend_top = top + field_height + axis_height + legend_row / 2;
-  const std::size_t legend_rows = (all.size() + 1) / 2;
-  const double height =
-      legend_top + legend_row * static_cast<double>(legend_rows) - legend_row / 2 + 4;
-  std::string svg = open_svg(height, plot.title);
+  std::string svg = open_svg(height_of(plot), plot.title);
   Bounds bounds = bounds_of(all);
   if (bounds.greatest_x == 0 && bounds.greatest_y == 0) {
     return svg + text(width / 2, top + field_height / 2, "name", "middle", "Nothing to show") +
@@ -231,6 +235,26 @@ std::string to_svg(const LinePlot& plot) {
     svg += field.line(all[i], static_cast<int>(i) % series_colours);
   }
   return svg + field.limit() + legend(all, legend_top) + "</svg>";
+}
+
+std::string to_picture(const std::vector<LinePlot>& plots) {
+  constexpr double margin = 14, pitch = width + 2 * margin;
+  std::string svg;
+  double height = 0;
+  for (std::size_t i = 0; i < plots.size(); ++i) {
+    const double plot_height = height_of(plots[i]);
+    svg += fmt::format(
+               R"(<svg x="{:.0f}" y="{:.0f}" width="{:.0f}" height="{:.0f}" overflow="visible">)",
+               margin + pitch * static_cast<double>(i), margin, width, plot_height) +
+           to_svg(plots[i]) + "</svg>";
+    height = std::max(height, plot_height + 2 * margin);
+  }
+  const double whole = pitch * static_cast<double>(plots.size());
+  return fmt::format(R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0:.0f} {1:.0f}" )"
+                     R"(width="{0:.0f}" height="{1:.0f}"><style>{2}</style>)"
+                     R"(<rect class="ground" width="100%" height="100%" rx="10"/>)",
+                     whole, height, plot_style) +
+         svg + "</svg>\n";
 }
 
 std::string to_svg(const BarPlot& plot) {

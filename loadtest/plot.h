@@ -1,8 +1,8 @@
-// Numbers as a picture: inline SVG that takes its colours from the page around it. Pure.
+// Plots as SVG, whose colours are the variables of plot_style.h. Pure.
 //
-// A plot is drawn for a width of 360 and scales with its place, so that its letters are readable
-// from a phone on. Every point tells its values as a title, and series differ by marker and dash,
-// not by colour alone. A value that is unknown is left out.
+// A plot is 360 wide and scales with its page, so that its text is readable on a phone. Every point
+// has its values as a title. Series differ by marker and dash, not by colour alone. Unknown values
+// are left out.
 #pragma once
 
 #include <optional>
@@ -15,7 +15,7 @@ namespace canopy::loadtest {
 // Text for HTML and SVG, within elements and quoted attributes. Control characters are dropped.
 std::string escape(std::string_view text);
 
-// A number as people write it, with as many digits as matter: 1,234,567 or 12.3 or 0.042.
+// A number for people, with the digits that matter: 1,234,567 or 12.3 or 0.042.
 std::string figure(double value);
 
 struct Point {
@@ -29,7 +29,7 @@ struct Series {
   std::vector<Point> points{};  // by x
 };
 
-// A horizontal line: what must not be exceeded.
+// A horizontal line: a value that must not be exceeded.
 struct Limit {
   std::string name{};
   double y = 0;
@@ -40,21 +40,24 @@ struct LinePlot {
   std::string x_name{};
   std::string y_name{};  // with its unit
   std::vector<Series> series{};
-  bool logarithmic = false;  // the y axis; values of 0 and less are left out then
+  bool logarithmic = false;  // the y axis; values of 0 and less are then left out
   std::optional<Limit> limit{};
 };
 
-// At most this many series have colours of their own; further ones repeat them.
+// Number of colours; further series repeat them.
 inline constexpr int series_colours = 4;
 
 // With axes, grid and legend. "Nothing to show" in place of the lines when there is no point.
 std::string to_svg(const LinePlot& plot);
 
+// A standalone picture of the plots side by side, whose colours follow prefers-color-scheme.
+std::string to_picture(const std::vector<LinePlot>& plots);
+
 struct Bar {
   std::string name{};
   std::optional<double> value{};  // none: not known
   std::string text{};             // beside the bar
-  std::optional<double> limit{};  // that the whole track stands for; none: the greatest value
+  std::optional<double> limit{};  // value of a full bar; none: the greatest value
 };
 
 struct BarPlot {

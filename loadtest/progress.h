@@ -1,4 +1,4 @@
-// What the step under way is doing: a bar on a terminal, nothing elsewhere.
+// A progress bar on stderr, when stderr is a terminal. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,11 @@ namespace canopy::loadtest {
 
 class Progress {
  public:
-  // On stderr, when that is a terminal.
   Progress();
 
   void begin(std::string title) { title_ = std::move(title); }
   void show(const std::string& activity, std::uint64_t done, std::uint64_t all);
-  // Wipes the bar.
+  // Clears the bar.
   void end();
 
  private:

@@ -10,7 +10,7 @@
 namespace canopy::loadtest {
 namespace {
 
-constexpr double most_descriptors = 0.9;
+constexpr double max_descriptor_share = 0.9;
 
 template <typename Number>
 std::string whole(Number number) {
@@ -25,13 +25,12 @@ std::string descriptors_cell(const StepResult& step) {
   return fmt::format("{}/{}", process->open_descriptors, process->max_descriptors);
 }
 
-template <double LatencySummary::*Part>
+template <double measure::LatencySummary::*Part>
 std::string latency_cell(const StepResult& step) {
   const auto& latency = step.totals.latency;
   return latency.count() == 0 ? "-" : milliseconds(latency.summary().*Part);
 }
 
-// One column of the table.
 struct Column {
   const char* head;
   int width;  // below 0: aligned to the left
@@ -48,18 +47,18 @@ const Column columns[] = {
     {"repeat", 6, [](const StepResult& s) { return whole(s.totals.faults.repeated); }},
     {"order", 6, [](const StepResult& s) { return whole(s.totals.faults.out_of_order); }},
     {"unconv", 6, [](const StepResult& s) { return whole(s.not_converged()); }},
-    {"avg ms", 7, latency_cell<&LatencySummary::avg>},
-    {"min", 6, latency_cell<&LatencySummary::min>},
-    {"p50", 6, latency_cell<&LatencySummary::p50>},
-    {"p95", 6, latency_cell<&LatencySummary::p95>},
-    {"p99", 6, latency_cell<&LatencySummary::p99>},
-    {"max", 6, latency_cell<&LatencySummary::max>},
+    {"avg ms", 7, latency_cell<&measure::LatencySummary::avg>},
+    {"min", 6, latency_cell<&measure::LatencySummary::min>},
+    {"p50", 6, latency_cell<&measure::LatencySummary::p50>},
+    {"p95", 6, latency_cell<&measure::LatencySummary::p95>},
+    {"p99", 6, latency_cell<&measure::LatencySummary::p99>},
+    {"max", 6, latency_cell<&measure::LatencySummary::max>},
     {"cpu %", 6,
      [](const StepResult& s) {
        const auto cpu = s.cpu_percent();
        return cpu ? whole(*cpu) : std::string("-");
      }},
-    {"most fds", 10, descriptors_cell},
+    {"max fds", 10, descriptors_cell},
     {"load %", 7,
      [](const StepResult& s) {
        return whole(s.harness.cpu_percent) + (s.harness_saturated() ? "!" : "");
@@ -82,7 +81,7 @@ std::string where(const StepResult& step) {
 
 }  // namespace
 
-Verdict judge(const std::vector<StepResult>& steps) {
+Verdict evaluate(const std::vector<StepResult>& steps) {
   Verdict verdict;
   for (const auto& step : steps) {
     const auto count = [&](std::uint64_t number, const char* what) {
@@ -96,10 +95,10 @@ Verdict judge(const std::vector<StepResult>& steps) {
                                 fmt::format("{} violated {} times", validator.name, violations));
     }
     count(step.totals.faults.corrupted, "corrupted");
-    count(step.totals.told.refused, "writes refused");
-    count(step.totals.told.unanswered, "writes not answered");
+    count(step.totals.stats.refused, "writes refused");
+    count(step.totals.stats.unanswered, "writes not answered");
     for (const auto& process : step.processes) {
-      if (process.descriptor_share() <= most_descriptors) continue;
+      if (process.descriptor_share() <= max_descriptor_share) continue;
       verdict.reasons.push_back(where(step) + fmt::format("{} uses {} of {} descriptors",
                                                           process.name, process.open_descriptors,
                                                           process.max_descriptors));
@@ -112,7 +111,7 @@ std::string describe_load(const Options& o) {
   const std::string publishers =
       o.publishers ? fmt::format("{} publishers", *o.publishers) : std::string("each client");
   const std::string pace = o.window > 0
-                               ? fmt::format("{} updates under way", o.window)
+                               ? fmt::format("{} updates in flight", o.window)
                                : fmt::format("one update every {} ms ({})", o.period_ms,
                                              o.phase == Phase::spread ? "spread" : "together");
   return fmt::format(
@@ -163,14 +162,14 @@ std::string processes_line(const StepResult& step) {
 
 std::string joins_line(const StepResult& step) {
   const auto& totals = step.totals;
-  if (totals.joins == 0) return "nobody joined";
+  if (totals.joins == 0) return "no client joined";
   const auto join = totals.join.summary();
   std::string line = fmt::format(
-      "{} joins, snapshot p50 {} ms, p99 {} ms, max {} ms; the last was whole {:.2f} s after the "
-      "first was asked for",
+      "{} joins, snapshot p50 {} ms, p99 {} ms, max {} ms; the last snapshot ended {:.2f} s after "
+      "the start",
       totals.joins, milliseconds(join.p50), milliseconds(join.p99), milliseconds(join.max),
       static_cast<double>(totals.all_joined_us) / 1e6);
-  if (totals.rejoins > 0) line += fmt::format("; {} of clients that had left", totals.rejoins);
+  if (totals.rejoins > 0) line += fmt::format("; {} by clients that had left", totals.rejoins);
   return line;
 }
 
@@ -184,31 +183,30 @@ std::string validators_line(const StepResult& step) {
   return line;
 }
 
-std::string told_line(const Told& told) {
+std::string stats_line(const ClientStats& stats) {
   return fmt::format(
-      "told: {} gaps, {} updates missed ({} gaps without a number); resyncs {} by changes, {} "
-      "full, "
-      "{} updates overtaken; {} losses of contact",
-      told.gaps, told.missed, told.uncounted, told.by_changes, told.by_full, told.overtaken,
-      told.losses);
+      "{} gaps, {} updates missed ({} gaps without a number); resyncs: {} by changes, {} full, {} "
+      "updates skipped; {} contact losses",
+      stats.gaps, stats.missed, stats.uncounted, stats.by_changes, stats.by_full, stats.overtaken,
+      stats.losses);
 }
 
 std::string writes_line(const StepResult& step) {
   if (step.totals.write.count() == 0) return "no writes in the measured time";
   const auto write = step.totals.write.summary();
-  const Told& told = step.totals.told;
+  const ClientStats& stats = step.totals.stats;
   return fmt::format(
       "writes acknowledged: avg {} ms, p50 {}, p99 {}, max {}; {} repeated, {} refused, {} not "
       "answered",
       milliseconds(write.avg), milliseconds(write.p50), milliseconds(write.p99),
-      milliseconds(write.max), told.repeats, told.refused, told.unanswered);
+      milliseconds(write.max), stats.repeats, stats.refused, stats.unanswered);
 }
 
 std::string figures_line(const StepResult& step) {
   std::string line;
   for (const Figure& figure : step.figures) {
     if (figure.total == 0) continue;
-    line += line.empty() ? "cluster, in this step of all: " : ", ";
+    line += line.empty() ? "cluster, this step/since start: " : ", ";
     line += fmt::format("{} {:.0f}/{:.0f}", figure.name, figure.during, figure.total);
   }
   return line;
@@ -218,29 +216,29 @@ std::string figures_line(const StepResult& step) {
 
 std::string table_details(const StepResult& step) {
   std::string lines;
-  const auto say = [&](const std::string& text) {
+  const auto add = [&](const std::string& text) {
     if (!text.empty()) lines += "    " + text + '\n';
   };
-  say(processes_line(step));
-  say(joins_line(step));
-  say(validators_line(step));
+  add(processes_line(step));
+  add(joins_line(step));
+  add(validators_line(step));
   if (step.native) {
-    say(told_line(step.totals.told));
-    say(writes_line(step));
+    add(stats_line(step.totals.stats));
+    add(writes_line(step));
   }
-  say(figures_line(step));
+  add(figures_line(step));
   const auto& faults = step.totals.faults;
   if (faults.lost > 0) {
-    say(fmt::format("lost by {} clients; {} of them between snapshot and first update",
-                    step.totals.losing, faults.lost_at_join));
+    add(fmt::format("lost by {} clients; {} between snapshot and first update", step.totals.losing,
+                    faults.lost_at_join));
   }
-  if (faults.corrupted > 0) say(fmt::format("{} corrupted", faults.corrupted));
+  if (faults.corrupted > 0) add(fmt::format("{} corrupted", faults.corrupted));
   if (step.totals.blocked_sends > 0) {
-    say(fmt::format("{} updates not sent: too many of their publisher's waited already",
+    add(fmt::format("{} updates not sent because their publisher's queue was full",
                     step.totals.blocked_sends));
   }
   if (step.harness_saturated()) {
-    say(fmt::format("! the harness itself is saturated: a thread of it used {:.0f} % of a core",
+    add(fmt::format("! the load test is saturated: one of its threads used {:.0f} % of a core",
                     step.harness.busiest_thread_percent));
   }
   return lines;

@@ -1,4 +1,4 @@
-// What the harness says: the table, the verdict, JSON and CSV. Pure.
+// The report of a run as text: the table, the verdict, JSON and CSV. Pure.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -15,21 +15,20 @@ struct Verdict {
   bool pass() const { return reasons.empty(); }
 };
 
-// Fails on a violation that a validator has found (see validators.h), on anything corrupted, on
-// clients not served, on writes refused or not answered, and on a process that uses more than 90 %
-// of its descriptors.
-Verdict judge(const std::vector<StepResult>& steps);
+// A run fails on a violation (validators.h), a corrupted update, a client that is not served, a
+// write that is refused or not answered, or a process that uses over 90 % of its descriptors.
+Verdict evaluate(const std::vector<StepResult>& steps);
 
-// One line: what each client does.
+// The load in one line.
 std::string describe_load(const Options& options);
 
-// The table: its columns are as wide in every line.
+// The table, with columns of fixed width.
 std::string table_header();
 std::string table_row(const StepResult& step);
-// The same, cell by cell.
+// The same, by cell.
 std::vector<std::string> table_heads();
 std::vector<std::string> table_cells(const StepResult& step);
-// Below a row: each process, and what else there is to say.
+// The lines below a row: processes, joins, violations and further counts.
 std::string table_details(const StepResult& step);
 
 std::string verdict_line(const Verdict& verdict);

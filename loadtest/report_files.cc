@@ -8,7 +8,7 @@
 namespace canopy::loadtest {
 namespace {
 
-nlohmann::json to_json(const LatencySummary& latency) {
+nlohmann::json to_json(const measure::LatencySummary& latency) {
   return {{"avg", latency.avg}, {"min", latency.min}, {"p50", latency.p50},
           {"p95", latency.p95}, {"p99", latency.p99}, {"max", latency.max}};
 }
@@ -35,8 +35,8 @@ nlohmann::json to_json(const StepResult& step) {
   for (const Figure& figure : step.figures) {
     figures[figure.name] = {{"during", figure.during}, {"total", figure.total}};
   }
-  auto told = nlohmann::json::object();
-  for (const auto& [name, count] : told_names) told[name] = totals.told.*count;
+  auto stats = nlohmann::json::object();
+  for (const auto& [name, count] : stat_names) stats[name] = totals.stats.*count;
   return {{"target", step.target},
           {"clients", step.clients},
           {"served", step.served},
@@ -60,7 +60,7 @@ nlohmann::json to_json(const StepResult& step) {
           {"join_ms", to_json(totals.join.summary())},
           {"all_joined_s", static_cast<double>(totals.all_joined_us) / 1e6},
           {"validators", std::move(violations)},
-          {"told", std::move(told)},
+          {"client_stats", std::move(stats)},
           {"cluster", std::move(figures)},
           {"processes", std::move(processes)},
           {"harness",

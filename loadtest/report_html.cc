@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "loadtest/plot.h"
+#include "loadtest/plot_style.h"
 #include "loadtest/report_style.h"
 #include "loadtest/validators.h"
 
@@ -13,10 +14,10 @@ namespace canopy::loadtest {
 namespace {
 
 using Steps = std::vector<const StepResult*>;
-// A step's figure; none when it is not known.
+// A figure of a step; none when it is unknown.
 using Measure = std::function<std::optional<Point>(const StepResult&)>;
 
-// What ran, in the order in which it did: a target, and its steps by number of clients.
+// A target and its steps, by number of clients.
 struct Line {
   std::string name{};
   Steps steps{};
@@ -44,14 +45,23 @@ Series series(std::string name, const Steps& steps, const Measure& measure) {
   return made;
 }
 
-std::string line_plot(const std::vector<Line>& lines, std::string title, std::string y_name,
-                      const Measure& measure, std::optional<Limit> limit = {}) {
+LinePlot plot_of(const std::vector<Line>& lines, std::string title, std::string y_name,
+                 const Measure& measure, std::optional<Limit> limit = {}) {
   LinePlot plot{.title = std::move(title),
                 .x_name = "clients",
                 .y_name = std::move(y_name),
                 .limit = std::move(limit)};
   for (const Line& line : lines) plot.series.push_back(series(line.name, line.steps, measure));
+  return plot;
+}
+
+std::string panel(const LinePlot& plot) {
   return "<div class=\"panel\">" + to_svg(plot) + "</div>";
+}
+
+std::optional<Point> served(const StepResult& step) {
+  return Point{.y = static_cast<double>(step.served),
+               .title = fmt::format("{} served", step.served)};
 }
 
 std::optional<Point> deliveries(const StepResult& step) {
@@ -76,7 +86,7 @@ std::optional<Point> descriptors(const StepResult& step) {
                                     figure(static_cast<double>(process->max_descriptors)))};
 }
 
-template <double LatencySummary::*Part>
+template <double measure::LatencySummary::*Part>
 std::optional<Point> latency(const StepResult& step) {
   if (step.totals.latency.count() == 0) return std::nullopt;
   const double ms = step.totals.latency.summary().*Part;
@@ -86,30 +96,30 @@ std::optional<Point> latency(const StepResult& step) {
 std::string latency_plot(const Line& line) {
   LinePlot plot{
       .title = "Latency, " + line.name, .x_name = "clients", .y_name = "ms", .logarithmic = true};
-  plot.series = {series("p50", line.steps, latency<&LatencySummary::p50>),
-                 series("p95", line.steps, latency<&LatencySummary::p95>),
-                 series("p99", line.steps, latency<&LatencySummary::p99>),
-                 series("max", line.steps, latency<&LatencySummary::max>)};
-  return "<div class=\"panel\">" + to_svg(plot) + "</div>";
+  plot.series = {series("p50", line.steps, latency<&measure::LatencySummary::p50>),
+                 series("p95", line.steps, latency<&measure::LatencySummary::p95>),
+                 series("p99", line.steps, latency<&measure::LatencySummary::p99>),
+                 series("max", line.steps, latency<&measure::LatencySummary::max>)};
+  return panel(plot);
 }
 
-// How everything grows with the number of clients; nothing when no target ran with several.
+// Each figure over the number of clients; empty when every target ran one step.
 std::string ramp(const std::vector<Line>& lines) {
   if (std::ranges::none_of(lines, [](const Line& line) { return line.steps.size() > 1; }))
     return "";
   std::string html = "<section><h2>The ramp</h2><div class=\"plots\">" +
-                     line_plot(lines, "Throughput", "deliveries/s", deliveries);
+                     panel(plot_of(lines, "Throughput", "deliveries/s", deliveries));
   for (const Line& line : lines) html += latency_plot(line);
-  html += line_plot(lines, "CPU of the servers", "% of a core", cpu);
-  html += line_plot(lines, "Descriptors of the fullest process", "% of its limit", descriptors,
-                    Limit{.name = "limit", .y = 100});
+  html += panel(plot_of(lines, "CPU of the servers", "% of a core", cpu));
+  html += panel(plot_of(lines, "Descriptors of the fullest process", "% of its limit", descriptors,
+                        Limit{.name = "limit", .y = 100}));
   return html + "</div></section>";
 }
 
 std::string latency_bars(const StepResult& step) {
   BarPlot plot{.title = "Latency of deliveries", .unit = "ms"};
   if (step.totals.latency.count() > 0) {
-    const LatencySummary ms = step.totals.latency.summary();
+    const measure::LatencySummary ms = step.totals.latency.summary();
     plot.bars = {{.name = "least", .value = ms.min}, {.name = "mean", .value = ms.avg},
                  {.name = "p50", .value = ms.p50},   {.name = "p95", .value = ms.p95},
                  {.name = "p99", .value = ms.p99},   {.name = "greatest", .value = ms.max}};
@@ -142,7 +152,7 @@ std::string descriptor_bars(const StepResult& step) {
   return to_svg(plot);
 }
 
-// The largest step of a target, process by process.
+// The figures of a target's largest step, by process.
 std::string peak(const Line& line) {
   const StepResult& step = *line.steps.back();
   return fmt::format(
@@ -152,7 +162,7 @@ std::string peak(const Line& line) {
       descriptor_bars(step));
 }
 
-// With `heads`, a row of figures, which bear their heads for where the table is narrow.
+// A row of figures, labelled by `heads` for narrow screens; without `heads`, the row of heads.
 std::string cells(const std::vector<std::string>& row, const std::vector<std::string>& heads = {}) {
   if (heads.empty()) {
     std::string html;
@@ -220,7 +230,8 @@ std::string verdict_panel(const Options& options, const Verdict& verdict) {
     for (const std::string& reason : verdict.reasons) html += "<li>" + escape(reason) + "</li>";
     html += "</ul>";
   }
-  if (options.compare) html += "<p class=\"quiet\">The baseline is shown, not judged.</p>";
+  if (options.compare)
+    html += "<p class=\"quiet\">The verdict is on the cluster, not on the baseline.</p>";
   return html;
 }
 
@@ -236,13 +247,28 @@ std::string to_html(const Options& options, const std::vector<StepResult>& steps
       "<meta http-equiv=\"Content-Security-Policy\" "
       "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
       "<link rel=\"icon\" href=\"data:,\">\n<title>Canopy load test</title>\n<style>" +
-      std::string(report_style) + "</style>\n</head>\n<body>\n<header><h1>Canopy load test</h1>" +
-      "<p class=\"quiet\">" + escape("canopy-loadtest " CANOPY_VERSION ", " + when) + "</p><p>" +
+      std::string(plot_style) + std::string(report_style) +
+      "</style>\n</head>\n<body>\n<header><h1>Canopy load test</h1>" + "<p class=\"quiet\">" +
+      escape("canopy-loadtest " CANOPY_VERSION ", " + when) + "</p><p>" +
       escape(describe_load(options)) + "</p>" + verdict_panel(options, verdict) +
       "</header>\n<main>\n" + ramp(lines);
   for (const Line& line : lines) html += peak(line) + "\n";
   html += step_table(steps) + "\n" + validator_table(steps) + "\n" + details(steps);
   return html + "\n</main>\n</body>\n</html>\n";
+}
+
+std::string to_svg(const std::vector<StepResult>& steps) {
+  std::vector<Line> lines = lines_of(steps);
+  // Native clients have the same figures as Clone clients: their line would cover the other.
+  if (std::ranges::find(lines, "cluster", &Line::name) != lines.end()) {
+    std::erase_if(lines, [](const Line& line) { return line.name == "native"; });
+  }
+  for (Line& line : lines) {
+    if (line.name == "baseline") line.name = "plain Clone server";
+    if (line.name == "cluster") line.name = "Canopy";
+  }
+  return to_picture({plot_of(lines, "Clients served", "clients", served),
+                     plot_of(lines, "Deliveries per second", "deliveries/s", deliveries)});
 }
 
 }  // namespace canopy::loadtest

@@ -12,18 +12,19 @@
 #include "client/keys.h"
 #include "core/metrics/http_get.h"
 #include "loadtest/baseline.h"
-#include "loadtest/crew.h"
-#include "loadtest/machine.h"
+#include "loadtest/measure/clock.h"
+#include "loadtest/measure/descriptor_limit.h"
 #include "loadtest/own_cluster.h"
 #include "loadtest/report.h"
 #include "loadtest/report_html.h"
 #include "loadtest/step.h"
+#include "loadtest/worker_pool.h"
 
 namespace canopy::loadtest {
 namespace {
 
-// What --compare runs.
-const std::vector<int> baseline_steps{300, 340, 400};
+// Numbers of clients of --compare.
+const std::vector<int> baseline_steps{100, 300, 340, 400, 1000};
 const std::vector<int> cluster_steps{100, 400, 1000};
 
 base::Result<Target> find_target(const Options& options) {
@@ -36,15 +37,14 @@ base::Result<Target> find_target(const Options& options) {
 class Run {
  public:
   explicit Run(const Options& options)
-      : options_(options),
-        text_(options.json == "-" || options.csv == "-" || options.html == "-" ? stderr : stdout) {}
+      : options_(options), text_(outputs_on_stdout(options) > 0 ? stderr : stdout) {}
 
   base::Status all();
-  // Whether any step has come to its end.
+  // Whether any step has ended.
   bool started() const { return !results_.empty(); }
-  // Writes the files, and the verdict on the steps there are; `failure` is why there are no more.
-  // The exit status.
-  int conclude(const base::Status& failure);
+  // Writes the files and the verdict on the steps that have ended. `failure` is why the run ended
+  // early. Returns the exit status.
+  int finish(const base::Status& failure);
 
  private:
   base::Status steps();
@@ -55,12 +55,12 @@ class Run {
   base::Status baseline_step(int clients);
   base::Status cluster_step(const Options& options, int clients);
   base::Status read_keys();
-  void say(const std::string& line) const {
+  void print(const std::string& line) const {
     fmt::print(text_, "{}\n", line);
     std::fflush(text_);
   }
   void show(const StepResult& result) const {
-    say(table_row(result));
+    print(table_row(result));
     fmt::print(text_, "{}", table_details(result));
     std::fflush(text_);
   }
@@ -71,24 +71,25 @@ class Run {
   Progress progress_;
   std::vector<StepResult> results_;
   std::optional<access::ClientKeys> keys_;  // of the clients
-  std::string name_;                        // of the cluster, as the table has it; empty: as usual
+  std::string name_;                        // of the target, in the table; empty: the default
 };
 
 std::vector<int> Run::all_steps() const {
   if (options_.compare) {
     std::vector<int> all = baseline_steps;
-    all.insert(all.end(), cluster_steps.begin(), cluster_steps.end());  // Clone, and native again
+    all.insert(all.end(), cluster_steps.begin(),
+               cluster_steps.end());  // for Clone clients; native ones need less
     return all;
   }
   return options_.steps.empty() ? std::vector<int>{options_.clients} : options_.steps;
 }
 
 base::Status Run::all() {
-  const std::uint64_t limit = raise_descriptor_limit();
+  const std::uint64_t limit = measure::raise_descriptor_limit();
   for (const int clients : all_steps()) {
-    if (auto fits = check_descriptors(clients, worker_count(options_), limit); !fits) return fits;
+    if (auto fits = check_descriptors(options_, clients, limit); !fits) return fits;
   }
-  say(fmt::format("canopy-loadtest {}: {}", CANOPY_VERSION, describe_load(options_)));
+  print(fmt::format("canopy-loadtest {}: {}", CANOPY_VERSION, describe_load(options_)));
   if (auto read = read_keys(); !read) return read;
   if (options_.curve) return compare_curve();
   return options_.compare ? compare() : steps();
@@ -107,7 +108,7 @@ base::Status Run::steps() {
     const bool first = !started();
     auto done = options_.baseline ? baseline_step(clients) : cluster_step(options_, clients);
     if (!done) return done;
-    if (first) say(table_header());
+    if (first) print(table_header());
     show(results_.back());
   }
   return {};
@@ -116,15 +117,15 @@ base::Status Run::steps() {
 base::Status Run::compare() {
   std::optional<OwnCluster> own;
   if (metrics::http_get(options_.broker, "/livez")) {
-    say("using the cluster that runs at " + options_.broker);
+    print("using the cluster that runs at " + options_.broker);
   } else {
-    say("starting a cluster: " + options_.config);
+    print("starting a cluster: " + options_.config);
     auto started = OwnCluster::start(options_.config, options_.broker);
     if (!started) return base::Error{started.error()};
     own = std::move(*started);
   }
   auto done = compare_steps();
-  if (started()) say("\n" + table_header());
+  if (started()) print("\n" + table_header());
   for (const auto& result : results_) show(result);
   return done;
 }
@@ -148,8 +149,8 @@ base::Status Run::compare_steps() {
     for (const int clients : counts) {
       if (auto done = one(clients); !done) return done;
       const auto& result = results_.back();
-      say(fmt::format("{}, {} clients: {} served, {} lost", result.target, clients, result.served,
-                      result.totals.faults.lost));
+      print(fmt::format("{}, {} clients: {} served, {} lost", result.target, clients, result.served,
+                        result.totals.faults.lost));
     }
     return {};
   };
@@ -201,13 +202,13 @@ std::string time_of_day() {
   return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M UTC", &utc)};
 }
 
-int Run::conclude(const base::Status& failure) {
+int Run::finish(const base::Status& failure) {
   std::vector<StepResult> judged = results_;
   if (options_.compare) {
     std::erase_if(judged, [](const StepResult& result) { return result.target == "baseline"; });
-    say("The baseline's rows are shown as they are; the cluster's are judged.");
+    print("The verdict is on the cluster's rows, not on the baseline's.");
   }
-  Verdict verdict = judge(judged);
+  Verdict verdict = evaluate(judged);
   if (!failure) verdict.reasons.push_back(failure.error());
   base::Status written;
   if (!options_.json.empty()) {
@@ -217,7 +218,8 @@ int Run::conclude(const base::Status& failure) {
   if (written && !options_.html.empty()) {
     written = write_to(options_.html, to_html(options_, results_, verdict, time_of_day()));
   }
-  say(verdict_line(verdict));
+  if (written && !options_.svg.empty()) written = write_to(options_.svg, to_svg(results_));
+  print(verdict_line(verdict));
   if (!written) {
     fmt::print(stderr, "canopy-loadtest: {}\n", written.error());
     return 2;
@@ -231,7 +233,7 @@ int run(const Options& options) {
   catch_interrupts();
   Run run(options);
   const auto done = run.all();
-  if (done || run.started()) return run.conclude(done);
+  if (done || run.started()) return run.finish(done);
   fmt::print(stderr, "canopy-loadtest: {}\n", done.error());
   return 2;
 }

@@ -24,13 +24,13 @@ constexpr Scenario scenarios[] = {
        o.period_ms = 20;
        o.payload_bytes = 16;
      }},
-    {"flood", "20 publishers send as fast as their own updates come back, 4 under way each",
+    {"flood", "20 publishers, each with 4 updates in flight",
      [](Options& o) {
        o.publishers = 20;
        o.window = 4;
        o.period_ms = 1000;
      }},
-    {"join-storm", "all clients join at once over 10,000 loaded keys; nobody publishes",
+    {"join-storm", "all clients join at once over 10,000 loaded keys; no client publishes",
      [](Options& o) {
        o.publishers = 0;
        o.keys_loaded = 10'000;

@@ -1,4 +1,4 @@
-// Loads that have a name: what a named scenario says instead of the options' own defaults. Pure.
+// Named loads: a scenario replaces the options' defaults. Pure.
 #pragma once
 
 #include <string>
@@ -7,9 +7,9 @@
 
 namespace canopy::loadtest {
 
-// Sets the defaults of the scenario; false when there is none of this name.
+// Sets the scenario's defaults; false when no scenario has this name.
 bool set_scenario(const std::string& name, Options& options);
-// A line for each.
+// One line for each scenario.
 std::string scenario_help();
 
 }  // namespace canopy::loadtest

@@ -20,7 +20,7 @@ class Schedule {
     return start_us_ + static_cast<std::int64_t>(client * 1e6 / rate_);
   }
 
-  // The first of the publisher's slots after `now_us`. A late one skips what it missed.
+  // The publisher's first slot after `now_us`. A late publisher skips the slots that it missed.
   std::int64_t next_publish(std::uint32_t publisher, std::int64_t now_us) const {
     const std::int64_t phase = spread_ ? period_us_ * publisher / publishers_ : 0;
     const std::int64_t first = start_us_ + phase;

@@ -1,18 +1,17 @@
-// One step: so many clients on one target, from the first join to the last update's arrival.
+// One step: a number of clients on one target, from the first join to the last update's arrival.
+// Single-threaded; the clients run in worker processes. Every wait has a timeout.
 //
-//   harness                          each worker
-//   keys are loaded, if any
-//   (start)                          progress, five times a second, to the end
-//   … all have joined, or given up
-//   measure                          latencies and rates count from here
+//   parent                           each worker
+//   loads keys (--keys-loaded)
+//   starts the workers               sends progress five times a second
+//   … all clients have joined or failed
+//   measure                          begins to count latencies and rates
 //   … the duration
-//   stop                             publishes no more; once its writes have been answered, says
-//                                    counters: what each client sent
-//   expected (everybody's counters)  progress tells how many clients have the exact map
-//   … all have, or nothing has arrived for the settling time
-//   finish                           answers report, and exits
-//
-// Every wait is bounded.
+//   stop                             stops publishing; sends counters (each client's last update)
+//                                    when its writes are answered
+//   expected (all counters)          adds to progress how many clients have the expected map
+//   … all clients have it, or no update has arrived for the settling time
+//   finish                           sends its report and exits
 #pragma once
 
 #include <optional>
@@ -33,7 +32,7 @@ struct StepResult {
   std::string target{};
   bool native = false;
   int clients = 0;
-  std::uint64_t served = 0;  // clients that joined, hear the others, and are heard
+  std::uint64_t served = 0;  // joined, received updates, and theirs arrived
   WorkerReport totals{};
   std::vector<ProcessUsage> processes{};
   HarnessUsage harness{};
@@ -42,17 +41,18 @@ struct StepResult {
   double updates_per_s() const;
   double deliveries_per_s() const;
   std::uint64_t not_converged() const;
-  // Of all processes whose figure is known; nothing when there is none.
+  // The sum over the processes; nothing when no figure is known.
   std::optional<double> cpu_percent() const;
-  // The process that has come nearest to its limit of descriptors; null when none is known.
+  // The process with the greatest share of its descriptor limit; null when no figure is known.
   const ProcessUsage* fullest() const;
   bool harness_saturated() const { return harness.busiest_thread_percent > 90; }
 };
 
-// Worker processes for these options.
+// The number of worker processes.
 int worker_count(const Options& options);
-// Whether each worker's share of `clients` fits this many descriptors; the error has both numbers.
-base::Status check_descriptors(int clients, int workers, std::uint64_t limit);
+// Fails when a worker's share of `clients` needs more than `limit` descriptors, or more sockets
+// than one libzmq context has; the error has both numbers.
+base::Status check_descriptors(const Options& options, int clients, std::uint64_t limit);
 
 base::Result<StepResult> run_step(const Options& options, int clients, const Target& target,
                                   Progress& progress);

@@ -70,17 +70,17 @@ base::Result<Topology> fetch_topology(const std::string& broker) {
 base::Result<Target> cluster_target(const Topology& topology, const Dialect& dialect) {
   Target target{.name = dialect ? "cluster" : "native", .processes = topology.processes};
   std::string states;
-  bool spoken = false;
+  bool found = false;
   for (const auto& proxy : topology.proxies) {
     const bool speaks = dialect ? triple_of(proxy, *dialect).has_value() : !proxy.native.empty();
-    states += " " + proxy.name + "=" + proxy.state + (speaks ? "" : "(no such dialect)");
+    states += " " + proxy.name + "=" + proxy.state + (speaks ? "" : "(no listener for it)");
     if (proxy.state != "ready") continue;
-    spoken = spoken || speaks;
+    found = found || speaks;
     if (dialect && speaks) target.triples.push_back(*triple_of(proxy, *dialect));
     if (proxy.native.empty()) continue;
     target.natives.push_back({.name = proxy.name, .endpoint = proxy.native});
   }
-  if (spoken) return target;
+  if (found) return target;
   return base::Error{"no ready proxy speaks " + std::string(name(dialect)) + ":" +
                      (states.empty() ? " there are none" : states)};
 }

@@ -1,4 +1,4 @@
-// What the broker says about the cluster: where clients connect, which processes to watch.
+// The cluster's proxies and processes, as the broker reports them in /api/v1/topology.
 #pragma once
 
 #include <cstdint>
@@ -21,32 +21,32 @@ struct ProcessId {
   std::string http{};  // HOST:PORT of its metrics; may be empty
 };
 
-// What a load is run on.
+// The servers under load.
 struct Target {
-  std::string name{};  // as the table calls it
-  // Clients are dealt in turn over whichever their protocol uses.
+  std::string name{};  // in the table
+  // Client i connects to endpoint i modulo their number, of those of its protocol.
   std::vector<coordination::Triple> triples{};
   std::vector<client::Target> natives{};
-  std::optional<access::ClientKeys> keys{};  // of the clients; none: in the clear
-  std::vector<ProcessId> processes{};        // on this machine, as far as known
+  std::optional<access::ClientKeys> keys{};  // of the clients; none: no CURVE
+  std::vector<ProcessId> processes{};        // on this machine, if known
 };
 
 struct Topology {
   std::vector<ProcessId> processes{};
   std::vector<coordination::ProxyMember> proxies{};
 
-  // All proxies there are have started and can be joined. One that is down counts for none: the
-  // broker's /readyz tells of those that should be there.
+  // At least one proxy is ready and none is starting. A proxy that is down does not count: /readyz
+  // of the broker covers the configured proxies.
   bool ready() const;
 };
 
 base::Result<Topology> parse_topology(const std::string& json);
 base::Result<Topology> fetch_topology(const std::string& broker);
 
-// The ready proxies that speak `dialect`; an error says why there are none. Where proxies speak
-// the native protocol too, `natives` has them.
+// The ready proxies with a listener for `dialect`; fails when there is none. `natives` holds every
+// ready proxy with a native listener.
 base::Result<Target> cluster_target(const Topology& topology, const Dialect& dialect);
-// Those at these endpoints (tcp://HOST:PORT), which are the first of three for Clone clients.
+// The servers at these endpoints (tcp://HOST:PORT), for Clone clients the first of three ports.
 Target given_target(const std::vector<std::string>& endpoints, const Dialect& dialect);
 
 }  // namespace canopy::loadtest

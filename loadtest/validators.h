@@ -1,4 +1,4 @@
-// The promises that a step is checked for, by name. Pure.
+// The guarantees that a step is checked for, by name. Pure.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@ namespace canopy::loadtest {
 
 struct Validator {
   const char* name;
-  // Violations; none when the protocol makes no such promise.
+  // Nothing when the protocol does not guarantee this.
   std::optional<std::uint64_t> (*violations)(const StepResult& step);
 };
 

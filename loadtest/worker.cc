@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "loadtest/clone_client.h"
-#include "loadtest/machine.h"
+#include "loadtest/measure/clock.h"
 #include "loadtest/native_client.h"
 #include "loadtest/schedule.h"
 #include "loadtest/worker_report.h"
@@ -17,9 +17,10 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t progress_us = 200'000;
-constexpr std::int64_t absence_us = second_us;      // between a leave and the join that follows
-constexpr std::int64_t first_publish_us = 200'000;  // lets a chp publisher's subscriber connect
-// Each client is ticked ten times a second, a tenth of them at a time.
+constexpr std::int64_t absence_us = measure::second_us;  // between a leave and the next join
+constexpr std::int64_t first_publish_us =
+    200'000;  // time for the proxy to connect to a chp client's PUB
+// Each turn ticks a tenth of the clients, so that each client is ticked ten times a second.
 constexpr std::int64_t tick_us = 10'000;
 constexpr std::size_t tick_turns = 10;
 
@@ -30,7 +31,7 @@ class Worker {
   int run();
 
  private:
-  // Runs it then, unless the client has left meanwhile.
+  // Runs `act` at that time, unless the client has left by then.
   template <typename Act>
   void schedule(std::int64_t at_us, std::uint32_t index, Act act);
   void on_turn_end();
@@ -39,7 +40,7 @@ class Worker {
   void join(std::uint32_t index);
   void on_joined(std::uint32_t index);
   void publish(std::uint32_t index);
-  void refill(Participant& client);
+  void refill(LoadClient& client);
   void count(bool published) { ++(published ? report_.sent : report_.blocked_sends); }
   void churn();
   void tick();
@@ -55,15 +56,15 @@ class Worker {
   const Options& options_;
   Channel parent_;
   const Schedule timing_;
-  zmq::context_t context_;
-  const MachineClock clock_;
+  zmq::context_t zmq_;
+  const measure::MachineClock clock_;
   net::Loop loop_{clock_};
   ZmqWatcher sockets_{loop_};
   net::Server server_{loop_};
-  Workplace place_;
-  std::vector<std::unique_ptr<Participant>> clients_;
-  std::vector<std::uint32_t> progress_;  // per client: how far it had got a period ago
-  std::vector<bool> joined_;             // per client: the worker has seen it join
+  Context context_;
+  std::vector<std::unique_ptr<LoadClient>> clients_;
+  std::vector<std::uint32_t> progress_;  // per client: own updates received, a period ago
+  std::vector<bool> joined_;             // per client: on_joined() was called
   WorkerReport report_;
   std::int64_t window_start_us_ = 0;
   std::uint32_t next_to_leave_ = 0;
@@ -79,25 +80,24 @@ Worker::Worker(const WorkerPlan& plan, Channel parent)
       options_(plan.options),
       parent_(std::move(parent)),
       timing_(plan.options, plan.layout.publishers(), plan.start_us),
-      // Sockets of clients that left may still be sending when they are back: twice as many.
-      context_(plan.options.io_threads,
-               static_cast<int>(6 * (plan.layout.clients() / plan.workers + 1) + 16)),
-      place_{.options = plan.options,
-             .layout = plan.layout,
-             .target = plan.target,
-             .board = plan.board,
-             .run = plan.run,
-             .loop = loop_,
-             .context = context_,
-             .sockets = sockets_,
-             .server = server_} {
+      zmq_(options_.io_threads,
+           static_cast<int>(zmq_sockets(options_, plan.layout.clients() / plan.workers + 1))),
+      context_{.options = plan.options,
+               .layout = plan.layout,
+               .target = plan.target,
+               .acks = plan.acks,
+               .run = plan.run,
+               .loop = loop_,
+               .zmq = zmq_,
+               .sockets = sockets_,
+               .server = server_} {
   loop_.on_readable(parent_.fd(), [this] { on_parent(); });
   for (std::uint32_t id = plan.index; id < plan.layout.clients(); id += plan.workers) {
     const auto index = static_cast<std::uint32_t>(clients_.size());
     if (options_.dialect) {
-      clients_.push_back(std::make_unique<CloneClient>(id, index, place_));
+      clients_.push_back(std::make_unique<CloneClient>(id, index, context_));
     } else {
-      clients_.push_back(std::make_unique<NativeClient>(id, index, place_));
+      clients_.push_back(std::make_unique<NativeClient>(id, index, context_));
     }
     schedule(timing_.join_at(id), index, [this, index] { join(index); });
   }
@@ -110,9 +110,9 @@ Worker::Worker(const WorkerPlan& plan, Channel parent)
 
 template <typename Act>
 void Worker::schedule(std::int64_t at_us, std::uint32_t index, Act act) {
-  const std::uint32_t life = clients_[index]->life();
-  loop_.after(base::Duration(at_us - now_us()), [this, index, life, act] {
-    if (clients_[index]->life() == life) act();
+  const std::uint32_t incarnation = clients_[index]->incarnation();
+  loop_.after(base::Duration(at_us - measure::now_us()), [this, index, incarnation, act] {
+    if (clients_[index]->incarnation() == incarnation) act();
   });
 }
 
@@ -121,12 +121,12 @@ int Worker::run() {
   return done_ ? 0 : 1;
 }
 
-// What follows from what has arrived for some clients.
+// Handles the clients that have received data in this turn.
 void Worker::on_turn_end() {
-  for (const std::uint32_t index : std::exchange(place_.touched, {})) {
-    Participant& client = *clients_[index];
-    client.untouch();
-    if (client.state() != Participant::State::joined) continue;
+  for (const std::uint32_t index : std::exchange(context_.received, {})) {
+    LoadClient& client = *clients_[index];
+    client.clear_received();
+    if (client.state() != LoadClient::State::joined) continue;
     if (!joined_[index]) on_joined(index);
     if (options_.window > 0) refill(client);
   }
@@ -143,7 +143,7 @@ void Worker::on_parent() {
     } else if (type == "expected") {
       expected_.emplace();
       message->at("counters").get_to(expected_->counters);
-      message->at("doubtful").get_to(expected_->doubtful);
+      message->at("unacknowledged").get_to(expected_->unacknowledged);
     } else if (type == "finish") {
       send_report();
     }
@@ -152,39 +152,40 @@ void Worker::on_parent() {
 }
 
 void Worker::join(std::uint32_t index) {
-  Participant& client = *clients_[index];
-  const std::int64_t now = now_us();
+  LoadClient& client = *clients_[index];
+  const std::int64_t now = measure::now_us();
   if (auto joined = client.join(now); !joined) {
     parent_.send({{"type", "error"}, {"error", joined.error()}});
     client.fail();
     return;
   }
-  schedule(now + options_.join_timeout_s * second_us, index, [&client] {
-    if (client.state() == Participant::State::joining) client.fail();
+  schedule(now + options_.join_timeout_s * measure::second_us, index, [&client] {
+    if (client.state() == LoadClient::State::joining) client.fail();
   });
 }
 
 void Worker::on_joined(std::uint32_t index) {
-  const Participant& client = *clients_[index];
+  const LoadClient& client = *clients_[index];
   joined_[index] = true;
   ++report_.joins;
-  if (client.life() > 0) ++report_.rejoins;
+  if (client.incarnation() > 0) ++report_.rejoins;
   if (!client.publishes()) return;
-  const std::int64_t ready = now_us() + first_publish_us;
+  const std::int64_t ready = measure::now_us() + first_publish_us;
   schedule(timing_.next_publish(client.id(), ready), index, [this, index] { publish(index); });
 }
 
 void Worker::publish(std::uint32_t index) {
-  Participant& client = *clients_[index];
+  LoadClient& client = *clients_[index];
   if (!publishing_) return;
-  // With a window, this begins it, and goes on when what was under way has been lost.
+  // With a window, this publishes the first update, and one when those in flight are lost.
   const std::uint32_t progress = client.counter() - client.outstanding();
   const bool stalled = std::exchange(progress_[index], progress) == progress;
   if (options_.window == 0 || stalled) count(client.publish());
-  schedule(timing_.next_publish(client.id(), now_us()), index, [this, index] { publish(index); });
+  schedule(timing_.next_publish(client.id(), measure::now_us()), index,
+           [this, index] { publish(index); });
 }
 
-void Worker::refill(Participant& client) {
+void Worker::refill(LoadClient& client) {
   if (!publishing_ || client.counter() == 0) return;
   while (client.outstanding() < static_cast<std::uint32_t>(options_.window)) {
     const bool published = client.publish();
@@ -193,20 +194,21 @@ void Worker::refill(Participant& client) {
   }
 }
 
-// The clients take turns in leaving; each is back after a short absence, at the rate of the ramp.
-// Whoever waits for an answer stays, for what becomes of its write would never be known.
+// Clients leave in turn and join again after absence_us, at the rate of the first joins. A client
+// with unanswered writes does not leave: their result would stay unknown.
 void Worker::churn() {
   if (!publishing_) return;
   const auto share = [&](std::uint32_t worker) {
     return static_cast<std::uint32_t>(options_.churn) * worker / plan_.workers;
   };
-  std::int64_t back_at = now_us() + absence_us;
-  const auto interval = static_cast<std::int64_t>(second_us / options_.rate * plan_.workers);
+  std::int64_t back_at = measure::now_us() + absence_us;
+  const auto interval =
+      static_cast<std::int64_t>(measure::second_us / options_.rate * plan_.workers);
   auto left_to_go = share(plan_.index + 1) - share(plan_.index);
   for (std::size_t tried = 0; left_to_go > 0 && tried < clients_.size(); ++tried) {
     const std::uint32_t index = next_to_leave_++ % static_cast<std::uint32_t>(clients_.size());
-    Participant& client = *clients_[index];
-    if (client.state() != Participant::State::joined || client.unanswered() > 0) continue;
+    LoadClient& client = *clients_[index];
+    if (client.state() != LoadClient::State::joined || client.unanswered() > 0) continue;
     client.leave();
     joined_[index] = false;
     schedule(back_at, index, [this, index] { join(index); });
@@ -216,7 +218,7 @@ void Worker::churn() {
 }
 
 void Worker::tick() {
-  const std::int64_t now = now_us();
+  const std::int64_t now = measure::now_us();
   tick_turn_ = (tick_turn_ + 1) % tick_turns;
   for (std::size_t i = tick_turn_; i < clients_.size(); i += tick_turns) {
     clients_[i]->tick(now);
@@ -224,53 +226,54 @@ void Worker::tick() {
 }
 
 void Worker::begin_window() {
-  window_start_us_ = now_us();
+  window_start_us_ = measure::now_us();
   report_.window_sent = report_.sent;
-  report_.window_delivered = place_.recorder.delivered;
-  place_.recorder.measuring = true;
+  report_.window_delivered = context_.recorder.delivered;
+  context_.recorder.measuring = true;
   if (options_.churn == 0) return;
   churn();
   loop_.every(std::chrono::seconds(options_.churn_period_s), [this] { churn(); });
 }
 
 void Worker::end_window() {
-  place_.recorder.measuring = false;
+  context_.recorder.measuring = false;
   publishing_ = false;
-  report_.window_s = static_cast<double>(now_us() - window_start_us_) / second_us;
+  report_.window_s = static_cast<double>(measure::now_us() - window_start_us_) / measure::second_us;
   report_.window_sent = report_.sent - report_.window_sent;
-  report_.window_delivered = place_.recorder.delivered - report_.window_delivered;
+  report_.window_delivered = context_.recorder.delivered - report_.window_delivered;
 }
 
 void Worker::report_progress() {
   std::uint32_t joined = 0, failed = 0;
   for (const auto& client : clients_) {
-    joined += client->state() == Participant::State::joined;
-    failed += client->state() == Participant::State::failed;
+    joined += client->state() == LoadClient::State::joined;
+    failed += client->state() == LoadClient::State::failed;
   }
   parent_.send({{"type", "progress"},
                 {"joined", joined},
                 {"failed", failed},
                 {"sent", report_.sent},
-                {"delivered", place_.recorder.delivered},
+                {"delivered", context_.recorder.delivered},
                 {"converged", count_converged()}});
   if (!publishing_) send_counters();
 }
 
-// Once all writes have been answered.
+// Sends them once, when all writes have been answered.
 void Worker::send_counters() {
   const bool answered = std::all_of(clients_.begin(), clients_.end(),
                                     [](const auto& client) { return client->unanswered() == 0; });
   if (counted_ || !answered) return;
-  json counters = json::array(), doubtful = json::array();
+  json counters = json::array(), unacknowledged = json::array();
   for (const auto& client : clients_) {
     if (!client->publishes()) continue;
-    counters.push_back({client->id(), client->last_update()});
-    for (const std::uint32_t counter : client->doubtful()) {
-      doubtful.push_back({client->id(), counter});
+    counters.push_back({client->id(), client->last_applied()});
+    for (const std::uint32_t counter : client->unacknowledged()) {
+      unacknowledged.push_back({client->id(), counter});
     }
   }
-  parent_.send(
-      {{"type", "counters"}, {"counters", std::move(counters)}, {"doubtful", std::move(doubtful)}});
+  parent_.send({{"type", "counters"},
+                {"counters", std::move(counters)},
+                {"unacknowledged", std::move(unacknowledged)}});
   counted_ = true;
 }
 
@@ -278,37 +281,38 @@ std::uint64_t Worker::count_converged() const {
   if (!expected_) return 0;
   return static_cast<std::uint64_t>(
       std::count_if(clients_.begin(), clients_.end(), [&](const auto& client) {
-        return client->state() == Participant::State::joined &&
+        return client->state() == LoadClient::State::joined &&
                client->ledger().converged(*expected_, plan_.layout.visible_to(client->id()));
       }));
 }
 
 void Worker::send_report() {
   if (!expected_) {
-    expected_ = {.counters = std::vector<std::uint32_t>(plan_.layout.writers()), .doubtful = {}};
+    expected_ = {.counters = std::vector<std::uint32_t>(plan_.layout.writers()),
+                 .unacknowledged = {}};
   }
-  const Recorder& recorder = place_.recorder;
+  const Recorder& recorder = context_.recorder;
   report_.delivered = recorder.delivered;
   report_.converged = count_converged();
-  report_.told = recorder.told;
-  std::vector<bool> heard(plan_.layout.publishers());
+  report_.stats = recorder.stats;
+  std::vector<bool> senders(plan_.layout.publishers());
   for (auto& client : clients_) {
     Ledger& ledger = client->ledger();
-    if (client->state() == Participant::State::joined) {
+    if (client->state() == LoadClient::State::joined) {
       const auto& visible = plan_.layout.visible_to(client->id());
       if (ledger.applied() > 0 || ledger.converged(*expected_, visible)) {
-        report_.hearing.push_back(client->id());
+        report_.receivers.push_back(client->id());
       }
-      for (std::uint32_t i = 0; i < heard.size(); ++i) {
-        if (ledger.counter_of(i) > 0) heard[i] = true;
+      for (std::uint32_t i = 0; i < senders.size(); ++i) {
+        if (ledger.counter_of(i) > 0) senders[i] = true;
       }
       ledger.finish(*expected_, visible);
     }
-    client->conclude(report_.faults, report_.told);
+    client->add_results(report_.faults, report_.stats);
     if (ledger.faults().lost > 0) ++report_.losing;
   }
-  for (std::uint32_t i = 0; i < heard.size(); ++i) {
-    if (heard[i]) report_.heard.push_back(i);
+  for (std::uint32_t i = 0; i < senders.size(); ++i) {
+    if (senders[i]) report_.senders.push_back(i);
   }
   report_.latency = recorder.latency;
   report_.join = recorder.join;
@@ -322,7 +326,7 @@ void Worker::send_report() {
 }  // namespace
 
 int run_worker(const WorkerPlan& plan, Channel parent) {
-  // Not destroyed: closing thousands of sockets one by one would only delay the exit.
+  // Not destroyed: closing thousands of sockets would delay the exit.
   auto* worker = new Worker(plan, std::move(parent));
   return worker->run();
 }

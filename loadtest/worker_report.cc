@@ -42,12 +42,12 @@ void WorkerReport::merge(const WorkerReport& other) {
   losing += other.losing;
   all_joined_us = std::max(all_joined_us, other.all_joined_us);
   faults += other.faults;
-  for (const auto& [name, count] : told_names) told.*count += other.told.*count;
+  for (const auto& [name, count] : stat_names) stats.*count += other.stats.*count;
   latency.merge(other.latency);
   join.merge(other.join);
   write.merge(other.write);
-  unite(hearing, other.hearing);
-  unite(heard, other.heard);
+  unite(receivers, other.receivers);
+  unite(senders, other.senders);
 }
 
 nlohmann::json to_json(const WorkerReport& r) {
@@ -65,10 +65,10 @@ nlohmann::json to_json(const WorkerReport& r) {
                       {"latency", r.latency.to_json()},
                       {"join", r.join.to_json()},
                       {"write", r.write.to_json()},
-                      {"hearing", r.hearing},
-                      {"heard", r.heard}};
+                      {"receivers", r.receivers},
+                      {"senders", r.senders}};
   for (const auto& [name, count] : fault_names) json["faults"][name] = r.faults.*count;
-  for (const auto& [name, count] : told_names) json["told"][name] = r.told.*count;
+  for (const auto& [name, count] : stat_names) json["client_stats"][name] = r.stats.*count;
   return json;
 }
 
@@ -86,21 +86,22 @@ WorkerReport parse_worker_report(const nlohmann::json& json) {
   json.at("losing").get_to(r.losing);
   json.at("all_joined_us").get_to(r.all_joined_us);
   for (const auto& [name, count] : fault_names) json.at("faults").at(name).get_to(r.faults.*count);
-  for (const auto& [name, count] : told_names) json.at("told").at(name).get_to(r.told.*count);
-  r.latency = Histogram::from_json(json.at("latency"));
-  r.join = Histogram::from_json(json.at("join"));
-  r.write = Histogram::from_json(json.at("write"));
-  json.at("hearing").get_to(r.hearing);
-  json.at("heard").get_to(r.heard);
+  for (const auto& [name, count] : stat_names)
+    json.at("client_stats").at(name).get_to(r.stats.*count);
+  r.latency = measure::Histogram::from_json(json.at("latency"));
+  r.join = measure::Histogram::from_json(json.at("join"));
+  r.write = measure::Histogram::from_json(json.at("write"));
+  json.at("receivers").get_to(r.receivers);
+  json.at("senders").get_to(r.senders);
   return r;
 }
 
 std::uint64_t count_served(const WorkerReport& merged,
                            const std::vector<std::uint32_t>& published) {
   return static_cast<std::uint64_t>(
-      std::count_if(merged.hearing.begin(), merged.hearing.end(), [&](std::uint32_t client) {
+      std::count_if(merged.receivers.begin(), merged.receivers.end(), [&](std::uint32_t client) {
         return client >= published.size() || published[client] == 0 ||
-               std::binary_search(merged.heard.begin(), merged.heard.end(), client);
+               std::binary_search(merged.senders.begin(), merged.senders.end(), client);
       }));
 }
 

@@ -1,45 +1,45 @@
-// What a worker tells at the end, and how the reports of all workers become one. Pure.
+// A worker's report at the end of a step, and the merged report of all workers. Pure.
 #pragma once
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
 
-#include "loadtest/histogram.h"
+#include "loadtest/client_stats.h"
 #include "loadtest/ledger.h"
-#include "loadtest/told.h"
+#include "loadtest/measure/histogram.h"
 
 namespace canopy::loadtest {
 
 struct WorkerReport {
   std::uint64_t sent = 0;           // updates, over the whole step
-  std::uint64_t blocked_sends = 0;  // updates not sent: too many of the client's own wait already
+  std::uint64_t blocked_sends = 0;  // updates not sent because the client's queue was full
   std::uint64_t delivered = 0;      // live updates received, over the whole step
-  double window_s = 0;              // the measured time, and what happened in it
+  double window_s = 0;              // duration of the measurement, and updates within it
   std::uint64_t window_sent = 0;
   std::uint64_t window_delivered = 0;
   std::uint64_t joins = 0;         // snapshots completed
-  std::uint64_t rejoins = 0;       // of these: of clients that had left
-  std::uint64_t converged = 0;     // clients that ended with the exact map
-  std::uint64_t losing = 0;        // clients that lost anything
-  std::int64_t all_joined_us = 0;  // from the start of the run to its last snapshot
+  std::uint64_t rejoins = 0;       // of these: by clients that had left
+  std::uint64_t converged = 0;     // clients that ended with the expected map
+  std::uint64_t losing = 0;        // clients that lost updates
+  std::int64_t all_joined_us = 0;  // from the start of the run to the last snapshot
   Faults faults{};
-  Told told{};
-  Histogram latency{};
-  Histogram join{};
-  Histogram write{};
-  std::vector<std::uint32_t> hearing{};  // clients that joined and saw what was sent
-  std::vector<std::uint32_t> heard{};    // publishers of whom somebody saw an update
+  ClientStats stats{};
+  measure::Histogram latency{};
+  measure::Histogram join{};
+  measure::Histogram write{};
+  std::vector<std::uint32_t> receivers{};  // clients that joined and received updates
+  std::vector<std::uint32_t> senders{};    // publishers whose updates arrived at a client
 
-  // Adds the account of another worker. `hearing` and `heard` become the union.
+  // Adds the report of another worker; `receivers` and `senders` become the unions.
   void merge(const WorkerReport& other);
 };
 
 nlohmann::json to_json(const WorkerReport& report);
 WorkerReport parse_worker_report(const nlohmann::json& json);
 
-// Clients that both hear and are heard. Who had nothing to say counts as heard: clients that do not
-// publish, and publishers whose counter, one in `published` for each, is 0.
+// The number of receivers whose own updates arrived. A client that published none also counts;
+// `published` holds the counter of each publisher's last update.
 std::uint64_t count_served(const WorkerReport& merged, const std::vector<std::uint32_t>& published);
 
 }  // namespace canopy::loadtest

@@ -9,16 +9,16 @@ namespace canopy::loadtest {
 namespace {
 
 constexpr std::chrono::seconds handshake{30};
-// Drawn from [least, 2 × least) once per socket, so that clients of a restarted process do not
-// return as a herd.
-constexpr int least_reconnect_ms = 100;
+// Random in [min, 2 × min) for each socket, so that the clients of a restarted process do not
+// reconnect all at once.
+constexpr int min_reconnect_ms = 100;
 
-int drawn_reconnect_ms() {
+int random_reconnect_ms() {
   static thread_local std::minstd_rand random{std::random_device{}()};
-  return std::uniform_int_distribution<int>(least_reconnect_ms, 2 * least_reconnect_ms)(random);
+  return std::uniform_int_distribution<int>(min_reconnect_ms, 2 * min_reconnect_ms)(random);
 }
 
-// libzmq throws for configuration errors that are bugs here, and for EINTR, which is not.
+// libzmq throws for EINTR, which is no error, and for wrong settings, which are bugs here.
 template <typename Call>
 auto uninterrupted(Call call) {
   for (;;) {
@@ -39,7 +39,7 @@ ZmqSocket::ZmqSocket(zmq::context_t& context, zmq::socket_type type, const ZmqOp
   socket_.set(opt::rcvhwm, options.hwm);
   socket_.set(opt::linger, static_cast<int>(options.linger.count()));
   socket_.set(opt::handshake_ivl, static_cast<int>(std::chrono::milliseconds(handshake).count()));
-  socket_.set(opt::reconnect_ivl, drawn_reconnect_ms());
+  socket_.set(opt::reconnect_ivl, random_reconnect_ms());
   if (options.keys) {
     socket_.set(opt::curve_serverkey, options.keys->server_key);
     socket_.set(opt::curve_publickey, options.keys->own.public_key);
@@ -88,7 +88,7 @@ bool ZmqSocket::receive(ZmqMessage& message) {
 bool ZmqSocket::send(std::span<const std::string_view> frames) {
   for (std::size_t i = 0; i < frames.size(); ++i) {
     if (attempt(frames[i], i + 1 < frames.size())) continue;
-    assert(i == 0);  // once a first frame is sent, the rest cannot block
+    assert(i == 0);  // after the first frame, the others cannot block
     return false;
   }
   return true;
@@ -112,7 +112,7 @@ bool ZmqSocket::readable() {
 ZmqWatcher::ZmqWatcher(net::Loop& loop) : loop_(loop) {
   loop_.on_flush([this] {
     removed_.clear();
-    ask_used();
+    poll_used();
   });
 }
 
@@ -135,7 +135,7 @@ void ZmqWatcher::serve(Source& source) {
   if (!source.removed && source.socket->readable()) source.handler();
 }
 
-void ZmqWatcher::ask_used() {
+void ZmqWatcher::poll_used() {
   const bool any = std::ranges::any_of(
       sources_, [](const auto& each) { return each.first->used_ && each.first->readable(); });
   if (!any) return;

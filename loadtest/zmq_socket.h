@@ -1,6 +1,5 @@
-// libzmq's sockets, as Clone clients and the plain Clone server have them, on a loop. The only user
-// of libzmq: everything else of Canopy speaks ZMTP itself (core/net). Not thread-safe: a socket
-// belongs to the loop that uses it.
+// libzmq sockets on a loop, for Clone clients and the plain Clone server. The rest of Canopy
+// implements ZMTP itself (core/zmtp). Not thread-safe: a socket belongs to one loop.
 #pragma once
 
 #include <array>
@@ -22,17 +21,17 @@
 
 namespace canopy::loadtest {
 
-// libzmq's own defaults, but for those that a load test needs otherwise.
+// libzmq's defaults, where a load test does not need others.
 struct ZmqOptions {
-  int hwm = 1000;  // messages queued per peer, each way; 0: no limit
-  // What the end of the socket may wait to send.
+  int hwm = 1000;  // messages queued per peer and direction; 0: no limit
+  // How long queued messages may still be sent after the socket is closed.
   std::chrono::milliseconds linger{0};
-  // CURVE; nothing is sent or taken in the clear then.
+  // With keys, the socket uses CURVE.
   std::optional<access::ClientKeys> keys{};
 };
 
-// The frames of one received message. Of more than max_frames only the last is kept, in the last
-// place. Views are valid until the next receive into this message.
+// The frames of one received message. Further frames than max_frames overwrite the last one. Views
+// are valid until the next receive into this message.
 class ZmqMessage {
  public:
   static constexpr std::size_t max_frames = 16;
@@ -52,14 +51,14 @@ class ZmqSocket {
  public:
   ZmqSocket(zmq::context_t& context, zmq::socket_type type, const ZmqOptions& options);
 
-  // To a free port of the loopback, whose endpoint it returns.
+  // Binds to a free port of 127.0.0.1; returns the endpoint.
   base::Result<std::string> bind();
   base::Status connect(const std::string& endpoint);
   void subscribe(std::string_view prefix);
 
-  // False when nothing is waiting.
+  // False when no message is queued.
   bool receive(ZmqMessage& message);
-  // All frames, copied, or none: false when a queue is full.
+  // Copies and sends all frames; false, and sends none, when a queue is full.
   bool send(std::span<const std::string_view> frames);
   bool send(std::initializer_list<std::string_view> frames) {
     return send(std::span(frames.begin(), frames.size()));
@@ -72,17 +71,16 @@ class ZmqSocket {
   bool readable();
 
   zmq::socket_t socket_;
-  bool used_ = true;  // since readable() last said no
+  bool used_ = true;  // since readable() last returned false
 };
 
-// Tells when sockets have something to read. The descriptor that libzmq gives for that becomes
-// readable when a message may have come, and any use of the socket may take the sign away: so
-// sockets that were used are asked at the end of each turn.
+// Calls a handler while a socket has messages. libzmq's ZMQ_FD is edge-triggered, and any use of
+// the socket may clear it. So the watcher checks ZMQ_EVENTS of all used sockets after each turn.
 class ZmqWatcher {
  public:
   explicit ZmqWatcher(net::Loop& loop);
 
-  // The socket stays where it is until it is removed or the loop has run for the last time.
+  // The socket must not move until it is removed or the loop has ended.
   void on_readable(ZmqSocket& socket, std::function<void()> handler);
   void remove(ZmqSocket& socket);
 
@@ -94,11 +92,12 @@ class ZmqWatcher {
   };
 
   static void serve(Source& source);
-  void ask_used();
+  void poll_used();
 
   net::Loop& loop_;
   std::map<ZmqSocket*, std::unique_ptr<Source>> sources_;
-  std::vector<std::unique_ptr<Source>> removed_;  // in this turn: handlers may be running
+  std::vector<std::unique_ptr<Source>>
+      removed_;  // in this turn, while their handlers may still run
 };
 
 }  // namespace canopy::loadtest

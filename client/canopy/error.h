@@ -9,7 +9,7 @@
 
 namespace canopy {
 
-// Numbers 1 to 63 are those of the protocol (docs/protocol.md has the table); those from 64 on are
+// Numbers 1 to 63 are the protocol's (table: docs/reference/protocol.md); those from 64 on are
 // the library's own. The ones that programs may want to tell apart have a name here.
 class CANOPY_EXPORT Error : public std::runtime_error {
  public:

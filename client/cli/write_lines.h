@@ -1,4 +1,4 @@
-// The JSON lines that `import` and `apply` read; docs/cli.md specifies them. Pure.
+// The JSON lines that `import` and `apply` read; docs/reference/cli.md specifies them. Pure.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// The numbered errors of the native protocol; docs/protocol.md says when each is given.
+// The numbered errors of the native protocol; docs/reference/protocol.md says when each is given.
 //
 // Numbers 1-31 are final: the same request would fail again. Numbers 32-63 are retriable: later, or
 // at another proxy.

@@ -1,4 +1,4 @@
-// Canopy's own protocol, version 2, as docs/protocol.md specifies it: how a native client talks to
+// Canopy's own protocol, version 2 (docs/reference/protocol.md): how a native client talks to
 // a proxy (watches, reads, writes) and to the broker (directory) over one DEALER connection.
 //
 // A message is one frame: the version byte, then a MessagePack array [kind, field…]. The entries of

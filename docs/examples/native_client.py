@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A client of Canopy in pyzmq and msgpack, written from docs/protocol.md. CANOPY_BROKER says where the broker is; for a
-cluster with `security` CANOPY_KEY and CANOPY_SERVER_KEY name files: your own NAME.key_secret, the cluster's .key.
+"""A client of Canopy in pyzmq and msgpack, written from docs/reference/protocol.md. CANOPY_BROKER says where the broker
+is; for a cluster with `security` CANOPY_KEY and CANOPY_SERVER_KEY name files: your NAME.key_secret, the cluster's .key.
 
     native_client.py watch SUBTREE      prints PUT KEY VALUE and DEL KEY, until interrupted
     native_client.py put KEY VALUE      prints the revision
@@ -10,10 +10,10 @@ import msgpack, zmq, zmq.auth
 
 BROKER = os.environ.get("CANOPY_BROKER", "tcp://127.0.0.1:5550")
 KEY, SERVER_KEY = os.environ.get("CANOPY_KEY"), os.environ.get("CANOPY_SERVER_KEY")
-HELLO, WRITE, WATCH, PING, DIRECTORY = 128, 129, 130, 134, 144  # what comes back is matched by number
+ANNOUNCE, WRITE, WATCH, PING, DIRECTORY = 128, 129, 130, 134, 144  # what comes back is matched by number
 
 def send(socket, *fields):
-    with contextlib.suppress(zmq.Again):  # the connection has ended, so nothing is heard any more
+    with contextlib.suppress(zmq.Again):  # the connection has ended, so nothing arrives any more
         socket.send(b"\2" + msgpack.packb(fields, unicode_errors="surrogateescape"), zmq.DONTWAIT)
 
 def receive(socket):  # the message, and the entries behind it
@@ -46,7 +46,7 @@ def put(key, value):  # the revision; sent under the same number until it is ans
     while True:
         proxy = find_proxy(proxy)
         with connect(proxy) as socket:
-            send(socket, HELLO, 1, client, "", "native_client.py")
+            send(socket, ANNOUNCE, 1, client, "", "native_client.py")
             send(socket, WRITE, 1, 1, [[key, os.fsencode(value), 0, None, b""]])
             while socket.poll(1000):
                 match receive(socket)[0]:
@@ -73,7 +73,7 @@ class Held:  # what is known: key: revision; partition: revision
         elif self.entries.pop(key, None) is not None:
             print("DEL", key, flush=True)
 
-def follow(proxy, subtree, held):  # until it is mute, goes away or is of no use: another one goes on with what is known
+def follow(proxy, subtree, held):  # until the proxy does not answer, goes away or refuses
     with connect(proxy) as socket:
         send(socket, WATCH, 1, subtree, 0, 0, held.partitions)
         live, named, heard, leave_at = None, set(), time.monotonic(), float("inf")

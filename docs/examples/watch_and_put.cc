@@ -9,6 +9,6 @@ int main(int argc, char** argv) {
     std::cout << (change.deleted ? "DEL " : "PUT ") << change.key << ' ' << change.value << '\n'
               << std::flush;
   });
-  client.put("/news/today", "hello");
+  client.put("/news/today", "rain");
   std::cin.get();
 }

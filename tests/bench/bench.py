@@ -1,12 +1,12 @@
-"""Measures Canopy and what else fans updates out, side by side on this machine.
+"""Measures Canopy and other brokers side by side on this machine.
 
 Every system gets the same updates (key of 13 bytes, sequence of 8, body of 100), the same publisher and the same
-reader: one process with N raw connections, which counts. Rounds are interleaved: each round measures every system at
-every N, from another system on, and each figure is the median of the rounds.
+reader: one process with N raw connections. Rounds are interleaved: each round measures every system at every N and
+begins with another system. Each figure is the median of the rounds.
 
   spread    N clients, one update a second each, evenly over the second: N x N deliveries/s
-  together  the same, all in the same instant of each second
-  flood-W   as fast as goes with at most W updates on their way to the slowest subscriber
+  together  the same, all at the same instant of each second
+  flood-W   as fast as possible, with at most W updates in flight to the slowest subscriber
 
 CPU is user and system time of all processes of a server. Latency counts from when an update was due until it arrived.
 """
@@ -40,7 +40,7 @@ def parse(arguments):
     )
     names = ", ".join(systems.SYSTEMS)
     parser.add_argument("--systems", help=f"comma-separated, of: {names} (default: all); "
-                        "canopy-native@max_linger_ms=10+publish_share=5: with other settings of its proxies")
+                        "canopy-native@max_linger_ms=10+publish_share=5 sets settings of its proxies")
     parser.add_argument("--subscribers", type=numbers, default=[100, 400, 1000], metavar="N,...")
     parser.add_argument("--phases", default="spread,together,flood", help="default: %(default)s")
     parser.add_argument("--flood-at", type=numbers, default=[100, 1000], metavar="N,...")
@@ -48,7 +48,7 @@ def parse(arguments):
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4, help="of a paced phase; a flood takes 2")
     parser.add_argument("--proxies", type=int, default=2, help="of a Canopy cluster")
-    parser.add_argument("--sampled", type=int, default=8, help="subscribers whose latency is taken")
+    parser.add_argument("--sampled", type=int, default=8, help="subscribers whose latency is measured")
     parser.add_argument("--quick", action="store_true", help="one round, N = 100, 2 s")
     parser.add_argument("--output", default="build/bench", metavar="PATH", help="PATH.json, PATH.md")
     options = parser.parse_args(arguments)
@@ -62,7 +62,7 @@ def parse(arguments):
     options.phases = options.phases.split(",")
     wrong = [name for name in options.phases if name not in ("spread", "together", "flood")]
     if wrong or min(options.rounds, options.proxies, options.seconds, *options.subscribers) < 1:
-        parser.error("a phase that is not there, or a number below 1")
+        parser.error("an unknown phase, or a number below 1")
     return options
 
 
@@ -77,7 +77,7 @@ def phases_at(subscribers, options):
 
 
 def measure_server(name, subscribers, options):
-    """Yields (phase, figures) of one system. A server that has lost something is started anew for the next phase."""
+    """Yields (phase, figures) of one system. Restarts a server that has lost updates before the next phase."""
     server, bodies = systems.find(name)
     left = list(phases_at(subscribers, options))
     while left:
@@ -97,7 +97,7 @@ def rotated(items, by):
 
 
 def measure_all(options):
-    """Every figure taken: a list of dicts with system, subscribers, phase, round."""
+    """All measurements: dicts with system, subscribers, phase, round and figures."""
     taken, failed = [], set()
     for round_number in range(options.rounds):
         for subscribers in options.subscribers:

@@ -1,8 +1,9 @@
-// The load test's baseline server, alone: the Clone server of 2015.
+// The baseline server of the load test: the Clone server of 2015.
 //
 //   bench-clone-2015 NOFILE
 //
-// Prints {"publish": PORT, "subscribe": PORT, "pid": PID of the server}; ends with its input.
+// Prints {"publish": PORT, "subscribe": PORT, "pid": PID of the server}; ends at the end of its
+// standard input.
 #include <unistd.h>
 
 #include <cstdio>

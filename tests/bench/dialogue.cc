@@ -175,17 +175,17 @@ Record delivered(Protocol protocol) {
 
 std::string Opening::begin() {
   if (done()) return {};
-  return steps_.front().say + take("");
+  return steps_.front().request + on_data("");
 }
 
-std::string Opening::take(std::string_view data) {
+std::string Opening::on_data(std::string_view data) {
   received_.append(data);
   std::string next;
   while (!done()) {
     const auto answered = steps_[step_].answer(received_);
     if (!answered) break;
     received_.erase(0, *answered);
-    if (++step_ < steps_.size()) next += steps_[step_].say;
+    if (++step_ < steps_.size()) next += steps_[step_].request;
   }
   return next;
 }

@@ -1,5 +1,5 @@
-"""How long native clients take that all join at once, beside the bare transfer of as many bytes to as many connections:
-N clients, two proxies, keys with values of 100 bytes. Both are read by the same loop, round by round.
+"""Measures how long N native clients take that join at once, and how long the same bytes take over as many bare
+connections. Two proxies, values of 100 bytes; one loop reads both, round by round.
 
     python3 -m tests.bench.joins [--clients N] [--keys N] [--rounds N]
 """
@@ -36,9 +36,9 @@ def endpoint_of(cluster, number):
 
 
 def joiner(cluster, number):
-    """A connection that has been welcomed, and asks for everything next."""
+    """A connection that has received Welcome and has no watch yet."""
     peer = BareSocket(endpoint_of(cluster, number), "DEALER")
-    peer.send(native.pack(native.HELLO, 1, os.urandom(16), "joins", "bench"))
+    peer.send(native.pack(native.ANNOUNCE, 1, os.urandom(16), "joins", "bench"))
     assert isinstance(native.read_message(peer.receive()[0]), native.Welcome)
     return peer
 
@@ -47,7 +47,7 @@ WATCH = native.pack(native.WATCH, 2, "", 0, 0, {})
 
 
 def bytes_of_a_join(cluster, number):
-    """From the watch to the message that tells that it has caught up."""
+    """Bytes from Watch until CaughtUp."""
     with contextlib.closing(joiner(cluster, number)) as peer:
         peer.send(WATCH)
         total = 0
@@ -59,7 +59,7 @@ def bytes_of_a_join(cluster, number):
 
 
 def read_all(sockets, expected):
-    """Seconds until each has received that much."""
+    """Seconds until each socket has received `expected` bytes."""
     began = time.perf_counter()
     poll, left = select.epoll(), {}
     for each in sockets:
@@ -90,7 +90,7 @@ def join_all(cluster, clients, expected):
 
 
 def send_to_all(listener, clients, expected, start):
-    """As a process of its own: so many bytes to each connection, once it is told to."""
+    """Sends `expected` bytes to each connection after a byte arrives at `start`. Runs as a process of its own."""
     sockets = [listener.accept()[0] for _ in range(clients)]
     data, poll, left = memoryview(bytes(expected)), select.epoll(), {}
     os.read(start, 1)
@@ -108,7 +108,7 @@ def send_to_all(listener, clients, expected, start):
 
 
 def transfer(clients, expected, senders):
-    """Seconds for the bytes alone, from as many processes as there are proxies."""
+    """Seconds for the bare bytes, sent by `senders` processes."""
     listeners, children, sockets = [], [], []
     waiting, start = os.pipe()
     for number in range(senders):

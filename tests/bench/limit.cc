@@ -1,5 +1,5 @@
-// What a fan-out costs at least: updates of a fixed size are gathered for 10 ms (or 16 KiB) and
-// sent to every subscriber with one send() each. No protocol, no parsing, nothing kept.
+// The lower bound of a fan-out's cost: gathers updates for 10 ms or 16 KiB and sends each batch to
+// every subscriber with one send(). It has no protocol, no parsing and no state.
 //
 // Prints {"publish": PORT, "subscribe": PORT}; ends with its standard input.
 #include <sys/epoll.h>
@@ -24,7 +24,7 @@ namespace canopy::bench {
 namespace {
 
 constexpr long window_ns = 10'000'000;
-constexpr std::size_t enough_bytes = 16 * 1024;
+constexpr std::size_t flush_bytes = 16 * 1024;
 
 class Limit {
  public:
@@ -56,7 +56,7 @@ class Limit {
   }
 
  private:
-  // What is still to be sent to a subscriber: shared blocks, the first from `done` on.
+  // Data still to be sent to a subscriber: shared blocks, of the first those from `done`.
   struct Subscriber {
     std::deque<std::shared_ptr<const std::string>> blocks{};
     std::size_t done = 0;
@@ -97,7 +97,7 @@ class Limit {
     }
     const bool first = gathered_.empty();
     gathered_.append(buffer_.data(), static_cast<std::size_t>(got));
-    if (gathered_.size() >= enough_bytes) {
+    if (gathered_.size() >= flush_bytes) {
       set_timer(0);
       fan_out();
     } else if (first) {
@@ -129,7 +129,7 @@ class Limit {
     }
   }
 
-  // False when the subscriber has gone.
+  // False when the subscriber has disconnected.
   bool drain(int socket, Subscriber& subscriber) {
     while (!subscriber.blocks.empty()) {
       const std::string& block = *subscriber.blocks.front();

@@ -1,4 +1,4 @@
-"""One started server under its subscribers: the phases of a run, and what each of them cost."""
+"""One started server with its subscribers: the phases of a run, and the cost of each."""
 
 import contextlib
 import json
@@ -12,12 +12,12 @@ import time
 from tests.bench import systems, usage
 
 FIELDS = ("subscribed", "reached", "closed", "delivered", "slowest", "bytes", "sent")
-PATIENCE = 1.0  # for what is still on its way when the publisher, which waits 5 s for it, has ended
-RAMP = 0.5  # of a flood, before its figures are taken
+REST_SECONDS = 1.0  # for updates in flight when the publisher, which waits 5 s for them, has ended
+RAMP = 0.5  # seconds of a flood before its measurement
 
 
 class Progress:
-    """progress.h, as the driver sees it."""
+    """The driver's view of progress.h."""
 
     def __init__(self):
         size = 8 * len(FIELDS)
@@ -35,7 +35,7 @@ class Progress:
 
 
 class Moment:
-    """How much CPU time has been spent, and how much was delivered, by now."""
+    """CPU time and deliveries until now."""
 
     def __init__(self, run):
         self.at = time.monotonic()
@@ -45,7 +45,7 @@ class Moment:
 
 
 class Load:
-    """What reader, publisher and programs that are not ours take of the machine during a phase."""
+    """The cores that reader, publisher and other programs use during a phase."""
 
     def __init__(self, run):
         self.run = run
@@ -120,7 +120,7 @@ class Run:
         self.files = (usage.descriptors(pids) - files) / self.subscribers
 
     def grown(self):
-        """Resident bytes per subscriber beyond those of the server without any."""
+        """Resident bytes per subscriber, beyond those of the server without subscribers."""
         return (usage.resident_bytes(self.server.pids()) - self.resident) / self.subscribers
 
     def publish(self, mode, seconds):
@@ -131,7 +131,7 @@ class Run:
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def settle(self):
-        """Waits until nothing has come for a while."""
+        """Waits until no update has arrived for 0.3 s."""
         before, since = -1, time.monotonic()
         while time.monotonic() < since + 0.3:
             if self.progress.delivered != before:
@@ -147,15 +147,15 @@ class Run:
         return json.loads(line)
 
     def await_rest(self):
-        give_up = time.monotonic() + PATIENCE
-        while self.outstanding() > 0 and time.monotonic() < give_up:
+        deadline = time.monotonic() + REST_SECONDS
+        while self.outstanding() > 0 and time.monotonic() < deadline:
             time.sleep(0.005)
 
     def outstanding(self):
         return self.subscribers * self.progress.sent - self.progress.delivered
 
     def phase(self, mode, seconds):
-        """The figures of one phase. The server is fit for another one when nothing was lost."""
+        """The figures of one phase. Another phase may follow when no update was lost."""
         self.ask("mark")
         closed = self.progress.closed
         load = Load(self)
@@ -166,18 +166,18 @@ class Run:
                 start = Moment(self)
                 time.sleep(seconds - RAMP - 0.1)
                 end = Moment(self)
-            said = json.loads(publisher.communicate()[0] or "{}")
-        if not said:
+            result = json.loads(publisher.communicate()[0] or "{}")
+        if not result:
             raise systems.Failed("the publisher failed")
         self.await_rest()
         if not mode.startswith("flood"):
-            end = Moment(self)  # what came late is paid for too
+            end = Moment(self)  # late updates cost CPU time too
         reader, publisher, others = load.shares()
         arrived = end.delivered - start.delivered
         return {
-            "sent": said["sent"],
-            "complete": said["complete"],
-            "publisher_late_ms": said["latest_ms"],
+            "sent": result["sent"],
+            "complete": result["complete"],
+            "publisher_late_ms": result["latest_ms"],
             "deliveries": arrived,
             "deliveries_per_s": arrived / (end.at - start.at),
             "cpu_us_per_delivery": (end.server - start.server) * 1e6 / arrived if arrived else None,

@@ -8,12 +8,6 @@
 namespace canopy::bench {
 namespace {
 
-std::int64_t age(const char* stamp, std::int64_t now_ns) {
-  std::int64_t due = 0;
-  std::memcpy(&due, stamp, stamp_bytes);
-  return now_ns - due;
-}
-
 std::uint64_t big_endian(const char* bytes, std::size_t count) {
   std::uint64_t value = 0;
   for (std::size_t i = 0; i < count; ++i) {
@@ -29,7 +23,7 @@ constexpr char zmtp_more = 1, zmtp_long = 2, zmtp_command = 4;
 struct FrameHead {
   std::size_t bytes = 0;  // of the head itself
   std::uint64_t body = 0;
-  bool message = true;  // one frame that is a whole message
+  bool message = true;  // the frame is a complete message
 };
 
 std::optional<FrameHead> frame_head(std::string_view data) {
@@ -41,10 +35,10 @@ std::optional<FrameHead> frame_head(std::string_view data) {
                    (data[0] & (zmtp_command | zmtp_more)) == 0};
 }
 
-// --- what a frame of the native protocol is about ----------------------------------------------
+// --- header of a native message ------------------------------------------------------------------
 
-// Reads one unsigned MessagePack integer and moves on; nothing when there is none.
-std::optional<std::uint64_t> take_unsigned(std::string_view& data) {
+// Reads and removes one unsigned MessagePack integer; nothing when there is none.
+std::optional<std::uint64_t> read_unsigned(std::string_view& data) {
   if (data.empty()) return {};
   const auto first = static_cast<unsigned char>(data[0]);
   std::size_t bytes = 0;
@@ -60,37 +54,37 @@ struct Span {
   std::uint64_t missed = 0;  // updates of a gap
 };
 
-// version · array · kind · stream · after · count, each at its longest
+// version · array · kind · stream · after · count, at their greatest lengths
 constexpr std::size_t header_bytes = 1 + 1 + 2 + 9 + 9 + 5;
 
 std::optional<Span> span_of(std::string_view data) {
   if (data.size() < 2 || data[0] != wire::native::version || (data[1] & 0xf0) != 0x90) return {};
   data.remove_prefix(2);
-  const auto kind = take_unsigned(data);
+  const auto kind = read_unsigned(data);
   if (!kind) return {};
   switch (static_cast<wire::native::Kind>(*kind)) {
     case wire::native::Kind::refusal: return {};
     case wire::native::Kind::batch: {
-      const auto stream = take_unsigned(data);
-      const auto after = take_unsigned(data);
-      const auto count = take_unsigned(data);
+      const auto stream = read_unsigned(data);
+      const auto after = read_unsigned(data);
+      const auto count = read_unsigned(data);
       if (!stream || !after || !count) return {};
       return Span{.count = *count};
     }
     case wire::native::Kind::gap:
-      take_unsigned(data);
-      return Span{.missed = take_unsigned(data).value_or(0)};
+      read_unsigned(data);
+      return Span{.missed = read_unsigned(data).value_or(0)};
     default: return Span{};
   }
 }
 
 }  // namespace
 
-RecordMeter::RecordMeter(Protocol protocol, Samples* samples)
-    : record_(delivered(protocol)), pings_among_(protocol == Protocol::nats), samples_(samples) {}
+RecordMeter::RecordMeter(Protocol protocol, measure::Histogram* ages)
+    : record_(delivered(protocol)), pings_among_(protocol == Protocol::nats), ages_(ages) {}
 
-std::uint64_t RecordMeter::feed(std::string_view data, std::int64_t now_ns) {
-  return samples_ == nullptr && !pings_among_ ? count(data.size()) : walk(data, now_ns);
+std::uint64_t RecordMeter::feed(std::string_view data, std::int64_t now_us) {
+  return ages_ == nullptr && !pings_among_ ? count(data.size()) : walk(data, now_us);
 }
 
 std::uint64_t RecordMeter::count(std::size_t bytes) {
@@ -99,7 +93,7 @@ std::uint64_t RecordMeter::count(std::size_t bytes) {
   return bytes_ / record_.bytes.size() - before;
 }
 
-std::uint64_t RecordMeter::walk(std::string_view data, std::int64_t now_ns) {
+std::uint64_t RecordMeter::walk(std::string_view data, std::int64_t now_us) {
   std::uint64_t completed = 0;
   while (!data.empty()) {
     if (left_ == 0) {
@@ -108,9 +102,9 @@ std::uint64_t RecordMeter::walk(std::string_view data, std::int64_t now_ns) {
       left_ = length_;
     }
     const std::size_t at = length_ - left_, taken = std::min(left_, data.size());
-    if (samples_ != nullptr) {
+    if (ages_ != nullptr) {
       const std::size_t from = std::max(at, record_.body);
-      const std::size_t to = std::min(at + taken, record_.body + stamp_bytes);
+      const std::size_t to = std::min(at + taken, record_.body + measure::stamp_bytes);
       if (from < to) std::memcpy(&stamp_[from - record_.body], &data[from - at], to - from);
     }
     left_ -= taken;
@@ -118,7 +112,10 @@ std::uint64_t RecordMeter::walk(std::string_view data, std::int64_t now_ns) {
     if (left_ > 0) break;
     if (length_ == record_.bytes.size()) {
       ++completed;
-      if (samples_ != nullptr) samples_->push_back(age(stamp_.data(), now_ns));
+      if (ages_ != nullptr) {
+        const auto stamp = measure::read_stamp({stamp_.data(), stamp_.size()}, bench_run);
+        stamp ? ages_->record(now_us - stamp->sent_us) : void(sane_ = false);
+      }
     } else {
       ++pings_;
     }
@@ -129,13 +126,13 @@ std::uint64_t RecordMeter::walk(std::string_view data, std::int64_t now_ns) {
 std::uint64_t BatchMeter::feed(std::string_view data, std::int64_t) {
   std::uint64_t completed = 0;
   while (!data.empty() && sane_) {
-    if (leap_ > 0) {
-      const std::size_t taken = std::min(leap_, data.size());
-      leap_ -= taken;
+    if (skip_ > 0) {
+      const std::size_t taken = std::min(skip_, data.size());
+      skip_ -= taken;
       data.remove_prefix(taken);
       continue;
     }
-    // A frame whose head came in two pieces is put together byte by byte: that is rare.
+    // A frame header in two pieces is rare; its bytes are appended one by one.
     const bool whole = head_.empty();
     if (!whole) {
       head_ += data[0];
@@ -158,16 +155,16 @@ std::uint64_t BatchMeter::feed(std::string_view data, std::int64_t) {
     }
     const std::size_t all = frame->bytes + frame->body;
     if (whole) {
-      leap_ = all;
+      skip_ = all;
     } else {
-      leap_ = all - head_.size();
+      skip_ = all - head_.size();
       head_.clear();
     }
   }
   return completed;
 }
 
-std::uint64_t BatchSampler::feed(std::string_view data, std::int64_t now_ns) {
+std::uint64_t BatchSampler::feed(std::string_view data, std::int64_t now_us) {
   std::uint64_t completed = 0;
   pending_.append(data);
   std::string_view rest = pending_;
@@ -180,7 +177,7 @@ std::uint64_t BatchSampler::feed(std::string_view data, std::int64_t now_ns) {
         std::holds_alternative<wire::native::Refusal>(message_)) {
       sane_ = false;
     } else if (const auto* batch = std::get_if<wire::native::Batch>(&message_)) {
-      completed += take(*batch, now_ns);
+      completed += sample(*batch, now_us);
     } else if (const auto* gap = std::get_if<wire::native::Gap>(&message_)) {
       skipped_ += gap->missed.value_or(0);
     }
@@ -189,18 +186,19 @@ std::uint64_t BatchSampler::feed(std::string_view data, std::int64_t now_ns) {
   return completed;
 }
 
-std::uint64_t BatchSampler::take(const wire::native::Batch& batch, std::int64_t now_ns) {
+std::uint64_t BatchSampler::sample(const wire::native::Batch& batch, std::int64_t now_us) {
   for (const auto& entry : batch.entries) {
-    if (entry.value.size() == body_bytes) samples_.push_back(age(entry.value.data(), now_ns));
+    const auto stamp = measure::read_stamp(entry.value, bench_run);
+    if (stamp) ages_.record(now_us - stamp->sent_us);
   }
   return batch.header.count;
 }
 
-std::unique_ptr<Meter> make_meter(Protocol protocol, Samples* samples) {
+std::unique_ptr<Meter> make_meter(Protocol protocol, measure::Histogram* ages) {
   if (protocol != Protocol::native && protocol != Protocol::native_lz4) {
-    return std::make_unique<RecordMeter>(protocol, samples);
+    return std::make_unique<RecordMeter>(protocol, ages);
   }
-  if (samples != nullptr) return std::make_unique<BatchSampler>(*samples);
+  if (ages != nullptr) return std::make_unique<BatchSampler>(*ages);
   return std::make_unique<BatchMeter>();
 }
 

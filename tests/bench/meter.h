@@ -1,5 +1,6 @@
-// Counts the updates in what one subscriber receives, as cheaply as its protocol allows, and for a
-// few subscribers says how old each update was on arrival. Pure; one connection each.
+// Counts the updates that one subscriber receives, as cheaply as its protocol allows, and records
+// the age of each update for some subscribers. One meter for each connection. Pure; not
+// thread-safe.
 #pragma once
 
 #include <array>
@@ -9,28 +10,26 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "core/wire/native.h"
+#include "loadtest/measure/histogram.h"
+#include "loadtest/measure/stamp.h"
 #include "tests/bench/dialogue.h"
 
 namespace canopy::bench {
 
-// Ages of updates, in ns.
-using Samples = std::vector<std::int64_t>;
-
 class Meter {
  public:
   virtual ~Meter() = default;
-  // Takes what was received at `now_ns`; how many updates it completes.
-  virtual std::uint64_t feed(std::string_view data, std::int64_t now_ns) = 0;
+  // Counts what was received at `now_us`; returns how many updates it completes.
+  virtual std::uint64_t feed(std::string_view data, std::int64_t now_us) = 0;
 
-  // False once something came that cannot be.
+  // False once the server has sent what its protocol does not allow.
   bool sane() const { return sane_; }
-  // Updates that the server itself says were skipped (native).
+  // Updates that the server reported as skipped (native).
   std::uint64_t skipped() const { return skipped_; }
-  // Questions to be answered since the last call (nats).
-  int take_pings() { return std::exchange(pings_, 0); }
+  // Pings to be answered since the last call (nats).
+  int new_pings() { return std::exchange(pings_, 0); }
 
  protected:
   bool sane_ = true;
@@ -38,50 +37,50 @@ class Meter {
   int pings_ = 0;
 };
 
-// For protocols whose updates all have one length.
+// For protocols with updates of one length.
 class RecordMeter : public Meter {
  public:
-  // `samples` null: only counts.
-  RecordMeter(Protocol protocol, Samples* samples);
-  std::uint64_t feed(std::string_view data, std::int64_t now_ns) override;
+  // `ages` null: only counts.
+  RecordMeter(Protocol protocol, measure::Histogram* ages);
+  std::uint64_t feed(std::string_view data, std::int64_t now_us) override;
 
  private:
   std::uint64_t count(std::size_t bytes);
-  std::uint64_t walk(std::string_view data, std::int64_t now_ns);
+  std::uint64_t walk(std::string_view data, std::int64_t now_us);
 
   Record record_;
   bool pings_among_;
-  Samples* samples_;
-  std::uint64_t bytes_ = 0;  // of counting
-  std::size_t length_ = 0;   // of the record that the walk is in, and what is left of it
+  measure::Histogram* ages_;
+  std::uint64_t bytes_ = 0;  // counted
+  std::size_t length_ = 0;   // of the current record, and its bytes still to come
   std::size_t left_ = 0;
-  std::array<char, stamp_bytes> stamp_{};
+  std::array<char, measure::stamp_bytes> stamp_{};
 };
 
-// Counts by the headers of batches, and leaps over the entries.
+// Counts by the headers of batches, and skips the entries.
 class BatchMeter : public Meter {
  public:
-  std::uint64_t feed(std::string_view data, std::int64_t now_ns) override;
+  std::uint64_t feed(std::string_view data, std::int64_t now_us) override;
 
  private:
-  std::string head_;      // the start of a frame, while it is too short to tell
-  std::size_t leap_ = 0;  // bytes of the current frame still to come
+  std::string head_;      // the start of a frame, while its header is incomplete
+  std::size_t skip_ = 0;  // bytes of the current frame still to come
 };
 
 // Decodes every message.
 class BatchSampler : public Meter {
  public:
-  explicit BatchSampler(Samples& samples) : samples_(samples) {}
-  std::uint64_t feed(std::string_view data, std::int64_t now_ns) override;
+  explicit BatchSampler(measure::Histogram& ages) : ages_(ages) {}
+  std::uint64_t feed(std::string_view data, std::int64_t now_us) override;
 
  private:
-  std::uint64_t take(const wire::native::Batch& batch, std::int64_t now_ns);
+  std::uint64_t sample(const wire::native::Batch& batch, std::int64_t now_us);
 
-  Samples& samples_;
+  measure::Histogram& ages_;
   std::string pending_;
   wire::native::FromProxy message_;
 };
 
-std::unique_ptr<Meter> make_meter(Protocol protocol, Samples* samples);
+std::unique_ptr<Meter> make_meter(Protocol protocol, measure::Histogram* ages);
 
 }  // namespace canopy::bench

@@ -18,7 +18,7 @@ keyspace::Tree tree_of(const std::vector<keyspace::UpdatePtr>& updates) {
   return tree;
 }
 
-// The argument: keys in the tree, met in random order.
+// Argument: number of keys in the tree, visited in random order.
 void tree_put(benchmark::State& state) {
   const auto updates = shuffled_updates(state.range(0));
   keyspace::Tree tree = tree_of(updates);
@@ -26,7 +26,7 @@ void tree_put(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 
-// The dearest put: somebody holds a view that was taken just before.
+// The most expensive put: a view of the tree was taken just before.
 void tree_put_while_viewed(benchmark::State& state) {
   const auto updates = shuffled_updates(state.range(0));
   keyspace::Tree tree = tree_of(updates);
@@ -57,7 +57,7 @@ void tree_seek(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 
-// A snapshot's way through all entries.
+// Iterates all entries, as a snapshot does.
 void tree_walk(benchmark::State& state) {
   const keyspace::Tree tree = tree_of(shuffled_updates(state.range(0)));
   for (auto _ : state) {
@@ -68,7 +68,7 @@ void tree_walk(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 
-// The argument: updates that the log holds.
+// Argument: number of updates in the log.
 void replica_log_append(benchmark::State& state) {
   const auto updates = shuffled_updates(1000);
   keyspace::ReplicaLog log(

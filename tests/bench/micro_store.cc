@@ -1,5 +1,5 @@
-// Group commits and starts of a shard's storage, on the disk of the working directory, beside the
-// limit: as many bytes appended to a file and synced.
+// Group commits and starts of a shard's storage on the disk of the working directory, and their
+// limit: the same bytes appended to a file and synced.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@ using shard::Storage;
 
 constexpr std::uint64_t keys = 1'000'000;
 constexpr std::size_t value_bytes = 100;
-constexpr std::size_t encoded_bytes = 160;  // of an entry, about
+constexpr std::size_t encoded_bytes = 160;  // of an entry, approximately
 
 const std::string directory = "bench-store";
 
@@ -110,7 +110,7 @@ void store_limit(benchmark::State& state) {
   count_entries(state);
 }
 
-// A replica that is alone.
+// The only replica of a partition.
 void store_committed(benchmark::State& state) {
   Filled& filled = Filled::get();
   for (auto _ : state)
@@ -118,7 +118,7 @@ void store_committed(benchmark::State& state) {
   count_entries(state);
 }
 
-// A replica among others: each group is committed with the next one.
+// One of several replicas: each group is committed with the next one.
 void store_replicated(benchmark::State& state) {
   Filled& filled = Filled::get();
   for (auto _ : state) {
@@ -130,7 +130,7 @@ void store_replicated(benchmark::State& state) {
   count_entries(state);
 }
 
-// One entry in each of so many partitions.
+// One entry in each partition. Argument: number of partitions.
 void store_partitions(benchmark::State& state) {
   Filled& filled = Filled::get();
   const auto name = [](std::int64_t i) { return "/bench/" + std::to_string(i) + "/"; };
@@ -150,7 +150,7 @@ void store_partitions(benchmark::State& state) {
   count_entries(state);
 }
 
-// Everything is read and checked.
+// Reads and checks everything.
 void store_start(benchmark::State& state) {
   Filled& filled = Filled::get();
   for (auto _ : state) filled.open();

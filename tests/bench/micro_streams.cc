@@ -17,8 +17,8 @@ struct Discard final : proxy::Streams::Watcher {
   void on_restart(std::optional<std::size_t>) override {}
 };
 
-// Finding the streams of one update among as many as the argument says, and joining its batch to
-// the four that match: the root, two subtrees and the key. Items are updates.
+// Finds the streams of one update and adds it to the four that match: the root, two subtrees and
+// the key. Argument: number of streams. Items are updates.
 void streams_append(benchmark::State& state) {
   proxy::Mirrored mirrored{{""}};
   mirrored.sync(0);

@@ -1,4 +1,4 @@
-// Updates as the side-by-side runs have them, for microbenchmarks.
+// Updates of the side-by-side runs, for microbenchmarks. Pure.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace canopy::bench {
 
-// `count` updates of as many keys with contiguous revisions, their bodies random or all alike.
+// `count` updates of `count` keys with contiguous revisions, and random or equal bodies.
 inline std::vector<keyspace::UpdatePtr> updates_of(std::int64_t count, bool random_bodies = true) {
   std::mt19937_64 generator(7);
   std::vector<keyspace::UpdatePtr> updates;

@@ -12,7 +12,7 @@ namespace {
 
 namespace native = wire::native;
 
-// The argument of each: updates of the batch. Items are updates.
+// Argument of each: number of updates in the batch. Items are updates.
 void count_updates(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }

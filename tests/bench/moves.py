@@ -1,6 +1,5 @@
-"""How long the slowest write waits while its partition of 100,000 keys moves to another shard, and while it is split:
-four writers write 1,000 a second together, and two clients watch. Ends with 1 when something is not as it should be
-afterwards.
+"""Measures the slowest write while a partition of 100,000 keys moves to another shard, and while it is split. Four
+writers send 1,000 writes a second together, and two clients watch. Ends with 1 when a watcher's map is wrong.
 
     python3 -m tests.bench.moves [--keys N] [--rate N] [--durability memory|disk…]
 """
@@ -27,7 +26,7 @@ WRITERS = 4
 
 
 class Watcher:
-    """A process that watches, so that what it does costs the writers nothing."""
+    """A watching process, so that the watcher takes no time of the writers."""
 
     def __init__(self, endpoint):
         self._process = subprocess.Popen(
@@ -50,7 +49,7 @@ class Watcher:
 
 
 def fill(writer, keys):
-    """What the partition holds before it moves."""
+    """Writes the keys that the partition holds before it moves."""
     entries = {f"{SUBTREE}old/{i}": str(i) * 20 for i in range(keys)}
     pairs = [native.write(key.encode(), value.encode()) for key, value in entries.items()]
     for at in range(0, keys, 500):
@@ -59,18 +58,18 @@ def fill(writer, keys):
 
 
 def serves(cluster, name, subtree):
-    said = cluster.partition(name, subtree)
-    return said is not None and said["state"] == "serving"
+    found = cluster.partition(name, subtree)
+    return found is not None and found["state"] == "serving"
 
 
 def moved(cluster, name):
-    """Whether this shard alone keeps the partition, and leads."""
+    """Whether this shard is the only replica of the partition and serves it."""
     holders = [each for each in ("s1", "s2") if cluster.partition(each, SUBTREE)]
     return holders == [name] and serves(cluster, name, SUBTREE)
 
 
 def ordered(cluster, *words, until):
-    """Seconds until it is done; returns some seconds later."""
+    """Runs `canopy` with `words`; returns the seconds until `until` holds. Then waits 3 s."""
     began = time.monotonic()
     done = run_program("canopy", *words, "--broker", cluster.broker_endpoint)
     assert done.returncode == 0, done.stderr
@@ -109,14 +108,14 @@ def measure(cluster, context, options, stack):
         for name in ("s2", "s1"):
             took = ordered(cluster, "move", SUBTREE, name, until=lambda: moved(cluster, name))
             print(f"  moved to {name} in {took:.1f} s; longest write {longest():.0f} ms", flush=True)
-        # One with all keys, and one with all writers.
+        # The first part has all keys, the second all writers.
         for part in (f"{SUBTREE}old/", f"{SUBTREE}new/"):
             took = ordered(cluster, "split", part, until=lambda: serves(cluster, "s1", part))
             print(f"  {part} split off in {took:.1f} s; longest write {longest():.0f} ms", flush=True)
     for each in writes:
         entries.update((key.decode(), value.decode()) for key, value in each.map.items())
     for each in watchers:
-        eventually(lambda: each.report()["map"] == entries, "a watcher has what was written", 20)
+        eventually(lambda: each.report()["map"] == entries, "a watcher has the written values", 20)
         assert not each.report()["faults"], each.report()["faults"][:5]
     print(f"  {sum(sum(each.counters.values()) for each in writes):,} writes; both watchers exact")
 

@@ -1,5 +1,5 @@
-"""What clients feel of their neighbours: N native clients of one proxy, an update of each a second, alone and beside
-clients that are slow, or hostile. Each case is measured right after the same cluster without it.
+"""Measures how slow or hostile clients affect the others: N native clients of one proxy, each with one update a second,
+alone and beside such clients. Each case is measured right after the same cluster without them.
 
     python3 -m tests.bench.neighbours [--subscribers N] [--seconds N] [--rounds N] [--cases CASE…]
 """
@@ -29,7 +29,7 @@ DIALECTS = ("native", "kvsimple", "kvmsg", "chp")
 
 
 class Cluster(systems.CanopyNative):
-    """With a proxy that speaks every dialect."""
+    """A cluster whose proxy has a listener for every dialect."""
 
     def layout(self, broker):
         more = "".join(f", {each}: 'tcp://127.0.0.1:{systems.ports.claim(3)}'" for each in ("kvmsg", "chp"))
@@ -45,16 +45,16 @@ class Cluster(systems.CanopyNative):
         return self.topology()["proxies"][0]
 
 
-# -- neighbours ------------------------------------------------------------------------------------
+# -- other clients ------------------------------------------------------------------------------------
 
 
 def read_large_values(proxy_endpoints):
-    """As a process of its own: subscribes to the large values in every dialect, and throws them away."""
+    """Subscribes to the large values in every dialect and discards them. Runs as a process of its own."""
     context, poller = zmq.Context(), zmq.Poller()
     for dialect, endpoint in zip(DIALECTS, proxy_endpoints):
         if dialect == "native":
             peer = make_socket(context, zmq.DEALER, endpoint)
-            peer.send(native.pack(native.HELLO, 1, bytes(16), "large", "neighbours"))
+            peer.send(native.pack(native.ANNOUNCE, 1, bytes(16), "large", "neighbours"))
             peer.send(native.pack(native.WATCH, 2, LARGE.decode(), 0, 0, {}))
         else:
             peer = make_socket(context, zmq.SUB, endpoint, subscribe=LARGE)
@@ -67,7 +67,7 @@ def read_large_values(proxy_endpoints):
 
 @contextlib.contextmanager
 def repeated(work, pause):
-    """Calls `work` in a thread, again and again."""
+    """Calls `work` repeatedly in a thread."""
     stopping = threading.Event()
 
     def run():
@@ -121,7 +121,7 @@ def connections(cluster, count):
         yield [stack.enter_context(socket.create_connection(at)) for _ in range(count)]
 
 
-def silent(cluster):
+def idle(cluster):
     return connections(cluster, 500)
 
 
@@ -130,13 +130,13 @@ def slow_handshakes(cluster):
     with connections(cluster, 200) as peers:
         left = iter(hostile.GREETING + hostile.READY)
 
-        def say_a_byte():
+        def send_a_byte():
             byte = bytes([next(left, 0)])
             for peer in peers:
                 with contextlib.suppress(OSError):
                     peer.send(byte)
 
-        with repeated(say_a_byte, 0.1):
+        with repeated(send_a_byte, 0.1):
             yield
 
 
@@ -148,7 +148,7 @@ def garbage(cluster):
 
 @contextlib.contextmanager
 def subscriptions(cluster, count=100_000):
-    """One connection that subscribes and cancels."""
+    """One connection that subscribes and unsubscribes."""
     peer = make_socket(zmq.Context.instance(), zmq.XSUB, cluster.proxy()["kvsimple"]["updates"])
 
     def subscribe():
@@ -165,7 +165,7 @@ def subscriptions(cluster, count=100_000):
 
 
 def joins(cluster, a_second=100):
-    """Clients that come, list everything, and go."""
+    """Clients that connect, list everything and disconnect."""
     endpoint = cluster.proxy()["native"]
 
     def join():
@@ -179,10 +179,10 @@ def joins(cluster, a_second=100):
 CASES = {
     "large values, read": large_values,
     "large values, readers stopped": stopped_readers,
-    "500 silent connections": silent,
+    "500 idle connections": idle,
     "200 handshakes, a byte at a time": slow_handshakes,
     "garbage, 100 a second": garbage,
-    "subscribing and cancelling, 40,000 a second": subscriptions,
+    "subscribes and unsubscribes, 40,000 a second": subscriptions,
     "clients that join, list and leave": joins,
 }
 

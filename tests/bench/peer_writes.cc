@@ -1,38 +1,37 @@
-// One client's acknowledged writes to another server, as writes.cc measures Canopy's: with a fixed
-// number under way, how many a second, and how long each takes. Prints one JSON object a window.
+// Measures one client's acknowledged writes to another server, as writes.cc measures Canopy's: rate
+// and latency with a fixed number in flight. Prints one JSON object for each window.
 //
 //   bench-peer-writes redis|nats PORT SECONDS WINDOW…
 //
-// Answers come in the order of the requests. To nats: a stream "S" takes what is published on
-// "w.*", as the bucket of a key-value store does.
+// Answers arrive in the order of the requests. For nats, a stream "S" stores the messages on "w.*",
+// as a key-value bucket does.
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "loadtest/measure/clock.h"
+#include "loadtest/measure/histogram.h"
 #include "tests/bench/tcp.h"
 
 namespace canopy::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using Milliseconds = std::chrono::duration<double, std::milli>;
+using measure::now_us;
 
 constexpr int keys = 1000;
 constexpr std::size_t value_bytes = 100;
-constexpr auto warm_up = std::chrono::milliseconds(500);
+constexpr std::int64_t warm_up_us = 500'000;
 
 struct Peer {
-  std::string hello;   // after the server's; empty: neither greets
-  char end_of_answer;  // is in an answer once
+  std::string handshake;  // sent after the server's; empty: neither sends any
+  char end_of_answer;     // occurs once in each answer
   std::string (*write)(int key);
 };
 
@@ -50,21 +49,21 @@ std::string nats_write(int key) {
 class Writer {
  public:
   Writer(const Peer& peer, std::uint16_t port) : peer_(peer), socket_(connect_to(port)) {
-    if (!peer.hello.empty()) receive();
-    send_all(peer.hello);
+    if (!peer.handshake.empty()) receive();
+    send_all(peer.handshake);
   }
 
-  void run(std::size_t window, Clock::duration lasting) {
-    took_.clear();
-    for (std::size_t i = 0; i < window; ++i) write(Clock::now());
-    const auto began = Clock::now() + warm_up;
-    const auto ended = began + lasting;
-    for (auto now = Clock::now(); now < ended; now = Clock::now()) {
+  void run(std::size_t window, std::int64_t lasting_us) {
+    took_ = {};
+    for (std::size_t i = 0; i < window; ++i) write(now_us());
+    const auto began = now_us() + warm_up_us;
+    const auto ended = began + lasting_us;
+    for (auto now = now_us(); now < ended; now = now_us()) {
       send_all(std::exchange(out_, {}));
       const std::size_t answered = receive();
-      now = Clock::now();
+      now = now_us();
       for (std::size_t i = 0; i < answered; ++i) {
-        if (now >= began) took_.push_back(now - sent_.front());
+        if (now >= began) took_.record(now - sent_.front());
         sent_.pop_front();
         write(now);
       }
@@ -72,11 +71,11 @@ class Writer {
     send_all(std::exchange(out_, {}));
     for (std::size_t left = window; left > 0;) left -= std::min(left, receive());
     sent_.clear();
-    print(window, lasting);
+    print(window, lasting_us);
   }
 
  private:
-  void write(Clock::time_point now) {
+  void write(std::int64_t now) {
     out_ += peer_.write(next_++ % keys);
     sent_.push_back(now);
   }
@@ -88,7 +87,7 @@ class Writer {
       poll(&ready, 1, -1);
     }
   }
-  // How many answers have ended by it; waits for bytes.
+  // Waits for bytes; returns how many answers they end.
   std::size_t receive() {
     pollfd ready{socket_, POLLIN, 0};
     poll(&ready, 1, -1);
@@ -101,25 +100,21 @@ class Writer {
     }
     return static_cast<std::size_t>(std::ranges::count(data, peer_.end_of_answer));
   }
-  void print(std::size_t window, Clock::duration lasting) {
-    if (took_.empty()) fail("nothing was answered");
-    std::ranges::sort(took_);
-    const auto at = [&](double share) {
-      const auto index = share * static_cast<double>(took_.size() - 1);
-      return Milliseconds(took_[static_cast<std::size_t>(index)]).count();
-    };
-    const auto seconds = std::chrono::duration<double>(lasting).count();
+  void print(std::size_t window, std::int64_t lasting_us) {
+    if (took_.count() == 0) fail("the server has not answered any write");
+    const double seconds = static_cast<double>(lasting_us) / measure::second_us;
     std::printf(
         "{\"window\": %zu, \"writes_per_second\": %.0f, \"p50_ms\": %.4f, \"p99_ms\": %.4f}\n",
-        window, static_cast<double>(took_.size()) / seconds, at(0.5), at(0.99));
+        window, static_cast<double>(took_.count()) / seconds, took_.percentile(0.5),
+        took_.percentile(0.99));
     std::fflush(stdout);
   }
 
   const Peer& peer_;
   int socket_;
   std::string out_;
-  std::deque<Clock::time_point> sent_;
-  std::vector<Clock::duration> took_;
+  std::deque<std::int64_t> sent_;
+  measure::Histogram took_;
   int next_ = 0;
 };
 
@@ -137,7 +132,7 @@ int main(int argc, char** argv) {
   }
   Writer writer(kind == "redis" ? redis : nats, static_cast<std::uint16_t>(std::atoi(argv[2])));
   for (int i = 4; i < argc; ++i) {
-    writer.run(std::strtoul(argv[i], nullptr, 10), std::chrono::seconds(std::atoi(argv[3])));
+    writer.run(std::strtoul(argv[i], nullptr, 10), std::atoi(argv[3]) * canopy::measure::second_us);
   }
   return 0;
 }

@@ -3,11 +3,11 @@
 //   bench-publisher PROTOCOL ZMQ-SOCKET MODE CLIENTS SECONDS BODIES PROGRESS-FILE PORT...
 //
 // MODE is
-//   warm      one update every 20 ms, until every subscriber has had one
+//   warm      one update every 20 ms, until every subscriber has received one
 //   spread    each client one update a second, evenly over the second
-//   together  each client one update a second, all in the same instant
-//   flood:W   as fast as goes with at most W updates on their way to the slowest subscriber
-// BODIES: random, or alike (the states of many workers, which differ in some digits).
+//   together  each client one update a second, all at the same instant
+//   flood:W   as fast as possible, with at most W updates in flight to the slowest subscriber
+// BODIES: random, or alike (states of many workers that differ in some digits).
 // Client i publishes through the port i modulo their number.
 // Prints a line of JSON at the end.
 #include <poll.h>
@@ -23,7 +23,8 @@
 #include <string>
 #include <vector>
 
-#include "tests/bench/clock.h"
+#include "loadtest/measure/clock.h"
+#include "loadtest/measure/stamp.h"
 #include "tests/bench/dialogue.h"
 #include "tests/bench/progress.h"
 #include "tests/bench/tcp.h"
@@ -31,13 +32,15 @@
 namespace canopy::bench {
 namespace {
 
-constexpr std::int64_t second_ns = 1'000'000'000;
+using measure::now_ns;
+using measure::second_ns;
+
 constexpr int answer_ms = 5000;                       // of a server to a new connection
-constexpr std::int64_t give_up_ns = 30 * second_ns;   // of warming up
+constexpr std::int64_t deadline_ns = 30 * second_ns;  // of warming up
 constexpr std::int64_t stall_ns = 2 * second_ns;      // of a flood
 constexpr std::int64_t last_wait_ns = 5 * second_ns;  // for the last deliveries
 constexpr std::uint64_t burst = 64;                   // updates of a flood written at once
-constexpr std::int64_t look_ns = 50'000;              // how often a full flood looks again
+constexpr std::int64_t poll_ns = 50'000;              // how often a flood with a full window polls
 
 void sleep_until(std::int64_t at_ns) {
   timespec at{};
@@ -54,7 +57,7 @@ class Connection {
     pollfd writable{socket_, POLLOUT, 0};
     poll(&writable, 1, -1);
     Opening opening = publisher_opening(protocol, zmq_socket);
-    for (std::string next = opening.begin();; next = opening.take(receive(answer_ms))) {
+    for (std::string next = opening.begin();; next = opening.on_data(receive(answer_ms))) {
       if (send_some(socket_, next) != next.size()) fail("send");
       if (opening.done()) break;
     }
@@ -62,7 +65,7 @@ class Connection {
 
   void add(std::string_view bytes) { pending_.append(bytes); }
 
-  // Until the kernel has all of it.
+  // Returns when the kernel has accepted everything.
   void flush() {
     receive(0);
     for (std::size_t done = 0; done < pending_.size();) {
@@ -103,7 +106,7 @@ class Connection {
   std::string pending_{};
 };
 
-// Bodies that follow one another in a pool, so that making one costs a copy.
+// Bodies are consecutive parts of a pool, so that each costs one copy.
 class Bodies {
  public:
   explicit Bodies(bool random) {
@@ -113,7 +116,7 @@ class Bodies {
         pool_ += static_cast<char>(generator());
         continue;
       }
-      // Alike but for a few digits, as the states of many workers are.
+      // States of many workers differ in a few digits.
       std::array<char, 128> text{};
       std::snprintf(
           text.data(), text.size(),
@@ -124,15 +127,17 @@ class Bodies {
     }
   }
 
-  void write(char* body, std::int64_t due_ns) {
+  void write(char* body, std::size_t client, std::int64_t due_ns) {
     at_ = at_ + 2 * filling_bytes <= pool_.size() ? at_ + filling_bytes : 0;
-    std::memcpy(body, &due_ns, stamp_bytes);
-    std::memcpy(body + stamp_bytes, &pool_[at_], filling_bytes);
+    measure::write_stamp(body, {.run = bench_run,
+                                .publisher = static_cast<std::uint32_t>(client),
+                                .sent_us = due_ns / 1000});
+    std::memcpy(body + measure::stamp_bytes, &pool_[at_], filling_bytes);
   }
 
  private:
   static constexpr std::size_t pool_bytes = 1 << 20;
-  static constexpr std::size_t filling_bytes = body_bytes - stamp_bytes;
+  static constexpr std::size_t filling_bytes = body_bytes - measure::stamp_bytes;
   std::string pool_{};
   std::size_t at_ = 0;
 };
@@ -148,8 +153,8 @@ class Publisher {
   }
 
   void warm() {
-    const std::int64_t give_up = now_ns() + give_up_ns;
-    while (progress_.reached.load() < records_.size() && now_ns() < give_up) {
+    const std::int64_t deadline = now_ns() + deadline_ns;
+    while (progress_.reached.load() < records_.size() && now_ns() < deadline) {
       add(sent_ % records_.size(), now_ns());
       flush();
       sleep_until(now_ns() + second_ns / 50);
@@ -190,7 +195,7 @@ class Publisher {
       if (free == 0) {
         complete_ = now - moved < stall_ns;
         if (!complete_) return;
-        sleep_until(now + look_ns);
+        sleep_until(now + poll_ns);
         continue;
       }
       for (std::uint64_t i = std::min(free, burst); i > 0; --i) add(sent_ % records_.size(), now);
@@ -198,10 +203,10 @@ class Publisher {
     }
   }
 
-  // A server may forget what it has not read yet when its client goes.
+  // A server may discard unread data when its client disconnects.
   void await_deliveries() {
-    const std::int64_t give_up = now_ns() + last_wait_ns;
-    while (progress_.slowest.load(std::memory_order_acquire) < sent_ && now_ns() < give_up) {
+    const std::int64_t deadline = now_ns() + last_wait_ns;
+    while (progress_.slowest.load(std::memory_order_acquire) < sent_ && now_ns() < deadline) {
       flush();
       sleep_until(now_ns() + second_ns / 1000);
     }
@@ -216,7 +221,7 @@ class Publisher {
  private:
   void add(std::size_t client, std::int64_t due_ns) {
     Record& record = records_[client];
-    bodies_.write(&record.bytes[record.body], due_ns);
+    bodies_.write(&record.bytes[record.body], client, due_ns);
     connections_[client % connections_.size()].add(record.bytes);
     ++sent_;
   }
@@ -231,7 +236,7 @@ class Publisher {
   std::vector<Connection> connections_{};
   std::vector<Record> records_{};
   std::uint64_t sent_ = 0;
-  std::int64_t latest_ns_ = 0;  // how late the latest update left
+  std::int64_t latest_ns_ = 0;  // greatest delay of an update's departure
   bool complete_ = true;
 };
 

@@ -1,10 +1,10 @@
-// All subscribers of a run: N connections in one thread, for every server alike.
+// All subscribers of a run: N connections in one thread, the same for every server.
 //
 //   bench-reader PROTOCOL SUBSCRIBERS SAMPLED PROGRESS-FILE TOPIC-HEX PORT...
 //
-// Subscriber i connects to the port i modulo their number. Of SAMPLED subscribers the age of every
-// update is taken on arrival. A line `mark` on stdin begins a measurement anew, `report` ends it;
-// each is answered by a line of JSON. End of file ends the program.
+// Subscriber i connects to the port i modulo their number. SAMPLED subscribers record the age of
+// every update. A line `mark` on stdin begins a new measurement, `report` prints it; the program
+// answers each with a line of JSON. It ends at the end of stdin.
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,7 +18,8 @@
 #include <string>
 #include <vector>
 
-#include "tests/bench/clock.h"
+#include "loadtest/measure/clock.h"
+#include "loadtest/measure/histogram.h"
 #include "tests/bench/dialogue.h"
 #include "tests/bench/meter.h"
 #include "tests/bench/progress.h"
@@ -28,7 +29,7 @@ namespace canopy::bench {
 namespace {
 
 constexpr std::size_t connecting_at_once = 32;
-constexpr std::int64_t progress_period_ns = 100'000;
+constexpr std::int64_t progress_period_us = 100;
 constexpr std::uint32_t control = 0xffff'ffff;  // stdin, among the indexes of subscribers
 
 struct Subscriber {
@@ -53,11 +54,11 @@ class Reader {
         poll_(epoll_create1(EPOLL_CLOEXEC)) {
     std::vector<bool> is_sampled(subscribers);
     for (std::size_t i = 0; i < std::min(sampled, subscribers); ++i) {
-      // Evenly, and over all ports.
+      // Spread evenly over the subscribers and the ports.
       is_sampled[(i * (subscribers / sampled) + i % ports_.size()) % subscribers] = true;
     }
     for (std::size_t i = 0; i < subscribers; ++i) {
-      subscribers_[i].meter = make_meter(protocol, is_sampled[i] ? &samples_ : nullptr);
+      subscribers_[i].meter = make_meter(protocol, is_sampled[i] ? &ages_ : nullptr);
     }
     watch(STDIN_FILENO, control, EPOLLIN);
   }
@@ -70,9 +71,10 @@ class Reader {
       }
       const int count = epoll_wait(poll_, events.data(), events.size(), dirty_ ? 1 : -1);
       if (count < 0 && errno != EINTR) fail("epoll_wait");
-      const std::int64_t now = now_ns();
+      const std::int64_t now = measure::now_us();
       for (int i = 0; i < count; ++i) on_event(events[static_cast<std::size_t>(i)], now);
-      if (dirty_ && (count <= 0 || now - told_ns_ >= progress_period_ns)) tell(now);
+      if (dirty_ && (count <= 0 || now - published_us_ >= progress_period_us))
+        publish_progress(now);
     }
   }
 
@@ -100,12 +102,12 @@ class Reader {
     if (received <= 0) return on_closed(subscriber);
     std::string_view data(buffer_.data(), static_cast<std::size_t>(received));
     if (!subscriber.opening.done()) {
-      say(subscriber, subscriber.opening.take(data));
+      send_to(subscriber, subscriber.opening.on_data(data));
       if (!subscriber.opening.done()) return;
       on_subscribed();
       data = subscriber.opening.rest();
     }
-    take(subscriber, event.data.u32, data, now);
+    on_updates(subscriber, event.data.u32, data, now);
   }
 
   void on_connected(Subscriber& subscriber, std::uint32_t index) {
@@ -115,11 +117,11 @@ class Reader {
     event.data.u32 = index;
     if (epoll_ctl(poll_, EPOLL_CTL_MOD, subscriber.socket, &event) < 0) fail("epoll_ctl");
     subscriber.opening = subscriber_opening(protocol_, index, topic_);
-    say(subscriber, subscriber.opening.begin());
+    send_to(subscriber, subscriber.opening.begin());
     if (subscriber.opening.done()) on_subscribed();
   }
 
-  void say(Subscriber& subscriber, const std::string& text) {
+  void send_to(Subscriber& subscriber, const std::string& text) {
     if (send_some(subscriber.socket, text) != text.size()) fail("send");
   }
 
@@ -129,16 +131,17 @@ class Reader {
   }
 
   void on_closed(Subscriber& subscriber) {
-    if (!subscriber.opening.done()) fail("refused by the server");
+    if (!subscriber.opening.done()) fail("the server has refused the connection");
     close(subscriber.socket);
     subscriber.socket = -1;
     progress_.closed.fetch_add(1, std::memory_order_relaxed);
   }
 
-  void take(Subscriber& subscriber, std::uint32_t index, std::string_view data, std::int64_t now) {
+  void on_updates(Subscriber& subscriber, std::uint32_t index, std::string_view data,
+                  std::int64_t now) {
     const std::uint64_t updates = subscriber.meter->feed(data, now);
-    if (!subscriber.meter->sane()) fail("what the server sent is not understood");
-    for (int i = subscriber.meter->take_pings(); i > 0; --i) {
+    if (!subscriber.meter->sane()) fail("the server has sent an invalid message");
+    for (int i = subscriber.meter->new_pings(); i > 0; --i) {
       send_some(subscriber.socket, nats_pong);
     }
     if (updates > 0 && counts_[index] == 0) {
@@ -150,7 +153,7 @@ class Reader {
     dirty_ = true;
   }
 
-  void tell(std::int64_t now) {
+  void publish_progress(std::int64_t now) {
     std::uint64_t slowest = ~std::uint64_t{0};
     for (std::size_t i = 0; i < counts_.size(); ++i) {
       slowest = std::min(slowest, counts_[i] - base_[i]);
@@ -158,7 +161,7 @@ class Reader {
     progress_.delivered.store(delivered_, std::memory_order_relaxed);
     progress_.bytes.store(bytes_, std::memory_order_relaxed);
     progress_.slowest.store(slowest, std::memory_order_release);
-    told_ns_ = now;
+    published_us_ = now;
     dirty_ = false;
   }
 
@@ -183,26 +186,20 @@ class Reader {
   void mark() {
     base_ = counts_;
     delivered_ = bytes_ = 0;
-    samples_.clear();
+    ages_ = {};
     skipped_before_ = skipped();
-    tell(now_ns());
+    publish_progress(measure::now_us());
     std::puts("{}");
     std::fflush(stdout);
   }
 
-  double percentile_ms(double share) const {
-    if (samples_.empty()) return 0;
-    const auto last = static_cast<double>(samples_.size() - 1);
-    return static_cast<double>(samples_[static_cast<std::size_t>(share * last)]) / 1e6;
-  }
-
   void report() {
-    tell(now_ns());
-    std::sort(samples_.begin(), samples_.end());
+    publish_progress(measure::now_us());
     std::printf(
-        "{\"samples\": %zu, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, \"skipped\": "
+        "{\"samples\": %llu, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, \"skipped\": "
         "%llu}\n",
-        samples_.size(), percentile_ms(0.5), percentile_ms(0.99), percentile_ms(1),
+        static_cast<unsigned long long>(ages_.count()), ages_.percentile(0.5),
+        ages_.percentile(0.99), ages_.percentile(1),
         static_cast<unsigned long long>(skipped() - skipped_before_));
     std::fflush(stdout);
   }
@@ -211,15 +208,15 @@ class Reader {
   std::string topic_;
   std::vector<std::uint16_t> ports_;
   Progress& progress_;
-  Samples samples_{};
+  measure::Histogram ages_{};
   std::vector<Subscriber> subscribers_;
   std::vector<std::uint64_t> counts_;  // updates since the start, by subscriber
-  std::vector<std::uint64_t> base_;    // ... and by the last mark
+  std::vector<std::uint64_t> base_;    // the same at the last mark
   std::vector<char> buffer_;
   int poll_;
   std::size_t next_ = 0, connecting_ = 0;
   std::uint64_t delivered_ = 0, bytes_ = 0, skipped_before_ = 0;
-  std::int64_t told_ns_ = 0;
+  std::int64_t published_us_ = 0;
   bool dirty_ = false, ended_ = false;
 };
 

@@ -1,14 +1,14 @@
-"""Medians of what was measured, as Markdown tables."""
+"""The medians of the measurements as Markdown tables."""
 
 import statistics
 
-# What ratios are taken to: what users of other brokers have already.
+# Ratios are to these systems, which users of other brokers have.
 COMPARED_WITH = ("redis", "nats", "baseline")
-NOISE = 0.1  # cores taken by programs that are not ours, from which on the report says so
+NOISE = 0.1  # cores used by other programs, above which the report mentions them
 
 
 def medians(taken):
-    """One dict for each system, N and phase, in the order in which they first came."""
+    """One dict for each system, N and phase, in order of first appearance."""
     groups = {}
     for each in taken:
         key = (each["phase"], each["subscribers"], each["system"])
@@ -43,7 +43,7 @@ def progress_line(figures):
 
 
 def ratio(figures, others, name):
-    """`figures` by those of each system compared with."""
+    """The ratio of `figures` to those of each system of COMPARED_WITH."""
     for other in COMPARED_WITH:
         reference = others.get(other)
         mine = figures.get(name)
@@ -67,17 +67,17 @@ def order(document):
     return lambda figures: names.index(figures["system"])
 
 
-def doubts(figures):
-    said = []
+def remarks(figures):
+    found = []
     if figures["lost"] > 0:
-        said.append(f"{figures['lost']:,} late or lost")
+        found.append(f"{figures['lost']:,} late or lost")
     if figures["lost"] < 0:
-        said.append(f"{-figures['lost']:,} too many")
+        found.append(f"{-figures['lost']:,} too many")
     if figures["closed"]:
-        said.append(f"{figures['closed']} cut off")
+        found.append(f"{figures['closed']} cut off")
     if not figures["complete"]:
-        said.append("stalled")
-    return ", ".join(said) or "0"
+        found.append("stalled")
+    return ", ".join(found) or "0"
 
 
 def paced_table(figures_of, document):
@@ -91,7 +91,7 @@ def paced_table(figures_of, document):
             f"| {figures['system']} | {cost:.3g} ({low:.3g}–{high:.3g}) | "
             + " | ".join(ratio(figures, figures_of, "cpu_us_per_delivery"))
             + f" | {figures['p50_ms']:.1f} | {figures['p99_ms']:.1f}"
-            + f" | {figures.get('bytes_per_delivery', 0):.0f} | {doubts(figures)} |"
+            + f" | {figures.get('bytes_per_delivery', 0):.0f} | {remarks(figures)} |"
         )
     return lines
 
@@ -107,7 +107,7 @@ def flood_table(figures_of, document):
             f"| {figures['system']} | {figures['deliveries_per_s'] / 1e6:.3g} | "
             + " | ".join(ratio(figures, figures_of, "deliveries_per_s"))
             + f" | {figures.get('cpu_us_per_delivery', 0):.3g} | {figures['server_cores']:.2f}"
-            + f" | {figures['reader_cores']:.2f} | {figures['p99_ms']:.1f} | {doubts(figures)} |"
+            + f" | {figures['reader_cores']:.2f} | {figures['p99_ms']:.1f} | {remarks(figures)} |"
         )
     return lines
 
@@ -135,7 +135,7 @@ def markdown(document):
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, {machine['date']}, "
         f"commit {machine['commit']}. Medians of {options['rounds']} interleaved rounds (range in brackets); "
-        f"paced phases {options['seconds']} s; Canopy: broker, 1 shard, {options['proxies']} proxies, all added up.",
+        f"paced phases {options['seconds']} s; Canopy: broker, 1 shard, {options['proxies']} proxies, added up.",
         "",
         "; ".join(f"{name}: {version}" for name, version in document["versions"].items()) + ".",
     ]
@@ -149,7 +149,7 @@ def markdown(document):
     if others and max(others) > NOISE:
         lines += [
             "",
-            f"**Noisy machine:** programs that are not part of this took up to {max(others):.2f} cores "
+            f"**Noisy machine:** other programs used up to {max(others):.2f} cores "
             f"(median {statistics.median(others):.2f}).",
         ]
     if document["failed"]:

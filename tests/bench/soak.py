@@ -1,5 +1,5 @@
-"""Runs a cluster under load with clients that come and go, for an hour, and watches the memory and the descriptors of
-its processes. Ends with 1 when one of them still grows, or a client saw what it must not.
+"""Runs a cluster under load for an hour, with clients that join and leave, and measures memory and descriptors of its
+processes. Ends with 1 when a process still grows or a load test fails.
 
     python3 -m tests.bench.soak [--minutes N] [--clients N]
 """
@@ -18,7 +18,7 @@ from tests.harness.clusterfile import partition, proxy, shard
 from tests.harness.ports import Ports
 
 DIALECTS = ("native", "kvsimple")
-MOMENTS = 60  # at which memory is read
+SAMPLES = 60  # of memory and descriptors
 ALLOWED_SHARE, ALLOWED_BYTES, ALLOWED_FDS = 1.10, 8 << 20, 8  # growth from the second fifth to the last
 
 
@@ -30,7 +30,7 @@ def parse(arguments):
 
 
 class Load:
-    """One load test after the other, of one dialect, until the end."""
+    """Load tests of one dialect, one after the other."""
 
     def __init__(self, cluster, dialect, clients, directory):
         self.log = pathlib.Path(directory, f"{dialect}.log")
@@ -38,9 +38,9 @@ class Load:
         self.command += ["--clients", clients, "--period", 1000, "--churn", clients // 10, "--duration", 60]
         self.command += ["--subtree", f"/{dialect}/"]
         self.process, self.runs, self.failed = None, 0, 0
-        self.go_on()
+        self.run_next()
 
-    def go_on(self):
+    def run_next(self):
         if self.process and self.process.poll() is None:
             return
         self.failed += bool(self.process and self.process.returncode)
@@ -56,7 +56,7 @@ class Load:
 
 
 def growth(samples):
-    """From the second fifth of the time, when caches are full, to the last."""
+    """The medians of the second fifth of the samples, when caches are full, and of the last."""
     fifth = max(1, len(samples) // 5)
     return statistics.median(samples[fifth : 2 * fifth]), statistics.median(samples[-fifth:])
 
@@ -71,17 +71,17 @@ def main(arguments):
         names = ["broker", *cluster.names]
         memory, files = {name: [] for name in names}, {name: [] for name in names}
         try:
-            for moment in range(MOMENTS):
-                end = time.monotonic() + options.minutes * 60 / MOMENTS
+            for sample in range(SAMPLES):
+                end = time.monotonic() + options.minutes * 60 / SAMPLES
                 while time.monotonic() < end:
                     time.sleep(0.2)
                     for load in loads:
-                        load.go_on()
+                        load.run_next()
                 for name in names:
                     pid = cluster.broker.pid if name == "broker" else cluster.process(name).pid
                     memory[name].append(procfs.memory_bytes(pid))
                     files[name].append(procfs.open_fds(pid))
-                print(f"{moment + 1}/{MOMENTS}", *(f"{n} {memory[n][-1] >> 20} MiB" for n in names), sep="  ", flush=True)
+                print(f"{sample + 1}/{SAMPLES}", *(f"{n} {memory[n][-1] >> 20} MiB" for n in names), sep="  ", flush=True)
         finally:
             for load in loads:
                 load.stop()
@@ -93,7 +93,7 @@ def main(arguments):
             if after > before * ALLOWED_SHARE and after > before + ALLOWED_BYTES:
                 bad.append(f"{name} grows: {before} -> {after} bytes")
             if fds_after > fds + options.clients + ALLOWED_FDS:
-                bad.append(f"{name} holds ever more descriptors: {fds:.0f} -> {fds_after:.0f}")
+                bad.append(f"{name} uses more and more descriptors: {fds:.0f} -> {fds_after:.0f}")
     print(*bad, sep="\n")
     print("FAIL" if bad else f"PASS: {sum(load.runs for load in loads)} runs of the load test")
     return 1 if bad else 0

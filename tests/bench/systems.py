@@ -1,4 +1,4 @@
-"""The servers that are measured: how each is started, where it is reached, which processes it is."""
+"""The measured servers: how each is started, its ports and its processes."""
 
 import ctypes
 import json
@@ -34,7 +34,7 @@ class Failed(Exception):
 
 
 def as_child(nofile):
-    """For a child of ours, which does not outlive us."""
+    """A preexec_fn: the child has this descriptor limit and gets TERM when this process ends."""
 
     def in_child():
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -44,8 +44,8 @@ def as_child(nofile):
 
 
 def wait_until(met, what, process=None):
-    give_up = time.monotonic() + START_SECONDS
-    while time.monotonic() < give_up:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
         result = met()
         if result:
             return result
@@ -66,11 +66,11 @@ def accepts(port):
 class Server:
     """A started server; `with` ends it. Subclasses start it in `launch`."""
 
-    protocol = "plain"  # of subscribers; of publishers too, unless the next says otherwise
+    protocol = "plain"  # of subscribers, and of publishers without publisher_protocol
     publisher_protocol = None
-    zmq_socket = "-"  # what a publisher is to a ZeroMQ server
+    zmq_socket = "-"  # socket type of a publisher
     topic = b""
-    executable = None  # whose absence leaves the system out
+    executable = None  # the system is left out when it is missing
     version_arguments = ("--version",)
 
     def __init__(self, subscribers, proxies):
@@ -83,10 +83,10 @@ class Server:
         try:
             self.launch()
         except BaseException:
-            words = self.last_words()
+            tail = self.log_tail()
             self.__exit__()
-            if words:
-                print(words)
+            if tail:
+                print(tail)
             raise
         return self
 
@@ -115,14 +115,14 @@ class Server:
         )
 
     def spawn_printing_ports(self, *command):
-        """For our own programs, which say on one line where they listen."""
+        """Spawns a program of this folder, which prints its ports in one line of JSON."""
         self.spawn(*command, stdout=subprocess.PIPE)
         line = self.process.stdout.readline()
         if not line:
             raise Failed(f"{command[0]} did not start")
-        said = json.loads(line)
-        self.publish_ports, self.subscribe_ports = (said["publish"],), (said["subscribe"],)
-        return said
+        ready = json.loads(line)
+        self.publish_ports, self.subscribe_ports = (ready["publish"],), (ready["subscribe"],)
+        return ready
 
     def spawn_on(self, port, *command):
         self.spawn(*command)
@@ -135,21 +135,21 @@ class Server:
     def pids(self):
         return [self.process.pid]
 
-    def last_words(self):
+    def log_tail(self):
         log = self.directory / "log"
         return "\n".join(log.read_text(errors="replace").splitlines()[-10:]) if log.exists() else ""
 
     @classmethod
     def missing(cls):
-        """What has to be there and is not, or None."""
+        """The missing executable, or None."""
         return None if shutil.which(cls.executable) else cls.executable
 
     @classmethod
     def version(cls):
-        said = subprocess.run(
+        done = subprocess.run(
             [cls.executable, *cls.version_arguments], capture_output=True, text=True
         )
-        return (said.stdout + said.stderr).strip().splitlines()[0]
+        return (done.stdout + done.stderr).strip().splitlines()[0]
 
 
 class OurProgram(Server):
@@ -222,7 +222,7 @@ class Mosquitto(Server):
 
     def launch(self):
         port = ports.claim()
-        # By default it drops what exceeds 1,000 queued messages of a client; a flood here has more on its way.
+        # By default it drops messages beyond 1,000 queued ones of a client; a flood has more in flight.
         settings = (
             f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
             "log_type error\nmax_queued_messages 5000\n"
@@ -234,11 +234,11 @@ class Mosquitto(Server):
 
 
 class Canopy(Server):
-    """A whole cluster: broker, one shard, some proxies. Clients are spread evenly."""
+    """A cluster: broker, one shard, some proxies. Clients are spread evenly."""
 
     publisher_protocol, zmq_socket = "zmq", "PUSH"
     native = False
-    settings = ""  # of its proxies, as in the file: "max_linger_ms: 10, publish_share: 5"
+    settings = ""  # of its proxies: "max_linger_ms: 10, publish_share: 5"
 
     @classmethod
     def missing(cls):
@@ -247,8 +247,8 @@ class Canopy(Server):
 
     @classmethod
     def version(cls):
-        said = subprocess.run([BIN / "canopy-broker", "--version"], capture_output=True, text=True)
-        return said.stdout.strip()
+        done = subprocess.run([BIN / "canopy-broker", "--version"], capture_output=True, text=True)
+        return done.stdout.strip()
 
     def max_clients(self):
         return max(600, -(-self.subscribers // self.proxies) + 50)
@@ -279,16 +279,16 @@ class Canopy(Server):
             "proxies:",
         ]
         for index in range(self.proxies):
-            faces = f"kvsimple: 'tcp://127.0.0.1:{ports.claim(3)}'"
+            frontends = f"kvsimple: 'tcp://127.0.0.1:{ports.claim(3)}'"
             if self.native:
-                faces += ", native: 'tcp://127.0.0.1:*'"
+                frontends += ", native: 'tcp://127.0.0.1:*'"
             limits = f"max_clients: {self.max_clients()}, nofile: {self.nofile()}"
             more = f", {self.settings}" if self.settings else ""
-            lines.append(f"  - {{name: p{index + 1}, {limits}, {faces}{more}}}")
+            lines.append(f"  - {{name: p{index + 1}, {limits}, {frontends}{more}}}")
         return "\n".join(lines) + "\n"
 
     def topology(self):
-        """The topology once everything in it serves."""
+        """The topology when all proxies are ready, else None."""
         try:
             base = f"http://127.0.0.1:{self.http}"
             urllib.request.urlopen(f"{base}/readyz", timeout=2).close()
@@ -319,7 +319,7 @@ def port_of(endpoint):
     return int(re.search(r":(\d+)$", endpoint)[1])
 
 
-# By name: the server, and what the bodies of the updates are.
+# By name: the server, and the kind of its updates' bodies.
 SYSTEMS = {
     "canopy-kvsimple": (CanopyKvsimple, "random"),
     "canopy-native": (CanopyNative, "random"),
@@ -336,8 +336,8 @@ SYSTEMS = {
 
 
 def find(name):
-    """The server of a name, and the bodies; `canopy-native@max_linger_ms=10+publish_share=5` is one whose proxies have
-    these settings. KeyError when there is none."""
+    """The server and the bodies of a name; `canopy-native@max_linger_ms=10+publish_share=5` sets settings of its
+    proxies. Raises KeyError when there is no such system."""
     base, _, settings = name.partition("@")
     server, bodies = SYSTEMS[base]
     if settings:

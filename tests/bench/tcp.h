@@ -1,4 +1,4 @@
-// Sockets of the loopback address. Whoever cannot have one ends the program with a word.
+// TCP sockets of 127.0.0.1. A failure ends the program with a message. Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@ namespace canopy::bench {
 
 int connect_to(std::uint16_t port);            // non-blocking, TCP_NODELAY
 int listen_on_free_port(std::uint16_t& port);  // non-blocking
-int accept_from(int listener);                 // non-blocking, TCP_NODELAY; -1: nobody
-// What the kernel took of it; fails when the connection is broken.
+int accept_from(int listener);                 // non-blocking, TCP_NODELAY; -1: no connection waits
+// The number of bytes that the kernel accepted.
 std::size_t send_some(int socket, std::string_view data);
 
 }  // namespace canopy::bench

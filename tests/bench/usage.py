@@ -1,4 +1,4 @@
-"""What processes and the machine have used so far."""
+"""CPU time, memory and descriptors of processes and of the machine."""
 
 import os
 import pathlib
@@ -9,8 +9,8 @@ TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pids):
-    """User and system time of the processes, of all threads that live: what /proc/PID/stat says too, but in ns,
-    where that counts hundredths of a second."""
+    """User and system time of the processes' running threads. From schedstat, which counts ns; /proc/PID/stat counts
+    hundredths of a second."""
     return sum(map(run_ns, pids)) / 1e9
 
 
@@ -20,7 +20,7 @@ def run_ns(pid):
         try:
             total += int(pathlib.Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0])
         except OSError:
-            pass  # it has just ended
+            pass  # the thread has ended
     return total
 
 
@@ -29,7 +29,7 @@ def resident_bytes(pids):
 
 
 def resident(pid):
-    """Counted page by page: what /proc/PID/stat says is some hundred KB off."""
+    """From smaps_rollup, which counts pages; /proc/PID/stat differs by some hundred KB."""
     for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Rss:"):
             return int(line.split()[1]) * 1024

@@ -1,10 +1,7 @@
-// One client's acknowledged writes: with a fixed number under way, how many a second, and how long
-// each takes. Prints one JSON object a window.
+// Measures one client's acknowledged writes: rate and latency with a fixed number in flight. Prints
+// one JSON object for each window.
 //
 //   bench-writes ENDPOINT SECONDS WINDOW…
-#include <sys/random.h>
-
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -12,9 +9,9 @@
 #include <vector>
 
 #include "client/directory.h"
-#include "client/session.h"
-#include "client/sockets.h"
-#include "core/net/loop.h"
+#include "loadtest/measure/clock.h"
+#include "loadtest/measure/histogram.h"
+#include "loadtest/measure/session_client.h"
 
 namespace {
 
@@ -24,69 +21,51 @@ using namespace std::chrono_literals;
 constexpr int keys = 1000;
 constexpr std::size_t value_bytes = 100;
 
-class Writer final : private client::Events {
+class Writer final : public measure::SessionClient {
  public:
-  Writer(client::Target target, std::size_t window, base::Duration lasting)
-      : window_(window),
-        lasting_(lasting),
-        session_({.proxies = {std::move(target)},
-                  .client = random_id(),
-                  .name = "bench",
-                  .seed = window},
-                 sockets_, *this),
-        sockets_(server_, session_, {}) {}
+  Writer(net::Server& server, client::Target target, std::size_t window, base::Duration lasting)
+      : SessionClient(server, {.proxies = {std::move(target)},
+                               .client = measure::random_client_id(),
+                               .name = "bench",
+                               .seed = window}),
+        window_(window),
+        lasting_(lasting) {}
 
   // False when a write failed.
   bool run() {
-    sockets_.start();
+    start();
     for (std::size_t i = 0; i < window_; ++i) write();
-    loop_.after(500ms, [this] { began_ = loop_.now(); });
-    loop_.after(500ms + lasting_, [this] {
-      ended_ = loop_.now();
-      loop_.stop();
+    loop().after(500ms, [this] { began_ = loop().now(); });
+    loop().after(500ms + lasting_, [this] {
+      ended_ = loop().now();
+      loop().stop();
     });
-    loop_.run();
-    return !failed_ && !took_.empty();
+    loop().run();
+    return !failed_ && took_.count() > 0;
   }
-  void print() {
-    std::ranges::sort(took_);
-    const auto at = [&](double share) {
-      const auto index = share * static_cast<double>(took_.size() - 1);
-      return std::chrono::duration<double, std::milli>(took_[static_cast<std::size_t>(index)]);
-    };
+  void print() const {
     const std::chrono::duration<double> lasted = ended_ - began_;
     std::printf(
         "{\"window\": %zu, \"writes_per_second\": %.0f, \"p50_ms\": %.4f, \"p99_ms\": %.4f}\n",
-        window_, static_cast<double>(took_.size()) / lasted.count(), at(0.5).count(),
-        at(0.99).count());
+        window_, static_cast<double>(took_.count()) / lasted.count(), took_.percentile(0.5),
+        took_.percentile(0.99));
   }
 
  private:
-  static std::string random_id() {
-    std::string id(wire::native::client_id_bytes, '\0');
-    if (getrandom(id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) std::abort();
-    return id;
-  }
-
   void write() {
     wire::Write write;
     write.key = "/writes/" + std::to_string(next_ % keys);
     write.value.assign(value_bytes, 'x');
-    sent_.push_back(loop_.now());
-    session_.write(next_++, {std::move(write)}, loop_.now(), 60s);
+    sent_.push_back(loop().now());
+    session().write(next_++, {std::move(write)}, loop().now(), 60s);
   }
 
-  void changed(client::WatchId, const client::Change&) override {}
-  void synced(client::WatchId, const client::Synced&) override {}
-  void missed(client::WatchId, std::optional<std::uint64_t>) override {}
-  void refused(client::WatchId, const client::Answer&) override {}
-  void contact(bool) override {}
   void answered(client::CallId call, client::Answer answer) override {
     failed_ |= !answer.ok();
-    if (began_ != base::TimePoint()) took_.push_back(loop_.now() - sent_[call]);
+    if (began_ != base::TimePoint()) took_.record((loop().now() - sent_[call]).count());
     // A session may not be called from within its events.
     if (std::exchange(free_, free_ + 1) == 0) {
-      loop_.post([this] {
+      loop().post([this] {
         for (std::size_t left = std::exchange(free_, 0); left > 0; --left) write();
       });
     }
@@ -94,14 +73,9 @@ class Writer final : private client::Events {
 
   std::size_t window_;
   base::Duration lasting_;
-  base::SystemClock clock_;
-  net::Loop loop_{clock_};
-  net::Server server_{loop_};
-  client::Session session_;
-  client::Sockets sockets_;
   client::CallId next_ = 0;
   std::vector<base::TimePoint> sent_;  // by call
-  std::vector<base::Duration> took_;
+  measure::Histogram took_;
   std::size_t free_ = 0;
   base::TimePoint began_{};
   base::TimePoint ended_{};
@@ -117,7 +91,10 @@ int main(int argc, char** argv) {
     return 2;
   }
   for (int i = 3; i < argc; ++i) {
-    Writer writer(*target, std::strtoul(argv[i], nullptr, 10),
+    const measure::MachineClock clock;
+    net::Loop loop(clock);
+    net::Server server(loop);
+    Writer writer(server, *target, std::strtoul(argv[i], nullptr, 10),
                   std::chrono::seconds(std::atoi(argv[2])));
     if (!writer.run()) return 1;
     writer.print();

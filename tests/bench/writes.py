@@ -1,5 +1,5 @@
-"""Acknowledged writes of one client, of 100 bytes: how many a second with 1 to 4,096 under way, and how long each
-takes. Canopy with each way to keep a partition, beside redis, NATS JetStream and etcd, round by round.
+"""Measures one client's acknowledged writes of 100 bytes: rate and latency with 1 to 4,096 in flight. Compares Canopy,
+with each durability of a partition, with redis, NATS JetStream and etcd, round by round.
 
     python3 -m tests.bench.writes [--seconds N] [--rounds N] [--systems NAME…] [--windows N…]
 """
@@ -21,7 +21,7 @@ WINDOWS = [1, 16, 64, 256, 1024, 4096]
 
 
 class Cluster(systems.CanopyNative):
-    kept = "durability: memory"
+    settings_of_partition = "durability: memory"
     shards = 1
 
     def layout(self, broker):
@@ -29,20 +29,20 @@ class Cluster(systems.CanopyNative):
         shard = next(i for i, line in enumerate(lines) if "partitions:" in line)
         names = [f"s{i + 1}" for i in range(self.shards)]
         lines[shard : shard + 1] = [f"  - {{name: {name}, nofile: {systems.NOFILE}}}" for name in names]
-        lines += ["partitions:", f"  - {{subtree: '*', on: [{', '.join(names)}], {self.kept}}}"]
+        lines += ["partitions:", f"  - {{subtree: '*', on: [{', '.join(names)}], {self.settings_of_partition}}}"]
         return "\n".join(lines) + "\n"
 
     def measure(self, seconds, windows):
         endpoint = f"tcp://127.0.0.1:{self.subscribe_ports[0]}"
-        return said_by("bench-writes", endpoint, seconds, *windows)
+        return output_of("bench-writes", endpoint, seconds, *windows)
 
 
 class Interval(Cluster):
-    kept = "durability: disk, sync: interval"
+    settings_of_partition = "durability: disk, sync: interval"
 
 
 class Disk(Cluster):
-    kept = "durability: disk"
+    settings_of_partition = "durability: disk"
 
 
 class TwoInMemory(Cluster):
@@ -58,14 +58,14 @@ class Redis(systems.Server):
 
     def launch(self):
         port = systems.ports.claim()
-        kept = ["--appendonly", "yes", "--appendfsync", self.fsync] if self.fsync else []
+        durability = ["--appendonly", "yes", "--appendfsync", self.fsync] if self.fsync else []
         self.spawn_on(
             port, self.executable, "--bind", "127.0.0.1", "--port", port, "--save", "",
-            "--dir", self.directory, *kept,
+            "--dir", self.directory, *durability,
         )
 
     def measure(self, seconds, windows):
-        return said_by("bench-peer-writes", "redis", self.publish_ports[0], seconds, *windows)
+        return output_of("bench-peer-writes", "redis", self.publish_ports[0], seconds, *windows)
 
 
 class RedisEverySecond(Redis):
@@ -77,7 +77,7 @@ class RedisAlways(Redis):
 
 
 class JetStream(systems.Nats):
-    """A stream as a bucket of its key-value store makes one: the last value of each subject."""
+    """A stream like that of a key-value bucket: it keeps the last value of each subject."""
 
     storage = "file"
 
@@ -105,7 +105,7 @@ class JetStream(systems.Nats):
                 raise systems.Failed(f"JetStream made no stream: {answer}")
 
     def measure(self, seconds, windows):
-        return said_by("bench-peer-writes", "nats", self.publish_ports[0], seconds, *windows)
+        return output_of("bench-peer-writes", "nats", self.publish_ports[0], seconds, *windows)
 
 
 class JetStreamInMemory(JetStream):
@@ -113,7 +113,7 @@ class JetStreamInMemory(JetStream):
 
 
 class Etcd(systems.Server):
-    """One put at a time, by its JSON gateway: more under way would measure the client."""
+    """One put at a time, by its JSON gateway: more in flight would measure the client."""
 
     executable = "etcd"
 
@@ -161,12 +161,12 @@ SYSTEMS = {
 }
 
 
-def said_by(program, *arguments):
+def output_of(program, *arguments):
     command = [systems.BENCH_BIN / program, *map(str, arguments)]
-    said = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    lines = [json.loads(line) for line in said.stdout.splitlines()]
-    if said.returncode != 0:
-        print(f"{program} ended with {said.returncode}", file=sys.stderr)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode != 0:
+        print(f"{program} ended with {done.returncode}", file=sys.stderr)
     return lines
 
 

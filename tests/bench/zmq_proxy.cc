@@ -1,4 +1,4 @@
-// libzmq's own fan-out: XSUB to XPUB through zmq_proxy, at its defaults.
+// The fan-out of libzmq: XSUB to XPUB through zmq_proxy, with its defaults.
 //
 // Prints {"publish": PORT, "subscribe": PORT}; runs until it is killed.
 #include <zmq.h>

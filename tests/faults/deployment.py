@@ -1,5 +1,5 @@
-"""A cluster of real processes, each started by the driver itself: it can be killed, held and started
-again with another environment or on another host, and nobody else restarts it."""
+"""A cluster of real processes that the driver starts itself. The driver can kill, stop and restart each one with another
+environment or on another host; no supervisor restarts it."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ LOST_SYNC = BIN / "liblost_sync.so"
 
 
 class Member:
-    """One process of the cluster, or the place where it is to be started again."""
+    """One process of the cluster, which may be stopped."""
 
     def __init__(self, name, command, environment, log, host=None):
         self.name, self.host = name, host
@@ -44,7 +44,7 @@ class Member:
         return self._running is not None and self._running.poll() is None
 
     def died(self):
-        """The exit code of one that ended by itself, or None."""
+        """The exit code if the process has ended by itself, or None."""
         return self._running.poll() if self._running else None
 
     def signal(self, number):
@@ -61,7 +61,7 @@ class Member:
         return process(self._running.pid)
 
     def stop(self):
-        """TERM; what is wrong with the way it ended, or None."""
+        """Sends TERM; returns what is wrong with the exit, or None."""
         if not self.alive():
             return f"{self.name} had ended"
         self._running.terminate()
@@ -79,8 +79,8 @@ def at_host(value, host):
 
 
 class Deployment:
-    """`shards` and settings as Cluster takes them; `hosts` are of hosts.py, and members take turns on
-    them. Those named in `synced` write to their disks through the library `lost_sync`."""
+    """`shards` and settings are those of Cluster. The members are spread over `hosts` (hosts.py). The members named in
+    `synced` write to their disks through the library `lost_sync`."""
 
     def __init__(self, directory, ports, shards, proxies=2, hosts=(), synced=(), **settings):
         self.directory = pathlib.Path(directory)
@@ -105,7 +105,7 @@ class Deployment:
         return ["broker", *self.shards, *self.proxies]
 
     def _place(self):
-        """{name: host}: the broker on the first, s1 and p1 there too, s2 and p2 on the next, …"""
+        """{name: host}: the broker, s1 and p1 on the first, s2 and p2 on the next, …"""
         if not self.hosts:
             return {}
         layout, places = self.layout, {}
@@ -146,7 +146,7 @@ class Deployment:
                 member.start()
 
     def wait_ready(self, timeout):
-        """Raises AssertionError, which says what is not ready."""
+        """Raises AssertionError with the member that is not ready."""
         deadline = time.monotonic() + seconds(timeout)
         while reason := self.not_ready():
             assert time.monotonic() < deadline, f"after {seconds(timeout):.0f} s {reason}"
@@ -164,7 +164,7 @@ class Deployment:
                 if status != 200:
                     return f"{name} is not ready: {body.strip()}"
         except OSError as error:
-            return f"somebody does not answer: {error}"
+            return f"a member does not answer: {error}"
 
     def topology(self):
         status, body = scrape.get(self.layout.broker_http, "/api/v1/topology")
@@ -173,7 +173,7 @@ class Deployment:
         return json.loads(body)
 
     def leaders(self):
-        """The shards that lead some partition, as far as the broker tells; else all."""
+        """The shards that lead a partition, as the broker reports; all when it does not answer."""
         with contextlib.suppress(OSError, ValueError, KeyError):
             leading = {
                 each["name"]
@@ -189,7 +189,7 @@ class Deployment:
         return [each["native"] for each in self.layout.proxies]
 
     def cut_power(self, names, seed):
-        """The members die at once, and of what they wrote since the last sync something is lost."""
+        """Kills the members at the same time and loses their unsynced writes, all or some."""
         for name in names:
             self.members[name].kill()
         for name in names:
@@ -204,7 +204,7 @@ class Deployment:
                 yield f"{member.name} ended by itself with {code}"
 
     def stop(self):
-        """What is wrong with how the members end, and with what they printed."""
+        """Stops the members; returns what is wrong with their exits and logs."""
         order = [*self.proxies, *self.shards, "broker"]
         found = [self.members[name].stop() for name in order]
         for path in sorted(self.directory.glob("*.log")) + sorted(self.directory.glob("sanitizer*")):

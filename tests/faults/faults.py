@@ -1,5 +1,5 @@
-"""What can go wrong with a cluster, a function a fault: each says what it does, lasts a bounded time and
-leaves everything as it was, also when it is interrupted."""
+"""The faults of a cluster, one function each. A fault reports what it does, lasts a bounded time, and restores the cluster
+even when it is interrupted."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from tests.faults.deployment import LEASE
 from tests.faults.hosts import Unsupported
 from tests.harness.cluster import BIN
 
-FAULTS = {}  # name -> (function, what the cluster must have)
+FAULTS = {}  # name -> (function, features that the cluster needs)
 
 
 def fault(*needs):
@@ -23,8 +23,8 @@ def fault(*needs):
 
 
 class Trouble:
-    """What a fault works with. `say` is told what happens; `splits` are configured subtrees, each with
-    one that may be split off it; a partition is moved to so many shards as `copies` lists."""
+    """The cluster and tools of a fault. `say` prints a line. `splits` maps a configured subtree to one that may be split
+    off it. `copies` lists the possible numbers of replicas of a moved partition."""
 
     def __init__(
         self, deployment, random, say, splits, copies, network=None, etcd=(), small_disk=None
@@ -40,16 +40,16 @@ class Trouble:
     def possible(self):
         return sorted(name for name, (_, needs) in FAULTS.items() if needs <= self.has)
 
-    def wait(self, least, most):
-        time.sleep(self.random.uniform(least, most))
+    def wait(self, shortest, longest):
+        time.sleep(self.random.uniform(shortest, longest))
 
     def pick(self, names):
         return self.random.choice(sorted(names))
 
-    # -- what faults are made of -----------------------------------------------------------------
+    # -- parts of faults --------------------------------------------------------------------------
 
     def kill(self, names, down=(0, 3)):
-        """kill -9 of members, which come back after some seconds."""
+        """kill -9 of members, which are restarted after some seconds."""
         self.say(f"kill -9 {' '.join(names)}")
         for name in names:
             self.deployment.members[name].kill()
@@ -57,9 +57,9 @@ class Trouble:
         for name in names:
             self.deployment.members[name].start()
 
-    def hold(self, name, least, most):
+    def hold(self, name, shortest, longest):
         member = self.deployment.members[name]
-        duration = self.random.uniform(least, most)
+        duration = self.random.uniform(shortest, longest)
         self.say(f"SIGSTOP {name} for {duration:.1f} s")
         member.signal(signal.SIGSTOP)
         try:
@@ -68,7 +68,7 @@ class Trouble:
             member.signal(signal.SIGCONT)
 
     def order(self, *words):
-        """An operator's command, which the broker takes or refuses with a reason; whether it did."""
+        """Runs an operator's command; returns whether the broker has accepted it."""
         command = [BIN / "canopy", *words, "--broker", self.deployment.layout.broker["listen"]]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         self.say(f"canopy {' '.join(words)}" + (f": {done.stderr.strip()}" if done.returncode else ""))
@@ -154,7 +154,7 @@ def kill_leader_while_the_broker_is_held(trouble):
         broker.signal(signal.SIGCONT)
 
 
-# -- an operator's orders, which the next fault may meet half done -----------------------------------
+# -- an operator's commands, which the next fault may interrupt --------------------------------------
 
 
 @fault()
@@ -165,7 +165,7 @@ def move(trouble):
 
 @fault()
 def move_and_kill(trouble):
-    """One of the shards that take part, perhaps, while the partition is copied."""
+    """Kills a shard, perhaps one of the move, while the partition is copied."""
     move(trouble)
     trouble.wait(0, 0.5)
     kill_any_shard(trouble)
@@ -173,7 +173,7 @@ def move_and_kill(trouble):
 
 @fault()
 def split(trouble):
-    """Once for each subtree; then partitions are moved."""
+    """Splits each subtree once; then moves partitions."""
     if not trouble.splits:
         return move(trouble)
     subtree = trouble.pick(trouble.splits)
@@ -224,7 +224,7 @@ def fill_disk(trouble):
 @fault("hosts")
 def cut_one_way(trouble):
     sender, receiver = trouble.two_hosts()
-    with trouble.healed(f"{receiver.name} hears nothing of {sender.name}"):
+    with trouble.healed(f"{receiver.name} receives nothing from {sender.name}"):
         trouble.network.cut(sender, receiver)
         trouble.wait(LEASE, 4 * LEASE)
 
@@ -232,7 +232,7 @@ def cut_one_way(trouble):
 @fault("hosts")
 def cut_both_ways(trouble):
     one, other = trouble.two_hosts()
-    with trouble.healed(f"{one.name} and {other.name} are apart"):
+    with trouble.healed(f"{one.name} and {other.name} are disconnected"):
         trouble.network.cut(one, other)
         trouble.network.cut(other, one)
         trouble.wait(LEASE, 4 * LEASE)
@@ -240,12 +240,12 @@ def cut_both_ways(trouble):
 
 @fault("hosts")
 def isolate(trouble):
-    lonely = trouble.random.choice(trouble.network.hosts)
-    with trouble.healed(f"{lonely.name} is apart from the other hosts"):
+    isolated = trouble.random.choice(trouble.network.hosts)
+    with trouble.healed(f"{isolated.name} is disconnected from the other hosts"):
         for other in trouble.network.hosts:
-            if other is not lonely:
-                trouble.network.cut(lonely, other)
-                trouble.network.cut(other, lonely)
+            if other is not isolated:
+                trouble.network.cut(isolated, other)
+                trouble.network.cut(other, isolated)
         trouble.wait(LEASE, 4 * LEASE)
 
 
@@ -300,7 +300,7 @@ def kill_etcd_member(trouble):
 
 @fault("etcd")
 def hold_most_etcd_members(trouble):
-    """Without a majority etcd answers nothing."""
+    """Without a majority, etcd does not answer."""
     held = trouble.random.sample(trouble.etcd, len(trouble.etcd) // 2 + 1)
     trouble.say(f"SIGSTOP {' '.join(each.name for each in held)}")
     try:
@@ -315,12 +315,12 @@ def hold_most_etcd_members(trouble):
 # -- a small disk of one member -------------------------------------------------------------------
 
 
-DISK = "canopy-faults-"  # and the number of the process, so that what a killed one left is found
+DISK = "canopy-faults-"  # followed by the pid, to find the mounts of killed processes
 
 
 @contextlib.contextmanager
 def small_disk(path, size):
-    """A file system of its own at `path` (a Path), or nothing (None) where mounting is not allowed."""
+    """Mounts a file system at `path` (a Path), or yields None where mounting is not allowed."""
     path.mkdir(parents=True, exist_ok=True)
     unmount_leftovers()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", f"{DISK}{os.getpid()}", str(path)]

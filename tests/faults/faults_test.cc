@@ -28,7 +28,7 @@ Operation swap(std::int64_t call, std::int64_t returned, Value expected, Value v
 
 Outcome outcome(const std::vector<Operation>& operations) { return check(operations).outcome; }
 
-TEST(Linear, NothingIsInOrder) { EXPECT_EQ(outcome({}), Outcome::linearizable); }
+TEST(Linear, AnEmptyHistory) { EXPECT_EQ(outcome({}), Outcome::linearizable); }
 
 TEST(Linear, OneAfterAnother) {
   EXPECT_EQ(outcome({set(1, 2, 1), is(3, 4, 1), set(5, 6, 0), is(7, 8, 0)}), Outcome::linearizable);
@@ -36,7 +36,7 @@ TEST(Linear, OneAfterAnother) {
   EXPECT_EQ(outcome({set(1, 2, 1), set(3, 4, 2), is(5, 6, 1)}), Outcome::violated) << "it is stale";
 }
 
-TEST(Linear, ConcurrentOnesInAnyOrder) {
+TEST(Linear, ConcurrentOperationsInAnyOrder) {
   EXPECT_EQ(outcome({set(1, 9, 1), set(2, 8, 2), is(10, 11, 1)}), Outcome::linearizable);
   EXPECT_EQ(outcome({set(1, 9, 1), set(2, 8, 2), is(10, 11, 2)}), Outcome::linearizable);
   EXPECT_EQ(outcome({set(1, 9, 1), set(2, 8, 2), is(10, 11, 1), is(12, 13, 2)}), Outcome::violated);
@@ -59,16 +59,16 @@ TEST(Linear, AnUnknownResultMayHappenLaterOrNever) {
   EXPECT_EQ(outcome({set(1, 2, 1), swap(3, never, 1, 2), isnt(5, 6, 1)}), Outcome::linearizable);
 }
 
-TEST(Linear, SaysWhatHasNoRoom) {
+TEST(Linear, ReportsTheBlockedOperation) {
   const std::vector<Operation> history = {set(1, 2, 1), is(3, 4, 1), is(5, 6, 7), set(7, 8, 2)};
   EXPECT_EQ(check(history).blocked, 2u);
 }
 
-TEST(Linear, GivesUpRatherThanGoOnForEver) {
+TEST(Linear, TheSearchIsBounded) {
   EXPECT_EQ(check({set(1, 2, 1), set(3, 4, 2)}, 0, 1).outcome, Outcome::unknown);
 }
 
-// Several at once, and a hundred operations whose result nobody knows.
+// Concurrent operations, a hundred of them with an unknown result.
 std::vector<Operation> random_history(std::size_t size, std::uint64_t seed, bool hints) {
   std::mt19937_64 random(seed);
   std::vector<Operation> history;
@@ -107,7 +107,7 @@ const std::vector<std::string> partitions = {"", "/a/", "/a/b/"};
 client::Change live(std::string_view key, std::uint32_t epoch, std::uint64_t counter) {
   return {.key = key, .value = "v", .revision = keyspace::Revision(epoch, counter), .live = true};
 }
-client::Change told(std::string_view key, std::uint32_t epoch, std::uint64_t counter) {
+client::Change synced(std::string_view key, std::uint32_t epoch, std::uint64_t counter) {
   client::Change change = live(key, epoch, counter);
   change.live = false;
   return change;
@@ -115,7 +115,7 @@ client::Change told(std::string_view key, std::uint32_t epoch, std::uint64_t cou
 
 constexpr base::TimePoint start(std::chrono::hours(1));
 
-// What is found once all of the changes have come, at the same time.
+// The first finding after all changes, which arrive at the same time.
 std::string found(Observation& observation, const std::vector<client::Change>& changes,
                   base::TimePoint at = start) {
   for (const auto& each : changes) observation.changed(each, at);
@@ -143,10 +143,10 @@ TEST(Observation, RevisionsGrowWithoutAHole) {
   EXPECT_EQ(found({live("/k", 1, 1), live("/l", 1, 2), live("/a/k", 1, 9), live("/k", 1, 3)}),
             "in order");
   EXPECT_EQ(found({live("/k", 1, 1), live("/l", 1, 3)}), "a hole");
-  EXPECT_EQ(found({live("/k", 1, 2), live("/l", 1, 1)}), "a partition stepped back");
-  EXPECT_EQ(found({live("/k", 1, 1), live("/k", 1, 1)}), "told twice");
+  EXPECT_EQ(found({live("/k", 1, 2), live("/l", 1, 1)}), "a partition went back");
+  EXPECT_EQ(found({live("/k", 1, 1), live("/k", 1, 1)}), "received twice");
   EXPECT_EQ(found({live("/k", 1, 9), live("/l", 2, 1)}), "in order") << "another epoch";
-  EXPECT_EQ(found({live("/k", 2, 1), live("/l", 1, 9)}), "a partition stepped back");
+  EXPECT_EQ(found({live("/k", 2, 1), live("/l", 1, 9)}), "a partition went back");
 }
 
 TEST(Observation, AHoleHasItsEnds) {
@@ -169,26 +169,26 @@ TEST(Observation, ANewEpochBringsTheDifferenceByKey) {
             "in order");
   EXPECT_EQ(observation.takeovers(), 3u);
   EXPECT_EQ(found(observation, {live("/h", 1, 9)}, start + Observation::takeover),
-            "a partition stepped back")
+            "a partition went back")
       << "later it is wrong";
 }
 
-TEST(Observation, StrictlyANewEpochIsNoExcuse) {
+TEST(Observation, StrictFaultsAroundANewEpochAreFindings) {
   Observation observation(partitions, true, true);
   EXPECT_EQ(found(observation, {live("/b", 1, 5), live("/c", 1, 4), live("/g", 2, 1)}),
-            "a partition stepped back");
+            "a partition went back");
 }
 
-TEST(Observation, AnotherPartitionsEpochIsNoExcuse) {
+TEST(Observation, FaultsAroundAnotherPartitionsEpochAreFindings) {
   EXPECT_EQ(found({live("/k", 1, 2), live("/a/k", 1, 1), live("/l", 1, 1), live("/a/k", 2, 1)}),
-            "a partition stepped back");
+            "a partition went back");
 }
 
 TEST(Observation, ASnapshotComesByKey) {
-  EXPECT_EQ(found({told("/k", 1, 7), told("/l", 1, 3), live("/m", 1, 12)}), "in order");
-  EXPECT_EQ(found({told("/k", 1, 7), live("/l", 1, 7)}), "a partition stepped back");
-  EXPECT_EQ(found({told("/k", 1, 7), told("/k", 1, 6)}), "a key stepped back");
-  EXPECT_EQ(found({told("/k", 1, 7), told("/k", 1, 7)}), "told twice");
+  EXPECT_EQ(found({synced("/k", 1, 7), synced("/l", 1, 3), live("/m", 1, 12)}), "in order");
+  EXPECT_EQ(found({synced("/k", 1, 7), live("/l", 1, 7)}), "a partition went back");
+  EXPECT_EQ(found({synced("/k", 1, 7), synced("/k", 1, 6)}), "a key went back");
+  EXPECT_EQ(found({synced("/k", 1, 7), synced("/k", 1, 7)}), "received twice");
 }
 
 TEST(Observation, AfterAnInterruptionUpdatesMayBeMissing) {
@@ -202,7 +202,7 @@ TEST(Observation, AfterAnInterruptionUpdatesMayBeMissing) {
 TEST(Observation, AWatchOfTheLatestHasHoles) {
   Observation observation(partitions, false);
   EXPECT_EQ(found(observation, {live("/k", 1, 9), live("/l", 1, 4)}), "in order");
-  EXPECT_EQ(found(observation, {live("/k", 1, 8)}), "a key stepped back");
+  EXPECT_EQ(found(observation, {live("/k", 1, 8)}), "a key went back");
 }
 
 TEST(Observation, HoldsTheState) {
@@ -210,8 +210,8 @@ TEST(Observation, HoldsTheState) {
   EXPECT_EQ(found(observation, {live("/k", 1, 1), live("/l", 1, 2), gone(live("/l", 1, 3))}),
             "in order");
   EXPECT_EQ(observation.map(), (Observation::Map{{"/k", {keyspace::Revision(1, 1), "v"}}}));
-  client::Change again = told("/l", 1, 2);
-  EXPECT_EQ(found(observation, {again}), "a key stepped back") << "a deleted one too";
+  client::Change again = synced("/l", 1, 2);
+  EXPECT_EQ(found(observation, {again}), "a key went back") << "a deleted one too";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-"""What faults-recorder prints (load.h and recorder.cc have the lines), as values."""
+"""The output of faults-recorder as values (load.h and recorder.cc describe the lines)."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ class Write(NamedTuple):
     key: str
     value: str  # None: a deletion
     revision: int = 0  # 0: not known
-    if_revision: int = None  # 0: only if there is no such key
+    if_revision: int = None  # 0: only if the key is missing
 
 
 class Operation(NamedTuple):
@@ -20,7 +20,7 @@ class Operation(NamedTuple):
     outcome: str  # ok, refused, unknown
     writes: list
     fault: int = 0
-    revision: int = 0  # revision_mismatch: of the entry that is there
+    revision: int = 0  # revision_mismatch: of the current entry
 
     @property
     def name(self):
@@ -31,7 +31,7 @@ class Read(NamedTuple):
     call: int
     returned: int
     key: str
-    revision: int  # 0: there is none
+    revision: int  # 0: no such key
     value: str
 
 
@@ -60,12 +60,12 @@ class Counts(NamedTuple):
     live: int
     syncs: int
     gaps: int
-    takeovers: int  # changes around a new epoch that came by key, not by revision
+    takeovers: int  # changes around a new epoch that were out of order
 
 
 class History:
-    """`partitions` are subtrees as in the configuration: the root is "*". `splits` are those of them that
-    may be split off another during the history; until then they share its revisions."""
+    """`partitions` are subtrees as in the configuration: the root is "*". `splits` maps a partition to one that may be
+    split off it during the history. Until then, both share revisions."""
 
     def __init__(self, partitions, splits=None):
         self.partitions, self.splits = partitions, splits or {}
@@ -73,7 +73,7 @@ class History:
         self.states = {}  # proxy -> {key: Held} at the end
         self.unreadable = []  # proxies
         self.watchers = {}  # number -> Counts
-        self.held = {}  # watcher that does not hold what proxy 0 does -> {key: Held}
+        self.held = {}  # watcher whose state differs from that of proxy 0 -> {key: Held}
         self.ended = False
 
     def partition_of(self, key):
@@ -81,7 +81,7 @@ class History:
         return max(fitting, key=lambda each: 0 if each == "*" else len(each))
 
     def family_of(self, partition):
-        """The partitions that may have shared revisions with it, the one that was split first."""
+        """The partitions that may have shared revisions with it; the split one comes first."""
         whole = next((each for each, part in self.splits.items() if part == partition), partition)
         return [whole, self.splits[whole]] if whole in self.splits else [whole]
 
@@ -140,6 +140,6 @@ def load(path, partitions, splits=None):
     history = History(partitions, splits)
     with open(path) as lines:
         for line in lines:
-            if line.endswith("\n"):  # else the recorder was killed while it wrote it
+            if line.endswith("\n"):  # else the recorder was killed while it wrote the line
                 add(history, line)
     return history

@@ -1,11 +1,11 @@
-"""Three hosts on one machine: network namespaces on a bridge, and what can go wrong between them.
+"""Three hosts on one machine, as network namespaces on a bridge, and network faults between them.
 
-Needs root, iproute2 and nftables. Everything is named after this process: what an earlier one left,
-because it was killed, is removed by the next.
+Needs root, iproute2 and nftables. All names hold the pid of this process. Each process removes the leftovers of earlier
+processes that were killed.
 
     with network(3) as net:
         subprocess.Popen([*net.hosts[0].prefix, "program", …])
-        net.cut(net.hosts[0], net.hosts[1])   # the second hears nothing of the first
+        net.cut(net.hosts[0], net.hosts[1])   # the second receives nothing from the first
         net.heal()
 """
 
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 
 class Unsupported(Exception):
-    """This machine cannot do that."""
+    """The machine lacks a needed feature."""
 
 
 def run(*command, **options):
@@ -35,14 +35,14 @@ class Host(NamedTuple):
 
     @property
     def prefix(self):
-        """In front of a command, which then runs on this host."""
+        """Prefix of a command that is to run on this host."""
         return ["ip", "netns", "exec", self.namespace]
 
     def run(self, *command, **options):
         return run(*self.prefix, *command, **options)
 
 
-# Packets of hosts in `cut` are dropped; `loss` drops some of all others.
+# Drops all packets of the hosts in `cut`; `loss` drops some of the others.
 RULES = """
 table inet faults {
   set cut { type ipv4_addr; }
@@ -61,16 +61,16 @@ class Network:
         self.hosts, self.gateway = hosts, gateway
 
     def cut(self, sender, receiver):
-        """From now on `receiver` hears nothing of `sender`."""
+        """Drops all packets from `sender` to `receiver`."""
         receiver.run("nft", "add", "element", "inet", "faults", "cut", f"{{ {sender.address} }}")
 
     def lose(self, host, percent):
-        """`host` loses so much of what other hosts send it."""
+        """`host` drops this share of the packets from other hosts."""
         rule = f"iif != lo numgen random mod 100 < {percent} drop"
         host.run("nft", "add", "rule", "inet", "faults", "loss", *rule.split())
 
     def delay(self, host, milliseconds, jitter=0):
-        """What `host` sends arrives later. Raises Unsupported where the kernel has no netem."""
+        """Delays the packets that `host` sends. Raises Unsupported where the kernel has no netem."""
         netem = f"netem delay {milliseconds}ms {jitter}ms".split()
         host.run("tc", "qdisc", "replace", "dev", "eth0", "root", *netem)
 
@@ -78,7 +78,7 @@ class Network:
         for host in self.hosts:
             host.run("nft", "flush", "set", "inet", "faults", "cut")
             host.run("nft", "flush", "chain", "inet", "faults", "loss")
-            with contextlib.suppress(Unsupported):  # there is none
+            with contextlib.suppress(Unsupported):  # no delay is set
                 host.run("tc", "qdisc", "delete", "dev", "eth0", "root")
 
 
@@ -94,13 +94,13 @@ def remove_leftovers():
 
 
 def free_subnet():
-    """10.N.0: one that no interface of this machine has."""
+    """10.N.0: a subnet that no interface of this machine uses."""
     taken = set(re.findall(r"inet 10\.(\d+)\.", run("ip", "-4", "address")))
     return next(f"10.{n}.0" for n in range(77, 250) if str(n) not in taken)
 
 
 def missing():
-    """Why there can be no hosts here, or None."""
+    """Why this machine cannot have hosts, or None."""
     if os.getuid() != 0:
         return "network namespaces need root"
     programs = [name for name in ("ip", "nft") if not shutil.which(name)]
@@ -109,7 +109,7 @@ def missing():
 
 @contextlib.contextmanager
 def network(count=3):
-    """Raises Unsupported when there can be none."""
+    """Raises Unsupported when the machine cannot have hosts."""
     if reason := missing():
         raise Unsupported(reason)
     remove_leftovers()
@@ -117,8 +117,8 @@ def network(count=3):
     switch = Host("switch", "", f"canopy-{pid}-switch")
     hosts = [Host(f"h{i}", f"{subnet}.{i}", f"canopy-{pid}-h{i}") for i in range(1, count + 1)]
     try:
-        # In a namespace of its own: the firewall of this machine, such as Docker's, may drop what
-        # its bridges forward.
+        # The bridge has its own namespace: a firewall of this machine, such as Docker's, may drop the
+        # packets of its bridges.
         run("ip", "netns", "add", switch.namespace)
         switch.run("ip", "link", "add", "bridge", "type", "bridge")
         switch.run("ip", "link", "set", "bridge", "up")
@@ -134,7 +134,7 @@ def network(count=3):
 
 
 def plug(switch, port, interface, host, address):
-    """A cable from the switch to an interface of a host; None: of this machine."""
+    """Connects the switch to an interface of a host; None: of this machine."""
     inside = host.run if host else run
     there = ["netns", host.namespace if host else str(os.getpid())]
     switch.run("ip", "link", "add", port, "type", "veth", "peer", "name", interface)

@@ -48,8 +48,8 @@ std::optional<Value> apply(const Operation& operation, Value value) {
   return std::nullopt;
 }
 
-// The events that are still to come, in a doubly linked list: one that is taken out can be put back
-// in constant time. `size` is its end.
+// The remaining events in a doubly linked list, which removes and restores an event in constant
+// time. `size` is its end.
 class Links {
  public:
   explicit Links(std::size_t size) : next_(size + 1), previous_(size + 1) {
@@ -61,11 +61,11 @@ class Links {
   std::size_t end() const { return next_.size() - 1; }
   std::size_t first() const { return next_[end()]; }
   std::size_t after(std::size_t index) const { return next_[index]; }
-  void take_out(std::size_t index) {
+  void remove(std::size_t index) {
     next_[previous_[index]] = next_[index];
     previous_[next_[index]] = previous_[index];
   }
-  void put_back(std::size_t index) {
+  void restore(std::size_t index) {
     next_[previous_[index]] = index;
     previous_[next_[index]] = index;
   }
@@ -94,10 +94,10 @@ class Search {
     }
   }
 
-  Verdict run(std::size_t most_steps) {
+  Verdict run(std::size_t max_steps) {
     if (returns_left_ > 0) levels_.push_back({candidates(), 0, value_});
     while (returns_left_ > 0) {
-      if (++steps_ > most_steps) return {Verdict::Outcome::unknown, 0, steps_};
+      if (++steps_ > max_steps) return {Verdict::Outcome::unknown, 0, steps_};
       Level& level = levels_.back();
       if (level.tried < level.candidates.size()) {
         if (!happen(level.candidates[level.tried++])) continue;
@@ -138,7 +138,7 @@ class Search {
     return events;
   }
 
-  // Those called before the first return that is still to come.
+  // The operations called before the first remaining return.
   std::vector<std::size_t> candidates() {
     std::vector<std::size_t> found;
     std::size_t at = links_.first();
@@ -146,12 +146,12 @@ class Search {
       const std::size_t index = events_[at].operation;
       const Operation& each = operations_[index];
       const bool reads = each.kind == Operation::Kind::is || each.kind == Operation::Kind::isnt;
-      // What changes nothing is in nobody's way.
+      // A read that fits can be ordered first without loss.
       if (reads && apply(each, value_)) return {index};
       found.push_back(index);
     }
     if (at != links_.end()) note_progress(at);
-    // Those that must happen come before those that need not: what is remembered stays small.
+    // Operations that must happen come first, so that the memory stays small.
     std::ranges::stable_sort(found, {}, [this](std::size_t index) {
       const Operation& each = operations_[index];
       return std::pair(each.returned == Operation::never, each.hint);
@@ -168,9 +168,9 @@ class Search {
     if (!seen_.insert(next).second) return false;
     set_ = next;
     value_ = *value;
-    links_.take_out(places_[index].call);
+    links_.remove(places_[index].call);
     if (places_[index].returned != none) {
-      links_.take_out(places_[index].returned);
+      links_.remove(places_[index].returned);
       --returns_left_;
     }
     return true;
@@ -181,10 +181,10 @@ class Search {
     toggle(set_, index);
     value_ = level.before;
     if (places_[index].returned != none) {
-      links_.put_back(places_[index].returned);
+      links_.restore(places_[index].returned);
       ++returns_left_;
     }
-    links_.put_back(places_[index].call);
+    links_.restore(places_[index].call);
   }
 
   void toggle(Configuration& set, std::size_t index) const {
@@ -192,7 +192,7 @@ class Search {
     set.low ^= hashes_[index].low;
   }
 
-  // Remembers the return that no order has got past.
+  // Keeps the furthest return that no order includes.
   void note_progress(std::size_t first_return) {
     if (first_return < furthest_) return;
     furthest_ = first_return;
@@ -218,21 +218,21 @@ bool expects(const Operation& operation) {
   return operation.kind == Operation::Kind::swap || operation.kind == Operation::Kind::is;
 }
 
-// Every operation that may or may not have happened doubles what there is to search. But one whose
-// value was met has happened, and before the one that met it returned: values are unique. And one
-// whose value nobody met is needed by nobody, unless somebody met another value than the expected.
-std::vector<Operation> with_what_was_met(std::vector<Operation> operations) {
-  std::unordered_map<Value, std::int64_t> met;  // value -> first return of one that met it
+// Each operation with an unknown result doubles the search. When another operation read its value,
+// it has happened before that one returned, as values are unique. When no operation read its value,
+// it can be left out, unless an operation reports that a value was not the expected one.
+std::vector<Operation> resolved(std::vector<Operation> operations) {
+  std::unordered_map<Value, std::int64_t> read;  // first return of an operation that read it
   for (bool changed = true; changed;) {
     changed = false;
     for (const Operation& each : operations) {
       if (!expects(each) || each.expected == 0 || each.returned == Operation::never) continue;
-      const auto [at, is_new] = met.try_emplace(each.expected, each.returned);
+      const auto [at, is_new] = read.try_emplace(each.expected, each.returned);
       if (!is_new) at->second = std::min(at->second, each.returned);
     }
     for (Operation& each : operations) {
-      const auto found = met.find(each.value);
-      if (each.returned != Operation::never || each.value == 0 || found == met.end()) continue;
+      const auto found = read.find(each.value);
+      if (each.returned != Operation::never || each.value == 0 || found == read.end()) continue;
       each.returned = std::max(found->second, each.call);
       changed = true;
     }
@@ -248,9 +248,9 @@ std::vector<Operation> with_what_was_met(std::vector<Operation> operations) {
 
 }  // namespace
 
-Verdict check(const std::vector<Operation>& operations, Value initial, std::size_t most_steps) {
-  const auto history = with_what_was_met(operations);
-  return Search(history, initial).run(most_steps);
+Verdict check(const std::vector<Operation>& operations, Value initial, std::size_t max_steps) {
+  const auto history = resolved(operations);
+  return Search(history, initial).run(max_steps);
 }
 
 }  // namespace canopy::faults

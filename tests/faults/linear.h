@@ -1,10 +1,9 @@
-// Whether the operations on one key could have happened one at a time, each at a moment between its
-// call and its return.
+// Checks whether the operations on one key are linearizable: each happens at a moment between its
+// call and its return, one at a time. Pure; thread-safe.
 //
-// The key is a register of values, numbered; 0: there is none. Values that are written must be
-// unique. The search is that of Wing & Gong ("Testing and Verifying Concurrent Objects", 1993) with
-// the memory of Lowe ("Testing for linearizability", 2017): a pair of (operations that have
-// happened, value) is looked at once. Pure.
+// The key is a register of numbered values; 0: no value. Written values must be unique. The search
+// is that of Wing & Gong ("Testing and Verifying Concurrent Objects", 1993) with the memory of Lowe
+// ("Testing for linearizability", 2017), which visits each pair (set of operations, value) once.
 #pragma once
 
 #include <cstddef>
@@ -26,12 +25,12 @@ struct Operation {
   static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
   std::int64_t call = 0;
-  std::int64_t returned = never;  // never: may happen at any time after its call, or not at all
+  std::int64_t returned = never;  // never: may happen at any time after its call, or not
   Kind kind = Kind::set;
   Value expected = 0;
   Value value = 0;
-  // Tried in ascending order: where another order is known to be likely, the search is short. What
-  // is found does not depend on it.
+  // The search tries operations in ascending order of hints. A likely order makes it short; the
+  // result does not depend on it.
   std::uint64_t hint = 0;
 };
 
@@ -39,15 +38,15 @@ struct Verdict {
   enum class Outcome : std::uint8_t {
     linearizable,
     violated,
-    unknown,  // the search was given up after `most_steps`
+    unknown,  // the search ended after `max_steps`
   };
   Outcome outcome = Outcome::linearizable;
-  std::size_t blocked = 0;  // violated: index of the operation that the longest order ends before
+  std::size_t blocked = 0;  // violated: index of the operation before which the longest order ends
   std::size_t steps = 0;
 };
 
-// The value is `initial` at first.
+// The register begins with `initial`.
 Verdict check(const std::vector<Operation>& operations, Value initial = 0,
-              std::size_t most_steps = 20'000'000);
+              std::size_t max_steps = 20'000'000);
 
 }  // namespace canopy::faults

@@ -1,10 +1,9 @@
-// Checks histories of many keys, one operation a line:
+// Checks whether the histories of many keys are linearizable. Reads one operation a line:
 //
-//   KEY CALL RETURN KIND EXPECTED VALUE     times are numbers; RETURN is - when the result is
-//   unknown
+//   KEY CALL RETURN KIND EXPECTED VALUE HINT     RETURN is - when the result is unknown
 //
-// Prints a line for each key that could not have happened, and one for all; exits 1 if there is
-// one.
+// Prints a line for each key that is not linearizable, and a summary. Exits 1 if there is such a
+// key.
 #include <cstdio>
 #include <iostream>
 #include <map>
@@ -59,10 +58,9 @@ int main() {
     if (verdict.outcome == Verdict::Outcome::linearizable) continue;
     ++wrong;
     if (verdict.outcome == Verdict::Outcome::unknown) {
-      std::printf("%s: the search was given up\n", key.c_str());
+      std::printf("%s: the search is too long\n", key.c_str());
     } else {
-      std::printf("%s: no order has room for: %s\n", key.c_str(),
-                  lines[verdict.blocked].text.c_str());
+      std::printf("%s: no order includes: %s\n", key.c_str(), lines[verdict.blocked].text.c_str());
     }
   }
   std::printf("%zu operations on %zu keys, %zu steps, %zu keys wrong\n", operations, keys.size(),

@@ -1,41 +1,25 @@
 #include "tests/faults/load.h"
 
-#include <sys/random.h>
-#include <time.h>
-
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
 #include <utility>
 
 #include "client/directory.h"
+#include "loadtest/measure/clock.h"
 
 namespace canopy::faults {
 
 namespace {
 
+using measure::now_ns;
 using std::chrono::duration_cast;
 
 constexpr std::string_view none = "-";
 
-std::string random_id() {
-  std::string id(wire::native::client_id_bytes, '\0');
-  if (getrandom(id.data(), id.size(), 0) != std::ssize(id)) std::abort();
-  return id;
-}
-
-client::Settings settings(const std::vector<std::string>& proxies, std::uint64_t seed) {
-  client::Settings made{.client = random_id(), .name = "faults", .seed = seed};
-  for (const std::string& proxy : proxies) {
-    if (const auto target = client::target_at(proxy)) made.proxies.push_back(*target);
-  }
-  return made;
-}
-
 const char* outcome(const client::Answer& answer) {
   if (answer.ok()) return "ok";
-  // What the cluster had not answered for good by the end of its patience may have been applied.
+  // A write with a retriable fault may have been applied.
   constexpr unsigned first_retriable = 32;
   const auto replayed = static_cast<unsigned>(wire::Fault::replayed);
   return answer.number >= first_retriable || answer.number == replayed ? "unknown" : "refused";
@@ -45,10 +29,12 @@ const char* name_of(const std::string& subtree) { return subtree.empty() ? "*" :
 
 }  // namespace
 
-std::int64_t now_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+client::Settings settings(const std::vector<std::string>& proxies, std::uint64_t seed) {
+  client::Settings made{.client = measure::random_client_id(), .name = "faults", .seed = seed};
+  for (const std::string& proxy : proxies) {
+    if (const auto target = client::target_at(proxy)) made.proxies.push_back(*target);
+  }
+  return made;
 }
 
 // --- Record -----------------------------------------------------------------------------------
@@ -89,7 +75,7 @@ void Record::seen(const client::Change& change, std::size_t watcher) {
   const auto [at, is_new] = revisions_[partition].try_emplace(change.revision.value(), entry);
   if (is_new) return print(entry.value.c_str());
   if (at->second == entry) return;
-  found({"told as " + entry.value + ", and before as " + at->second.key + " " + at->second.value,
+  found({"received as " + entry.value + ", earlier as " + at->second.key + " " + at->second.value,
          {},
          entry.key,
          change.revision},
@@ -107,17 +93,10 @@ void Record::found(const Observation::Finding& finding, std::size_t watcher) {
   }
 }
 
-// --- Peer -------------------------------------------------------------------------------------
-
-Peer::Peer(const std::vector<std::string>& proxies, std::uint64_t seed, net::Server& server)
-    : loop_(server.loop()),
-      session_(settings(proxies, seed), sockets_, *this),
-      sockets_(server, session_, {}) {}
-
 // --- Writer -----------------------------------------------------------------------------------
 
 Writer::Writer(const Load& load, std::size_t index, Record& record, net::Server& server)
-    : Peer(load.proxies, load.seed + index, server),
+    : SessionClient(server, settings(load.proxies, load.seed + index)),
       load_(load),
       index_(index),
       record_(record),
@@ -143,18 +122,18 @@ void Writer::add(const std::string& key, bool deletes, std::optional<std::uint64
 void Writer::choose() {
   const std::string& key = some_key();
   const std::uint64_t current = record_.current(key);
-  const auto dice = random_() % 100;
+  const auto draw = random_() % 100;
   writes_.clear();
-  if (dice < 50) {
+  if (draw < 50) {
     kind_ = "put";
     add(key, false, std::nullopt);
-  } else if (dice < 65) {
+  } else if (draw < 65) {
     kind_ = "delete";
-    add(key, true, dice < 60 ? std::optional(current) : std::nullopt);
-  } else if (dice < 80) {
+    add(key, true, draw < 60 ? std::optional(current) : std::nullopt);
+  } else if (draw < 80) {
     kind_ = "if_revision";
     add(key, false, current);
-  } else if (dice < 84) {
+  } else if (draw < 84) {
     kind_ = "if_absent";
     add(key, false, 0);
   } else {
@@ -215,7 +194,7 @@ void Writer::answered(client::CallId, client::Answer answer) {
 void Writer::next() {
   const std::chrono::duration<double> period(static_cast<double>(load_.writers) / load_.rate);
   const std::chrono::nanoseconds taken(now_ns() - called_);
-  // Jittered, so that writers do not fall in step.
+  // Jitter, so that writers do not send at the same time.
   const double share = 0.5 + static_cast<double>(random_() % 1000) / 1000;
   const auto pause = duration_cast<base::Duration>(period * share - taken);
   loop().after(std::max(pause, base::Duration(0)), [this] { write(); });
@@ -224,7 +203,7 @@ void Writer::next() {
 // --- Watcher ----------------------------------------------------------------------------------
 
 Watcher::Watcher(const Load& load, std::size_t index, Record& record, net::Server& server)
-    : Peer(load.proxies, load.seed + 100'000 + index, server),
+    : SessionClient(server, settings(load.proxies, load.seed + 100'000 + index)),
       index_(index),
       every_(index % 10 != 9),
       record_(record),

@@ -1,18 +1,16 @@
-// Clients that record what they do and what they are told, a line each (history.py reads them):
+// Clients that print their operations and the changes that they receive, one line each (history.py
+// reads them). All objects belong to the thread of their loop.
 //
 //   op WRITER NUMBER CALL RETURN OUTCOME FAULT REVISION KIND {KEY IF_REVISION VALUE}…
 //   read WRITER CALL RETURN KEY REVISION VALUE    what a proxy had; revision 0: no such key
-//   seen TIME PARTITION KEY REVISION VALUE        the first watcher that was told of it; the
-//   revision
-//                                                 of a deletion is a bound from above
-//   hole TIME WATCHER PARTITION FIRST LAST        revisions that a watcher was not told, once each
+//   seen TIME PARTITION KEY REVISION VALUE        by the first watcher that received it; the
+//                                                 REVISION of a deletion is an upper bound
+//   hole TIME WATCHER PARTITION FIRST LAST        revisions that did not reach a watcher
 //   breach TIME WATCHER KEY REVISION WHAT…
 //
-// Times are nanoseconds of CLOCK_MONOTONIC. OUTCOME is ok, refused or unknown: whoever did not hear
-// in time does not know whether it was applied. A VALUE or IF_REVISION of - is none: a deletion, no
+// Times are nanoseconds of CLOCK_MONOTONIC. OUTCOME is ok, refused or unknown: without an answer in
+// time, a write may or may not be applied. A VALUE of - is a deletion, an IF_REVISION of - is no
 // condition. Subtrees are written as in the configuration: the root is *.
-//
-// All belong to the thread of their loop.
 #pragma once
 
 #include <map>
@@ -23,9 +21,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "client/session.h"
-#include "client/sockets.h"
-#include "core/net/loop.h"
+#include "loadtest/measure/session_client.h"
 #include "tests/faults/observation.h"
 
 namespace canopy::faults {
@@ -39,20 +35,17 @@ struct Load {
   double rate = 500;  // operations a second, of all writers together
   std::chrono::milliseconds timeout{10'000};
   std::uint64_t seed = 1;
-  bool strict = false;  // watchers' order is judged around new epochs too
+  bool strict = false;  // the order of changes is checked around new epochs too
 };
 
-// Nanoseconds of CLOCK_MONOTONIC.
-std::int64_t now_ns();
-
-// What all of them know together: of each revision, what it was.
+// What all clients know together: the key and value of each revision.
 class Record {
  public:
   explicit Record(const Load& load);
 
   const std::vector<std::string>& partitions() const { return load_.partitions; }
   const std::vector<std::string>& keys(std::size_t partition) const { return keys_[partition]; }
-  // Of the entry of a key, as last heard; 0: there is none.
+  // The last known revision of a key; 0: no such key.
   std::uint64_t current(const std::string& key) const;
 
   void written(const std::string& key, keyspace::Revision revision, bool deleted);
@@ -77,35 +70,12 @@ class Record {
   std::unordered_map<std::string, Latest> latest_;  // by key
 };
 
-// A session with its sockets.
-class Peer : protected client::Events {
- public:
-  Peer(const std::vector<std::string>& proxies, std::uint64_t seed, net::Server& server);
-  void start() { sockets_.start(); }
-
- protected:
-  net::Loop& loop() { return loop_; }
-  client::Session& session() { return session_; }
-
-  void changed(client::WatchId, const client::Change&) override {}
-  void synced(client::WatchId, const client::Synced&) override {}
-  void missed(client::WatchId, std::optional<std::uint64_t>) override {}
-  void refused(client::WatchId, const client::Answer&) override {}
-  void contact(bool) override {}
-  void answered(client::CallId, client::Answer) override {}
-
- private:
-  net::Loop& loop_;
-  client::Session session_;
-  client::Sockets sockets_;
-};
-
-// One operation after another, at an even rate as long as they are answered in time.
-class Writer final : public Peer {
+// Sends one operation after another, at a constant rate while answers arrive in time.
+class Writer final : public measure::SessionClient {
  public:
   Writer(const Load& load, std::size_t index, Record& record, net::Server& server);
-  void write();  // the first one
-  // No further one.
+  void write();  // the first operation
+  // Sends no further operation.
   void finish() { finishing_ = true; }
   bool idle() const { return !open_; }
 
@@ -124,20 +94,20 @@ class Writer final : public Peer {
   std::mt19937_64 random_;
   std::uint64_t number_ = 0;
   bool finishing_ = false;
-  // The operation under way.
+  // The current operation.
   bool open_ = false;
   std::int64_t called_ = 0;
   const char* kind_ = "";
-  std::string key_{};                  // read
-  std::vector<wire::Write> writes_{};  // written
+  std::string key_{};                  // of a read
+  std::vector<wire::Write> writes_{};  // of a write
 };
 
-class Watcher final : public Peer {
+class Watcher final : public measure::SessionClient {
  public:
   Watcher(const Load& load, std::size_t index, Record& record, net::Server& server);
   void watch();
   const Observation::Map& map() const { return observation_.map(); }
-  // A line for the end: "watcher INDEX LIVE SYNCS GAPS TAKEOVERS".
+  // Prints "watcher INDEX LIVE SYNCS GAPS TAKEOVERS".
   void sum_up();
 
  private:
@@ -153,14 +123,17 @@ class Watcher final : public Peer {
   std::uint64_t syncs_ = 0, gaps_ = 0;
 };
 
+// Of a session through `proxies` (tcp://HOST:PORT).
+client::Settings settings(const std::vector<std::string>& proxies, std::uint64_t seed);
+
 // Reads the whole state through one proxy.
-class Reader final : public Peer {
+class Reader final : public measure::SessionClient {
  public:
   Reader(const Load& load, std::size_t index, net::Server& server)
-      : Peer({load.proxies[index]}, load.seed + index, server) {}
+      : SessionClient(server, settings({load.proxies[index]}, load.seed + index)) {}
   void ask();
   bool asking() const { return asking_; }
-  // As last read; absent: it could not be.
+  // The last state; absent when the last read failed.
   const std::optional<Observation::Map>& map() const { return map_; }
 
  private:

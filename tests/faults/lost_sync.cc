@@ -1,19 +1,20 @@
-// A layer between a process and its disk (LD_PRELOAD) that can take back what was not synced, as a
-// power cut does: after kill -9 the kernel still has it, so that a missing fsync would not show.
+// A layer between a process and its disk (LD_PRELOAD) that can undo unsynced writes, as a power cut
+// does. After kill -9 the kernel still has these writes, so a missing fsync would not show.
+// Thread-safe; one process at a time.
 //
 //   LOST_SYNC_ROOT     directory whose files are watched
-//   LOST_SYNC_JOURNAL  directory on the same file system, for what is needed to take writes back
-//   LOST_SYNC_CUT      a number: now is the cut. All that is not synced is lost when it is even,
-//                      else a part of it, at random from that number
+//   LOST_SYNC_JOURNAL  directory on the same file system, for the journals that undo writes
+//   LOST_SYNC_CUT      a number: undo now. An even number undoes all unsynced changes, an odd one
+//                      a random part, with the number as seed
 //
-// Before a page is first changed after a sync of its file, its content goes to the file's journal;
-// a sync empties that. Creations, renames and removals are kept in order until their directory is
-// synced; syncing a new file keeps its name, as ext4 and XFS do. The journals outlive the process:
-// what one leaves unsynced can still be lost under the next. Syncs are not passed on: nothing but a
-// cut of this layer can lose what the kernel has.
+// The first change of a page after a sync saves the page in the file's journal; a sync empties the
+// journal. Creations, renames and removals are saved in order until their directory is synced. The
+// sync of a new file keeps its name, as ext4 and XFS do. The journals outlive the process, so a
+// later process can undo the changes of an earlier one. Syncs do not reach the kernel, as only this
+// layer loses data.
 //
-// Not seen: writes through a shared mapping (RocksDB has none),
-// copy_file_range, and what libc writes for its FILEs. One process at a time.
+// The layer does not see writes through a shared mapping (RocksDB uses none), copy_file_range, and
+// the writes of libc's FILEs.
 #include <dirent.h>
 #include <sys/uio.h>
 
@@ -26,7 +27,7 @@ namespace {
 
 using namespace canopy::faults;
 
-// --- all of it ----------------------------------------------------------------------------------
+// --- all files and names ------------------------------------------------------------------------
 
 class Layer {
  public:
@@ -55,7 +56,7 @@ class Layer {
   bool watches(const std::string& path) const { return path.starts_with(root_); }
   Names& names() { return names_; }
 
-  // The file of a descriptor; nullptr: it is none that is watched.
+  // The file of a descriptor; nullptr: the file is not watched.
   File* file(int fd) {
     struct stat status {};
     if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return nullptr;
@@ -67,7 +68,7 @@ class Layer {
     const auto link = "/proc/self/fd/" + std::to_string(fd);
     const auto kept = journal_ + "/" + name + ".file";
     if (::linkat(AT_FDCWD, link.c_str(), AT_FDCWD, kept.c_str(), AT_SYMLINK_FOLLOW) != 0) {
-      must(errno == ENOENT, kept);  // it has no name any more
+      must(errno == ENOENT, kept);  // it was unlinked
       return nullptr;
     }
     File::begin(journal_ + "/" + name, static_cast<std::uint64_t>(status.st_size));
@@ -119,8 +120,7 @@ Layer* layer = nullptr;
   if (seed) layer->cut(std::strtoull(seed, nullptr, 10));
 }
 
-// --- what is put in front of libc's
-// ---------------------------------------------------------------
+// --- replacements of libc's functions -----------------------------------------------------------
 
 template <class Write>
 ssize_t change(int fd, off_t offset, std::size_t length, Write write) {

@@ -1,4 +1,4 @@
-"""Members of a cluster on the hosts of hosts.py, which are lost and come back one host at a time."""
+"""Members of a cluster on the hosts of hosts.py, which a test kills and restarts one host at a time."""
 
 import subprocess
 
@@ -13,7 +13,7 @@ class Machines:
 
     def __init__(self, hosts, brokers=BROKER):
         self.hosts = hosts
-        self._brokers = brokers  # those that the command line is given
+        self._brokers = brokers  # for the command line
 
     def __enter__(self):
         return self
@@ -31,11 +31,11 @@ class Machines:
             member.kill()
 
     def canopy(self, number, *words):
-        """The command line, on that host."""
+        """Runs the command line on that host."""
         return self._run(number, *words, "--broker", self._brokers)
 
     def healthy(self, number):
-        """Whether the broker of that host finds all well."""
+        """Whether the broker of that host reports a healthy cluster."""
         return self._run(number, "status", "--broker", BROKER).returncode == 0
 
     def _run(self, number, *words):
@@ -44,12 +44,12 @@ class Machines:
 
 
 def lose_each(machines, numbers, where):
-    """Loses one machine after the other, while `where(lost)` says from which two the command line writes before and after.
-    Nothing that was acknowledged is missing in the end."""
+    """Kills one machine after the other. The command line writes before and after, on the machines of `where(lost)`. At
+    the end no acknowledged write is missing."""
     for number in machines.hosts:
         machines.start(number)
     for number in numbers:
-        eventually(lambda: machines.healthy(number), f"the broker of machine {number} finds all well", 60)
+        eventually(lambda: machines.healthy(number), f"the broker of machine {number} reports a healthy cluster", 60)
     for lost in numbers:
         before, after = where(lost)
         written = machines.canopy(before, "put", f"/results/{lost}", "before", "--timeout", "20s")

@@ -26,7 +26,7 @@ void Observation::changed(const client::Change& change, base::TimePoint now) {
   }
   head.latest = std::max(head.latest, change.revision);
   const std::string key(change.key);
-  told_[key] = change.revision;
+  seen_[key] = change.revision;
   if (change.deleted) {
     map_.erase(key);
   } else {
@@ -36,52 +36,53 @@ void Observation::changed(const client::Change& change, base::TimePoint now) {
 
 void Observation::check(const client::Change& change, std::size_t partition, base::TimePoint now) {
   const Head& head = heads_[partition];
-  const auto told = told_.find(change.key);
-  if (told != told_.end() && change.revision <= told->second) {
-    const bool twice = change.revision == told->second;
-    found_.push_back({twice ? "told twice" : "a key stepped back",
+  const auto seen = seen_.find(change.key);
+  if (seen != seen_.end() && change.revision <= seen->second) {
+    const bool twice = change.revision == seen->second;
+    found_.push_back({twice ? "received twice" : "a key went back",
                       {},
                       std::string(change.key),
                       change.revision});
     return;
   }
   if (!change.live || !every_) return;
-  // Deletions that are found by comparing share one revision.
+  // Deletions of one comparison share a revision.
   const bool at_bound = change.deleted && change.revision == head.latest;
   if (change.revision <= head.latest && !at_bound) {
-    doubt(change, partition, now, "a partition stepped back", {});
+    add_pending(change, partition, now, "a partition went back", {});
   }
   const bool same_epoch = change.revision.epoch() == head.latest.epoch();
   if (head.unbroken && same_epoch && change.revision > head.latest.next()) {
-    doubt(change, partition, now, "",
-          Hole{partition, head.latest.next(), keyspace::Revision(change.revision.value() - 1)});
+    add_pending(
+        change, partition, now, "",
+        Hole{partition, head.latest.next(), keyspace::Revision(change.revision.value() - 1)});
   }
 }
 
-void Observation::doubt(const client::Change& change, std::size_t partition, base::TimePoint now,
-                        std::string what, std::optional<Hole> hole) {
+void Observation::add_pending(const client::Change& change, std::size_t partition,
+                              base::TimePoint now, std::string what, std::optional<Hole> hole) {
   const auto& new_epoch = heads_[partition].new_epoch;
   if (new_epoch && now - *new_epoch < takeover) {
     ++takeovers_;
     return;
   }
   Finding finding{std::move(what), hole, std::string(change.key), change.revision};
-  doubts_.push_back({now, partition, std::move(finding)});
+  pending_.push_back({now, partition, std::move(finding)});
 }
 
 void Observation::begin_epoch(std::size_t partition, base::TimePoint now) {
-  // The first one that is heard of is no new one.
+  // The first known epoch is not a new one.
   if (strict_ || heads_[partition].latest == keyspace::Revision()) return;
   heads_[partition].new_epoch = now;
-  takeovers_ += std::erase_if(doubts_, [&](const Doubt& each) {
+  takeovers_ += std::erase_if(pending_, [&](const Pending& each) {
     return each.partition == partition && now - each.since < takeover;
   });
 }
 
 std::vector<Observation::Finding> Observation::findings(base::TimePoint now) {
-  while (!doubts_.empty() && now - doubts_.front().since >= takeover) {
-    found_.push_back(std::move(doubts_.front().finding));
-    doubts_.pop_front();
+  while (!pending_.empty() && now - pending_.front().since >= takeover) {
+    found_.push_back(std::move(pending_.front().finding));
+    pending_.pop_front();
   }
   return std::exchange(found_, {});
 }

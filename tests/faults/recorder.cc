@@ -1,11 +1,11 @@
-// Writes, reads and watches through a cluster's proxies and prints what happened (load.h has the
-// lines), until TERM. Then it lets what is under way end, waits until every watcher holds what the
-// proxies do, and prints that too:
+// Writes, reads and watches through a cluster's proxies and prints the history (load.h has the
+// lines) until TERM. Then it waits for the current operations, and until every watcher holds the
+// state of the proxies. It prints the final states:
 //
-//   state PROXY KEY REVISION VALUE      of each proxy, its number in the order of the command line
+//   state PROXY KEY REVISION VALUE      of each proxy; PROXY is its index on the command line
 //   unreadable PROXY
 //   watcher WATCHER LIVE SYNCS GAPS TAKEOVERS      counts
-//   held WATCHER KEY REVISION VALUE     of the watchers that do not hold what proxy 0 does
+//   held WATCHER KEY REVISION VALUE     of the watchers whose state differs from that of proxy 0
 //   end
 #include <boost/program_options.hpp>
 #include <csignal>
@@ -13,6 +13,7 @@
 #include <iostream>
 
 #include "core/net/signals.h"
+#include "loadtest/measure/clock.h"
 #include "tests/faults/load.h"
 
 namespace {
@@ -66,15 +67,15 @@ class Recorder {
   void finish() {
     if (std::exchange(finishing_, true)) return;
     for (auto& each : writers_) each->finish();
-    loop_.every(100ms, [this] { look(); });
+    loop_.every(100ms, [this] { poll(); });
   }
 
-  void look() {
+  void poll() {
     const auto idle = [](const auto& each) { return each->idle(); };
     if (!std::ranges::all_of(writers_, idle)) return;
     if (deadline_ == base::TimePoint()) {
       deadline_ = loop_.now() + settle_;
-      earliest_ = loop_.now() + least_settle;
+      earliest_ = loop_.now() + min_settle;
     } else if (std::ranges::any_of(readers_, [](const auto& each) { return each->asking(); })) {
       return;
     } else if ((agree() && loop_.now() > earliest_) || loop_.now() > deadline_) {
@@ -102,12 +103,12 @@ class Recorder {
     std::printf("end\n");
   }
 
-  // All may agree on what was before a new leader: a proxy asks it within a second or two.
-  static constexpr base::Duration least_settle = std::chrono::seconds(5);
+  // All may agree on the state before a new leader; a proxy compares with it within 2 s.
+  static constexpr base::Duration min_settle = std::chrono::seconds(5);
 
   const std::chrono::seconds settle_;
   net::Signals signals_;
-  base::SystemClock clock_;
+  measure::MachineClock clock_;
   net::Loop loop_{clock_};
   net::Server server_{loop_};
   Record record_;
@@ -126,13 +127,14 @@ int main(int argc, char** argv) {
   Load load;
   int timeout_ms = 10'000, settle = 20;
   po::options_description options("faults-recorder");
-  options.add_options()("proxy", po::value(&load.proxies)->required(), "tcp://HOST:PORT; several")(
-      "partition", po::value(&load.partitions), "a subtree, * is the root; several")(
+  options.add_options()("proxy", po::value(&load.proxies)->required(),
+                        "tcp://HOST:PORT; repeatable")("partition", po::value(&load.partitions),
+                                                       "a subtree, * is the root; repeatable")(
       "keys", po::value(&load.keys))("writers", po::value(&load.writers))(
       "watchers", po::value(&load.watchers))("rate", po::value(&load.rate), "operations a second")(
       "timeout-ms", po::value(&timeout_ms), "of an operation")("seed", po::value(&load.seed))(
-      "settle", po::value(&settle), "seconds until all agree, at most")(
-      "strict", po::bool_switch(&load.strict), "judge the order around new epochs too");
+      "settle", po::value(&settle), "greatest number of seconds until all agree")(
+      "strict", po::bool_switch(&load.strict), "check the order around new epochs too");
   try {
     po::variables_map values;
     po::store(po::parse_command_line(argc, argv, options), values);

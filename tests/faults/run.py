@@ -1,5 +1,5 @@
-"""Runs a cluster under load, does it harm of every kind that it must survive, and checks what its
-clients saw. Ends with 0 when nothing was found, else with 1, and keeps the histories.
+"""Runs a cluster under load, injects faults that it must survive, and checks what its clients received. Ends with 0 when
+there are no findings, else with 1, and keeps the history.
 
     python3 -m tests.faults.run --minutes 10 --seed 7 --cluster one-copy
 """
@@ -24,7 +24,7 @@ from tests.harness.ports import Ports
 
 SKIPPED = 77
 SMALL_DISK = "64m"
-# Ways to keep promises badly: the suite must find them.
+# Settings that break guarantees: the suite must find them.
 BROKEN = {
     "memory": {"durability": "memory"},
     "interval": {"durability": "disk", "sync": "interval", "sync_interval_ms": 2000},
@@ -44,8 +44,8 @@ def parse(arguments):
     add("--writers", type=int, default=50)
     add("--watchers", type=int, default=50)
     add("--rate", type=float, default=300, help="operations a second")
-    add("--strict", action="store_true", help="judge watchers' order around new epochs too")
-    add("--break", dest="broken", choices=BROKEN, help="keep partitions in such a way instead")
+    add("--strict", action="store_true", help="check the order of changes around new epochs too")
+    add("--break", dest="broken", choices=BROKEN, help="weaken the durability of partitions")
     add("--directory", type=pathlib.Path, help="for histories and logs, which are then kept")
     return parser.parse_args(arguments)
 
@@ -59,7 +59,7 @@ def kept(options, subtree, **settings):
 
 @contextlib.contextmanager
 def one_copy(options, directory, ports):
-    """Each partition on one shard; the disk of one is small, the other's forgets what is not synced."""
+    """One replica of each partition. One shard has a small disk, the other a disk that loses unsynced writes."""
     with faults.small_disk(directory / "state" / "s2", SMALL_DISK) as small:
         shards = [shard("s1", kept(options, "/a/")), shard("s2", kept(options, "*"))]
         synced = {"broker", "s1"} | (set() if small else {"s2"})
@@ -71,12 +71,12 @@ def majority(count):
 
 
 def copies(count):
-    """How many replicas a partition may be moved to."""
+    """The numbers of replicas that a partition may be moved to."""
     return list(range(majority(count), count + 1))
 
 
 def replicas(options, names, count):
-    """The partitions, each preferred by another shard."""
+    """The partitions; each prefers another shard."""
     turns = [names[i:] + names[:i] for i in range(2)]
     return [
         kept(options, subtree, on=turn[:count], min_in_sync=majority(count))
@@ -149,7 +149,7 @@ SUBTREES = [*SPLITS, *SPLITS.values()]
 
 @contextlib.contextmanager
 def recording(options, deployment, path):
-    """faults-recorder, which writes the history to `path`; ends it at the end."""
+    """Runs faults-recorder, which writes the history to `path`."""
     command = [BIN / "faults-recorder", "--seed", options.seed]
     command += ["--writers", options.writers, "--watchers", options.watchers, "--rate", options.rate]
     command += ["--strict"] if options.strict else []
@@ -171,13 +171,13 @@ def recording(options, deployment, path):
 
 
 class Progress:
-    """Waits for acknowledged writes, as the recorder prints them."""
+    """Waits for acknowledged writes in the recorder's output."""
 
     def __init__(self, path):
         self._lines, self._history = open(path), history.History(SUBTREES)
 
     def wait(self, timeout):
-        """Until a write to each subtree, called from now on, is acknowledged. Raises AssertionError."""
+        """Waits until a new write to each subtree is acknowledged. Raises AssertionError."""
         start = time.monotonic()
         missing = set(SUBTREES)
         while missing:
@@ -191,7 +191,7 @@ class Progress:
             at = self._lines.tell()
             line = self._lines.readline()
             if not line.endswith("\n"):
-                self._lines.seek(at)  # what comes may be a part of a line
+                self._lines.seek(at)  # the line may be incomplete
                 return
             if line.startswith("op "):
                 operation = history.read_operation(line.split()[1:])
@@ -203,7 +203,7 @@ class Progress:
 
 
 class Run:
-    """Does harm, and remembers what and when."""
+    """Injects faults, and records what and when."""
 
     def __init__(self, options, deployment, features, history_path):
         self.options, self.deployment = options, deployment
@@ -227,8 +227,7 @@ class Run:
         return [name for name in possible if name in wanted]
 
     def harm(self, until):
-        """Each kind of fault in turn, in an order by chance; what is left of a round is done in the
-        next."""
+        """Injects each kind of fault once in a random order, and so on."""
         names, left = self.names(), []
         while time.monotonic() < until:
             time.sleep(self.options.calm * self.random.uniform(0.5, 1.5))
@@ -238,13 +237,13 @@ class Run:
             self.after(name)
 
     def after(self, name):
-        """The cluster is whole again, and nobody died that was not killed."""
+        """Checks that the cluster recovers, and that no member has ended by itself."""
         for each in self.deployment.unexpected():
             self.found(f"after {name}: {each}")
         self.deployment.start_missing()
         try:
             self.deployment.wait_ready(30)
-            # Every other time the next fault comes before clients have found back.
+            # Every other time the next fault is injected before the clients have recovered.
             if self.random.random() < 0.5:
                 self.progress.wait(30)
         except AssertionError as late:
@@ -267,7 +266,7 @@ class Run:
             longest = (0, "all")
             for name, times in returns.items():
                 for before, after in zip(times, times[1:]):
-                    # One that lasts from one fault into the next is of both.
+                    # A gap that lasts into the next fault counts for both.
                     if before < end and after > start:
                         longest = max(longest, ((after - before) / 1e9, name))
             yield what, *longest
@@ -324,8 +323,8 @@ def interrupted(*_):
 def main(arguments=None):
     options = parse(arguments)
     signal.signal(signal.SIGTERM, interrupted)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     directory = options.directory or pathlib.Path(tempfile.mkdtemp(prefix="canopy-faults-"))
     directory.mkdir(parents=True, exist_ok=True)
     code = 1

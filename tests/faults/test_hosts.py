@@ -1,4 +1,4 @@
-"""Hosts reach each other unless they are cut off, in each direction by itself."""
+"""Hosts reach each other unless they are cut off, separately in each direction."""
 
 import subprocess
 
@@ -22,8 +22,7 @@ def whole_again(net):
     net.heal()
 
 
-# Says how much it has received once it is asked. It answers nothing, so that one direction is seen
-# alone.
+# Prints how many datagrams it has received. It answers none, so that a test sees one direction.
 LISTEN = """
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -66,7 +65,7 @@ def test_a_cut_has_a_direction(net):
     one, two, three = net.hosts
     net.cut(one, two)
     assert (received(one, two), received(two, one)) == (0, 20)
-    assert (received(one, three), received(three, two)) == (20, 20), "others do not notice"
+    assert (received(one, three), received(three, two)) == (20, 20), "the others are not affected"
     net.cut(two, one)
     assert (received(one, two), received(two, one)) == (0, 0)
     net.heal()
@@ -124,5 +123,5 @@ def test_packets_are_late(net):
         net.delay(one, 100)
     except hosts.Unsupported as reason:
         pytest.skip(str(reason))
-    said = one.run("ping", "-c", "3", "-i", "0.2", two.address)
-    assert float(said.split("= ")[1].split("/")[0]) > 95, said
+    output = one.run("ping", "-c", "3", "-i", "0.2", two.address)
+    assert float(output.split("= ")[1].split("/")[0]) > 95, output

@@ -1,4 +1,4 @@
-"""A power cut takes back what was not synced, and nothing else."""
+"""A power cut undoes unsynced changes, and no others."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ class Disk:
         }
 
     def run(self, code):
-        """Runs Python, which ends as by kill -9; `put` writes, `sync` syncs."""
+        """Runs Python code, which then kills itself; `put` writes a file."""
         program = (
             "import os, signal\n"
             "def put(name, data, at=0, flags=0):\n"

@@ -1,4 +1,4 @@
-"""The suite as a whole: a cluster that keeps its promises passes, one that breaks them is found out."""
+"""The whole suite: it finds nothing in a correct cluster, and finds broken guarantees."""
 
 import os
 import re
@@ -20,7 +20,7 @@ def programs():
 
 
 def run_faults(directory, *arguments, seconds=SECONDS):
-    """(exit code, what was printed)"""
+    """(exit code, output)"""
     command = [sys.executable, "-m", run.__name__, "--minutes", str(seconds / 60)]
     command += ["--directory", str(directory), "--watchers", "10", "--rate", "200", *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=seconds + 200, cwd=REPOSITORY)
@@ -34,10 +34,10 @@ def test_nothing_is_found(tmp_path):
 
 
 BROKEN = {
-    # What a killed shard held is gone. At the end of the run its keys may all be written again; who
-    # reads them before finds out.
+    # A killed shard loses its keys. All keys may be written again before the run ends, but a client
+    # reads them earlier.
     "memory": "kill_any_shard",
-    # Acknowledged before it is on the disk: nobody notices until the power is cut.
+    # Writes are acknowledged before they are synced, which shows after a power cut.
     "interval": "cut_power_of_all",
 }
 
@@ -58,7 +58,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as started:
         try:
             lines = iter(started.stdout.readline, "")
-            assert next(line for line in lines if " s  " in line), "a fault is under way"
+            assert next(line for line in lines if " s  " in line), "a fault is injected"
             started.terminate()
             rest = "".join(lines)
             assert started.wait(60) == 1 and "interrupted" in rest, rest

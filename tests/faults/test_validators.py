@@ -1,4 +1,4 @@
-"""Each validator passes a good history and finds what is wrong with a bad one."""
+"""Each validator accepts a good history and finds the fault of a bad one."""
 
 import pytest
 
@@ -65,7 +65,7 @@ GOOD = [
 
 
 def without(*words):
-    """GOOD, but for the lines that begin so."""
+    """GOOD without the lines that begin with these words."""
     return [line for line in GOOD if not line.startswith(words)]
 
 
@@ -90,20 +90,20 @@ def test_a_good_history():
 
 BAD = {
     "cut off": (without("end"), "recorded"),
-    "a breach of the recorder": (before_end("breach 1 7 /x 5 told twice"), "recorded"),
+    "a breach of the recorder": (before_end("breach 1 7 /x 5 received twice"), "recorded"),
     "applied twice": (before_end(seen(960, "/y", 7, "1.1.0")), "applied_once"),
     "two values of one revision": (before_end(seen(960, "/x", 6, "1.1.0")), "applied_once"),
     "acknowledged as another revision": (
         before_end(put("3.1", "/x", "3.1.0", 5, 920, 930)),
         "applied_once",
     ),
-    "a refused one is told": (before_end(seen(960, "/x", 7, "2.2.0")), "refused_never_shows"),
-    "a refused one is held": (
+    "a refused write is received": (before_end(seen(960, "/x", 7, "2.2.0")), "refused_never_shows"),
+    "a refused write is held": (
         without("state 0 /x") + [state("/x", 7, "2.2.0")],
         "refused_never_shows",
     ),
-    "nobody wrote it": (before_end(seen(960, "/x", 7, "9.9.9")), "refused_never_shows"),
-    "told before it was written": (before_end(seen(99, "/x", 1, "1.1.0")), "refused_never_shows"),
+    "no client wrote it": (before_end(seen(960, "/x", 7, "9.9.9")), "refused_never_shows"),
+    "received before it was written": (before_end(seen(99, "/x", 1, "1.1.0")), "refused_never_shows"),
     "a key is lost": (without("state 0 /y"), "nothing_lost"),
     "an older value is back": (
         without("state 0 /x") + [state("/x", 2, "2.1.0")],
@@ -113,7 +113,7 @@ BAD = {
         before_end(put("1.4", "/y", "-", 7, 920, 930), seen(925, "/y", 7, "-")),
         "nothing_lost",
     ),
-    "a key is gone for no reason": (
+    "a key is missing without a deletion": (
         before_end(seen(960, "/y", 7, "-"), put("1.4", "/y", "1.4.0", 8, 970, 980)),
         "nothing_lost",
     ),
@@ -123,15 +123,15 @@ BAD = {
     ),
     "a proxy cannot be read": (before_end("unreadable 1"), "all_agree"),
     "a watcher differs": (before_end(f"held 3 /x {revision(4)} 1.3.0"), "all_agree"),
-    "a watcher was not told of a value": (
+    "a watcher did not receive a value": (
         before_end(f"hole 960 4 * {revision(2)} {revision(3)}"),
         "nothing_left_out",
     ),
-    "no client was told of a revision": (
+    "no client received a revision": (
         before_end(f"hole 960 4 * {revision(8)} {revision(9)}"),
         "nothing_left_out",
     ),
-    "a later one has a lower revision": (
+    "a later write has a lower revision": (
         before_end(put("1.4", "/y", "1.4.0", 9, 920, 930), put("1.5", "/y", "1.5.0", 8, 940, 950)),
         "in_real_time",
     ),
@@ -143,7 +143,7 @@ BAD = {
         before_end(put("1.4", "/x", "1.4.0", 2, 920, 930, revision(5), "refused", 10)),
         "linearizable",
     ),
-    "an acknowledged one had gone by": (
+    "an acknowledged value was not met": (
         before_end(put("1.4", "/x", "1.4.0", 0, 920, 930, revision(5), "refused", 10)),
         "linearizable",
     ),
@@ -161,7 +161,7 @@ def test_an_unknown_one_may_have_been_applied_or_not():
     assert "nothing_lost" not in findings(never) and "linearizable" not in findings(never)
     late = without("state 0 /x") + [state("/x", 7, "1.3.0")]
     late = [line for line in late if not line.startswith("seen 520")]
-    assert findings(late) == {}, "it took the place of what was acknowledged later"
+    assert findings(late) == {}, "it replaced the later acknowledged value"
 
 
 def test_an_unknown_deletion_may_be_why_a_key_is_gone():

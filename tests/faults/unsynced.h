@@ -1,6 +1,7 @@
-// What is needed to take back the changes of files and names that are not synced; for lost_sync.cc
-// alone. Its system calls go past the functions that lost_sync.cc puts in front of libc's, and what
-// it cannot do ends the process: a journal with a hole would hide faults. Not thread-safe.
+// The journals of unsynced changes of files and names, for lost_sync.cc only. Not thread-safe.
+//
+// Its system calls bypass the functions of lost_sync.cc. A failure ends the process, as an
+// incomplete journal would hide faults.
 #pragma once
 
 #include <fcntl.h>
@@ -24,10 +25,10 @@
 namespace canopy::faults {
 
 constexpr std::uint64_t page_bytes = 4096;
-// A journal that has grown so far begins anew at the next sync.
+// A journal of this size is truncated at the next sync.
 constexpr off_t journal_bytes = off_t{1} << 20;
 
-// --- system calls, past the functions below -----------------------------------------------------
+// --- system calls that bypass lost_sync.cc ------------------------------------------------------
 
 template <class... Arguments>
 long call(long number, Arguments... arguments) {
@@ -70,13 +71,13 @@ class File {
     std::uint64_t length;  // page: bytes that follow
   };
 
-  // `name`: its journal; beside it, NAME.file is the file itself, under whatever names it has.
+  // `name`: path of the journal. NAME.file is a hard link to the file.
   explicit File(std::string name) : name_(std::move(name)) {
     file_ = open_file(name_ + ".file", O_RDWR);
     must(file_ >= 0, name_ + ".file");
     load();
   }
-  // Starts the journal of a file that is new to it.
+  // Starts the journal of a file.
   static void begin(const std::string& name, std::uint64_t size) {
     const int fd = open_file(name + ".new", O_WRONLY | O_CREAT | O_TRUNC);
     must(fd >= 0, name);
@@ -102,17 +103,17 @@ class File {
   std::uint64_t size_now() const { return static_cast<std::uint64_t>(status().st_size); }
 
   void before_write(std::uint64_t offset, std::uint64_t length) {
-    // Beyond the size that is synced there is nothing to be kept.
+    // Bytes beyond the synced size need no copy.
     const std::uint64_t end = std::min(offset + length, size_);
     for (std::uint64_t at = offset / page_bytes * page_bytes; at < end; at += page_bytes) {
       if (pages_.contains(at)) continue;
       std::string content(std::min(page_bytes, size_ - at), '\0');
       must(::pread(file_, content.data(), content.size(), static_cast<off_t>(at)) >= 0, name_);
       write_all(journal_, bytes_of({Record::page, at, content.size()}) + content);
-      pages_[at] = {};  // needed at the cut alone, which reads the journal
+      pages_[at] = {};  // only cut() needs the content, from the journal
     }
   }
-  // Through a descriptor with O_DSYNC: this is synced, and nothing else.
+  // A write through a descriptor with O_DSYNC syncs only these bytes.
   void after_synced_write(std::uint64_t offset, std::uint64_t length) {
     write_all(journal_, bytes_of({Record::kept, offset, length}));
     keep(offset, length);
@@ -134,7 +135,7 @@ class File {
 
   void cut(bool everything, std::mt19937_64& random) {
     const std::uint64_t now = size_now();
-    everything = everything || now < size_;  // what was cut off is on the disk, or all is as before
+    everything = everything || now < size_;  // a truncation is synced or undone as a whole
     for (const auto& [at, content] : pages_) {
       if (!everything && random() % 2 == 0) continue;
       must(call(SYS_pwrite64, file_, content.data(), content.size(), at) == std::ssize(content),
@@ -169,7 +170,7 @@ class File {
         keep(record.offset, record.length);
       } else {
         std::string content(record.length, '\0');
-        // Killed while it wrote this: the page itself has not been touched.
+        // The process was killed while it wrote this record: the page is unchanged.
         if (::read(journal_, content.data(), content.size()) != std::ssize(content)) break;
         pages_.try_emplace(record.offset, std::move(content));
       }
@@ -179,20 +180,20 @@ class File {
   std::string name_;
   int file_ = -1;
   int journal_ = -1;
-  std::uint64_t size_ = 0;                      // that is synced
-  std::map<std::uint64_t, std::string> pages_;  // changed since; as they were
+  std::uint64_t size_ = 0;                      // synced
+  std::map<std::uint64_t, std::string> pages_;  // synced content of changed pages
 };
 
 // --- names --------------------------------------------------------------------------------------
 
-// Changes of directories that are not synced, in order.
+// Unsynced changes of directories, in order.
 class Names {
  public:
   struct Change {
     char kind;  // c: `path` is created, r: `from` is renamed to it, u: it is removed
     std::string path;
     std::string from;
-    std::string saved;  // what `path` was before; empty: nothing
+    std::string saved;  // hard link to the earlier file of `path`; empty: none
   };
 
   explicit Names(std::string journal) : journal_(std::move(journal)) { load(); }
@@ -214,7 +215,7 @@ class Names {
   }
   std::size_t size() const { return changes_.size(); }
 
-  // Takes the last `count` back; the others are there for good.
+  // Undoes the last `count` changes and keeps the others.
   void cut(std::size_t count) {
     for (; count > 0; --count) {
       const Change& last = changes_.back();
@@ -223,7 +224,7 @@ class Names {
         call(SYS_rename, last.path.c_str(), last.from.c_str());
       }
       if (!last.saved.empty()) call(SYS_rename, last.saved.c_str(), last.path.c_str());
-      remove_file(last.saved);  // two names of one file are left by that
+      remove_file(last.saved);  // rename() leaves both names of one file
       changes_.pop_back();
     }
     drop([](const Change&) { return true; });

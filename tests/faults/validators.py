@@ -1,5 +1,5 @@
-"""What must hold of a history, a function a promise: each returns what it finds, as text. Pure, but
-for linearizable(), which runs the checker."""
+"""The guarantees that a history must fulfil, one function each: it yields its findings as text. Pure, except
+linearizable(), which runs the checker."""
 
 import bisect
 import subprocess
@@ -14,14 +14,14 @@ def shown(key, revision, value):
 
 
 class Known:
-    """Everything that a history tells of revisions and values, put together once."""
+    """The revisions and values of a history."""
 
     def __init__(self, history):
         self.history = history
         self.contents = defaultdict(set)  # (partition, revision) -> {(key, value)}
-        self.first_seen = {}  # value -> when a watcher or reader first had it
+        self.first_seen = {}  # value -> when a watcher or reader first received it
         self.writer_of = {}  # value -> Operation
-        self.top = {}  # key -> (revision, value): the last that was acknowledged or published
+        self.top = {}  # key -> (revision, value): the last acknowledged or published one
         for operation in history.operations:
             for write in operation.writes:
                 if write.value is not None:
@@ -48,22 +48,22 @@ class Known:
             self.first_seen[value] = min(time, self.first_seen.get(value, time))
 
     def value_at(self, key, revision):
-        """[value] of the key at a revision, or [] if nobody tells."""
+        """[value] of the key at a revision, or [] if it is unknown."""
         contents = self.contents.get((self.history.partition_of(key), revision), ())
         return [value for at, value in contents if at == key]
 
     def happened(self, operation):
-        """When an operation of unknown result was first seen to have happened, or None."""
+        """When a client first received the result of an operation of unknown outcome, or None."""
         times = [self.first_seen.get(write.value) for write in operation.writes]
         return min((time for time in times if time is not None), default=None)
 
     def everything_shown(self):
-        """(where, key, Held or the like) of every value that anybody was shown."""
+        """(where, key, revision, value) of every value that a client received."""
         history = self.history
         for seen in history.seen:
-            yield "a watcher was told", seen.key, seen.revision, seen.value
+            yield "a watcher received", seen.key, seen.revision, seen.value
         for read in history.reads:
-            yield "a reader was told", read.key, read.revision, read.value
+            yield "a reader received", read.key, read.revision, read.value
         for proxy, state in history.states.items():
             for key, held in state.items():
                 yield f"proxy {proxy} holds", key, *held
@@ -73,7 +73,7 @@ class Known:
 
 
 def recorded(known):
-    """The recorder came to its end, and what it checked as it went was in order."""
+    """The recorder has ended and has reported no breach."""
     if not known.history.ended:
         yield "the history has no end"
     if not any(each.outcome == "ok" for each in known.history.operations):
@@ -87,8 +87,8 @@ def applied_once(known):
     revisions = defaultdict(set)
     for (partition, revision), contents in known.contents.items():
         if len(contents) > 1:
-            all_of_it = " and ".join(str(shown(key, revision, value)) for key, value in contents)
-            yield f"one revision of {partition} has: {all_of_it}"
+            listed = " and ".join(str(shown(key, revision, value)) for key, value in contents)
+            yield f"one revision of {partition} has: {listed}"
         for _, value in contents:
             if value is not None:
                 revisions[value].add(revision)
@@ -103,7 +103,7 @@ def applied_once(known):
 
 
 def refused_never_shows(known):
-    """What was refused, or nobody wrote, is shown to nobody; nor anything before it was written."""
+    """No client receives a refused or unwritten value, or a value before it is written."""
     for where, key, revision, value in known.everything_shown():
         if value is None:
             continue
@@ -111,7 +111,7 @@ def refused_never_shows(known):
         if operation is None:
             # Its result may not have been recorded yet when the recorder was stopped.
             if known.history.ended:
-                yield f"{where} {shown(key, revision, value)}, which nobody wrote"
+                yield f"{where} {shown(key, revision, value)}, which no client wrote"
         elif operation.outcome == "refused":
             yield f"{where} {shown(key, revision, value)}, which was refused ({operation.fault})"
         elif known.first_seen.get(value, operation.call) < operation.call:
@@ -119,7 +119,7 @@ def refused_never_shows(known):
 
 
 def deleted_by_nobody(known, may_delete):
-    """Deletions that watchers were told of, though nobody asked for one."""
+    """Deletions that watchers received but no client requested."""
     revisions = defaultdict(lambda: [0])  # key -> of everything that is known to be written
     contents = defaultdict(dict)  # key -> {revision: value}
     for (_, revision), written in known.contents.items():
@@ -131,19 +131,19 @@ def deleted_by_nobody(known, may_delete):
     for seen in known.history.seen:
         if seen.value is not None or seen.key in may_delete:
             continue
-        # The last one before: it is the deletion, or was still there.
+        # The last revision before: it is the deletion, or the deleted value.
         before = revisions[seen.key][bisect.bisect_right(revisions[seen.key], seen.revision) - 1]
         value = contents[seen.key].get(before)
         if value is not None:
             yield (
-                f"{shown(seen.key, before, value)} was acknowledged or published; nobody deleted it, "
-                f"and it was gone by {seen.revision >> 40}:{seen.revision & (1 << 40) - 1}"
+                f"{shown(seen.key, before, value)} was acknowledged or published; no client deleted it, "
+                f"and it was deleted by {seen.revision >> 40}:{seen.revision & (1 << 40) - 1}"
             )
 
 
 def nothing_lost(known):
-    """What was acknowledged or published last of a key is its state, unless an operation of unknown
-    result took its place; and it is gone for a reason."""
+    """The last acknowledged or published value of a key is its state, unless an operation of unknown
+    outcome replaced it. A missing key has been deleted."""
     history = known.history
     may_delete = {
         write.key
@@ -167,11 +167,11 @@ def nothing_lost(known):
             elif held.revision > revision:
                 operation = known.writer_of.get(held.value)
                 if operation is not None and operation.outcome != "unknown":
-                    yield f"{expected}; proxy {proxy} has {shown(key, *held)}, told nobody"
+                    yield f"{expected}; proxy {proxy} has {shown(key, *held)}, which no client received"
 
 
 def all_agree(known):
-    """Every proxy and every watcher ends with the same state."""
+    """All proxies and watchers end with the same state."""
     history = known.history
     for proxy in history.unreadable:
         yield f"proxy {proxy} cannot be read"
@@ -189,7 +189,7 @@ def all_agree(known):
 
 
 def nothing_left_out(known):
-    """A watcher that was live was told every revision; but deletions of keys that there were not."""
+    """A live watcher receives every revision, except deletions of missing keys."""
     history = known.history
     unknown_deletes = any(
         write.value is None
@@ -204,20 +204,20 @@ def nothing_left_out(known):
             contents = known.contents.get((hole.partition, revision), ())
             if any(value is not None for _, value in contents):
                 what = [shown(key, revision, value) for key, value in contents]
-                yield f"watcher {hole.watcher} was not told of {what}"
+                yield f"watcher {hole.watcher} did not receive {what}"
             elif not any(known.contents.get((each, revision)) for each in family):
                 unexplained[family[0]][revision] = hole
     for first, holes in unexplained.items():
-        # The entry at which a partition is split has a revision of its own, and reaches no client.
+        # The entry that splits a partition has a revision and reaches no client.
         splits = len(history.family_of(first)) - 1
         if len(holes) <= splits or unknown_deletes:
             continue
         for revision, hole in holes.items():
-            yield f"watcher {hole.watcher}: no client was told of revision {revision} of {hole.partition}"
+            yield f"watcher {hole.watcher}: no client received revision {revision} of {hole.partition}"
 
 
 def in_real_time(known):
-    """An operation that began after another had ended has the greater revision."""
+    """An operation that begins after another has ended has the greater revision."""
     history = known.history
     ended, began = defaultdict(list), defaultdict(list)  # by partition: (time, revision)
     for operation in history.operations:
@@ -243,7 +243,7 @@ def in_real_time(known):
 
 
 def register_lines(known):
-    """The operations on each key as linear_main.cc reads them."""
+    """The operations on each key, in the format of linear_main.cc."""
     numbers = {None: 0}
     history = known.history
 
@@ -274,7 +274,7 @@ def register_lines(known):
                 values = [None]
                 if write.if_revision:
                     values = known.value_at(write.key, write.if_revision)
-                if values:  # else nobody tells what it expected: any value will do
+                if values:  # else the expected value is unknown: any value matches
                     kind, expected = "swap", number(values[0])
             yield line(
                 write.key, operation.call, returned, kind, expected, number(write.value), 2 * write.revision
@@ -288,7 +288,7 @@ def register_lines(known):
 
 
 def linearizable(known, checker):
-    """What each key was told to be fits one order of all operations on it."""
+    """The operations on each key are linearizable."""
     run = subprocess.run(
         [checker], input="\n".join(register_lines(known)), capture_output=True, text=True
     )
@@ -310,7 +310,7 @@ PURE = [
 
 
 def validate(history, checker):
-    """{name of a validator: what it found}"""
+    """{name of a validator: its findings}"""
     known = Known(history)
     found = {each.__name__: list(each(known)) for each in PURE}
     found["linearizable"] = list(linearizable(known, checker))

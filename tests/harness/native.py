@@ -1,4 +1,4 @@
-"""A client of the native protocol as docs/protocol.md has it, over pyzmq and msgpack: one request after another, and
+"""A client of the native protocol as docs/reference/protocol.md has it, over pyzmq and msgpack: one request after another, and
 writing. native_watcher.py has the watching.
 """
 

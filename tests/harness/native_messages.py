@@ -1,4 +1,4 @@
-"""The frames of the native protocol as docs/protocol.md has them: what is sent, packed, and what comes, read. Nothing
+"""The frames of the native protocol as docs/reference/protocol.md has them: what is sent, packed, and what comes, read. Nothing
 here knows the server beyond that page."""
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""A native client that watches: the state machine of docs/protocol.md.
+"""A native client that watches: the state machine of docs/reference/protocol.md.
 
 A Watcher keeps its map, every update that it was told, and whatever broke a promise; it is polled
 by a Clones (clones.py), like the Clone clients.
@@ -138,7 +138,7 @@ class Watcher:
         self.tick(0)
         self._requests.close()
 
-    # The state machine of docs/protocol.md.
+    # The state machine of docs/reference/protocol.md.
 
     def _open(self):
         self._requests = Requests(self._context, self.proxy, **self._options)

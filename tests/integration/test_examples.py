@@ -1,4 +1,4 @@
-"""The Python client in docs/examples, as a newcomer would run it."""
+"""The Python clients of the documents, as a newcomer would run them."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from tests.harness.cluster import REPOSITORY, die_with_parent
 from tests.harness.clusterfile import proxy, shard
 from tests.harness.keyring import Keyring
 from tests.harness.native import Requests, Writer
-from tests.harness.waiting import eventually, seconds
+from tests.harness.waiting import eventually, remains, seconds
 
 EXAMPLE = REPOSITORY / "docs/examples/native_client.py"
 
@@ -26,11 +26,11 @@ def cluster(start_cluster):
 
 
 class Example:
-    """The example as a process; `lines` grows with what it prints."""
+    """The example, or another program, as a process; `lines` grows with what it prints."""
 
-    def __init__(self, cluster, *arguments, **variables):
+    def __init__(self, cluster, *arguments, program=EXAMPLE, **variables):
         self.process = subprocess.Popen(
-            [sys.executable, EXAMPLE, *arguments],
+            [sys.executable, program, *arguments],
             env={**os.environ, "CANOPY_BROKER": cluster.broker_endpoint, **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -158,3 +158,45 @@ def test_the_python_program_of_the_readme(cluster, context):
     *held, update = ran.stdout.splitlines()
     assert "/results/eu/42 = 2:1" in held
     assert "b'/results/eu/43'" in update and "b'0:0'" in update
+
+
+def test_the_watcher_of_the_protocol_page(cluster, context, tmp_path):
+    page = (REPOSITORY / "docs/reference/protocol.md").read_text()
+    program = page.split("```python\n")[1].split("```")[0]
+    assert "tcp://127.0.0.1:5550" in program
+    (tmp_path / "watcher.py").write_text(program.replace("tcp://127.0.0.1:5550", cluster.broker_endpoint))
+    writer = Writer(context, cluster.native("p1"))
+    writer.put(b"/results/a", b"one")
+    watching = Example(cluster, program=tmp_path / "watcher.py")
+    try:
+        eventually(lambda: watching.lines == ["PUT /results/a b'one'"], "the snapshot")
+        writer.put(b"/results/b", b"two")
+        writer.delete(b"/results/a")
+        expected = ["PUT /results/a b'one'", "PUT /results/b b'two'", "DEL /results/a None"]
+        eventually(lambda: watching.lines == expected, "each update")
+        remains(lambda: watching.process.poll() is None, "the watcher runs on an idle stream", 2)
+    finally:
+        watching.stop()
+    writer.close()
+
+
+@pytest.mark.parametrize("of, to", [("kvsimple", "kvsimple"), ("kvmsg", "kvmsg"), ("chp", "kvmsg")])
+def test_the_keys_of_a_clone_server_are_copied(start_cluster, context, tmp_path, of, to):
+    """A proxy stands in for the old server."""
+    old, new = (start_cluster([shard("s1", "*")], [proxy("p1", ["native", each])]) for each in (of, to))
+    page = (REPOSITORY / "docs/how-to/migrate-from-clone.md").read_text()
+    (tmp_path / "copy_keys.py").write_text(page.split("```python\n")[1].split("```")[0])
+    writer = Writer(context, old.native("p1"))
+    for number in range(100):
+        writer.put(b"/results/%d" % number, b"%d" % number)
+    writer.close()
+    first_ports = old.triple("p1", of)[0], new.triple("p1", to)[0]
+    arguments = [part for endpoint in first_ports for part in endpoint.rsplit(":", 1)]
+    ran = subprocess.run(
+        [sys.executable, tmp_path / "copy_keys.py", *arguments], capture_output=True, text=True, timeout=seconds(20)
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "100 entries copied\n", "")
+    requests = Requests(context, new.native("p1"))
+    eventually(lambda: requests.get(b"/results/99"), "the last entry")
+    assert requests.get(b"/results/42")[2] == b"42"
+    requests.close()

@@ -70,13 +70,13 @@ def test_every_alert_is_tested_to_fire_and_not_to_fire():
 
 
 def test_every_alert_is_explained():
-    page = (REPOSITORY / "docs/alerts.md").read_text()
+    page = (REPOSITORY / "docs/how-to/alerts.md").read_text()
     received = re.findall(r"^### (\w+)$", page, re.MULTILINE)
     assert sorted(received) == sorted(ALERTS)
     for name, rule in ALERTS.items():
         assert rule["labels"]["severity"] in ("critical", "warning"), name
         assert rule["annotations"].keys() == {"summary", "description", "runbook"}, name
-        assert rule["annotations"]["runbook"] == f"docs/alerts.md#{name.lower()}"
+        assert rule["annotations"]["runbook"] == f"docs/how-to/alerts.md#{name.lower()}"
 
 
 # -- a live cluster -------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def clients_of(cluster, name):
 def check(step):
     assert step["served"] == CLIENTS
     assert step["validators"] == dict.fromkeys(VALIDATORS, 0)
-    assert step["told"]["writes_unanswered"] == 0 and step["told"]["writes_refused"] == 0
+    assert step["client_stats"]["writes_unanswered"] == 0 and step["client_stats"]["writes_refused"] == 0
 
 
 def test_a_proxy_dies_under_watching_and_writing_clients(cluster, tmp_path):
@@ -75,5 +75,5 @@ def test_a_proxy_dies_under_watching_and_writing_clients(cluster, tmp_path):
     cluster.kill("p2")
     step = load.step()
     check(step)
-    assert step["told"]["resyncs_changes"] >= orphans, "each of its clients has resumed elsewhere"
-    assert step["told"]["resyncs_full"] == 0
+    assert step["client_stats"]["resyncs_changes"] >= orphans, "each of its clients has resumed elsewhere"
+    assert step["client_stats"]["resyncs_full"] == 0

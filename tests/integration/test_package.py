@@ -105,7 +105,7 @@ def test_the_example(programs, cluster):
         text=True,
         preexec_fn=clusters.die_with_parent,
     )
-    assert process.stdout.readline() == "PUT /news/today hello\n"
+    assert process.stdout.readline() == "PUT /news/today rain\n"
     assert process.communicate("\n", timeout=seconds(10)) == ("", None)
     assert process.returncode == 0
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Checks that everything that names the licence names the same one: LICENSE, README, CMake, the Debian
+"""Checks that all files that name the licence name the same one: LICENSE, README, CMake, the Debian
 packages and the container image.
 
-    licence.py [ROOT]    prints each file that does not; exits 1 if there is any
+    licence.py [ROOT]    prints each file that names another; exits 1 if there is any
 """
 import pathlib
 import re

@@ -23,7 +23,7 @@ WORDS = {
     r"crowd(s|ed|ing)?": "many clients, a burst of connections",
     r"(let|lets|letting) in": "accept",
     r"faces?": "frontend",
-    r"letters?": "reply, message, character",
+    r"(?<!first-)letters?": "reply, message, character",
     r"greet(s|ed)?": "announce",
     r"hello": "announce, register",
     r"tenanc(y|ies)": "replica, open partition",

@@ -35,7 +35,7 @@ TEST(Layout, TheRootOverKeysOfSeveralPartitions) {
   EXPECT_THAT(layout->visible_to(0), ElementsAre(true, true, true, true));
 }
 
-TEST(Layout, KeysOutsideWhatIsWatchedAreNotExpected) {
+TEST(Layout, UnwatchedKeysAreNotExpected) {
   const auto layout = Layout::make(Options{.keys = {"/results/%i", "/x/%i"}}, 2);
   ASSERT_TRUE(layout.ok()) << layout.error();
   EXPECT_THAT(layout->visible_to(0), ElementsAre(true, false));
@@ -64,7 +64,7 @@ TEST(Layout, LoadedKeysFollowThePublishers) {
 
 TEST(Layout, MorePartsThanClients) { EXPECT_TRUE(Layout::make(Options{.subtrees = 9}, 2).ok()); }
 
-TEST(Layout, RefusesWhatCannotBeAccountedFor) {
+TEST(Layout, RefusesKeysThatCannotBeChecked) {
   const auto blind = Layout::make(Options{.keys = {"/x/%i"}}, 2);
   ASSERT_FALSE(blind.ok());
   EXPECT_THAT(blind.error(), HasSubstr("/results/"));

@@ -8,7 +8,7 @@
 namespace canopy::loadtest {
 namespace {
 
-// What a session connects to first.
+// Records the first proxy that a session connects to.
 class Chosen final : public client::Network, public client::Events {
  public:
   std::string name{};
@@ -26,7 +26,7 @@ class Chosen final : public client::Network, public client::Events {
   void answered(client::CallId, client::Answer) override {}
 };
 
-TEST(NativeClient, SessionsAreDealtEvenlyAndKnowAllProxies) {
+TEST(NativeClient, SessionsAreSpreadEvenlyAndKnowAllProxies) {
   Target target;
   for (const char* name : {"p1", "p2", "p3"}) target.natives.push_back({.name = name});
   std::map<std::string, int> counts;
@@ -41,14 +41,14 @@ TEST(NativeClient, SessionsAreDealtEvenlyAndKnowAllProxies) {
   EXPECT_EQ(counts, (std::map<std::string, int>{{"p1", 10}, {"p2", 10}, {"p3", 10}}));
 }
 
-TEST(NativeClient, NoTwoLivesAreOneToTheCluster) {
+TEST(NativeClient, EachIncarnationHasItsOwnClientId) {
   Target target;
   target.natives = {{.name = "p"}};
   std::set<std::string> ids;
   for (const std::uint64_t run : {1u, 2u}) {
     for (const std::uint32_t id : {1u, 2u}) {
-      for (const std::uint32_t life : {1u, 2u}) {
-        ids.insert(native_settings(target, run, id, life).client);
+      for (const std::uint32_t incarnation : {1u, 2u}) {
+        ids.insert(native_settings(target, run, id, incarnation).client);
       }
     }
   }

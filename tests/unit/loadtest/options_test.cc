@@ -24,7 +24,7 @@ TEST(Options, DefaultsStand) {
   EXPECT_EQ(options->dialect, wire::clone::Dialect::kvsimple);
 }
 
-TEST(Options, EverythingIsTaken) {
+TEST(Options, ReadsAllOptions) {
   const auto options = parse(
       {"-c",        "7",     "-R",        "50.5",         "-i",     "20",    "--phase", "together",
        "--steps",   "10,20", "--dialect", "chp",          "--keys", "/a/%i", "--keys",  "/b/%i",
@@ -43,7 +43,7 @@ TEST(Options, EverythingIsTaken) {
   EXPECT_EQ(options->churn, 3);
 }
 
-TEST(Options, HelpNeedsNothingElseToBeRight) {
+TEST(Options, HelpIgnoresOtherErrors) {
   EXPECT_TRUE(parse({"--help", "--period", "0"}).ok());
   EXPECT_THAT(help_text(), HasSubstr("--clients"));
 }
@@ -56,7 +56,7 @@ TEST(Options, NativeIsADialect) {
   EXPECT_FALSE(parse({})->publishers);
 }
 
-TEST(Options, KeysAreTakenTogether) {
+TEST(Options, KeyOptionsGoTogether) {
   const auto options = parse({"--key", "a.key_secret", "--server-key", "c.key", "--compare"});
   ASSERT_TRUE(options.ok()) << options.error();
   EXPECT_EQ(options->key, "a.key_secret");

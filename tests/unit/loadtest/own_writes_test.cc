@@ -10,7 +10,7 @@ using testing::ElementsAre;
 
 keyspace::Revision revision(std::uint64_t counter) { return keyspace::Revision(1, counter); }
 
-TEST(OwnWrites, AnsweredAndSeenOnceIsRight) {
+TEST(OwnWrites, AcknowledgedAndReceivedOnceIsRight) {
   OwnWrites own;
   own.sent(1, 1000);
   own.sent(2, 2000);
@@ -33,7 +33,7 @@ TEST(OwnWrites, RevisionsOfAnswersMustGrow) {
   EXPECT_EQ(own.misapplied(), 1u);
 }
 
-TEST(OwnWrites, MustBeSeenAsAnswered) {
+TEST(OwnWrites, TheRevisionMustBeTheAcknowledgedOne) {
   for (const bool seen_first : {false, true}) {
     OwnWrites own;
     own.sent(1, 0);
@@ -44,18 +44,18 @@ TEST(OwnWrites, MustBeSeenAsAnswered) {
   }
 }
 
-TEST(OwnWrites, AppliedAgainIsSeen) {
+TEST(OwnWrites, AWriteAppliedTwiceIsFound) {
   OwnWrites own;
   own.sent(1, 0);
   own.acknowledged(1, revision(5), 0);
   own.seen(1, revision(5));
   own.seen(1, revision(9));
   EXPECT_EQ(own.misapplied(), 1u);
-  own.seen(1, revision(5));  // told twice, which is another fault
+  own.seen(1, revision(5));  // received twice, which is another fault
   EXPECT_EQ(own.misapplied(), 1u);
 }
 
-TEST(OwnWrites, WhatAResyncHasOvertakenIsNotMissed) {
+TEST(OwnWrites, UpdatesThatAResyncSkipsAreNotMissed) {
   OwnWrites own;
   for (std::uint32_t counter = 1; counter <= 3; ++counter) own.sent(counter, 0);
   own.acknowledged(1, revision(1), 0);
@@ -65,14 +65,14 @@ TEST(OwnWrites, WhatAResyncHasOvertakenIsNotMissed) {
   EXPECT_EQ(own.misapplied(), 0u);
 }
 
-TEST(OwnWrites, FailedOnesAreDoubtful) {
+TEST(OwnWrites, FailedWritesAreUnacknowledged) {
   OwnWrites own;
   for (std::uint32_t counter = 1; counter <= 3; ++counter) own.sent(counter, 0);
   own.acknowledged(1, revision(1), 0);
   own.failed(2);
   own.failed(3);
   EXPECT_EQ(own.open(), 0u);
-  EXPECT_THAT(own.doubtful(), ElementsAre(2, 3));
+  EXPECT_THAT(own.unacknowledged(), ElementsAre(2, 3));
   EXPECT_EQ(own.last_applied(), 1u);
   own.seen(2, revision(2));  // applied after all
   EXPECT_EQ(own.last_applied(), 2u);

@@ -30,10 +30,10 @@ StepResult step(const std::string& target, int clients, bool native = false) {
 }
 
 std::string html(const std::vector<StepResult>& steps, const Options& options = {}) {
-  return to_html(options, steps, judge(steps), "2026-01-02 03:04 UTC");
+  return to_html(options, steps, evaluate(steps), "2026-01-02 03:04 UTC");
 }
 
-TEST(Html, IsOnePageThatAsksForNothing) {
+TEST(Html, IsOnePageWithoutRequests) {
   const std::string page = html({step("cluster", 100)});
   EXPECT_THAT(page, testing::StartsWith("<!DOCTYPE html>"));
   EXPECT_THAT(page, HasSubstr("2026-01-02 03:04 UTC"));
@@ -66,7 +66,7 @@ TEST(Html, ARampComparesTheTargets) {
   EXPECT_THAT(page, HasSubstr("native at 1,000 clients"));
 }
 
-TEST(Html, SaysWhyItFails) {
+TEST(Html, ShowsWhyItFails) {
   auto broken = step("cluster", 100);
   broken.served = 98;
   const std::string page = html({broken});
@@ -83,6 +83,18 @@ TEST(Html, NamesAreText) {
   EXPECT_THAT(page, Not(HasSubstr("<img")));
   EXPECT_THAT(page, Not(HasSubstr("<script")));
   EXPECT_THAT(page, Not(HasSubstr("/<b>/")));
+}
+
+TEST(Svg, StandsAlone) {
+  const std::string svg = to_svg({step("baseline", 300), step("cluster", 1000),
+                                  step("native", 1000, true), step("x<y", 1000)});
+  EXPECT_THAT(svg, testing::StartsWith("<svg xmlns=\"http://www.w3.org/2000/svg\""));
+  EXPECT_THAT(svg, HasSubstr("prefers-color-scheme: dark"));
+  EXPECT_THAT(svg, HasSubstr(">plain Clone server<"));
+  EXPECT_THAT(svg, HasSubstr(">Canopy<"));
+  EXPECT_THAT(svg, HasSubstr(">1,000<"));
+  EXPECT_THAT(svg, Not(HasSubstr(">native<"))) << "equal to Canopy's line";
+  EXPECT_THAT(svg, Not(HasSubstr("x<y")));
 }
 
 TEST(Html, NothingRan) { EXPECT_THAT(html({}), HasSubstr("</html>")); }

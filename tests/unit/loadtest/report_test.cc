@@ -47,7 +47,7 @@ std::vector<std::string> split(const std::string& line, char separator) {
 }
 
 TEST(Verdict, PassesACleanStep) {
-  const auto verdict = judge({clean_step()});
+  const auto verdict = evaluate({clean_step()});
   EXPECT_TRUE(verdict.pass());
   EXPECT_THAT(verdict_line(verdict), HasSubstr("PASS"));
 }
@@ -65,7 +65,7 @@ TEST(Verdict, NamesEachReason) {
                         .misapplied = 10,
                         .corrupted = 8};
   step.processes[0].open_descriptors = 1000;
-  const auto verdict = judge({clean_step(), step});
+  const auto verdict = evaluate({clean_step(), step});
   EXPECT_THAT(
       verdict.reasons,
       ElementsAre(HasSubstr("2 not served"), HasSubstr("Ordered violated 7 times"),
@@ -79,29 +79,29 @@ TEST(Verdict, NamesEachReason) {
 TEST(Verdict, NativeWritesCount) {
   auto step = clean_step();
   step.native = true;
-  EXPECT_TRUE(judge({step}).pass());
+  EXPECT_TRUE(evaluate({step}).pass());
   step.totals.faults.misapplied = 1;
-  step.totals.told.refused = 2;
-  step.totals.told.unanswered = 3;
-  EXPECT_THAT(judge({step}).reasons,
+  step.totals.stats.refused = 2;
+  step.totals.stats.unanswered = 3;
+  EXPECT_THAT(evaluate({step}).reasons,
               ElementsAre(HasSubstr("AppliedOnce violated 1 times"), HasSubstr("2 writes refused"),
                           HasSubstr("3 writes not answered")));
 }
 
-TEST(Verdict, ToldGapsAreNoFault) {
+TEST(Verdict, ReportedGapsAreNoFault) {
   auto step = clean_step();
   step.native = true;
-  step.totals.told = {.gaps = 1, .missed = 5, .by_full = 1, .losses = 1, .repeats = 3};
-  EXPECT_TRUE(judge({step}).pass());
+  step.totals.stats = {.gaps = 1, .missed = 5, .by_full = 1, .losses = 1, .repeats = 3};
+  EXPECT_TRUE(evaluate({step}).pass());
 }
 
 TEST(Verdict, ToleratesDescriptorsUpToNineTenths) {
   auto step = clean_step();
   step.processes[0].max_descriptors = 1000;
   step.processes[0].open_descriptors = 900;
-  EXPECT_TRUE(judge({step}).pass());
+  EXPECT_TRUE(evaluate({step}).pass());
   step.processes[0].open_descriptors = 901;
-  EXPECT_FALSE(judge({step}).pass());
+  EXPECT_FALSE(evaluate({step}).pass());
 }
 
 TEST(Table, RowsAlignWithTheHeader) {
@@ -129,7 +129,7 @@ TEST(Table, MarksASaturatedHarness) {
   EXPECT_THAT(table_details(step), HasSubstr("saturated"));
 }
 
-TEST(Table, SaysWhatWasFound) {
+TEST(Table, ShowsTheFaults) {
   auto step = clean_step();
   step.totals.faults.out_of_order = 4;
   step.figures = {{.name = "shard_snapshots", .during = 1, .total = 8}, {.name = "idle"}};
@@ -140,7 +140,7 @@ TEST(Table, SaysWhatWasFound) {
   EXPECT_THAT(details, Not(HasSubstr("idle")));
   EXPECT_THAT(details, Not(HasSubstr("writes acknowledged")));
   step.native = true;
-  step.totals.told.missed = 77;
+  step.totals.stats.missed = 77;
   step.totals.write.record(1500);
   details = table_details(step);
   EXPECT_THAT(details, HasSubstr("AppliedOnce 0"));
@@ -158,7 +158,7 @@ TEST(Table, UnknownFiguresAreDashes) {
 TEST(Json, HoldsConfigurationStepsAndVerdict) {
   auto step = clean_step();
   step.totals.faults.lost = 2;
-  const auto json = to_json(Options{}, {step}, judge({step}));
+  const auto json = to_json(Options{}, {step}, evaluate({step}));
   EXPECT_EQ(json["tool"], "canopy-loadtest");
   EXPECT_EQ(json["config"]["period_ms"], 2000);
   const auto& first = json["steps"].at(0);

@@ -45,13 +45,13 @@ TEST(Topology, NamesProxiesOfTheNativeProtocol) {
   EXPECT_EQ(target->name, "native");
 }
 
-TEST(Topology, SaysWhyNoProxyWillDo) {
+TEST(Topology, ReportsWhyNoProxyFits) {
   const auto target = cluster_target(*parse_topology(document), Dialect::chp);
   ASSERT_FALSE(target.ok());
-  EXPECT_THAT(target.error(), HasSubstr("p1=ready(no such dialect)"));
+  EXPECT_THAT(target.error(), HasSubstr("p1=ready(no listener for it)"));
 }
 
-TEST(Topology, RefusesWhatIsNone) {
+TEST(Topology, RefusesInvalidTopologies) {
   EXPECT_FALSE(parse_topology("").ok());
   EXPECT_FALSE(parse_topology("[]").ok());
   EXPECT_FALSE(parse_topology("{}").ok());
@@ -67,7 +67,7 @@ TEST(Topology, GivenEndpointsAreTriplesOfPorts) {
   EXPECT_EQ(target.triples[1].collector, "tcp://h:5658");
 }
 
-TEST(Topology, GivenNativeEndpointsAreTakenAsTheyAre) {
+TEST(Topology, GivenNativeEndpointsAreUsedUnchanged) {
   const auto target = given_target({"tcp://h:5552"}, native);
   ASSERT_EQ(target.natives.size(), 1u);
   EXPECT_EQ(target.natives[0].endpoint, "tcp://h:5552");
@@ -103,11 +103,18 @@ TEST(Probe, ReportsProcessesItCannotSeeAsUnknown) {
 }
 
 TEST(Descriptors, RefusalNamesBothNumbers) {
-  EXPECT_TRUE(check_descriptors(1000, 2, 4096).ok());
-  const auto refused = check_descriptors(1000, 2, 1024);
+  EXPECT_TRUE(check_descriptors({.workers = 2}, 1000, 4096).ok());
+  const auto refused = check_descriptors({.workers = 2}, 1000, 1024);
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(refused.error(), HasSubstr("3064"));
   EXPECT_THAT(refused.error(), HasSubstr("1024"));
+}
+
+TEST(Descriptors, NativeClientsHaveOneConnectionAndNoLibzmqSocket) {
+  EXPECT_TRUE(check_descriptors({.dialect = native, .workers = 2}, 1000, 564).ok());
+  EXPECT_FALSE(check_descriptors({.dialect = native, .workers = 2}, 1000, 563).ok());
+  EXPECT_TRUE(check_descriptors({.dialect = native, .workers = 1}, 100'000, 200'000).ok());
+  EXPECT_FALSE(check_descriptors({.workers = 1}, 100'000, 1'000'000).ok());
 }
 
 }  // namespace

@@ -28,12 +28,12 @@ WorkerReport one() {
   report.faults.unfiltered = 18;
   report.faults.misapplied = 19;
   std::uint64_t next = 20;
-  for (const auto& [name, count] : told_names) report.told.*count = next++;
+  for (const auto& [name, count] : stat_names) report.stats.*count = next++;
   report.latency.record(100);
   report.join.record(200);
   report.write.record(300);
-  report.hearing = {0, 2};
-  report.heard = {0, 1};
+  report.receivers = {0, 2};
+  report.senders = {0, 1};
   return report;
 }
 
@@ -41,32 +41,32 @@ TEST(WorkerReport, SurvivesJson) {
   const auto parsed = parse_worker_report(to_json(one()));
   EXPECT_EQ(to_json(parsed), to_json(one()));
   EXPECT_EQ(parsed.faults, one().faults);
-  EXPECT_EQ(parsed.told.refused, one().told.refused);
+  EXPECT_EQ(parsed.stats.refused, one().stats.refused);
 }
 
-TEST(WorkerReport, MergesIntoTheAccountOfAll) {
+TEST(WorkerReport, MergesIntoOneReport) {
   auto merged = one();
   auto other = one();
   other.window_s = 3;
-  other.hearing = {1, 3};
-  other.heard = {1, 3};
+  other.receivers = {1, 3};
+  other.senders = {1, 3};
   merged.merge(other);
   EXPECT_EQ(merged.sent, 2u);
   EXPECT_EQ(merged.window_s, 4);
   EXPECT_EQ(merged.all_joined_us, 16);
   EXPECT_EQ(merged.faults.corrupted, 28u);
-  EXPECT_EQ(merged.told.gaps, 40u);
+  EXPECT_EQ(merged.stats.gaps, 40u);
   EXPECT_EQ(merged.write.count(), 2u);
   EXPECT_EQ(merged.latency.count(), 2u);
-  EXPECT_THAT(merged.hearing, ElementsAre(0, 1, 2, 3));
-  EXPECT_THAT(merged.heard, ElementsAre(0, 1, 3));
+  EXPECT_THAT(merged.receivers, ElementsAre(0, 1, 2, 3));
+  EXPECT_THAT(merged.senders, ElementsAre(0, 1, 3));
 }
 
-TEST(WorkerReport, ServedMeansHearingAndHeard) {
+TEST(WorkerReport, ServedMeansReceivingAndReceived) {
   WorkerReport report;
-  report.hearing = {0, 1, 2};
-  report.heard = {0, 3};
-  // 1 sent nothing yet; 2 was not heard; 3 does not hear.
+  report.receivers = {0, 1, 2};
+  report.senders = {0, 3};
+  // 1 has sent nothing; no client received from 2; 3 receives nothing.
   EXPECT_EQ(count_served(report, {4, 0, 4, 4}), 2u);
   EXPECT_EQ(count_served(report, {4, 0}), 3u);  // 2 does not publish
 }

@@ -18,13 +18,13 @@ class ZmqSocketTest : public testing::Test {
 
   base::SystemClock clock_;
   net::Loop loop_{clock_};
-  zmq::context_t context_;
+  zmq::context_t zmq_;
   ZmqWatcher watcher_{loop_};
-  ZmqSocket server_{context_, zmq::socket_type::router, {}};
-  ZmqSocket client_{context_, zmq::socket_type::dealer, {}};
+  ZmqSocket server_{zmq_, zmq::socket_type::router, {}};
+  ZmqSocket client_{zmq_, zmq::socket_type::dealer, {}};
 };
 
-TEST_F(ZmqSocketTest, WhatAHandlerLeavesIsFoundInTheNextTurn) {
+TEST_F(ZmqSocketTest, AMessageThatAHandlerLeavesIsFoundInTheNextTurn) {
   int received = 0, turns = 0;
   watcher_.on_readable(server_, [&] {
     ZmqMessage message;
@@ -38,9 +38,9 @@ TEST_F(ZmqSocketTest, WhatAHandlerLeavesIsFoundInTheNextTurn) {
   EXPECT_GE(turns, 5) << "one a turn";
 }
 
-// A send drains the socket's mailbox, and with it the sign that something has arrived.
-TEST_F(ZmqSocketTest, WhatArrivesUnnoticedDuringASendIsFound) {
-  ASSERT_TRUE(client_.send({"hello"}));
+// A send drains the socket's mailbox, and with it the notice that a message has arrived.
+TEST_F(ZmqSocketTest, AMessageThatArrivesDuringASendIsFound) {
+  ASSERT_TRUE(client_.send({"first"}));
   int answers = 0, rounds = 0;
   watcher_.on_readable(client_, [&] {
     ZmqMessage message;
@@ -68,7 +68,7 @@ TEST_F(ZmqSocketTest, AHandlerMayRemoveItsSocket) {
   });
   ASSERT_TRUE(client_.send({"x"}));
   loop_.run();
-  EXPECT_EQ(calls, 1) << "the message is unread, but the watcher no longer asks the socket";
+  EXPECT_EQ(calls, 1) << "the message is unread, but the watcher no longer polls the socket";
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t queue_bytes = 8 << 10;
 
-// A client by the words of docs/protocol.md. Values are numbers that grow.
+// A client by the words of docs/reference/protocol.md. Values are numbers that grow.
 class Follower {
  public:
   Follower(std::string subtree, std::uint32_t latest_ms)

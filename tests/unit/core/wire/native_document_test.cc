@@ -1,4 +1,5 @@
-// docs/protocol.md says what the code does: its bytes to check against, and its table of errors.
+// docs/reference/protocol.md says what the code does: its bytes to check against, and its table of
+// errors.
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -14,7 +15,7 @@ namespace {
 using keyspace::Revision;
 
 std::string document() {
-  std::ifstream file(CANOPY_SOURCE_DIR "/docs/protocol.md");
+  std::ifstream file(CANOPY_SOURCE_DIR "/docs/reference/protocol.md");
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
@@ -45,7 +46,7 @@ std::vector<std::pair<std::string, std::string>> examples() {
       {"entry /a = v of revision 300", entry_of(put)},
       {"entry /b deleted by revision 301", entry_of(removed)},
       {"entry /a, expires at 2, properties p", entry_of(rich)},
-      {"hello 1, client 16 times c, name n, software s",
+      {"announce 1, client 16 times c, name n, software s",
        encode(Hello{.request = 1, .client = std::string(16, 'c'), .name = "n", .software = "s"})},
       {"write 2, settled 1: /a = v, ttl 5 ms",
        encode(WriteRequest{
