@@ -1,7 +1,7 @@
-// How long to wait before a process that ended is started again. Pure.
+// The delay before the supervisor restarts a process. Pure.
 //
-// One that had lived for a while restarts at once; one that keeps dying young waits longer each
-// time.
+// A process that ran for at least `healthy` restarts at once. The delay doubles each time that it
+// ends earlier.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@ class Backoff {
   static constexpr base::Duration first = std::chrono::milliseconds(100);
   static constexpr base::Duration longest = std::chrono::seconds(10);
 
-  // The delay, given for how long the process had run.
+  // The delay; `lived`: how long the process ran.
   base::Duration next(base::Duration lived) {
     if (lived >= healthy) {
       delay_ = {};

@@ -16,7 +16,7 @@ std::string why_not_elected(const Members& members, const std::string& partition
   const std::string shown = keyspace::shown(partition);
   if (replica == partitions.end()) return shard + " keeps no replica of a partition " + shown;
   if (replica->state.starts_with("waiting: ")) return {};
-  return "partition " + shown + " does not wait at " + shard + ", but says: " + replica->state;
+  return "partition " + shown + " does not wait at " + shard + "; its state is " + replica->state;
 }
 
 }  // namespace canopy::broker

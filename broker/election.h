@@ -1,4 +1,4 @@
-// Whether an operator may let a replica lead with what it has. Pure.
+// Checks an operator's order that a replica lead with its present state. Pure.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace canopy::broker {
 
-// Why the replica of `partition` ("" is the root) at this shard cannot be elected: it is not there,
-// or does not wait. Empty: it can.
+// Why the replica of `partition` ("" is the root) at this shard cannot be elected: it does not
+// exist, or is not waiting. Empty: it can.
 std::string why_not_elected(const Members& members, const std::string& partition,
                             const std::string& shard);
 

@@ -1,5 +1,5 @@
 // canopy-broker: the directory of a cluster, the supervisor of its processes on this machine, and
-// the HTTP side of both.
+// their HTTP server.
 #include <csignal>
 #include <cstdio>
 
@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
   auto command = config::parse_command_line(config::Role::broker, argc, argv);
   if (const int* code = std::get_if<int>(&command)) return *code;
   auto& start = std::get<config::Start>(command);
-  // Whether the others are there is no matter of its own: they wait for it to be healthy.
+  // The other processes wait until the broker is healthy: its health must not depend on them.
   if (start.health)
     return metrics::tell_health(start.cluster.broker.http, {"shard/", "proxy/", "partition/"});
   const config::Cluster& cluster = start.cluster;

@@ -7,7 +7,7 @@ namespace {
 
 using State = std::pair<std::string, std::string>;
 
-// States that a process made up are counted as one, so that labels stay few.
+// Other states count as one, so that a process cannot add labels.
 const State known_states[] = {{"shard", "ready"},    {"shard", "full"},     {"shard", "loading"},
                               {"shard", "waiting"},  {"shard", "failed"},   {"shard", "down"},
                               {"proxy", "ready"},    {"proxy", "starting"}, {"proxy", "full"},
@@ -20,29 +20,32 @@ Metrics::Metrics(const std::string& name)
     : registry("broker", name),
       members_(registry.gauge("canopy_members", "Processes of the cluster, by role and state.")),
       process_up_(registry.gauge("canopy_process_up",
-                                 "1 for a process in the directory; 0 for one that is missed: of "
-                                 "the configuration, or silent without a goodbye.")),
+                                 "1 while the process is in the directory; 0 while it is "
+                                 "missing: configured, or its lease expired.")),
       restarts_(registry.counter("canopy_restarts_total",
-                                 "Times that a process of this machine was started again.")),
-      leaders_(registry.gauge("canopy_partition_leader",
-                              "1 for the shard that leads a partition; 0 while nobody leads it.")),
+                                 "Restarts of a process by the supervisor of this machine.")),
+      leaders_(
+          registry.gauge("canopy_partition_leader",
+                         "1 for the shard that leads the partition; 0 while it has no leader.")),
       rejected_(
           registry.counter("canopy_rejected_total",
-                           "Messages and announcements refused by the directory, by reason.")),
-      lease_expirations(registry
-                            .counter("canopy_lease_expirations_total",
-                                     "Processes that fell silent for a lease without a goodbye.")
-                            .Add({})),
+                           "Messages and announcements that the directory refused, by reason.")),
+      lease_expirations(
+          registry
+              .counter("canopy_lease_expirations_total",
+                       "Sessions that expired because the process sent nothing for a lease.")
+              .Add({})),
       last_generation(registry
                           .gauge("canopy_last_generation",
-                                 "The last number that the directory granted; 8388607 is the "
-                                 "largest.")
+                                 "Last generation that the directory granted; the largest is "
+                                 "8388607.")
                           .Add({})),
-      sessions(registry.gauge("canopy_sessions", "Processes that the directory knows.").Add({})),
-      link_queue(registry
-                     .gauge("canopy_link_queue_bytes",
-                            "Bytes that wait to be sent to connected processes and clients.")
-                     .Add({})) {
+      sessions(registry.gauge("canopy_sessions", "Open sessions of processes in the directory.")
+                   .Add({})),
+      link_queue(
+          registry
+              .gauge("canopy_link_queue_bytes", "Bytes queued for connected processes and clients.")
+              .Add({})) {
   for (const State& state : known_states) {
     by_state_[state] = &members_.Add({{"role", state.first}, {"state", state.second}});
   }
@@ -59,14 +62,14 @@ void Metrics::set_members(const std::map<State, int>& counts) {
   for (const auto& [state, gauge] : by_state_) gauge->Set(known[state]);
 }
 
-void Metrics::set_process_up(const std::map<std::pair<std::string, std::string>, bool>& roll) {
-  std::erase_if(on_roll_, [&](const auto& known) {
-    if (roll.contains(known.first)) return false;
+void Metrics::set_process_up(const std::map<std::pair<std::string, std::string>, bool>& processes) {
+  std::erase_if(process_up_gauges_, [&](const auto& known) {
+    if (processes.contains(known.first)) return false;
     process_up_.Remove(known.second);
     return true;
   });
-  for (const auto& [process, up] : roll) {
-    metrics::Gauge*& gauge = on_roll_[process];
+  for (const auto& [process, up] : processes) {
+    metrics::Gauge*& gauge = process_up_gauges_[process];
     if (gauge == nullptr) {
       gauge = &process_up_.Add({{"role", process.first}, {"name", process.second}});
     }
@@ -93,7 +96,7 @@ void Metrics::set_leaders(const coordination::PartitionStatuses& partitions) {
   }
 }
 
-// One a partition: the series of whoever led it before goes.
+// One series a partition: replaces the series of the earlier leader.
 metrics::Gauge& Metrics::leader_gauge(const std::string& partition, const std::string& shard) {
   Leading& leading = leading_[partition];
   if (leading.gauge != nullptr && leading.shard == shard) return *leading.gauge;

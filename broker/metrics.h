@@ -1,4 +1,5 @@
-// Every series of the broker, declared once.
+// Declares every metric of the broker (metrics.cc). Thread-safe, as prometheus-cpp is. Outlives
+// every user.
 #pragma once
 
 #include <map>
@@ -19,7 +20,7 @@ class Metrics {
   metrics::Registry registry;
 
  private:
-  // Families come before the series that are made of them.
+  // Declared before the series that are made of them.
   metrics::Family<metrics::Gauge>& members_;
   metrics::Family<metrics::Gauge>& process_up_;
   metrics::Family<metrics::Counter>& restarts_;
@@ -32,26 +33,27 @@ class Metrics {
   metrics::Gauge& sessions;
   metrics::Gauge& link_queue;
 
-  // By (role, state); a state that no process is in any more goes to 0.
+  // By (role, state). Sets a state without processes to 0.
   void set_members(const std::map<std::pair<std::string, std::string>, int>& counts);
-  // By (role, name); who is not on the roll any more loses the series.
-  void set_process_up(const std::map<std::pair<std::string, std::string>, bool>& roll);
+  // By (role, name). Removes the series of a process that is not in `processes`.
+  void set_process_up(const std::map<std::pair<std::string, std::string>, bool>& processes);
   metrics::Counter& restarts(const Program& program);
-  // A partition of the file, which no shard has led yet.
+  // A partition of the file that no shard has led yet.
   void expect_leader(const std::string& partition, const std::string& shard);
   void set_leaders(const coordination::PartitionStatuses& partitions);
   void reject(std::string_view reason);
 
  private:
   std::map<std::pair<std::string, std::string>, metrics::Gauge*> by_state_;
-  std::map<std::pair<std::string, std::string>, metrics::Gauge*> on_roll_;  // by (role, name)
+  // By (role, name).
+  std::map<std::pair<std::string, std::string>, metrics::Gauge*> process_up_gauges_;
   struct Leading {
     std::string shard{};
     metrics::Gauge* gauge = nullptr;
   };
   metrics::Gauge& leader_gauge(const std::string& partition, const std::string& shard);
 
-  std::map<std::string, Leading> leading_;  // by partition: who leads it, or was the last to
+  std::map<std::string, Leading> leading_;  // by partition: the present or last leader
 };
 
 }  // namespace canopy::broker

@@ -6,7 +6,6 @@
 #include <map>
 
 #include "broker/page.h"
-#include "broker/status.h"
 #include "core/base/host.h"
 #include "core/base/text.h"
 #include "core/config/exposure.h"
@@ -14,7 +13,6 @@
 #include "core/coordination/partition_record.h"
 #include "core/keyspace/key.h"
 #include "core/metrics/descriptors.h"
-#include "core/metrics/http_get.h"
 
 namespace canopy::broker {
 namespace {
@@ -22,18 +20,15 @@ namespace {
 using namespace std::chrono_literals;
 namespace log = base::log;
 
-constexpr auto bind_patience = 5s;  // a predecessor that is just going away
+constexpr auto bind_timeout = 5s;  // an ending process may still hold the port
 constexpr base::Duration tick_period = 250ms;
-constexpr base::Duration start_patience = 10s;
-// A proxy of a template that died stays in sight for so long, and so many of them.
-constexpr base::Duration lost_patience = 10min;
-constexpr std::chrono::milliseconds proxy_patience =
-    1500ms;  // the proxy waits for its loop, at most 1 s
-constexpr std::size_t most_lost = 256;
+// An expired proxy that the file does not name is shown as down this long, up to `max_lost`.
+constexpr base::Duration lost_timeout = 10min;
+constexpr std::size_t max_lost = 256;
 constexpr std::uint64_t own_descriptors = 64;
 constexpr base::Duration status_period = 1s;
 
-// What clients are told of the processes of the file that are not there.
+// The entries that clients get for processes of the file that are down.
 std::map<std::string, std::string> absent_members(const config::Cluster& cluster,
                                                   const Members& known) {
   std::map<std::string, std::string> members;
@@ -48,7 +43,7 @@ std::map<std::string, std::string> absent_members(const config::Cluster& cluster
   return members;
 }
 
-// Each process of the cluster holds a connection, and clients that ask hold some for a moment.
+// Each process of the cluster holds one connection; clients hold one for a moment.
 base::Status make_room(const config::Cluster& cluster) {
   const std::uint64_t needed = own_descriptors + cluster.shards.size() + cluster.proxies.size();
   if (metrics::raise_max_fds(needed)) return {};
@@ -60,19 +55,19 @@ base::Status make_room(const config::Cluster& cluster) {
 
 base::Result<std::unique_ptr<Node>> Node::start(config::Start& start, const std::string& directory,
                                                 net::Loop& loop,
-                                                std::function<void(const std::string&)> say) {
-  std::unique_ptr<Node> node(new Node(start, directory, loop, std::move(say)));
+                                                std::function<void(const std::string&)> print) {
+  std::unique_ptr<Node> node(new Node(start, directory, loop, std::move(print)));
   if (const auto status = node->open(); !status) return base::Error{status.error()};
   return node;
 }
 
 Node::Node(config::Start& start, const std::string& directory, net::Loop& loop,
-           std::function<void(const std::string&)> say)
+           std::function<void(const std::string&)> print)
     : start_(start),
       cluster_(start.cluster),
       executables_(directory),
       loop_(loop),
-      say_(std::move(say)),
+      print_(std::move(print)),
       metrics_(cluster_.broker.name),
       server_(loop),
       started_(loop.now()) {
@@ -83,7 +78,7 @@ Node::Node(config::Start& start, const std::string& directory, net::Loop& loop,
 
 base::Status Node::open_directory() {
   auto file = coordination::DirectoryFile::open(cluster_.state_dir + "/" + cluster_.broker.name,
-                                                bind_patience);
+                                                bind_timeout);
   if (!file) return base::Error{file.error()};
   file_ = std::move(*file);
   auto record = file_->record();
@@ -110,11 +105,11 @@ base::Status Node::open() {
     const bool in_use = why.ends_with("already in use");
     return base::Error{why + (in_use ? " (is another broker running?)" : "")};
   };
-  if (auto status = directory_->bind(cluster_.broker.listen, bind_patience); !status) {
+  if (auto status = directory_->bind(cluster_.broker.listen, bind_timeout); !status) {
     return refused(status.error());
   }
   auto http =
-      metrics::HttpServer::start(cluster_.broker.http, metrics_.registry, 10s, bind_patience);
+      metrics::HttpServer::start(cluster_.broker.http, metrics_.registry, 10s, bind_timeout);
   if (!http) return refused(http.error());
   http_ = std::move(*http);
   self_ = {.pid = getpid(),
@@ -155,7 +150,7 @@ base::Status Node::open() {
   return {};
 }
 
-// Clients may ask the broker of any machine: each tells them what etcd says.
+// Clients may ask the broker of any machine: each mirrors etcd.
 void Node::mirror_etcd() {
   etcd_ = coordination::make_etcd_coordinator(cluster_.coordination, loop_,
                                               cluster_.broker.name + "-" + self_.host);
@@ -172,20 +167,20 @@ void Node::mirror_etcd() {
 void Node::on_change(const cluster::Change& change) {
   if (const auto* key = std::get_if<cluster::KeyChanged>(&change)) {
     const bool vitals = key->key.starts_with(coordination::vitals_prefix);
-    if (!vitals) dirty_ = true;  // vitals come each second, of everybody
+    if (!vitals) dirty_ = true;  // each process sends vitals every second
     const auto status = vitals ? vitals_.apply(*key, loop_.now()) : members_.apply(*key);
     if (vitals) finish_reloads();
     if (status && key->key.starts_with(coordination::partitions_prefix)) log_record(*key);
     if (status) return;
     metrics_.reject("member");
-    strange_.warn("node", "announcement refused", {{"why", status.error()}});
+    refused_log_.warn("node", "announcement refused", {{"why", status.error()}});
     return;
   }
   dirty_ = true;
   const auto& ended = std::get<cluster::SessionEnded>(change);
   if (ended.why != cluster::SessionEnded::Why::expired) return;
   metrics_.lease_expirations.Increment();
-  log::warn("node", "process fell silent", {{"name", ended.name}});
+  log::warn("node", "lease of a process expired", {{"name", ended.name}});
   lose(ended.name);
 }
 
@@ -211,12 +206,12 @@ void Node::tick() {
   const bool grants = directory_->directory().failure().empty();
   if (std::exchange(grants_, grants) != grants) dirty_ = true;
   if (std::exchange(dirty_, false)) {
-    expect_members(cluster_);  // records may place partitions elsewhere
+    expect_members(cluster_);  // records may have moved partitions
     publish();
   } else if (loop_.now() - status_published_ >= status_period) {
     publish_status();
   }
-  if (!greeted_ && !stopping_) greet(readiness(cluster_, members_));
+  if (!announced_ready_ && !stopping_) announce_ready(readiness(cluster_, members_));
 }
 
 void Node::expect_members(const config::Cluster& cluster) {
@@ -228,18 +223,18 @@ void Node::expect_members(const config::Cluster& cluster) {
   directory_->expect(std::move(members));
 }
 
-// What the file names is expected anyway; of others there is only the memory.
+// Remembers an expired proxy that the file does not name; the others are expected anyway.
 void Node::lose(const std::string& name) {
-  if (cluster_.find_proxy(name) != nullptr || lost_.size() >= most_lost) return;
+  if (cluster_.find_proxy(name) != nullptr || lost_.size() >= max_lost) return;
   if (!members_.lose(name)) return;
-  lost_[name] = loop_.now() + lost_patience;
+  lost_[name] = loop_.now() + lost_timeout;
   expect_members(cluster_);
 }
 
 void Node::forget_lost() {
   const auto is_over = [this](const auto& lost) {
     const auto member = members_.proxies.find(lost.first);
-    if (member != members_.proxies.end() && member->second.state != "down") return true;  // back
+    if (member != members_.proxies.end() && member->second.state != "down") return true;
     if (loop_.now() < lost.second) return false;
     members_.forget(lost.first);
     dirty_ = true;
@@ -248,75 +243,12 @@ void Node::forget_lost() {
   if (std::erase_if(lost_, is_over) > 0) expect_members(cluster_);
 }
 
-std::string Node::summary() const {
-  metrics::Checks checks = readiness(cluster_, members_);
-  std::erase_if(checks, [](const auto& check) { return check.first.starts_with("partition/"); });
-  const auto ready =
-      std::ranges::count_if(checks, [](const auto& check) { return check.second.empty(); });
-  return std::to_string(ready) + " of " + std::to_string(checks.size()) + " processes ready";
-}
-
-// The page asks the broker alone: a browser may reach the broker where it does not reach the
-// proxies.
-void Node::serve_clients() {
-  std::map<std::string, std::string> addresses;
-  for (const auto& [name, member] : members_.proxies) addresses[name] = member.http;
-  http_->serve("/api/v1/clients/", [addresses = std::move(addresses)](const std::string& name) {
-    const auto found = addresses.find(name);
-    if (found == addresses.end()) return metrics::http_error(404, "no proxy " + name);
-    auto answer = metrics::http_get(found->second, "/api/v1/clients", proxy_patience);
-    if (!answer) return metrics::http_error(503, answer.error());
-    return metrics::HttpDocument{.status = answer->status, .body = std::move(answer->body)};
-  });
-}
-
-void Node::publish() {
-  serve_clients();
-  http_->publish("/api/v1/topology", topology_json(cluster_, members_, self_));
-  http_->publish("/api/v1/sd", targets_json(cluster_, members_, self_));
-  metrics::Checks checks = readiness(cluster_, members_);
-  if (const std::string& why = directory_->directory().failure(); !why.empty()) {
-    checks["state_dir"] = why;
-  }
-  if (stopping_) checks["broker"] = "stopping";
-  http_->set_ready(checks);
-  metrics_.set_members(count_states(cluster_, members_));
-  metrics_.set_process_up(presence(cluster_, members_));
-  metrics_.set_leaders(partition_statuses(cluster_, members_));
-  publish_status();
-}
-
 bool Node::drain(const std::string& name) {
   if (supervisor_ == nullptr || stopping_ || !supervisor_->drain(name)) return false;
   members_.drained = supervisor_->drained();
   expect_members(cluster_);
   dirty_ = true;
   return true;
-}
-
-void Node::publish_status() {
-  status_published_ = loop_.now();
-  const Moment moment{.now = status_published_,
-                      .started = started_,
-                      .fds = metrics::open_fds(),
-                      .max_fds = metrics::max_fds(),
-                      .stopping = stopping_};
-  http_->publish("/api/v1/status", status_json(cluster_, members_, self_, vitals_, moment));
-}
-
-// Once everybody is there, says where to connect; if that takes long, whom it waits for.
-void Node::greet(const metrics::Checks& checks) {
-  std::vector<std::string> missing;
-  for (const auto& [process, why] : checks) {
-    if (!why.empty()) missing.push_back(process + " is " + why);
-  }
-  if (missing.empty()) {
-    greeted_ = true;
-    say_(welcome_text(cluster_, members_, self_));
-  } else if (!warned_ && loop_.now() - started_ > start_patience) {
-    warned_ = true;
-    log::warn("node", "the cluster is not complete yet", {{"missing", base::joined(missing)}});
-  }
 }
 
 void Node::on_signal(int signal) {
@@ -330,7 +262,7 @@ void Node::on_signal(int signal) {
   supervisor_->stop([this] { loop_.stop(); });
 }
 
-void Node::take_on(const config::Cluster& wanted) {
+void Node::apply_config(const config::Cluster& wanted) {
   supervisor_->set_drain(wanted.broker.drain);
   expect_members(wanted);
   dirty_ = true;

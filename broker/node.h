@@ -1,4 +1,5 @@
-// The broker at work: the directory, the supervisor and the HTTP side, on one loop.
+// A running broker: the directory, the supervisor and the HTTP server, on one loop. All calls come
+// from the loop's thread; the loop outlives it.
 #pragma once
 
 #include <functional>
@@ -23,15 +24,15 @@ namespace canopy::broker {
 
 class Node {
  public:
-  // Everything bound and the processes of the file started, or why not. `directory` holds the
-  // executables; `say` gets what the person who started the cluster should read, once.
+  // Binds every listener and starts the processes of the file; an error says why it cannot.
+  // `directory` holds the executables. `print` gets ready_text() once, when the cluster is ready.
   static base::Result<std::unique_ptr<Node>> start(config::Start& start,
                                                    const std::string& directory, net::Loop& loop,
-                                                   std::function<void(const std::string&)> say);
+                                                   std::function<void(const std::string&)> print);
   ~Node();
 
-  // TERM and INT: stops the processes, then the loop; the second time, at once. HUP: takes on what
-  // the file asks for by now, and has the processes do so. CHLD: a process ended.
+  // TERM and INT: stops the processes, then the loop; the second time at once. HUP: applies the
+  // changed file and signals the processes to do so. CHLD: a process ended.
   void on_signal(int signal);
 
   // One line: "6 of 6 processes ready".
@@ -41,7 +42,7 @@ class Node {
 
  private:
   Node(config::Start& start, const std::string& directory, net::Loop& loop,
-       std::function<void(const std::string&)> say);
+       std::function<void(const std::string&)> print);
   base::Status open();
   base::Status open_directory();
   void serve_admins();
@@ -61,38 +62,38 @@ class Node {
   void split(const std::string& subtree, std::function<void(const std::string& why)> done);
   void set_record(const std::string& partition, const cluster::PartitionRecord& record,
                   std::function<void(const std::string& why)> done);
-  void greet(const metrics::Checks& checks);
+  void announce_ready(const metrics::Checks& checks);
   using ReloadDone = std::function<void(coordination::LocalServer::Reload)>;
-  // A reload that waits for what the processes make of the file.
+  // A reload that waits until the processes report its outcome.
   struct Reloading {
     ReloadWatch watch;
-    coordination::LocalServer::Reload outcome{};  // of the broker alone
+    coordination::LocalServer::Reload outcome{};  // in the broker itself
     ReloadDone done{};
   };
   void reload(ReloadDone done);
   std::vector<ReloadWatch::Process> processes() const;
   void finish_reloads();
-  void take_on(const config::Cluster& wanted);
+  void apply_config(const config::Cluster& wanted);
   void expect_members(const config::Cluster& cluster);
   void lose(const std::string& name);
   void forget_lost();
 
   config::Start& start_;
-  const config::Cluster& cluster_;  // of start_
+  const config::Cluster& cluster_;  // in start_
   const std::string executables_;
   net::Loop& loop_;
-  std::function<void(const std::string&)> say_;
+  std::function<void(const std::string&)> print_;
   Metrics metrics_;
   std::unique_ptr<metrics::HttpServer> http_;
   net::Server server_;
   std::optional<access::Authority> authority_{};       // with security
-  std::unique_ptr<coordination::DirectoryFile> file_;  // before the directory, which writes it
+  std::unique_ptr<coordination::DirectoryFile> file_;  // outlives directory_, which writes it
   std::unique_ptr<coordination::LocalServer> directory_;
-  std::unique_ptr<coordination::Coordinator> etcd_;  // null: the broker coordinates itself
-  std::map<std::string, std::uint64_t> versions_{};  // in etcd, of orders and partitions
+  std::unique_ptr<coordination::Coordinator> etcd_;  // null: the broker is the coordinator
+  std::map<std::string, std::uint64_t> versions_{};  // of orders and partition records in etcd
   std::unique_ptr<Supervisor> supervisor_;
   Members members_;
-  // Proxies that the file does not name and that fell silent, and when that is forgotten.
+  // Expired proxies that the file does not name, and when the broker forgets them.
   std::map<std::string, base::TimePoint> lost_;
   VitalsBook vitals_;
   std::vector<Reloading> reloading_;
@@ -101,11 +102,11 @@ class Node {
   base::TimePoint started_;
   base::TimePoint status_published_{};
   bool dirty_ = true;
-  bool grants_ = true;  // what the directory grants can be kept
-  bool greeted_ = false;
+  bool grants_ = true;  // the directory can store what it grants
+  bool announced_ready_ = false;
   bool warned_ = false;
   bool stopping_ = false;
-  base::log::RateLimited strange_;
+  base::log::RateLimited refused_log_;
 };
 
 }  // namespace canopy::broker

@@ -1,4 +1,5 @@
-// What operators order: processes to drain, replicas to lead, backups, and where partitions are.
+// Orders of operators: draining processes, electing replicas, backups, moving and splitting
+// partitions.
 #include "broker/election.h"
 #include "broker/node.h"
 #include "broker/placement.h"
@@ -26,17 +27,17 @@ void Node::serve_admins() {
   directory_->on_split([this](const auto& subtree, auto done) { split(subtree, std::move(done)); });
 }
 
-// Why not; empty: its shard is told.
+// Why it cannot; empty: the order went to its shard.
 std::string Node::elect(const std::string& partition, const std::string& shard) {
   std::string why_not = why_not_elected(members_, partition, shard);
   if (!why_not.empty()) return why_not;
-  log::warn("node", "an operator lets a replica lead with what it has",
+  log::warn("node", "an operator elects a replica with its present state",
             {{"partition", keyspace::shown(partition)}, {"shard", shard}});
   order_by_etcd(coordination::election_key(partition), shard);
   return {};
 }
 
-// Why not; empty: the shard is told.
+// Why it cannot; empty: the order went to the shard.
 std::string Node::order_backup(const std::string& shard, const std::string& order) {
   if (!members_.shards.contains(shard)) return "no running shard is called " + shard;
   order_by_etcd(coordination::backup_orders_prefix + shard, order);
@@ -47,7 +48,7 @@ void Node::order_by_etcd(const std::string& key, const std::string& order) {
   if (etcd_ != nullptr) etcd_->compare_and_set(key, order, versions_[key], [](bool) {});
 }
 
-// Tells why not, or nothing once the directory has it.
+// Calls `done` with why it cannot, or with nothing once the directory has stored the record.
 void Node::place(const std::string& partition, const std::vector<std::string>& shards,
                  std::function<void(const std::string& why)> done) {
   const auto record = placed_on(cluster_, members_, partition, shards);

@@ -1,4 +1,4 @@
-// How the broker takes on a changed file, and finds out which processes did so too.
+// Reloads: the broker applies a changed file, and collects which processes have applied it.
 #include "broker/node.h"
 #include "core/base/text.h"
 
@@ -8,7 +8,7 @@ namespace {
 namespace log = base::log;
 using Outcome = coordination::LocalServer::Reload;
 
-constexpr std::size_t max_reloads = 64;  // that wait at the same time
+constexpr std::size_t max_reloads = 64;  // waiting at the same time
 constexpr std::size_t max_named = 20;    // processes in one answer
 
 std::string listed(std::vector<std::string> failures) {
@@ -38,8 +38,9 @@ void Node::reload(ReloadDone done) {
     permitted = !changed_names.empty();
   };
   const auto changed = config::reload(start_, permit, [this](const config::Cluster& wanted) {
-    supervisor_->reload();  // before take_on(): what that starts is not ready for a signal
-    take_on(wanted);
+    // Before apply_config(): processes that it starts cannot handle the signal yet.
+    supervisor_->reload();
+    apply_config(wanted);
     return base::Status();
   });
   metrics_.registry.count_reload(changed.ok());
@@ -59,13 +60,13 @@ void Node::reload(ReloadDone done) {
   finish_reloads();
 }
 
-// Of the file and of the directory, without those that were drained.
+// The processes of the file and of the directory, without drained ones.
 std::vector<ReloadWatch::Process> Node::processes() const {
   std::vector<ReloadWatch::Process> all;
   const auto add = [&](const std::string& role, const std::string& name, bool present) {
     const auto* entry = vitals_.find(name);
     all.push_back({.name = name,
-                   .told = supervisor_->pid(role, name) != 0,
+                   .supervised = supervisor_->pid(role, name) != 0,
                    .present = present,
                    .reloads = entry == nullptr ? 0 : entry->vitals.file.number});
   };
@@ -87,7 +88,7 @@ void Node::finish_reloads() {
     Outcome& outcome = ended.outcome;
     if (!failures->empty()) {
       const std::string names = listed(std::move(*failures));
-      log::warn("node", "the new configuration is not followed by all", {{"by", names}});
+      log::warn("node", "not every process applied the new configuration", {{"by", names}});
       if (outcome.fault == wire::Fault::none) {
         outcome.fault = wire::Fault::not_followed;
         outcome.text = "not followed by " + names;

@@ -1,6 +1,5 @@
-// The status page: one document that needs nothing but /api/v1/status and
-// /api/v1/clients/PROXY of the broker it came from.
-// Made of broker/page/ when the build is configured.
+// The status page: one HTML document that requests only /api/v1/status and /api/v1/clients/PROXY
+// from its broker. Constants, made from broker/page/ when the build is configured.
 #pragma once
 
 #include <string_view>
@@ -8,7 +7,7 @@
 namespace canopy::broker {
 
 extern const std::string_view page_html;
-// What the page may do: run its own script and ask the broker; nothing else.
+// The Content-Security-Policy of the page: its own script and style, and requests to its broker.
 extern const std::string_view page_policy;
 
 }  // namespace canopy::broker

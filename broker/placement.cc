@@ -44,7 +44,8 @@ base::Result<SplitOrder> split_of(const config::Cluster& cluster, const Members&
   if (map.find(subtree) != map.size()) return base::Error{subtree + " is a partition"};
   if (around == map.size()) return base::Error{"no partition is around " + subtree};
   if (map.size() >= base::max_partitions) {
-    return base::Error{"there are " + std::to_string(map.size()) + " partitions, the most"};
+    return base::Error{"there are " + std::to_string(map.size()) +
+                       " partitions, which is the limit"};
   }
   if (!base::is_utf8(subtree)) return base::Error{"the subtree is not UTF-8"};
   const std::string& partition = map.subtree(around);

@@ -1,5 +1,4 @@
-// Whether an operator may place a partition on other shards, or split it, and its record then.
-// Pure.
+// Checks an operator's order to move or split a partition, and makes the new record. Pure.
 #pragma once
 
 #include <string>
@@ -9,15 +8,15 @@
 
 namespace canopy::broker {
 
-// The record of `partition` ("" is the root), placed on these shards; or why it cannot be: the file
-// has no such partition or shard, or the number of shards is wrong, or no shard has led it yet.
+// The record of `partition` ("" is the root), placed on these shards. An error: the file has no
+// such partition or shard, the number of shards is wrong, or no shard has led the partition yet.
 base::Result<cluster::PartitionRecord> placed_on(const config::Cluster& cluster,
                                                  const Members& members,
                                                  const std::string& partition,
                                                  const std::vector<std::string>& shards);
 
-// The partition that `subtree` is to be split off, and its record with that order; or why it cannot
-// be: it is a partition, or nothing is around it, or a split of that is not finished.
+// The partition to split `subtree` off from, and its record with that order. An error: the subtree
+// is a partition, no partition is around it, or a split of that one is not finished.
 struct SplitOrder {
   std::string partition{};
   cluster::PartitionRecord record{};

@@ -27,11 +27,11 @@ void limit_descriptors(rlim_t count) {
   }
 }
 
-// In the child, between fork and exec: only what is safe there when other threads existed.
+// Runs in the child between fork and exec: async-signal-safe calls only.
 [[noreturn]] void become(const Program& program, char* const* arguments, char* const* environment,
                          pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (getppid() != parent) _exit(cannot_start);  // it died before it was to be told
+  if (getppid() != parent) _exit(cannot_start);  // the parent died before PR_SET_PDEATHSIG
   setpgid(0, 0);
   signal(SIGPIPE, SIG_DFL);
   sigset_t none;
@@ -47,7 +47,7 @@ void limit_descriptors(rlim_t count) {
   _exit(cannot_start);
 }
 
-// Ours but for what the service manager says to this process alone.
+// This process's environment without the variables that the service manager set for it alone.
 std::vector<char*> environment_of_child() {
   std::vector<char*> variables;
   for (char** variable = environ; *variable != nullptr; ++variable) {

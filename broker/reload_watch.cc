@@ -2,11 +2,11 @@
 
 namespace canopy::broker {
 
-// By a reload of its own, or because it has started since.
+// True when the process has read the file: by a reload, or because it started after it.
 bool ReloadWatch::has_read(const Process& process, const VitalsBook::Entry* entry,
                            base::TimePoint now) const {
   if (entry == nullptr || entry->vitals.file.fingerprint != fingerprint_) return false;
-  if (!process.told || entry->vitals.file.number > process.reloads) return true;
+  if (!process.supervised || entry->vitals.file.number > process.reloads) return true;
   return entry->heard > began_ &&
          entry->vitals.uptime_ms <= static_cast<std::uint64_t>(base::in_ms(now - began_));
 }
@@ -23,10 +23,10 @@ std::optional<std::vector<std::string>> ReloadWatch::outcome(const VitalsBook& v
     }
     if (!process.present) {
       failures.push_back(process.name + ": is down");
-    } else if (now - began_ < patience) {
+    } else if (now - began_ < timeout) {
       return std::nullopt;
-    } else if (process.told) {
-      failures.push_back(process.name + ": has not said that it read the file");
+    } else if (process.supervised) {
+      failures.push_back(process.name + ": has not reported that it read the file");
     } else {
       failures.push_back(process.name +
                          ": runs another file, and is not supervised by this broker: send it HUP");

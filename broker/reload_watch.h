@@ -1,5 +1,5 @@
-// Which processes run the configuration that the broker has just read, by what they say in their
-// vitals. Pure: time is an argument.
+// Finds out from their vitals which processes run the configuration that the broker has just read.
+// Pure: time is an argument. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -14,17 +14,17 @@ namespace canopy::broker {
 
 class ReloadWatch {
  public:
-  // For so long a process may take to say what it made of the file.
-  static constexpr base::Duration patience = std::chrono::seconds(3);
+  // A process must report within this time whether it applied the file.
+  static constexpr base::Duration timeout = std::chrono::seconds(3);
 
   struct Process {
     std::string name{};
-    bool told = false;          // by this broker, which supervises it
+    bool supervised = false;    // by this broker
     bool present = false;       // in the directory
-    std::uint64_t reloads = 0;  // that it had done before
+    std::uint64_t reloads = 0;  // number of its earlier reloads
   };
 
-  // `permissions_only`: the broker has refused the rest of the file, and so may the others.
+  // `permissions_only`: the broker refused the rest of the file, and so may other processes.
   ReloadWatch(std::string fingerprint, bool permissions_only, std::vector<Process> processes,
               base::TimePoint now)
       : fingerprint_(std::move(fingerprint)),
@@ -32,7 +32,8 @@ class ReloadWatch {
         processes_(std::move(processes)),
         began_(now) {}
 
-  // Once it is known of all, or the time is over: "p1: why" of each process that has not followed.
+  // "NAME: why" of each process that did not apply the file. Nothing while the outcome is open:
+  // some process may still report in time.
   std::optional<std::vector<std::string>> outcome(const VitalsBook& vitals,
                                                   base::TimePoint now) const;
 

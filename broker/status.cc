@@ -10,9 +10,9 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-// A limit that is none is null: no number stands for it.
-json limit(std::uint64_t most) {
-  return most == std::numeric_limits<std::uint64_t>::max() ? json(nullptr) : json(most);
+// "No limit" becomes null.
+json limit(std::uint64_t value) {
+  return value == std::numeric_limits<std::uint64_t>::max() ? json(nullptr) : json(value);
 }
 
 json split(std::uint64_t value) {
@@ -20,7 +20,7 @@ json split(std::uint64_t value) {
   return {{"epoch", revision.epoch()}, {"counter", revision.counter()}};
 }
 
-// What every process says, and how fast it grows; nulls while it says nothing.
+// Vitals and rates common to all processes; null while the process has reported nothing.
 void add_vitals(json& process, const VitalsBook::Entry* entry, base::TimePoint now) {
   const auto known = [&](const char* field, const auto& value) {
     process[field] = entry == nullptr ? json(nullptr) : json(value(entry->vitals));

@@ -1,4 +1,5 @@
-// What the status page shows: the topology, and how each process is doing. Pure.
+// The document behind the status page: the topology with the vitals of each process. Pure. Format:
+// docs/reference/http.md.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +20,8 @@ struct Moment {
   bool stopping = false;
 };
 
-// As topology_json() has it, and of each process what docs/reference/http.md says. What
-// is not known is null. Revisions are split into epoch and counter: JavaScript's numbers have 53
-// bits.
+// The document of topology_json(), with the vitals of each process added. Unknown fields are null.
+// Revisions are split into epoch and counter: JavaScript's numbers have 53 bits.
 std::string status_json(const config::Cluster& cluster, const Members& members, const Self& self,
                         const VitalsBook& vitals, const Moment& moment);
 

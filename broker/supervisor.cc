@@ -124,7 +124,7 @@ void Supervisor::advance() {
 }
 
 void Supervisor::stop_shards() {
-  if (std::exchange(shards_told_, true)) return;
+  if (std::exchange(shards_stopping_, true)) return;
   send(SIGTERM, "shard");
 }
 

@@ -1,8 +1,8 @@
-// Keeps the processes of this machine running: starts them, starts again those that end, and in the
-// end stops them all, proxies first, so that shards outlive whoever writes to them.
+// Keeps the processes of this machine running: starts them, restarts a process that ends, and stops
+// all in order. Proxies stop first, so that shards outlive the proxies that write to them.
 //
-// Belongs to its loop, which must tell it of every SIGCHLD. No process may outlive it: a destroyed
-// supervisor kills what is left.
+// Belongs to its loop; call reap() after every SIGCHLD. Its destructor kills the remaining
+// processes.
 #pragma once
 
 #include <deque>
@@ -27,38 +27,37 @@ class Supervisor {
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
-  // Called whenever a process is started again.
+  // Sets the callback after each restart of a process.
   void on_restart(Restarted restarted) { restarted_ = std::move(restarted); }
 
-  // Called whenever a process has ended.
+  // Sets the callback after each end of a process.
   void on_exit(Exited exited) { exited_ = std::move(exited); }
 
   void start();
 
-  // After a SIGCHLD: takes note of who ended.
+  // Collects the ended processes. Call it after a SIGCHLD.
   void reap();
 
   bool supervises(const Program& program) const;
-  // Starts one more, unless everything is being stopped.
+  // Starts one more process, unless stop() was called.
   void add(Program program);
-  // Has every process that runs read its configuration again.
+  // Sends HUP to every running process.
   void reload();
-  // Of the next stop().
+  // The time limit of the next stop().
   void set_drain(base::Duration drain) { drain_ = drain; }
 
-  // TERM to the proxies; when they are gone, or half of `drain` is over, TERM to the shards; KILL
-  // to whoever is left when all of it is over. Then, with every process reaped, calls `stopped`.
-  // Called again, it kills at once.
+  // Sends TERM to the proxies; when they have ended, or after half of `drain`, TERM to the shards;
+  // after the whole `drain`, KILL to the remaining processes. Calls `stopped` once every process
+  // has ended. A second call kills at once.
   void stop(std::function<void()> stopped);
 
-  // TERM to a proxy, which is not started again by this supervisor. False when none of this name
-  // runs.
+  // Sends TERM to a proxy and does not restart it. False when no proxy of this name runs.
   bool drain(const std::string& proxy);
 
-  // The proxies that drain() has stopped, or is stopping.
+  // The proxies that drain() has stopped or is stopping.
   std::set<std::string> drained() const;
 
-  // 0 when it does not run.
+  // 0 while the process does not run.
   pid_t pid(const std::string& role, const std::string& name) const;
 
  private:
@@ -85,7 +84,7 @@ class Supervisor {
   Restarted restarted_;
   Exited exited_;
   std::function<void()> stopped_;  // set while stopping
-  bool shards_told_ = false;
+  bool shards_stopping_ = false;
   bool finished_ = false;
   net::Loop::TimerId stop_shards_timer_ = 0;
   net::Loop::TimerId kill_timer_ = 0;

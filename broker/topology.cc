@@ -29,7 +29,7 @@ const Value* find(const std::map<std::string, Value>& all, const std::string& na
   return found == all.end() ? nullptr : &found->second;
 }
 
-// The names of the file in its order, then those that only the directory has.
+// The names of the file in its order, then names that only the directory has.
 template <typename Configured, typename Member>
 std::vector<std::string> all_names(const std::vector<Configured>& configured,
                                    const std::map<std::string, Member>& members) {
@@ -43,7 +43,7 @@ std::vector<std::string> all_names(const std::vector<Configured>& configured,
   return names;
 }
 
-// A state that others may have made up holds details after a colon, or none at all.
+// An announced state may be empty, or have details after a colon.
 std::string first_word(const std::string& state) {
   return state.empty() ? "unknown" : state.substr(0, state.find(':'));
 }
@@ -85,7 +85,7 @@ json shard_entry(const config::Cluster& cluster, const Members& members, const s
   return entry;
 }
 
-// Its state is that of the leader; without one, of the first replica.
+// The state of the leader, or else of the first replica.
 json partition_entry(const std::string& subtree, const coordination::PartitionStatus& status,
                      const config::Partition* configured) {
   const std::string leader = status.leader();
@@ -105,7 +105,7 @@ json partition_entry(const std::string& subtree, const coordination::PartitionSt
   return entry;
 }
 
-// Those of the file in its order, then others.
+// The partitions of the file in its order, then the others.
 json partition_entries(const config::Cluster& cluster, const Members& members) {
   json entries = json::array();
   auto statuses = partition_statuses(cluster, members);
@@ -152,7 +152,7 @@ class Targets {
            const std::string& configured, const std::string& advertise) {
     const std::string& address = announced.empty() ? configured : announced;
     if (address.empty() || address.ends_with(":0")) return;
-    // What a process that is down would make of `auto` is not known.
+    // The host that `auto` stands for is unknown while the process is down.
     const bool unknown = advertise.empty() || advertise == config::auto_advertise;
     list_.push_back({{"targets", {config::advertised_http(address, unknown ? host_ : advertise)}},
                      {"labels", {{"role", role}, {"name", name}}}});
@@ -167,7 +167,7 @@ class Targets {
 }  // namespace
 
 base::Status Members::apply(const cluster::KeyChanged& change) {
-  const auto take = [&](auto& members, const char* prefix, auto parse) -> base::Status {
+  const auto apply_member = [&](auto& members, const char* prefix, auto parse) -> base::Status {
     const std::string name = change.key.substr(std::string_view(prefix).size());
     members.erase(name);
     if (!change.value) return {};
@@ -178,13 +178,13 @@ base::Status Members::apply(const cluster::KeyChanged& change) {
     return {};
   };
   if (change.key.starts_with(coordination::shards_prefix)) {
-    return take(shards, coordination::shards_prefix, coordination::parse_shard_member);
+    return apply_member(shards, coordination::shards_prefix, coordination::parse_shard_member);
   }
   if (change.key.starts_with(coordination::proxies_prefix)) {
     const auto* present =
         find(proxies, change.key.substr(std::string_view(coordination::proxies_prefix).size()));
     if (present != nullptr && !change.value) gone = *present;
-    return take(proxies, coordination::proxies_prefix, coordination::parse_proxy_member);
+    return apply_member(proxies, coordination::proxies_prefix, coordination::parse_proxy_member);
   }
   return change.key.starts_with(coordination::partitions_prefix) ? apply_record(change)
                                                                  : base::Status();
@@ -344,15 +344,15 @@ std::map<std::string, std::string> readiness(const config::Cluster& cluster,
 
 std::map<std::pair<std::string, std::string>, bool> presence(const config::Cluster& cluster,
                                                              const Members& members) {
-  std::map<std::pair<std::string, std::string>, bool> roll;
+  std::map<std::pair<std::string, std::string>, bool> processes;
   for (const std::string& name : all_names(cluster.shards, members.shards)) {
-    roll[{"shard", name}] = state_of(find(members.shards, name)) != down;
+    processes[{"shard", name}] = state_of(find(members.shards, name)) != down;
   }
   for (const std::string& name : all_names(cluster.proxies, members.proxies)) {
     const std::string state = proxy_state(members, name);
-    if (state != drained) roll[{"proxy", name}] = state != down;
+    if (state != drained) processes[{"proxy", name}] = state != down;
   }
-  return roll;
+  return processes;
 }
 
 std::map<std::pair<std::string, std::string>, int> count_states(const config::Cluster& cluster,

@@ -9,7 +9,7 @@ namespace {
 
 using coordination::Vitals;
 
-// None when `now` is of another life of the process than `before`.
+// None when the process restarted between the two reports.
 std::optional<Rates> rates_between(const Vitals& before, const Vitals& now) {
   if (now.uptime_ms <= before.uptime_ms || before.uptime_ms == 0) return std::nullopt;
   const double seconds = static_cast<double>(now.uptime_ms - before.uptime_ms) / 1000;

@@ -1,5 +1,5 @@
-// What the processes of the cluster last said of how they are doing, and how fast what they count
-// grows. Pure: time is an argument.
+// The last reported vitals of each process, and the growth rates of their counters. Pure: time is
+// an argument. Not thread-safe.
 #pragma once
 
 #include <map>
@@ -13,7 +13,7 @@
 
 namespace canopy::broker {
 
-// Each second, between the last two times that a process spoke up, by its own clock.
+// Per second, between the last two reports of a process, by its own clock.
 struct Rates {
   double updates = 0;
   double deliveries = 0;
@@ -26,14 +26,14 @@ class VitalsBook {
   struct Entry {
     coordination::Vitals vitals{};
     base::TimePoint heard{};
-    std::optional<Rates> rates{};  // after it spoke up twice since it started
+    std::optional<Rates> rates{};  // after two reports since its start
   };
 
-  // Takes a change of the directory; those of other keys pass. A value that is none is an error,
-  // and counts as absent.
+  // Applies a change of the directory; ignores other keys. Malformed vitals are an error and count
+  // as absent.
   base::Status apply(const cluster::KeyChanged& change, base::TimePoint now);
 
-  // Null for one that has not said anything, or is no longer there.
+  // Null for a process that has reported nothing or has gone.
   const Entry* find(const std::string& name) const;
 
  private:

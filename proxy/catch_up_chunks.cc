@@ -1,4 +1,4 @@
-// The requests of CatchUps from their cuts on: what is sent of each.
+// CatchUps after the cut: fills and sends the chunks of each request.
 #include <algorithm>
 #include <array>
 #include <functional>
@@ -15,7 +15,7 @@ using keyspace::UpdatePtr;
 
 namespace {
 
-// Of a message or a request that begins, in entries looked at.
+// Cost of a message, and of a request that begins, counted as examined entries.
 constexpr std::size_t message_cost = 4;
 
 const Known* known_of(const std::vector<Known>& known, std::size_t partition) {
@@ -25,14 +25,14 @@ const Known* known_of(const std::vector<Known>& known, std::size_t partition) {
 
 }  // namespace
 
-// Begins one request, or goes on with one. False when the turn is over first.
+// Begins or continues one request of the client. False when the turn ends first.
 bool CatchUps::serve(Client& client, base::TimePoint now) {
   if (!client.ready.empty() && client.cut.size() < max_cuts_per_client) {
     const std::size_t cut = client.cut.size();
     start(client.ready.front(), now);
     entries_left_ -= std::min(entries_left_, message_cost);
     if (client.cut.size() == cut) return true;
-    // A small answer is cut and sent at once, so that nothing has to be held for it.
+    // A small answer is sent at once after its cut: no updates have to be held for it.
     client.cut.splice(client.cut.begin(), client.cut, std::prev(client.cut.end()));
   }
   if (client.cut.empty()) return true;
@@ -41,7 +41,7 @@ bool CatchUps::serve(Client& client, base::TimePoint now) {
 
 void CatchUps::start(Session& session, base::TimePoint now) {
   std::vector<std::size_t> partitions = partitions_.covering(session.request.subtree);
-  // The owner of a key comes first.
+  // The partition that owns the key comes first.
   if (session.request.kind == Kind::get) partitions.resize(1);
   partitions_left_ -= std::min(partitions_left_, 1 + partitions.size());
   const base::Duration waited = now - session.began;
@@ -56,12 +56,12 @@ void CatchUps::start(Session& session, base::TimePoint now) {
     if (known == nullptr || partitions_.mirror(partition)->epoch_reused()) continue;
     if (!reached(partition, known->revision)) behind = known;
   }
-  if (absent && waited < patience) {
-    return wait(session, *absent, Revision(), session.began + patience);
+  if (absent && waited < mirror_timeout) {
+    return wait(session, *absent, Revision(), session.began + mirror_timeout);
   }
   if (absent) return finish(session, now, false);
-  if (behind != nullptr && waited < lag) {
-    return wait(session, behind->partition, behind->revision, session.began + lag);
+  if (behind != nullptr && waited < lag_timeout) {
+    return wait(session, behind->partition, behind->revision, session.began + lag_timeout);
   }
   if (session.request.kind != Kind::get) return cut(session, std::move(partitions));
   const UpdatePtr entry =
@@ -72,7 +72,7 @@ void CatchUps::start(Session& session, base::TimePoint now) {
   finish(session, now, true);
 }
 
-// The owner may ask for another round under the same number.
+// The owner may open another round under the same number.
 void CatchUps::finish(Session& session, base::TimePoint now, bool sent) {
   net::Connection& connection = *session.client->connection;
   const Kind kind = session.request.kind;
@@ -87,9 +87,9 @@ void CatchUps::finish(Session& session, base::TimePoint now, bool sent) {
   }
 }
 
-// What a client knows may be of either history of an epoch that was used twice: it is voided, and
-// all is sent. A client that knows something is told of deeper partitions first: of one that was
-// split off it may not have heard, and would take its keys for those of the partition around it.
+// If an epoch was used twice, the client's revision may be of either history: it is voided, and the
+// full state is sent. Deeper partitions come first: a client may not know of a part that was split
+// off, and would take its keys for keys of the partition around it.
 void CatchUps::cut(Session& session, std::vector<std::size_t> partitions) {
   if (!session.request.known.empty()) {
     std::ranges::stable_sort(partitions, std::ranges::greater(), [this](std::size_t partition) {
@@ -137,7 +137,7 @@ CatchUps::Part CatchUps::part_of(const Session& session, std::size_t partition) 
   return part;
 }
 
-// False when the turn is over before the chunk is filled.
+// False when the turn ends before the chunk is filled.
 bool CatchUps::advance(Session& session, base::TimePoint now) {
   const auto last = fill(session);
   if (!last) return false;
@@ -150,14 +150,14 @@ bool CatchUps::advance(Session& session, base::TimePoint now) {
   return true;
 }
 
-// Takes what one message costs from this turn.
+// Subtracts the cost of one message from this turn.
 void CatchUps::charge(std::size_t bytes) {
   bytes_left_ -= std::min(bytes_left_, bytes);
   entries_left_ -= std::min(entries_left_, message_cost);
 }
 
-// Looks at what this turn still allows. Once the chunk is filled: whether it is the last of its
-// part.
+// Examines entries within the bounds of this turn. Once the chunk is filled, returns whether it is
+// the last of its part.
 std::optional<bool> CatchUps::fill(Session& session) {
   Part& part = session.parts.front();
   Filling& filling = session.filling;
@@ -187,7 +187,7 @@ std::optional<bool> CatchUps::fill(Session& session) {
                   : part.mode == Mode::full || update->revision > part.since;
     if (sent) {
       if (!room_for(update)) break;
-      if (filling.entries.size() > settings_.chunk_bytes / 16) {  // it is a large one
+      if (filling.entries.size() > settings_.chunk_bytes / 16) {  // a large value
         filling.entries.reserve(settings_.chunk_bytes);
       }
       native::append_entry(filling.entries, *update);

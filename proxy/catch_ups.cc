@@ -137,8 +137,8 @@ void CatchUps::drained(const net::Connection& connection) {
   want_turn(found->second);
 }
 
-// The queue of a client that is full by now may drain in the flush at the end of this turn, after
-// which no event may come. So the next turn follows at once.
+// A full queue may drain in the flush at the end of this turn, and no event may follow. So the next
+// turn follows at once.
 bool CatchUps::serve(base::TimePoint now) {
   wake(now);
   entries_left_ = entries_per_turn;
@@ -157,7 +157,7 @@ bool CatchUps::serve(base::TimePoint now) {
       filled = true;
       continue;
     }
-    if (!serve(client, now)) break;  // it goes on in the next turn
+    if (!serve(client, now)) break;  // continues in the next turn
     if (client.by_number.empty()) {
       leave_turn(client, Turn::none);
       clients_.erase(client.connection->id());
@@ -190,7 +190,7 @@ void CatchUps::stop_waiting(Session& session) {
   deadlines_.erase(session.deadline);
 }
 
-// Requests whose mirror is there, or whose time is over, are looked at again.
+// Makes requests ready whose mirror has reached their revisions or whose timeout is over.
 void CatchUps::wake(base::TimePoint now) {
   const auto wake_one = [this](Session& session) {
     stop_waiting(session);
@@ -201,7 +201,7 @@ void CatchUps::wake(base::TimePoint now) {
     const auto current = next++;
     std::size_t left = current->second.size();
     for (; left > 0 && reached(current->first, current->second.begin()->first); --left) {
-      wake_one(*current->second.begin()->second);  // the last one ends `current`
+      wake_one(*current->second.begin()->second);  // waking the last one erases `current`
     }
   }
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {

@@ -1,13 +1,13 @@
-// Brings native clients up to date: the state of a subtree at one cut of the mirrors, or what
-// changed since the revisions that the client has, in chunks as its queue has room. Watches, lists
-// and gets are all served here.
+// Answers the watches, lists and gets of native clients from one cut of the mirrors. A client gets
+// the state of a subtree, or the changes since its own revisions, in chunks as its queue has room.
+// Pure: time is an argument, replies go to net::Connection. Not thread-safe. Connections outlive
+// their requests: drop() ends these. Format of the chunks: core/wire/native.h.
 //
-// A request waits until its partitions are mirrored and have reached what its client knows: no
-// client is taken back in time. Then the client waits for a place among those that are served.
-// Clients take turns, and so do the requests of one client. A client whose queue is full gives its
-// place up until the queue has drained. A turn looks at a bounded number of entries and deletions,
-// sent or not, so that updates never wait; a chunk may take several turns to fill.
-// Pure: time is an argument, replies go to net::Connection. Not thread-safe.
+// A request waits until its partitions are mirrored and have reached the revisions of its client:
+// no client goes back in time. Then the client waits until fewer than `max_served` are served.
+// Clients take turns, and so do the requests of one client. A client with a full queue leaves its
+// turn until the queue has drained. A turn examines a bounded number of entries and deletions, so
+// that updates never wait. A chunk may take several turns to fill.
 #pragma once
 
 #include <deque>
@@ -31,23 +31,23 @@ namespace canopy::proxy {
 
 class CatchUps {
  public:
-  // Of the revisions that clients know, until their requests end.
+  // Bytes of the revisions that clients know, of requests that have not ended.
   static constexpr std::size_t max_known_bytes = std::size_t{64} << 20;
   static constexpr std::size_t max_known_bytes_per_client = std::size_t{8} << 20;
   static constexpr std::size_t max_requests = 1'000'000;
-  // Of one client at the same time between cut and end: each holds what changes meanwhile.
+  // Requests of one client between cut and end: each holds the updates since its cut.
   static constexpr std::size_t max_cuts_per_client = 4;
-  // Entries and deletions looked at, whether sent or not: in one turn, by all requests together,
-  // and for one chunk, so that a client whose answer holds little still hears of it.
+  // Entries and deletions examined, whether sent or not: by all requests in one turn, and for one
+  // chunk. A client whose answer holds little still gets a chunk within this bound.
   static constexpr std::size_t entries_per_turn = 2'000;
   static constexpr std::size_t entries_per_chunk = 20'000;
   static constexpr std::size_t bytes_per_turn = std::size_t{2} << 20;
-  // Partitions looked at in one turn for requests that begin.
+  // Partitions examined in one turn for requests that begin.
   static constexpr std::size_t partitions_per_turn = 4'096;
-  // How long a mirror may take to reach what a client knows before all of it is sent anew, and how
-  // long to be there at all.
-  static constexpr base::Duration lag = std::chrono::seconds(2);
-  static constexpr base::Duration patience = std::chrono::seconds(10);
+  // A mirror that has not reached the revisions of a client within `lag_timeout` is sent in full.
+  // A request whose mirror does not exist within `mirror_timeout` is refused.
+  static constexpr base::Duration lag_timeout = std::chrono::seconds(2);
+  static constexpr base::Duration mirror_timeout = std::chrono::seconds(10);
 
   using Kind = wire::native::Kind;  // watch, list or get
   struct Request {
@@ -56,20 +56,20 @@ class CatchUps {
     std::string subtree{};     // or key
     std::vector<Known> known{};
     std::uint64_t limit = 0;  // entries after which a list may stop; 0: none
-    bool resumes = false;     // its client has named revisions
+    bool resumes = false;     // the client has named revisions
     MirrorLease lease{};
   };
 
   class Owner {
    public:
-    // The cut of a watch is made: what is gathered of its stream by now is in it. May send.
+    // The cut of a watch is made; it holds the updates that its stream has gathered. May send.
     virtual void on_cut(net::Connection& connection, std::uint64_t number) = 0;
-    // All is sent. `has`: where the client stands with it; of a watch.
+    // The whole answer is sent. `has`: the revisions that the client of a watch now has.
     virtual void on_sent(net::Connection& connection, Kind kind, std::uint64_t number,
                          std::vector<Known> has, base::Duration took) = 0;
-    // A mirror was not there in time; nothing is sent.
+    // A mirror did not exist within `mirror_timeout`; nothing is sent.
     virtual void on_unavailable(net::Connection& connection, Kind kind, std::uint64_t number) = 0;
-    // A client that knew something is told what changed, or everything.
+    // A client that named revisions gets the changes since, or else the full state.
     virtual void on_resync(bool changes) = 0;
 
    protected:
@@ -78,7 +78,7 @@ class CatchUps {
 
   struct Settings {
     std::size_t max_served = 64;  // clients at the same time
-    // A connection with so much in its queue gets nothing more before drained() is called for it.
+    // Queued bytes from which a connection gets no chunk before drained() is called for it.
     std::size_t full_bytes = std::size_t{256} << 10;
     std::size_t chunk_bytes = base::max_chunk_bytes;
   };
@@ -86,27 +86,27 @@ class CatchUps {
   CatchUps(const Partitions& partitions, Settings settings, Owner& owner)
       : partitions_(partitions), settings_(settings), owner_(owner) {}
 
-  // Keeps only those of `known` that are of the subtree's partitions. Refuses a subtree that no
+  // Ignores `known` revisions of partitions outside the subtree. Refuses a subtree that no
   // partition has.
   wire::Fault open(net::Connection& connection, Request request, base::TimePoint now);
-  // The next round of a watch that has ended its last one: is not refused.
+  // The next round of a watch whose last round has ended; never refused.
   void reopen(net::Connection& connection, Request request, base::TimePoint now);
   bool contains(const net::Connection& connection, std::uint64_t number) const {
     return find(connection, number) != nullptr;
   }
-  // What the client has of this partition when the request is answered is of another history. A
-  // client that named no revision of it has nothing, unless `surely`.
+  // The partition has a new history: the answer voids the client's revision of it. `surely`: also
+  // where the client named no revision of it.
   void renew(const net::Connection& connection, std::uint64_t number, std::size_t partition,
              bool surely);
   void drop(const net::Connection& connection, std::uint64_t number);
-  // Forgets all requests of this connection; how many those were.
+  // Forgets all requests of this connection; returns their number.
   std::size_t drop(const net::Connection& connection);
-  // The queue of the connection has room again.
+  // The connection's queue has room again.
   void drained(const net::Connection& connection);
 
-  // Sends what can be sent. True when more could be at once.
+  // Sends chunks within the bounds of a turn. True when it could send more at once.
   bool serve(base::TimePoint now);
-  // When a request that waits for mirrors has waited long enough.
+  // When the next request that waits for mirrors times out.
   std::optional<base::TimePoint> next_deadline() const;
 
   std::size_t known_bytes() const { return known_bytes_; }
@@ -119,7 +119,7 @@ class CatchUps {
   struct Part {
     std::size_t partition = 0;
     Mode mode = Mode::full;
-    // Says only that what the client knows of the partition is of another history.
+    // Tells the client only that its revision of the partition is of another history.
     bool voids = false;
     keyspace::Revision since{};
     keyspace::Revision revision{};
@@ -155,7 +155,7 @@ class CatchUps {
     Filling filling{};
     std::uint64_t sent_entries = 0;
   };
-  // Whether a client waits for a place, has one, or has given it up until its queue has drained.
+  // `queued`: waits until fewer than `max_served` are served. `full`: waits for drained().
   enum class Turn { none, queued, served, full };
   struct Client {
     net::Connection* connection = nullptr;
@@ -197,9 +197,9 @@ class CatchUps {
   Settings settings_;
   Owner& owner_;
   std::size_t known_bytes_ = 0;
-  std::unordered_map<std::uint64_t, Client> clients_;  // by connection; those with requests
+  std::unordered_map<std::uint64_t, Client> clients_;  // by connection; each has requests
   std::list<Client*> served_;                          // the first is served next
-  std::list<Client*> queued_;                          // for a place in served_
+  std::list<Client*> queued_;                          // wait to be served
   std::map<std::size_t, Waiting> waiting_;             // by partition; none empty
   Deadlines deadlines_;
   std::size_t size_ = 0;

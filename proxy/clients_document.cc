@@ -11,12 +11,12 @@ namespace canopy::proxy {
 using Clients = std::vector<wire::native::ClientInfo>;
 
 metrics::HttpDocument clients_document(net::Loop& loop, const std::string& proxy,
-                                       std::function<Clients()> list, base::Duration patience) {
-  // Shared: the loop may come to it when nobody waits any more.
+                                       std::function<Clients()> list, base::Duration timeout) {
+  // Shared: the loop may run it after the caller has given up.
   const auto listed = std::make_shared<std::promise<Clients>>();
   auto clients = listed->get_future();
   loop.post([listed, list = std::move(list)] { listed->set_value(list()); });
-  if (clients.wait_for(patience) != std::future_status::ready) {
+  if (clients.wait_for(timeout) != std::future_status::ready) {
     return metrics::http_error(503, "the proxy is too busy to list its clients");
   }
   return {.body = to_json(proxy, clients.get())};

@@ -1,4 +1,5 @@
-// /api/v1/clients of a proxy: its connections as a JSON array, those with most queued bytes first.
+// /api/v1/clients of a proxy: its connections as a JSON array, longest queue first. Called by
+// threads of the HTTP server; format: docs/reference/http.md.
 #pragma once
 
 #include <cstddef>
@@ -13,18 +14,18 @@
 
 namespace canopy::proxy {
 
-// How long a thread of the HTTP server waits for the loop.
-inline constexpr base::Duration loop_patience = std::chrono::seconds(1);
-// Of the array; a response of the HTTP server may have twice as much.
+// A thread of the HTTP server waits this long for the loop.
+inline constexpr base::Duration loop_timeout = std::chrono::seconds(1);
+// Of the array; the HTTP server sends at most twice as much.
 inline constexpr std::size_t max_document_bytes = std::size_t{4} << 20;
 
-// From any thread but the loop's: calls `list` in the loop and waits for what it returns; 503 when
-// that takes too long. `list` may be called later then, while the loop runs.
+// Calls `list` in the loop and waits for its result; 503 after `timeout`. The loop may still call
+// `list` after that. Called from any thread but the loop's.
 metrics::HttpDocument clients_document(net::Loop& loop, const std::string& proxy,
                                        std::function<std::vector<wire::native::ClientInfo>()> list,
-                                       base::Duration patience = loop_patience);
+                                       base::Duration timeout = loop_timeout);
 
-// Leaves out those with least queued when the array would become larger than `max_bytes`.
+// Leaves out the shortest queues when the array would exceed `max_bytes`.
 std::string to_json(const std::string& proxy, std::vector<wire::native::ClientInfo> clients,
                     std::size_t max_bytes = max_document_bytes);
 

@@ -6,7 +6,7 @@
 namespace canopy::proxy {
 namespace {
 
-// Whether one of them, of which none is a prefix of another, is one of the key.
+// True when the key has one of the prefixes. No prefix is a prefix of another.
 bool covers(const std::vector<std::string>& sorted_prefixes, std::string_view key) {
   const auto above = std::ranges::upper_bound(sorted_prefixes, key);
   return above != sorted_prefixes.begin() && key.starts_with(*std::prev(above));
@@ -31,7 +31,7 @@ void CloneCatchUps::begin(net::Connection& connection, std::string_view prefix) 
 void CloneCatchUps::on_drained(const net::Connection& connection) {
   const auto known = sessions_.find(connection.id());
   if (known == sessions_.end()) return;
-  known->second.room = Room::here;
+  known->second.room = Room::available;
   queue(known->first, known->second);
 }
 
@@ -60,8 +60,8 @@ void CloneCatchUps::queue(std::uint64_t id, Session& session) {
 
 std::optional<base::Duration> CloneCatchUps::serve() {
   std::size_t budget = entries_per_turn;
-  std::vector<std::uint64_t> waiting;  // for a mirror, or for room that nothing tells of
-  bool crowded = false;
+  std::vector<std::uint64_t> waiting;  // for a mirror, or for room without an event
+  bool retry = false;
   while (!turns_.empty() && budget > 0) {
     const std::uint64_t id = turns_.front();
     turns_.pop_front();
@@ -77,21 +77,21 @@ std::optional<base::Duration> CloneCatchUps::serve() {
       sessions_.erase(known);
     } else if (progress == Progress::more) {
       queue(id, session);
-    } else if (session.room != Room::drained) {
+    } else if (session.room != Room::after_drain) {
       waiting.push_back(id);
-      crowded |= session.room == Room::later;
+      retry |= session.room == Room::retry;
     }
   }
   examined_ += entries_per_turn - budget;
   const bool more = !turns_.empty();
   for (const std::uint64_t id : waiting) queue(id, sessions_.at(id));
   if (more) return base::Duration{0};
-  return crowded ? std::optional(room_retry) : std::nullopt;
+  return retry ? std::optional(room_retry) : std::nullopt;
 }
 
 CloneCatchUps::Progress CloneCatchUps::advance(Session& session, std::size_t& budget) {
   if (session.connection->closing()) return Progress::done;
-  session.room = Room::here;
+  session.room = Room::available;
   if (!session.walk) {
     if (session.prefixes.empty()) return Progress::done;
     start(session);
@@ -99,7 +99,7 @@ CloneCatchUps::Progress CloneCatchUps::advance(Session& session, std::size_t& bu
   if (!ready(*session.walk)) return Progress::waits;
   while (budget > 0) {
     session.room = room_of(*session.connection, high_water_, backend_.queue_limit());
-    if (session.room != Room::here) return Progress::waits;
+    if (session.room != Room::available) return Progress::waits;
     --budget;
     if (send_deletion(session) || send_entry(session, budget)) continue;
     session.walk.reset();
@@ -122,7 +122,7 @@ void CloneCatchUps::start(Session& session) {
   walk.deletions_of = walk.since.begin();
 }
 
-// A mirror that was given up in the meantime, or has not been there yet, is waited for.
+// False while a mirror does not exist: its lease brings it back.
 bool CloneCatchUps::ready(const Walk& walk) const {
   return std::ranges::all_of(walk.since, [this](const auto& each) {
     const cluster::Mirror* mirror = backend_.partitions().mirror(each.first);
@@ -170,14 +170,14 @@ bool CloneCatchUps::send_entry(Session& session, std::size_t& budget) {
   const keyspace::UpdatePtr entry = **walk.entries;
   walk.entries->next();
   if (entry->revision > since(walk, partition)) {
-    // Of one that has been deleted since, the subscriber was told.
+    // If it has been deleted since, the subscriber already got the deletion.
     const auto present = backend_.partitions().mirror(partition)->tree().find(entry->key);
     if (present != nullptr) send(*session.connection, *present);
   }
   return true;
 }
 
-// Makes ready to walk over the next partition that may hold keys of a prefix; false at the end.
+// Moves to the next partition that may hold keys of a prefix; false at the end.
 bool CloneCatchUps::next_partition(Walk& walk, std::size_t& budget) {
   if (walk.prefix == walk.prefixes.size()) return false;
   const std::string& prefix = walk.prefixes[walk.prefix];

@@ -1,16 +1,14 @@
-// What Clone subscribers are told because it changed between their snapshot and their subscription:
-// the present values of the keys that did, and what was deleted (DESIGN, "Joining is exact").
-// Tested without sockets. Belongs to the node's loop.
+// Sends Clone subscribers the keys that changed between their snapshot and their subscription:
+// present values and deletions. Opens no socket. Belongs to the node's loop.
 //
-// A subscription that comes after a remembered cut is told of whatever changed since, on its
-// connection alone, under new stamps: clients take what is newer than their snapshot. Each value is
-// read when it is sent, and everything with a lower stamp has been sent by then, so that no older
-// value follows a newer one. A turn looks at a bounded number of entries.
+// A subscription that arrives after a remembered cut gets the changes since, on its connection
+// alone, under new stamps. Clients accept updates that are newer than their snapshot. Each value is
+// read when it is sent, after everything with a lower stamp: no older value follows a newer one. A
+// turn examines a bounded number of entries.
 //
-// After a change of leaders no revision says what has changed: all of the partition is sent.
-// Nothing is told of a deletion that the mirror does not know any more. It knows the last 100,000,
-// and cuts are remembered for ten seconds only; but with a new leader the earlier ones may be gone.
-// Of a partition that keeps no state nothing can be told at all.
+// Limits. After a change of leaders no revision tells what changed: the whole partition is sent.
+// A mirror knows the last 100,000 deletions; a new leader may know fewer. Deletions that the mirror
+// does not know are not sent. A partition without retained state has nothing to send.
 #pragma once
 
 #include <cstdint>
@@ -34,10 +32,10 @@ namespace canopy::proxy {
 
 class CloneCatchUps {
  public:
-  // Looked at, whether they are sent or not.
+  // Entries examined, whether sent or not.
   static constexpr std::size_t entries_per_turn = 2000;
-  static constexpr std::size_t entries_at_a_time =
-      250;  // of one connection, before the next's turn
+  // For one connection, before the next connection's turn.
+  static constexpr std::size_t entries_at_a_time = 250;
 
   CloneCatchUps(wire::clone::Dialect dialect, Backend& backend, RecentCuts& cuts,
                 std::size_t high_water)
@@ -47,36 +45,36 @@ class CloneCatchUps {
   void begin(net::Connection& connection, std::string_view prefix);
   void end(const net::Connection& connection) { sessions_.erase(connection.id()); }
   void on_drained(const net::Connection& connection);
-  // A partition has been split. Who is being told of it is told anew, of both.
+  // A partition has been split. A catch-up that covers it begins anew, for both parts.
   void divide(std::size_t whole, std::size_t part);
 
-  // Only when all updates so far have been sent. How long until it wants to be called again.
+  // Call only when all updates so far have been sent. Returns after how long to call again.
   std::optional<base::Duration> serve();
 
-  // Connections that are not told everything yet.
+  // Connections with a catch-up under way.
   std::size_t size() const { return sessions_.size(); }
   std::uint64_t examined() const { return examined_; }
 
  private:
-  // By partition: what the subscriber has to be told of comes after.
+  // By partition: the subscriber gets the changes after this cut.
   using Since = std::map<std::size_t, RecentCuts::Cut>;
   struct Walk {
     std::vector<std::string> prefixes{};  // sorted, none of them a prefix of another
     Since since{};
-    Since::const_iterator deletions_of{};  // the partition whose deletions are being told
+    Since::const_iterator deletions_of{};  // the partition whose deletions are being sent
     std::optional<keyspace::Tombstones::Deletions> deletions{};
-    std::size_t prefix = 0;                 // the one whose entries are being told
-    std::vector<std::size_t> partitions{};  // that may hold some, and are left to look at
+    std::size_t prefix = 0;                               // index of the prefix that is being sent
+    std::vector<std::size_t> partitions{};                // still to examine for this prefix
     std::optional<keyspace::TreeView::Cursor> entries{};  // of the last of these
   };
   struct Session {
     explicit Session(net::Connection& own) : connection(&own) {}
     net::Connection* connection;
-    // Subscribed to since the walk under way has begun.
+    // Subscribed to since the present walk began.
     std::vector<std::string> prefixes{};
     Since since{};
     std::optional<Walk> walk{};
-    Room room = Room::here;
+    Room room = Room::available;
     bool queued = false;  // in turns_
   };
   enum class Progress { more, waits, done };
@@ -84,7 +82,7 @@ class CloneCatchUps {
   void queue(std::uint64_t id, Session& session);
   Progress advance(Session& session, std::size_t& budget);
   static void start(Session& session);
-  // Whether there was something to look at.
+  // False when there was nothing to examine.
   bool send_deletion(Session& session);
   bool send_entry(Session& session, std::size_t& budget);
   bool next_partition(Walk& walk, std::size_t& budget);

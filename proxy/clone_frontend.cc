@@ -10,7 +10,7 @@ namespace clone = wire::clone;
 
 namespace {
 
-// Snapshots and catch-ups are sent to a connection until so much is queued for it; half of
+// Snapshots and catch-ups fill a connection's queue up to this mark. At least half of
 // `client_queue_bytes` is left to live updates.
 constexpr std::size_t most_queued = std::size_t{1} << 20;
 
@@ -75,7 +75,7 @@ void CloneFrontend::on_message(net::Connection& connection,
   if (!ignored.empty()) {
     metrics_.ignored_metadata.Add({{"reason", std::string(ignored)}}).Increment();
   }
-  wire::RoutedRequest request;  // Clone clients wait for no answer
+  wire::RoutedRequest request;  // without `reply_to`: Clone clients expect no reply
   request.request.writes.push_back(std::move(write));
   const wire::Fault fault = backend_.write(std::move(request));
   if (fault != wire::Fault::none) metrics_.reject(wire::name(fault));

@@ -1,5 +1,5 @@
-// What unmodified Clone clients see of a proxy, in one dialect: a clone server on three consecutive
-// ports. Opens no socket; belongs to the node's loop.
+// Serves unmodified Clone clients of one dialect, as a clone server on three consecutive ports.
+// Opens no socket. Belongs to the node's loop. Format: core/wire/clone.h.
 //
 //   snapshot    ROUTER                 ICANHAZ? in, entries and KTHXBAI out     CloneSnapshots
 //   updates     XPUB                   subscriptions in, updates out            CloneUpdates
@@ -14,8 +14,8 @@ namespace canopy::proxy {
 
 class CloneFrontend final : public Frontend, private net::ConnectionEvents {
  public:
-  // `first`: the endpoint of the snapshot port. All references outlive it; `config` is read when
-  // it counts.
+  // `first`: the endpoint of the snapshot port. All references outlive it. `config` may change
+  // meanwhile.
   CloneFrontend(wire::clone::Dialect dialect, config::Endpoint first, const config::Proxy& config,
                 Metrics& metrics, Backend& backend);
 
@@ -38,14 +38,14 @@ class CloneFrontend final : public Frontend, private net::ConnectionEvents {
   std::uint64_t missed() const override { return updates_.missed(); }
 
  private:
-  // Of the collector.
+  // An update that a client pushes to the collector.
   void on_message(net::Connection& connection, std::span<const std::string_view> parts) override;
 
   wire::clone::Dialect dialect_;
   config::Endpoint first_;
   Metrics& metrics_;
   Backend& backend_;
-  std::size_t high_water_;  // of the connections, as the frontend was made
+  std::size_t high_water_;  // of the connections' queues
   RecentCuts cuts_;
   CloneSnapshots snapshots_;
   CloneUpdates updates_;

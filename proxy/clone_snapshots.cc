@@ -51,7 +51,7 @@ void CloneSnapshots::on_message(net::Connection& connection,
 void CloneSnapshots::on_drained(net::Connection& connection) {
   Requester& requester = of(connection);
   if (!requester.snapshot) return;
-  requester.snapshot->room = Room::here;
+  requester.snapshot->room = Room::available;
   requester.snapshot->moved = backend_.now();
   queue(requester, sending_);
 }
@@ -71,7 +71,7 @@ void CloneSnapshots::queue(Requester& requester, Queue& where) {
 }
 
 // Null when its connection has ended.
-CloneSnapshots::Requester* CloneSnapshots::take(Queue& from) {
+CloneSnapshots::Requester* CloneSnapshots::pop(Queue& from) {
   const auto known = requesters_.find(from.front());
   from.pop_front();
   if (known == requesters_.end()) return nullptr;
@@ -83,34 +83,34 @@ std::optional<base::Duration> CloneSnapshots::serve() {
   begin_snapshots();
   const std::size_t before = sending_.size();
   std::size_t budget = entries_per_turn;
-  std::vector<Requester*> crowded_out;
+  std::vector<Requester*> without_room;
   while (!sending_.empty() && budget > 0) {
-    Requester* const requester = take(sending_);
+    Requester* const requester = pop(sending_);
     if (requester == nullptr) continue;
     if (requester->snapshot) advance(*requester, budget);
     if (!requester->snapshot) {
       if (!requester->waiting.empty()) queue(*requester, asking_);
-    } else if (requester->snapshot->room == Room::here) {
+    } else if (requester->snapshot->room == Room::available) {
       queue(*requester, sending_);
-    } else if (requester->snapshot->room == Room::later) {
-      crowded_out.push_back(requester);
+    } else if (requester->snapshot->room == Room::retry) {
+      without_room.push_back(requester);
     }
   }
   bool more = !sending_.empty();
-  for (Requester* requester : crowded_out) queue(*requester, sending_);
-  more |= sending_.size() < before && !asking_.empty();  // others have their places
+  for (Requester* requester : without_room) queue(*requester, sending_);
+  more |= sending_.size() < before && !asking_.empty();  // other snapshots may begin
   waiting_.Set(static_cast<double>(requests_));
   if (more) return base::Duration{0};
-  return crowded_out.empty() ? std::nullopt : std::optional(room_retry);
+  return without_room.empty() ? std::nullopt : std::optional(room_retry);
 }
 
-// A snapshot whose client does not take it holds no place. A request whose mirrors are not there
-// yet keeps its place.
+// A snapshot whose client does not read does not count towards `max_snapshots`. A request whose
+// mirrors do not exist yet keeps its position in the queue.
 void CloneSnapshots::begin_snapshots() {
   std::unordered_map<std::string, bool> ready;  // by prefix
   for (std::size_t left = asking_.size(); left > 0 && sending_.size() < config_.max_snapshots;
        --left) {
-    Requester* const requester = take(asking_);
+    Requester* const requester = pop(asking_);
     if (requester == nullptr) continue;
     const std::string& prefix = requester->waiting.front().prefix;
     const auto [known, is_new] = ready.try_emplace(prefix, false);
@@ -148,7 +148,7 @@ void CloneSnapshots::advance(Requester& requester, std::size_t& budget) {
   net::Connection& connection = requester.connection;
   for (std::size_t i = 0; i < entries_at_a_time && budget > 0; ++i) {
     snapshot.room = room_of(connection, high_water_, backend_.queue_limit());
-    if (snapshot.room != Room::here) return;
+    if (snapshot.room != Room::available) return;
     if (snapshot.cursors.empty()) {
       connection.send(clone::end_of_snapshot(dialect_, snapshot.prefix, snapshot.stamp).span());
       return finish(requester, "sent");
@@ -179,8 +179,8 @@ void CloneSnapshots::finish(Requester& requester, const char* result) {
 void CloneSnapshots::expire() {
   const base::TimePoint now = backend_.now();
   for (const auto& [id, requester] : requesters_) {
-    if (!requester->snapshot || requester->snapshot->room == Room::here) continue;
-    if (now - requester->snapshot->moved <= patience) continue;
+    if (!requester->snapshot || requester->snapshot->room == Room::available) continue;
+    if (now - requester->snapshot->moved <= timeout) continue;
     finish(*requester, "timeout");
     if (!requester->waiting.empty()) queue(*requester, asking_);
   }

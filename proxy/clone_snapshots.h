@@ -1,10 +1,10 @@
-// The snapshot side of a Clone dialect: ICANHAZ? in, the state of a prefix and KTHXBAI out. Tested
-// without sockets. Belongs to the node's loop.
+// The snapshot port of a Clone dialect: ICANHAZ? in, the state of a prefix and KTHXBAI out. Opens
+// no socket. Belongs to the node's loop.
 //
-// Each snapshot is an exact cut of the mirrors, taken when it begins and sent as fast as its client
-// reads, a bounded number of entries a turn. Requests belong to their connection: they are answered
-// one after another, and end with it. Entries with an empty value are left out: to a Clone client
-// an empty value means no entry.
+// Each snapshot is an exact cut of the mirrors, made when it begins. It is sent as fast as the
+// client reads, a bounded number of entries a turn. The requests of a connection are answered one
+// after another, and end with the connection. Entries with an empty value are left out: Clone
+// clients read an empty value as a deletion.
 #pragma once
 
 #include <cstdint>
@@ -30,13 +30,13 @@ class CloneSnapshots final : public net::ConnectionEvents {
  public:
   static constexpr std::size_t max_requests = 10'000;  // not yet answered
   static constexpr std::size_t max_requests_per_client = 64;
-  // Looked at, sent or left out; the end of a partition is one.
+  // Entries examined, sent or left out; the end of a partition counts as one.
   static constexpr std::size_t entries_per_turn = 2000;
   static constexpr std::size_t entries_at_a_time = 250;  // of one snapshot, before the next's turn
-  // A client that takes nothing for this long is given up.
-  static constexpr base::Duration patience = std::chrono::seconds(30);
+  // A snapshot ends without KTHXBAI when the client reads nothing for this long.
+  static constexpr base::Duration timeout = std::chrono::seconds(30);
 
-  // All outlive it. `config` is read when it counts. `high_water`: the mark of the connections.
+  // All outlive it; `config` may change meanwhile. `high_water`: of the connections' queues, bytes.
   CloneSnapshots(wire::clone::Dialect dialect, const config::Proxy& config, Metrics& metrics,
                  Backend& backend, RecentCuts& cuts, std::size_t high_water);
 
@@ -45,12 +45,12 @@ class CloneSnapshots final : public net::ConnectionEvents {
   void on_drained(net::Connection& connection) override;
   void on_closed(net::Connection& connection, std::string_view reason) override;
 
-  // How long until it wants to be called again.
+  // Returns after how long to call it again.
   std::optional<base::Duration> serve();
-  // Gives up those whose client takes nothing.
+  // Ends the snapshots of clients that read nothing.
   void expire();
 
-  // Requests that wait, and snapshots being sent.
+  // Waiting requests and snapshots under way.
   std::size_t size() const { return requests_; }
 
  private:
@@ -65,7 +65,7 @@ class CloneSnapshots final : public net::ConnectionEvents {
     std::deque<keyspace::TreeView::Cursor> cursors{};  // the first is the one being sent
     base::TimePoint began{};
     base::TimePoint moved{};
-    Room room = Room::here;
+    Room room = Room::available;
   };
   struct Requester final : net::Connection::Attachment {
     explicit Requester(net::Connection& own) : connection(own) {}
@@ -78,7 +78,7 @@ class CloneSnapshots final : public net::ConnectionEvents {
 
   static Requester& of(net::Connection& connection);
   static void queue(Requester& requester, Queue& where);
-  Requester* take(Queue& from);
+  Requester* pop(Queue& from);
   void begin_snapshots();
   void begin(Requester& requester);
   void advance(Requester& requester, std::size_t& budget);
@@ -92,8 +92,8 @@ class CloneSnapshots final : public net::ConnectionEvents {
   RecentCuts& cuts_;
   std::size_t high_water_;
   std::unordered_map<std::uint64_t, Requester*> requesters_;
-  Queue asking_;   // whose next request waits to begin, oldest first
-  Queue sending_;  // to whom something can be sent, in turn
+  Queue asking_;   // connections whose next request waits to begin, oldest first
+  Queue sending_;  // connections with room for their snapshot, in turn
   std::size_t requests_ = 0;
   metrics::Gauge& waiting_;
   base::log::RateLimited log_;

@@ -31,7 +31,7 @@ void CloneUpdates::on_ready(net::Connection& connection) {
   connection.attach(std::move(subscriber));
 }
 
-// The heartbeats of chp are everybody's, and no prefix of keys; to the other dialects the word is.
+// In chp every client may subscribe to HUGZ, and it is no prefix of keys. Elsewhere it is one.
 void CloneUpdates::on_subscription(net::Connection& connection, std::string_view topic,
                                    bool begins) {
   Subscriber& subscriber = of(connection);
@@ -117,7 +117,7 @@ void CloneUpdates::send(Piece& piece) {
   piece.places.clear();
 }
 
-// Of a piece for which there is no room a connection gets the updates that fit.
+// A connection without room for the whole piece gets the updates that fit.
 void CloneUpdates::deliver(Subscriber& subscriber, const net::Buffer& buffer, const Piece& piece) {
   net::Connection& connection = subscriber.connection;
   if (connection.closing()) return;
@@ -162,8 +162,8 @@ void CloneUpdates::count_delivered(std::span<const Place> places) {
   delivered_bytes_.Increment(static_cast<double>(bytes));
 }
 
-// A catch-up has stamps above all that were given so far: what bears lower ones goes first, for a
-// client drops what comes under a lower one than it has seen.
+// A catch-up has stamps above all earlier ones. Gathered updates have lower stamps and go first:
+// a client drops an update with a lower stamp than it has seen.
 std::optional<base::Duration> CloneUpdates::serve() {
   if (!pending_.empty()) return std::nullopt;
   return catch_ups_.serve();

@@ -1,9 +1,9 @@
-// The updates side of a Clone dialect: who subscribes to what, and each update to all who do.
-// Tested without sockets. Belongs to the node's loop.
+// The updates port of a Clone dialect: holds the subscriptions and sends each update to its
+// subscribers. Opens no socket. Belongs to the node's loop.
 //
-// What is gathered is encoded once for all connections with the same prefixes, in pieces that these
-// share. A connection whose queue has no room misses whole updates, which are counted, or is closed
-// (`slow_clients`).
+// Gathered updates are encoded once for all connections with the same prefixes, in pieces that
+// these share. A connection whose queue has no room misses whole updates, which are counted, or is
+// closed (`slow_clients`).
 #pragma once
 
 #include <cstdint>
@@ -27,17 +27,17 @@ namespace canopy::proxy {
 
 class CloneUpdates final : public net::ConnectionEvents {
  public:
-  // Of one connection; beyond, it is closed.
+  // A connection that exceeds these is closed.
   static constexpr std::size_t max_prefixes = 100'000;
   static constexpr std::size_t max_prefix_bytes = std::size_t{8} << 20;
-  // What one flush sends at most; the rest follows in the next turn.
+  // Upper bounds of one flush; the rest follows in the next turn.
   static constexpr std::size_t flush_updates = 8192;
   static constexpr std::size_t flush_bytes = std::size_t{4} << 20;
-  // What is encoded before it is queued.
+  // Encoded bytes before they are queued: of one group, of all groups.
   static constexpr std::size_t piece_bytes = std::size_t{256} << 10;
-  static constexpr std::size_t pieces_bytes = std::size_t{8} << 20;  // of all groups
+  static constexpr std::size_t pieces_bytes = std::size_t{8} << 20;
 
-  // All outlive it. `config` is read when it counts. `high_water`: the mark of the connections.
+  // All outlive it; `config` may change meanwhile. `high_water`: of the connections' queues, bytes.
   CloneUpdates(wire::clone::Dialect dialect, const config::Proxy& config, Metrics& metrics,
                Backend& backend, RecentCuts& cuts, std::size_t high_water);
 
@@ -49,32 +49,32 @@ class CloneUpdates final : public net::ConnectionEvents {
   void apply(const Stamped& stamped);
   std::size_t gathered() const { return pending_.size(); }
   std::size_t gathered_bytes() const { return pending_.bytes(); }
-  // True when some is left.
+  // True when updates are left for the next turn.
   bool flush();
-  // Catch-ups.
+  // Sends catch-ups. Returns after how long to call it again.
   std::optional<base::Duration> serve();
   void divide(std::size_t whole, std::size_t part) { catch_ups_.divide(whole, part); }
-  // The heartbeat of chp, to all who hear it.
+  // Sends the heartbeat of chp to its subscribers.
   void send_heartbeat();
 
   std::uint64_t missed() const { return missed_; }
-  // Fills in subscriptions and what was missed, if the connection is one of these.
+  // Fills in subscriptions and missed updates, if the connection subscribes here.
   void describe(const net::Connection& connection, wire::native::ClientInfo& view) const;
 
  private:
   struct Subscriber final : net::Connection::Attachment, PrefixGroups::Subscriber {
     explicit Subscriber(net::Connection& own) : connection(own) {}
     net::Connection& connection;
-    bool heartbeats = false;  // has subscribed to them
+    bool heartbeats = false;  // has subscribed to heartbeats
     std::uint64_t missed = 0;
   };
-  // An update of a piece.
+  // One update in a piece.
   struct Place {
     std::size_t end = 0;  // of its message in the piece
     std::size_t bytes = 0;
     std::size_t shard = 0;
   };
-  // What is encoded for one group.
+  // The encoded updates of one group.
   struct Piece {
     PrefixGroups::Group* group = nullptr;
     std::string messages{};

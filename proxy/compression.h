@@ -1,7 +1,7 @@
-// Whether to compress the next batch of a stream. Pure; not thread-safe.
+// Decides whether to compress the next batch of a stream. Pure; not thread-safe.
 //
-// Compressing costs once, for the stream; what it saves is saved once for each subscriber. Both are
-// counted in bytes: packing a byte costs about as much as sending `pack_cost` of them.
+// Compressing costs once, for the stream; it saves bytes once for each subscriber. Costs are in
+// bytes: compressing one byte costs about as much as sending `pack_cost` bytes.
 #pragma once
 
 #include <cstddef>
@@ -10,16 +10,16 @@ namespace canopy::proxy {
 
 class Compression {
  public:
-  static constexpr std::size_t least_bytes = 512;  // of a batch that is worth trying
+  static constexpr std::size_t least_bytes = 512;  // smaller batches are never compressed
   static constexpr double pack_cost = 8;
-  static constexpr unsigned probe_every = 64;  // batches, while it does not pay
+  static constexpr unsigned probe_every = 64;  // batches, while compression does not pay
 
   bool worth_trying(std::size_t bytes, std::size_t subscribers) {
     if (bytes < least_bytes) return false;
     if (pays(subscribers)) return true;
     return skipped_++ % probe_every == 0;
   }
-  // What a try came to. Whether the packed form is to be sent.
+  // Reports the size of a compressed batch. True when the compressed form is to be sent.
   bool tried(std::size_t bytes, std::size_t packed, std::size_t subscribers) {
     const double gain = 1 - static_cast<double>(packed) / static_cast<double>(bytes);
     gain_ = known_ ? gain_ + (gain - gain_) / 8 : gain;
@@ -33,7 +33,7 @@ class Compression {
   }
 
   bool known_ = false;
-  double gain_ = 0;  // part of the bytes that packing saved, lately
+  double gain_ = 0;  // moving average of the saved share of bytes
   unsigned skipped_ = 0;
 };
 

@@ -34,7 +34,7 @@ std::optional<base::Duration> FanOut::flush(base::TimePoint now, bool hurry) {
   return next;
 }
 
-// True when some is left.
+// True when updates are left for the next turn.
 bool FanOut::flush_one(std::size_t index, base::TimePoint now) {
   Pace& pace = paces_[index];
   const base::Duration before = io_.cpu_time();
@@ -70,7 +70,7 @@ void FanOut::count() {
   }
 }
 
-// Whatever else the process did is no cost of a flush.
+// CPU time of other work does not count as a cost of flushes.
 void FanOut::measure(const metrics::CpuTime& used) {
   for (Pace& pace : paces_) pace.pacer.measure(used, used.ran - pace.spent);
 }

@@ -1,9 +1,8 @@
-// The frontends of a proxy, each with its own pace: an update to all of them, and what they have
-// gathered on its way when it is due. Tested with frontends that open no socket. Belongs to the
-// node's loop.
+// Passes each update to every frontend of a proxy, and flushes each frontend when it is due.
+// Opens no socket. Belongs to the node's loop.
 //
-// How often a frontend flushes follows what its own flushes cost. That includes sending: what a
-// flush has queued is written at once.
+// The flush interval of a frontend follows the measured cost of its own flushes. The cost includes
+// sending: a flush writes its queued bytes at once.
 #pragma once
 
 #include <functional>
@@ -22,13 +21,13 @@ namespace canopy::proxy {
 
 class FanOut {
  public:
-  // Of what all frontends have gathered: beyond, the proxy reads nothing more from shards, until
-  // half of it has left. One message, or what the repair of one hole releases, may exceed it.
+  // Updates gathered by all frontends. At a bound the proxy stops reading from shards until half
+  // is flushed. One message, or the repair of one hole, may exceed a bound.
   static constexpr std::size_t max_updates = 131'072;
   static constexpr std::size_t max_bytes = std::size_t{32} << 20;
 
   struct Io {
-    std::function<void()> send;                // writes what is queued
+    std::function<void()> send;                // writes the queues of all connections
     std::function<base::Duration()> cpu_time;  // of this thread so far
   };
 
@@ -38,27 +37,28 @@ class FanOut {
   const std::vector<std::unique_ptr<Frontend>>& frontends() const { return frontends_; }
 
   void apply(const Stamped& stamped);
-  // Flushes what is due; all that waits when `hurry`. When the next flush is: zero: now.
+  // Flushes the frontends that are due; with `hurry` all of them. Returns the time until the next
+  // flush; zero: now.
   std::optional<base::Duration> flush(base::TimePoint now, bool hurry);
-  // Everything, whatever it takes.
+  // Flushes everything, without the bounds of a turn.
   void finish(base::TimePoint now);
 
   bool full() const { return gathered_ >= max_updates || bytes_ >= max_bytes; }
   bool has_room() const { return gathered_ <= max_updates / 2 && bytes_ <= max_bytes / 2; }
   std::size_t bytes() const { return bytes_; }
 
-  // `used` by the process since it began; some times a second.
+  // `used`: by the process since it began. Call several times a second.
   void measure(const metrics::CpuTime& used);
-  // The settings have changed.
+  // Applies changed settings.
   void aim(const config::Proxy& config);
-  // The longest of all frontends.
+  // The longest flush interval of all frontends.
   base::Duration interval() const;
 
  private:
   struct Pace {
     FlushPacer pacer;
     base::Duration spent{};                    // on flushes, so far
-    std::vector<base::TimePoint> committed{};  // of the updates that wait
+    std::vector<base::TimePoint> committed{};  // of the updates that wait for a flush
   };
 
   bool flush_one(std::size_t index, base::TimePoint now);

@@ -1,20 +1,18 @@
-// When to send what has gathered: at once after a pause, else as often as it can be afforded.
-// Pure: time and the CPU time used are arguments. Not thread-safe.
+// Decides when to flush gathered updates: at once after a pause, else as often as the CPU share
+// allows. Pure: time and the CPU time used are arguments. Not thread-safe.
 //
-// A flush costs one wake-up and one send for every subscriber, however much it carries. The
-// interval for which updates gather follows that cost, so that flushing stays near a share of a
-// core. It begins with the first update that has to wait, not with the flush before it: an update
-// waits for as long either way, but leaves with all that comes in the meantime. So sparse traffic
-// and few subscribers keep their latency, dense traffic is packed. Where threads wait for a core
-// for longer than they run, what they wait is the cost: on a machine that has no core to spare,
-// fewer flushes are also the sooner ones. What other work takes, such as bringing joining clients
-// up to date, is no cost of a flush: were it one, updates would wait for it twice.
+// A flush costs one wake-up and one send for every subscriber, however many updates it carries. The
+// interval follows that cost, so that flushing takes about `share` of a core. An interval begins
+// with the first update that has to wait, so that all updates within it leave together. Sparse
+// traffic keeps its latency; dense traffic is batched.
 //
-// The interval is bounded by what latency may be added, the time that a flush itself takes
-// included. Where even that would take more than `most_share` all would wait for the CPU instead,
-// and longer: so it grows to three times the bound, and beyond it only to what one flush takes.
-// (Part of a flush's cost grows with what it carries; to wait ever longer for that would save
-// nothing.)
+// Cost. Where threads wait for a core longer than they run, the wait is the cost: on a busy machine
+// fewer flushes also arrive sooner. Other work, such as catch-ups, does not count: updates would
+// wait for it twice.
+//
+// Bounds. Interval and flush together stay within the latency `longest`. If that would take more
+// than `max_share` of a core, the interval grows to three times the bound. Beyond that it grows
+// only to the duration of one flush: longer waits would save nothing.
 #pragma once
 
 #include <algorithm>
@@ -28,28 +26,28 @@ namespace canopy::proxy {
 
 class FlushPacer {
  public:
-  static constexpr double most_share = 2.0 / 5;
-  // A batch of so many updates would gain little by more: an interval after the last flush will do
-  // for it, lest writers that wait for their readers wait for the clock.
-  static constexpr std::size_t plenty = 64;
-  // And this one nothing.
-  static constexpr std::size_t most = 256;
+  static constexpr double max_share = 2.0 / 5;
+  // From 64 gathered updates, flush one interval after the last flush: more would save little, and
+  // writers may wait for their readers. From 256, flush immediately.
+  static constexpr std::size_t flush_early_updates = 64;
+  static constexpr std::size_t flush_now_updates = 256;
 
-  // `longest`: the latency that gathering and one flush may add; 0 never gathers. `share` of one
+  // `longest`: latency that gathering and one flush may add; 0: never gather. `share`: of one
   // core, above 0, at most 1.
   FlushPacer(base::Duration longest, double share) : longest_(longest), share_(share) {}
-  // From the next measurement on.
+  // Takes effect with the next measurement.
   void aim(base::Duration longest, double share) {
     longest_ = longest;
     share_ = share;
   }
 
-  // How long what waits, so many updates, should still wait; zero: send. Asked as soon as something
-  // waits, which is when an interval begins: what then comes within it leaves with it.
+  // How long `gathered` updates should still wait; zero: flush now. Call it as soon as the first
+  // update waits: the call begins the interval.
   base::Duration wait(base::TimePoint now, std::size_t gathered) {
     if (!due_) due_ = now < last_ + interval_ ? now + interval_ : now;
-    if (gathered >= most) return {};
-    const base::TimePoint due = gathered >= plenty ? std::min(*due_, last_ + interval_) : *due_;
+    if (gathered >= flush_now_updates) return {};
+    const base::TimePoint due =
+        gathered >= flush_early_updates ? std::min(*due_, last_ + interval_) : *due_;
     return std::max(base::Duration{0}, due - now);
   }
   void flushed(base::TimePoint now) {
@@ -57,8 +55,8 @@ class FlushPacer {
     due_.reset();
     ++flushes_;
   }
-  // `cpu` is what the process has used since it began, `other` how much of that is known not to be
-  // for flushes; called some times a second.
+  // `cpu`: used by the process since it began. `other`: the part of it that was not for flushes.
+  // Call several times a second.
   void measure(const metrics::CpuTime& cpu, base::Duration other = {}) {
     const base::Duration ran = cpu.ran - measured_.ran;
     const base::Duration for_flushes = ran - std::min(ran, other - other_);
@@ -78,14 +76,14 @@ class FlushPacer {
     }
     const base::Duration tolerable = longest_ - affordable(1);
     interval_ = std::max({std::min(affordable(share_), tolerable),
-                          std::min(affordable(most_share), 3 * longest_), affordable(1)});
+                          std::min(affordable(max_share), 3 * longest_), affordable(1)});
   }
 
   base::Duration interval() const { return interval_; }
 
  private:
-  // The interval at which flushing takes this share of a core; of a whole one: how long a flush
-  // takes.
+  // The interval at which flushing takes this share of a core. affordable(1) is the duration of a
+  // flush.
   base::Duration affordable(double share) const {
     return base::Duration(static_cast<base::Duration::rep>(cost_us_ / share));
   }

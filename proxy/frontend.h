@@ -1,9 +1,9 @@
-// One protocol that clients speak to the proxy: accepted connections and their messages in, updates
-// out. A frontend opens no socket: it says what is to be listened on, and is called with
-// connections (core/net/connection.h), so that tests need no socket.
+// The interface of a client protocol: accepted connections and their messages in, updates out. A
+// frontend opens no socket: it names its listeners, and the proxy passes it their connections
+// (core/net/connection.h). Belongs to the loop's thread.
 //
-// The way of one update: apply() gathers it, flush() sends what is gathered, when the frontend's
-// pacer says so. Belongs to the loop's thread.
+// The way of one update: apply() gathers it; flush() sends all gathered updates when the frontend's
+// pacer is due.
 #pragma once
 
 #include <cstdint>
@@ -26,11 +26,11 @@
 
 namespace canopy::proxy {
 
-// What a connection is for: a Clone client has one of each, a native client one for `updates`.
+// Purpose of a connection. A Clone client has one of each role, a native client one of `updates`.
 // Each role admits max_clients connections over all frontends.
 enum class Role { snapshot, updates, collector };
 
-// A listening socket that a frontend wants.
+// A listening socket that a frontend needs.
 struct Opening {
   Role role = Role::updates;
   zmtp::SocketType type = zmtp::SocketType::router;
@@ -38,41 +38,42 @@ struct Opening {
   std::string dialect{};  // "native", "kvsimple"…; with `label` names it in metrics and logs
   std::string label{};    // "snapshot", "updates", "collector"; of the native protocol "client"
   net::ConnectionEvents* events = nullptr;
-  // Marks of its connections' queues, for on_drained().
+  // Bytes in a connection's queue: on_drained() is called at the low mark after the high one.
   std::size_t high_water_bytes = std::size_t{1} << 20;
   std::size_t low_water_bytes = std::size_t{256} << 10;
 };
 
-// What a frontend needs of its proxy.
+// The services that a proxy gives its frontends.
 class Backend {
  public:
   virtual ~Backend() = default;
 
-  // Queues a request for the shard that owns its keys, or says why it cannot be. The answer, if
-  // `reply_to` is not empty, comes with Frontend::answer().
+  // Queues a request for the shard that owns its keys; the fault says why it cannot. If `reply_to`
+  // is not empty, Frontend::answer() gets the answer.
   virtual wire::Fault write(wire::RoutedRequest request) = 0;
-  // Mirrors what may hold keys under the prefix for as long as the lease is kept.
+  // Mirrors every partition that may hold keys under the prefix until the lease is destroyed.
   virtual MirrorLease lease(std::string_view prefix) = 0;
   virtual const Partitions& partitions() const = 0;
-  // Whether the mirrors of everything under the prefix can be read.
+  // True when every partition under the prefix can be read.
   virtual bool ready(std::string_view prefix) const = 0;
-  // The last stamp that was given: to an update that was applied, or by next_stamp().
+  // The last stamp given to an update or by next_stamp().
   virtual std::int64_t last_stamp() const = 0;
-  // A new one, for what a frontend sends beside updates.
+  // A new stamp, for messages of a frontend other than live updates.
   virtual std::int64_t next_stamp() = 0;
 
-  // Bytes that the queue of one connection may hold at this moment: `client_queue_bytes`, or less
-  // when all queues together come close to `egress_bytes`.
+  // Bytes that a connection's queue may hold now: `client_queue_bytes`, or less when all queues
+  // together come close to `egress_bytes`.
   virtual std::size_t queue_limit() const = 0;
 
-  // Without security everything may be done. A refusal is counted and logged; `what` names it.
+  // Without security everything is permitted. A refusal is counted and logged; `what` names the
+  // refused action.
   virtual bool may_read(const net::Connection& connection, std::string_view prefix,
                         std::string_view what) = 0;
   virtual bool may_write(const net::Connection& connection, std::string_view key) = 0;
 
-  // Whether the client may list connections and end them. A refusal is counted and logged.
+  // Whether the client may list and close connections. A refusal is counted and logged.
   virtual bool may_administer(const net::Connection& connection) = 0;
-  // All connections of clients, in their order.
+  // All client connections, oldest first.
   virtual std::vector<wire::native::ClientInfo> clients() const = 0;
   // False when there is no such connection.
   virtual bool kick(std::uint64_t connection) = 0;
@@ -86,42 +87,42 @@ class Frontend {
 
   // Called once.
   virtual std::vector<Opening> openings() = 0;
-  // The endpoints of its openings, in their order, as clients connect to them: adds them.
+  // Adds the endpoints of its openings, in the order of openings(), to the directory entry.
   virtual void announce(coordination::ProxyMember& member,
                         const std::vector<config::Endpoint>& endpoints) const = 0;
 
-  // Stamps and streams go on above those of every earlier process of this name. Also called when a
-  // later generation replaces one.
+  // The directory granted this generation: stamps and stream numbers exceed those of every earlier
+  // process of this name. Called again when a later generation replaces it.
   virtual void begin_generation(std::uint32_t) {}
-  // An update that a mirror has applied.
+  // Gathers an update that a mirror has applied.
   virtual void apply(const Stamped& stamped) = 0;
   // Updates that wait for flush(), and their bytes.
   virtual std::size_t gathered() const = 0;
   virtual std::size_t gathered_bytes() const = 0;
-  // Sends what is gathered, a bounded amount: true when some is left.
+  // Sends a bounded amount of the gathered updates; true when updates are left.
   virtual bool flush(base::TimePoint now) = 0;
-  // Catch-ups, snapshots, what is due by time. How long until this wants to be called again without
-  // any event; nothing: not before one.
+  // Does a turn's work on catch-ups, snapshots and timers. Returns after how long to call it again
+  // without an event; nothing: only after an event.
   virtual std::optional<base::Duration> serve(base::TimePoint now) = 0;
   // Called each second.
   virtual void on_heartbeat(base::TimePoint) {}
 
-  // The answer to a request whose `reply_to` this frontend made; others are ignored.
+  // The answer to a write. Frontends ignore answers to requests of other frontends.
   virtual void answer(const wire::Answer&) {}
-  // A partition has a new history: the revisions that clients know of it mean nothing any more.
+  // A partition has a new history: the revisions that clients know of it are void.
   virtual void renew(std::size_t) {}
-  // A partition has been split: what clients know of `whole`, up to this revision, they know of
-  // `part` from now on. 0: they know nothing yet.
+  // A partition has been split: a client that knows `whole` up to `known` knows `part` up to there
+  // too. 0: no client knows anything of `part`.
   virtual void divide(std::size_t /*whole*/, std::size_t /*part*/, keyspace::Revision /*known*/) {}
-  // Clients are to be elsewhere within this time. A protocol that has no message for it does
-  // nothing: its clients notice when the proxy is gone.
+  // Asks clients to move to another proxy within this time. A protocol without such a message does
+  // nothing: its clients move when the proxy closes their connections.
   virtual void drain(base::Duration) {}
-  // Connections of clients that know of the drain and have not gone yet.
+  // Connections whose clients were asked to move and are still connected.
   virtual std::size_t leaving() const { return 0; }
 
-  // Name, protocol, subscriptions and counts of a connection.
+  // Name, protocol, subscriptions and counters of a connection.
   virtual wire::native::ClientInfo describe(const net::Connection& connection) const = 0;
-  // Updates that clients missed, so far.
+  // Updates that clients have missed since the start.
   virtual std::uint64_t missed() const = 0;
   // Sets gauges.
   virtual void report() {}

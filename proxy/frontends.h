@@ -1,4 +1,4 @@
-// The protocols that a proxy speaks: the only place that names them.
+// Makes the frontends of a proxy: the only place that names the protocols. Stateless.
 #pragma once
 
 #include <memory>
@@ -11,11 +11,11 @@
 
 namespace canopy::proxy {
 
-// The protocols that the proxy is configured to speak, as metrics name them.
+// The configured protocols, as metrics name them.
 std::vector<std::string> dialects(const config::Proxy& config);
 
-// A frontend for each protocol that the proxy is configured to speak. All references outlive them;
-// `config` may change meanwhile.
+// One frontend for each configured protocol. All references outlive them; `config` may change
+// meanwhile.
 std::vector<std::unique_ptr<Frontend>> make_frontends(const config::Proxy& config, Metrics& metrics,
                                                       Backend& backend);
 

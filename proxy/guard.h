@@ -1,5 +1,5 @@
-// What clients may do at this proxy, where the cluster has security; without, they may do all.
-// Refusals are counted, and each kind is logged once per client. Not thread-safe.
+// Checks the permissions of clients. Without `security` every action is permitted. Refusals are
+// counted, and each kind is logged once per client. Not thread-safe.
 #pragma once
 
 #include <optional>
@@ -20,19 +20,19 @@ class Guard {
   Guard(const std::optional<config::Security>& security, Metrics& metrics);
 
   bool on() const { return authority_.has_value(); }
-  // Of the cluster; null without security.
+  // The cluster's keys; null without security.
   const access::KeyPair* keys() const { return on() ? &keys_ : nullptr; }
 
-  // Whether the client of this name may watch or fetch whatever begins with `prefix`; `what` says
-  // in the log how it tries to.
+  // Whether the client of this name may read every key with `prefix`; `what` names the action in
+  // the log.
   bool may_read(std::string_view client, std::string_view prefix, std::string_view what);
   bool may_write(std::string_view client, std::string_view key);
   bool may_administer(std::string_view client);
 
-  // The name that the holder of a key is accepted under.
+  // The client name that a public key belongs to; nothing: unknown key.
   std::optional<std::string> name_of(std::string_view public_key) const;
-  // From now on these permissions are in force. Returns the clients that they change something for:
-  // their connections are to be closed.
+  // Puts new permissions in force. Returns the clients whose permissions changed: the caller closes
+  // their connections.
   std::vector<std::string> replace(const config::Security& security);
 
  private:
@@ -41,7 +41,8 @@ class Guard {
   Metrics& metrics_;
   access::KeyPair keys_{};
   std::optional<access::Authority> authority_{};
-  std::set<std::pair<std::string, std::string>> logged_{};  // client, what; names are a bounded lot
+  // (client, what); bounded by the configured names.
+  std::set<std::pair<std::string, std::string>> logged_{};
 };
 
 }  // namespace canopy::proxy

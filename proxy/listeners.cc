@@ -18,7 +18,7 @@ Listeners::Listeners(net::Server& server, Guard& guard, Metrics& metrics)
 }
 
 base::Status Listeners::open(Frontend& frontend, const config::Proxy& config,
-                             std::chrono::milliseconds patience) {
+                             std::chrono::milliseconds timeout) {
   const std::vector<Opening> openings = frontend.openings();
   for (const Opening& opening : openings) {
     auto address = net::parse_listen_address(opening.endpoint);
@@ -31,7 +31,7 @@ base::Status Listeners::open(Frontend& frontend, const config::Proxy& config,
          .connections =
              &metrics_.connections.Add({{"dialect", opening.dialect}, {"role", opening.label}}),
          .listener = std::make_unique<net::Listener>(server_, std::move(made), *opening.events)});
-    if (auto status = opened_.back().listener->open(patience); !status) return status;
+    if (auto status = opened_.back().listener->open(timeout); !status) return status;
   }
   return {};
 }
@@ -62,9 +62,9 @@ void Listeners::admit(std::size_t connections) {
 }
 
 std::size_t Listeners::clients() const {
-  std::size_t most = 0;
-  for (const net::AcceptLimit& limit : limits_) most = std::max(most, limit.open());
-  return most;
+  std::size_t largest = 0;
+  for (const net::AcceptLimit& limit : limits_) largest = std::max(largest, limit.open());
+  return largest;
 }
 
 void Listeners::for_each(const Visit& visit) const {

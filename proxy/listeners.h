@@ -1,8 +1,8 @@
-// The listening sockets of a proxy: one for each opening of its frontends, on one net::Server, with
-// what all of them share: security, limits of roles, counts. Belongs to the node's loop.
+// The listening sockets of a proxy, one for each opening of its frontends. They share security, the
+// accept limits of the roles, and counters. Belongs to the node's loop.
 //
 // A Clone client makes up to three connections, one for each role. Each role admits at most
-// max_clients over all frontends; as long as none may come in, no listener of the role accepts.
+// max_clients over all frontends. At that limit no listener of the role accepts.
 #pragma once
 
 #include <array>
@@ -29,17 +29,17 @@ class Listeners {
 
   // Listens for the frontend. No connection is accepted before admit().
   base::Status open(Frontend& frontend, const config::Proxy& config,
-                    std::chrono::milliseconds patience);
-  // Where the frontend's openings are bound, in their order.
+                    std::chrono::milliseconds timeout);
+  // The bound endpoints of the frontend, in the order of its openings.
   std::vector<config::Endpoint> endpoints(const Frontend& frontend) const;
 
-  // How many connections each role may have. Those that are open stay.
+  // Sets the accept limit of each role. Open connections stay.
   void admit(std::size_t connections);
-  // Clients connected: the connections of the role that has most.
+  // Connected clients: the connections of the largest role.
   std::size_t clients() const;
-  // Closes the connections of clients by these names.
+  // Closes the connections of the clients with these names.
   void close(const std::vector<std::string>& names, std::string_view reason);
-  // All connections, in their order.
+  // All connections, oldest first.
   std::vector<wire::native::ClientInfo> describe(base::TimePoint now) const;
   // False when there is no such connection.
   bool kick(std::uint64_t connection);

@@ -1,4 +1,4 @@
-// canopy-proxy: what clients connect to.
+// canopy-proxy: clients connect to it.
 #include <csignal>
 #include <cstdio>
 
@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
   auto command = config::parse_command_line(config::Role::proxy, argc, argv);
   if (const int* code = std::get_if<int>(&command)) return *code;
   auto& start = std::get<config::Start>(command);
-  if (start.health) {  // to be full is no ailment
+  if (start.health) {  // a full proxy is healthy
     return metrics::tell_health(start.cluster.find_proxy(start.name)->http, {"clients"});
   }
   const config::Cluster& cluster = start.cluster;

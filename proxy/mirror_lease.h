@@ -1,4 +1,4 @@
-// What keeps mirrors alive: a lease for each subscription or request that needs them. A mirror
+// Leases on mirrors: each subscription or request holds one on the mirrors that it needs. A mirror
 // lives while a lease holds it, and `mirror_keep_ms` after the last one has ended. Pure: time is an
 // argument. Not thread-safe. The table outlives its leases.
 #pragma once
@@ -16,15 +16,15 @@
 
 namespace canopy::proxy {
 
-// Holds the mirrors of some partitions until it is destroyed. An empty one holds none.
+// Holds the mirrors of some partitions until it is destroyed. Null holds none.
 using MirrorLease = std::shared_ptr<const void>;
 
 // The leases of all partitions, by their index.
 class MirrorLeases {
  public:
-  // Of the partitions that may hold keys under the prefix.
+  // A lease on `partitions`, which may hold keys under the prefix.
   MirrorLease hold(std::string_view prefix, std::vector<std::size_t> partitions) {
-    for (const std::size_t partition : partitions) take(partition);
+    for (const std::size_t partition : partitions) add_lease(partition);
     held_.push_back({std::string(prefix), std::move(partitions)});
     const auto held = std::prev(held_.end());
     return {&*held, [this, held](const Held*) {
@@ -32,16 +32,16 @@ class MirrorLeases {
               held_.erase(held);
             }};
   }
-  // There is a further partition: leases that need it hold it, too.
+  // Extends the leases whose prefix overlaps the subtree of a new partition.
   void add(std::size_t partition, std::string_view subtree) {
     for (Held& held : held_) {
       if (!held.prefix.starts_with(subtree) && !subtree.starts_with(held.prefix)) continue;
       held.partitions.push_back(partition);
-      take(partition);
+      add_lease(partition);
     }
   }
-  // Whether nothing has held the partition for as long as `keep`. Counts from the first call after
-  // the last lease has ended: to be called a few times a second.
+  // True when no lease has held the partition for `keep`. Time counts from the first call after
+  // the last lease ended: call it a few times a second.
   bool expired(std::size_t partition, base::TimePoint now, base::Duration keep) {
     if (partition >= uses_.size()) return true;
     Use& use = uses_[partition];
@@ -60,7 +60,7 @@ class MirrorLeases {
     std::vector<std::size_t> partitions{};
   };
 
-  void take(std::size_t partition) {
+  void add_lease(std::size_t partition) {
     if (partition >= uses_.size()) uses_.resize(partition + 1);
     ++uses_[partition].leases;
     uses_[partition].unused_since.reset();

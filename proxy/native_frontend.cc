@@ -13,10 +13,10 @@ namespace {
 namespace native = wire::native;
 using namespace std::chrono_literals;
 
-// Between two lots of heartbeats when many are due.
+// Time between two groups of heartbeats when many are due.
 constexpr base::Duration heartbeat_pause = 10ms;
 
-// A connection as the shard hands it back with its answer.
+// Identifies the connection; the shard returns it with the answer.
 std::string reply_to(const net::Connection& connection) {
   const std::uint64_t id = connection.id();
   return std::string(reinterpret_cast<const char*>(&id), sizeof id);
@@ -28,7 +28,7 @@ std::uint64_t connection_of(std::string_view reply_to) {
   return id;
 }
 
-// Null before it is ready.
+// Null before the handshake has ended.
 NativeClient* client_of(const net::Connection& connection) {
   return static_cast<NativeClient*>(connection.attachment());
 }
@@ -101,7 +101,7 @@ void NativeFrontend::on_message(net::Connection& connection,
                                 std::span<const std::string_view> parts) {
   NativeClient& client = *client_of(connection);
   if (parts.size() != 1) {
-    return refuse(client, {}, wire::Fault::malformed, "a request is one frame");
+    return refuse(client, {}, wire::Fault::malformed, "a request must be one frame");
   }
   auto request = native::decode_to_proxy(parts[0]);
   if (const auto* refusal = std::get_if<native::Refusal>(&request)) {
@@ -144,13 +144,14 @@ void NativeFrontend::on_request(NativeClient& client, const native::Kick& kick) 
 void NativeFrontend::on_request(NativeClient& client, wire::WriteRequest& request) {
   const Asked asked{.number = request.number, .kind = native::Kind::write};
   writes_received_.Increment(static_cast<double>(request.writes.size()));
-  if (client.id.empty()) return refuse(client, asked, wire::Fault::bad_field, "no hello");
+  if (client.id.empty())
+    return refuse(client, asked, wire::Fault::bad_field, "the client has not announced itself");
   if (draining_) {
-    return refuse(client, asked, wire::Fault::draining, "this proxy is going away");
+    return refuse(client, asked, wire::Fault::draining, "the proxy is draining");
   }
   for (const wire::Write& write : request.writes) {
     if (!backend_.may_write(client.connection, write.key)) {
-      return refuse(client, asked, wire::Fault::forbidden, "this key is not granted that");
+      return refuse(client, asked, wire::Fault::forbidden, "the client may not write this key");
     }
   }
   request.client = client.id;
@@ -179,15 +180,15 @@ void NativeFrontend::on_request(NativeClient& client, native::List& list) {
         .limit = list.limit});
 }
 
-// Of a request that reads.
+// Checks common to watches, lists and gets; refuses the request if one fails.
 bool NativeFrontend::may_begin(NativeClient& client, Asked asked, const std::string& prefix) {
   if (draining_) {
-    refuse(client, asked, wire::Fault::draining, "this proxy is going away");
+    refuse(client, asked, wire::Fault::draining, "the proxy is draining");
   } else if (client.watches.contains(asked.number) ||
              catch_ups_.contains(client.connection, asked.number)) {
     refuse(client, asked, wire::Fault::bad_field, "this request number is in use");
   } else if (!backend_.may_read(client.connection, prefix, "native request")) {
-    refuse(client, asked, wire::Fault::forbidden, "this subtree is not granted that");
+    refuse(client, asked, wire::Fault::forbidden, "the client may not read this subtree");
   } else {
     return true;
   }
@@ -220,7 +221,7 @@ void NativeFrontend::answer(const wire::Answer& answer) {
 
 void NativeFrontend::refuse(NativeClient& client, Asked asked, wire::Fault fault,
                             std::string_view text) {
-  if (fault != wire::Fault::forbidden) {  // which the guard has counted
+  if (fault != wire::Fault::forbidden) {  // the guard has counted those
     metrics_.reject(wire::name(fault));
     log_.warn("native", "request refused", {{"fault", wire::name(fault)}, {"why", text}});
   }
@@ -261,7 +262,7 @@ void NativeFrontend::on_unavailable(net::Connection& connection, CatchUps::Kind 
   if (kind != CatchUps::Kind::get) count_request("unavailable");
   if (!watches_.close(client, number)) --client.requests;
   refuse(client, {.number = number, .kind = kind}, wire::Fault::partition_unavailable,
-         "its state is not here");
+         "the partition is not mirrored in time");
 }
 
 void NativeFrontend::on_resync(bool changes) {

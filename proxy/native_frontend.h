@@ -1,10 +1,9 @@
-// The frontend of Canopy's own clients: native protocol 2 (core/wire/native.h), one connection for
-// each client. Decodes requests, checks permissions and bounds, and replies; Watches, Streams and
-// CatchUps do the rest.
+// The frontend of native clients: one connection for each client. Decodes requests, checks
+// permissions and bounds, and replies; Watches, Streams and CatchUps do the rest. Belongs to the
+// loop's thread. Format: docs/reference/protocol.md, core/wire/native.h.
 //
-// A connection whose queue is full of replies is not read until the queue has drained. Everything
-// that a connection has under way ends with it.
-// Belongs to the loop's thread.
+// The proxy does not read a connection whose queue is full of replies until the queue has drained.
+// All requests and watches of a connection end with it.
 #pragma once
 
 #include <string>
@@ -28,7 +27,7 @@ class NativeFrontend final : public Frontend,
  public:
   // Lists and gets under way on one connection.
   static constexpr std::size_t max_requests = 1'024;
-  // Chunks are sent to a connection until so much is queued for it, or a quarter of
+  // Queued bytes at which a connection gets no further chunk; at most a quarter of
   // `client_queue_bytes`.
   static constexpr std::size_t full_bytes = std::size_t{256} << 10;
   NativeFrontend(const config::Proxy& proxy, Metrics& metrics, Backend& backend);
@@ -97,7 +96,7 @@ class NativeFrontend final : public Frontend,
   Streams streams_;
   CatchUps catch_ups_;
   Watches watches_;
-  std::unordered_map<std::uint64_t, NativeClient*> clients_;  // by connection; those that are ready
+  std::unordered_map<std::uint64_t, NativeClient*> clients_;  // by connection, after its handshake
   bool draining_ = false;
   metrics::Counter& writes_received_;
   metrics::Counter& plain_frames_;

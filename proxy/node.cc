@@ -19,7 +19,7 @@ namespace {
 namespace log = base::log;
 using namespace std::chrono_literals;
 
-constexpr auto bind_patience = 5s;  // a predecessor that is just going away
+constexpr auto bind_timeout = 5s;  // an ending process may still hold the port
 constexpr base::Duration tick_period = 250ms;
 
 base::Error too_few_descriptors(std::uint64_t max_clients, std::uint64_t needed) {
@@ -63,9 +63,9 @@ Node::Node(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop
       fan_out_(make_frontends(config_, metrics_, *this), config_, metrics_,
                {.send = [this] { server_.send_queued(); }, .cpu_time = metrics::thread_time}),
       listeners_(server_, guard_, metrics_),
-      drain_patience_(cluster.broker.drain * 2 / 5),
+      drain_timeout_(cluster.broker.drain * 2 / 5),
       reserved_descriptors_(config::reserved_descriptors(cluster.shards.size())) {
-  // There from the start, so that the first one is seen as a change.
+  // Series exist from the start: Prometheus sees the first increment as a change.
   for (const std::string& dialect : dialects(config_)) {
     for (const config::Shard& shard : cluster.shards) {
       metrics_.missed_by_clients(shard.name, dialect);
@@ -79,9 +79,9 @@ base::Status Node::open() {
     log::warn("security", line);
   }
   for (const auto& frontend : fan_out_.frontends()) {
-    if (auto status = listeners_.open(*frontend, config_, bind_patience); !status) return status;
+    if (auto status = listeners_.open(*frontend, config_, bind_timeout); !status) return status;
   }
-  auto http = metrics::HttpServer::start(config_.http, metrics_.registry, 10s, bind_patience);
+  auto http = metrics::HttpServer::start(config_.http, metrics_.registry, 10s, bind_timeout);
   if (!http) return base::Error{http.error()};
   http_ = std::move(*http);
   serve_clients();
@@ -104,7 +104,7 @@ base::Status Node::open() {
   return {};
 }
 
-// With security only an admin may see the clients, and HTTP knows nobody by a key.
+// With security only an admin may list clients, and HTTP requests carry no client key.
 void Node::serve_clients() {
   http_->serve("/api/v1/clients", [this, secured = guard_.on(), name = config_.name](auto&) {
     if (secured) {
@@ -141,7 +141,7 @@ base::Status Node::apply_config(const config::Proxy& wanted) {
   return {};
 }
 
-// Clients that they change something for connect anew.
+// Closes the connections of clients whose permissions changed: they connect anew.
 void Node::set_permissions(const config::Security& security) {
   const auto changed = guard_.replace(security);
   if (changed.empty()) return;
@@ -154,7 +154,7 @@ std::size_t Node::queue_limit() const {
                             server_.queued_bytes());
 }
 
-// Stamps and streams go on above those of every earlier process of this name.
+// Stamps and stream numbers exceed those of every earlier process of this name.
 void Node::begin_generation(std::uint32_t generation) {
   generation_ = generation;
   last_stamp_ = first_stamp(generation);
@@ -187,8 +187,8 @@ void Node::end_turn() {
   if (drained_) check_drained();
 }
 
-// One timer, always for the earliest that was asked for; waking up is all it does, for the work is
-// done at the end of every turn.
+// One timer, for the earliest requested time. Its callback does nothing: the end of every turn does
+// the work.
 void Node::wake_in(base::Duration delay) {
   if (delay.count() <= 0) return loop_.post([] {});
   const base::TimePoint at = loop_.now() + delay;
@@ -206,7 +206,7 @@ void Node::admit() {
 void Node::notice_full() {
   if (full() == was_full_) return;
   was_full_ = full();
-  log::info("admission", was_full_ ? "full: further clients wait outside" : "open again",
+  log::info("admission", was_full_ ? "full: accepts no further clients" : "accepts clients again",
             {{"clients", listeners_.clients()}, {"max_clients", config_.max_clients}});
   announce();
   report();
@@ -291,19 +291,19 @@ void Node::report() {
   checks["clients"] = full() ? "full: " + std::to_string(listeners_.clients()) + " of " +
                                    std::to_string(config_.max_clients)
                              : "";
-  checks["draining"] = drained_ ? "asked to stop" : "";
+  checks["draining"] = drained_ ? "draining" : "";
   http_->set_ready(checks);
 }
 
 void Node::drain(std::function<void()> drained) {
-  if (drained_) return drained();  // asked twice: at once
+  if (drained_) return drained();  // a second call ends the drain at once
   drained_ = std::move(drained);
-  drain_until_ = loop_.now() + drain_patience_;
+  drain_until_ = loop_.now() + drain_timeout_;
   coordinator_->resign();
   admit();
-  for (const auto& frontend : fan_out_.frontends()) frontend->drain(drain_patience_ / 2);
+  for (const auto& frontend : fan_out_.frontends()) frontend->drain(drain_timeout_ / 2);
   report();
-  wake_in(drain_patience_);
+  wake_in(drain_timeout_);
   check_drained();
 }
 

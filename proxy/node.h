@@ -1,9 +1,9 @@
-// A proxy at work: the one place where what shards and clients send becomes calls, and what these
-// answer becomes sends.
+// A running proxy: builds its parts and connects them. All calls come from the loop's thread; the
+// loop outlives it.
 //
 // The way of one update: shard → Upstream (mirror) → apply() → FanOut → each Frontend → its
-// connections. The way of one write: connection → Frontend → write() → Upstream → shard; its answer
-// the way back.
+// connections. The way of one write: connection → Frontend → write() → Upstream → shard; the answer
+// returns the same way.
 #pragma once
 
 #include <functional>
@@ -27,16 +27,16 @@ namespace canopy::proxy {
 
 class Node final : private Backend {
  public:
-  // Everything bound and announced, or why not.
+  // Binds every listener and announces the proxy; an error says why it cannot.
   static base::Result<std::unique_ptr<Node>> start(const config::Cluster& cluster,
                                                    const config::Proxy& proxy, net::Loop& loop);
 
-  // Out of the directory, not accepting; clients are told to move where their protocol can. Calls
-  // back once they have, or had the time to.
+  // Leaves the directory, stops accepting and asks clients to move, where their protocol has a
+  // message for it. Calls `drained` once they have moved or the drain time is over.
   void drain(std::function<void()> drained);
-  // Takes on what can be changed while it runs.
+  // Applies the settings that may change while the proxy runs.
   void reload(config::Start& running);
-  // Passes on what was received; the last thing before the end.
+  // Flushes every received update; the last call before the end.
   void finish();
 
   // One line: "ready, 12 of 300 clients".
@@ -90,8 +90,8 @@ class Node final : private Backend {
   const char* state() const;
   void report();
 
-  config::Proxy config_;      // those who refer to it see what a reload changes
-  base::FileRead file_read_;  // as the broker is told
+  config::Proxy config_;      // its parts hold references to it; a reload changes it
+  base::FileRead file_read_;  // reported to the broker
   net::Loop& loop_;
   base::TimePoint started_;
   Metrics metrics_;
@@ -107,8 +107,8 @@ class Node final : private Backend {
   bool was_full_ = false;
   std::optional<base::TimePoint> wake_at_;
   net::Loop::TimerId wake_timer_ = 0;
-  base::Duration drain_patience_;
-  std::uint64_t descriptors_at_start_ = 0;  // before any client
+  base::Duration drain_timeout_;
+  std::uint64_t descriptors_at_start_ = 0;  // before any client connects
   std::uint64_t reserved_descriptors_;      // beside those of clients
   std::function<void()> drained_{};         // set while draining
   base::TimePoint drain_until_{};

@@ -1,4 +1,5 @@
-// The partitions of the cluster as this proxy mirrors them, by their index in the configuration.
+// The interface to the partitions that a proxy mirrors, by index: the configured ones in their
+// order, then those split off later. Belongs to the node's loop.
 #pragma once
 
 #include <cstddef>
@@ -10,16 +11,16 @@
 
 namespace canopy::proxy {
 
-// The state of a partition that a client has.
+// The revision up to which a client knows a partition.
 struct Known {
   std::size_t partition = 0;
-  keyspace::Revision revision{};  // 0: it is of another history
+  keyspace::Revision revision{};  // 0: the client's state is of another history
 };
 
 class Partitions {
  public:
   virtual ~Partitions() = default;
-  // Those that may hold keys under the prefix.
+  // The partitions that may hold keys under the prefix.
   virtual std::vector<std::size_t> covering(std::string_view prefix) const = 0;
   virtual const std::string& subtree(std::size_t partition) const = 0;
   virtual const std::string& shard_name(std::size_t shard) const = 0;

@@ -1,5 +1,4 @@
-// An update on its way to the clients of this proxy, and those that wait for the fan-out of one
-// frontend. Pure; not thread-safe.
+// The updates that wait for the next flush of one frontend. Pure; not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -20,24 +19,23 @@ constexpr std::int64_t first_stamp(std::uint32_t generation) {
 }
 
 struct Stamped {
-  // The proxy's own sequence over all partitions: strictly increasing, and larger after a restart
-  // than anything before it.
+  // The proxy's own sequence over all partitions: strictly increasing, also over restarts.
   std::int64_t stamp = 0;
   keyspace::UpdatePtr update{};
-  std::size_t shard = 0;        // that it came from: an index of Partitions
+  std::size_t shard = 0;        // the shard that sent it: an index of Partitions
   base::TimePoint committed{};  // by the clock of that shard
 };
 
 class PendingUpdates {
  public:
-  // What an update takes beside its own bytes: object, allocations, its place here.
+  // Memory of an update beside its own bytes: object, allocations, queue entry.
   static constexpr std::size_t update_overhead = 256;
 
   void push(Stamped stamped) {
     bytes_ += cost(stamped);
     updates_.push_back(std::move(stamped));
   }
-  // The oldest; there must be one.
+  // The oldest update; the queue must not be empty.
   const Stamped& front() const { return updates_.front(); }
   void pop_front() {
     bytes_ -= cost(front());

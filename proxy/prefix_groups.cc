@@ -30,7 +30,7 @@ void PrefixGroups::leave(Subscriber& subscriber) {
   subscriber.hash_ = 0;
 }
 
-// A group of one takes part in the change of its member; of a shared one the others stay.
+// A group with one member changes with it. In a shared group the other members stay.
 void PrefixGroups::regroup(Subscriber& subscriber, std::string_view changed, bool begins) {
   Group* const equal = find_equal(subscriber);
   Group* const own = subscriber.group_;
@@ -40,7 +40,7 @@ void PrefixGroups::regroup(Subscriber& subscriber, std::string_view changed, boo
     reindex();
     return rename(*own, subscriber.hash_);
   }
-  if (alone) reindex();  // the group ends with the prefixes of its member
+  if (alone) reindex();  // the group ends with the last prefix of its member
   if (own != nullptr) move_out(subscriber);
   if (subscriber.prefixes_.empty()) return;
   Group& group = equal != nullptr ? *equal : make_group(subscriber.hash_);
@@ -51,7 +51,7 @@ void PrefixGroups::regroup(Subscriber& subscriber, std::string_view changed, boo
   subscriber.group_ = &group;
 }
 
-// The index has exactly the subscriber's prefixes of the group, should it end with this.
+// If the group ends here, the index holds exactly the subscriber's prefixes for it.
 void PrefixGroups::move_out(Subscriber& subscriber) {
   Group& group = *std::exchange(subscriber.group_, nullptr);
   std::erase(group.members, &subscriber);

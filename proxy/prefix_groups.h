@@ -1,8 +1,8 @@
-// The subscribers of one Clone dialect, grouped by their set of prefixes: what a flush has for a
-// group is encoded once. Pure; not thread-safe.
+// The subscribers of one Clone dialect, grouped by their set of prefixes: a flush encodes the
+// updates of a group once. Pure; not thread-safe. Subscribers outlive their membership.
 //
-// An update finds its groups by one look-up for each length of a subscribed prefix. A large set is
-// never shared: looking for an equal one, each time that it changes, would cost its size.
+// An update finds its groups by one look-up for each length of a subscribed prefix. Large sets are
+// never shared: each change would search for an equal set, at the cost of its size.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,7 @@ class PrefixGroups {
   static constexpr std::size_t max_shared_prefixes = 256;
 
   struct Group;
-  // Base of what the owner keeps for a subscriber; must have left before it ends.
+  // Base of the owner's subscribers. Call leave() before its destruction.
   class Subscriber {
    public:
     using Prefixes = std::set<std::string, std::less<>>;
@@ -39,35 +39,35 @@ class PrefixGroups {
     friend class PrefixGroups;
     Prefixes prefixes_{};
     std::size_t prefix_bytes_ = 0;
-    std::uint64_t hash_ = 0;  // the sum of those of the prefixes
+    std::uint64_t hash_ = 0;  // sum of the hashes of its prefixes
     Group* group_ = nullptr;  // null without prefixes
   };
   struct Group {
     std::vector<Subscriber*> members{};  // at least one; all have the same prefixes
-    std::size_t slot = SIZE_MAX;         // for the user of match()
+    std::size_t slot = SIZE_MAX;         // free for the caller of match()
 
    private:
     friend class PrefixGroups;
     std::uint64_t hash = 0;
-    std::uint64_t matched = 0;  // by which call of match()
+    std::uint64_t matched = 0;  // number of the last call of match() that found it
   };
 
-  // `lease` is asked for what holds the mirrors of a prefix while it is subscribed to.
+  // `lease` returns a lease on the mirrors of a prefix; held while a subscriber has the prefix.
   explicit PrefixGroups(std::function<MirrorLease(std::string_view prefix)> lease)
       : lease_(std::move(lease)) {}
 
-  // Whether the prefix is new to the subscriber.
+  // True when the subscriber did not have the prefix.
   bool add(Subscriber& subscriber, std::string_view prefix);
-  // Ends the subscription however often it was begun; one that was not is ignored.
+  // Removes the prefix, however often it was added. Ignores a prefix that the subscriber lacks.
   void remove(Subscriber& subscriber, std::string_view prefix);
   void leave(Subscriber& subscriber);
 
-  // The groups that a key belongs to, each once. Valid until the next other call.
+  // The groups that subscribe to a key, each once. Valid until the next call of another function.
   const std::vector<Group*>& match(std::string_view key);
 
   bool empty() const { return groups_.empty(); }
   std::size_t size() const { return groups_.size(); }
-  // Different ones.
+  // Distinct prefixes of all subscribers.
   std::size_t prefixes() const { return index_.size(); }
 
  private:
@@ -79,7 +79,7 @@ class PrefixGroups {
   void enter(std::string_view prefix, Group& group);
   void withdraw(std::string_view prefix, Group& group);
   Group* find_equal(const Subscriber& subscriber) const;
-  // After its prefixes have changed by one.
+  // Moves the subscriber to another group after one of its prefixes changed.
   void regroup(Subscriber& subscriber, std::string_view changed, bool begins);
   void move_out(Subscriber& subscriber);
   Group& make_group(std::uint64_t hash);
@@ -88,7 +88,7 @@ class PrefixGroups {
   std::function<MirrorLease(std::string_view prefix)> lease_;
   std::unordered_multimap<std::uint64_t, std::unique_ptr<Group>> groups_;  // by Group::hash
   base::TextMap<Node> index_;
-  std::map<std::size_t, std::size_t> lengths_;  // of prefixes, and how many have it
+  std::map<std::size_t, std::size_t> lengths_;  // length of prefixes -> number of prefixes
   std::vector<Group*> matching_;
   std::uint64_t matches_ = 0;
 };

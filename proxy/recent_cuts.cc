@@ -7,7 +7,7 @@ namespace {
 
 using Cut = RecentCuts::Cut;
 
-// All three by partition.
+// All arguments are sorted by partition.
 std::vector<Cut> merge(const std::vector<Cut>& one, const std::vector<Cut>& other) {
   std::vector<Cut> merged;
   merged.reserve(std::max(one.size(), other.size()));
@@ -66,7 +66,7 @@ void RecentCuts::divide(std::size_t whole, std::size_t part) {
   }
 }
 
-// A moment stands for cuts up to `merged` later than itself.
+// A moment stands for all cuts within `merged` after it.
 void RecentCuts::expire(base::TimePoint now) {
   for (auto at = by_prefix_.begin(); at != by_prefix_.end();) {
     auto& moments = at->second;

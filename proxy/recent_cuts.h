@@ -1,8 +1,9 @@
-// The cuts of Clone snapshots of the last seconds: what a subscription that arrives after its
-// client's snapshot has to be told of began there. Pure: time is an argument. Not thread-safe.
+// The cuts of recent Clone snapshots. A subscription that arrives after the snapshot of its client
+// gets the changes since that cut. Pure: time is an argument. Not thread-safe.
 //
-// Nothing ties a subscription to the snapshot of its client, for they come over two connections. So
-// it counts as coming after every remembered cut that shares keys with it, and the oldest decides.
+// A snapshot and a subscription of one client come over two connections, which nothing ties
+// together. So a subscription counts as later than every remembered cut that shares keys with it,
+// and the oldest of these cuts decides.
 #pragma once
 
 #include <cstddef>
@@ -20,25 +21,25 @@ namespace canopy::proxy {
 
 class RecentCuts {
  public:
-  // How long after its snapshot a client may subscribe.
+  // A client may subscribe this long after its snapshot.
   static constexpr base::Duration window = std::chrono::seconds(10);
-  // Cuts of one prefix that lie closer together count as the first of them.
+  // Cuts of one prefix within this time count as the first of them.
   static constexpr base::Duration merged = std::chrono::seconds(1);
-  // Those of further prefixes are kept as cuts of everything.
+  // Cuts of further prefixes are kept as cuts of the root.
   static constexpr std::size_t max_prefixes = 32;
 
   struct Cut {
     std::size_t partition = 0;
     keyspace::Revision revision{};
-    std::uint64_t lineage = 0;  // of the revision; 0: of several, so that it tells nothing
+    std::uint64_t lineage = 0;  // of the revision; 0: several lineages, the revision is void
   };
-  // The partitions under the prefix, in any order, with the revisions that a snapshot has of them.
+  // Remembers a snapshot of the prefix: its partitions, in any order, with their revisions.
   void add(std::string_view prefix, std::vector<Cut> cuts, base::TimePoint now);
-  // Of each partition that is in a remembered cut which shares keys with the prefix, the oldest.
+  // The oldest cut of each partition among the remembered cuts that share keys with the prefix.
   std::vector<Cut> since(std::string_view prefix, base::TimePoint now);
-  // A partition has been split: its cuts are cuts of `part`, too.
+  // A partition has been split: cuts of `whole` are cuts of `part` too.
   void divide(std::size_t whole, std::size_t part);
-  // Remembered revisions.
+  // Number of remembered revisions.
   std::size_t size() const;
 
  private:
@@ -52,7 +53,7 @@ class RecentCuts {
   std::map<std::string, std::deque<Moment>, std::less<>> by_prefix_;
 };
 
-// Of two cuts of one partition; one that tells nothing if they are of different histories.
+// The older of two cuts of one partition; its revision is void if their lineages differ.
 RecentCuts::Cut older(const RecentCuts::Cut& one, const RecentCuts::Cut& other);
 
 }  // namespace canopy::proxy

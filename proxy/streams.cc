@@ -135,7 +135,7 @@ void Streams::append(const keyspace::UpdatePtr& update, std::size_t shard) {
   if (gathered) ++gathered_;
 }
 
-// True when a stream that does not hold the update back has gathered it.
+// True when at least one stream gathered the update without holding it back.
 bool Streams::append_to(const Group& group, const keyspace::UpdatePtr& update, std::size_t shard) {
   bool gathered = false;
   for (Stream* stream : group) {
@@ -163,7 +163,7 @@ void Streams::conflate(Stream& stream, const keyspace::UpdatePtr& update, std::s
     stream.latest_index.emplace(update->key, stream.latest.size() - 1);
     return;
   }
-  // The index looks into the key that is about to go.
+  // The index holds a view of the key that this assignment frees.
   const std::size_t at = known->second;
   stream.latest_index.erase(known);
   stream.latest[at] = {update, shard};
@@ -251,8 +251,8 @@ bool Streams::heartbeat(base::TimePoint now) {
   return false;
 }
 
-// The revisions go with the last batch: only then has the client all that they stand for. They are
-// left out while a `latest` stream holds updates back.
+// Only the last batch carries revisions: the client has every update up to them only then. A
+// `latest` stream that holds updates back sends none.
 std::size_t Streams::send_gathered(Stream& stream, base::TimePoint now) {
   const std::size_t handed = stream.bodies.size() * stream.watchers.size();
   while (!stream.bodies.empty()) {
@@ -301,8 +301,8 @@ void Streams::send(Stream& stream, const Body& body, const native::Revisions& re
   for (Watcher* watcher : stream.watchers) watcher->on_batch(batch);
 }
 
-// With the revisions of all partitions that can be read, or of those that have changed. They count
-// as sent only afterwards: a watcher that has no room for the batch has those from before.
+// Adds the revisions of all readable partitions, or only the changed ones. They count as sent after
+// the batch: a watcher without room for the batch still has the earlier ones.
 void Streams::send_with_revisions(Stream& stream, const Body& body, bool all) {
   std::vector<std::pair<Reached*, keyspace::Revision>> news;
   native::Revisions revisions;
@@ -317,8 +317,8 @@ void Streams::send_with_revisions(Stream& stream, const Body& body, bool all) {
   for (const auto& [each, revision] : news) each->revision = revision;
 }
 
-// A client that has every batch has the mirrors' present revisions, unless something is gathered.
-// So partitions of which the stream has sent no revision yet count as sent from here on.
+// A client that has every batch has the present revisions of the mirrors, unless updates are
+// gathered. So revisions that the stream has not sent yet count as sent.
 Streams::Place Streams::cut(const Watcher& watcher) {
   Stream& stream = *watcher.stream_;
   if (stream.bodies.empty() && stream.latest.empty()) {

@@ -11,9 +11,9 @@ namespace log = base::log;
 using cluster::Mirror;
 using keyspace::shown;
 
-constexpr base::Duration silence = std::chrono::seconds(3);
-// Of writes, in the queue of a shard's connection; the others wait in `writes`, where they are
-// counted.
+constexpr base::Duration shard_timeout = std::chrono::seconds(3);
+// Bytes of writes in the queue of a shard's connection. Further writes wait in Link::writes, where
+// they are counted.
 constexpr std::size_t sending_bytes = std::size_t{2} << 20;
 
 net::ConnectorSettings link_settings(zmtp::SocketType type, const access::KeyPair* keys) {
@@ -53,9 +53,9 @@ Upstream::Link::Link(Upstream& owner, std::size_t position, const config::Shard&
       forwarded(owner.metrics_.forwarded.Add({{"shard", name}})),
       queue_bytes(owner.metrics_.upstream_queue_bytes.Add({{"shard", name}})),
       up(owner.metrics_.shard_up.Add({{"shard", name}})),
-      silent(owner.metrics_.shard_silent.Add({{"shard", name}})) {}
+      missing(owner.metrics_.shard_missing.Add({{"shard", name}})) {}
 
-// What cannot be sent now waits where it is bounded and seen.
+// A request that cannot be sent now waits in `unsent`, which is bounded.
 bool Upstream::Link::send(std::string_view request) {
   net::Connection* connection = requests.connection();
   if (connection == nullptr || connection->queued_bytes() >= sending_bytes) return false;
@@ -96,7 +96,7 @@ Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy, n
 }
 
 void Upstream::on_directory(const coordination::Event& event) {
-  if (!event.value) return;  // silent for now: the link finds it again when it is back
+  if (!event.value) return;  // the shard has gone: the link reconnects when it returns
   const auto member = coordination::parse_shard_member(*event.value);
   if (!member) {
     log::error("upstream", "directory entry not understood",
@@ -112,7 +112,7 @@ void Upstream::on_directory(const coordination::Event& event) {
   }
 }
 
-// The shard serves the partition: of two that say so, the one with the higher epoch.
+// The shard announces that it leads the partition. The higher epoch wins.
 void Upstream::on_leader(Link& link, const coordination::PartitionState& state) {
   std::size_t index = map_.find(state.subtree);
   if (index == map_.size()) divide(state.subtree);
@@ -123,7 +123,7 @@ void Upstream::on_leader(Link& link, const coordination::PartitionState& state) 
   partition.epoch = state.epoch;
   Link& before = *links_[partition.link];
   if (&before == &link) {
-    // Its new epoch is heard of in a batch, unless it has refused to tell before it led.
+    // A batch brings its new epoch, unless it refused a sync before it led.
     if (partition.mirror && !partition.mirror->refusal().empty()) start_mirror(partition);
     return;
   }
@@ -135,7 +135,7 @@ void Upstream::on_leader(Link& link, const coordination::PartitionState& state) 
     link.updates.subscribe(wire::batch_topic(state.subtree));
     start_mirror(partition);
   }
-  for (wire::RoutedRequest& request : before.writes.take()) {
+  for (wire::RoutedRequest& request : before.writes.take_all()) {
     const std::string reply_to = request.reply_to;
     const std::uint64_t number = request.request.number;
     const wire::Fault fault = forward(std::move(request));
@@ -153,7 +153,7 @@ void Upstream::connect(Link& link, const coordination::ShardMember& member) {
     if (!status) log::error("upstream", status.error(), {{"shard", link.name}});
   }
   log::info("upstream", "shard found", {{"shard", link.name}, {"requests", member.requests}});
-  // What the old process was asked for it will not answer.
+  // The new process does not answer requests to the old one.
   for (Partition& partition : partitions_) {
     if (links_[partition.link].get() == &link && partition.mirror) start_mirror(partition);
   }
@@ -167,7 +167,7 @@ wire::Fault Upstream::forward(wire::RoutedRequest request) {
   if (index == map_.size()) return wire::Fault::no_partition;
   Link& link = *links_[partitions_[index].link];
   if (!link.writes.add(std::move(request), config_.upstream_queue_bytes)) {
-    log_.warn("upstream", "writes refused: the shard does not take them",
+    log_.warn("upstream", "writes refused: too many wait for the shard",
               {{"shard", link.name}, {"queued_bytes", link.writes.bytes()}});
     return wire::Fault::busy;
   }
@@ -175,14 +175,14 @@ wire::Fault Upstream::forward(wire::RoutedRequest request) {
   return wire::Fault::none;
 }
 
-// Whether a message was made.
+// True when a message was made.
 bool Upstream::count_forwarded(Link& link) {
   const std::size_t requests = link.writes.take_enclosed();
   if (requests > 0) link.forwarded.Increment(static_cast<double>(requests));
   return requests > 0;
 }
 
-// Not while the fan-out is behind: what a shard is not asked for it does not send.
+// Sends nothing while paused: a shard sends only requested chunks.
 void Upstream::send_requests(Link& link) {
   if (paused()) return;
   while (!link.unsent.empty() && link.send(link.unsent.front())) link.unsent.pop_front();
@@ -219,9 +219,9 @@ void Upstream::resume() {
   }
 }
 
-// What a shard sends while the proxy does not read does not count as silence.
+// While the proxy reads nothing, the clock of the timeout stands still.
 bool Upstream::heard_lately(const Link& link) const {
-  return paused_since_.value_or(loop_.now()) - link.heard < silence;
+  return paused_since_.value_or(loop_.now()) - link.heard < shard_timeout;
 }
 
 std::uint64_t Upstream::dropped() const {
@@ -242,7 +242,7 @@ void Upstream::tick() {
     Mirror::Effects effects;
     partition.mirror->tick(now, effects);
     Link& link = *links_[partition.link];
-    if (!link.unsent.empty()) effects.requests.clear();  // what is repeated is still waiting
+    if (!link.unsent.empty()) effects.requests.clear();  // the earlier request still waits
     carry_out(link, effects, now);
   }
   flush_writes();
@@ -256,7 +256,7 @@ void Upstream::report() {
       return partition.mirror && links_[partition.link] == link;
     });
     link->up.Set(heard ? 1 : 0);
-    link->silent.Set(needed && !heard ? 1 : 0);
+    link->missing.Set(needed && !heard ? 1 : 0);
   }
   for (const Partition& partition : partitions_) {
     if (!partition.mirror) continue;
@@ -283,7 +283,7 @@ std::map<std::string, std::string> Upstream::checks() const {
     if (!mirror.refusal().empty()) {
       result["partition " + shown(mirror.partition())] = mirror.refusal();
     } else if (!heard_lately(link)) {
-      result["shard " + link.name] = "not heard";
+      result["shard " + link.name] = "nothing received";
     }
   }
   return result;

@@ -1,5 +1,5 @@
-// A proxy's links to the shards: one a shard, with the mirrors of its partitions and the writes on
-// their way to it. Belongs to the node's loop.
+// A proxy's links to the shards: one for each shard, with the mirrors of its partitions and the
+// writes that wait for it. Belongs to the node's loop. Format: core/wire/link.h.
 #pragma once
 
 #include <deque>
@@ -29,37 +29,35 @@ namespace canopy::proxy {
 
 class Upstream final : public Partitions {
  public:
-  // Updates of a shard that a mirror has applied, in order; `committed` is when its leader
-  // published them.
+  // Updates that a mirror has applied, in order. `committed`: when the leader published them.
   using Applied = std::function<void(std::span<const keyspace::UpdatePtr> updates,
                                      std::size_t shard, base::TimePoint committed)>;
   using Answered = std::function<void(const wire::Answer& answer)>;
-  // A partition has a new history: the revisions that clients know of it mean nothing any more.
+  // A partition has a new history: see Frontend::renew().
   using Renewed = std::function<void(std::size_t partition)>;
-  // A partition has been split: what clients know of `whole`, up to this revision, they know of
-  // `part` from now on.
+  // A partition has been split: see Frontend::divide().
   using Divided =
       std::function<void(std::size_t whole, std::size_t part, keyspace::Revision known)>;
 
   Upstream(const config::Cluster& cluster, const config::Proxy& proxy, net::Loop& loop,
            Metrics& metrics, Applied applied, Answered answered, Renewed renewed, Divided divided);
 
-  // The directory says where a shard is.
+  // The directory entry of a shard has changed.
   void on_directory(const coordination::Event& event);
 
-  // Queues a client's request for the shard that owns its keys; or why it cannot be queued.
+  // Queues a client's request for the shard that owns its keys; the fault says why it cannot.
   wire::Fault forward(wire::RoutedRequest request);
-  // Sends what forward() has gathered in this turn.
+  // Sends the requests that forward() has queued in this turn.
   void flush_writes();
 
-  // Stops reading what shards publish, and asking them for more, because the fan-out is behind.
-  // What a shard then cannot queue it drops, which is counted and repaired after resume().
+  // Stops reading from shards and requesting chunks, because too many updates wait for a flush. A
+  // shard drops batches that it cannot queue; these are counted, and repaired after resume().
   void pause();
   void resume();
   bool paused() const { return paused_since_.has_value(); }
 
-  // Mirrors every partition that may hold keys under `prefix`, from now on until the lease ends and
-  // `mirror_keep` has passed.
+  // Mirrors every partition that may hold keys under `prefix`, until `mirror_keep` after the lease
+  // has ended.
   MirrorLease lease(std::string_view prefix);
   std::vector<std::size_t> covering(std::string_view prefix) const override {
     return map_.covering(prefix);
@@ -71,21 +69,21 @@ class Upstream final : public Partitions {
   const std::string& shard_name(std::size_t shard) const override { return links_[shard]->name; }
   // The counters of the mirrored partitions, by subtree ("*" is the root).
   std::map<std::string, std::uint64_t> revisions() const;
-  // Of all mirrors.
+  // The highest epoch of all mirrors.
   std::uint32_t highest_epoch() const;
-  // Updates lost on the way from the shards, so far.
+  // Updates dropped on the way from the shards since the start.
   std::uint64_t dropped() const;
-  // Whether all of them are mirrored.
+  // True when every partition under the prefix is mirrored.
   bool ready(std::string_view prefix) const;
 
-  // Retries, and drops the mirrors that no lease holds; a few times a second.
+  // Repeats requests and drops mirrors without a lease. Call it a few times a second.
   void tick();
   void report();
-  // Shard -> why it is not heard; empty when it is.
+  // For /readyz: "shard NAME" or "partition SUBTREE" -> what is wrong; empty: nothing.
   std::map<std::string, std::string> checks() const;
 
  private:
-  // Requests of mirrors: syncs and credits, of some hundred bytes at most.
+  // Queued syncs and credits of mirrors, of some hundred bytes each.
   static constexpr std::size_t max_unsent = 2 * base::max_partitions;
   struct Link final : net::ConnectionEvents {
     Link(Upstream& owner, std::size_t position, const config::Shard& shard,
@@ -103,7 +101,7 @@ class Upstream final : public Partitions {
     std::string updates_endpoint{};
     base::TimePoint heard{};
     WriteQueue writes{};
-    // Of mirrors, waiting for the connection. Those beyond max_unsent are asked again by retry.
+    // Requests of mirrors that wait for the connection. Mirrors repeat those beyond max_unsent.
     std::deque<std::string> unsent{};
 
     metrics::Counter& received_live;
@@ -115,13 +113,13 @@ class Upstream final : public Partitions {
     metrics::Counter& forwarded;
     metrics::Gauge& queue_bytes;
     metrics::Gauge& up;
-    metrics::Gauge& silent;
+    metrics::Gauge& missing;
   };
   struct Partition {
-    std::size_t link;         // of the shard that leads it, or is preferred to
-    std::uint32_t epoch = 0;  // in which that shard serves; 0: not known
+    std::size_t link;         // to the shard that leads it, or is preferred to lead
+    std::uint32_t epoch = 0;  // of that leadership; 0: not known
     bool retain = true;
-    bool configured = true;     // else it was split off another partition
+    bool configured = true;     // false: it was split off another partition
     std::uint64_t mirrors = 0;  // made so far
     std::optional<cluster::Mirror> mirror{};
   };
@@ -132,7 +130,7 @@ class Upstream final : public Partitions {
   void divide(std::size_t whole, cluster::Mirror::SplitOff part);
   std::size_t add_partition(std::size_t whole, const std::string& subtree);
   void begin_mirror(std::size_t index, cluster::Mirror::SplitOff part);
-  void start_mirror(Partition& partition);  // whose mirror exists
+  void start_mirror(Partition& partition);  // its mirror must exist
   void on_update(Link& link, std::string_view message);
   void on_answer(Link& link, std::string_view message);
   void on_answer(Link& link, const wire::Refused& refused);
@@ -154,7 +152,7 @@ class Upstream final : public Partitions {
   Renewed renewed_;
   Divided divided_;
   keyspace::PartitionMap map_;
-  net::Server server_;  // of the links alone: what waits for shards is not what waits for clients
+  net::Server server_;  // separate from the clients' server: queued bytes count apart
   std::vector<std::unique_ptr<Link>> links_;
   std::deque<Partition> partitions_;  // by the index of map_; elements do not move
   std::optional<base::TimePoint> paused_since_{};

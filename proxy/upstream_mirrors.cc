@@ -1,4 +1,4 @@
-// The mirrors of a proxy: what makes them, and what they are told by the shards.
+// Upstream: makes the mirrors, and passes them the messages of the shards.
 #include <algorithm>
 
 #include "core/keyspace/key.h"
@@ -26,7 +26,7 @@ void Upstream::begin_mirror(std::size_t index, Mirror::SplitOff part) {
   partition.mirror.emplace(std::move(part),
                            cluster::MirrorSettings{.retain = partition.retain,
                                                    .first_request = partition.mirrors++ << 32});
-  // What was split off it may still be in what its leader tells.
+  // Its leader may still send keys that were split off.
   for (std::size_t other = 0; other < partitions_.size(); ++other) {
     const std::string& subtree = map_.subtree(other);
     if (!partitions_[other].configured && keyspace::is_below(subtree, map_.subtree(index))) {
@@ -84,7 +84,7 @@ void Upstream::on_update(Link& link, std::string_view message) {
   }
   link.heard = loop_.now();
   Mirror* mirror = find_mirror(batch->partition);
-  if (mirror == nullptr) return;  // just let go of
+  if (mirror == nullptr) return;  // just dropped
   const base::TimePoint committed = batch->committed;
   Mirror::Effects effects;
   mirror->on_batch(std::move(*batch), link.heard, effects);
@@ -155,7 +155,7 @@ void Upstream::carry_out(Link& link, Mirror::Effects& effects, base::TimePoint c
   }
 }
 
-// Of a split that a shard has announced, perhaps before its entry is heard of.
+// A shard announced a split, perhaps before the mirror gets its entry.
 void Upstream::divide(const std::string& subtree) {
   const std::size_t whole = map_.owner(subtree);
   if (whole == map_.size() || !keyspace::is_subtree(subtree)) return;
@@ -164,7 +164,7 @@ void Upstream::divide(const std::string& subtree) {
   add_partition(whole, subtree);
 }
 
-// The new partition is led where the whole one is, until it is heard otherwise.
+// The leader of the whole partition leads the new one until the directory names another.
 std::size_t Upstream::add_partition(std::size_t whole, const std::string& subtree) {
   if (map_.size() >= base::max_partitions) return map_.size();
   log::info("upstream", "partition split",
@@ -176,7 +176,7 @@ std::size_t Upstream::add_partition(std::size_t whole, const std::string& subtre
   return index;
 }
 
-// A partition that is known already, by another way than through the mirror, has its own mirror.
+// A partition that the directory announced before already has its own mirror.
 void Upstream::divide(std::size_t whole, Mirror::SplitOff part) {
   if (whole == map_.size() || map_.subtree(whole) == part.subtree) return;
   const std::size_t index = add_partition(whole, part.subtree);

@@ -20,20 +20,20 @@ void Watch::on_batch(const Streams::Batch& batch) {
   switch (state_) {
     case State::waiting: return;
     case State::cut:
-      if (!holding_ || (batch.end() <= *position_ && !batch.names)) return;  // which the cut has
+      if (!holding_ || (batch.end() <= *position_ && !batch.names)) return;  // the cut holds it
       if (owner_.fits(client_, size + owner_.reserve_)) return hold(batch);
       release();
       return;
     case State::live:
-      // Another watch of this stream and connection may have brought it there.
+      // Another watch of this stream may have sent it on this connection.
       if (client_.last_serial == batch.serial) return;
       if (owner_.fits(client_, size)) return send_batch(batch);
       if (batch.count > 0 || batch.names) fall_behind(batch);
   }
 }
 
-// The client is told at once, before any later batch of the stream that another watch of the same
-// connection may bring it.
+// The gap message goes out at once, before another watch sends a later batch of the stream on this
+// connection.
 void Watch::fall_behind(const Streams::Batch& batch) {
   count_missed(batch.after, batch.end());
   send_gap(batch.count > 0 ? std::optional<std::uint64_t>(batch.count) : std::nullopt);
@@ -96,7 +96,7 @@ void Watch::hold(const Streams::Batch& batch) {
   owner_.held_bytes_ += batch.message->size();
 }
 
-// From here on nothing is held; what was.
+// Ends holding; returns the held batches.
 std::vector<Streams::Batch> Watch::release() {
   for (const Streams::Batch& batch : held_) {
     client_.held_bytes -= batch.message->size();

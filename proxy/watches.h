@@ -4,14 +4,14 @@
 //      ▲              │
 //      └── all sent, but the batches since the cut could not be held
 //
-// waiting: CatchUps brings it up to date when the client has room. cut: its chunks are being sent;
-// the batches of its stream are held for it meanwhile, by reference. live: it gets each batch.
-// What is held and queued for one connection stays below Backend::queue_limit(), replies and
-// values that are larger than a chunk excepted.
+// waiting: CatchUps brings it up to date when the client has room. cut: its chunks are being sent,
+// and the batches of its stream are held by reference. live: it gets each batch.
+// Held and queued bytes of one connection stay below Backend::queue_limit(), except replies and
+// values larger than a chunk.
 //
-// Every update that a watch is not sent is counted, by shard, and told to the client with a gap:
-// at once when the watch is live, else with the next cut.
-// Pure; not thread-safe.
+// Every update that a watch misses is counted, by shard. A gap message reports the number to the
+// client: at once when the watch is live, else with the next cut.
+// Pure; not thread-safe. A watch ends before its connection. Format: docs/reference/protocol.md.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,7 @@ class Watch final : public Streams::Watcher {
   void on_batch(const Streams::Batch& batch) override;
   void on_restart(std::optional<std::size_t> renewed) override;
   void on_cut();
-  // What the client has by now.
+  // `has`: the revisions that the client has now.
   void on_sent(std::vector<Known> has);
 
   const wire::native::Subscription& subscription() const { return subscription_; }
@@ -64,26 +64,27 @@ class Watch final : public Streams::Watcher {
   State state_ = State::waiting;
   bool cut_before_ = false;
   bool holding_ = false;    // since the cut
-  bool restarted_ = false;  // the client is to be told so
-  // Of its stream: the client has each update up to there, or was told that it missed it. Nothing
+  bool restarted_ = false;  // the next gap message says so
+  // In its stream: the client has every update up to there, or a gap message reported it. Nothing
   // before the first cut of a stream number.
   std::optional<std::uint64_t> position_{};
   std::vector<Streams::Batch> held_{};
 };
 
-// What one connection has under way; attached to it.
+// The state of one native client; attached to its connection.
 struct NativeClient final : net::Connection::Attachment {
   explicit NativeClient(net::Connection& its_connection) : connection(its_connection) {}
   void send(std::string_view frame) { connection.send(std::span(&frame, 1)); }
 
   net::Connection& connection;
-  std::string id{};        // of its hello
-  std::string name{};      // of its hello
-  std::string software{};  // of its hello
+  // As the client announced itself.
+  std::string id{};
+  std::string name{};
+  std::string software{};
   std::unordered_map<std::uint64_t, std::unique_ptr<Watch>> watches{};
   std::size_t requests = 0;       // lists and gets under way
   std::size_t held_bytes = 0;     // of its watches
-  std::uint64_t last_serial = 0;  // of the last batch that it was sent
+  std::uint64_t last_serial = 0;  // of the last batch sent to it
   std::uint64_t dropped = 0;
   std::uint64_t catch_ups = 0;  // after the first of a watch
 };
@@ -93,14 +94,14 @@ class Watches {
   static constexpr std::size_t max_per_client = 100'000;
   static constexpr std::size_t max_watches = 1'000'000;
 
-  // `reserve`: of the bytes that a connection may hold, those that are kept for chunks.
+  // `reserve`: bytes of a connection's queue limit that are kept for chunks.
   Watches(Backend& backend, Metrics& metrics, Streams& streams, CatchUps& catch_ups,
           std::size_t reserve);
 
   wire::Fault open(NativeClient& client, const wire::native::Watch& asked);
-  // False when there is none of this number.
+  // False when the client has no watch of this number.
   bool close(NativeClient& client, std::uint64_t number);
-  // All of the client.
+  // Ends all watches of the client.
   void drop(NativeClient& client);
 
   std::uint64_t missed() const { return missed_; }

@@ -37,12 +37,12 @@ void WriteQueue::pop_front() {
   messages_.pop_front();
 }
 
-std::vector<wire::RoutedRequest> WriteQueue::take() {
+std::vector<wire::RoutedRequest> WriteQueue::take_all() {
   enclose();
   std::vector<wire::RoutedRequest> all;
   for (; !messages_.empty(); pop_front()) {
     auto message = wire::decode_to_shard(messages_.front());
-    assert(message);  // of our own making
+    assert(message);  // the queue encoded it itself
     auto& requests = std::get<wire::Writes>(*message).requests;
     std::ranges::move(requests, std::back_inserter(all));
   }

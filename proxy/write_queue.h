@@ -1,8 +1,7 @@
-// The writes that wait for one shard: gathered into messages of at most base::max_chunk_bytes, or
-// of one request, and bounded in bytes.
+// The writes that wait for one shard, bounded in bytes. They are gathered into messages of at most
+// base::max_chunk_bytes, or of one request. Pure; not thread-safe. Format: core/wire/link.h.
 //
-// While a message waits, further requests are gathered instead of making messages of their own: the
-// longer a shard takes, the more it is given at a time. Pure; not thread-safe.
+// While a message waits, further requests are gathered: a slower shard gets larger messages.
 #pragma once
 
 #include <cstddef>
@@ -16,12 +15,12 @@ namespace canopy::proxy {
 
 class WriteQueue {
  public:
-  // What a request or write takes in memory beside its own bytes.
+  // Memory of a request or write beside its own bytes.
   static constexpr std::size_t overhead = 256;
 
-  // False when it would exceed `max_bytes`, as long as anything waits.
+  // False when the queue would exceed `max_bytes`. An empty queue accepts any request.
   bool add(wire::RoutedRequest request, std::size_t max_bytes);
-  // Makes a message of what is gathered, unless one waits already.
+  // Makes a message of the gathered requests, unless a message already waits.
   void flush() {
     if (messages_.empty()) enclose();
   }
@@ -30,12 +29,12 @@ class WriteQueue {
   bool empty() const { return messages_.empty(); }
   const std::string& front() const { return messages_.front(); }
   void pop_front();
-  // All that waits, oldest first, for another queue; this one is empty then.
-  std::vector<wire::RoutedRequest> take();
+  // Removes and returns all requests, oldest first, for the queue of another shard.
+  std::vector<wire::RoutedRequest> take_all();
 
-  // Of messages and what is gathered.
+  // Of messages and gathered requests.
   std::size_t bytes() const { return message_bytes_ + gathered_bytes_; }
-  // The requests that have become part of a message since the last call.
+  // Number of requests put into messages since the last call.
   std::size_t take_enclosed() { return std::exchange(enclosed_, 0); }
 
  private:

@@ -10,7 +10,8 @@
 namespace canopy::shard {
 namespace {
 
-constexpr auto lock_timeout = std::chrono::seconds(5);  // for a predecessor that is just going away
+// An ending process may still hold the directory.
+constexpr auto lock_timeout = std::chrono::seconds(5);
 
 }  // namespace
 

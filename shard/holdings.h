@@ -1,4 +1,4 @@
-// What a shard holds before it serves: its directory, and the store of its partitions on disk.
+// Opens the directory of a shard and the store of its disk partitions, before any thread starts.
 #pragma once
 
 #include <memory>
@@ -13,21 +13,21 @@ namespace canopy::shard {
 struct Holdings {
   std::string directory{};                      // absolute
   std::unique_ptr<base::DirectoryLock> lock{};  // null: the directory cannot be written
-  // By which the coordinator knows a restart of this shard from another shard of its name.
+  // Distinguishes a restart of this shard from another shard of the same name.
   std::string identity{};
-  std::unique_ptr<Storage> storage{};  // null: nothing is kept on disk yet, or it cannot be
-  std::string trouble{};               // why it cannot
-  std::string store{};                 // where to open it
+  std::unique_ptr<Storage> storage{};  // null: no disk partition yet, or the store cannot be opened
+  std::string trouble{};               // why the store cannot be opened
+  std::string store{};                 // the path of the store
 };
 
-// Opens the store in `directory` if a partition of the shard is kept on disk, or may be: one of the
-// cluster is, and the store is there from earlier. Before threads start.
-// An error when another shard holds the directory. Where it cannot be written, or its store cannot
-// be read, memory partitions are served all the same.
+// Opens the store in `directory` if the file places a disk partition on this shard, or if the
+// cluster has disk partitions and a store exists from earlier. An error when another shard holds
+// the directory. Where the directory cannot be written, or the store cannot be read, the shard
+// still serves its memory partitions.
 base::Result<Holdings> open_holdings(const config::Cluster& cluster, const std::string& shard,
                                      const std::string& directory);
 
-// Makes a backup the store in `directory`, while no shard runs there; see Storage::restore().
+// Restores a backup as the store in `directory`, where no shard runs; see Storage::restore().
 base::Status restore_store(const std::string& directory, const std::string& backup);
 
 }  // namespace canopy::shard

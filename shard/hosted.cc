@@ -42,8 +42,8 @@ std::string Hosted::state(base::TimePoint now) const {
 
 std::string Hosted::trouble(base::TimePoint now) const {
   if (serves(now) && full_.empty()) return trouble_;
-  const std::string said = state(now);
-  return said.starts_with("following ") ? "" : said;
+  const std::string current = state(now);
+  return current.starts_with("following ") ? "" : current;
 }
 
 template <typename Call>
@@ -54,10 +54,10 @@ void Hosted::run(base::TimePoint now, Call&& call) {
 }
 
 void Hosted::carry_out(Replica::Effects& effects, base::TimePoint now) {
-  while (!effects.store.empty() && !settings_.disk) {  // in memory all is stored at once
-    const std::uint64_t ticket = effects.store.back().ticket;
+  while (!effects.store.empty() && !settings_.disk) {  // in memory, operations are stored at once
+    const std::uint64_t sequence = effects.store.back().ticket;
     effects.store.clear();
-    replica_.stored(ticket, now, effects);
+    replica_.stored(sequence, now, effects);
   }
   if (!effects.store.empty()) surroundings_.store(*this, std::move(effects.store));
   if (effects.proposal) surroundings_.propose(*this, *effects.proposal);
@@ -69,8 +69,7 @@ void Hosted::carry_out(Replica::Effects& effects, base::TimePoint now) {
   serve_or_stop(now);
 }
 
-// A new leader's entries of earlier epochs are not published as batches: whoever follows the
-// partition finds another lineage, and asks.
+// A new leader does not publish entries of earlier epochs: proxies notice the new lineage and sync.
 void Hosted::commit(const std::vector<LogEntry>& entries, base::TimePoint now) {
   commits_.updates += entries.size();
   while (!proposed_.empty() && proposed_.front().first <= replica_.committed()) {
@@ -144,8 +143,8 @@ void Hosted::create(Replica::Origin origin, base::TimePoint now) {
   run(now, [&](auto& out) { replica_.create(std::move(origin), now, out); });
 }
 
-void Hosted::stored(std::uint64_t ticket, base::TimePoint now) {
-  run(now, [&](auto& out) { replica_.stored(ticket, now, out); });
+void Hosted::stored(std::uint64_t sequence, base::TimePoint now) {
+  run(now, [&](auto& out) { replica_.stored(sequence, now, out); });
 }
 
 void Hosted::set_low(const std::string& why, base::TimePoint now) {
@@ -171,7 +170,8 @@ void Hosted::on_message(const std::string& from, wire::ToFollower message, base:
   run(now, [&](auto& out) { replica_.on_message(from, std::move(message), now, out); });
 }
 
-Partition::Staged Hosted::take(ProxyId proxy, wire::RoutedRequest&& routed, base::TimePoint now) {
+Partition::Staged Hosted::on_request(ProxyId proxy, wire::RoutedRequest&& routed,
+                                     base::TimePoint now) {
   const auto refuse = [&](Fault fault) {
     surroundings_.answer(Reply::to(proxy, routed, {fault}));
     return Partition::Staged{.fault = fault};
@@ -186,7 +186,7 @@ void Hosted::end_turn(base::TimePoint now) {
   partition_->expire(now);
   if (replica_.record()) partition_->split(replica_.record()->splits);
   if (partition_->staged()) propose(now);
-  commit({}, now);  // answers that wait for nothing
+  commit({}, now);  // sends replies that wait for no commit
 }
 
 void Hosted::propose(base::TimePoint now) {

@@ -1,10 +1,9 @@
-// One replica as this shard hosts it: the state machine that keeps it in step (core/cluster/
-// replica.h), the decisions of a leader (partition.h) while it leads, and what both ask of the
-// shard.
+// One replica of this shard: combines the replication state machine (core/cluster/replica.h) with
+// the decisions of a leader (partition.h), and carries out the effects of both. Pure: time is an
+// argument, effects go to `Surroundings`, which outlives it. Not thread-safe.
 //
-// A leader serves once all that it has found is committed in its own epoch, and as long as its
-// lease stands. Between, requests are `partition_unavailable`, and are sent again.
-// Pure: time is an argument, and the shard is reached through `Surroundings`. Not thread-safe.
+// A leader serves once its whole log is committed in its own epoch, and while its lease lasts.
+// Before and after, it refuses requests as `partition_unavailable`; clients send them again.
 #pragma once
 
 #include <deque>
@@ -23,20 +22,21 @@ namespace canopy::shard {
 
 class Hosted;
 
-// What a replica asks of its shard. None of these calls the replica back before it returns.
+// The effects of a replica, carried out by its shard. No call may call the replica back before it
+// returns.
 class Surroundings {
  public:
   virtual ~Surroundings() = default;
-  // To be carried out in order, then told by Hosted::stored().
+  // Stores the operations in order; then calls Hosted::stored().
   virtual void store(Hosted& from, std::vector<cluster::Replica::Store> operations) = 0;
-  // To be told by Hosted::proposed().
+  // Proposes to the coordinator; then calls Hosted::proposed().
   virtual void propose(Hosted& from, const cluster::Replica::Proposal& proposal) = 0;
   virtual void send(const std::string& shard, const wire::ToLeader& message) = 0;
   virtual void publish(Hosted& from, const wire::Batch& batch) = 0;
   virtual void answer(Reply reply) = 0;
-  // Its log has come to a split entry; what it asks of the store has been submitted.
+  // Its log has reached a split entry; the operations for the store were submitted before.
   virtual void split(Hosted& from, cluster::Replica::SplitOff part) = 0;
-  // It serves, or no longer does, or says something else of its trouble.
+  // state() or trouble() has changed.
   virtual void changed(Hosted& hosted) = 0;
 };
 
@@ -44,9 +44,9 @@ class Hosted {
  public:
   struct Settings {
     cluster::Replica::Settings replica{};
-    bool disk = false;  // else nothing is stored: what the replica asks for is done at once
+    bool disk = false;  // false: operations count as stored at once
     std::uint64_t max_state_bytes = UINT64_MAX;
-    // Updates from before its log, of the partition that it was split off.
+    // Of a partition that was split off: updates from before its log.
     std::vector<keyspace::UpdatePtr> recent{};
   };
 
@@ -61,26 +61,27 @@ class Hosted {
   const std::string& identity() const { return settings_.replica.self.identity; }
   const cluster::Replica& replica() const { return replica_; }
   bool serves(base::TimePoint now) const { return partition_ && replica_.leads(now); }
-  // As coordination::PartitionState has it.
+  // Format: coordination::PartitionState.
   std::string state(base::TimePoint now) const;
-  // What people should know; empty: it serves, or follows.
+  // A problem to show to operators; empty: it serves or follows.
   std::string trouble(base::TimePoint now) const;
 
-  // --- of the coordinator
+  // --- events of the coordinator
   void on_record(const std::optional<cluster::PartitionRecord>& record, std::uint64_t version,
                  base::TimePoint now);
   void proposed(bool taken, base::TimePoint now);
   void on_shards(const std::set<std::string>& alive, base::TimePoint now);
   void on_deadline(std::optional<base::TimePoint> deadline, base::TimePoint now);
   void on_generation(std::uint32_t generation) { replica_.on_generation(generation); }
-  // --- of the partition that it was split off, and of those that were split off it
+  // --- events of splits: of its parent, and of its parts
   void create(cluster::Replica::Origin origin, base::TimePoint now);
   void on_split_recorded(const std::string& subtree) { replica_.on_split_recorded(subtree); }
-  // --- of the store
-  void stored(std::uint64_t ticket, base::TimePoint now);
-  // Why its disk has no room; empty: it has. What does not make the state larger is taken.
+  // --- events of the store
+  // Every operation up to this sequence number is durable.
+  void stored(std::uint64_t sequence, base::TimePoint now);
+  // Why its disk has no room; empty: it has. Writes that do not grow the state are still accepted.
   void set_low(const std::string& why, base::TimePoint now);
-  // --- of other shards
+  // --- events of other shards
   void on_link(const std::string& shard, bool up, base::TimePoint now);
   void on_follower_gone(const std::string& shard, base::TimePoint now);
   void on_message(const std::string& from, const wire::ToLeader& message, base::TimePoint now);
@@ -89,16 +90,16 @@ class Hosted {
     return replica_.next_for(shard, now);
   }
   std::vector<std::string> waiting() const { return replica_.waiting(); }
-  // --- of proxies
-  Partition::Staged take(ProxyId proxy, wire::RoutedRequest&& routed, base::TimePoint now);
+  // --- requests of proxies
+  Partition::Staged on_request(ProxyId proxy, wire::RoutedRequest&& routed, base::TimePoint now);
 
-  // Proposes what this turn has staged; expires.
+  // Deletes expired entries and proposes the writes that this turn has staged.
   void end_turn(base::TimePoint now);
-  // At least a few times a second.
+  // Call it a few times a second.
   void tick(base::TimePoint now);
   void accept_loss(base::TimePoint now);
 
-  // Committed since the last call: how many updates, and how long the oldest took.
+  // Commits since the last call: number of updates, and latency of the oldest.
   struct Commits {
     std::size_t updates = 0;
     base::Duration took{};
@@ -118,12 +119,12 @@ class Hosted {
   cluster::Replica replica_;
   std::optional<Partition> partition_{};  // while it leads and has begun to serve
   std::uint32_t serving_epoch_ = 0;
-  std::string low_{};        // of the disk
-  std::string full_{};       // of the partition
-  std::string trouble_{};    // of the replica
-  std::string announced_{};  // of state()
+  std::string low_{};        // see set_low()
+  std::string full_{};       // of partition_
+  std::string trouble_{};    // of replica_
+  std::string announced_{};  // last state() passed to changed()
   std::size_t uncommitted_bytes_ = 0;
-  // When the groups under way were proposed, with their last revisions.
+  // The uncommitted groups: last revision and time of the proposal.
   std::deque<std::pair<keyspace::Revision, base::TimePoint>> proposed_{};
   base::TimePoint published_{};
   Commits commits_{};

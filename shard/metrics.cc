@@ -13,68 +13,79 @@ metrics::Labels partition_label(const std::string& subtree) {
 
 Metrics::Metrics(const std::string& name)
     : registry("shard", name),
-      committed_(
-          registry.counter("canopy_updates_committed_total", "Updates committed and published.")),
-      keys_(registry.gauge("canopy_keys", "Keys held.")),
+      committed_(registry.counter("canopy_updates_committed_total",
+                                  "Updates that the shard committed and published, by partition.")),
+      keys_(registry.gauge("canopy_keys", "Keys of the partition on this shard.")),
       state_bytes_(
-          registry.gauge("canopy_state_bytes", "Bytes of keys, values and properties held.")),
-      epoch_(registry.gauge("canopy_epoch", "Epoch of the partition: grows with each new leader.")),
-      revision_(
-          registry.gauge("canopy_revision", "Counter of the last revision within the epoch.")),
+          registry.gauge("canopy_state_bytes",
+                         "Bytes of keys, values and properties of the partition on this shard.")),
+      epoch_(
+          registry.gauge("canopy_epoch", "Epoch of the partition; it grows with each new leader.")),
+      revision_(registry.gauge("canopy_revision",
+                               "Counter of the last revision within the epoch of the partition.")),
       leader_(registry.gauge("canopy_partition_leader",
-                             "1 while this shard leads and serves the partition.")),
+                             "1 while this shard leads and serves the partition, else 0.")),
       full_(registry.gauge("canopy_partition_full",
-                           "1 while the partition refuses what would make it larger: "
-                           "max_state_bytes or the disk is reached.")),
+                           "1 while the partition refuses writes that grow its state "
+                           "(max_state_bytes or no disk space), else 0.")),
       log_updates_(registry.gauge("canopy_log_updates",
-                                  "Updates in the log, from which holes are replayed.")),
+                                  "Updates in the log of the partition, available for replays.")),
       in_sync_(registry.gauge("canopy_in_sync_replicas",
                               "Replicas in the in-sync set of a partition that this shard leads.")),
-      lag_(registry.gauge("canopy_replica_lag_updates",
-                          "Updates that a follower of this leader has not stored yet.")),
-      rejected_(
-          registry.counter("canopy_rejected_total", "Messages and requests refused, by reason.")),
+      lag_(registry.gauge(
+          "canopy_replica_lag_updates",
+          "Updates that a follower of this leader has not stored yet, by follower.")),
+      rejected_(registry.counter("canopy_rejected_total",
+                                 "Requests and messages that the shard refused, by reason.")),
       snapshot_requests_(
           registry.counter("canopy_snapshot_requests_total",
-                           "Answers to proxies that asked for what they miss, by result.")),
-      received(registry.counter("canopy_updates_received_total", "Updates received from proxies.")
+                           "Syncs of proxies that the shard finished or refused, by result.")),
+      received(registry
+                   .counter("canopy_updates_received_total",
+                            "Updates that the shard received from proxies.")
                    .Add({})),
       repeated(registry
                    .counter("canopy_updates_repeated_total",
-                            "Updates that came again and were not applied again.")
+                            "Updates that arrived again and were not applied again.")
                    .Add({})),
-      answers_dropped(
-          registry
-              .counter("canopy_answers_dropped_total", "Answers to writes whose proxy was gone.")
-              .Add({})),
+      answers_dropped(registry
+                          .counter("canopy_answers_dropped_total",
+                                   "Answers to writes dropped because their proxy had gone.")
+                          .Add({})),
       link_queue(registry
                      .gauge("canopy_link_queue_bytes",
-                            "Bytes of updates, answers and chunks that wait to be sent to proxies.")
+                            "Bytes of batches, answers and chunks queued for proxies.")
                      .Add({})),
       storage_queue(registry
                         .gauge("canopy_storage_queue_bytes",
-                               "Bytes that wait to be written to the store of this shard.")
+                               "Bytes of operations that wait for the store of this shard.")
                         .Add({})),
-      proxy_links(registry.gauge("canopy_proxy_links", "Proxies connected.").Add({})),
-      directory_up(registry.gauge("canopy_directory_up", "1 while the broker answers this process.")
-                       .Add({})),
-      sync_sessions(
-          registry.gauge("canopy_sync_sessions", "Snapshots and replays being sent.").Add({})),
-      batch_updates(registry.histogram("canopy_batch_updates", "Updates in a published batch.")
+      proxy_links(registry.gauge("canopy_proxy_links", "Proxies connected to the shard.").Add({})),
+      directory_up(
+          registry
+              .gauge("canopy_directory_up", "1 while the directory answers this process, else 0.")
+              .Add({})),
+      sync_sessions(registry
+                        .gauge("canopy_sync_sessions",
+                               "Snapshots and replays that the shard is sending to proxies.")
+                        .Add({})),
+      batch_updates(registry.histogram("canopy_batch_updates", "Updates in one published batch.")
                         .Add({}, metrics::count_buckets())),
-      commit_latency(registry
-                         .histogram("canopy_commit_latency_seconds",
-                                    "Time to make the updates of one turn durable and commit them.")
-                         .Add({}, metrics::latency_buckets())),
+      commit_latency(
+          registry
+              .histogram("canopy_commit_latency_seconds",
+                         "Seconds from the proposal of a turn's updates to their commit.")
+              .Add({}, metrics::latency_buckets())),
       snapshot_duration(
           registry
-              .histogram("canopy_snapshot_duration_seconds",
-                         "Time from a proxy's request to the last chunk of its snapshot.")
+              .histogram(
+                  "canopy_snapshot_duration_seconds",
+                  "Seconds from a sync request of a proxy to the last chunk of its snapshot.")
               .Add({}, metrics::latency_buckets())),
       snapshots_sent(snapshot_requests_.Add({{"result", "snapshot"}})),
       replays_sent(snapshot_requests_.Add({{"result", "replay"}})),
       syncs_refused(snapshot_requests_.Add({{"result", "refused"}})) {
-  // There from the start, so that the first one is seen as a change.
+  // Series exist from the start: Prometheus sees the first increment as a change.
   for (const char* reason : {"busy", "full", "partition_unavailable"})
     rejected_.Add({{"reason", reason}});
 }

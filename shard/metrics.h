@@ -1,4 +1,5 @@
-// Every series of a shard, declared once.
+// Declares every metric of a shard (metrics.cc). Thread-safe, as prometheus-cpp is. Outlives every
+// user.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,7 @@ namespace canopy::shard {
 class PartitionMetrics {
  public:
   PartitionMetrics(class Metrics& all, const std::string& subtree);
-  // The series go.
+  // Removes the series.
   ~PartitionMetrics();
   PartitionMetrics(const PartitionMetrics&) = delete;
   PartitionMetrics& operator=(const PartitionMetrics&) = delete;
@@ -27,8 +28,8 @@ class PartitionMetrics {
   metrics::Gauge& full;
   metrics::Gauge& log_updates;
 
-  // Of a leader, with its followers by shard; `in_sync` 0: it does not lead, and has neither
-  // series.
+  // `in_sync`: size of the in-sync set; 0: this shard does not lead, and both metrics have no
+  // series. `lags`: shard of a follower -> updates that it has not stored.
   void set_replicas(std::size_t in_sync, const std::map<std::string, std::uint64_t>& lags);
 
  private:
@@ -45,7 +46,7 @@ class Metrics {
   metrics::Registry registry;
 
  private:
-  // Families come before the series that are made of them.
+  // Declared before the series that are made of them.
   metrics::Family<metrics::Counter>& committed_;
   metrics::Family<metrics::Gauge>& keys_;
   metrics::Family<metrics::Gauge>& state_bytes_;

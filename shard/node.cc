@@ -23,16 +23,16 @@ using namespace std::chrono_literals;
 namespace log = base::log;
 using wire::Fault;
 
-constexpr auto bind_patience = 5s;  // a predecessor that is just going away
-// Of one proxy, before its turn is committed; what it sends beyond waits in the kernel's buffers
-// and at the proxy.
+constexpr auto bind_timeout = 5s;  // an ending process may still hold the port
+// Read from one proxy before its turn is committed; further bytes wait in the kernel's buffers and
+// at the proxy.
 constexpr std::size_t read_bytes_per_turn = std::size_t{4} << 20;
 constexpr std::size_t write_bytes_per_turn = std::size_t{16} << 20;
-// Chunks of syncs are sent while less than this waits for their proxy: enough for what it is sent
-// in one turn, which takes long where disks are slow.
+// A proxy gets chunks of syncs while its queue is shorter than this: enough for one turn, which
+// takes long where disks are slow.
 constexpr std::size_t high_water_bytes = std::size_t{16} << 20;
 constexpr std::size_t low_water_bytes = std::size_t{4} << 20;
-// A proxy that leaves so much unread, which must be answers, is not read from either.
+// With this many queued bytes, which are answers, the shard stops reading from the proxy.
 constexpr std::size_t unread_bytes = std::size_t{32} << 20;
 constexpr base::Duration tick_period = 200ms;
 constexpr base::Duration report_period = 1s;
@@ -87,7 +87,7 @@ base::Status Node::open(const config::Cluster& cluster) {
     log::warn("security", line);
   }
   if (auto status = listen(cluster); !status) return status;
-  auto http = metrics::HttpServer::start(config_.http, metrics_.registry, 10s, bind_patience);
+  auto http = metrics::HttpServer::start(config_.http, metrics_.registry, 10s, bind_timeout);
   if (!http) return base::Error{http.error()};
   http_ = std::move(*http);
 
@@ -104,7 +104,7 @@ base::Status Node::open(const config::Cluster& cluster) {
 }
 
 base::Status Node::listen(const config::Cluster& cluster) {
-  if (cluster.security) {  // nobody but the cluster's own processes has anything to say to a shard
+  if (cluster.security) {  // only the cluster's own processes may connect to a shard
     const access::Authority authority(cluster.security->server_key.public_key, {});
     curve_ =
         net::curve_server(cluster.security->server_key, loop_,
@@ -139,8 +139,8 @@ base::Status Node::listen(const config::Cluster& cluster) {
                                                  ? 0
                                                  : std::max(config_.updates_send_buffer, 1)},
       closings_);
-  if (auto status = requests_->open(bind_patience); !status) return status;
-  return updates_->open(bind_patience);
+  if (auto status = requests_->open(bind_timeout); !status) return status;
+  return updates_->open(bind_timeout);
 }
 
 void Node::on_message(net::Connection& connection, std::span<const std::string_view> parts) {
@@ -148,17 +148,17 @@ void Node::on_message(net::Connection& connection, std::span<const std::string_v
   turn_ = loop_.now();
   if (parts.size() == 1) {
     if (const auto of_replica = wire::decode_to_leader(parts[0])) {
-      return take(connection, *of_replica);
+      return on_follower_message(connection, *of_replica);
     }
   }
   auto decoded = parts.size() == 1 ? wire::decode_to_shard(parts[0])
-                                   : base::Result<wire::ToShard>(base::Error{"wants one frame"});
+                                   : base::Result<wire::ToShard>(base::Error{"expects one frame"});
   if (!decoded) {
     metrics_.reject("malformed");
     malformed_log_.warn("shard", "malformed message refused", {{"why", decoded.error()}});
     return;
   }
-  std::visit([&](auto& message) { take(connection.id(), std::move(message)); }, *decoded);
+  std::visit([&](auto& message) { on_request(connection.id(), std::move(message)); }, *decoded);
 }
 
 void Node::on_closed(net::Connection& connection, std::string_view) {
@@ -166,7 +166,7 @@ void Node::on_closed(net::Connection& connection, std::string_view) {
   links_.on_closed(connection);
 }
 
-// False when the proxy is gone.
+// False when the proxy has disconnected.
 bool Node::send(ProxyId proxy, std::string_view frame) {
   net::Connection* connection = requests_->find(proxy);
   if (connection == nullptr || connection->closing()) return false;
@@ -180,17 +180,17 @@ bool Node::has_room(ProxyId proxy) const {
   return connection != nullptr && connection->queued_bytes() < high_water_bytes;
 }
 
-// Makes another turn follow this one.
+// Starts another turn after this one.
 void Node::wake() {
   if (std::exchange(wake_pending_, true)) return;
   loop_.after(0ms, [this] { wake_pending_ = false; });
 }
 
-void Node::take(ProxyId proxy, wire::Writes writes) {
-  for (wire::RoutedRequest& routed : writes.requests) take(proxy, std::move(routed));
+void Node::on_request(ProxyId proxy, wire::Writes writes) {
+  for (wire::RoutedRequest& routed : writes.requests) on_write(proxy, std::move(routed));
 }
 
-void Node::take(ProxyId proxy, wire::RoutedRequest routed) {
+void Node::on_write(ProxyId proxy, wire::RoutedRequest routed) {
   const std::vector<wire::Write>& writes = routed.request.writes;
   const auto count = static_cast<double>(writes.size());
   metrics_.received.Increment(count);
@@ -204,7 +204,7 @@ void Node::take(ProxyId proxy, wire::RoutedRequest routed) {
   Replica& replica = *replicas_[index];
   if (replica.hosted == nullptr) return refuse(proxy, routed, Fault::partition_unavailable);
   if (replica.on_disk() && storage_->full()) return refuse(proxy, routed, Fault::busy);
-  const auto staged = replica.hosted->take(proxy, std::move(routed), turn_);
+  const auto staged = replica.hosted->on_request(proxy, std::move(routed), turn_);
   if (staged.repeated) {
     metrics_.repeated.Increment(count);
   } else if (staged.fault != Fault::none) {
@@ -217,7 +217,7 @@ void Node::refuse(ProxyId proxy, wire::RoutedRequest& routed, Fault fault) {
   replies_.add(Reply::to(proxy, routed, {fault}));
 }
 
-void Node::take(ProxyId proxy, const wire::Sync& sync) {
+void Node::on_request(ProxyId proxy, const wire::Sync& sync) {
   const std::size_t index = map_.find(sync.partition);
   if (index == map_.size()) {
     return refuse(proxy, sync, "not a partition of this shard");
@@ -234,7 +234,9 @@ void Node::take(ProxyId proxy, const wire::Sync& sync) {
   }
 }
 
-void Node::take(ProxyId proxy, const wire::Credit& credit) { sessions_.credit(proxy, credit); }
+void Node::on_request(ProxyId proxy, const wire::Credit& credit) {
+  sessions_.credit(proxy, credit);
+}
 
 void Node::refuse(ProxyId proxy, const wire::Sync& sync, const std::string& why) {
   metrics_.syncs_refused.Increment();
@@ -242,7 +244,7 @@ void Node::refuse(ProxyId proxy, const wire::Sync& sync, const std::string& why)
                   wire::Refused{.request = sync.request, .partition = sync.partition, .why = why}));
 }
 
-// Syncs come before what is proposed: the credit of this turn is used in it.
+// Syncs come before proposals: a turn uses the credit that it has received.
 void Node::end_turn() {
   if (std::exchange(changed_, false)) {
     announce();
@@ -270,9 +272,9 @@ void Node::count_commits() {
   }
 }
 
-// A proxy that is gone does not get them: its clients ask again.
+// Replies to a proxy that has disconnected are dropped: its clients send the requests again.
 void Node::send_replies() {
-  for (const Replies::Message& message : replies_.take()) {
+  for (const Replies::Message& message : replies_.take_messages()) {
     if (send(message.proxy, wire::encode(message.answers))) continue;
     metrics_.answers_dropped.Increment(static_cast<double>(message.answers.answers.size()));
   }
@@ -324,7 +326,7 @@ void Node::tick() {
   }
 }
 
-// A shard has nothing of its own that could be changed.
+// No setting of a shard can change while it runs.
 void Node::reload(config::Start& running) {
   const auto nothing = [](const config::Cluster&) { return base::Status(); };
   const auto changed = config::reload(
@@ -336,7 +338,7 @@ void Node::reload(config::Start& running) {
 
 void Node::drain() {
   coordinator_->resign();
-  storage_.reset();  // which puts on disk what it was given
+  storage_.reset();  // writes submitted operations to disk
 }
 
 }  // namespace canopy::shard

@@ -1,10 +1,10 @@
-// A shard at work: the one place where messages become calls on replicas and sync sessions, and
-// what they answer becomes sends.
+// A running shard: passes messages to replicas and sync sessions, and carries out their effects.
+// All calls come from the loop's thread; the loop outlives it.
 //
-// One turn of the loop: what has arrived is staged, or passed to the replicas; some chunks go to
-// proxies that sync; what was staged is proposed; followers are sent what they wait for; what is
-// committed is published and answered. A thread stores what must last, and says so by further
-// turns: no turn waits for a disk.
+// One turn of the loop: stage the received writes and pass on replication messages; send chunks to
+// proxies that sync; propose the staged writes; send entries to followers; publish and answer
+// committed writes. A storage thread writes to disk and posts completions: no turn waits for a
+// disk.
 #pragma once
 
 #include <memory>
@@ -37,37 +37,37 @@ class Node final : private net::ConnectionEvents,
                    private Surroundings,
                    private ReplicaLinks::Events {
  public:
-  // Everything bound and announced, or why not.
+  // Binds every listener and announces the shard; an error says why it cannot.
   static base::Result<std::unique_ptr<Node>> start(const config::Cluster& cluster,
                                                    const config::Shard& shard, Holdings holdings,
                                                    net::Loop& loop);
   ~Node() override;
 
-  // Takes on what can be changed while it runs.
+  // Applies the settings that may change while the shard runs.
   void reload(config::Start& running);
-  // Says goodbye to the directory and puts what is gathered on disk.
+  // Leaves the directory and writes submitted operations to disk.
   void drain();
 
   // One line: "2 of 3 partitions served, 1 followed".
   std::string summary() const;
 
  private:
-  // Of each partition of the cluster; most may be kept by other shards alone.
+  // One for each partition of the cluster, wherever its copies are.
   struct Replica {
     explicit Replica(config::Partition partition) : settings(std::move(partition)) {}
     const config::Partition settings;
-    bool configured = true;  // else it was split off another partition
-    bool kept = false;       // by this shard
-    bool opened = false;     // its copy, or it is being read
-    bool clean = false;      // no copy is in the store
+    bool configured = true;  // false: it was split off another partition
+    bool kept = false;       // this shard keeps a copy
+    bool opened = false;     // the copy is open, or being read
+    bool clean = false;      // the store has no copy
     std::optional<PartitionMetrics> metrics{};
-    std::unique_ptr<Hosted> hosted{};  // null: its copy is being read, or cannot be
-    std::string failure{};             // why it cannot be
+    std::unique_ptr<Hosted> hosted{};  // null: the copy is being read, or cannot be read
+    std::string failure{};             // why it cannot be read
     std::optional<cluster::PartitionRecord> record{};
-    std::uint64_t version = 0;                  // of the record; 0: none has been told
+    std::uint64_t version = 0;                  // of the record; 0: no record yet
     std::vector<keyspace::UpdatePtr> recent{};  // see Hosted::Settings
     bool on_disk() const { return settings.durability == config::Durability::disk; }
-    // While there is no hosted copy.
+    // The announced state while `hosted` is null.
     std::string state() const { return failure.empty() ? "loading" : "failed: " + failure; }
   };
 
@@ -83,7 +83,7 @@ class Node final : private net::ConnectionEvents,
   void forget_copy(Replica& replica);
   void host(Replica& replica, const std::string& identity, cluster::Replica::Recovered recovered);
 
-  // What was split off other partitions (node_splits.cc).
+  // Partitions that were split off others (node_splits.cc).
   struct SplitOff {
     std::string identity{};  // of the copy
     cluster::Replica::SplitOff part{};
@@ -93,22 +93,22 @@ class Node final : private net::ConnectionEvents,
   void create_split_off();
   bool awaits_split(const Replica& replica) const;
 
-  // Of the requests' listener: proxies, and shards that follow.
+  // Connections of the requests listener: proxies, and shards that follow.
   void on_message(net::Connection& connection, std::span<const std::string_view> parts) override;
   void on_drained(net::Connection& connection) override { connection.resume_reading(); }
   void on_closed(net::Connection& connection, std::string_view reason) override;
-  void take(ProxyId proxy, wire::Writes writes);
-  void take(ProxyId proxy, wire::RoutedRequest routed);
-  void take(ProxyId proxy, const wire::Sync& sync);
-  void take(ProxyId proxy, const wire::Credit& credit);
-  void take(net::Connection& follower, const wire::ToLeader& message);
+  void on_request(ProxyId proxy, wire::Writes writes);
+  void on_write(ProxyId proxy, wire::RoutedRequest routed);
+  void on_request(ProxyId proxy, const wire::Sync& sync);
+  void on_request(ProxyId proxy, const wire::Credit& credit);
+  void on_follower_message(net::Connection& follower, const wire::ToLeader& message);
   void refuse(ProxyId proxy, wire::RoutedRequest& routed, wire::Fault fault);
   void refuse(ProxyId proxy, const wire::Sync& sync, const std::string& why);
   bool send(ProxyId proxy, std::string_view frame);
   bool has_room(ProxyId proxy) const;
   void wake();
 
-  // Of the replicas.
+  // Effects of the replicas.
   void store(Hosted& from, std::vector<cluster::Replica::Store> operations) override;
   void propose(Hosted& from, const cluster::Replica::Proposal& proposal) override;
   void send(const std::string& shard, const wire::ToLeader& message) override;
@@ -117,11 +117,11 @@ class Node final : private net::ConnectionEvents,
   void changed(Hosted& hosted) override;
   void split(Hosted& from, cluster::Replica::SplitOff part) override;
 
-  // Of the links between shards, and of the store.
+  // Events of the links between shards, and of the store.
   void on_leader_link(const std::string& shard, bool up) override;
   void on_follower_gone(const std::string& shard) override;
   void on_leader_message(const std::string& shard, wire::ToFollower message) override;
-  void on_stored(const std::string& partition, std::uint64_t ticket);
+  void on_stored(const std::string& partition, std::uint64_t sequence);
   void on_store(const StorageThread::Condition& condition);
 
   void follow_directory();
@@ -153,7 +153,7 @@ class Node final : private net::ConnectionEvents,
 
   const config::Shard config_;
   const config::Coordination times_;
-  base::FileRead file_read_;  // as the broker is told
+  base::FileRead file_read_;  // reported to the broker
   const std::string directory_;
   const std::unique_ptr<base::DirectoryLock> lock_;  // may be null
   net::Loop& loop_;
@@ -163,31 +163,31 @@ class Node final : private net::ConnectionEvents,
   net::Server server_;
   net::Closings closings_;
   std::optional<zmtp::CurveServer> curve_{};   // with security
-  std::unique_ptr<net::Listener> requests_{};  // once open, as the next
+  std::unique_ptr<net::Listener> requests_{};  // null until open() has run, as updates_
   std::unique_ptr<Updates> updates_{};
   ReplicaLinks links_;
   std::unique_ptr<coordination::Coordinator> coordinator_;
   keyspace::PartitionMap map_;
   std::vector<std::unique_ptr<Replica>> replicas_;  // by the index of map_
-  std::vector<Replica*> kept_{};                    // of these, by this shard
+  std::vector<Replica*> kept_{};                    // the replicas that this shard keeps
   std::vector<SplitOff> split_off_{};               // this turn
   const std::string store_;                         // directory of the store
   std::string store_trouble_;                       // why it cannot be opened
-  std::unique_ptr<StorageThread> storage_;          // null: nothing is kept on disk
-  std::set<std::string> alive_{};                   // shards, as the directory says
+  std::unique_ptr<StorageThread> storage_;          // null: no disk partition
+  std::set<std::string> alive_{};                   // shards in the directory
   std::uint32_t generation_ = 0;                    // of this process; 0: not granted yet
-  std::string low_{};                               // why the store takes no more; empty: it does
-  bool records_listed_ = false;                     // the directory has told all that was there
+  std::string low_{};            // why the store accepts no growth; empty: it does
+  bool records_listed_ = false;  // the directory has listed every record
   bool shards_listed_ = false;
   bool elections_listed_ = false;
   bool backup_orders_listed_ = false;
-  std::string backup_order_{};  // the last one: etcd may tell of it again
+  std::string backup_order_{};  // the last one: etcd may repeat it
   SyncSessions sessions_;
   Replies replies_;             // this turn's
-  base::TimePoint turn_{};      // when this turn's messages were read
-  base::Duration last_turn_{};  // how long proposing and committing took in the last turn
+  base::TimePoint turn_{};      // time at which this turn read its messages
+  base::Duration last_turn_{};  // duration of proposing and committing in the last turn
   bool wake_pending_ = false;
-  bool changed_ = false;  // what is announced, with this turn's end
+  bool changed_ = false;  // announce the new state at the end of this turn
   base::log::RateLimited malformed_log_;
   base::log::RateLimited full_log_;
 };

@@ -7,7 +7,7 @@
 
 namespace canopy::shard {
 
-// An order that stood before this process listened is not for it.
+// Ignores an order that the directory held before this process listened.
 void Node::on_backup_order(const coordination::Event& event) {
   if (!backup_orders_listed_ || !event.value) return;
   if (event.key != coordination::backup_orders_prefix + config_.name) return;
@@ -16,10 +16,10 @@ void Node::on_backup_order(const coordination::Event& event) {
   back_up(std::move(*backup));
 }
 
-// Always below the directory of the shard: a client that may order a backup chooses no other path.
+// Backups go below the directory of the shard: an operator cannot choose another path.
 void Node::back_up(coordination::Backup backup) {
   const auto refuse = [&](const std::string& why) { report_backup(backup, base::Error{why}); };
-  if (!base::is_file_name(backup.name)) return refuse("the name of the backup is none of a file");
+  if (!base::is_file_name(backup.name)) return refuse("the name of the backup is not a file name");
   if (storage_ == nullptr) {
     const auto failed = std::ranges::find_if(
         replicas_, [](const auto& replica) { return !replica->failure.empty(); });

@@ -1,4 +1,4 @@
-// What a shard does for its replicas: storing, the directory, the links to other shards.
+// The node's work for its replicas: the store, the directory, the links to other shards.
 #include <algorithm>
 #include <array>
 #include <random>
@@ -17,7 +17,7 @@ namespace log = base::log;
 
 using keyspace::shown;
 
-// Sent to followers in one turn, over all of them; the rest waits for the next.
+// Bytes sent to all followers in one turn; the rest follows in the next.
 constexpr std::size_t follower_messages_per_turn = 256;
 
 std::uint64_t draw_random() {
@@ -38,19 +38,19 @@ void Node::store(Hosted& from, std::vector<cluster::Replica::Store> operations) 
   storage_->submit(from.subtree(), std::move(operations));
 }
 
-void Node::on_stored(const std::string& partition, std::uint64_t ticket) {
-  if (Replica* replica = find(partition)) replica->hosted->stored(ticket, loop_.now());
+void Node::on_stored(const std::string& partition, std::uint64_t sequence) {
+  if (Replica* replica = find(partition)) replica->hosted->stored(sequence, loop_.now());
 }
 
-// Whether the store has room, for all partitions on disk.
+// Applies the condition of the store to every disk partition.
 void Node::on_store(const StorageThread::Condition& condition) {
   const std::string why = !condition.trouble.empty() ? condition.trouble
                           : condition.low            ? "the disk has hardly any room left"
                                                      : "";
   if (why.empty()) {
-    log::info("shard", "the store takes everything again");
+    log::info("shard", "the store accepts all writes again");
   } else {
-    log::warn("shard", "the store takes only what does not grow the state", {{"why", why}});
+    log::warn("shard", "the store refuses writes that grow the state", {{"why", why}});
   }
   for (Replica* replica : kept_) {
     if (!replica->on_disk()) continue;
@@ -64,12 +64,13 @@ void Node::open_store(std::unique_ptr<Storage> storage) {
       std::move(storage), loop_,
       StorageThread::Events{
           .stored = [this](const std::string& partition,
-                           std::uint64_t ticket) { on_stored(partition, ticket); },
+                           std::uint64_t sequence) { on_stored(partition, sequence); },
           .changed = [this](const auto& condition) { on_store(condition); }});
 }
 
-// Of a replica that is not hosted, once the directory has told: keeps the copy that the record, or
-// else the file, places here, and one that is in the set. Forgets a copy that a move has left.
+// For a replica that is not hosted, once the directory has listed its record: keeps the copy if the
+// record, or else the file, places it here, or if it is in the in-sync set. Else drops it: the
+// partition has moved.
 void Node::place(Replica& replica) {
   host_split_off();
   const auto& record = replica.record;
@@ -82,7 +83,7 @@ void Node::place(Replica& replica) {
     if (!awaits_split(replica)) open_copy(replica);
     return;
   }
-  if (here || (replica.opened && replica.failure.empty())) return;  // else host() follows
+  if (here || (replica.opened && replica.failure.empty())) return;  // host() follows otherwise
   if (!replica.opened) keep(replica, false);
   if (!replica.clean && moved && cluster::covers(record->in_sync, placement)) drop_copy(replica);
 }
@@ -99,7 +100,7 @@ void Node::keep(Replica& replica, bool kept) {
   }
 }
 
-// Of a partition on disk it is hosted once its copy is read.
+// A disk partition is hosted once its copy has been read.
 void Node::open_copy(Replica& replica, bool create) {
   keep(replica, true);
   replica.opened = true;
@@ -112,7 +113,7 @@ void Node::open_copy(Replica& replica, bool create) {
     log::error("shard", "partition not served",
                {{"partition", shown(replica.settings.subtree)}, {"why", why}});
   };
-  if (storage_ == nullptr && store_trouble_.empty()) {  // the first one that was moved here
+  if (storage_ == nullptr && store_trouble_.empty()) {  // the first disk partition on this shard
     auto storage = Storage::open(store_);
     if (storage) open_store(std::move(*storage));
     if (!storage) store_trouble_ = storage.error();
@@ -193,7 +194,7 @@ void Node::propose(Hosted& from, const cluster::Replica::Proposal& proposal) {
                                 });
 }
 
-// A message for which there is no connection is lost: the replica asks again once there is one.
+// Without a connection the message is lost: the replica sends it again after on_link().
 void Node::send(const std::string& shard, const wire::ToLeader& message) {
   links_.send(shard, message);
 }
@@ -223,7 +224,7 @@ void Node::follow_directory() {
         if (std::exchange(records_listed_, true)) return;
         std::vector<Replica*> all;
         for (const auto& replica : replicas_) all.push_back(replica.get());
-        // A partition before what was split off it: see awaits_split().
+        // A partition comes before its parts: see awaits_split().
         std::ranges::stable_sort(
             all, {}, [](const Replica* replica) { return replica->settings.subtree.size(); });
         for (Replica* replica : all) place(*replica);
@@ -261,7 +262,7 @@ void Node::on_shard(const coordination::Event& event) {
   for_each_hosted([this](Hosted& hosted) { tell_coordinator_state(hosted); });
 }
 
-// Who is there, only once that is known: else a leader would be taken for dead.
+// Passes on the live shards once the directory has listed all: else a leader would count as dead.
 void Node::tell_coordinator_state(Hosted& hosted) {
   hosted.on_deadline(coordinator_->deadline(), loop_.now());
   if (shards_listed_) hosted.on_shards(alive_, loop_.now());
@@ -286,13 +287,14 @@ void Node::on_record(const coordination::Event& event) {
   replica->hosted->on_record(replica->record, replica->version, loop_.now());
 }
 
-// An order that stood before this process listened is not for it.
+// Ignores an order that the directory held before this process listened.
 void Node::on_election(const coordination::Event& event) {
   if (!elections_listed_ || event.value != config_.name) return;
   const auto subtree = coordination::subtree_of(event.key, coordination::elections_prefix);
   Replica* replica = subtree ? find(*subtree) : nullptr;
   if (replica == nullptr) return;
-  log::warn("shard", "told to lead with what it has", {{"partition", shown(*subtree)}});
+  log::warn("shard", "an operator elects this replica: it leads with its present state",
+            {{"partition", shown(*subtree)}});
   replica->hosted->accept_loss(loop_.now());
 }
 
@@ -312,7 +314,7 @@ void Node::on_leader_message(const std::string& shard, wire::ToFollower message)
   }
 }
 
-void Node::take(net::Connection& follower, const wire::ToLeader& message) {
+void Node::on_follower_message(net::Connection& follower, const wire::ToLeader& message) {
   const auto& [partition, shard] =
       std::visit([](const auto& body) { return std::pair(body.partition, body.shard); }, message);
   links_.know(shard, follower);
@@ -322,7 +324,7 @@ void Node::take(net::Connection& follower, const wire::ToLeader& message) {
   if (replica.hosted != nullptr) {
     return replica.hosted->on_message(shard, message, loop_.now());
   }
-  // A copy that cannot be read will not lead: a replica of no identity says so.
+  // A copy that cannot be read does not lead: answer the follower without an identity.
   const auto* follow = std::get_if<wire::Follow>(&message);
   if (follow == nullptr || replica.failure.empty()) return;
   const std::string frame =
@@ -330,7 +332,7 @@ void Node::take(net::Connection& follower, const wire::ToLeader& message) {
   follower.send(std::array{std::string_view(frame)});
 }
 
-// In turns, as far as their connections have room.
+// Round robin, while their connections have room.
 void Node::serve_followers() {
   const base::TimePoint now = loop_.now();
   std::size_t left = follower_messages_per_turn;

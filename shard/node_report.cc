@@ -1,5 +1,4 @@
-// What a shard says of itself: to the directory, to Prometheus, to whoever asks whether it is
-// ready.
+// Reports the state of a shard: to the directory, to Prometheus, and on /readyz.
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,7 +15,7 @@ namespace {
 
 using keyspace::shown;
 
-// So that what 4,096 partitions announce of themselves stays one value of the directory.
+// Keeps the states of 4,096 partitions within one value of the directory.
 constexpr std::size_t max_announced_state = 128;
 
 bool not_ascii(char byte) { return static_cast<unsigned char>(byte) >= 0x80; }
@@ -35,7 +34,7 @@ void Node::announce() {
     std::string state =
         replica->hosted == nullptr ? replica->state() : replica->hosted->state(loop_.now());
     state.resize(std::min(state.size(), max_announced_state));
-    std::ranges::replace_if(state, not_ascii, '?');  // JSON takes no half of a character
+    std::ranges::replace_if(state, not_ascii, '?');  // a cut UTF-8 sequence is not valid JSON
     member.partitions.push_back(
         {.subtree = replica->settings.subtree,
          .state = std::move(state),

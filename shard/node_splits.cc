@@ -1,4 +1,4 @@
-// Partitions that were split off others: how a shard comes to know and host them.
+// The node's work for partitions that were split off others: adding and hosting them.
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -11,7 +11,7 @@ namespace canopy::shard {
 
 namespace log = base::log;
 
-// With the settings of the partition around it. Null: there is none.
+// Adds a partition with the settings of the partition around it; null: no partition is around it.
 Node::Replica* Node::add_partition(const std::string& subtree) {
   if (const auto known = map_.find(subtree); known != map_.size()) return replicas_[known].get();
   const std::size_t around = map_.owner(subtree);
@@ -33,7 +33,7 @@ void Node::split(Hosted& from, cluster::Replica::SplitOff part) {
   wake();
 }
 
-// A copy that is open already stays, as in the store.
+// An open copy stays, as in Storage.
 void Node::host_split_off() {
   if (split_off_.empty()) return;
   for (SplitOff& made : std::exchange(split_off_, {})) {
@@ -48,8 +48,8 @@ void Node::host_split_off() {
   create_split_off();
 }
 
-// What has no record yet gets one from the leader of the partition that it was split off. A copy
-// of it may be in the store from before a restart.
+// The leader of the parent creates the record of a part. The store may hold a copy of the part from
+// before a restart.
 void Node::create_split_off() {
   for (Replica* replica : std::vector(kept_)) {
     if (replica->hosted == nullptr) continue;
@@ -68,7 +68,7 @@ void Node::create_split_off() {
   }
 }
 
-// Whether the copy here will be made by a split that the replica of its parent has not come to yet.
+// True when the parent's replica here has not reached the split entry that makes this copy.
 bool Node::awaits_split(const Replica& replica) const {
   if (!replica.record || !replica.record->parent) return false;
   const std::size_t index = map_.find(*replica.record->parent);

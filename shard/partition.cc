@@ -21,7 +21,7 @@ std::int64_t to_ms(base::TimePoint time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
 
-// Of what a write does to its key.
+// A hash of the key and the written value.
 std::size_t content_hash(std::string_view key, std::string_view value) {
   return std::hash<std::string_view>()(key) * 31 + std::hash<std::string_view>()(value);
 }
@@ -52,7 +52,7 @@ void Partition::remember_uuid_of(const Update& update) {
   if (!update.uuid.empty()) remember_uuid(update.uuid, content_hash(update.key, update.value));
 }
 
-// Of the tree, and of what is not committed yet.
+// Finds the expiries of the tree and of uncommitted entries.
 void Partition::find_expiries() {
   for (auto entry = replica_.tree().view().seek(""); !entry.done(); entry.next()) {
     if ((*entry)->expires_at_ms != 0) set_expiry((*entry)->key, (*entry)->expires_at_ms);
@@ -76,7 +76,7 @@ void Partition::set_expiry(std::string_view key, std::int64_t expires_at_ms) {
   expiries_.emplace(expires_at_ms, std::move(name));
 }
 
-// Only of the subtree's keys: the new partition's leader expires them.
+// For keys of the part: its own leader expires them.
 void Partition::forget_expiries(std::string_view subtree) {
   std::erase_if(expiry_of_, [&](const auto& expiry) {
     if (!expiry.first.starts_with(subtree)) return false;
@@ -90,7 +90,8 @@ bool Partition::is_split_off(std::string_view key) const {
 }
 
 void Partition::split(const std::vector<std::string>& subtrees) {
-  if (refusal_ != Fault::none || room_.low()) return;  // the store writes the part anew
+  // A split copies the part: that takes disk space.
+  if (refusal_ != Fault::none || room_.low()) return;
   for (const std::string& subtree : subtrees) {
     if (is_split_off(subtree) || !keyspace::is_below(subtree, settings_.subtree)) continue;
     append({.key = subtree, .splits = true});
@@ -119,7 +120,7 @@ Partition::Staged Partition::stage(ProxyId proxy, wire::RoutedRequest&& routed,
   return {result.fault};
 }
 
-// A request that was decided before, or that cannot be taken.
+// Handles a request that was decided before or cannot be accepted; nothing: it is new.
 std::optional<Partition::Staged> Partition::recognise(ProxyId proxy, wire::RoutedRequest& routed) {
   const wire::WriteRequest& request = routed.request;
   if (request.client.empty()) {
@@ -132,7 +133,7 @@ std::optional<Partition::Staged> Partition::recognise(ProxyId proxy, wire::Route
     Decision& known = decided->second;
     if (known.reply == no_reply || known.reply < replies_taken_) {
       known.reply = reply(proxy, routed, known.result);
-    } else if (!routed.reply_to.empty()) {  // it is answered once, the way that the latest has come
+    } else if (!routed.reply_to.empty()) {  // one answer, to the proxy of the latest copy
       Reply& waiting = replies_[known.reply - replies_taken_].reply;
       waiting.proxy = proxy;
       waiting.answer.reply_to = std::move(routed.reply_to);
@@ -154,7 +155,7 @@ std::optional<Partition::Staged> Partition::recognise(ProxyId proxy, wire::Route
   return Staged{.fault = Fault::too_many_requests};
 }
 
-// The answer waits for all that was staged before it, if it was decided over that.
+// Without a staged write of its own, the answer waits for the writes that the decision saw.
 std::uint64_t Partition::reply(ProxyId proxy, wire::RoutedRequest& routed, Result result) {
   if (routed.reply_to.empty()) return no_reply;
   if (result.fault != Fault::none && result.fault != Fault::revision_mismatch) {
@@ -206,7 +207,7 @@ Result Partition::decide(wire::WriteRequest& request, base::TimePoint now) {
   return {.revision = last_staged_};
 }
 
-// Whether the conditions of the writes hold, each after the writes before it.
+// Checks the conditions of the writes in order, each with the effect of the writes before it.
 Result Partition::check(const wire::WriteRequest& request) {
   const auto conditional = [](const wire::Write& write) { return write.if_revision.has_value(); };
   if (request.writes.empty()) return {Fault::malformed};
@@ -217,7 +218,8 @@ Result Partition::check(const wire::WriteRequest& request) {
   }
   if (std::ranges::none_of(request.writes, conditional)) return {};
   if (!settings_.retain) return {Fault::not_kept};
-  std::unordered_map<std::string_view, Revision> own;  // what the earlier ones leave
+  // Revisions after the earlier writes of this request.
+  std::unordered_map<std::string_view, Revision> own;
   Revision last = last_staged_;
   for (const wire::Write& write : request.writes) {
     if (write.if_revision) {
@@ -231,7 +233,7 @@ Result Partition::check(const wire::WriteRequest& request) {
   return {};
 }
 
-// The revision of the key's entry once all that is staged is committed; 0: none.
+// The revision of the key's entry once all staged writes are committed; 0: no entry.
 Revision Partition::current(std::string_view key) {
   const Revision from = std::max(indexed_, replica_.committed());
   const auto note = [this](const UpdatePtr& update) { index_[update->key] = update; };
@@ -262,14 +264,14 @@ void Partition::stage(const wire::Write& write, base::TimePoint now) {
           .deleted = write.deletes});
 }
 
-// The one place where an update is encoded.
+// Encodes the update; no other function does.
 void Partition::append(keyspace::Entry entry) {
   entry.revision = last_staged_ = last_staged_.next();
   if (settings_.retain && !entry.splits) set_expiry(entry.key, entry.expires_at_ms);
   staged_.push_back({.update = wire::make_update(entry)});
 }
 
-// A Clone client sends the same update through several proxies, one to a request.
+// A Clone client may send an update through several proxies, in requests of one write.
 bool Partition::seen_before(const wire::WriteRequest& request) const {
   return std::ranges::any_of(request.writes, [this](const wire::Write& write) {
     if (!write.once) return false;
@@ -330,7 +332,7 @@ Partition::Committed Partition::commit(const std::vector<LogEntry>& entries, bas
   return result;
 }
 
-// From here on the replica knows what came of it.
+// After the commit the replica remembers the result.
 void Partition::confirm(const keyspace::AppliedRequest& request) {
   decisions_.erase(request_key(request.client, request.number));
   const auto open = undecided_.find(request.client);

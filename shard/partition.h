@@ -1,9 +1,9 @@
-// One partition as its leader sees it: orders writes, gives each its revision, decides expiry.
-// Pure: time is an argument. Not thread-safe.
+// The decisions of a partition's leader: orders writes, assigns revisions, decides expiry. Pure:
+// time is an argument. Not thread-safe. Lives as long as one leadership.
 //
-// What is staged is proposed to the replica (core/cluster/replica.h), which says once it is
-// committed: only then is it published and answered. Any number of turns may be under way. What is
-// decided now sees all that was staged before it, and its answer waits for that.
+// Staged writes are proposed to the replica (core/cluster/replica.h). They are published and
+// answered once it has committed them. Several turns may be uncommitted. A decision sees every
+// write staged before it, and its answer waits for the commit of those.
 #pragma once
 
 #include <deque>
@@ -25,74 +25,73 @@ namespace canopy::shard {
 
 class Partition {
  public:
-  // How many `once` writes back a repeated one is recognised, by its uuid and what it writes: a
-  // client that gives all its updates one uuid loses none.
+  // A repeated `once` write is recognised within this many, by its uuid and content. So a client
+  // that uses one uuid for all updates loses none.
   static constexpr std::size_t max_recent_uuids = 65'536;
-  // Requests of one client that are not committed yet; more are refused.
+  // Uncommitted requests of one client; more are refused.
   static constexpr std::size_t max_undecided = 1024;
-  // How many refusals back a repeated request gets the same one.
+  // A repeated request gets the same refusal within this many refusals.
   static constexpr std::size_t max_refusals = 65'536;
 
   struct Settings {
     std::string subtree{};
     bool retain = true;
-    std::uint64_t max_state_bytes = UINT64_MAX;  // of entries; beyond, what adds to them is refused
+    std::uint64_t max_state_bytes = UINT64_MAX;  // of entries; writes beyond are refused
   };
 
-  // What became of a request.
+  // The outcome of stage().
   struct Staged {
     wire::Fault fault = wire::Fault::none;
-    bool repeated = false;  // decided before: its client gets that answer, nothing is staged
+    bool repeated = false;  // decided before: gets the earlier answer, nothing is staged
   };
   struct Committed {
     std::vector<wire::Batch> batches{};  // to publish, each within the bounds of a message
-    std::vector<Reply> replies{};        // to send after that
+    std::vector<Reply> replies{};        // to send after publishing
   };
 
-  // Of a leadership that `replica`, which outlives this, has just begun. `recent`: updates from
-  // before its log, of the partition that it was split off.
+  // `replica` has just begun to lead, and outlives this. `recent`: of a partition that was split
+  // off, the updates from before its log.
   Partition(Settings settings, const cluster::Replica& replica,
             const std::vector<keyspace::UpdatePtr>& recent = {});
 
-  // Gives the writes the next revisions, all or none. What expired before `now` is deleted first,
-  // and conditions see what is staged already. The answer comes with the commit, to `proxy`.
+  // Stages all writes under the next revisions, or none. Entries that expired before `now` are
+  // deleted first. Conditions see staged writes. The answer goes to `proxy` with the commit.
   Staged stage(ProxyId proxy, wire::RoutedRequest&& routed, base::TimePoint now);
-  // Stages a split entry for each of these subtrees that has none, once it is in order. From then
-  // on requests for keys of it are `partition_unavailable`.
+  // Stages a split entry for each of these subtrees that has none, in order. From then on requests
+  // for keys of the part are `partition_unavailable`.
   void split(const std::vector<std::string>& subtrees);
-  // Stages the deletion of every entry whose time is over.
+  // Stages the deletion of every expired entry.
   void expire(base::TimePoint now);
 
-  // What is new is refused like this from now on; none: it is taken. A request that is under way
-  // already still gets its own answer.
+  // Refuses new requests with this fault; none: accepts them. Uncommitted requests still get their
+  // own answers.
   void refuse_new(wire::Fault fault) { refusal_ = fault; }
   // Why its disk has no room; empty: it has.
   void set_low(const std::string& why) { room_.set_low(why); }
-  // Why what makes the state larger is refused; empty: it is not.
+  // Why writes that grow the state are refused; empty: they are not.
   std::string full() { return room_.full(replica_.tree()); }
 
   bool staged() const { return !staged_.empty(); }
-  // To be proposed, now.
+  // Removes and returns the staged entries; the caller proposes them now.
   std::vector<keyspace::LogEntry> take_staged();
-  // The replica has committed these: all that was proposed, in order.
+  // The replica has committed these proposed entries, in order.
   Committed commit(const std::vector<keyspace::LogEntry>& entries, base::TimePoint now);
-  // The leadership is over: what was not answered is `partition_unavailable`, so that its client
-  // sends it again, to whoever leads then.
+  // The leadership is over: answers every open request with `partition_unavailable`, so that its
+  // client sends it to the next leader.
   std::vector<Reply> withdraw();
-  // An empty batch: says where the partition stands.
+  // An empty batch with the present revision.
   wire::Batch heartbeat(base::TimePoint now) const;
 
   const std::string& subtree() const { return settings_.subtree; }
 
  private:
-  // What this leadership has decided of a client's request, until that is committed; a refusal, for
-  // a while longer.
+  // The decision on a client's request, kept until its commit; refusals are kept longer.
   struct Decision {
     Result result{};
     std::uint64_t reply = no_reply;  // counted from the first reply of this leadership
   };
   struct Waiting {
-    keyspace::Revision at{};  // the answer may go once this is committed
+    keyspace::Revision at{};  // send the reply once this revision is committed
     Reply reply{};
   };
   static constexpr std::uint64_t no_reply = UINT64_MAX;
@@ -119,26 +118,25 @@ class Partition {
 
   std::vector<keyspace::LogEntry> staged_{};
   keyspace::Revision last_staged_;
-  std::deque<Waiting> replies_{};  // in the order of deciding, which is that of committing
+  std::deque<Waiting> replies_{};  // in the order of decisions, which is that of commits
   std::uint64_t replies_taken_ = 0;
-  std::vector<Reply> refusals_to_send_{};                     // which wait for nothing
+  std::vector<Reply> refusals_to_send_{};                     // they wait for no commit
   std::unordered_map<std::string, Decision> decisions_{};     // by client and number
-  std::unordered_map<std::string, std::size_t> undecided_{};  // client -> its requests under way
-  std::deque<std::string> refusals_{};                        // keys of the above, oldest first
-  // What is staged and not committed makes of its keys. Conditions look here, so without them it
-  // stays empty.
+  std::unordered_map<std::string, std::size_t> undecided_{};  // client -> uncommitted requests
+  std::deque<std::string> refusals_{};                        // keys of decisions_, oldest first
+  // The last uncommitted update of each key. Filled only when a condition needs it.
   std::unordered_map<std::string_view, keyspace::UpdatePtr> index_{};
-  keyspace::Revision indexed_{};  // up to here
+  keyspace::Revision indexed_{};  // index_ holds updates up to here
   wire::Fault refusal_ = wire::Fault::none;
   keyspace::Splits splitting_{};  // staged by this leadership
   Room room_;
-  // Of all entries with an expiry, staged ones included: (when, key), and when by key.
+  // Entries with an expiry, staged ones included: (ms, key), and ms by key.
   std::set<std::pair<std::int64_t, std::string>> expiries_{};
   std::unordered_map<std::string, std::int64_t> expiry_of_{};
-  // The uuids of the last `once` writes, each with the hash of its last key and value, and in the
-  // order they came; at most base::max_uuid_bytes each.
+  // The uuids of recent `once` writes with the hash of their last key and value; and in order of
+  // arrival. At most base::max_uuid_bytes each.
   std::unordered_map<std::string, std::size_t> recent_uuids_{};
-  std::deque<const std::string*> recent_order_{};  // into the above, whose elements do not move
+  std::deque<const std::string*> recent_order_{};  // into recent_uuids_, whose elements do not move
 };
 
 }  // namespace canopy::shard

@@ -51,7 +51,7 @@ class ReplicaLinks::Link final : private net::ConnectionEvents {
   void on_message(net::Connection&, std::span<const std::string_view> parts) override {
     auto message = parts.size() == 1
                        ? wire::decode_to_follower(parts[0])
-                       : base::Result<wire::ToFollower>(base::Error{"wants one frame"});
+                       : base::Result<wire::ToFollower>(base::Error{"expects one frame"});
     if (message) return events_.on_leader_message(shard_, std::move(*message));
     malformed_.warn("shard", "message of a leader refused",
                     {{"shard", shard_}, {"why", message.error()}});

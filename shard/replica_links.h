@@ -1,9 +1,9 @@
-// The connections between this shard and the others that hold replicas of its partitions: one to
-// each of them, on which this shard follows, and those on which they follow this one.
+// The connections between shards with replicas of the same partitions: one to each other shard, on
+// which this shard follows, and accepted ones, on which other shards follow this one. Belongs to
+// the server's loop. Format: core/wire/replication.h.
 //
-// What a follower is sent waits in its connection's queue, at most `follower_queue_bytes` before
-// the leader holds back; what a leader is sent are questions and acknowledgements, a few bytes
-// each. Belongs to the server's loop.
+// Messages to a follower wait in its connection's queue, up to `follower_queue_bytes`. Messages to
+// a leader are requests and acknowledgements of a few bytes.
 #pragma once
 
 #include <map>
@@ -23,30 +23,30 @@ class ReplicaLinks {
   class Events {
    public:
     virtual ~Events() = default;
-    // The way to follow that shard is there, or is gone.
+    // The connection to that shard, to follow it, is open or has closed.
     virtual void on_leader_link(const std::string& shard, bool up) = 0;
-    // That shard's way to follow this one is gone.
+    // The connection on which that shard followed this one has closed.
     virtual void on_follower_gone(const std::string& shard) = 0;
     virtual void on_leader_message(const std::string& shard, wire::ToFollower message) = 0;
   };
 
   static constexpr std::size_t follower_queue_bytes = std::size_t{8} << 20;
 
-  // `keys`, null: in the clear, and the others outlive this.
+  // All arguments outlive it. `keys` null: without encryption.
   ReplicaLinks(net::Server& server, const access::KeyPair* keys, Events& events);
   ~ReplicaLinks();
 
-  // Where the directory says that the shard is.
+  // Connects to the shard at this endpoint, as the directory says.
   void find(const std::string& shard, const std::string& endpoint);
-  // Whether there is a way to follow that shard.
+  // True while the connection to that shard is open.
   bool connected(const std::string& shard) const;
-  // False when there is no connection: what was to be said is lost.
+  // False without an open connection: the message is lost.
   bool send(const std::string& shard, const wire::ToLeader& message);
 
-  // `connection` was accepted, and says that it is this shard.
+  // The peer of this accepted connection names itself as `shard`.
   void know(const std::string& shard, const net::Connection& connection);
   void on_closed(const net::Connection& connection);
-  // The connection of a shard that follows; 0: there is none.
+  // The connection on which that shard follows; 0: none.
   std::uint64_t follower(const std::string& shard) const;
 
  private:
@@ -56,7 +56,7 @@ class ReplicaLinks {
   const access::KeyPair* keys_;
   Events& events_;
   std::map<std::string, std::unique_ptr<Link>> links_;
-  std::map<std::string, std::uint64_t> followers_;  // to accepted connections
+  std::map<std::string, std::uint64_t> followers_;  // shard -> accepted connection
 };
 
 }  // namespace canopy::shard

@@ -10,7 +10,7 @@ using wire::Fault;
 
 namespace {
 
-// For people.
+// Error texts for users.
 std::string_view explain(Fault fault) {
   switch (fault) {
     case Fault::none: return "";
@@ -50,11 +50,11 @@ void Replies::add(Reply reply) {
   by_proxy_[reply.proxy].push_back(std::move(reply.answer));
 }
 
-std::vector<Replies::Message> Replies::take() {
-  constexpr std::size_t numbers_bytes = 32;  // of one answer
+std::vector<Replies::Message> Replies::take_messages() {
+  constexpr std::size_t numbers_bytes = 32;  // of the numbers in one answer
   std::vector<Message> messages;
   for (auto& [proxy, answers] : std::exchange(by_proxy_, {})) {
-    std::size_t bytes = base::max_chunk_bytes;  // a message to start
+    std::size_t bytes = base::max_chunk_bytes;  // starts the first message
     for (wire::Answer& answer : answers) {
       const std::size_t size = answer.reply_to.size() + answer.text.size() + numbers_bytes;
       bytes += size;

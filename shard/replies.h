@@ -1,5 +1,5 @@
-// Answers on their way back to the proxies that the requests came through: one message a proxy and
-// turn, as far as a message's bounds allow. Pure; not thread-safe.
+// Gathers the answers of one turn into one message for each proxy, within the bounds of a message.
+// Pure; not thread-safe. Format: core/wire/link.h.
 #pragma once
 
 #include <cstdint>
@@ -11,22 +11,22 @@
 
 namespace canopy::shard {
 
-// The connection that a proxy's requests come over; each is given once.
+// Id of a proxy's requests connection; never used again.
 using ProxyId = std::uint64_t;
 
-// What a request came to.
+// The result of a request.
 struct Result {
   wire::Fault fault = wire::Fault::none;
-  keyspace::Revision revision{};  // of its last write; revision_mismatch: the entry's
+  keyspace::Revision revision{};  // of its last write; with revision_mismatch: of the entry
 };
 
 struct Reply {
   ProxyId proxy = 0;
   wire::Answer answer{};
 
-  // Takes `reply_to` out of the request.
+  // Moves `reply_to` out of the request.
   static Reply to(ProxyId proxy, wire::RoutedRequest& routed, Result result);
-  // Answers with this fault instead.
+  // Replaces the result by this fault.
   void refuse(wire::Fault fault);
 };
 
@@ -37,10 +37,10 @@ class Replies {
     wire::Answers answers{};
   };
 
-  // One that nobody waits for is dropped.
+  // Drops a reply without `reply_to`.
   void add(Reply reply);
-  // Everything added since the last call; what is for one proxy keeps its order.
-  std::vector<Message> take();
+  // Removes and returns all replies; replies to one proxy keep their order.
+  std::vector<Message> take_messages();
 
  private:
   std::map<ProxyId, std::vector<wire::Answer>> by_proxy_;

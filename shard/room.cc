@@ -18,7 +18,7 @@ std::uint64_t size_of(const keyspace::Tree& tree) {
 
 }  // namespace
 
-// Write by write: what a request deletes makes room once that is committed.
+// Each write on its own: deletions of the same request make room only after their commit.
 std::uint64_t Room::growth_of(const wire::WriteRequest& request, const keyspace::Tree& tree) const {
   std::uint64_t growth = 0;
   for (const wire::Write& write : request.writes) {
@@ -37,7 +37,7 @@ wire::Fault Room::count(std::uint64_t growth, Revision last) {
   return wire::Fault::none;
 }
 
-// A value that only an empty partition could hold does not make the partition count as full.
+// A value that hardly fits an empty partition does not make the partition full.
 wire::Fault Room::refuse(std::uint64_t growth) {
   if (growth <= max_bytes_ / 2) wanted_ = std::max(wanted_, growth);
   return wire::Fault::full;
@@ -46,10 +46,10 @@ wire::Fault Room::refuse(std::uint64_t growth) {
 wire::Fault Room::admit(const wire::WriteRequest& request, const keyspace::Tree& tree,
                         Revision last) {
   if (max_bytes_ == UINT64_MAX && low_.empty()) return wire::Fault::none;
-  std::uint64_t most = 0;
-  for (const wire::Write& write : request.writes) most += size_of(write);
+  std::uint64_t bound = 0;
+  for (const wire::Write& write : request.writes) bound += size_of(write);
   const std::uint64_t used = size_of(tree);
-  if (low_.empty() && used + growth_ + most <= max_bytes_) return count(most, last);
+  if (low_.empty() && used + growth_ + bound <= max_bytes_) return count(bound, last);
   const std::uint64_t growth = growth_of(request, tree);
   if (growth == 0) return wire::Fault::none;
   if (!low_.empty() || growth > max_bytes_) return refuse(growth);

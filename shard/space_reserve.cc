@@ -35,11 +35,11 @@ bool SpaceReserve::allocate() {
   const auto size = static_cast<off_t>(bytes_);
   if (fallocate(file_.get(), 0, 0, size) == 0) return true;
   if (errno == EOPNOTSUPP || errno == ENOSYS) return true;
-  give_up();  // a part of it would help nobody
+  give_up();  // a partial reserve has no use
   return false;
 }
 
-void SpaceReserve::look() {
+void SpaceReserve::check() {
   struct statvfs disk {};
   if (fstatvfs(file_.get(), &disk) != 0) return;
   const std::uint64_t available = std::uint64_t{disk.f_bavail} * disk.f_frsize;

@@ -1,8 +1,8 @@
-// A file that holds disk space for when there is none left: given up, it lets a database delete,
-// and compact what it has deleted. Not thread-safe.
+// A file that reserves disk space for a full disk. Giving it up lets the database write deletions
+// and compact. Not thread-safe.
 //
-// The file's blocks are allocated (fallocate). A file system that cannot do this has no reserve:
-// space then is low when less than the reserve is free.
+// The file's blocks are allocated with fallocate(2). A file system without it has no reserve: space
+// is low when less than the reserve is free.
 #pragma once
 
 #include <cstdint>
@@ -16,17 +16,17 @@ class SpaceReserve {
  public:
   static constexpr std::uint64_t min_free_bytes = std::uint64_t{8} << 20;
 
-  // Holds `bytes` in the file `path`, but not more than an eighth of its disk.
+  // Reserves `bytes` in the file `path`, at most an eighth of its disk.
   SpaceReserve(std::string path, std::uint64_t bytes);
 
-  // Makes the reserve if it is not whole and there is room for it.
-  void look();
-  // Whether that has freed anything.
+  // Updates low(), and completes the reserve if there is room for it.
+  void check();
+  // Frees the reserve. True when that freed blocks.
   bool give_up();
-  // Whether the reserve is not whole, or little is free besides.
+  // True when the reserve is incomplete, or little space is free beside it.
   bool low() const { return low_; }
   bool whole() const;
-  std::uint64_t bytes() const { return bytes_; }  // when it is whole
+  std::uint64_t bytes() const { return bytes_; }  // of the complete reserve
 
  private:
   std::uint64_t min_free() const;

@@ -23,13 +23,13 @@ using keyspace::LogEntry;
 using keyspace::Revision;
 using records::key_of;
 
-// What an Install is written in.
+// Bounds of the batches and records that an Install is written in.
 constexpr std::size_t staged_batch_bytes = std::size_t{1} << 20;
-constexpr std::size_t staged_requests = 1'000;  // in a record
+constexpr std::size_t staged_requests = 1'000;  // in one record
 
 }  // namespace
 
-// RocksDB knows no quotas, and not in every status whether the disk is full: its texts do.
+// Also reads the text of the status: RocksDB has no code for quotas, nor for every full disk.
 base::Error Storage::failure(const rocksdb::Status& status) {
   const std::string text = status.ToString();
   const auto says = [&](int code) { return text.find(std::strerror(code)) != std::string::npos; };
@@ -90,12 +90,12 @@ base::Status Storage::retry() {
   return attempt();
 }
 
-base::Status Storage::look_for_room() {
-  reserve_.look();
+base::Status Storage::check_space() {
+  reserve_.check();
   if (failed_ || !low()) return {};
   if (*background_error_) {
     reserve_.give_up();
-    return sync();  // opens the database again
+    return sync();  // reopens the database
   }
   std::uint64_t busy = 0;
   std::uint64_t pending = 0;
@@ -104,7 +104,7 @@ base::Status Storage::look_for_room() {
                             &pending);
   const std::uint64_t sequence = database_->GetLatestSequenceNumber();
   if (busy + pending > 0 || sequence == std::exchange(compacted_, sequence)) return {};
-  // What fails here is tried again by background work, and seen there.
+  // RocksDB repeats a failed compaction in the background, and reports it there.
   database_->Flush({}, handles_[entries]).PermitUncheckedError();
   rocksdb::experimental::SuggestCompactRange(database_.get(), handles_[entries], nullptr, nullptr)
       .PermitUncheckedError();
@@ -129,7 +129,7 @@ base::Status Storage::attempt() {
     const std::string to = records::to_bytes(number + 1);
     const rocksdb::Slice begin(from);
     const rocksdb::Slice end(to);
-    // What it leaves, the next compaction removes.
+    // The next compaction removes the rest.
     rocksdb::DeleteFilesInRange(database_.get(), handles_[entries], &begin, &end, false)
         .PermitUncheckedError();
   }
@@ -144,7 +144,7 @@ void Storage::put_history(const OpenCopy& copy) {
   put(key_of(records::history_prefix, copy.number), records::encode(copy.history));
 }
 
-// Says where the last epoch ends by now; as stored it may say less.
+// Updates the end of the last epoch; the stored record may be older.
 void Storage::end_history(OpenCopy& copy) {
   const Revision last = copy.state.last;
   if (!copy.history.empty() && copy.history.back().epoch == last.epoch()) {
@@ -152,7 +152,7 @@ void Storage::end_history(OpenCopy& copy) {
   }
 }
 
-// All records of a copy but what names it.
+// Removes all records of a copy except its name.
 void Storage::forget(std::uint64_t number) {
   for (const auto prefix :
        {records::state_prefix, records::history_prefix, records::record_prefix}) {
@@ -170,7 +170,7 @@ base::Status Storage::apply(OpenCopy& copy, Replica::BeginEpoch& operation) {
   end_history(copy);
   copy.history.push_back({.epoch = operation.epoch, .lineage = operation.lineage});
   if (copy.history.size() > keyspace::ReplicaLog::max_epochs) {
-    // Never one that entries of the tail belong to.
+    // Never an epoch with entries in the tail.
     const auto spare = std::ranges::find_if(copy.history, [&](const keyspace::EpochEnd& epoch) {
       return epoch.epoch < copy.state.committed.epoch();
     });
@@ -226,8 +226,8 @@ base::Status Storage::apply(OpenCopy& copy, Replica::Remember& operation) {
   return {};
 }
 
-// The new copy is staged under a number of its own, as of an Install; the batch names it and takes
-// its entries out of this one.
+// Stages the new copy under its own number, like an Install; the batch then names the copy and
+// removes its entries from this one.
 base::Status Storage::apply(OpenCopy& copy, Replica::Split& operation) {
   const Revision at = operation.entry->revision;
   assert(copy.state.committed <= at && at <= copy.state.last);
@@ -240,7 +240,7 @@ base::Status Storage::apply(OpenCopy& copy, Replica::Split& operation) {
       forget(number);
       return status;
     }
-    std::string value;  // a copy that nothing has opened is of no use any more
+    std::string value;  // an unopened copy is obsolete
     if (database_->Get({}, handles_[meta], std::string(records::copy_prefix) + subtree, &value)
             .ok()) {
       if (const auto old = records::decode_copy(value)) forget(old->number);
@@ -256,7 +256,7 @@ base::Status Storage::apply(OpenCopy& copy, Replica::Split& operation) {
   return {};
 }
 
-// The new state is staged under a number of its own; the batch makes it the copy.
+// Stages the new state under its own number; the batch then makes it the copy.
 base::Status Storage::apply(OpenCopy& copy, Replica::Install& operation) {
   const std::uint64_t number = next_copy_++;
   if (auto status = stage(number, {operation.tree, operation.splits, operation.requests});
@@ -272,7 +272,7 @@ base::Status Storage::apply(OpenCopy& copy, Replica::Install& operation) {
   return {};
 }
 
-// The copy is the one that is staged under this number.
+// Makes the state staged under this number the copy.
 void Storage::begin(OpenCopy& copy, std::uint64_t number, Revision cut, std::size_t applied,
                     std::vector<keyspace::EpochEnd> history) {
   copy.number = number;
@@ -289,8 +289,8 @@ void Storage::begin(OpenCopy& copy, std::uint64_t number, Revision cut, std::siz
   put_history(copy);
 }
 
-// Tables are made of what is staged in the background, and where they find the disk full Debian's
-// library may stop the process by an assertion: so there has to be room for them before.
+// Background threads turn staged data into tables. On a full disk an assertion in Debian's library
+// may stop the process, so the space is checked before.
 base::Status Storage::check_room_to_stage() {
   std::error_code fault;
   const std::uint64_t left = std::filesystem::space(path_, fault).available;
@@ -337,7 +337,7 @@ void Storage::commit_tail(OpenCopy& copy, Revision to) {
 
 void Storage::keep(OpenCopy& copy, const LogEntry& entry) {
   const std::string key = key_of(copy.number, entry.update->key);
-  if (entry.update->splits) return;  // see Split
+  if (entry.update->splits) return;  // Split stores it
   if (entry.update->deleted) {
     batch_->Delete(handles_[entries], key);
   } else if (copy.retain) {
@@ -349,7 +349,7 @@ void Storage::keep(OpenCopy& copy, const LogEntry& entry) {
   ++copy.state.requests;
 }
 
-// A group adds one record of requests, and removes those that none of the last max_requests is in.
+// Adds one record of the group's requests, and removes records older than the last max_requests.
 void Storage::put_state(OpenCopy& copy) {
   put(key_of(records::state_prefix, copy.number), records::encode(copy.state));
   if (copy.requests.empty()) return;
@@ -363,7 +363,7 @@ void Storage::put_state(OpenCopy& copy) {
 
 // --- copies -----------------------------------------------------------------------------------
 
-// A copy that could not be read can be dropped too.
+// Also drops a copy that cannot be read.
 base::Status Storage::drop_copy(const std::string& partition) {
   if (failed_) return base::Error{path_ + ": an earlier write has not succeeded"};
   copies_.erase(partition);

@@ -1,20 +1,18 @@
-// What a shard keeps on disk of its partitions: one RocksDB database, whose write-ahead log takes
-// the operations of all partitions with one fdatasync. The only user of RocksDB.
+// The store of a shard's disk partitions: one RocksDB database, whose write-ahead log takes the
+// operations of all partitions with one fdatasync. The only user of RocksDB. Not thread-safe,
+// except backup(); StorageThread owns it. Format: shard/storage_records.h.
 //
-//   state_dir/SHARD/store/        the database; records: shard/storage_records.h
-//   state_dir/SHARD/store.reserve space set aside for when the disk is full
+//   state_dir/SHARD/store/        the database
+//   state_dir/SHARD/store.reserve disk space reserved for a full disk
 //
-// Damage is named and never overlooked: a database that is damaged as a whole is not opened, a
-// partition whose records are damaged has no copy. Neither is ever silently empty.
+// Damage is reported: a damaged database is not opened, and a partition with damaged records has no
+// copy. Neither ever opens as empty.
 //
-// Room. `reserve_bytes` are set aside in a file (an eighth of a smaller disk). Space is low() when
-// less than `min_free_bytes` is free besides, or the reserve is not whole: then nothing that grows
-// the state should be taken. What is written nevertheless finds the disk full, gives the reserve
-// up, and goes on: deletions, overwrites, and the compactions that free what they replaced. The
-// reserve is made again once there is room for all of it. What is not in tables yet is at most half
-// as much: a start on a full disk has room for it.
-//
-// Not thread-safe, but for backup(); StorageThread owns it.
+// Disk space. A file reserves `reserve_bytes` (an eighth of a smaller disk). Space is low() when
+// less than `min_free_bytes` is free beside it, or the reserve is incomplete. The caller then
+// refuses writes that grow the state. Deletions, overwrites and compactions go on: where they find
+// the disk full, the store gives the reserve up. It restores the whole reserve once it fits. Data
+// outside tables is at most half the reserve, so that the store can open on a full disk.
 #pragma once
 
 #include <atomic>
@@ -49,7 +47,7 @@ class Storage {
   static constexpr std::uint64_t max_requests = records::max_requests;
   static constexpr std::uint64_t reserve_bytes = std::uint64_t{64} << 20;
 
-  // A replica as it was stored last.
+  // A replica as last stored.
   struct Copy {
     std::string identity{};  // drawn when the copy was made
     cluster::Replica::Recovered recovered{};
@@ -59,63 +57,61 @@ class Storage {
     std::vector<cluster::Replica::Store> operations{};
   };
 
-  // Opens the database at `path`, or creates it where nothing is. Its parent exists, and is held by
-  // this process.
+  // Opens the database at `path`, or creates it if nothing is there. The parent directory exists,
+  // and this process holds its lock.
   static base::Result<std::unique_ptr<Storage>> open(const std::string& path,
                                                      std::uint64_t reserve = reserve_bytes);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
-  // Reads the copy of a partition whole, or makes an empty one. `retain`: entries are kept once
-  // they are committed.
+  // Reads the whole copy of a partition, or makes an empty one. `retain`: keep committed entries.
   base::Result<Copy> open_copy(const std::string& partition, bool retain = true);
   // Whether there is a copy of the partition.
   base::Result<bool> has_copy(const std::string& partition) const;
-  // Forgets a partition, open or not: its next copy is another replica.
+  // Removes the copy of a partition, open or not. Its next copy is another replica.
   base::Status drop_copy(const std::string& partition);
 
-  // Takes the operations of open copies, in order, as one atomic group. With `sync` the group and
-  // all before it last when this returns; without, a failure of the machine may take the last ones
-  // back, whole groups from the end.
-  // An error: the group need not last yet. retry() opens the database again and writes the group
-  // once more; before that has succeeded, other calls fail.
+  // Writes the operations of open copies, in order, as one atomic group. With `sync` this group and
+  // all earlier ones are durable on return. Without, a failure of the machine may lose the last
+  // groups, each as a whole.
+  // After an error the group may not be durable. retry() reopens the database and writes the group
+  // again; until it succeeds, other calls fail.
   base::Status write(std::vector<Operations> groups, bool sync);
   base::Status retry();
   base::Status sync();
-  // Whether retry() is wanted.
+  // True until retry() succeeds.
   bool failed() const { return failed_; }
-  // Whether the last error is that the disk is full.
+  // True when the last error was a full disk.
   bool out_of_room() const { return out_of_room_; }
 
-  // Looks how much space there is, and frees what was deleted while it is low; to be called about
-  // once a second. An error is like one of write().
-  base::Status look_for_room();
+  // Updates low(), and compacts deletions while space is low. Call it about once a second. An error
+  // counts as one of write().
+  base::Status check_space();
   bool low() const { return reserve_.low(); }
 
-  // Copies the whole database to a new directory, as of some moment during the call, and returns
-  // once that is on disk. The parent is made where it is missing; files are linked where the file
-  // system is the same. A copy that is opened holds new replicas: it may be older than what they
-  // have acknowledged. From any thread.
+  // Copies the database, as of a moment during the call, to the new directory `path`; on return the
+  // backup is durable. Makes a missing parent; links files on the same file system. A restored
+  // backup holds new replicas, because it may lack acknowledged writes. From any thread.
   base::Status backup(const std::string& path) const;
-  // Copies a directory that backup() has made, and nothing has opened, to `path`, where nothing is
-  // or an empty directory. Reads all of it: `path` is whole and on disk, or as it was. The
-  // directory of `path` is held by this process.
+  // Copies an unopened backup to `path`, which must not exist or be an empty directory. Checks
+  // every block first: `path` is then whole and durable, or unchanged. This process holds the lock
+  // of the parent directory.
   static base::Status restore(const std::string& backup, const std::string& path);
 
  private:
   enum Family : std::size_t { meta, entries, tail, requests, families };
   struct OpenCopy {
     std::string partition{};
-    std::uint64_t number = 0;  // 0: its Split is not carried out yet
+    std::uint64_t number = 0;  // 0: its Split has not been applied yet
     std::string identity{};
     bool retain = true;
     records::State state{};
-    std::vector<keyspace::EpochEnd> history{};  // its end: see end_history()
+    std::vector<keyspace::EpochEnd> history{};  // its last element: see end_history()
     std::optional<cluster::PartitionRecord> record{};
     std::deque<keyspace::LogEntry> tail{};
-    std::string requests{};                       // of this group, encoded
-    std::deque<std::uint64_t> request_records{};  // the serials that they begin with
+    std::string requests{};                       // encoded requests of this group
+    std::deque<std::uint64_t> request_records{};  // the first serial of each record
   };
   struct Work {
     OpenCopy* copy;
@@ -142,11 +138,11 @@ class Storage {
   base::Status load_entries(const OpenCopy& copy, cluster::Replica::Recovered& out) const;
   base::Status load_requests(OpenCopy& copy, std::vector<keyspace::AppliedRequest>& out) const;
   base::Status load_tail(OpenCopy& copy) const;
-  // Calls `take` with what follows the prefix in each key that has it, and the value; false: that
-  // is damaged.
+  // Calls `visit` for each key with the prefix, with the rest of the key and the value. `visit`
+  // returns false for a damaged record.
   base::Status for_each(
       Family family, const std::string& prefix,
-      const std::function<bool(std::string_view key, std::string_view value)>& take) const;
+      const std::function<bool(std::string_view key, std::string_view value)>& visit) const;
 
   base::Status apply(OpenCopy& copy, cluster::Replica::BeginEpoch& operation);
   base::Status apply(OpenCopy& copy, cluster::Replica::StoreEntries& operation);
@@ -181,21 +177,21 @@ class Storage {
 
   std::string path_;
   SpaceReserve reserve_;
-  mutable std::mutex mutex_;  // held while database_ is replaced, or used by another thread
+  mutable std::mutex mutex_;  // held while database_ is replaced, and by backup()
   std::unique_ptr<rocksdb::DB> database_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // by Family
   std::map<std::string, OpenCopy> copies_;             // by partition; Work points into it
   std::uint64_t next_copy_ = 1;
-  std::uint64_t compacted_ = 0;  // the sequence number up to which deletions were compacted
-  std::uint64_t synced_ = 0;     // the sequence number up to which all is synced
+  std::uint64_t compacted_ = 0;  // sequence number up to which deletions are compacted
+  std::uint64_t synced_ = 0;     // sequence number up to which everything is synced
 
-  std::deque<Work> work_;                       // taken, not yet in the batch
-  std::unique_ptr<rocksdb::WriteBatch> batch_;  // taken, not yet written; null: nothing
+  std::deque<Work> work_;                       // accepted, not yet in batch_
+  std::unique_ptr<rocksdb::WriteBatch> batch_;  // not yet written; null: empty
   bool sync_batch_ = false;
-  std::set<OpenCopy*> changed_;           // whose state is not in the batch yet
-  std::vector<std::uint64_t> forgotten_;  // numbers of copies that the batch removes
-  std::shared_ptr<std::atomic<bool>>
-      background_error_;  // of RocksDB's threads, since it was opened
+  std::set<OpenCopy*> changed_;           // copies whose state is not in batch_ yet
+  std::vector<std::uint64_t> forgotten_;  // numbers of the copies that batch_ removes
+  // Set by RocksDB's threads since the database was opened.
+  std::shared_ptr<std::atomic<bool>> background_error_;
   bool failed_ = false;
   bool out_of_room_ = false;
 };

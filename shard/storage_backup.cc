@@ -1,4 +1,4 @@
-// Backups of a database: made while it is written to, and put in the place of a lost one.
+// Storage: makes backups while the database is written to, and restores them.
 #include <fcntl.h>
 #include <rocksdb/db.h>
 #include <rocksdb/utilities/checkpoint.h>
@@ -22,7 +22,7 @@ base::Status sync_path(const fs::path& path, int flags) {
   return base::Error{path.string() + ": cannot be synced: " + std::strerror(errno)};
 }
 
-// What was opened has an identity, which a copy would keep: it would count as in sync.
+// Refuses a store that was opened: a copy would keep its identity and count as in sync.
 base::Status check_backup(const std::string& backup) {
   std::error_code fault;
   if (!fs::is_directory(backup, fault)) return base::Error{backup + ": is no directory"};
@@ -51,7 +51,7 @@ base::Status copy_files(const std::string& from, const std::string& to) {
 
 }  // namespace
 
-// A rename or a new file lasts once its directory is synced.
+// A rename or a new file is durable once its directory is synced.
 base::Status Storage::sync_parent(const std::string& path) {
   return sync_path(fs::path(path).parent_path(), O_DIRECTORY);
 }
@@ -74,7 +74,7 @@ base::Status Storage::backup(const std::string& path) const {
   return sync_parent(parent);
 }
 
-// Reads every block of every table.
+// Checks every block of every table.
 base::Status Storage::verify() {
   const auto status = database_->VerifyChecksum();
   return status.ok() ? base::Status() : failure(status);
@@ -97,7 +97,7 @@ base::Status Storage::restore(const std::string& backup, const std::string& path
   }
   fs::remove(fresh + ".reserve", fault);
   if (status) {
-    fs::rename(fresh, path, fault);  // over an empty directory, too
+    fs::rename(fresh, path, fault);  // may replace an empty directory
     if (!fault) return sync_parent(path);
     status = base::Error{path + ": cannot be made: " + fault.message()};
   }

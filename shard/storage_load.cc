@@ -1,4 +1,4 @@
-// How a copy is read: whole, and every record checked.
+// Storage: reads a whole copy and checks every record.
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
@@ -19,7 +19,7 @@ using records::key_of;
 
 constexpr std::size_t read_ahead_bytes = std::size_t{2} << 20;
 
-// Whether `revision` can be the one after `position`: the next, or the first of a later epoch.
+// True when `revision` may follow `position`: it is the next, or the first of a later epoch.
 bool follows(Revision revision, Revision position) {
   return revision.value() == position.value() + 1 ||
          (revision.counter() == 1 && revision.epoch() > position.epoch());
@@ -167,7 +167,7 @@ base::Status Storage::load_requests(OpenCopy& copy,
 
 base::Status Storage::for_each(
     Family family, const std::string& prefix,
-    const std::function<bool(std::string_view key, std::string_view value)>& take) const {
+    const std::function<bool(std::string_view key, std::string_view value)>& visit) const {
   const std::string end = records::end_of(prefix);
   const rocksdb::Slice bound(end);
   rocksdb::ReadOptions options;
@@ -179,7 +179,7 @@ base::Status Storage::for_each(
   for (iterator->Seek(prefix); iterator->Valid(); iterator->Next()) {
     std::string_view key = iterator->key().ToStringView();
     key.remove_prefix(prefix.size());
-    if (!take(key, iterator->value().ToStringView())) {
+    if (!visit(key, iterator->value().ToStringView())) {
       return base::Error{path_ + ": damaged: a record of " + handles_[family]->GetName()};
     }
   }

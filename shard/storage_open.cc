@@ -1,4 +1,4 @@
-// How a database is opened: options, checks, and what an earlier process has left.
+// Storage: opens the database: options, checks, and remains of an earlier process.
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/listener.h>
@@ -21,18 +21,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What is written and not in tables yet, in memory as in the log, however many partitions there
-// are: at most this, and half the reserve. So a start on a full disk has room to make tables of it.
+// Bound of data that is in memory and in the log but not in tables, over all partitions; half the
+// reserve at most. So a start on a full disk has room to write it to tables.
 constexpr std::uint64_t max_buffer_bytes = std::uint64_t{32} << 20;
-constexpr std::uint64_t buffers = 4;  // that fit in it
+constexpr std::uint64_t buffers = 4;  // write buffers within that bound
 constexpr std::size_t cache_bytes = std::size_t{8} << 20;
 constexpr std::uint64_t table_bytes = std::uint64_t{16} << 20;
 constexpr int max_open_tables = 128;
-// What opening writes beside tables: options (20 KiB each time), a manifest, RocksDB's own LOG.
+// Bytes that opening writes beside tables: options (20 KiB each time), a manifest, RocksDB's LOG.
 constexpr std::uint64_t opening_bytes = std::uint64_t{1} << 20;
 
-// Tells of errors of background work. RocksDB shall not recover by itself: it goes on with a log
-// that it could not write (facebook/rocksdb#12998), so the database is opened again instead.
+// Reports errors of background work. RocksDB's own recovery continues with a log that it could not
+// write (facebook/rocksdb#12998), so Storage reopens the database instead.
 class Errors final : public rocksdb::EventListener {
  public:
   explicit Errors(std::shared_ptr<std::atomic<bool>> seen) : seen_(std::move(seen)) {}
@@ -53,12 +53,12 @@ rocksdb::ColumnFamilyOptions family_options(std::uint64_t buffered) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(cache_bytes);
   table.cache_index_and_filter_blocks = true;
-  // Reading a copy then reads no block of the next copy, which may be damaged.
+  // So reading a copy reads no block of the next copy, which may be damaged.
   table.index_type = rocksdb::BlockBasedTableOptions::kBinarySearchWithFirstKey;
   rocksdb::ColumnFamilyOptions options;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.write_buffer_size = buffered / buffers;
-  // Nothing is read before it is in a table, but at a start.
+  // No data is read from a memtable, except at a start.
   options.memtable_factory = std::make_shared<rocksdb::VectorRepFactory>();
   options.compression = rocksdb::kLZ4Compression;
   options.target_file_size_base = table_bytes;
@@ -78,7 +78,7 @@ rocksdb::DBOptions database_options(bool create, std::uint64_t buffered) {
   rocksdb::DBOptions options;
   options.create_if_missing = create;
   options.create_missing_column_families = create;
-  options.allow_concurrent_memtable_write = false;  // a vector takes one writer
+  options.allow_concurrent_memtable_write = false;  // required by the vector memtable
   options.db_write_buffer_size = buffered;
   options.max_total_wal_size = buffered;
   options.max_bgerror_resume_count = 0;
@@ -98,7 +98,7 @@ std::string contents(const fs::path& file) {
   return bytes.str();
 }
 
-// In the order of their numbers.
+// In order of their numbers.
 std::set<fs::path> logs_of(const std::string& path, std::error_code& fault) {
   std::set<fs::path> logs;
   for (fs::directory_iterator file(path, fault), end; !fault && file != end;
@@ -108,12 +108,12 @@ std::set<fs::path> logs_of(const std::string& path, std::error_code& fault) {
   return logs;
 }
 
-// RocksDB checks everything else as it reads it.
+// Finds damage that RocksDB does not report when it reads.
 base::Status check_logs(const std::string& path) {
   std::error_code fault;
   const auto logs = logs_of(path, fault);
   if (fault) return base::Error{path + ": " + fault.message()};
-  // A directory that backup() has made has no log yet, and no identity.
+  // A directory made by backup() has no log and no identity yet.
   if (logs.empty() && fs::exists(path + "/IDENTITY", fault)) {
     return base::Error{path + ": damaged: the log is missing"};
   }
@@ -130,7 +130,7 @@ base::Status check_logs(const std::string& path) {
 base::Status check_manifest_of(const std::string& path) {
   std::string manifest = contents(path + "/CURRENT");
   if (manifest.ends_with('\n')) manifest.pop_back();
-  // Anything may be in a damaged file, which no log or JSON should show.
+  // Text of a damaged file may hold any bytes: keep them out of logs and JSON.
   if (manifest.find_first_not_of("MANIFEST-0123456789") != std::string::npos) manifest.clear();
   if (!check_manifest(contents(path + "/" + manifest))) {
     return base::Error{path + ": damaged: " + (manifest.empty() ? "CURRENT" : manifest)};
@@ -150,8 +150,8 @@ Storage::~Storage() {
   close_database();
 }
 
-// Damage to a table is always seen, damage at the end of a log never. A record stays in the log:
-// RocksDB would keep an empty one, and then nothing would tell that its successor is missing.
+// RocksDB always finds damage to a table, and never damage at the end of a log. One record stays in
+// the log: if RocksDB kept an empty log, the loss of the next log could not be found.
 void Storage::empty_log() {
   if (!database_->Flush({}, handles_).ok()) return;
   rocksdb::WriteBatch mark;
@@ -172,17 +172,17 @@ base::Result<std::unique_ptr<Storage>> Storage::open(const std::string& path,
   const bool reserved = fs::exists(path + ".reserve", fault);
   std::unique_ptr<Storage> storage(new Storage(path, reserve));
   const bool was_full = reserved && !storage->reserve_.whole();
-  storage->reserve_.look();
-  if (storage->low()) storage->reserve_.give_up();  // opening writes files
+  storage->reserve_.check();
+  if (storage->low()) storage->reserve_.give_up();  // opening needs space for files
   auto status = storage->open_existing(!was_full && !storage->low());
   if (status) status = storage->check_format();
   if (status) status = storage->find_copies();
   if (!status) return base::Error{status.error()};
-  storage->reserve_.look();
+  storage->reserve_.check();
   return storage;
 }
 
-// Made beside its place and then moved there: what stands under the final name is whole.
+// Creates it beside its place and renames it: a database under the final name is whole.
 base::Status Storage::create(const std::string& path) {
   const std::string fresh = path + ".new";
   std::error_code fault;
@@ -207,8 +207,8 @@ base::Status Storage::create(const std::string& path) {
   return sync_parent(path);
 }
 
-// `strict`: a manifest that ends in a broken record is damaged; else the disk may have been too
-// full for it, and RocksDB leaves the record out.
+// `strict`: a broken record at the end of the manifest counts as damage. Otherwise the disk may
+// have been full, and RocksDB ignores the record.
 base::Status Storage::open_existing(bool strict) {
   if (auto status = check_logs(path_); !status) return status;
   if (strict) {
@@ -217,8 +217,8 @@ base::Status Storage::open_existing(bool strict) {
   return open_database(false);
 }
 
-// RocksDB makes tables of the logs when it opens. A disk that is full by then makes Debian's
-// library stop the process by an assertion, so there has to be room before.
+// RocksDB writes tables from the logs when it opens. On a full disk an assertion in Debian's
+// library stops the process, so the space is checked before.
 base::Status Storage::check_room() {
   std::error_code fault;
   std::uint64_t needed = opening_bytes;
@@ -238,8 +238,8 @@ base::Status Storage::check_room() {
                      std::to_string(needed) + " bytes"};
 }
 
-// What a compaction has written when the process ends belongs to nothing. RocksDB removes it as it
-// opens, but after it has made its tables.
+// Removes tables of a compaction that the end of the process cut short. RocksDB removes them only
+// after it has written its own tables.
 void Storage::remove_unfinished_tables() const {
   std::error_code fault;
   if (!fs::exists(path_ + "/CURRENT", fault)) return;
@@ -298,8 +298,8 @@ base::Status Storage::check_format() {
   return {};
 }
 
-// Reads which copies there are. RocksDB draws another identity for a directory that backup() has
-// made: its copies become other replicas.
+// Lists the copies. RocksDB draws a new identity for a directory made by backup(): its copies
+// become new replicas.
 base::Status Storage::find_copies() {
   std::string identity;
   std::string known;
@@ -327,8 +327,8 @@ base::Status Storage::find_copies() {
   return batch_->Count() > 0 ? finish() : base::Status();
 }
 
-// An Install that was not finished leaves records under a number that no partition has. Damage is
-// passed over here: open_copy() finds it, if it is in a copy. No number of the future may have any.
+// Removes the records of unfinished Installs: they are under numbers that no partition has. Ignores
+// damage: open_copy() finds it in a copy. Future numbers must have no records.
 base::Status Storage::forget_all_but(const std::set<std::uint64_t>& numbers) {
   for (const Family family : {entries, tail, requests}) {
     const std::unique_ptr<rocksdb::Iterator> iterator(database_->NewIterator({}, handles_[family]));

@@ -17,13 +17,13 @@ void put(std::string& out, const cluster::ReplicaId& id) {
   put(out, id.identity);
 }
 
-// Reads fields in their order. Beyond the end they are zero, and the record is not whole().
+// Reads fields in order. Beyond the end, fields are zero and whole() returns nothing.
 class Fields {
  public:
   explicit Fields(std::string_view bytes) : left_(bytes) {}
 
-  std::uint64_t number() { return to_number(take(number_bytes)); }
-  std::string text() { return std::string(take(number())); }
+  std::uint64_t number() { return to_number(read(number_bytes)); }
+  std::string text() { return std::string(read(number())); }
   std::uint32_t epoch() {
     const std::uint64_t value = number();
     good_ &= value <= keyspace::Revision::max_epoch;
@@ -35,14 +35,14 @@ class Fields {
     return {.shard = std::move(shard), .identity = text()};
   }
   bool more() const { return good_ && !left_.empty(); }
-  // How many fields of at least `bytes_each` follow.
+  // The number of records of at least `bytes_each` that follow.
   std::uint64_t count(std::size_t bytes_each) {
     const std::uint64_t value = number();
     good_ &= value <= left_.size() / bytes_each;
     return good_ ? value : 0;
   }
 
-  // Nothing unless every byte was a field.
+  // Nothing unless the fields took every byte.
   template <typename Record>
   std::optional<Record> whole(Record record) const {
     if (!good_ || !left_.empty()) return std::nullopt;
@@ -50,7 +50,7 @@ class Fields {
   }
 
  private:
-  std::string_view take(std::uint64_t size) {
+  std::string_view read(std::uint64_t size) {
     good_ &= size <= left_.size();
     if (!good_) return {};
     const std::string_view taken = left_.substr(0, size);

@@ -1,4 +1,4 @@
-// What the records of a shard's database say. Pure.
+// The record format of a shard's database. Pure.
 //
 //   family    key                 value
 //   default   "format"            FORMAT
@@ -12,8 +12,8 @@
 //   requests  COPY serial         revision, number, settled and client of each request of a group,
 //                                 of which the first has this serial
 //
-// Numbers, COPY among them, take 8 bytes, big-endian; a text follows its length. RocksDB keeps
-// checksums of all of it.
+// Numbers, COPY among them, take 8 bytes, big-endian; a text follows its length. RocksDB adds
+// checksums.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@
 namespace canopy::shard::records {
 
 inline constexpr std::uint64_t format = 6;
-// How many requests back a repeated one is recognised.
+// A repeated request is recognised within this many.
 inline constexpr std::uint64_t max_requests = 65'536;
 
 inline constexpr std::string_view format_key = "format";
@@ -45,18 +45,18 @@ struct Copy {
 
 struct State {
   keyspace::Revision committed{};
-  keyspace::Revision last{};   // of the tail: `committed`, when that is empty
-  std::uint64_t requests = 0;  // the serial of the next one
+  keyspace::Revision last{};   // of the tail; `committed` when the tail is empty
+  std::uint64_t requests = 0;  // serial of the next request
 };
 
 std::string to_bytes(std::uint64_t number);
-// Of the first eight bytes; 0 when there are fewer.
+// From the first eight bytes; 0 when there are fewer.
 std::uint64_t to_number(std::string_view bytes);
 
-// The least key that is greater than every key with this prefix, which has a byte below 0xff.
+// The smallest key above every key with this prefix. The prefix has a byte below 0xff.
 std::string end_of(std::string prefix);
 
-// The key of what belongs to a copy.
+// Keys of a copy's records.
 inline std::string key_of(std::uint64_t copy, std::string_view rest) {
   return to_bytes(copy) + std::string(rest);
 }
@@ -73,7 +73,7 @@ std::string encode(const std::vector<keyspace::EpochEnd>& history);
 std::string encode(const cluster::PartitionRecord& record);
 void append(std::string& out, const keyspace::AppliedRequest& request);
 
-// Nothing when the bytes are not such a record.
+// Nothing when the bytes are not a valid record.
 std::optional<Copy> decode_copy(std::string_view bytes);
 std::optional<State> decode_state(std::string_view bytes);
 std::optional<std::vector<keyspace::AppliedRequest>> decode_requests(std::string_view bytes);

@@ -10,13 +10,13 @@ namespace {
 
 using cluster::Replica;
 
-// How often the room is looked at and a failed write tried again; and by when commits are synced
-// that nothing else has come with.
+// Period of checking disk space and of repeating a failed write; and bound of the time until
+// commits are synced.
 constexpr auto tick = std::chrono::seconds(1);
-// Of one group, which is encoded as a whole; a single larger submission may exceed it.
+// Bytes of one group, which is encoded as a whole; one larger submission may exceed it.
 constexpr std::size_t max_group_bytes = std::size_t{8} << 20;
 
-// In memory, beside the encoded bytes.
+// Memory beside the encoded bytes.
 constexpr std::size_t operation_bytes = 128;
 constexpr std::size_t entry_bytes = 128;
 
@@ -25,7 +25,7 @@ std::size_t bytes_of(const Replica::Operation& operation) {
   if (const auto* store = std::get_if<Replica::StoreEntries>(&operation)) {
     for (const auto& entry : store->entries) bytes += entry_bytes + entry.update->encoded().size();
   } else if (const auto* install = std::get_if<Replica::Install>(&operation)) {
-    // Its values are those of the replica's own tree.
+    // Shares its values with the replica's tree.
     bytes += entry_bytes * (install->tree.size() + install->requests.size());
   } else if (const auto* split = std::get_if<Replica::Split>(&operation)) {
     bytes += entry_bytes * (split->tree.size() + split->requests.size());
@@ -95,7 +95,7 @@ void StorageThread::answer(std::function<void(const Events&)> call) {
   });
 }
 
-// --- the own thread ---------------------------------------------------------------------------
+// --- the storage thread -----------------------------------------------------------------------
 
 void StorageThread::run() {
   bool stop = false;
@@ -104,7 +104,7 @@ void StorageThread::run() {
       std::visit([this](auto& what) { perform(what); }, task);
     }
     write_gathered();
-    if (!gave_up_ && succeed(storage_->look_for_room())) report({});
+    if (!gave_up_ && succeed(storage_->check_space())) report({});
     if (stop && sync_due_ != Time::max()) sync_due_ = Time::min();
     sync_if_due();
   }
@@ -139,7 +139,7 @@ void StorageThread::perform(Open& task) {
     }
   }
   auto copy = storage_->open_copy(task.partition, task.settings.retain);
-  // What it would have made is not there: it is read again.
+  // A failed write has not made the copy: read it again after the retry.
   while (!copy && storage_->failed() && succeed(base::Error{copy.error()})) {
     copy = storage_->open_copy(task.partition, task.settings.retain);
   }
@@ -158,10 +158,10 @@ void StorageThread::perform(Drop& task) {
 
 void StorageThread::write_gathered() {
   if (gathered_.empty() || gave_up_) return;
-  std::map<std::string, std::uint64_t> tickets;
+  std::map<std::string, std::uint64_t> sequences;
   auto interval = base::Duration::max();
   for (const auto& group : gathered_) {
-    tickets[group.partition] = group.operations.back().ticket;
+    sequences[group.partition] = group.operations.back().ticket;
     const base::Duration own = intervals_.at(group.partition);
     interval = std::min(interval, own.count() > 0 ? own : tick);
   }
@@ -170,8 +170,8 @@ void StorageThread::write_gathered() {
   queued_bytes_ -= std::exchange(gathered_bytes_, 0);
   if (!written) return;
   sync_due_ = sync ? Time::max() : std::min(sync_due_, std::chrono::steady_clock::now() + interval);
-  answer([tickets = std::move(tickets)](const Events& events) {
-    for (const auto& [partition, ticket] : tickets) events.stored(partition, ticket);
+  answer([sequences = std::move(sequences)](const Events& events) {
+    for (const auto& [partition, sequence] : sequences) events.stored(partition, sequence);
   });
 }
 
@@ -189,8 +189,8 @@ void StorageThread::sync_if_due() {
   succeed(storage_->sync());
 }
 
-// Whether the write that ended with `status` has succeeded in the end. False when the thread is
-// told to stop before.
+// Repeats a write that ended with `status` until it succeeds. False when the thread must stop
+// before.
 bool StorageThread::succeed(base::Status status) {
   while (!status) {
     report(status.error());
@@ -200,7 +200,7 @@ bool StorageThread::succeed(base::Status status) {
     status = storage_->retry();
     if (stop && !status) {
       gave_up_ = true;
-      base::log::error("storage", "what was submitted is not stored", {{"why", status.error()}});
+      base::log::error("storage", "submitted operations are not stored", {{"why", status.error()}});
       return false;
     }
   }

@@ -1,10 +1,9 @@
-// Owns a shard's Storage on a thread of its own, so that no disk keeps the loop waiting.
+// Runs a shard's Storage on its own thread, so that the loop never waits for a disk. All calls come
+// from the loop's thread. Callbacks run there too, none after the destructor.
 //
-// Everything that was submitted since the last write goes into the next one: one sync serves all
-// partitions. What cannot be written is tried again every second, in its order, and nothing is
-// passed over; meanwhile submissions queue up. Their bound is the caller's: see full().
-//
-// All calls come from the loop's thread, and all answers go there, none after the destructor.
+// One write takes everything submitted since the last one: one sync serves all partitions. A failed
+// write is repeated every second, in order, while submissions queue up. The caller must respect
+// full().
 #pragma once
 
 #include <atomic>
@@ -31,45 +30,45 @@ class StorageThread {
 
   struct Settings {
     bool retain = true;
-    // Zero: what is told to be stored is synced. Else entries are told to be stored once a crash of
-    // this process cannot take them back, and are synced at least this often: what a failure of the
-    // machine can lose. Everything else is synced always.
+    // Zero: operations are synced before stored() is called. Otherwise entries count as stored once
+    // a crash of the process cannot lose them, and are synced at least this often: a failure of the
+    // machine loses at most this time. Other operations are always synced.
     base::Duration sync_interval{0};
-    bool create = true;  // else a copy that is not there has no identity, and is not opened
+    bool create = true;  // false: a missing copy is not made; `done` gets one without identity
   };
   struct Condition {
-    std::string trouble{};  // why nothing is written by now; empty: it is
-    bool low = false;       // there is no room for what grows the state
+    std::string trouble{};  // why writes fail now; empty: they succeed
+    bool low = false;       // no disk space for writes that grow the state
 
     bool operator==(const Condition&) const = default;
   };
   struct Events {
-    // All operations of the partition up to this ticket last, as its settings say.
-    std::function<void(const std::string& partition, std::uint64_t ticket)> stored{};
+    // Every operation of the partition up to this sequence number is stored, as its Settings say.
+    std::function<void(const std::string& partition, std::uint64_t sequence)> stored{};
     std::function<void(const Condition&)> changed{};
   };
   template <typename Result>
   using Done = std::function<void(Result)>;
 
   StorageThread(std::unique_ptr<Storage> storage, net::Loop& loop, Events events);
-  // Writes what was submitted; gives up, with a line in the log, what fails once more.
+  // Writes submitted operations. If that fails once more, it logs the loss and gives up.
   ~StorageThread();
   StorageThread(const StorageThread&) = delete;
   StorageThread& operator=(const StorageThread&) = delete;
 
-  // See Storage::open_copy(). Operations of a partition are submitted once this has succeeded, or
-  // after the Split that makes its copy, with the settings of the partition that is split.
+  // See Storage::open_copy(). Submit operations of a partition only after this has succeeded, or
+  // after the Split that makes its copy. Such a copy has the settings of its parent.
   void open_copy(const std::string& partition, Settings settings,
                  Done<base::Result<Storage::Copy>> done);
-  // After what was submitted for the partition.
+  // Runs after the operations submitted for the partition.
   void drop_copy(const std::string& partition, Done<base::Status> done);
   void submit(const std::string& partition, std::vector<cluster::Replica::Store> operations);
-  // See Storage::backup(). Writes go on meanwhile; one at a time.
+  // See Storage::backup(). Writes go on meanwhile. One backup at a time.
   void backup(const std::string& path, Done<base::Status> done);
 
-  // What has been submitted and is not written yet.
+  // Bytes submitted and not written yet.
   std::size_t queued_bytes() const { return queued_bytes_; }
-  // Whether the caller should take nothing that leads to more.
+  // True when the caller must submit nothing further.
   bool full() const { return queued_bytes() >= max_queued_bytes; }
 
  private:
@@ -88,7 +87,7 @@ class StorageThread {
     Done<base::Status> done{};
   };
   using Task = std::variant<Write, Open, Drop>;
-  // Of the loop's thread.
+  // Used by the loop's thread alone.
   struct Listener {
     Events events{};
     bool gone = false;
@@ -96,7 +95,7 @@ class StorageThread {
 
   void add(Task task);
   void answer(std::function<void(const Events&)> call);
-  // The rest is of the own thread.
+  // The following run on the storage thread.
   void run();
   std::vector<Task> wait_for_tasks(bool& stop);
   void perform(Write& task);
@@ -112,7 +111,7 @@ class StorageThread {
   std::shared_ptr<Listener> listener_;
   std::atomic<std::size_t> queued_bytes_ = 0;
 
-  std::mutex mutex_;  // guards the next three
+  std::mutex mutex_;  // guards tasks_ and stopping_
   std::condition_variable wake_;
   std::vector<Task> tasks_;
   bool stopping_ = false;
@@ -122,9 +121,9 @@ class StorageThread {
   std::vector<Storage::Operations> gathered_;
   std::size_t gathered_bytes_ = 0;
   bool sync_gathered_ = false;
-  Time sync_due_ = Time::max();  // of what is written and not synced
-  Condition condition_;          // as reported
-  bool gave_up_ = false;         // while it was told to stop
+  Time sync_due_ = Time::max();  // of written operations that are not synced
+  Condition condition_;          // last reported
+  bool gave_up_ = false;         // after a failed write while stopping
 
   std::atomic<bool> backing_up_ = false;
   std::thread backup_;

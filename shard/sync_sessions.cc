@@ -15,7 +15,7 @@ namespace {
 class ChunkFiller {
  public:
   explicit ChunkFiller(wire::Chunk& chunk) : chunk_(chunk) {}
-  // False when it has to wait for the next chunk.
+  // False when the update must wait for the next chunk.
   bool add(const UpdatePtr& update) {
     const std::size_t bytes = bytes_ + update->encoded().size();
     const std::size_t count = chunk_.updates.size();
@@ -35,12 +35,12 @@ class ChunkFiller {
 }  // namespace
 
 std::size_t SyncSessions::chunks_per_turn(base::Duration commits) {
-  constexpr std::size_t least = 4;
-  constexpr std::size_t most = 256;
-  // A chunk takes about 1 ms to encode and send: a tenth of the time that the commits take.
+  constexpr std::size_t min_chunks = 4;
+  constexpr std::size_t max_chunks = 256;
+  // Encoding and sending a chunk takes about 1 ms. Chunks may take a tenth of the commits' time.
   constexpr base::Duration per_chunk = std::chrono::milliseconds(10);
   const auto affordable = std::max<base::Duration::rep>(commits / per_chunk, 0);
-  return std::clamp(static_cast<std::size_t>(affordable), least, most);
+  return std::clamp(static_cast<std::size_t>(affordable), min_chunks, max_chunks);
 }
 
 bool SyncSessions::open(ProxyId proxy, const wire::Sync& sync, const cluster::Replica& replica,
@@ -49,7 +49,7 @@ bool SyncSessions::open(ProxyId proxy, const wire::Sync& sync, const cluster::Re
   const auto known = sessions_.find(id);
   if (known == sessions_.end() && sessions_.size() >= max_sessions) return false;
   if (known != sessions_.end() && known->second.request == sync.request) {
-    // The asker has heard nothing for a while: credit may have been lost on the way.
+    // The proxy repeats the sync because it received nothing: its credit may have been lost.
     known->second.credit = std::max<std::uint64_t>(known->second.credit, 1);
     return true;
   }
@@ -97,23 +97,23 @@ bool SyncSessions::waiting(const HasRoom& has_room) const {
   });
 }
 
-// One that has both waits for its turn, however long that takes.
+// A session with credit and room waits for its turn and is never dropped.
 void SyncSessions::drop_idle(const HasRoom& has_room, base::TimePoint now) {
   std::erase_if(sessions_, [&](const auto& entry) {
     const auto& [id, session] = entry;
-    return now - session.moved > patience && (session.credit == 0 || !has_room(id.first));
+    return now - session.moved > timeout && (session.credit == 0 || !has_room(id.first));
   });
 }
 
 wire::Chunk SyncSessions::fill(Session& session, const cluster::Replica& replica) {
-  // Led anew, or split since, so that deletions may be missing: the answer begins anew.
+  // A new leadership, or a split, may hide deletions: the answer begins anew.
   const bool split = session.snapshot && session.snapshot->split != replica.splits().newest();
   if (session.lineage != replica.lineage() || split) {
     session.lineage = replica.lineage();
     session.next_number = 0;
     begin_snapshot(session, replica);
   } else if (!session.snapshot && !replica.log().reaches(session.position)) {
-    // The log has moved past a slow replay: what is left of it becomes a snapshot.
+    // The log no longer covers a slow replay: the rest becomes a snapshot.
     begin_snapshot(session, replica);
   }
   wire::Chunk chunk{.request = session.request,
@@ -132,33 +132,33 @@ void SyncSessions::fill_snapshot(Session& session, const cluster::Replica& repli
                                  wire::Chunk& chunk) {
   Snapshot& snapshot = *session.snapshot;
   ChunkFiller filler(chunk);
-  bool told = true;
-  for (auto& next = snapshot.next_split; told && next < snapshot.splits.size(); next += told) {
-    told = filler.add(snapshot.splits[next]);
+  bool fits = true;
+  for (auto& next = snapshot.next_split; fits && next < snapshot.splits.size(); next += fits) {
+    fits = filler.add(snapshot.splits[next]);
   }
-  // Those that were forgotten before they could be sent raise the floor.
+  // Deletions that were forgotten before they could be sent raise the floor.
   const keyspace::Tombstones& tombstones = replica.tombstones();
   if (session.position < snapshot.cut && session.position < tombstones.floor()) {
     session.position = snapshot.floor = std::min(tombstones.floor(), snapshot.cut);
   }
-  std::size_t looked_at = 0;
-  if (told) {
+  std::size_t examined = 0;
+  if (fits) {
     for (const UpdatePtr& deletion : tombstones.after(session.position)) {
       if (deletion->revision > snapshot.cut) break;
       const bool gone = !snapshot.view.contains(deletion->key);
-      told = ++looked_at <= deletions_per_chunk && (!gone || filler.add(deletion));
-      if (!told) break;
+      fits = ++examined <= deletions_per_chunk && (!gone || filler.add(deletion));
+      if (!fits) break;
       session.position = deletion->revision;
     }
   }
-  if (told) {
+  if (fits) {
     session.position = snapshot.cut;
     while (!snapshot.next.done() && filler.add(*snapshot.next)) snapshot.next.next();
   }
   chunk.kind = wire::Chunk::Kind::snapshot;
   chunk.revision = snapshot.cut;
   chunk.floor = snapshot.floor;
-  chunk.last = told && snapshot.next.done();
+  chunk.last = fits && snapshot.next.done();
 }
 
 void SyncSessions::fill_replay(Session& session, const cluster::Replica& replica,
@@ -180,9 +180,9 @@ void SyncSessions::fill_replay(Session& session, const cluster::Replica& replica
 
 std::optional<SyncSessions::Step> SyncSessions::next(const Find& find, const HasRoom& has_room,
                                                      base::TimePoint now) {
-  // Round robin: from the one after the last served.
+  // Round robin, from the session after the last served one.
   auto at = sessions_.upper_bound(last_served_);
-  for (std::size_t looked_at = 0, count = sessions_.size(); looked_at < count; ++looked_at) {
+  for (std::size_t examined = 0, count = sessions_.size(); examined < count; ++examined) {
     if (at == sessions_.end()) at = sessions_.begin();
     const auto current = at++;
     Session& session = current->second;

@@ -1,8 +1,9 @@
-// Answers to the syncs of proxies: replays from the log, else snapshots of an exact cut, in chunks
-// under the asker's credit and while its queue has room, a few a turn, so that updates never wait
-// for them. A snapshot opens with the split entries and the deletions that are still known. A
-// session goes on for as long as its asker takes chunks, and ends with its connection: a sync that
-// is sent again under the same request changes nothing. Pure: time is an argument. Not thread-safe.
+// Answers the syncs of proxies with chunks of a replay from the log, or else of a snapshot at an
+// exact cut. Pure: time is an argument. Not thread-safe. Format: core/wire/link.h.
+//
+// A proxy gets chunks while it has credit and its queue has room, a few a turn, so that updates
+// never wait. A snapshot begins with the split entries and the deletions that are still known. A
+// session ends with its connection. A sync that is repeated under the same request changes nothing.
 #pragma once
 
 #include <functional>
@@ -22,12 +23,12 @@ namespace canopy::shard {
 class SyncSessions {
  public:
   static constexpr std::size_t max_sessions = 4096;
-  // Deletions looked at for one chunk, whether told or not: each takes a search in the tree.
+  // Deletions examined for one chunk, sent or not: each takes a search in the tree.
   static constexpr std::size_t deletions_per_chunk = 2'000;
-  // A session that has no credit, or no room at its proxy, for this long is given up.
-  static constexpr base::Duration patience = std::chrono::seconds(30);
-  // Chunks that may be sent in a turn when the commits of the last one took so long: a few, so that
-  // updates hardly wait for them, and more where turns are long and therefore few.
+  // A session without credit, or without room at its proxy, ends after this time.
+  static constexpr base::Duration timeout = std::chrono::seconds(30);
+  // Chunks that a turn may send when the commits of the last turn took `commits`: few, so that
+  // updates hardly wait, and more where turns are long and therefore rare.
   static std::size_t chunks_per_turn(base::Duration commits);
 
   struct Finished {
@@ -35,7 +36,7 @@ class SyncSessions {
     base::Duration took;
   };
   using Find = std::function<const cluster::Replica*(const std::string& subtree)>;
-  // Whether a proxy's queue has room for a chunk.
+  // True when the proxy's queue has room for a chunk.
   using HasRoom = std::function<bool(ProxyId)>;
   struct Step {
     ProxyId proxy = 0;
@@ -43,18 +44,18 @@ class SyncSessions {
     std::optional<Finished> finished{};
   };
 
-  // Begins to answer, or goes on if it is this request that is being answered; replaces any other
-  // that the same proxy asked of the same partition. False when there are too many sessions.
+  // Begins a session, or continues the one of this request. Replaces an earlier request of the
+  // proxy for the same partition. False when there are too many sessions.
   bool open(ProxyId proxy, const wire::Sync& sync, const cluster::Replica& replica,
             base::TimePoint now);
   void credit(ProxyId proxy, const wire::Credit& credit);
   // The proxy's connection is closed.
   void close(ProxyId proxy);
 
-  // The next chunk of some session that has credit and room, in turns; nothing when none has.
-  // `find` gives the partition of a subtree, or null when it is no longer served.
+  // The next chunk of a session with credit and room, round robin; nothing when there is none.
+  // `find` returns the replica of a subtree, or null when it is not served.
   std::optional<Step> next(const Find& find, const HasRoom& has_room, base::TimePoint now);
-  // Whether next() would find one.
+  // True when next() would return a chunk.
   bool waiting(const HasRoom& has_room) const;
   void drop_idle(const HasRoom& has_room, base::TimePoint now);
 
@@ -64,8 +65,8 @@ class SyncSessions {
   using Id = std::pair<ProxyId, std::string>;  // proxy, partition
   struct Snapshot {
     keyspace::Revision cut{};
-    keyspace::Revision floor{};  // of the deletions told
-    keyspace::Revision split{};  // of the latest of these
+    keyspace::Revision floor{};  // of the deletions sent
+    keyspace::Revision split{};  // of the last split entry
     std::vector<keyspace::UpdatePtr> splits{};
     std::size_t next_split = 0;
     keyspace::TreeView view;
@@ -76,7 +77,7 @@ class SyncSessions {
     std::uint64_t lineage = 0;
     std::uint32_t next_number = 0;
     std::uint64_t credit = wire::initial_credit;
-    // The last update that was sent or, of a snapshot, the last deletion that was looked at.
+    // The last update sent, or in a snapshot the last deletion examined.
     keyspace::Revision position{};
     std::optional<Snapshot> snapshot{};
     base::TimePoint began{};

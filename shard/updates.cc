@@ -10,14 +10,13 @@
 namespace canopy::shard {
 namespace {
 
-// All that a proxy sends here are subscriptions to topics, which are not longer than keys.
+// A proxy sends only subscriptions here. Topics are not longer than keys.
 constexpr std::size_t frame_bytes = std::size_t{4} << 10;
 constexpr std::size_t batch_bytes_per_turn = std::size_t{16} << 20;
 
 struct Subscriber final : net::Connection::Attachment {
-  // Whether its queue is full for a batch of so many bytes. Once it has been, it stays so until
-  // half of it has left: what a slow proxy misses are few large holes. An empty queue takes any
-  // batch, or one that is larger than the bound would never arrive.
+  // True when the queue has no room for `bytes`. A full queue stays full until half of it has been
+  // sent: a slow proxy then misses few large holes. An empty queue accepts a batch of any size.
   bool is_full(std::size_t queued, std::size_t batch, std::size_t bound) {
     full = full ? queued > bound / 2 : queued > 0 && queued + batch > bound;
     return full;

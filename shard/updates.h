@@ -1,8 +1,8 @@
-// The shard's publishing side: an XPUB whose proxies subscribe to the topics of batches.
+// Publishes the batches of a shard: an XPUB socket whose proxies subscribe to topics. Belongs to
+// the server's loop. Format: core/wire/link.h.
 //
-// A batch is encoded once, and all connections queue the same bytes. A proxy whose queue is full
-// misses whole batches; it finds the hole in the revisions and asks for what it misses. Belongs to
-// the server's loop.
+// A batch is encoded once, and all connections queue the same bytes. A proxy with a full queue
+// misses whole batches. It finds the hole in the revisions and sends a sync.
 #pragma once
 
 #include <string>
@@ -17,17 +17,17 @@ class Updates final : private net::ConnectionEvents {
  public:
   struct Settings {
     net::StreamAddress address{};
-    const zmtp::CurveServer* curve = nullptr;  // null: in the clear; else outlives this
-    std::size_t queue_bytes = 0;               // of each proxy
-    int send_buffer_bytes = 0;                 // of the kernel; 0: its default
+    const zmtp::CurveServer* curve = nullptr;  // null: without encryption; outlives this
+    std::size_t queue_bytes = 0;               // bound for each proxy
+    int send_buffer_bytes = 0;                 // SO_SNDBUF; 0: the kernel's default
   };
   // `server` and `closings` outlive this.
   Updates(net::Server& server, const Settings& settings, net::Closings& closings);
 
-  base::Status open(std::chrono::milliseconds patience) { return listener_.open(patience); }
+  base::Status open(std::chrono::milliseconds timeout) { return listener_.open(timeout); }
   const std::string& endpoint() const { return listener_.endpoint(); }
 
-  // `batch` opens with its topic.
+  // `batch` begins with its topic.
   void publish(std::string_view batch);
 
  private:

@@ -37,8 +37,8 @@ std::uint32_t masked_crc(std::string_view bytes) {
 }  // namespace
 
 void read_log(std::string_view file,
-              const std::function<void(std::optional<std::string_view> start)>& take) {
-  std::optional<std::string> start;  // of the record whose parts are being read
+              const std::function<void(std::optional<std::string_view> start)>& visit) {
+  std::optional<std::string> start;  // first bytes of the present record
   while (!file.empty()) {
     std::string_view block = file.substr(0, block_bytes);
     file.remove_prefix(block.size());
@@ -50,7 +50,7 @@ void read_log(std::string_view file,
       const bool sound = type >= whole && type <= last && size <= block.size() &&
                          masked_crc(block.substr(6, size - 6)) == little_endian(block.substr(0, 4));
       if (!std::exchange(broken, !sound) && (!sound || starts == start.has_value())) {
-        take(std::nullopt);
+        visit(std::nullopt);
       }
       if (!sound) {
         start.reset();
@@ -58,18 +58,18 @@ void read_log(std::string_view file,
         continue;
       }
       if (starts) start.emplace();
-      // A first part may be too short for that.
+      // The first part of a record may be shorter than start_bytes.
       if (start)
         *start += block.substr(header_bytes, size - header_bytes)
                       .substr(0, start_bytes - std::min(start_bytes, start->size()));
       block.remove_prefix(size);
       if (type == first || type == middle) continue;
-      if (start) take(start);
+      if (start) visit(start);
       start.reset();
     }
-    if (!block.empty() && file.empty()) take(std::nullopt);
+    if (!block.empty() && file.empty()) visit(std::nullopt);
   }
-  if (start) take(std::nullopt);
+  if (start) visit(std::nullopt);
 }
 
 bool check_manifest(std::string_view file) {
@@ -82,21 +82,21 @@ void WalCheck::on_broken() {
   if (!lost_from_) lost_from_ = expected_.value_or(0);
 }
 
-// `start`: of a batch that is there to its end.
+// `start`: of a complete batch.
 void WalCheck::on_batch(std::string_view start, bool first_in_file) {
   if (start.size() < batch_header_bytes) return on_broken();
   const std::uint64_t sequence = little_endian(start.substr(0, 8));
   const std::uint64_t count = little_endian(start.substr(8, 4));
-  // A file before this one may be gone, because its batches are in tables.
+  // RocksDB may have removed an earlier file whose batches are in tables.
   if (!first_in_file && expected_ && sequence > *expected_) on_broken();
-  // What was broken has been written again in another file.
+  // The broken batches were written again in another file.
   if (lost_from_ && sequence <= *lost_from_) lost_from_.reset();
   const std::string_view marker = start.substr(batch_header_bytes);
   if (lost_from_ && marker.size() >= marker_bytes && marker[0] == log_data_tag &&
       records::to_number(marker.substr(2)) >= *lost_from_) {
     damaged_ = true;
   }
-  if (count > 0) expected_ = sequence + count;  // RocksDB marks a recovery by an empty batch
+  if (count > 0) expected_ = sequence + count;  // RocksDB writes an empty batch after a recovery
 }
 
 bool WalCheck::read(std::string_view file) {

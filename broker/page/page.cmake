@@ -1,6 +1,6 @@
-# Makes page.cc: the page with its style and script within, and the policy that admits these two by their hashes.
+# Makes page.cc: the page with its style and script inlined, and the policy that permits these two by their hashes.
 
-# The base64 of the SHA-256 of `text`, as Content-Security-Policy wants it.
+# The base64 of the SHA-256 of `text`, as Content-Security-Policy requires.
 function(page_hash result text)
   set(alphabet ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/)
   string(SHA256 digits "${text}")
@@ -10,8 +10,8 @@ function(page_hash result text)
     string(SUBSTRING ${digits} ${at} 6 group)
     foreach(shift 18 12 6 0)
       math(EXPR index "(0x${group} >> ${shift}) & 63")
-      string(SUBSTRING ${alphabet} ${index} 1 letter)
-      string(APPEND encoded ${letter})
+      string(SUBSTRING ${alphabet} ${index} 1 character)
+      string(APPEND encoded ${character})
     endforeach()
   endforeach()
   string(SUBSTRING ${encoded} 0 43 encoded)

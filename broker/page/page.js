@@ -1,13 +1,13 @@
-// Asks the broker each second and shows what it says.
+// Requests the status from the broker each second and shows it.
 
 const byId = id => document.getElementById(id);
 const period = 1000;
-const patience = 3000; // for an answer, and for the broker's own clock to move on
-const samples = 120;   // of a small graph: two minutes
+const timeout = 3000; // ms, for an answer, and until the broker's uptime must change
+const samples = 120;   // in a small graph: two minutes
 
 const past = {updates: [], deliveries: []};
-let last = null;            // what was shown last
-let moved = performance.now(); // when the broker was last seen alive
+let last = null;            // the status shown last
+let moved = performance.now(); // when the broker's uptime last changed
 
 function meter(label) {
   const element = html('span', {class: 'meter', role: 'meter', 'aria-label': label, 'aria-valuemin': 0});
@@ -58,17 +58,17 @@ function tilesOf(status) {
   const slowest = present.filter(each => known(each.flush_interval_ms))
     .reduce((most, each) => !most || each.flush_interval_ms > most.flush_interval_ms ? each : most, null);
   return {
-    clients: {title: 'Clients', figure: count(clients || 0), note: room ? `of ${count(room)} places` : 'no proxy is there',
+    clients: {title: 'Clients', figure: count(clients || 0), note: room ? `of at most ${count(room)}` : 'no proxy is up',
       meter: [clients, room, 'clients']},
     updates: {title: 'Updates', figure: rate(sum(shards, 'updates_per_s')) + ' /s', note: 'committed by the shards', graph: past.updates},
     deliveries: {title: 'Deliveries', figure: rate(sum(proxies, 'deliveries_per_s')) + ' /s',
       note: bytes(sum(proxies, 'bytes_per_s')) + '/s to clients', graph: past.deliveries},
-    drops: {title: 'Drops', figure: count(drops), note: dropping > 0 ? rate(dropping) + ' updates/s are being dropped' : 'updates, at full queues',
+    drops: {title: 'Drops', figure: count(drops), note: dropping > 0 ? rate(dropping) + ' updates/s are being dropped' : 'updates dropped at full queues',
       tone: dropping > 0 ? 'bad' : ''},
     fds: {title: 'Descriptors', figure: full ? Math.round(100 * full.fds / full.max_fds) + ' %' : unknown,
-      note: full ? `${full.name}: ${count(full.fds)} of ${count(full.max_fds)}` : 'nobody has said', meter: full ? [full.fds, full.max_fds, 'fds'] : null},
+      note: full ? `${full.name}: ${count(full.fds)} of ${count(full.max_fds)}` : 'not reported', meter: full ? [full.fds, full.max_fds, 'fds'] : null},
     flush: {title: 'Flush interval', figure: slowest ? milliseconds(slowest.flush_interval_ms) : unknown,
-      note: slowest ? `${slowest.name}: the longest` : 'nobody has said'},
+      note: slowest ? `${slowest.name}: the longest` : 'not reported'},
   };
 }
 
@@ -77,9 +77,9 @@ function showTiles(status) {
   const elements = arrange(byId('tiles'), Object.keys(tiles), makeTile);
   Object.values(tiles).forEach((tile, at) => {
     const [title, figure, note, below] = elements[at].children;
-    say(title, tile.title);
-    say(figure, tile.figure);
-    say(note, tile.note);
+    setText(title, tile.title);
+    setText(figure, tile.figure);
+    setText(note, tile.note);
     figure.className = 'figure ' + (tile.tone || '');
     if (tile.meter) {
       if (!below.firstChild) below.append(meter(tile.title));
@@ -92,15 +92,15 @@ function showTiles(status) {
   });
 }
 
-// ---- tables: each column makes its cell of a row once, and then brings it up to date
+// ---- tables: each column makes its cell of a row once, then updates it
 
-const text = (label, value, kind = '') => ({label, kind, make: () => [], show: (cell, row) => say(cell, value(row))});
+const text = (label, value, kind = '') => ({label, kind, make: () => [], show: (cell, row) => setText(cell, value(row))});
 const number = (label, value) => text(label, value, 'number');
 const used = (label, kind, value, most) => ({
   label, kind: 'used',
   make: () => [html('span', {class: 'of'}), meter(label)],
   show: (cell, row) => {
-    say(cell.firstChild, known(value(row)) ? `${count(value(row))} / ${count(most(row))}` : unknown);
+    setText(cell.firstChild, known(value(row)) ? `${count(value(row))} / ${count(most(row))}` : unknown);
     setMeter(cell.lastChild, value(row), most(row), kind);
   },
 });
@@ -110,17 +110,17 @@ const stated = {
   show: (cell, row) => {
     const {sign, tone} = state(row.state);
     cell.className = 'state ' + tone;
-    say(cell.firstChild, sign);
-    say(cell.lastChild, row.state + (row.silent_ms > patience ? `, silent for ${duration(row.silent_ms)}` : ''));
+    setText(cell.firstChild, sign);
+    setText(cell.lastChild, row.state + (row.silent_ms > timeout ? `, no report for ${duration(row.silent_ms)}` : ''));
   },
 };
-const named = {label: 'Name', kind: 'name', make: () => [], show: (cell, row) => say(cell, row.name)};
+const named = {label: 'Name', kind: 'name', make: () => [], show: (cell, row) => setText(cell, row.name)};
 const opening = {
   ...named,
   make: () => [html('button', {type: 'button', class: 'opens', 'aria-controls': 'clients-of'})],
   show: (cell, row) => {
     const button = cell.firstChild;
-    say(button, row.name);
+    setText(button, row.name);
     set(button, {'aria-expanded': row.name === opened, title: 'Its clients'});
     button.onclick = () => openClients(row.name === opened ? null : row.name);
   },
@@ -141,14 +141,14 @@ const tables = {
   clients: {
     empty: 'No client is connected.',
     columns: [
-      {...named, label: 'Peer', show: (cell, row) => say(cell, row.peer)}, text('Name', row => row.name || unknown),
+      {...named, label: 'Peer', show: (cell, row) => setText(cell, row.peer)}, text('Name', row => row.name || unknown),
       text('Protocol', row => row.protocol), number('Queued', row => bytes(row.queued_bytes)), number('Missed', row => count(row.missed)),
       number('Catch-ups', row => count(row.catch_ups)), number('Age', row => duration(row.age_ms)),
       number('Connection', row => String(row.connection)), text('Subscriptions', row => row.subscriptions.join(', ') || unknown),
     ],
   },
   shards: {
-    empty: 'No shard is configured, and none has announced itself. Shards keep the keys.',
+    empty: 'No shard is configured, and none has announced itself. Shards hold the keys.',
     columns: [
       named, stated, number('Partitions', row => count(row.partitions.length)), number('Proxies linked', row => count(row.proxies)),
       descriptors, number('Updates/s', row => rate(row.updates_per_s)), uptime,
@@ -157,10 +157,10 @@ const tables = {
   partitions: {
     empty: 'No partition is known.',
     columns: [
-      {...named, label: 'Subtree', show: (cell, row) => say(cell, row.subtree)}, stated, text('Leader', row => row.leader || unknown),
+      {...named, label: 'Subtree', show: (cell, row) => setText(cell, row.subtree)}, stated, text('Leader', row => row.leader || unknown),
       text('In sync', row => row.in_sync.join(', ') || unknown),
       text('Other replicas', row => row.others.map(each => `${each.shard}: ${each.state}`).join(', ') || unknown),
-      text('Kept', row => row.durability || unknown), number('Epoch', row => known(row.epoch) ? count(row.epoch) : unknown),
+      text('Durability', row => row.durability || unknown), number('Epoch', row => known(row.epoch) ? count(row.epoch) : unknown),
       number('Revision', row => row.revision ? count(row.revision.counter) : unknown),
       number('Mirrored by', row => `${row.mirrors} of ${row.proxies}`),
     ],
@@ -182,7 +182,7 @@ function makeHead(columns) {
   const head = html('thead', {role: 'rowgroup'}), row = html('tr', {role: 'row'});
   row.append(...columns.map(column => {
     const cell = html('th', {scope: 'col', role: 'columnheader', class: column.kind});
-    say(cell, column.label);
+    setText(cell, column.label);
     return cell;
   }));
   head.append(row);
@@ -197,7 +197,7 @@ function showTable(id, items) {
   const made = arrange(table.tBodies[0], keys, key => {
     if (items.length) return makeRow(columns);
     const row = html('tr', {role: 'row'}), cell = html('td', {role: 'cell', class: 'empty', colspan: columns.length});
-    say(cell, empty);
+    setText(cell, empty);
     row.append(cell);
     return row;
   });
@@ -223,15 +223,15 @@ function troubleOf(partition) {
 
 // ---- the clients of one proxy, while its row is open
 
-const mostClients = 200;
+const maxClients = 200;
 const clientsPeriod = 2000;
 let opened = null; // name of the proxy
-let openings = 0;  // of rows, so far: an answer for an earlier one comes too late
+let openings = 0;  // number of opened rows: an answer for an earlier row is ignored
 let asking = 0;    // timer
 
 function showClients(name, clients, note) {
-  say(byId('clients-title'), 'Clients of ' + name);
-  say(byId('clients-note'), note);
+  setText(byId('clients-title'), 'Clients of ' + name);
+  setText(byId('clients-note'), note);
   byId('clients').hidden = !clients;
   byId('clients-of').hidden = false;
   if (clients) showTable('clients', clients.map(client => ({...client, key: String(client.connection)})));
@@ -241,15 +241,15 @@ async function askClients(name, opening) {
   let pause = clientsPeriod, show;
   try {
     const answer = await fetch('api/v1/clients/' + encodeURIComponent(name),
-      {cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout(patience)});
-    const told = await answer.json();
-    if (!answer.ok) throw new Error(told.error);
-    const most = told.sort((one, other) => other.queued_bytes - one.queued_bytes).slice(0, mostClients);
-    const cut = told.length > most.length ? `, those with most queued of ${count(told.length)}` : ', most queued first';
+      {cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout(timeout)});
+    const clients = await answer.json();
+    if (!answer.ok) throw new Error(clients.error);
+    const most = clients.sort((one, other) => other.queued_bytes - one.queued_bytes).slice(0, maxClients);
+    const cut = clients.length > most.length ? ` of ${count(clients.length)}, longest queues first` : ', longest queues first';
     show = () => showClients(name, most, `${count(most.length)} connections${cut}`);
   } catch (fault) {
-    pause *= 5; // the broker waits for a proxy that hangs
-    show = () => showClients(name, null, 'Not known: ' + fault.message);
+    pause *= 5; // the broker waits for a proxy that does not answer
+    show = () => showClients(name, null, 'Unknown: ' + fault.message);
   }
   if (opening !== openings) return;
   show();
@@ -265,13 +265,13 @@ function openClients(name) {
   if (name !== null) askClients(name, openings);
 }
 
-// ---- all of it
+// ---- the whole page
 
 function healthOf(status) {
   const all = [...status.shards, ...status.proxies];
   const troubled = all.filter(each => state(each.state).tone !== 'good');
   if (status.broker.state === 'stopping') return {tone: 'warn', sign: '▼', text: 'The cluster is stopping'};
-  if (!all.length) return {tone: 'warn', sign: '◌', text: 'Nobody is here yet'};
+  if (!all.length) return {tone: 'warn', sign: '◌', text: 'No process has announced itself yet'};
   const unsafe = status.partitions.map(troubleOf).filter(known);
   if (!troubled.length && unsafe.length) {
     return {tone: 'warn', sign: '◌', text: unsafe[0] + (unsafe.length > 1 ? `, and ${unsafe.length - 1} more partitions` : '')};
@@ -296,8 +296,8 @@ function show(status) {
   const health = healthOf(status);
   const {broker} = status;
   byId('health').className = 'health ' + health.tone;
-  say(byId('health'), health.sign + ' ' + health.text);
-  say(byId('broker'), `${broker.name} ${broker.version}, up for ${duration(broker.uptime_ms)}`);
+  setText(byId('health'), health.sign + ' ' + health.text);
+  setText(byId('broker'), `${broker.name} ${broker.version}, up for ${duration(broker.uptime_ms)}`);
   document.title = (health.tone === 'good' ? '' : health.sign + ' ') + 'Canopy';
   showTiles(status);
   drawPicture(byId('picture'), status);
@@ -306,37 +306,37 @@ function show(status) {
   showTable('partitions', partitionsOf(status));
 }
 
-// The words are said once; the seconds are not read aloud.
+// A screen reader reads the words once, and not the seconds.
 function showLost(ms) {
   const banner = byId('lost');
   if (ms === null) {
     banner.hidden = true;
   } else {
     if (banner.hidden) {
-      banner.replaceChildren('The broker does not answer. Connected clients of a cluster that it does not supervise notice nothing. ', html('span', {'aria-hidden': true}));
+      banner.replaceChildren('The broker does not answer. Connected clients are not affected, unless the broker supervises the cluster. ', html('span', {'aria-hidden': true}));
       banner.hidden = false;
       byId('health').className = 'health warn';
-      say(byId('health'), '◌ Not known any more');
+      setText(byId('health'), '◌ Unknown: no answer from the broker');
     }
-    say(banner.lastChild, `Last seen ${duration(ms)} ago; trying again.`);
+    setText(banner.lastChild, `Last seen ${duration(ms)} ago; retrying.`);
   }
   byId('main').classList.toggle('stale', ms !== null);
 }
 
 async function ask() {
   try {
-    const answer = await fetch('api/v1/status', {cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout(patience)});
+    const answer = await fetch('api/v1/status', {cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout(timeout)});
     if (!answer.ok) throw new Error(answer.statusText);
     const status = await answer.json();
-    // A broker that hangs still serves what it said last.
+    // The HTTP server of a broker that hangs still serves the last status.
     if (last === null || status.broker.uptime_ms !== last.broker.uptime_ms) {
       moved = performance.now();
       last = status;
       remember(status);
       show(status);
     }
-    const silent = performance.now() - moved;
-    showLost(silent > patience ? silent : null);
+    const unheard = performance.now() - moved;
+    showLost(unheard > timeout ? unheard : null);
   } catch {
     showLost(performance.now() - moved);
   }

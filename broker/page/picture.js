@@ -1,9 +1,9 @@
-// The cluster as a picture: shards above, proxies below, a line where a proxy is linked to a shard.
+// Draws the cluster: shards above, proxies below, a line where a proxy is linked to a shard.
 
 const gap = 12;
-const rail = 22; // room for the lines between rows that are many
+const rail = 22; // height between rows, for lines
 
-// A process wants room for its figures while there are few, for its name when there are many.
+// Few processes: boxes with figures. Many: small boxes with names only.
 function sizes(number, width) {
   const least = number > 24 ? 74 : 100;
   const most = Math.max(1, Math.floor((width + gap) / (least + gap)));
@@ -36,7 +36,7 @@ const bottom = boxes => boxes.length ? boxes[boxes.length - 1].y + boxes[boxes.l
 const middle = box => box.x + box.width / 2;
 const rows = boxes => boxes.length ? boxes[boxes.length - 1].row + 1 : 0;
 
-// Cut to what fits.
+// The longest beginning of the text that fits, with an ellipsis.
 const ruler = document.createElement('canvas').getContext('2d');
 function fitting(text, room, weight) {
   ruler.font = `${weight} 12px ${getComputedStyle(document.body).fontFamily}`;
@@ -100,7 +100,7 @@ function drawCurves(layer, shards, proxies) {
   }
 }
 
-// Where each line of its own would be a thicket: rails along the rows, joined at the left.
+// With many processes, separate lines would be unreadable: draws rails along the rows, joined at the left.
 function drawRails(layer, shards, proxies) {
   const line = (kind, d) => layer.append(svg('path', {class: 'line ' + kind, d}));
   const ends = [];

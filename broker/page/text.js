@@ -1,5 +1,5 @@
 'use strict';
-// How numbers are said, and how elements are made. Whatever comes from the network goes into the page as text alone.
+// Formats numbers and makes elements. Data from the network goes into the page as text only.
 
 const grouped = new Intl.NumberFormat('en', {maximumFractionDigits: 0});
 const short = new Intl.NumberFormat('en', {notation: 'compact', minimumFractionDigits: 1, maximumFractionDigits: 1});
@@ -40,7 +40,7 @@ function duration(ms) {
 const share = (value, most) => known(value) && most > 0 ? Math.min(value / most, 1) : 0;
 const sum = (all, field) => all.some(each => known(each[field])) ? all.reduce((total, each) => total + (each[field] || 0), 0) : null;
 
-// Every state is told by a sign and a word, beside its colour.
+// A sign and a word show each state, beside its colour.
 const states = {
   ready: {sign: '●', tone: 'good'},
   serving: {sign: '●', tone: 'good'},
@@ -71,11 +71,11 @@ function set(element, attributes) {
   }
   return element;
 }
-const say = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 const html = (name, attributes = {}) => set(document.createElement(name), attributes);
 const svg = (name, attributes = {}) => set(document.createElementNS(svgSpace, name), attributes);
 
-// Makes the children of `parent` be those of `keys`, in this order: kept where they are, made where not.
+// Makes the children of `parent` match `keys`, in order: keeps existing ones, makes missing ones.
 function arrange(parent, keys, make) {
   const present = parent.byKey || (parent.byKey = new Map());
   const wanted = new Set(keys);

@@ -273,7 +273,7 @@ def test_any_list_of_clients_is_readable(pretender, browser, width):
     page = browser.open(origin, browsers.WIDTHS[width])
     open_clients(page, "proxy-1")
     page.until("document.querySelectorAll('#clients tbody tr').length === 200", "the first 200 are shown")
-    assert page.text("#clients-note") == "200 connections, those with most queued of 345"
+    assert page.text("#clients-note") == "200 connections of 345, longest queues first"
     assert page.evaluate("document.querySelector('#clients tbody th').innerText") == "192.0.2.172:10172"
     assert page.evaluate("document.images.length") == 0
     check(page, origin)

@@ -8,14 +8,14 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-TEST(BackoffTest, WhoDiesYoungWaitsLongerEachTime) {
+TEST(BackoffTest, AProcessThatEndsEarlyWaitsLongerEachTime) {
   Backoff backoff;
   for (const int expected : {100, 200, 400, 800, 1600, 3200, 6400, 10'000, 10'000}) {
     EXPECT_EQ(backoff.next(milliseconds(10)), milliseconds(expected));
   }
 }
 
-TEST(BackoffTest, WhoHadLivedStartsAtOnceAndAnew) {
+TEST(BackoffTest, AProcessThatRanLongRestartsAtOnce) {
   Backoff backoff;
   EXPECT_EQ(backoff.next(Backoff::healthy), milliseconds(0));
   EXPECT_EQ(backoff.next(milliseconds(999)), milliseconds(100));

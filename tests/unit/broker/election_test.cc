@@ -8,11 +8,11 @@ namespace {
 
 using ::testing::HasSubstr;
 
-TEST(Election, IsForAReplicaThatWaits) {
+TEST(Election, AcceptsOnlyAWaitingReplica) {
   Members members;
   members.shards["s1"].partitions = {{.subtree = "/a/", .state = "waiting: every replica is away"},
                                      {.subtree = "/b/", .state = "following s2"},
-                                     {.subtree = "", .state = "waiting: for somebody"}};
+                                     {.subtree = "", .state = "waiting: for s2"}};
   EXPECT_EQ(why_not_elected(members, "/a/", "s1"), "");
   EXPECT_EQ(why_not_elected(members, "", "s1"), "");
   EXPECT_THAT(why_not_elected(members, "/b/", "s1"), HasSubstr("following s2"));

@@ -1,4 +1,4 @@
-// What the broker remembers of a proxy that fell silent.
+// What the broker remembers of a proxy whose lease expired.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -23,7 +23,7 @@ struct Lost : ::testing::Test {
   Members members;
 };
 
-TEST_F(Lost, StaysATargetUntilForgotten) {
+TEST_F(Lost, ALostProxyStaysATargetUntilForgotten) {
   announce("proxy-a", "10.0.0.1:8560");
   ASSERT_TRUE(members.apply({"proxies/proxy-a", std::nullopt, 2}));
   EXPECT_EQ(targets().size(), 1U) << "the broker alone";
@@ -37,7 +37,7 @@ TEST_F(Lost, StaysATargetUntilForgotten) {
   EXPECT_EQ(targets().size(), 1U);
 }
 
-TEST_F(Lost, OnlyWhoWasThere) {
+TEST_F(Lost, OnlyAnAnnouncedProxyIsRemembered) {
   EXPECT_FALSE(members.lose("proxy-a"));
   announce("proxy-a", "10.0.0.1:8560");
   EXPECT_FALSE(members.lose("proxy-a")) << "it is there";

@@ -36,7 +36,8 @@ class NodeTest : public ::testing::Test {
     cluster.partitions = {{.subtree = "", .on = {"rest"}}};
     cluster.shards = {{.name = "rest"}};
     cluster.proxies = {{.name = "p1"}};
-    auto node = Node::start(start_, "/nowhere", loop_, [this](const auto& text) { said_ += text; });
+    auto node =
+        Node::start(start_, "/nowhere", loop_, [this](const auto& text) { printed_ += text; });
     EXPECT_TRUE(node) << node.error();
     node_ = std::move(*node);
   }
@@ -50,8 +51,8 @@ class NodeTest : public ::testing::Test {
     return coordination::make_local_coordinator(loop_, node_->self().directory, name);
   }
   template <typename Done>
-  bool until(Done done, milliseconds patience = seconds(10)) {
-    const auto give_up = loop_.now() + patience;
+  bool until(Done done, milliseconds timeout = seconds(10)) {
+    const auto give_up = loop_.now() + timeout;
     bool is_done = false;
     const auto poll = loop_.every(milliseconds(20), [&] {
       is_done = done();
@@ -97,11 +98,11 @@ class NodeTest : public ::testing::Test {
   base::SystemClock clock_;
   net::Loop loop_{clock_};
   config::Start start_{.cluster = {.file = "/nowhere/cluster.yaml"}, .name = "broker"};
-  std::string said_;
+  std::string printed_;
   std::unique_ptr<Node> node_;
 };
 
-TEST_F(NodeTest, ShowsWhoComesLeadsAndGoes) {
+TEST_F(NodeTest, ShowsMembersAndLeaders) {
   EXPECT_THAT(get("/readyz"), HasSubstr("503"));
   EXPECT_EQ(get_json("/api/v1/topology")["proxies"][0]["state"], "down");
 
@@ -113,8 +114,8 @@ TEST_F(NodeTest, ShowsWhoComesLeadsAndGoes) {
   shard->compare_and_set("partitions/*", root_record(), 0, [](auto) {});
   proxy->announce("proxies/p1",
                   to_json(ProxyMember{.name = "p1", .http = "h:1", .state = "ready"}));
-  EXPECT_TRUE(until([&] { return !said_.empty(); }));
-  EXPECT_THAT(said_, HasSubstr("Canopy is up"));
+  EXPECT_TRUE(until([&] { return !printed_.empty(); }));
+  EXPECT_THAT(printed_, HasSubstr("Canopy is up"));
   EXPECT_THAT(get("/readyz"), HasSubstr("200 OK"));
   EXPECT_THAT(get("/livez"), HasSubstr("200 OK"));
   EXPECT_EQ(get_json("/api/v1/topology")["proxies"][0]["state"], "ready");
@@ -138,7 +139,7 @@ TEST_F(NodeTest, ShowsWhoComesLeadsAndGoes) {
   EXPECT_THAT(get("/readyz"), HasSubstr("shard/rest"));
 }
 
-TEST_F(NodeTest, KnowsThePartitionsOfBeforeARestart) {
+TEST_F(NodeTest, KeepsPartitionRecordsOverARestart) {
   auto shard = process("rest");
   bool swapped = false;
   shard->compare_and_set("partitions/*", root_record(), 0, [&](bool taken) { swapped = taken; });
@@ -150,7 +151,7 @@ TEST_F(NodeTest, KnowsThePartitionsOfBeforeARestart) {
   EXPECT_EQ(get_json("/api/v1/topology")["partitions"][0]["in_sync"], json({"rest"}));
 }
 
-TEST_F(NodeTest, PassesOnWhatAProxySaysOfItsClients) {
+TEST_F(NodeTest, PassesOnTheClientsOfAProxy) {
   metrics::Registry registry("proxy", "p1");
   const auto http = metrics::HttpServer::start("127.0.0.1:0", registry);
   ASSERT_TRUE(http.ok());
@@ -167,7 +168,7 @@ TEST_F(NodeTest, PassesOnWhatAProxySaysOfItsClients) {
   EXPECT_TRUE(until([&] { return get("/api/v1/clients/p2").find("503") != std::string::npos; }));
 }
 
-TEST_F(NodeTest, AProcessThatSaysGoodbyeIsNoExpiration) {
+TEST_F(NodeTest, AnEndedSessionIsNoExpiration) {
   auto proxy = process("p1");
   proxy->announce("proxies/p1", to_json(ProxyMember{.name = "p1", .state = "ready"}));
   const auto state = [&] { return get_json("/api/v1/topology")["proxies"][0]["state"]; };

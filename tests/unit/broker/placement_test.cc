@@ -35,7 +35,7 @@ TEST_F(PlacementTest, OnlyThePlacementOfTheRecordChanges) {
   EXPECT_EQ(*record, expected);
 }
 
-TEST_F(PlacementTest, SaysWhatCannotBe) {
+TEST_F(PlacementTest, RefusesImpossibleOrders) {
   EXPECT_THAT(why_not("/b/", {"s1", "s2"}), HasSubstr("no partition is called /b/"));
   EXPECT_THAT(why_not("/a/", {"s1", "s9"}), HasSubstr("no shard is called s9"));
   EXPECT_THAT(why_not("/a/", {"s1", "s1"}), HasSubstr("twice"));
@@ -78,7 +78,7 @@ TEST_F(SplitOrderTest, IsInTheRecordOfThePartitionAround) {
   EXPECT_EQ(order->record, expected);
 }
 
-TEST_F(SplitOrderTest, SaysWhatCannotBe) {
+TEST_F(SplitOrderTest, RefusesImpossibleOrders) {
   EXPECT_THAT(why_not("/a/"), HasSubstr("/a/ is a partition"));
   EXPECT_THAT(why_not("/b/"), HasSubstr("no shard has led * yet"));
   EXPECT_THAT(why_not("/a/\xff/"), HasSubstr("UTF-8"));

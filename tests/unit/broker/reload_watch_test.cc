@@ -25,12 +25,12 @@ class ReloadWatchTest : public testing::Test {
   VitalsBook vitals_;
   ReloadWatch watch_{"new",
                      false,
-                     {{.name = "p1", .told = true, .present = true, .reloads = 2},
-                      {.name = "p2", .told = false, .present = true, .reloads = 0}},
+                     {{.name = "p1", .supervised = true, .present = true, .reloads = 2},
+                      {.name = "p2", .supervised = false, .present = true, .reloads = 0}},
                      now_};
 };
 
-TEST_F(ReloadWatchTest, WaitsUntilAllHaveSaidThatTheyRunTheFile) {
+TEST_F(ReloadWatchTest, WaitsUntilEveryProcessRunsTheFile) {
   EXPECT_EQ(outcome(), std::nullopt);
   say("p1", {"old", 2, ""});
   say("p2", {"new", 0, ""});
@@ -39,27 +39,27 @@ TEST_F(ReloadWatchTest, WaitsUntilAllHaveSaidThatTheyRunTheFile) {
   EXPECT_THAT(outcome(), Optional(IsEmpty()));
 }
 
-TEST_F(ReloadWatchTest, NamesWhoRefusesAndWhy) {
+TEST_F(ReloadWatchTest, NamesTheProcessThatRefuses) {
   say("p1", {"new", 3, "too many clients"});
   say("p2", {"new", 1, ""});
   EXPECT_THAT(outcome(), Optional(ElementsAre("p1: too many clients")));
 }
 
-TEST_F(ReloadWatchTest, WhatWasSaidOfAnEarlierReloadDoesNotCount) {
+TEST_F(ReloadWatchTest, AnEarlierReloadDoesNotCount) {
   say("p1", {"new", 2, "too many clients"});
   say("p2", {"new", 1, ""});
   EXPECT_EQ(outcome(), std::nullopt);
 }
 
-TEST_F(ReloadWatchTest, NamesWhoDoesNotSayAnythingInTime) {
+TEST_F(ReloadWatchTest, NamesTheProcessThatDoesNotReportInTime) {
   say("p1", {"old", 2, ""});
   say("p2", {"old", 0, ""});
-  now_ += ReloadWatch::patience - 1ms;
+  now_ += ReloadWatch::timeout - 1ms;
   EXPECT_EQ(outcome(), std::nullopt);
   now_ += 1ms;
   EXPECT_THAT(outcome(),
               Optional(ElementsAre(
-                  "p1: has not said that it read the file",
+                  "p1: has not reported that it read the file",
                   "p2: runs another file, and is not supervised by this broker: send it HUP")));
 }
 
@@ -70,13 +70,13 @@ TEST_F(ReloadWatchTest, AProcessThatHasStartedSinceRunsTheFileItRead) {
   EXPECT_THAT(outcome(), Optional(IsEmpty()));
 }
 
-TEST_F(ReloadWatchTest, NamesWhoIsDownAtOnce) {
+TEST_F(ReloadWatchTest, NamesAProcessThatIsDownAtOnce) {
   watch_ = ReloadWatch("new", false, {{.name = "p3"}}, now_);
   EXPECT_THAT(outcome(), Optional(ElementsAre("p3: is down")));
 }
 
-TEST_F(ReloadWatchTest, WhenOnlyPermissionsAreTakenOnReadingTheFileIsEnough) {
-  watch_ = ReloadWatch("new", true, {{.name = "p1", .told = true, .present = true}}, now_);
+TEST_F(ReloadWatchTest, ForPermissionsAloneReadingTheFileIsEnough) {
+  watch_ = ReloadWatch("new", true, {{.name = "p1", .supervised = true, .present = true}}, now_);
   say("p1", {"new", 1, "takes a restart"});
   EXPECT_THAT(outcome(), Optional(IsEmpty()));
 }

@@ -50,7 +50,7 @@ class StatusTest : public ::testing::Test {
   Moment moment_{.fds = 12, .max_fds = std::numeric_limits<std::uint64_t>::max()};
 };
 
-TEST_F(StatusTest, WhatIsNotKnownIsNull) {
+TEST_F(StatusTest, UnknownFieldsAreNull) {
   const json document = status();
   EXPECT_EQ(document["broker"]["state"], "ready");
   EXPECT_EQ(document["broker"]["uptime_ms"], 2500);
@@ -68,7 +68,7 @@ TEST_F(StatusTest, WhatIsNotKnownIsNull) {
   EXPECT_TRUE(document["partitions"][0]["revision"].is_null());
 }
 
-TEST_F(StatusTest, TellsWhatProcessesSay) {
+TEST_F(StatusTest, ShowsTheVitalsOfProcesses) {
   const std::uint64_t revision = keyspace::Revision(469'150, 77).value();
   announce(ShardMember{.name = "rest", .updates = "tcp://h:2", .partitions = {{"", "serving", 1}}});
   announce(ProxyMember{.name = "p1", .state = "ready", .clients = 7, .max_clients = 300});
@@ -106,7 +106,7 @@ TEST_F(StatusTest, TellsWhatProcessesSay) {
   EXPECT_EQ(proxy["mirrors"]["*"]["counter"], 77);
 }
 
-TEST_F(StatusTest, TellsTheDrainedFromTheDead) {
+TEST_F(StatusTest, DistinguishesDrainedFromDown) {
   members_.drained = {"p1", "rest"};
   moment_.stopping = true;
   const json document = status();
@@ -116,7 +116,7 @@ TEST_F(StatusTest, TellsTheDrainedFromTheDead) {
   EXPECT_EQ(document["broker"]["state"], "stopping");
 }
 
-TEST_F(StatusTest, StrangeBytesStayJson) {
+TEST_F(StatusTest, InvalidBytesStayJson) {
   announce(ProxyMember{.name = "p1", .state = "\xff\xfe<b>"});
   EXPECT_TRUE(json::accept(status_json(cluster_, members_, self_, vitals_, moment_)));
 }

@@ -54,8 +54,8 @@ class SupervisorTest : public ::testing::Test {
   }
 
   template <typename Done>
-  bool until(Done done, milliseconds patience = seconds(10)) {
-    const auto give_up = loop_.now() + patience;
+  bool until(Done done, milliseconds timeout = seconds(10)) {
+    const auto give_up = loop_.now() + timeout;
     bool is_done = false;
     const auto poll = loop_.every(milliseconds(5), [&] {
       is_done = done();
@@ -122,7 +122,7 @@ TEST_F(SupervisorTest, AChildStartsWithItsArgumentsItsLimitAndNothingElse) {
   EXPECT_NE(supervisor_->pid("proxy", "p1"), 0);
 }
 
-TEST_F(SupervisorTest, WhoEndsIsStartedAgainWithBackOff) {
+TEST_F(SupervisorTest, RestartsAProcessWithBackOff) {
   supervise({program("shard", "bad", "echo x >> starts; exit 2")});
   EXPECT_TRUE(until([&] { return restarts_["bad"] == 3; }));
   EXPECT_THAT(read("starts"), ::testing::StartsWith("x\nx\nx\n"));
@@ -130,7 +130,7 @@ TEST_F(SupervisorTest, WhoEndsIsStartedAgainWithBackOff) {
       << "the fourth comes 800 ms later, the fifth 1600 ms after that";
 }
 
-TEST_F(SupervisorTest, WhoIsKilledIsStartedAgain) {
+TEST_F(SupervisorTest, RestartsAKilledProcess) {
   supervise({program("proxy", "p1", "touch up\nexec sleep 60")});
   ASSERT_TRUE(until([&] { return exists("up"); }));
   const pid_t first = supervisor_->pid("proxy", "p1");
@@ -164,11 +164,12 @@ TEST_F(SupervisorTest, ProxiesStopBeforeShards) {
   EXPECT_THAT(restarts_, ::testing::IsEmpty());
 }
 
-TEST_F(SupervisorTest, WhoDoesNotStopIsKilledWhenTheDrainIsOver) {
+TEST_F(SupervisorTest, KillsAProcessThatDoesNotStopInTime) {
   supervise({program("shard", "s", obedient("s")),
-             program("proxy", "deaf", "trap '' TERM\ntouch up-deaf\nwhile :; do sleep 0.05; done")},
+             program("proxy", "stubborn",
+                     "trap '' TERM\ntouch up-stubborn\nwhile :; do sleep 0.05; done")},
             milliseconds(600));
-  ASSERT_TRUE(until([&] { return exists("up-s") && exists("up-deaf"); }));
+  ASSERT_TRUE(until([&] { return exists("up-s") && exists("up-stubborn"); }));
   const auto asked = loop_.now();
   stop();
   EXPECT_TRUE(until([&] { return stopped_; }));
@@ -176,8 +177,8 @@ TEST_F(SupervisorTest, WhoDoesNotStopIsKilledWhenTheDrainIsOver) {
   EXPECT_EQ(read("stopped"), "s\n") << "the shard still gets its half of the time";
 }
 
-TEST_F(SupervisorTest, AskedTwiceItKillsAtOnce) {
-  supervise({program("proxy", "deaf", "trap '' TERM\ntouch up\nwhile :; do sleep 0.05; done")},
+TEST_F(SupervisorTest, ASecondStopKillsAtOnce) {
+  supervise({program("proxy", "stubborn", "trap '' TERM\ntouch up\nwhile :; do sleep 0.05; done")},
             seconds(60));
   ASSERT_TRUE(until([&] { return exists("up"); }));
   stop();

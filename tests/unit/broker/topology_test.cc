@@ -76,7 +76,7 @@ class TopologyTest : public ::testing::Test {
   Self self_{.pid = 10, .http = "0.0.0.0:8550", .directory = "tcp://127.0.0.1:5550", .host = "box"};
 };
 
-TEST_F(TopologyTest, ListsWhatIsConfiguredEvenWhenDown) {
+TEST_F(TopologyTest, ListsConfiguredProcessesThatAreDown) {
   const json document = topology();
   EXPECT_EQ(document["broker"], json::parse(R"({"name":"broker","pid":10,"http":"0.0.0.0:8550",
                             "directory":"tcp://127.0.0.1:5550"})"));
@@ -97,7 +97,7 @@ TEST_F(TopologyTest, ListsWhatIsConfiguredEvenWhenDown) {
                              "durability":"memory"}])"));
 }
 
-TEST_F(TopologyTest, TellsWhatWasAnnounced) {
+TEST_F(TopologyTest, ShowsAnnouncedMembers) {
   announce_all();
   const json document = topology();
   EXPECT_EQ(document["shards"][0],
@@ -113,7 +113,7 @@ TEST_F(TopologyTest, TellsWhatWasAnnounced) {
   EXPECT_EQ(document["proxies"][1]["state"], "full");
 }
 
-TEST_F(TopologyTest, ListsWhoCameByItself) {
+TEST_F(TopologyTest, ListsMembersThatTheFileDoesNotName) {
   announce(ProxyMember{.name = "p9", .pid = 99, .http = "other:1", .state = "ready"});
   announce(ShardMember{.name = "extra", .http = "other:2", .partitions = {{"/x/", "loading", 1}}});
   const json document = topology();
@@ -129,13 +129,13 @@ TEST_F(TopologyTest, ListsWhoCameByItself) {
                             "in_sync":[],"replicas":[{"shard":"extra","state":"loading"}]})"));
 }
 
-TEST_F(TopologyTest, WhoIsGoneIsDown) {
+TEST_F(TopologyTest, AMemberThatHasGoneIsDown) {
   announce_all();
   EXPECT_TRUE(members_.apply({"proxies/p1", std::nullopt, 2}));
   EXPECT_EQ(topology()["proxies"][0]["state"], "down");
 }
 
-TEST_F(TopologyTest, WhatIsNoMemberCountsAsAbsent) {
+TEST_F(TopologyTest, AMalformedMemberCountsAsAbsent) {
   announce_all();
   const auto error = [&](const char* key, const char* value) {
     return members_.apply({key, value, 2}).error();
@@ -167,7 +167,7 @@ TEST_F(TopologyTest, TargetsAreReachableAndStayWhenDown) {
     {"targets":["h:2"],"labels":{"role":"proxy","name":"p2"}}])"));
 }
 
-TEST_F(TopologyTest, MissesWhoIsDownUnlessItWasToldToStop) {
+TEST_F(TopologyTest, AProcessThatIsDownIsMissedUnlessDrained) {
   using Roll = std::map<std::pair<std::string, std::string>, bool>;
   const std::pair<std::string, std::string> results{"shard", "results"}, rest{"shard", "rest"},
       p1{"proxy", "p1"}, p2{"proxy", "p2"}, p9{"proxy", "p9"};
@@ -256,7 +256,7 @@ TEST_F(TopologyTest, CountsMembersByState) {
   EXPECT_EQ(counts.at({"shard", "down"}), 2);
 }
 
-TEST_F(TopologyTest, StrangeBytesStayValidJson) {
+TEST_F(TopologyTest, InvalidBytesStayValidJson) {
   const std::string odd = "p\xff";
   EXPECT_TRUE(members_.apply({"proxies/ok", to_json(ProxyMember{.name = "ok", .state = ""}), 1}));
   members_.proxies.emplace(odd, ProxyMember{.name = odd, .state = "\xfe"});
@@ -264,9 +264,9 @@ TEST_F(TopologyTest, StrangeBytesStayValidJson) {
   EXPECT_TRUE(json::accept(targets_json(cluster_, members_, self_)));
 }
 
-TEST_F(TopologyTest, TheWelcomeTellsWhereToGo) {
+TEST_F(TopologyTest, TheReadyTextNamesTheAddresses) {
   announce_all();
-  const std::string text = welcome_text(cluster_, members_, self_);
+  const std::string text = ready_text(cluster_, members_, self_);
   EXPECT_THAT(text, HasSubstr("p1     300      -       tcp://h:5556-5558"));
   EXPECT_THAT(text, HasSubstr("ask the broker at tcp://127.0.0.1:5550"));
   EXPECT_THAT(text, HasSubstr("results  /results/ (disk)"));

@@ -47,19 +47,19 @@ TEST_F(VitalsTest, ARestartedProcessBeginsAnew) {
   EXPECT_DOUBLE_EQ(rates()->updates, 2);
 }
 
-TEST_F(VitalsTest, AProcessThatDoesNotTellItsAgeHasNoRates) {
+TEST_F(VitalsTest, AProcessWithoutUptimeHasNoRates) {
   hear({.name = "p1", .updates = 1});
   hear({.name = "p1", .updates = 100});
   EXPECT_FALSE(rates());
 }
 
-TEST_F(VitalsTest, WhoIsGoneIsForgotten) {
+TEST_F(VitalsTest, AMemberThatHasGoneIsForgotten) {
   hear({.name = "p1", .uptime_ms = 1000});
   EXPECT_TRUE(book_.apply({"vitals/p1", std::nullopt, 2}, now_));
   EXPECT_EQ(book_.find("p1"), nullptr);
 }
 
-TEST_F(VitalsTest, NonsenseIsRefusedAndCountsAsAbsent) {
+TEST_F(VitalsTest, MalformedVitalsCountAsAbsent) {
   hear({.name = "p1", .uptime_ms = 1000});
   EXPECT_EQ(book_.apply({"vitals/p1", "{", 2}, now_).error(), "vitals/p1: not JSON");
   EXPECT_EQ(book_.find("p1"), nullptr);

@@ -1,4 +1,4 @@
-// CatchUps with an owner that notes what it is told, and connections that are read after each turn.
+// CatchUps with an owner that records its calls, and connections that are read after each turn.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -14,7 +14,7 @@
 
 namespace canopy::proxy {
 
-// Nothing is done on these events: the tests call drained() themselves.
+// Ignores the events of connections: the tests call drained() themselves.
 struct DrainEvents final : net::ConnectionEvents {
   void on_drained(net::Connection& connection) override { drained = connection.id(); }
   std::uint64_t drained = 0;
@@ -26,7 +26,7 @@ class CatchUpsTest : public testing::Test, public CatchUps::Owner {
   static constexpr std::size_t full = 64 << 10;
   static constexpr base::TimePoint start{std::chrono::hours(1)};
 
-  struct Told {
+  struct SentChunk {
     wire::native::ChunkHeader header{};
     std::vector<std::string> entries{};
   };
@@ -57,10 +57,10 @@ class CatchUpsTest : public testing::Test, public CatchUps::Owner {
   }
   void read(FakeConnection& one) {
     events.drained = 0;
-    for (const std::string& frame : one.drain(events)) take(one.id(), frame);
+    for (const std::string& frame : one.drain(events)) on_frame(one.id(), frame);
     if (events.drained != 0) catch_ups.drained(one);
   }
-  void take(std::uint64_t id, const std::string& frame) {
+  void on_frame(std::uint64_t id, const std::string& frame) {
     wire::native::FromProxy message;
     const auto status = wire::native::decode_from_proxy(frame, message);
     ASSERT_TRUE(status) << status.error();
@@ -69,14 +69,14 @@ class CatchUpsTest : public testing::Test, public CatchUps::Owner {
       return;
     }
     const auto& chunk = std::get<wire::native::Chunk>(message);
-    Told one{.header = chunk.header};
+    SentChunk one{.header = chunk.header};
     for (const auto& entry : chunk.entries) {
       one.entries.push_back(entry.deleted
                                 ? "-" + std::string(entry.key)
                                 : std::string(entry.key) + "=" + std::string(entry.value));
     }
     chunks_of[id] += 1;
-    told.push_back(std::move(one));
+    chunks.push_back(std::move(one));
   }
 
   void on_cut(net::Connection&, std::uint64_t number) override {
@@ -99,7 +99,7 @@ class CatchUpsTest : public testing::Test, public CatchUps::Owner {
   std::map<std::uint64_t, std::unique_ptr<FakeConnection>> connections;
   std::set<std::uint64_t> stuck;  // connections that are not read
   DrainEvents events;
-  std::vector<Told> told;
+  std::vector<SentChunk> chunks;
   std::map<std::uint64_t, std::size_t> chunks_of;
   std::string results;
   std::vector<Known> has;

@@ -16,15 +16,15 @@ TEST_F(CatchUpsTest, SendsEveryPartitionBelowTheSubtree) {
   put("/a/2", "");  // deleted
   ASSERT_EQ(open({.kind = Kind::watch, .number = 7, .subtree = ""}), wire::Fault::none);
   serve_all();
-  ASSERT_EQ(told.size(), 2u);
-  EXPECT_EQ(told[0].header.request, 7u);
-  EXPECT_EQ(told[0].header.partition, "") << "the owner of the subtree comes first";
-  EXPECT_EQ(told[0].header.more, ChunkHeader::More::next_partition);
-  EXPECT_EQ(told[0].header.mode, ChunkHeader::Mode::full);
-  EXPECT_THAT(told[0].entries, ElementsAre("/b=y"));
-  EXPECT_EQ(told[1].header.more, ChunkHeader::More::last);
-  EXPECT_EQ(told[1].header.revision, Revision(1, 3));
-  EXPECT_THAT(told[1].entries, ElementsAre("/a/1=x"));
+  ASSERT_EQ(chunks.size(), 2u);
+  EXPECT_EQ(chunks[0].header.request, 7u);
+  EXPECT_EQ(chunks[0].header.partition, "") << "the owner of the subtree comes first";
+  EXPECT_EQ(chunks[0].header.more, ChunkHeader::More::next_partition);
+  EXPECT_EQ(chunks[0].header.mode, ChunkHeader::Mode::full);
+  EXPECT_THAT(chunks[0].entries, ElementsAre("/b=y"));
+  EXPECT_EQ(chunks[1].header.more, ChunkHeader::More::last);
+  EXPECT_EQ(chunks[1].header.revision, Revision(1, 3));
+  EXPECT_THAT(chunks[1].entries, ElementsAre("/a/1=x"));
   EXPECT_EQ(results, "cut7 sent ");
   ASSERT_EQ(has.size(), 2u);
   EXPECT_EQ(has[0].partition, 0u);
@@ -37,23 +37,23 @@ TEST_F(CatchUpsTest, AFullKeyIsASubtreeOfOne) {
   put("/bc", "2");
   open({.number = 1, .subtree = "/b"});
   serve_all();
-  ASSERT_EQ(told.size(), 1u);
-  EXPECT_THAT(told[0].entries, ElementsAre("/b=1"));
+  ASSERT_EQ(chunks.size(), 1u);
+  EXPECT_THAT(chunks[0].entries, ElementsAre("/b=1"));
 }
 
 TEST_F(CatchUpsTest, AListEndsAtItsLimit) {
   for (const char* key : {"/a/1", "/a/2", "/b", "/c"}) put(key, "x");
   open({.number = 1, .subtree = "", .limit = 3});
   serve_all();
-  ASSERT_EQ(told.size(), 2u);
-  EXPECT_THAT(told[0].entries, ElementsAre("/b=x", "/c=x"));
-  EXPECT_THAT(told[1].entries, ElementsAre("/a/1=x"));
-  EXPECT_EQ(told[1].header.more, ChunkHeader::More::last);
-  told.clear();
+  ASSERT_EQ(chunks.size(), 2u);
+  EXPECT_THAT(chunks[0].entries, ElementsAre("/b=x", "/c=x"));
+  EXPECT_THAT(chunks[1].entries, ElementsAre("/a/1=x"));
+  EXPECT_EQ(chunks[1].header.more, ChunkHeader::More::last);
+  chunks.clear();
   open({.number = 1, .subtree = "", .limit = 2});
   serve_all();
-  ASSERT_EQ(told.size(), 1u);
-  EXPECT_EQ(told[0].header.more, ChunkHeader::More::last) << "the other partition is left out";
+  ASSERT_EQ(chunks.size(), 1u);
+  EXPECT_EQ(chunks[0].header.more, ChunkHeader::More::last) << "the other partition is left out";
 }
 
 TEST_F(CatchUpsTest, AGetIsAnsweredByTheOwnerOfTheKeyAlone) {
@@ -81,9 +81,9 @@ TEST_F(CatchUpsTest, SendsWhatChangedSinceTheKnownRevision) {
   put("/a/4", "again");
   open({.number = 1, .subtree = "/a/", .known = {{0, known}}, .resumes = true});
   serve_all();
-  ASSERT_EQ(told.size(), 1u);
-  EXPECT_EQ(told[0].header.mode, ChunkHeader::Mode::changes);
-  EXPECT_THAT(told[0].entries, ElementsAre("-/a/3", "/a/2=new", "/a/4=again"));
+  ASSERT_EQ(chunks.size(), 1u);
+  EXPECT_EQ(chunks[0].header.mode, ChunkHeader::Mode::changes);
+  EXPECT_THAT(chunks[0].entries, ElementsAre("-/a/3", "/a/2=new", "/a/4=again"));
   EXPECT_EQ(results, "changes sent ");
 }
 
@@ -93,47 +93,47 @@ TEST_F(CatchUpsTest, AnotherRoundMayBeginAtTheEndOfOne) {
   open({.kind = Kind::watch, .number = 1, .subtree = "/a/"});
   serve_all();
   EXPECT_EQ(results, "cut1 sent cut1 sent ");
-  ASSERT_EQ(told.size(), 2u);
-  EXPECT_EQ(told[1].header.mode, ChunkHeader::Mode::changes);
-  EXPECT_TRUE(told[1].entries.empty());
+  ASSERT_EQ(chunks.size(), 2u);
+  EXPECT_EQ(chunks[1].header.mode, ChunkHeader::Mode::changes);
+  EXPECT_TRUE(chunks[1].entries.empty());
   EXPECT_EQ(catch_ups.size(), 0u);
 }
 
-TEST_F(CatchUpsTest, WhatAnEarlierEpochKnewIsNoGround) {
+TEST_F(CatchUpsTest, RevisionsOfAnEarlierEpochAreNotUsed) {
   put("/a/1", "x");
   open({.number = 1, .subtree = "/a/", .known = {{0, Revision(0, 5)}}, .resumes = true});
   serve_all();
-  EXPECT_EQ(told.at(0).header.mode, ChunkHeader::Mode::full);
+  EXPECT_EQ(chunks.at(0).header.mode, ChunkHeader::Mode::full);
   EXPECT_EQ(results, "full sent ");
 }
 
-TEST_F(CatchUpsTest, WhatMayBeKnownOfAnotherHistoryIsVoidedAndAllIsSent) {
+TEST_F(CatchUpsTest, RevisionsOfAnotherHistoryAreVoidedAndAllIsSent) {
   put("/a/1", "x");
   ASSERT_TRUE(mirrored.sync(0, 1).new_history);
   put("/a/3", "y");
   put("/a/3", "z");
   open({.number = 1, .subtree = "/a/", .known = {{0, Revision(1, 1)}}});
   serve_all();
-  ASSERT_EQ(told.size(), 2u);
-  EXPECT_EQ(told[0].header.revision, Revision());
-  EXPECT_EQ(told[0].header.mode, ChunkHeader::Mode::full);
-  EXPECT_EQ(told[0].header.more, ChunkHeader::More::next_partition);
-  EXPECT_TRUE(told[0].entries.empty());
-  EXPECT_EQ(told[1].header.mode, ChunkHeader::Mode::full);
-  EXPECT_EQ(told[1].header.revision, Revision(1, 2));
-  EXPECT_THAT(told[1].entries, ElementsAre("/a/3=z"));
-  told.clear();
+  ASSERT_EQ(chunks.size(), 2u);
+  EXPECT_EQ(chunks[0].header.revision, Revision());
+  EXPECT_EQ(chunks[0].header.mode, ChunkHeader::Mode::full);
+  EXPECT_EQ(chunks[0].header.more, ChunkHeader::More::next_partition);
+  EXPECT_TRUE(chunks[0].entries.empty());
+  EXPECT_EQ(chunks[1].header.mode, ChunkHeader::Mode::full);
+  EXPECT_EQ(chunks[1].header.revision, Revision(1, 2));
+  EXPECT_THAT(chunks[1].entries, ElementsAre("/a/3=z"));
+  chunks.clear();
 
   open({.number = 2, .subtree = "/a/"});
   serve_all();
-  EXPECT_EQ(told.size(), 1u) << "nothing is known";
-  told.clear();
+  EXPECT_EQ(chunks.size(), 1u) << "nothing is known";
+  chunks.clear();
 
   mirrored.sync(0, 2);
   open({.number = 3, .subtree = "/a/", .known = {{0, Revision(2, 0)}}});
   serve_all();
-  ASSERT_EQ(told.size(), 1u) << "this epoch was never used before";
-  EXPECT_EQ(told[0].header.mode, ChunkHeader::Mode::changes);
+  ASSERT_EQ(chunks.size(), 1u) << "this epoch was never used before";
+  EXPECT_EQ(chunks[0].header.mode, ChunkHeader::Mode::changes);
 }
 
 TEST_F(CatchUpsTest, ARenewalVoidsWhatARequestKnowsOrHas) {
@@ -146,12 +146,12 @@ TEST_F(CatchUpsTest, ARenewalVoidsWhatARequestKnowsOrHas) {
   catch_ups.renew(connection(1), 2, 0, false);
   catch_ups.renew(connection(1), 3, 0, true);
   serve_all();
-  std::map<std::uint64_t, std::size_t> chunks;
-  for (const Told& one : told) {
-    ++chunks[one.header.request];
+  std::map<std::uint64_t, std::size_t> counts;
+  for (const SentChunk& one : chunks) {
+    ++counts[one.header.request];
     EXPECT_EQ(one.header.mode, ChunkHeader::Mode::full);
   }
-  EXPECT_EQ(chunks, (std::map<std::uint64_t, std::size_t>{{1, 2}, {2, 1}, {3, 2}}));
+  EXPECT_EQ(counts, (std::map<std::uint64_t, std::size_t>{{1, 2}, {2, 1}, {3, 2}}));
 
   for (const char* key : {"/a/1", "/a/2", "/a/3"}) put(key, std::string(200'000, 'x'));
   stuck = {1};
@@ -169,20 +169,20 @@ TEST_F(CatchUpsTest, WaitsForAMirrorThatLagsBehindTheClientAndNotForEver) {
   put("/a/1", "x");
   open({.number = 1, .subtree = "/a/", .known = {{0, Revision(1, 2)}}});
   EXPECT_FALSE(serve()) << "it is looked at when the mirror has moved";
-  EXPECT_TRUE(told.empty());
-  EXPECT_EQ(catch_ups.next_deadline(), start + CatchUps::lag);
+  EXPECT_TRUE(chunks.empty());
+  EXPECT_EQ(catch_ups.next_deadline(), start + CatchUps::lag_timeout);
   put("/a/1", "y");
   serve(start + 1ms);
-  ASSERT_EQ(told.size(), 1u);
-  EXPECT_EQ(told[0].header.mode, ChunkHeader::Mode::changes);
-  EXPECT_TRUE(told[0].entries.empty());
+  ASSERT_EQ(chunks.size(), 1u);
+  EXPECT_EQ(chunks[0].header.mode, ChunkHeader::Mode::changes);
+  EXPECT_TRUE(chunks[0].entries.empty());
   EXPECT_FALSE(catch_ups.next_deadline());
 
   open({.number = 2, .subtree = "/a/", .known = {{0, Revision(1, 9)}}});
-  serve(start + CatchUps::lag - 1ms);
-  EXPECT_EQ(told.size(), 1u);
-  serve(start + CatchUps::lag);
-  EXPECT_EQ(told.at(1).header.mode, ChunkHeader::Mode::full);
+  serve(start + CatchUps::lag_timeout - 1ms);
+  EXPECT_EQ(chunks.size(), 1u);
+  serve(start + CatchUps::lag_timeout);
+  EXPECT_EQ(chunks.at(1).header.mode, ChunkHeader::Mode::full);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The order in which CatchUps serves clients, and how much it takes.
+// The order in which CatchUps serves clients, and the bounds of a turn.
 #include "tests/unit/proxy/catch_ups_bench.h"
 
 namespace canopy::proxy {
@@ -74,13 +74,13 @@ TEST_F(CatchUpsTest, AClientWhoseQueueIsFullGetsMoreWhenItHasDrained) {
   stuck = {};
   read(connection(1));
   serve_all();
-  ASSERT_EQ(told.size(), 3u);
-  EXPECT_EQ(told[2].entries.at(0).size(), 200'005u);
-  EXPECT_EQ(told[0].header.more, ChunkHeader::More::same_partition);
+  ASSERT_EQ(chunks.size(), 3u);
+  EXPECT_EQ(chunks[2].entries.at(0).size(), 200'005u);
+  EXPECT_EQ(chunks[0].header.more, ChunkHeader::More::same_partition);
   EXPECT_EQ(results, "sent ");
 }
 
-TEST_F(CatchUpsTest, ClientsWithoutRoomHoldNobodyUp) {
+TEST_F(CatchUpsTest, ClientsWithoutRoomDelayNoOtherClient) {
   for (const char* key : {"/a/1", "/a/2"}) put(key, std::string(200'000, 'x'));
   stuck = {1, 2};
   for (std::uint64_t id = 1; id <= 2; ++id) open({.number = 1, .subtree = "/a/"}, id);
@@ -101,7 +101,7 @@ TEST_F(CatchUpsTest, ClientsTakeTurnsAndSoDoTheRequestsOfOne) {
   open({.number = 2, .subtree = "/b"}, 2);
   for (int turn = 0; turn < 4; ++turn) serve();
   EXPECT_LE(chunks_of[1], chunks_of[2] + 2);
-  EXPECT_TRUE(std::ranges::any_of(told, [](const Told& one) {
+  EXPECT_TRUE(std::ranges::any_of(chunks, [](const SentChunk& one) {
     return one.header.request == 2 && one.header.more == ChunkHeader::More::last;
   })) << "a small one does not wait for a large one";
 }
@@ -117,7 +117,7 @@ TEST_F(CatchUpsTest, ThousandsOfRequestsOfOneClientAreServed) {
   EXPECT_EQ(catch_ups.size(), 0u);
 }
 
-TEST_F(CatchUpsTest, WhatIsDroppedIsNotServed) {
+TEST_F(CatchUpsTest, ADroppedRequestIsNotServed) {
   put("/a/1", "x");
   for (std::uint64_t number = 1; number <= 3; ++number) {
     open({.number = number, .subtree = "/a/"});
@@ -126,17 +126,17 @@ TEST_F(CatchUpsTest, WhatIsDroppedIsNotServed) {
   serve(start);  // which waits
   open({.number = 4, .subtree = "/a/"});
   open({.number = 5, .subtree = "/a/"});
-  told.clear();
+  chunks.clear();
   catch_ups.drop(connection(1), 4);
   EXPECT_EQ(catch_ups.drop(connection(2)), 1u);
   EXPECT_FALSE(catch_ups.next_deadline());
   serve_all();
-  ASSERT_EQ(told.size(), 1u);
-  EXPECT_EQ(told[0].header.request, 5u);
+  ASSERT_EQ(chunks.size(), 1u);
+  EXPECT_EQ(chunks[0].header.request, 5u);
   EXPECT_EQ(catch_ups.drop(connection(1)), 0u);
 }
 
-TEST_F(CatchUpsTest, ATurnLooksAtABoundedNumberOfDeletions) {
+TEST_F(CatchUpsTest, ATurnExaminesABoundedNumberOfDeletions) {
   constexpr std::size_t deleted = 90'000, clients = 8;
   put("/a/here", "x");
   const Revision known = mirrored.mirror(0)->revision();
@@ -154,14 +154,14 @@ TEST_F(CatchUpsTest, ATurnLooksAtABoundedNumberOfDeletions) {
   }
   EXPECT_GE(turns, clients * deleted / CatchUps::entries_per_turn);
   std::size_t entries = 0;
-  for (const Told& one : told) {
+  for (const SentChunk& one : chunks) {
     if (one.header.mode == ChunkHeader::Mode::changes) entries += one.entries.size();
   }
   EXPECT_GE(entries, clients * deleted);
   EXPECT_EQ(catch_ups.size(), 0u);
 }
 
-TEST_F(CatchUpsTest, AChunkTakesSeveralTurnsToFillAndComesAtLastWithLittleInIt) {
+TEST_F(CatchUpsTest, AChunkMayTakeSeveralTurnsToFill) {
   constexpr std::size_t unchanged = 2 * CatchUps::entries_per_chunk + 10;
   for (std::size_t i = 0; i < unchanged; ++i) put("/a/" + std::to_string(i), "x");
   const Revision known = mirrored.mirror(0)->revision();
@@ -174,23 +174,23 @@ TEST_F(CatchUpsTest, AChunkTakesSeveralTurnsToFillAndComesAtLastWithLittleInIt) 
     ASSERT_LE(catch_ups.examined() - before, CatchUps::entries_per_turn);
   }
   EXPECT_GE(turns, unchanged / CatchUps::entries_per_turn);
-  ASSERT_EQ(told.size(), 3u) << "a client is not left without a sign for long";
-  EXPECT_TRUE(told[0].entries.empty());
-  EXPECT_EQ(told[0].header.more, ChunkHeader::More::same_partition);
-  EXPECT_TRUE(told[1].entries.empty());
-  EXPECT_THAT(told[2].entries, ElementsAre("/a/new=x"));
-  EXPECT_EQ(told[2].header.more, ChunkHeader::More::last);
+  ASSERT_EQ(chunks.size(), 3u) << "a client is not left without a sign for long";
+  EXPECT_TRUE(chunks[0].entries.empty());
+  EXPECT_EQ(chunks[0].header.more, ChunkHeader::More::same_partition);
+  EXPECT_TRUE(chunks[1].entries.empty());
+  EXPECT_THAT(chunks[2].entries, ElementsAre("/a/new=x"));
+  EXPECT_EQ(chunks[2].header.more, ChunkHeader::More::last);
 }
 
-TEST_F(CatchUpsTest, RefusesWhatIsNotMirroredInTime) {
+TEST_F(CatchUpsTest, RefusesARequestWhoseMirrorIsNotThereInTime) {
   Mirrored empty{{""}};
   CatchUps none{empty, {}, *this};
   ASSERT_EQ(none.open(connection(1), {.number = 1, .subtree = ""}, start), wire::Fault::none);
   EXPECT_FALSE(none.serve(start));
-  EXPECT_EQ(none.next_deadline(), start + CatchUps::patience);
-  none.serve(start + CatchUps::patience - 1ms);
+  EXPECT_EQ(none.next_deadline(), start + CatchUps::mirror_timeout);
+  none.serve(start + CatchUps::mirror_timeout - 1ms);
   EXPECT_EQ(results, "");
-  none.serve(start + CatchUps::patience);
+  none.serve(start + CatchUps::mirror_timeout);
   EXPECT_EQ(results, "unavailable ");
   EXPECT_EQ(none.size(), 0u);
 }

@@ -16,7 +16,7 @@ Clients three() {
   return {{.connection = 1}, {.connection = 2, .queued_bytes = 9}, {.connection = 3}};
 }
 
-TEST(ClientsDocument, ThoseWithMostQueuedComeFirst) {
+TEST(ClientsDocument, LongestQueuesComeFirst) {
   EXPECT_THAT(to_json("p1", three()),
               testing::MatchesRegex(".\\{[^{]*\"connection\":2,[^{]*,\\{[^{]*\"connection\":1,[^{]*"
                                     ",\\{[^{]*\"connection\":3,[^{]*\\}]\n"));
@@ -52,12 +52,12 @@ TEST(ClientsDocument, IsMadeOfWhatTheLoopListed) {
   EXPECT_EQ(listed_by, std::this_thread::get_id());
 }
 
-TEST(ClientsDocument, ALoopThatHangsIsNotWaitedFor) {
+TEST(ClientsDocument, GivesUpOnALoopThatHangs) {
   const base::SystemClock clock;
   net::Loop loop(clock);
   EXPECT_EQ(clients_document(loop, "p1", three, 10ms).status, 503);
   loop.post([&loop] { loop.stop(); });
-  loop.run();  // lists late, for nobody
+  loop.run();  // lists after the caller has given up
 }
 
 }  // namespace

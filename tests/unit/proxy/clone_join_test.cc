@@ -1,4 +1,4 @@
-// A Clone client ends with exactly what there is, in whatever order its snapshot request and its
+// A Clone client ends with the exact state, in whatever order its snapshot request and its
 // subscription arrive.
 #include <gtest/gtest.h>
 
@@ -54,84 +54,107 @@ class JoiningClient {
 
 // Writes, deletions, requests, subscriptions, flushes and slow readers in any order; with `splits`
 // two of the partitions are split off meanwhile.
-void join_at_random(unsigned seed, bool splits) {
-  SCOPED_TRACE("seed " + std::to_string(seed));
-  std::mt19937 random(seed);
-  std::vector<std::string> partitions{"", "/a/", "/a/b/"};
-  if (splits) partitions.resize(1);
-  CloneWorld world(partitions);
-  world.backend.config.client_queue_bytes = std::size_t{64} << 20;
-  // Small marks: snapshots and catch-ups stop and go on.
-  if (random() % 2 == 0) world.backend.config.client_queue_bytes = 12'000;
-  world.sync();
-  // With many keys a walk takes several turns, between which they change.
-  const std::size_t keys = seed % 3 == 0 ? 1500 : 60;
-  const auto key = [&] {
-    static const std::vector<std::string> stems{"/", "/a/", "/a/b/", "/c/", "x"};
-    return stems[random() % stems.size()] + std::to_string(random() % keys);
-  };
-  const auto write = [&] {
-    const std::string where = key();
-    const auto& mirrored = world.backend.mirrored;
-    if (!mirrored.mirror(mirrored.owner(where))->ready()) return;
-    world.put(where, random() % 3 == 0 ? "" : std::to_string(random()));
-  };
-  std::vector<std::string> to_split{"/a/b/", "/a/"};
-  std::vector<std::size_t> to_begin;
-  const auto split = [&] {
-    if (!to_begin.empty()) {
-      world.backend.mirrored.begin(to_begin.back());
-      to_begin.clear();
-    } else if (splits && !to_split.empty()) {
-      const auto made = world.backend.mirrored.split(to_split.back());
-      world.frontend().divide(made.whole, made.part, made.known);
-      to_begin = {made.part};
-      to_split.pop_back();
+class RandomJoins {
+ public:
+  RandomJoins(unsigned seed, bool splits)
+      : random_(seed),
+        // With many keys a walk takes several turns, between which they change.
+        keys_(seed % 3 == 0 ? 1500 : 60),
+        world_(splits ? std::vector<std::string>{""}
+                      : std::vector<std::string>{"", "/a/", "/a/b/"}) {
+    if (splits) to_split_ = {"/a/b/", "/a/"};
+    world_.backend.config.client_queue_bytes = std::size_t{64} << 20;
+    // Small marks: snapshots and catch-ups stop and go on.
+    if (draw(2) == 0) world_.backend.config.client_queue_bytes = 12'000;
+    world_.sync();
+    for (std::size_t i = 0; i < 2 * keys_; ++i) world_.put(key(), std::to_string(random_()));
+    world_.settle();
+    static const std::vector<std::string> prefixes{"", "/", "/a", "/a/", "/a/b/", "/c/1", "x"};
+    for (int i = 0; i < 6; ++i) {
+      clients_.push_back(std::make_unique<JoiningClient>(world_, prefixes[draw(prefixes.size())]));
     }
-  };
-  for (std::size_t i = 0; i < 2 * keys; ++i) world.put(key(), std::to_string(random()));
-  world.settle();
-  static const std::vector<std::string> prefixes{"", "/", "/a", "/a/", "/a/b/", "/c/1", "x"};
-  std::vector<std::unique_ptr<JoiningClient>> clients;
-  for (int i = 0; i < 6; ++i) {
-    clients.push_back(std::make_unique<JoiningClient>(world, prefixes[random() % prefixes.size()]));
   }
-  for (int step = 0; step < 400; ++step) {
-    JoiningClient& client = *clients[random() % clients.size()];
-    switch (random() % 16) {
-      case 0: client.request(); break;
+
+  void run(int steps) {
+    for (int i = 0; i < steps; ++i) {
+      step(*clients_[draw(clients_.size())]);
+      for (auto& each : clients_) {
+        if (draw(4) == 0) each->read();
+      }
+    }
+  }
+  void finish() {
+    if (!to_begin_.empty()) split();
+    for (auto& client : clients_) {
+      client->subscribe();
+      client->request();
+      write();
+    }
+    for (int i = 0; i < 200; ++i) {
+      world_.settle();
+      for (auto& client : clients_) client->read();
+      world_.backend.time += 20ms;
+    }
+    ASSERT_EQ(world_.frontend().missed(), 0u);
+    for (auto& client : clients_) client->check();
+  }
+
+ private:
+  std::size_t draw(std::size_t bound) { return random_() % bound; }
+  std::string key() {
+    static const std::vector<std::string> stems{"/", "/a/", "/a/b/", "/c/", "x"};
+    return stems[draw(stems.size())] + std::to_string(draw(keys_));
+  }
+  void write() {
+    const std::string where = key();
+    const auto& mirrored = world_.backend.mirrored;
+    if (!mirrored.mirror(mirrored.owner(where))->ready()) return;
+    world_.put(where, draw(3) == 0 ? "" : std::to_string(random_()));
+  }
+  void split() {
+    if (!to_begin_.empty()) {
+      world_.backend.mirrored.begin(to_begin_.back());
+      to_begin_.clear();
+    } else if (!to_split_.empty()) {
+      const auto made = world_.backend.mirrored.split(to_split_.back());
+      world_.frontend().divide(made.whole, made.part, made.known);
+      to_begin_ = {made.part};
+      to_split_.pop_back();
+    }
+  }
+  void step(JoiningClient& client) {
+    switch (draw(16)) {
+      case 0: return client.request();
       case 1:
         client.subscribe();
-        if (random() % 2 == 0) world.frontend().serve(world.backend.time);
-        break;
-      case 2: world.flush(); break;
-      case 3: world.frontend().serve(world.backend.time); break;
-      case 4: client.read(random() % 2000); break;
-      case 5: world.backend.time += 10ms; break;
+        if (draw(2) == 0) world_.frontend().serve(world_.backend.time);
+        return;
+      case 2: return world_.flush();
+      case 3: world_.frontend().serve(world_.backend.time); return;
+      case 4: return client.read(draw(2000));
+      case 5: world_.backend.time += 10ms; return;
       case 6:
-        if (random() % 4 == 0) split();
-        break;
+        if (draw(4) == 0) split();
+        return;
       default:
         // No more than the queues hold: nothing is dropped.
-        if (world.frontend().gathered() < 20) write();
-    }
-    for (auto& each : clients) {
-      if (random() % 4 == 0) each->read();
+        if (world_.frontend().gathered() < 20) write();
     }
   }
-  if (!to_begin.empty()) split();
-  for (auto& client : clients) {
-    client->subscribe();
-    client->request();
-    write();
-  }
-  for (int i = 0; i < 200; ++i) {
-    world.settle();
-    for (auto& client : clients) client->read();
-    world.backend.time += 20ms;
-  }
-  ASSERT_EQ(world.frontend().missed(), 0u);
-  for (auto& client : clients) client->check();
+
+  std::mt19937 random_;
+  std::size_t keys_;
+  CloneWorld world_;
+  std::vector<std::unique_ptr<JoiningClient>> clients_;
+  std::vector<std::string> to_split_;
+  std::vector<std::size_t> to_begin_;
+};
+
+void join_at_random(unsigned seed, bool splits) {
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  RandomJoins joins(seed, splits);
+  joins.run(400);
+  joins.finish();
 }
 
 TEST(CloneJoin, IsExactInAnyOrder) {
@@ -159,7 +182,7 @@ class CloneCatchUp : public testing::Test {
     world.settle();
     ASSERT_FALSE(snapshot->read().empty());
   }
-  std::vector<Message> told(Wire& updates, std::string_view prefix) {
+  std::vector<Message> received(Wire& updates, std::string_view prefix) {
     updates.subscribe(prefix);
     world.settle();
     return updates.read();
@@ -168,7 +191,7 @@ class CloneCatchUp : public testing::Test {
   CloneWorld world{{"", "/b/"}};
 };
 
-TEST_F(CloneCatchUp, TellsWhatChangedSinceTheCutUnderNewStamps) {
+TEST_F(CloneCatchUp, SendsChangesSinceTheCutUnderNewStamps) {
   take_snapshot("/a/");
   const std::int64_t cut = world.backend.stamp;
   world.put("/a/1", "second");
@@ -178,7 +201,7 @@ TEST_F(CloneCatchUp, TellsWhatChangedSinceTheCutUnderNewStamps) {
   world.flush();
   const std::int64_t before = world.backend.stamp;
   auto updates = world.connect(Role::updates);
-  const auto messages = told(*updates, "/a/");
+  const auto messages = received(*updates, "/a/");
   ASSERT_EQ(messages.size(), 2u);
   EXPECT_EQ(messages[0].front(), "/a/2");
   EXPECT_EQ(messages[0].back(), "");
@@ -193,34 +216,34 @@ TEST_F(CloneCatchUp, CostsNothingBeforeAnySnapshotAndAfterTheWindow) {
   auto early = world.connect(Role::updates);
   world.put("/a/1", "second");
   world.flush();
-  EXPECT_TRUE(told(*early, "/a/").empty());
+  EXPECT_TRUE(received(*early, "/a/").empty());
   take_snapshot("/a/");
   world.put("/a/1", "third");
   world.flush();
   EXPECT_EQ(early->read().size(), 1u);
   world.backend.time += RecentCuts::window + 2 * RecentCuts::merged;
   auto late = world.connect(Role::updates);
-  EXPECT_TRUE(told(*late, "/a/").empty());
+  EXPECT_TRUE(received(*late, "/a/").empty());
   auto elsewhere = world.connect(Role::updates);
   take_snapshot("/a/1");
   world.put("/a/2", "changed");
   world.flush();
-  EXPECT_TRUE(told(*elsewhere, "/a/2").empty()) << "the snapshot had none of its keys";
+  EXPECT_TRUE(received(*elsewhere, "/a/2").empty()) << "the snapshot had none of its keys";
 }
 
-TEST_F(CloneCatchUp, AfterANewHistoryAllOfThePartitionIsTold) {
+TEST_F(CloneCatchUp, AfterANewHistoryTheWholePartitionIsSent) {
   take_snapshot("/a/");
-  world.apply(world.backend.mirrored.sync(0, 1), 0);  // a leader that knows nothing
+  world.apply(world.backend.mirrored.sync(0, 1), 0);  // a new leader with an empty log
   world.put("/a/7", "anew");                          // under a revision that was used before
   world.flush();
   auto updates = world.connect(Role::updates);
-  const auto messages = told(*updates, "/a/");
+  const auto messages = received(*updates, "/a/");
   ASSERT_EQ(messages.size(), 1u);
   EXPECT_EQ(messages[0].front(), "/a/7");
   EXPECT_EQ(messages[0].back(), "anew");
 }
 
-TEST_F(CloneCatchUp, LooksAtABoundedNumberOfEntriesATurn) {
+TEST_F(CloneCatchUp, ExaminesABoundedNumberOfEntriesATurn) {
   for (int i = 0; i < 20'000; ++i) world.put("/many/" + std::to_string(i), "v");
   world.settle();
   take_snapshot("");

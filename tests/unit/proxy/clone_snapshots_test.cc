@@ -154,7 +154,7 @@ TEST_F(CloneSnapshotsTest, AClientThatReadsNothingHoldsNoPlaceAndIsGivenUp) {
   world.settle();
   EXPECT_EQ(awake->read().back().front(), wire::clone::snapshot_end);
   EXPECT_EQ(waiting(), 4);
-  world.backend.time += CloneSnapshots::patience;
+  world.backend.time += CloneSnapshots::timeout;
   world.frontend().on_heartbeat(world.backend.time);
   EXPECT_EQ(counted("timeout"), 0);
   world.backend.time += 1s;

@@ -1,4 +1,5 @@
-// The updates side of the Clone frontends: who is sent what, and what is counted.
+// The updates port of the Clone frontends: which connection gets which updates, and what is
+// counted.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -30,12 +31,12 @@ class CloneUpdatesTest : public testing::Test {
   CloneWorld world{{"", "/a/"}};
 };
 
-TEST_F(CloneUpdatesTest, SubscriptionsAreOfTheirConnection) {
+TEST_F(CloneUpdatesTest, SubscriptionsBelongToTheirConnection) {
   auto one = world.connect(Role::updates);
   auto other = world.connect(Role::updates);
   one->subscribe("/a/");
   one->subscribe("/a/");
-  other->subscribe("/a/", false);  // it has none
+  other->subscribe("/a/", false);  // it has no subscription
   other->subscribe("/a/");
   const auto publish = [&] {
     world.put("/a/1", "v");
@@ -95,7 +96,7 @@ TEST_F(CloneUpdatesTest, LargePiecesStayInOrder) {
   }
 }
 
-TEST_F(CloneUpdatesTest, WhatAFullQueueHasNoRoomForIsCountedExactly) {
+TEST_F(CloneUpdatesTest, UpdatesMissedAtAFullQueueAreCountedExactly) {
   std::mt19937 random(11);
   world.backend.config.client_queue_bytes = 20'000;
   std::map<std::string, std::size_t> expected;  // by shard
@@ -150,7 +151,7 @@ TEST_F(CloneUpdatesTest, ASlowClientMayBeClosedInstead) {
   EXPECT_EQ(world.frontend().missed(), 0u);
 }
 
-TEST_F(CloneUpdatesTest, PrefixesThatMayNotBeReadAreLeftOut) {
+TEST_F(CloneUpdatesTest, ForbiddenPrefixesAreLeftOut) {
   world.backend.readable = [](std::string_view prefix) { return prefix.starts_with("/a/"); };
   auto wire = world.connect(Role::updates);
   wire->subscribe("");
@@ -179,7 +180,7 @@ TEST_F(CloneUpdatesTest, TooManySubscriptionsCloseTheConnection) {
   EXPECT_EQ(long_ones->closed_for, "too_many_subscriptions");
 }
 
-TEST(CloneHeartbeats, GoToThoseThatHearThemAndAreNoPrefixOfKeys) {
+TEST(CloneHeartbeats, GoToTheirSubscribersAndAreNoPrefixOfKeys) {
   CloneWorld world{{""}, Dialect::chp};
   world.sync();
   std::vector<std::unique_ptr<Wire>> wires;
@@ -204,7 +205,7 @@ TEST(CloneHeartbeats, GoToThoseThatHearThemAndAreNoPrefixOfKeys) {
   EXPECT_THAT(wires[2]->read(), IsEmpty());
 }
 
-TEST(CloneCollector, PassesOnWhatMayBeWritten) {
+TEST(CloneCollector, PassesOnPermittedWrites) {
   CloneWorld world;
   world.backend.readable = [](std::string_view key) { return key.starts_with("/a/"); };
   auto wire = world.connect(Role::collector);

@@ -48,7 +48,7 @@ class Wire final : public FakeConnection {
   std::vector<Message> read(std::size_t bytes = SIZE_MAX) {
     const std::size_t before = queued_bytes();
     std::vector<Message> messages;
-    for (const net::Buffer& buffer : take(*opening_.events, bytes)) split(*buffer, messages);
+    for (const net::Buffer& buffer : pop_buffers(*opening_.events, bytes)) split(*buffer, messages);
     queued_of_all_ -= before - queued_bytes();
     return messages;
   }
@@ -143,7 +143,7 @@ class GuideClient {
     return std::get<std::int64_t>(wire::clone::parse_sequence(message.at(1)));
   }
 
-  // What came over its snapshot connection.
+  // Messages of its snapshot connection.
   void on_snapshot(const std::vector<Message>& messages) {
     for (const Message& message : messages) {
       if (message.front() == wire::clone::snapshot_end) {

@@ -1,4 +1,4 @@
-// The proxy around a frontend, faked: mirrors that a test fills, and what it may do.
+// A fake proxy around a frontend: mirrors that a test fills, and permissions that it sets.
 #pragma once
 
 #include <functional>
@@ -55,7 +55,7 @@ class FakeBackend final : public Backend {
   std::size_t queued = 0;
   base::TimePoint time{std::chrono::hours(1)};
   std::function<bool(std::string_view)> readable = [](std::string_view) { return true; };
-  std::function<MirrorLease()> lent;  // in place of those of `leases`
+  std::function<MirrorLease()> lent;  // replaces the leases of `leases`
   wire::Fault write_fault = wire::Fault::none;
   std::vector<wire::RoutedRequest> writes;
   mutable std::size_t asked_ready = 0;

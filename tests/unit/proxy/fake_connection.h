@@ -1,4 +1,4 @@
-// A connection without a socket: keeps what it is sent until the test drains it, and calls
+// A connection without a socket: keeps sent messages until the test drains it, and calls
 // on_drained() by the same rule as an accepted one.
 #pragma once
 
@@ -44,8 +44,9 @@ class FakeConnection : public net::Connection {
 
   zmtp::PeerInfo& its_info() { return info_; }
 
-  // Takes what is queued, up to about so many bytes.
-  std::vector<net::Buffer> take(net::ConnectionEvents& events, std::size_t bytes = SIZE_MAX) {
+  // Removes queued buffers, up to about `bytes`.
+  std::vector<net::Buffer> pop_buffers(net::ConnectionEvents& events,
+                                       std::size_t bytes = SIZE_MAX) {
     std::vector<net::Buffer> taken;
     for (const std::size_t before = bytes_; !queue_.empty() && before - bytes_ < bytes;) {
       bytes_ -= queue_.front()->size();
@@ -58,10 +59,10 @@ class FakeConnection : public net::Connection {
     }
     return taken;
   }
-  // The same: the frames, each of which was a message.
+  // The same as frames, one a message.
   std::vector<std::string> drain(net::ConnectionEvents& events, std::size_t bytes = SIZE_MAX) {
     std::vector<std::string> frames;
-    for (const net::Buffer& buffer : take(events, bytes)) {
+    for (const net::Buffer& buffer : pop_buffers(events, bytes)) {
       const std::string_view message = *buffer;
       const auto header = zmtp::read_header(message);
       if (!header || header->more() ||

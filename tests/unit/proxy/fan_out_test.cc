@@ -111,7 +111,7 @@ TEST_F(FanOutTest, SendingIsPartOfTheCost) {
   EXPECT_EQ(other->flushes, 0) << "it has nothing";
 }
 
-// A shard sends as fast as it can: a message at a time while there is room, then a lot leaves.
+// A shard sends as fast as it can: one message at a time while there is room, then a flush.
 void check_flood(FanOut& fan_out, const std::function<void()>& apply, std::size_t message,
                  std::size_t cost) {
   bool paused = false;

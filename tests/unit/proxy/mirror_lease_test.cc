@@ -1,5 +1,5 @@
-// Whatever clients watch or wait for keeps its mirrors, however long the proxy stood still and
-// however short mirrors are kept.
+// Subscriptions and waiting requests keep their mirrors, however long the proxy stood still and
+// however short `mirror_keep_ms` is.
 #include "proxy/mirror_lease.h"
 
 #include <gtest/gtest.h>

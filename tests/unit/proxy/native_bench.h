@@ -55,8 +55,8 @@ class NativeBench {
                     .update = backend.mirrored.update(key, value),
                     .shard = backend.mirrored.owner(key)});
   }
-  // A new leader, which knows nothing. What it changes; of an epoch that was used before, clients
-  // must forget what they know.
+  // A new leader with an empty log. If its epoch was used before, clients must forget their
+  // revisions.
   std::vector<keyspace::UpdatePtr> lead(std::size_t partition, std::uint32_t epoch) {
     const auto effects = backend.mirrored.sync(partition, epoch);
     for (const auto& update : effects.applied) {

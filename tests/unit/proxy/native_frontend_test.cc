@@ -10,7 +10,7 @@ namespace native = wire::native;
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 
-TEST_F(NativeFrontendTest, OpensOneListenerAndSaysWhereItIs) {
+TEST_F(NativeFrontendTest, OpensOneListenerAndAnnouncesIt) {
   const auto openings = bench.frontend.openings();
   ASSERT_EQ(openings.size(), 1u);
   EXPECT_EQ(openings[0].type, zmtp::SocketType::router);
@@ -20,18 +20,18 @@ TEST_F(NativeFrontendTest, OpensOneListenerAndSaysWhereItIs) {
   EXPECT_EQ(member.native, "tcp://127.0.0.1:7000");
 }
 
-TEST_F(NativeFrontendTest, GreetsAndAnswersPings) {
+TEST_F(NativeFrontendTest, WelcomesClientsAndAnswersPings) {
   FakeConnection& connection = bench.connect();
-  say_hello(connection);
+  announce_client(connection);
   bench.ask(connection, native::Ping{.request = 7});
   EXPECT_THAT(read(connection), ElementsAre("welcome p1", "pong 7"));
 }
 
-TEST_F(NativeFrontendTest, AWriteNeedsAHelloAndIsAnsweredOnItsConnectionAlone) {
+TEST_F(NativeFrontendTest, AWriteNeedsAnAnnouncedClientAndIsAnsweredOnItsConnection) {
   FakeConnection& connection = bench.connect();
   bench.ask(connection, write_of(1));
   EXPECT_THAT(read(connection), ElementsAre("refusal 1 bad_field of 129"));
-  say_hello(connection);
+  announce_client(connection);
   FakeConnection& other = bench.connect();
   bench.ask(connection, write_of(2));
   ASSERT_EQ(bench.backend.writes.size(), 1u);
@@ -55,7 +55,7 @@ TEST_F(NativeFrontendTest, AWriteNeedsAHelloAndIsAnsweredOnItsConnectionAlone) {
 
 TEST_F(NativeFrontendTest, RefusesWhatIsForbiddenBusyOrMalformed) {
   FakeConnection& connection = bench.connect();
-  say_hello(connection);
+  announce_client(connection);
   read(connection);
   bench.ask(connection, write_of(1, "/secret/1"));
   bench.backend.write_fault = wire::Fault::busy;
@@ -111,7 +111,7 @@ TEST_F(NativeFrontendTest, AClientThatDoesNotReadItsRepliesIsNotRead) {
   EXPECT_TRUE(connection.reading);
 }
 
-TEST_F(NativeFrontendTest, RefusesWhatNobodyOwns) {
+TEST_F(NativeFrontendTest, RefusesKeysThatNoPartitionHas) {
   NativeBench some{{"/a/"}, {.name = "p1"}};
   some.backend.mirrored.sync(0);
   some.frontend.begin_generation(1);
@@ -136,7 +136,7 @@ TEST_F(NativeFrontendTest, BoundsRequestsUnderWay) {
   const std::string limit = std::to_string(NativeFrontend::max_requests + 1);
   EXPECT_THAT(read(early, connection),
               ElementsAre("refusal " + limit + " too_many_requests of 132"));
-  early.backend.time += CatchUps::patience;
+  early.backend.time += CatchUps::mirror_timeout;
   early.turn_all();
   const auto refused = read(early, connection);
   EXPECT_EQ(refused.size(), NativeFrontend::max_requests);
@@ -159,9 +159,9 @@ TEST_F(NativeFrontendTest, EverythingEndsWithTheConnection) {
   bench.turn();
 }
 
-TEST_F(NativeFrontendTest, TellsClientsToMoveAndTakesNothingNew) {
+TEST_F(NativeFrontendTest, DrainingRefusesNewRequests) {
   FakeConnection& connection = join({.request = 1, .subscription = {.subtree = "/a/"}});
-  say_hello(connection);
+  announce_client(connection);
   read(connection);
   bench.frontend.drain(2s);
   EXPECT_EQ(bench.frontend.leaving(), 1u);
@@ -183,7 +183,7 @@ TEST_F(NativeFrontendTest, DescribesAConnection) {
   FakeConnection& connection =
       join({.request = 1, .subscription = {.subtree = "", .latest_ms = 50}});
   EXPECT_EQ(bench.frontend.describe(connection).protocol, "native 2");
-  say_hello(connection);
+  announce_client(connection);
   wire::native::ClientInfo view = bench.frontend.describe(connection);
   EXPECT_EQ(view.name, "dashboard");
   EXPECT_EQ(view.protocol, "native 2, canopy 0.1");

@@ -1,5 +1,5 @@
-// Random updates, renewals, watches and slow readers: whatever happens, every client ends with the
-// exact state, is told exactly what it missed, and takes a bounded amount of memory.
+// Random updates, renewals, watches and slow readers: every client ends with the exact state, gets
+// the exact number of missed updates, and takes a bounded amount of memory.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,9 +20,9 @@ constexpr std::size_t slack = 1 << 10;
 const std::vector<std::string> partitions{"/a/", "/b/", ""};
 const std::vector<std::string> subtrees{"", "/a/", "/b/", "/a/x/", "/c/", "/a/x/1"};
 
-class Rehearsal {
+class RandomRun {
  public:
-  explicit Rehearsal(unsigned seed) : random_(seed) {
+  explicit RandomRun(unsigned seed) : random_(seed) {
     for (std::size_t i = 0; i < partitions.size(); ++i) bench_.backend.mirrored.sync(i);
     bench_.frontend.begin_generation(generation_);
     for (int i = 0; i < 5; ++i) connect();
@@ -113,7 +113,7 @@ class Rehearsal {
   void connect() { clients_.push_back({.connection = &bench_.connect(), .slow = any(2) == 0}); }
   void disconnect() {
     const auto client = std::next(clients_.begin(), static_cast<long>(any(clients_.size())));
-    told_ += client->reference.missed;
+    reported_ += client->reference.missed;
     bench_.disconnect(*client->connection);
     clients_.erase(client);
     connect();
@@ -149,7 +149,7 @@ class Rehearsal {
 
   bool drain(Client& client, std::size_t bytes) {
     const auto frames = bench_.drain(*client.connection, bytes);
-    for (const std::string& frame : frames) client.reference.take(frame);
+    for (const std::string& frame : frames) client.reference.on_frame(frame);
     return !frames.empty();
   }
 
@@ -162,7 +162,7 @@ class Rehearsal {
     }
   }
 
-  // Everybody reads; a turn comes only after an event, or when it was asked for.
+  // Every client reads; a turn comes only after an event, or when the frontend asked for it.
   void settle() {
     bench_.backend.config.client_queue_bytes = queue_bytes;
     for (int round = 0; round < 3; ++round) {
@@ -177,14 +177,14 @@ class Rehearsal {
   }
 
   void check_clients() {
-    std::uint64_t told = told_;
+    std::uint64_t reported = reported_;
     for (const Client& client : clients_) {
-      told += client.reference.missed;
+      reported += client.reference.missed;
       EXPECT_EQ(its(client).held_bytes, 0u);
       EXPECT_TRUE(client.connection->reading);
       for (const auto& [number, watch] : client.reference.watches) check(watch);
     }
-    EXPECT_LE(told, missed()) << "what was missed before a renewal has no number";
+    EXPECT_LE(reported, missed()) << "what was missed before a renewal has no number";
   }
 
   void check(const ReferenceWatch& watch) {
@@ -218,16 +218,16 @@ class Rehearsal {
   std::map<std::size_t, std::map<std::string, std::string>> state_;  // by partition
   std::map<std::size_t, std::vector<Applied>> history_;              // since its last renewal
   std::uint64_t last_value_ = 0;
-  std::uint64_t told_ = 0;  // to clients that have gone
+  std::uint64_t reported_ = 0;  // missed updates, to clients that have gone
 };
 
 TEST(NativeProperty, EveryClientEndsExactAndKnowsWhatItMissed) {
   std::uint64_t missed = 0;
   for (unsigned seed = 1; seed <= 40 && !testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE(seed);
-    Rehearsal rehearsal(seed);
-    rehearsal.run(3'000);
-    missed += rehearsal.missed();
+    RandomRun run(seed);
+    run.run(3'000);
+    missed += run.missed();
   }
   EXPECT_GT(missed, 10'000u) << "clients are slow enough for the test to mean something";
 }

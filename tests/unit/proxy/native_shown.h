@@ -28,7 +28,7 @@ class NativeFrontendTest : public testing::Test {
     for (const auto& entry : entries) text += " " + show(entry);
     return text;
   }
-  // What each frame says, in short.
+  // Each frame as a short text.
   std::string show(const std::string& frame) {
     wire::native::FromProxy message;
     const auto status = wire::native::decode_from_proxy(frame, message);
@@ -77,7 +77,7 @@ class NativeFrontendTest : public testing::Test {
     read(connection);
     return connection;
   }
-  void say_hello(FakeConnection& connection) {
+  void announce_client(FakeConnection& connection) {
     bench.ask(
         connection,
         wire::native::Hello{

@@ -1,5 +1,5 @@
-// Native clients of a proxy whose partitions are split: whatever happens meanwhile, no client is
-// told a deletion that was none, or an older value, and every client ends with the exact state.
+// Native clients of a proxy whose partitions are split: no client gets a false deletion or an older
+// value, and every client ends with the exact state.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t queue_bytes = 8 << 10;
 
-// A client by the words of docs/reference/protocol.md. Values are numbers that grow.
+// A client that follows docs/reference/protocol.md. Values are numbers that grow.
 class Follower {
  public:
   Follower(std::string subtree, std::uint32_t latest_ms)
@@ -25,14 +25,14 @@ class Follower {
 
   native::Watch ask(std::uint64_t request) {
     live_ = false;
-    told_.clear();
+    received_.clear();
     native::Watch watch{.request = request, .subscription = subscription_};
     for (const auto& [name, revision] : known_) {
       if (revision != keyspace::Revision()) watch.known.push_back({name, revision});
     }
     return watch;
   }
-  void take(const std::string& frame) {
+  void on_frame(const std::string& frame) {
     const auto status = native::decode_from_proxy(frame, message_);
     ASSERT_TRUE(status) << status.error();
     std::visit([this](auto& one) { on(one); }, message_);
@@ -51,18 +51,18 @@ class Follower {
     EXPECT_FALSE(live_);
     EXPECT_GE(header.revision, known_[header.partition]) << "it goes back";
     for (const native::Entry& entry : chunk.entries) {
-      told_.insert(std::string(entry.key));
+      received_.insert(std::string(entry.key));
       apply(entry, header.mode == native::ChunkHeader::Mode::full);
     }
     if (header.more == native::ChunkHeader::More::same_partition) return;
     if (header.mode == native::ChunkHeader::Mode::full) {
       for (const auto& [key, entry] : entries_) {
-        EXPECT_TRUE(told_.contains(key) || owner(key) != header.partition)
+        EXPECT_TRUE(received_.contains(key) || owner(key) != header.partition)
             << key << " is told to be deleted by a chunk of " << header.partition;
       }
     }
     known_[header.partition] = header.revision;
-    if (header.more == native::ChunkHeader::More::last) told_.clear();
+    if (header.more == native::ChunkHeader::More::last) received_.clear();
   }
   void on(const native::CaughtUp& caught_up) {
     live_ = true;
@@ -70,7 +70,7 @@ class Follower {
   }
   void on(const native::Gap&) {
     live_ = false;
-    told_.clear();
+    received_.clear();
   }
   void on(const native::Batch& batch) {
     if (!live_) return;
@@ -94,10 +94,10 @@ class Follower {
     ASSERT_FALSE(entry.deleted) << entry.key;
     auto& [revision, value] = entries_[std::string(entry.key)];
     if (full ? entry.revision == revision : entry.revision <= revision) return;
-    const int told = std::stoi(std::string(entry.value));
-    EXPECT_GE(told, value) << entry.key << " goes back";
+    const int latest = std::stoi(std::string(entry.value));
+    EXPECT_GE(latest, value) << entry.key << " goes back";
     revision = entry.revision;
-    value = told;
+    value = latest;
   }
   std::string owner(std::string_view key) const {
     std::string best;
@@ -110,7 +110,7 @@ class Follower {
   const native::Subscription subscription_;
   std::map<std::string, keyspace::Revision> known_{};
   std::map<std::string, std::pair<keyspace::Revision, int>> entries_{};
-  std::set<std::string> told_{};
+  std::set<std::string> received_{};
   bool live_ = false;
   std::uint64_t position_ = 0;
   native::FromProxy message_;
@@ -183,7 +183,7 @@ class Splitting {
     values_[key] = ++last_value_;
     bench_.put(key, std::to_string(last_value_) + std::string(any(100), ' '));
   }
-  // Another leader, which goes on from what there is.
+  // Another leader, which continues from the present state.
   void elect() {
     const std::size_t partition = any(1 + splits_);
     if (bench_.backend.mirrored.mirror(partition)->ready()) {
@@ -211,7 +211,7 @@ class Splitting {
   }
   bool drain(Client& client, std::size_t bytes) {
     const auto frames = bench_.drain(*client.connection, bytes);
-    for (const std::string& frame : frames) client.follower.take(frame);
+    for (const std::string& frame : frames) client.follower.on_frame(frame);
     return !frames.empty();
   }
 

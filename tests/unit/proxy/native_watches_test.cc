@@ -41,7 +41,7 @@ TEST_F(NativeFrontendTest, AResumedWatchGetsWhatChanged) {
   EXPECT_THAT(read(connection), ElementsAre("chunk 9 '/a/' changes 2 /a/2=y", "caught_up 9 0"));
 }
 
-TEST_F(NativeFrontendTest, WhatIsGatheredAtTheCutIsInIt) {
+TEST_F(NativeFrontendTest, ACutHoldsTheGatheredUpdates) {
   FakeConnection& first = join({.request = 1, .subscription = {.subtree = "/a/"}});
   bench.put("/a/1", "x");
   FakeConnection& second = bench.connect();
@@ -105,7 +105,7 @@ TEST_F(NativeFrontendTest, ASlowClientIsToldWhatItMissedAndEndsWithTheLatest) {
   EXPECT_THAT(read(slow), ElementsAre("batch 20+1 /a/1=y"));
 }
 
-TEST_F(NativeFrontendTest, ANewHistoryIsToldAtOnceAndVoidsWhatIsKnown) {
+TEST_F(NativeFrontendTest, ANewHistoryIsSentAtOnceAndVoidsKnownRevisions) {
   bench.put("/a/1", "x");
   bench.put("/b", "y");
   FakeConnection& connection = join({.request = 1, .subscription = {.subtree = ""}});
@@ -120,7 +120,7 @@ TEST_F(NativeFrontendTest, ANewHistoryIsToldAtOnceAndVoidsWhatIsKnown) {
   EXPECT_EQ(bench.frontend.missed(), 0u);
 }
 
-TEST_F(NativeFrontendTest, ANewHistoryVoidsWhatACutHasTold) {
+TEST_F(NativeFrontendTest, ANewHistoryVoidsACutThatWasSent) {
   FakeConnection& connection = bench.connect();
   bench.ask(connection, native::Watch{.request = 1, .subscription = {.subtree = "/a/"}});
   bench.put("/a/1", "x");
@@ -156,7 +156,7 @@ TEST_F(NativeFrontendTest, TwoWatchesOfAStreamGetABatchOnce) {
   EXPECT_THAT(read(connection), ElementsAre("batch 1+1 /a/1=y"));
 }
 
-TEST_F(NativeFrontendTest, LiveWatchesHearHeartbeats) {
+TEST_F(NativeFrontendTest, LiveWatchesReceiveHeartbeats) {
   FakeConnection& connection = join({.request = 1, .subscription = {.subtree = "/a/"}});
   for (int i = 0; i < 40; ++i) {
     const auto wake = bench.turn();
@@ -168,13 +168,13 @@ TEST_F(NativeFrontendTest, LiveWatchesHearHeartbeats) {
   for (const std::string& beat : beats) EXPECT_EQ(beat, "batch 0+0");
 }
 
-TEST_F(NativeFrontendTest, AWatchOfWhatIsNotMirroredEnds) {
+TEST_F(NativeFrontendTest, AWatchWithoutAMirrorEnds) {
   NativeBench absent{{""}, {.name = "p1"}};
   absent.frontend.begin_generation(1);
   FakeConnection& connection = absent.connect();
   absent.ask(connection, native::Watch{.request = 1});
   absent.turn();
-  absent.backend.time += CatchUps::patience;
+  absent.backend.time += CatchUps::mirror_timeout;
   absent.turn();
   EXPECT_THAT(read(absent, connection), ElementsAre("refusal 1 partition_unavailable of 130"));
   EXPECT_TRUE(absent.frontend.describe(connection).subscriptions.empty());

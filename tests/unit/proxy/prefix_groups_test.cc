@@ -43,11 +43,11 @@ TEST(PrefixGroups, EqualSetsAreOneGroupInWhateverOrderTheyCame) {
   EXPECT_EQ(groups.prefixes(), 0u);
 }
 
-// Against the same with nothing clever in it.
+// Against a simple implementation.
 TEST(PrefixGroups, MatchesAsEachSubscriptionByItselfDoes) {
   std::mt19937 random(3);
-  const auto text = [&](std::size_t most) {
-    std::string made(random() % (most + 1), 'a');
+  const auto text = [&](std::size_t max_size) {
+    std::string made(random() % (max_size + 1), 'a');
     for (char& each : made) each = static_cast<char>("ab/"[random() % 3]);
     return made;
   };
@@ -89,7 +89,7 @@ TEST(PrefixGroups, MatchesAsEachSubscriptionByItselfDoes) {
   }
 }
 
-TEST(PrefixGroups, HoldALeaseForEachPrefixThatAnybodyHas) {
+TEST(PrefixGroups, HoldALeaseForEachSubscribedPrefix) {
   MirrorLeases leases;
   const auto held = [&] { return !leases.expired(0, {}, base::Duration{0}); };
   std::vector<std::string> asked;

@@ -22,7 +22,7 @@ TEST(FlushPacer, SendsAtOnceAfterAPauseAndElseOncePerInterval) {
   pacer.measure({.ran = 2ms});  // a flush cost 1 ms: a tenth of a core affords one every 10 ms
   EXPECT_EQ(pacer.interval(), 10ms);
   EXPECT_EQ(pacer.wait(start + 4ms, 1), 10ms) << "it begins with the first that waits";
-  EXPECT_EQ(pacer.wait(start + 11ms, 1), 3ms) << "who comes later leaves with it";
+  EXPECT_EQ(pacer.wait(start + 11ms, 1), 3ms) << "later updates leave with it";
   EXPECT_EQ(pacer.wait(start + 15ms, 1), 0ms);
   pacer.flushed(start + 15ms);
   EXPECT_EQ(pacer.wait(start + 24ms, 1), 10ms);
@@ -36,9 +36,9 @@ TEST(FlushPacer, LetsLargeBatchesGoSooner) {
   pacer.measure({.ran = 1ms});
   ASSERT_EQ(pacer.interval(), 10ms);
   EXPECT_EQ(pacer.wait(start + 4ms, 1), 10ms);
-  EXPECT_EQ(pacer.wait(start + 5ms, FlushPacer::plenty - 1), 9ms);
-  EXPECT_EQ(pacer.wait(start + 5ms, FlushPacer::plenty), 5ms);
-  EXPECT_EQ(pacer.wait(start + 5ms, FlushPacer::most), 0ms);
+  EXPECT_EQ(pacer.wait(start + 5ms, FlushPacer::flush_early_updates - 1), 9ms);
+  EXPECT_EQ(pacer.wait(start + 5ms, FlushPacer::flush_early_updates), 5ms);
+  EXPECT_EQ(pacer.wait(start + 5ms, FlushPacer::flush_now_updates), 0ms);
 }
 
 TEST(FlushPacer, FollowsTheCostWithinItsBounds) {
@@ -52,8 +52,8 @@ TEST(FlushPacer, FollowsTheCostWithinItsBounds) {
   EXPECT_EQ(pacer.interval(), 17ms)
       << "30 ms would be more than latency allows, as would 20 and a flush";
   for (int i = 0; i < 50; ++i) flush_at_cost(10ms);
-  EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 10'000 / FlushPacer::most_share, 100)
-      << "beyond most_share of a core it is the CPU that all would wait for";
+  EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 10'000 / FlushPacer::max_share, 100)
+      << "beyond max_share of a core every update would wait for the CPU";
   for (int i = 0; i < 50; ++i) flush_at_cost(30ms);
   EXPECT_EQ(pacer.interval(), 60ms) << "three times the bound";
   for (int i = 0; i < 50; ++i) flush_at_cost(90ms);
@@ -62,13 +62,13 @@ TEST(FlushPacer, FollowsTheCostWithinItsBounds) {
   for (int i = 0; i < 50; ++i) flush_at_cost(100us);
   EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 1000, 10);
   const auto settled = pacer.interval();
-  pacer.measure({.ran = cpu += 1s});  // work of another kind, without a flush, is nothing to it
+  pacer.measure({.ran = cpu += 1s});  // work without a flush does not count
   EXPECT_EQ(pacer.interval(), settled);
   flush_at_cost(100us);
   EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 1000, 10);
 }
 
-TEST(FlushPacer, CountsWhatItWaitsForACoreWhereThatIsMore) {
+TEST(FlushPacer, CountsTheWaitForACoreWhereItIsLonger) {
   FlushPacer pacer(20ms, 0.1);
   pacer.flushed(start);
   pacer.measure({.ran = 500us, .waited = 100us});
@@ -80,7 +80,7 @@ TEST(FlushPacer, CountsWhatItWaitsForACoreWhereThatIsMore) {
   EXPECT_NEAR(static_cast<double>(pacer.interval().count()), 10'000, 100);
   const auto settled = pacer.interval();
   pacer.flushed(start);
-  pacer.measure({.ran = 26ms + 500us, .waited = {}});  // its threads could not be looked at
+  pacer.measure({.ran = 26ms + 500us, .waited = {}});  // the waiting time of its threads is unknown
   pacer.flushed(start);
   pacer.measure({.ran = 27ms + 500us, .waited = 50ms + 200us});
   EXPECT_LE(pacer.interval(), settled) << "what was waited before is not waited again";
@@ -119,7 +119,7 @@ TEST(Compression, IsTriedNowAndThenAndUsedWhileItPays) {
   EXPECT_EQ(tries, 10);
 }
 
-TEST(Compression, GivesUpOnWhatDoesNotPack) {
+TEST(Compression, StopsWhereCompressionDoesNotPay) {
   Compression compression;
   EXPECT_TRUE(compression.worth_trying(10'000, 1000));
   EXPECT_FALSE(compression.tried(10'000, 10'050, 1000));

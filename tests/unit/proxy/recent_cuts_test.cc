@@ -50,13 +50,13 @@ TEST_F(RecentCutsTest, AreForgottenAfterTheWindow) {
   const auto oldest = cuts_.since("/a/", now_).at(0).revision.counter();
   EXPECT_LE(oldest, 99 - RecentCuts::window / 500ms) << "nothing of the window is missing";
   EXPECT_GE(oldest, 99 - (RecentCuts::window + 2 * RecentCuts::merged) / 500ms);
-  EXPECT_LE(cuts_.size(), 13u) << "those that lie close together count as one";
+  EXPECT_LE(cuts_.size(), 13u) << "cuts close together count as one";
   now_ += RecentCuts::window + 2 * RecentCuts::merged;
   EXPECT_EQ(since("/a/"), "");
   EXPECT_EQ(cuts_.size(), 0u);
 }
 
-TEST_F(RecentCutsTest, OfSeveralHistoriesTellNothing) {
+TEST_F(RecentCutsTest, CutsOfSeveralHistoriesHaveNoRevision) {
   add("/a/", 0, 5, 1);
   add("/a/", 0, 3, 2);
   EXPECT_EQ(since("/a/"), "0:?");

@@ -1,5 +1,4 @@
-// A native client that takes nothing for granted: every frame must be what the protocol allows at
-// that point. For tests.
+// A native client for tests that checks every frame: the protocol must allow it at that point.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -45,7 +44,7 @@ class ReferenceClient {
   std::uint64_t gaps = 0;
   std::uint64_t missed = 0;  // by all watches that ever were
 
-  void take(const std::string& frame) {
+  void on_frame(const std::string& frame) {
     const auto status = wire::native::decode_from_proxy(frame, message_);
     ASSERT_TRUE(status) << status.error();
     std::visit([this](auto& one) { on(one); }, message_);
@@ -54,7 +53,7 @@ class ReferenceClient {
  private:
   using Chunk = wire::native::ChunkHeader;
 
-  // Null of a watch that has been given up.
+  // Null for a watch that has ended.
   ReferenceWatch* find(std::uint64_t request) {
     const auto watch = watches.find(request);
     return watch == watches.end() ? nullptr : &watch->second;
@@ -131,7 +130,7 @@ class ReferenceClient {
     for (auto& [number, watch] : watches) {
       if (!watch.live || watch.stream != batch.header.stream) continue;
       EXPECT_LE(batch.header.after, watch.position) << "a hole that nobody told of";
-      // Of the cut, or held for another watch of the stream.
+      // The cut holds it, or another watch of the stream got it.
       if (batch.header.count > 0 && batch.end() <= watch.position) continue;
       EXPECT_GE(batch.end(), watch.position);
       for (std::size_t i = watch.position - batch.header.after; i < batch.entries.size(); ++i) {

@@ -1,4 +1,4 @@
-// A stream's watches that keep what they are sent.
+// Watches of streams that keep their batches.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ struct SentBatch {
   std::uint64_t serial = 0;
 };
 
-// One watch, which keeps what it is sent.
+// A watch that keeps its batches.
 struct Kept final : Streams::Watcher {
   Kept(Streams& its_streams, wire::native::Subscription its_subscription,
        std::vector<SentBatch>& all)

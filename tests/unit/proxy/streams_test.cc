@@ -64,8 +64,8 @@ TEST_F(StreamsTest, PositionsCountUpdatesAcrossBatches) {
   EXPECT_EQ(second[0].header.revisions[0].partition, "");
 }
 
-// A watch that has no room for a batch has what was said before.
-TEST_F(StreamsTest, WhatWasSaidIsOfTheFlushBefore) {
+// A watch without room for a batch has the revisions sent before.
+TEST_F(StreamsTest, RevisionsAreThoseOfTheFlushBefore) {
   const auto all = watch({.subtree = "/a/"});
   put("/a/1", "x");
   flush();
@@ -79,7 +79,7 @@ TEST_F(StreamsTest, WhatWasSaidIsOfTheFlushBefore) {
   EXPECT_EQ(streams.revisions(*all).at(0).revision, mirrored.mirror(0)->revision());
 }
 
-TEST_F(StreamsTest, ACutTellsWhatNothingWasSaidOfUnlessSomethingIsGathered) {
+TEST_F(StreamsTest, ACutCountsUnsentRevisionsUnlessUpdatesAreGathered) {
   const auto one = watch({.subtree = "/a/"});
   put("/a/1", "x");
   streams.cut(*one);
@@ -119,7 +119,7 @@ TEST(Stamps, GrowWithGenerationsAndStayPositive) {
   EXPECT_GT(first_stamp(8), last);
 }
 
-TEST_F(StreamsTest, OnlyTheLastOfSeveralBatchesSaysRevisions) {
+TEST_F(StreamsTest, OnlyTheLastOfSeveralBatchesHasRevisions) {
   const auto all = watch({});
   const std::string large(200'000, 'x');
   for (const char* key : {"1", "2", "3"}) put(key, large);
@@ -205,7 +205,7 @@ TEST_F(StreamsTest, ANewHistoryBeginsTheStreamsThatItTouchesAnew) {
   EXPECT_FALSE(streams.next_due()) << "what was held back is of the old history";
 }
 
-TEST_F(StreamsTest, CompressesForThoseWhoOfferItWhenItPays) {
+TEST_F(StreamsTest, CompressesWhereTheClientOffersItAndItPays) {
   std::vector<std::unique_ptr<Kept>> watches;
   for (int i = 0; i < 100; ++i) watches.push_back(watch({.subtree = "/a/", .lz4 = true}));
   const auto plain = watch({.subtree = "/a/"});

@@ -1,4 +1,4 @@
-// What streams send by the clock: `latest` streams and heartbeats.
+// Timed messages of streams: `latest` streams and heartbeats.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -48,7 +48,7 @@ TEST_F(StreamsTest, LatestSendsTheLastOfEachKeyOncePerPeriod) {
   EXPECT_FALSE(streams.next_due());
 }
 
-TEST_F(StreamsTest, IdleStreamsSayWhereTheyStand) {
+TEST_F(StreamsTest, IdleStreamsSendHeartbeats) {
   streams.heartbeat(start);
   const auto some = watch({.subtree = "/a/"});
   EXPECT_EQ(streams.next_heartbeat(), start + Streams::heartbeat_period);
@@ -69,7 +69,7 @@ TEST_F(StreamsTest, IdleStreamsSayWhereTheyStand) {
   EXPECT_EQ(sent.size(), 1u);
 }
 
-TEST_F(StreamsTest, AHeartbeatClaimsNothingThatIsHeldBackOrGathered) {
+TEST_F(StreamsTest, AHeartbeatLeavesOutHeldBackAndGatheredUpdates) {
   streams.heartbeat(start);
   const auto latest = watch({.subtree = "/a/", .latest_ms = 10'000});
   const auto every = watch({.subtree = "/a/"});
@@ -93,7 +93,7 @@ TEST_F(StreamsTest, HeartbeatsOfManyStreamsAreSpreadOverTheSecond) {
       ASSERT_TRUE(many.subscribe({.subtree = "/a/" + std::to_string(i)}, watchers[i]));
     }
     many.heartbeat(start);
-    std::size_t beats = 0, most = 0;
+    std::size_t beats = 0, largest = 0;
     base::Duration longest{};
     for (base::TimePoint now = start; now < start + 6s; now += turn) {
       many.heartbeat(now);
@@ -106,12 +106,12 @@ TEST_F(StreamsTest, HeartbeatsOfManyStreamsAreSpreadOverTheSecond) {
         longest = std::max(longest, now - one.last);
       }
       beats += at_once;
-      most = std::max(most, at_once);
+      largest = std::max(largest, at_once);
     }
     EXPECT_LE(longest, Streams::heartbeat_period + Streams::heartbeat_spread + 2 * turn) << count;
     EXPECT_GE(beats, 4 * count) << count;
     EXPECT_LE(beats, 6 * count) << count;
-    EXPECT_LE(most, std::max<std::size_t>(Streams::heartbeats_at_once, count / 10) + 1) << count;
+    EXPECT_LE(largest, std::max<std::size_t>(Streams::heartbeats_at_once, count / 10) + 1) << count;
   }
 }
 

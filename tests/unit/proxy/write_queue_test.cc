@@ -7,7 +7,7 @@
 namespace canopy::proxy {
 namespace {
 
-constexpr std::size_t most = std::size_t{64} << 20;
+constexpr std::size_t max_bytes = std::size_t{64} << 20;
 
 wire::RoutedRequest request_of(std::size_t bytes, std::size_t writes = 1) {
   wire::RoutedRequest routed{.reply_to = "peer", .request = {}};
@@ -23,7 +23,7 @@ std::size_t requests_in(const std::string& message) {
   return std::get<wire::Writes>(*decoded).requests.size();
 }
 
-// A shard that takes nothing: what waits is bounded in bytes, whatever the size of requests.
+// With a shard that accepts nothing, waiting bytes are bounded, whatever the size of requests.
 TEST(WriteQueue, IsBoundedInBytes) {
   for (const std::size_t bytes : {std::size_t{10}, std::size_t{100'000}, std::size_t{4} << 20}) {
     WriteQueue queue;
@@ -31,12 +31,12 @@ TEST(WriteQueue, IsBoundedInBytes) {
     std::size_t highest = 0;
     std::size_t refused = 0;
     for (; refused < 5 && accepted < 3'000'000; queue.flush()) {
-      queue.add(request_of(bytes), most) ? ++accepted : ++refused;
+      queue.add(request_of(bytes), max_bytes) ? ++accepted : ++refused;
       highest = std::max(highest, queue.bytes());
     }
-    EXPECT_GT(accepted * (bytes + 64), most / 2) << "and not for want of room";
+    EXPECT_GT(accepted * (bytes + 64), max_bytes / 2) << "and not for want of room";
     EXPECT_EQ(refused, 5u);
-    EXPECT_LE(highest, most + (std::size_t{4} << 20));
+    EXPECT_LE(highest, max_bytes + (std::size_t{4} << 20));
   }
 }
 
@@ -53,7 +53,7 @@ TEST(WriteQueue, TakesOneRequestOfAnySize) {
 
 TEST(WriteQueue, MessagesStayWithinAChunk) {
   WriteQueue queue;
-  for (int i = 0; i < 10; ++i) ASSERT_TRUE(queue.add(request_of(100'000), most));
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(queue.add(request_of(100'000), max_bytes));
   queue.flush();
   std::size_t requests = 0;
   for (; !queue.empty(); queue.pop_front(), queue.flush()) {
@@ -66,11 +66,11 @@ TEST(WriteQueue, MessagesStayWithinAChunk) {
   EXPECT_EQ(queue.bytes(), 0u);
 }
 
-// Turn after turn brings a few: they travel together once the shard takes messages again.
+// Each turn brings a few requests: they go in one message once the shard accepts messages again.
 TEST(WriteQueue, GathersWhileAMessageWaits) {
   WriteQueue queue;
   for (int turn = 0; turn < 100; ++turn) {
-    ASSERT_TRUE(queue.add(request_of(10), most));
+    ASSERT_TRUE(queue.add(request_of(10), max_bytes));
     queue.flush();
   }
   EXPECT_EQ(requests_in(queue.front()), 1u);
@@ -79,15 +79,15 @@ TEST(WriteQueue, GathersWhileAMessageWaits) {
   EXPECT_EQ(requests_in(queue.front()), 99u);
 }
 
-// For another shard, when the partition is led there.
-TEST(WriteQueue, GivesBackAllThatWaitsInItsOrder) {
+// For another shard that now leads the partition.
+TEST(WriteQueue, ReturnsEverythingInOrder) {
   WriteQueue queue;
   for (int i = 0; i < 5; ++i) {
     auto request = request_of(200'000);
     request.request.number = static_cast<std::uint64_t>(i);
-    queue.add(std::move(request), most);
+    queue.add(std::move(request), max_bytes);
   }
-  const auto all = queue.take();
+  const auto all = queue.take_all();
   ASSERT_EQ(all.size(), 5u);
   for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i].request.number, i);
   EXPECT_TRUE(queue.empty());

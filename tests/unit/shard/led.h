@@ -71,9 +71,9 @@ class Led {
   void settle(base::TimePoint now) {
     while (!effects_.store.empty() || effects_.proposal) {
       if (!effects_.store.empty()) {
-        const std::uint64_t ticket = effects_.store.back().ticket;
+        const std::uint64_t sequence = effects_.store.back().ticket;
         effects_.store.clear();
-        replica_.stored(ticket, now, effects_);
+        replica_.stored(sequence, now, effects_);
       }
       if (effects_.proposal) {
         const auto proposal = *std::exchange(effects_.proposal, std::nullopt);

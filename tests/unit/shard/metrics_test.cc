@@ -10,7 +10,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-TEST(ShardMetrics, TellOfReplicasWhileTheShardLeads) {
+TEST(ShardMetrics, HaveReplicaSeriesWhileTheShardLeads) {
   Metrics metrics("s1");
   PartitionMetrics partition(metrics, "");
   const std::string in_sync = "canopy_in_sync_replicas{";

@@ -17,7 +17,7 @@ using keyspace::Revision;
 using wire::Fault;
 using namespace std::chrono_literals;
 
-// What a partition does, in maps that are copied whole.
+// A model of a partition, in maps that are copied whole.
 class Model {
  public:
   struct Entry {

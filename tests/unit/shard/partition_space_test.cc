@@ -30,7 +30,7 @@ class PartitionSpaceTest : public testing::Test {
   Led led_{{.subtree = "/p/", .max_state_bytes = 10'000}};
 };
 
-TEST_F(PartitionSpaceTest, WhatDoesNotFitIsAnsweredAndItsNeighboursAreCommitted) {
+TEST_F(PartitionSpaceTest, ARequestThatDoesNotFitIsRefusedAndOthersAreCommitted) {
   EXPECT_EQ(put("/p/a", 5000), Fault::none);
   EXPECT_EQ(put("/p/b", 6000), Fault::busy) << "until that is committed";
   EXPECT_EQ(put("/p/c", 4000), Fault::none);
@@ -41,7 +41,7 @@ TEST_F(PartitionSpaceTest, WhatDoesNotFitIsAnsweredAndItsNeighboursAreCommitted)
   EXPECT_EQ(put("/p/d", 2000), Fault::full) << "what is committed counts as well";
 }
 
-TEST_F(PartitionSpaceTest, WhatDoesNotGrowIsAlwaysTaken) {
+TEST_F(PartitionSpaceTest, AWriteThatDoesNotGrowTheStateIsAlwaysAccepted) {
   put("/p/a", 5000);
   led_.commit(now_);
   led_.partition().set_low("no room");

@@ -1,4 +1,4 @@
-// What a leader decides while its partition is split.
+// Decisions of a leader while its partition is split.
 #include <gtest/gtest.h>
 
 #include "core/wire/entry.h"
@@ -32,7 +32,7 @@ class PartitionSplitTest : public testing::Test {
   Partition& partition_ = led_.partition();
 };
 
-TEST_F(PartitionSplitTest, RefusesWhatIsSplitOffFromTheSplitEntryOn) {
+TEST_F(PartitionSplitTest, RefusesKeysOfThePartAfterTheSplitEntry) {
   put("/p/a/1", "1", 1000);
   put("/p/b", "1", 1000);
   led_.commit(now_);

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 class PartitionTest : public testing::Test {
  protected:
-  // As a Clone client writes: nobody waits for an answer.
+  // As a Clone client writes: without a reply.
   Partition::Staged write(wire::Write write) {
     return partition_.stage(1, {.request = {.writes = {std::move(write)}}}, now_);
   }
@@ -164,7 +164,7 @@ TEST_F(PartitionTest, AClientThatGivesEveryUpdateOneUuidLosesNone) {
   EXPECT_EQ(partition_.take_staged().size(), 4u);
 }
 
-TEST_F(PartitionTest, SplitsWhatOneMessageCannotHold) {
+TEST_F(PartitionTest, SplitsABatchThatOneMessageCannotHold) {
   const std::string value(base::max_chunk_bytes / 3, 'v');
   for (int i = 0; i < 7; ++i) put("/p/" + std::to_string(i), value);
   const auto batches = led_.commit(now_).batches;
@@ -242,7 +242,7 @@ TEST_F(PartitionTest, WritesOfARequestToOneKeyAreAppliedInOrder) {
   EXPECT_EQ(answer().revision, Revision(7, 4)) << "the refused write before it never was";
 }
 
-TEST_F(PartitionTest, WhatExpiresInThisInstantIsGoneForAConditionToo) {
+TEST_F(PartitionTest, AConditionDoesNotSeeAnExpiredEntry) {
   put("/p/a", "1", 1000);
   led_.commit(now_);
   now_ += 1s;
@@ -258,7 +258,7 @@ TEST_F(PartitionTest, WithoutRetentionConditionsAreRefused) {
   EXPECT_EQ(staged.fault, Fault::not_kept);
 }
 
-TEST_F(PartitionTest, RefusesWhatCannotBe) {
+TEST_F(PartitionTest, RefusesInvalidRequests) {
   EXPECT_EQ(request({}, 1).fault, Fault::malformed);
   EXPECT_EQ(request({{.key = "/p/a"}}, 0).fault, Fault::bad_field);
   const auto ttl = std::numeric_limits<std::int64_t>::max();
@@ -313,18 +313,18 @@ TEST_F(PartitionTest, ASettledRequestIsRefused) {
 }
 
 TEST_F(PartitionTest, TooManyRequestsOfAClientAreRefusedUntilSomeAreCommittedAndSettled) {
-  const auto most = Partition::max_undecided;
-  for (std::uint64_t number = 1; number <= most; ++number) {
+  const auto limit = Partition::max_undecided;
+  for (std::uint64_t number = 1; number <= limit; ++number) {
     EXPECT_EQ(request({{.key = "/p/a"}}, number).fault, Fault::none);
   }
-  EXPECT_EQ(request({{.key = "/p/a"}}, most + 1).fault, Fault::too_many_requests);
+  EXPECT_EQ(request({{.key = "/p/a"}}, limit + 1).fault, Fault::too_many_requests);
   led_.commit(now_);
-  EXPECT_EQ(request({{.key = "/p/a"}}, most + 1).fault, Fault::too_many_requests);
+  EXPECT_EQ(request({{.key = "/p/a"}}, limit + 1).fault, Fault::too_many_requests);
   settled_ = 2;
-  EXPECT_EQ(request({{.key = "/p/a"}}, most + 1).fault, Fault::none) << "it was not remembered";
+  EXPECT_EQ(request({{.key = "/p/a"}}, limit + 1).fault, Fault::none) << "it was not remembered";
 }
 
-TEST_F(PartitionTest, WhatIsUnderWayIsSeenByLaterRequestsAndAnsweredOnceItIsCommitted) {
+TEST_F(PartitionTest, UncommittedWritesAreSeenByLaterRequests) {
   request({{.key = "/p/a", .value = "1"}}, 1);
   led_.propose(now_);
   EXPECT_EQ(request({{.key = "/p/a", .if_revision = Revision()}}, 2).fault,
@@ -342,7 +342,7 @@ TEST_F(PartitionTest, WhatIsUnderWayIsSeenByLaterRequestsAndAnsweredOnceItIsComm
   EXPECT_EQ(committed.replies[2].answer.revision, Revision(7, 2));
 }
 
-TEST_F(PartitionTest, WhatIsUnderWayIsAnsweredThoughNothingNewIsTaken) {
+TEST_F(PartitionTest, UncommittedWritesAreAnsweredWhileNewOnesAreRefused) {
   request({{.key = "/p/a", .value = "1"}}, 1);
   led_.propose(now_);
   partition_.refuse_new(Fault::too_few_replicas);
@@ -355,7 +355,7 @@ TEST_F(PartitionTest, WhatIsUnderWayIsAnsweredThoughNothingNewIsTaken) {
   EXPECT_EQ(committed.replies[1].answer.reply_to, "again");
 }
 
-TEST_F(PartitionTest, WhatIsNotAnsweredWhenTheLeadershipEndsMayBeSentAgain) {
+TEST_F(PartitionTest, UnansweredRequestsMayBeSentAgainAfterTheLeadership) {
   request({{.key = "/p/a", .value = "1"}}, 1);
   led_.propose(now_);
   request({{.key = "/p/b", .value = "1"}}, 2);

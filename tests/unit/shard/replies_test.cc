@@ -14,7 +14,7 @@ TEST(Replies, AreOneMessageForEachProxyInTheOrderOfItsAnswers) {
   for (std::uint64_t number = 1; number <= 6; ++number) {
     replies.add({.proxy = 2 - number % 2, .answer = {.reply_to = "client", .number = number}});
   }
-  const auto messages = replies.take();
+  const auto messages = replies.take_messages();
   ASSERT_EQ(messages.size(), 2u);
   for (const auto& message : messages) {
     std::uint64_t number = message.proxy == 2 ? 2 : 1;
@@ -24,13 +24,13 @@ TEST(Replies, AreOneMessageForEachProxyInTheOrderOfItsAnswers) {
       number += 2;
     }
   }
-  EXPECT_TRUE(replies.take().empty());
+  EXPECT_TRUE(replies.take_messages().empty());
 }
 
-TEST(Replies, ThatNobodyWaitsForAreDropped) {
+TEST(Replies, WithoutAReceiverAreDropped) {
   Replies replies;
   replies.add({.proxy = 1, .answer = {.number = 1}});
-  EXPECT_TRUE(replies.take().empty());
+  EXPECT_TRUE(replies.take_messages().empty());
 }
 
 TEST(Replies, StayWithinTheBoundsOfAMessage) {
@@ -41,7 +41,7 @@ TEST(Replies, StayWithinTheBoundsOfAMessage) {
     replies.add({.proxy = 1, .answer = {.reply_to = reply_to, .number = number}});
   }
   std::uint64_t expected = 0;
-  const auto messages = replies.take();
+  const auto messages = replies.take_messages();
   for (const auto& message : messages) {
     EXPECT_LE(wire::encode(message.answers).size(), base::max_chunk_bytes);
     EXPECT_LE(message.answers.answers.size(), wire::max_message_updates);
@@ -54,7 +54,7 @@ TEST(Replies, StayWithinTheBoundsOfAMessage) {
   EXPECT_LT(messages.size(), 16u);
 }
 
-TEST(Replies, SayWhatIsWrongForPeople) {
+TEST(Replies, HaveAReadableErrorText) {
   wire::RoutedRequest routed{.reply_to = "client", .request = {.number = 4}};
   const Reply reply = Reply::to(7, routed, {Fault::revision_mismatch, keyspace::Revision(9)});
   EXPECT_EQ(reply.proxy, 7u);

@@ -27,7 +27,7 @@ class RoomTest : public testing::Test {
   Room room_{1'000'000};
 };
 
-TEST_F(RoomTest, WhatGrowsBeyondTheLimitIsRefusedAndTheRestTaken) {
+TEST_F(RoomTest, RefusesOnlyGrowthBeyondTheLimit) {
   hold("/a", 900'000);
   EXPECT_EQ(put("/new", 200'000), Fault::full);
   EXPECT_EQ(room_.full(tree_), "max_state_bytes is 1000000");
@@ -39,7 +39,7 @@ TEST_F(RoomTest, WhatGrowsBeyondTheLimitIsRefusedAndTheRestTaken) {
   EXPECT_EQ(put("/new", 200'000), Fault::none);
 }
 
-TEST_F(RoomTest, WhatIsUnderWayCounts) {
+TEST_F(RoomTest, UncommittedGrowthCounts) {
   EXPECT_EQ(put("/a", 600'000, Revision(1, 1)), Fault::none);
   EXPECT_EQ(put("/b", 600'000, Revision(1, 2)), Fault::busy) << "it may yet fit";
   hold("/a", 600'000);
@@ -61,7 +61,7 @@ TEST_F(RoomTest, NothingGrowsWhileTheDiskIsLow) {
   EXPECT_EQ(put("/b", 1), Fault::none);
 }
 
-TEST_F(RoomTest, AValueThatNothingCouldHoldDoesNotMakeThePartitionFull) {
+TEST_F(RoomTest, ATooLargeValueDoesNotMakeThePartitionFull) {
   EXPECT_EQ(put("/a", 2'000'000), Fault::full);
   EXPECT_EQ(room_.full(tree_), "");
 }

@@ -1,5 +1,5 @@
-// Proxies that join a shard whose commits take long: what a turn of the shard's node does, on a
-// clock that is turned by hand.
+// Proxies that sync with a shard whose commits take long: the turns of a shard's node, on a manual
+// clock.
 #include <gtest/gtest.h>
 
 #include <deque>

@@ -1,5 +1,4 @@
-// A store that is cut off: by the end of its process, by the loss of what was never synced, by
-// damage.
+// A store after a crash of its process, after the loss of unsynced data, and after damage.
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -18,7 +17,7 @@ extern char** environ;
 namespace canopy::shard {
 namespace {
 
-// What a copy holds by now; an error: why there is none.
+// The present state of a copy; an error: why there is none.
 std::string stored(const std::string& path) {
   auto storage = Storage::open(path);
   if (!storage) return "error: " + storage.error();
@@ -55,7 +54,7 @@ class StorageCrash : public testing::Test {
   std::string path() const { return directory_ / "store"; }
   std::string crashed() const { return directory_ / "crashed"; }
   fs::path log() const { return directory_.files("crashed", ".log").back(); }
-  // What the crashed store holds when its log is `log_bytes`.
+  // The state of the crashed store when its log is `log_bytes`.
   std::string stored_with(const std::string& log_bytes) const {
     const std::string name = directory_ / "tried";
     fs::remove_all(name);
@@ -102,7 +101,7 @@ TEST_F(StorageCrash, ALogThatIsCutYieldsWholeGroups) {
 }
 
 // The machine has failed while it wrote pages that were never synced, in any order.
-TEST_F(StorageCrash, WhatWasNeverSyncedMayBeBroken) {
+TEST_F(StorageCrash, UnsyncedDataMayBeBroken) {
   write(60, false);
   std::string bytes = contents(log());
   bytes.replace(bytes.size() / 2, 100, 100, '\0');
@@ -183,7 +182,7 @@ TEST(StorageCrashWriter, DISABLED_Run) {
   }
 }
 
-TEST_F(StorageCrash, AKilledProcessLosesNothingThatItHadStored) {
+TEST_F(StorageCrash, AKilledProcessLosesNothingStored) {
   for (const int groups : {1, 50, 400}) {
     fs::remove_all(path());
     ASSERT_EQ(setenv("CANOPY_TEST_STORE", path().c_str(), 1), 0);
@@ -201,22 +200,22 @@ TEST_F(StorageCrash, AKilledProcessLosesNothingThatItHadStored) {
     ASSERT_EQ(posix_spawn(&writer, "/proc/self/exe", &actions, nullptr, arguments, environ), 0);
     posix_spawn_file_actions_destroy(&actions);
     close(pipe[1]);
-    std::ptrdiff_t said = 0;
+    std::ptrdiff_t reported = 0;
     char dots[64];
     ssize_t size = 0;
-    while (said < groups && (size = read(pipe[0], dots, sizeof dots)) > 0) said += size;
+    while (reported < groups && (size = read(pipe[0], dots, sizeof dots)) > 0) reported += size;
     kill(writer, SIGKILL);
-    while ((size = read(pipe[0], dots, sizeof dots)) > 0) said += size;
+    while ((size = read(pipe[0], dots, sizeof dots)) > 0) reported += size;
     close(pipe[0]);
     ASSERT_EQ(waitpid(writer, nullptr, 0), writer);
-    ASSERT_GE(said, groups);
+    ASSERT_GE(reported, groups);
 
     Story story(11, 60'000);
-    for (std::ptrdiff_t i = 0; i < said; ++i) story.next();
+    for (std::ptrdiff_t i = 0; i < reported; ++i) story.next();
     const std::string state = stored(path());
     const std::string acknowledged = shown(story.expected());
     story.next();
-    EXPECT_TRUE(state == acknowledged || state == shown(story.expected())) << said << state;
+    EXPECT_TRUE(state == acknowledged || state == shown(story.expected())) << reported << state;
   }
 }
 

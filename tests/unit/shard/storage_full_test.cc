@@ -1,4 +1,4 @@
-// A disk that fills up: a tmpfs of its own, which takes root.
+// A disk that fills up: a tmpfs, which needs root.
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 
@@ -43,7 +43,7 @@ class StorageFull : public testing::Test {
     ASSERT_TRUE(copy) << copy.error();
     recovered_ = std::move(copy->recovered);
   }
-  // Leaves at most `bytes` of the disk to anybody.
+  // Leaves at most `bytes` of the disk free.
   void use_up(std::uint64_t bytes) {
     const std::uint64_t available = fs::space(disk()).available;
     std::ofstream file(disk() + "/filler", std::ios::binary | std::ios::app);
@@ -51,20 +51,20 @@ class StorageFull : public testing::Test {
   }
   void wait_for_room() {
     while (storage_->low()) {
-      const auto status = storage_->look_for_room();
+      const auto status = storage_->check_space();
       ASSERT_TRUE(status) << status.error();
       std::this_thread::yield();
     }
   }
-  // A value that does not compress, and opens with `letter`.
-  std::string value(char letter, std::size_t size) {
-    std::string bytes(size, letter);
+  // A value that does not compress, and begins with `first_byte`.
+  std::string value(char first_byte, std::size_t size) {
+    std::string bytes(size, first_byte);
     std::generate(bytes.begin() + 1, bytes.end(), [&] { return static_cast<char>(random_()); });
     return bytes;
   }
-  Replica::StoreEntries put(const std::string& key, char letter, std::size_t size = 100'000) {
+  Replica::StoreEntries put(const std::string& key, char first_byte, std::size_t size = 100'000) {
     revision_ = revision_.next();
-    return {.entries = {entry(revision_, key, value(letter, size))}, .committed = true};
+    return {.entries = {entry(revision_, key, value(first_byte, size))}, .committed = true};
   }
   Replica::StoreEntries remove(const std::string& key) {
     revision_ = revision_.next();
@@ -84,13 +84,13 @@ class StorageFull : public testing::Test {
   bool mounted_ = false;
 };
 
-TEST_F(StorageFull, SaysSoInTime) {
+TEST_F(StorageFull, ReportsLowSpaceInTime) {
   EXPECT_FALSE(storage_->low());
   use_up(SpaceReserve::min_free_bytes / 4);
-  ASSERT_TRUE(storage_->look_for_room());
+  ASSERT_TRUE(storage_->check_space());
   EXPECT_TRUE(storage_->low());
   fs::remove(disk() + "/filler");
-  ASSERT_TRUE(storage_->look_for_room());
+  ASSERT_TRUE(storage_->check_space());
   EXPECT_FALSE(storage_->low());
 }
 
@@ -98,7 +98,7 @@ TEST_F(StorageFull, DeletionsAndOverwritesGoOnWithoutAByteOfTheDisk) {
   for (int i = 1; i < 100; ++i) ASSERT_TRUE(write(put("/p/" + std::to_string(i), 'a')));
   while (!storage_->low()) {  // what compactions free is used up as well
     use_up(0);
-    ASSERT_TRUE(storage_->look_for_room());
+    ASSERT_TRUE(storage_->check_space());
   }
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(write(put("/p/0", static_cast<char>('b' + i))));
   for (int i = 1; i < 100; ++i) ASSERT_TRUE(write(remove("/p/" + std::to_string(i)))) << i;
@@ -109,12 +109,12 @@ TEST_F(StorageFull, DeletionsAndOverwritesGoOnWithoutAByteOfTheDisk) {
   EXPECT_EQ(recovered_.tree.find("/p/0")->value[0], 'b' + 19);
 }
 
-// The space of what is deleted comes back without anybody's help.
+// The store frees the space of deleted entries by itself.
 TEST_F(StorageFull, DeletionsMakeRoom) {
   int count = 0;
   while (!storage_->low()) {
     ASSERT_TRUE(write(put("/p/" + std::to_string(++count), 'a')));
-    ASSERT_TRUE(storage_->look_for_room());
+    ASSERT_TRUE(storage_->check_space());
     ASSERT_LT(count, 10 * disk_mebibytes);
   }
   for (int i = 1; i <= count; ++i) ASSERT_TRUE(write(remove("/p/" + std::to_string(i))));
@@ -122,8 +122,8 @@ TEST_F(StorageFull, DeletionsMakeRoom) {
   ASSERT_TRUE(write(put("/p/again", 'a')));
 }
 
-// As on a follower, which cannot refuse what its leader has taken.
-TEST_F(StorageFull, WhatFindsNoRoomIsWrittenOnceThereIsSome) {
+// As on a follower, which cannot refuse entries of its leader.
+TEST_F(StorageFull, AWriteWithoutRoomSucceedsOnceThereIsRoom) {
   // An attempt may free what the one before has left.
   int written = 1;
   while (write(put("/p/" + std::to_string(written), 'a', 1'000'000)) || storage_->retry()) {
@@ -151,7 +151,7 @@ TEST_F(StorageFull, StartsOnAFullDisk) {
   ASSERT_TRUE(write(remove("/p/1")) || storage_->retry());
 }
 
-TEST_F(StorageFull, SaysSoAfterAStart) {
+TEST_F(StorageFull, ReportsLowSpaceAfterAStart) {
   ASSERT_TRUE(write(put("/p/1", 'a')));
   storage_.reset();
   use_up(0);  // nothing is in the log that would be freed

@@ -46,7 +46,7 @@ TEST_F(StorageTest, ACopyKeepsItsIdentity) {
   EXPECT_EQ(open_copy("/q/").identity, other.identity);
 }
 
-TEST_F(StorageTest, RecoversWhatAnyStoryWrote) {
+TEST_F(StorageTest, RecoversRandomOperations) {
   for (std::uint64_t seed = 0; seed < 6; ++seed) {
     const std::string partition = "/story" + std::to_string(seed) + "/";
     Story story(seed);
@@ -206,7 +206,7 @@ TEST_F(StorageTest, ADamagedBackupIsNotRestored) {
   EXPECT_TRUE(Storage::restore(directory_ / "b", directory_ / "to"));
 }
 
-TEST_F(StorageTest, ABackupHoldsWhatWasThereAsOtherReplicas) {
+TEST_F(StorageTest, ABackupHoldsTheStateAsOtherReplicas) {
   open();
   Story story(1);
   const auto before = open_copy("/p/").identity;

@@ -22,11 +22,11 @@ class StorageThreadTest : public testing::Test {
         std::move(*storage), loop_,
         StorageThread::Events{
             .stored = [this](const std::string& partition,
-                             std::uint64_t ticket) { stored_[partition] = ticket; },
+                             std::uint64_t sequence) { stored_[partition] = sequence; },
             .changed = [this](const auto& condition) { conditions_.push_back(condition); }});
   }
   void run_until(const std::function<bool()>& done) {
-    const auto patience = loop_.after(60s, [&] {
+    const auto timeout = loop_.after(60s, [&] {
       ADD_FAILURE() << "it takes too long";
       loop_.stop();
     });
@@ -35,7 +35,7 @@ class StorageThreadTest : public testing::Test {
     });
     loop_.run();
     loop_.on_turn_end([] {});
-    loop_.cancel(patience);
+    loop_.cancel(timeout);
   }
   base::Result<Storage::Copy> open_copy(const std::string& partition,
                                         StorageThread::Settings settings = {}) {
@@ -46,9 +46,9 @@ class StorageThreadTest : public testing::Test {
   }
   std::uint64_t submit(const std::string& partition, std::vector<Replica::Operation> operations) {
     auto made = std::move(group(partition, std::move(operations)).front().operations);
-    for (auto& each : made) each.ticket = ++ticket_;
+    for (auto& each : made) each.ticket = ++sequence_;
     thread_->submit(partition, std::move(made));
-    return ticket_;
+    return sequence_;
   }
   std::string stored_copy(const std::string& name, const std::string& partition) {
     auto storage = Storage::open(directory_ / name);
@@ -62,11 +62,11 @@ class StorageThreadTest : public testing::Test {
   net::Loop loop_{clock_};
   std::map<std::string, std::uint64_t> stored_;
   std::vector<StorageThread::Condition> conditions_;
-  std::uint64_t ticket_ = 0;
+  std::uint64_t sequence_ = 0;
   std::unique_ptr<StorageThread> thread_;
 };
 
-TEST_F(StorageThreadTest, TellsWhatIsStored) {
+TEST_F(StorageThreadTest, ReportsStoredOperations) {
   start();
   std::map<std::string, Story> stories;
   std::map<std::string, std::uint64_t> last;
@@ -88,7 +88,7 @@ TEST_F(StorageThreadTest, TellsWhatIsStored) {
   EXPECT_TRUE(conditions_.empty());
 }
 
-TEST_F(StorageThreadTest, WritesWhatWasSubmittedBeforeItEnds) {
+TEST_F(StorageThreadTest, WritesSubmittedOperationsBeforeItEnds) {
   start();
   ASSERT_TRUE(open_copy("/p/"));
   Story story(1);
@@ -98,14 +98,14 @@ TEST_F(StorageThreadTest, WritesWhatWasSubmittedBeforeItEnds) {
   thread_->backup(directory_ / "backup", [&](const auto&) { answered = true; });
   thread_.reset();
   EXPECT_EQ(stored_copy("store", "/p/"), shown(story.expected()));
-  // What it has posted by then is not told any more.
+  // Callbacks that it has posted are not called any more.
   loop_.after(0s, [&] { loop_.stop(); });
   loop_.run();
   EXPECT_TRUE(stored_.empty());
   EXPECT_FALSE(answered);
 }
 
-// What a process that is killed leaves: no sync, no orderly end.
+// After a kill of the process: no sync, no orderly end.
 TEST_F(StorageThreadTest, WhatIsToldToBeStoredIsWrittenBeforeItIsSynced) {
   start();
   ASSERT_TRUE(open_copy("/p/", {.sync_interval = 1h}));
@@ -142,7 +142,7 @@ TEST_F(StorageThreadTest, BacksUpWhileItWrites) {
   EXPECT_EQ(stored_copy("store", "/p/"), states.back());
 }
 
-TEST_F(StorageThreadTest, DropsACopyAfterWhatWasSubmitted) {
+TEST_F(StorageThreadTest, DropsACopyAfterSubmittedOperations) {
   start();
   const auto before = open_copy("/p/");
   Story story(1);

@@ -1,5 +1,5 @@
-// What the tests of Storage share: a directory, operations as a replica asks for them, and a model
-// of what a store has to recover.
+// Shared by the tests of Storage: a directory, operations like those of a replica, and a model of
+// the state that a store must recover.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -76,7 +76,7 @@ inline std::vector<Storage::Operations> group(const std::string& partition,
   return {std::move(made)};
 }
 
-// All of it, as text.
+// The whole state as text.
 inline std::string shown(const Replica::Recovered& recovered) {
   std::string text = "committed " + std::to_string(recovered.committed.value()) + "\ntree";
   for (auto at = recovered.tree.view().seek({}); !at.done(); at.next()) {
@@ -121,8 +121,8 @@ class Story {
   const Replica::Recovered& expected() const { return expected_; }
 
  private:
-  std::uint64_t draw(std::uint64_t least, std::uint64_t most) {
-    return std::uniform_int_distribution(least, most)(random_);
+  std::uint64_t draw(std::uint64_t min, std::uint64_t max) {
+    return std::uniform_int_distribution(min, max)(random_);
   }
 
   Replica::Operation draw_operation() {

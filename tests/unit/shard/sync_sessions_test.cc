@@ -23,8 +23,8 @@ class SyncSessionsTest : public testing::Test {
     led_.partition().stage(1, {.request = {.writes = {std::move(write)}}}, now_);
     led_.commit(now_);
   }
-  // What a snapshot brings, deletions as "-key".
-  std::vector<std::string> told(const wire::Chunk& chunk) {
+  // The keys of a chunk, deletions as "-key".
+  std::vector<std::string> keys_of(const wire::Chunk& chunk) {
     std::vector<std::string> result;
     for (const auto& update : chunk.updates) {
       result.push_back((update->deleted ? "-" : "") + std::string(update->key));
@@ -114,8 +114,8 @@ TEST_F(SyncSessionsTest, ALaterRequestReplacesAnEarlierOne) {
   sessions_.credit(1, {.request = 1, .chunks = 5});
 }
 
-// Also when its revisions are within the log.
-TEST_F(SyncSessionsTest, WhatIsKnownOfAnotherLineageIsAnsweredWhole) {
+// Also when the proxy's revisions are within the log.
+TEST_F(SyncSessionsTest, AnotherLineageIsAnsweredWithASnapshot) {
   for (int i = 0; i < 5; ++i) write("/p/a");
   auto sync = ask(Revision(3, 2));
   sync.lineage += 1;
@@ -131,7 +131,7 @@ TEST_F(SyncSessionsTest, ASyncThatIsSentAgainGoesOnWhereItWas) {
     sessions_.open(1, ask(Revision()), led_.replica(), now_);
     const auto step = next();
     EXPECT_EQ(step->chunk.number, number);
-    EXPECT_EQ(told(step->chunk), std::vector<std::string>{"/p/" + std::to_string(number)});
+    EXPECT_EQ(keys_of(step->chunk), std::vector<std::string>{"/p/" + std::to_string(number)});
     EXPECT_EQ(step->chunk.last, number == 8);
   }
 }
@@ -147,13 +147,13 @@ TEST_F(SyncSessionsTest, WaitsForRoomInTheQueueOfItsProxyAlone) {
     EXPECT_TRUE(sessions_.waiting(has_room_));
     const auto step = next();
     EXPECT_EQ(step->chunk.number, number);
-    EXPECT_EQ(told(step->chunk), std::vector<std::string>{"/p/" + std::to_string(number)});
+    EXPECT_EQ(keys_of(step->chunk), std::vector<std::string>{"/p/" + std::to_string(number)});
     EXPECT_EQ(step->chunk.last, number == 2);
   }
   EXPECT_EQ(sessions_.size(), 0u);
   sessions_.open(1, ask(Revision(), 2), led_.replica(), now_);
   full_ = {1};
-  sessions_.drop_idle(has_room_, now_ + SyncSessions::patience + 1s);
+  sessions_.drop_idle(has_room_, now_ + SyncSessions::timeout + 1s);
   EXPECT_EQ(sessions_.size(), 0u) << "for that long it takes nothing";
 }
 
@@ -171,7 +171,7 @@ TEST_F(SyncSessionsTest, EndWithTheirConnection) {
   EXPECT_EQ(served, (std::set<ProxyId>{1, 3}));
 }
 
-TEST_F(SyncSessionsTest, CreditThatWasLostIsMadeUpForWhenTheSyncIsSentAgain) {
+TEST_F(SyncSessionsTest, LostCreditIsRestoredWhenTheSyncIsSentAgain) {
   for (int i = 0; i < 30; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
   sessions_.open(1, ask(Revision()), led_.replica(), now_);
   while (next()) {
@@ -180,7 +180,7 @@ TEST_F(SyncSessionsTest, CreditThatWasLostIsMadeUpForWhenTheSyncIsSentAgain) {
   EXPECT_EQ(next()->chunk.number, wire::initial_credit);
 }
 
-TEST_F(SyncSessionsTest, APartitionThatIsLedAnewIsAnsweredAnew) {
+TEST_F(SyncSessionsTest, ANewLeadershipBeginsTheAnswerAnew) {
   for (int i = 0; i < 9; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
   sessions_.open(1, ask(Revision()), led_.replica(), now_);
   next();
@@ -192,8 +192,8 @@ TEST_F(SyncSessionsTest, APartitionThatIsLedAnewIsAnsweredAnew) {
   EXPECT_EQ(step->chunk.revision, Revision(5, 0));
 }
 
-// What it knows is part of the history that the new leader has.
-TEST_F(SyncSessionsTest, WhatIsKnownOfAnEarlierEpochIsReplayed) {
+// The new leader's history contains the proxy's revisions.
+TEST_F(SyncSessionsTest, RevisionsOfAnEarlierEpochAreReplayed) {
   cluster::Replica::Recovered recovered{.committed = Revision(3, 2), .history = {{3, 9, 2}}};
   Led led({.subtree = "/p/"}, 5, std::move(recovered));
   led.partition().stage(1, {.request = {.writes = {{.key = "/p/a"}}}}, now_);
@@ -208,13 +208,13 @@ TEST_F(SyncSessionsTest, WhatIsKnownOfAnEarlierEpochIsReplayed) {
   EXPECT_TRUE(step->chunk.last);
 }
 
-TEST_F(SyncSessionsTest, NothingIsToldBeforeItIsCommitted) {
+TEST_F(SyncSessionsTest, NothingIsSentBeforeItIsCommitted) {
   write("/p/a");
   led_.partition().stage(1, {.request = {.writes = {{.key = "/p/b"}}}}, now_);
   led_.propose(now_);
   sessions_.open(1, ask(Revision(3, 0)), led_.replica(), now_);
   const auto step = next();
-  EXPECT_EQ(told(step->chunk), std::vector<std::string>{"/p/a"});
+  EXPECT_EQ(keys_of(step->chunk), std::vector<std::string>{"/p/a"});
   EXPECT_EQ(step->chunk.revision, Revision(3, 1));
 }
 
@@ -229,13 +229,13 @@ TEST_F(SyncSessionsTest, LongCommitsLeaveRoomForMoreChunks) {
 TEST_F(SyncSessionsTest, ForgetsTheIdleAndTheUnserved) {
   for (int i = 0; i < 20; ++i) write("/p/" + std::to_string(i), base::max_chunk_bytes);
   sessions_.open(1, ask(Revision()), led_.replica(), now_);
-  sessions_.drop_idle(has_room_, now_ + SyncSessions::patience + 1s);
+  sessions_.drop_idle(has_room_, now_ + SyncSessions::timeout + 1s);
   EXPECT_EQ(sessions_.size(), 1u) << "it waits for its turn, not for its proxy";
   while (next()) {
   }
-  sessions_.drop_idle(has_room_, now_ + SyncSessions::patience);
+  sessions_.drop_idle(has_room_, now_ + SyncSessions::timeout);
   EXPECT_EQ(sessions_.size(), 1u);
-  sessions_.drop_idle(has_room_, now_ + SyncSessions::patience + 1s);
+  sessions_.drop_idle(has_room_, now_ + SyncSessions::timeout + 1s);
   EXPECT_EQ(sessions_.size(), 0u);
   sessions_.open(1, ask(Revision()), led_.replica(), now_);
   served_ = false;
@@ -260,7 +260,7 @@ TEST_F(SyncSessionsTest, ASnapshotOpensWithTheDeletionsThatStandAtItsCut) {
   const Revision cut = led_.revision();
   erase("/p/c");
   const auto step = next();
-  EXPECT_EQ(told(step->chunk), (std::vector<std::string>{"-/p/b", "/p/a", "/p/c"}));
+  EXPECT_EQ(keys_of(step->chunk), (std::vector<std::string>{"-/p/b", "/p/a", "/p/c"}));
   EXPECT_EQ(step->chunk.revision, cut);
   EXPECT_EQ(step->chunk.floor, Revision());
   EXPECT_EQ(step->chunk.updates[0]->revision, Revision(3, 4));
@@ -299,7 +299,7 @@ TEST_F(SyncSessionsTest, DeletionsKeepToTheBoundsOfAMessageAndComeBeforeEntries)
   EXPECT_EQ(all.back()->key, "/p/last");
 }
 
-TEST_F(SyncSessionsTest, LooksAtABoundedNumberOfDeletionsATurn) {
+TEST_F(SyncSessionsTest, ExaminesABoundedNumberOfDeletionsATurn) {
   const std::size_t count = SyncSessions::deletions_per_chunk + 10;
   for (std::size_t i = 0; i < 2 * count; ++i) {
     led_.partition().stage(1, {.request = {.writes = {{.key = "/p/a", .deletes = i % 2 == 0}}}},
@@ -311,11 +311,11 @@ TEST_F(SyncSessionsTest, LooksAtABoundedNumberOfDeletionsATurn) {
   EXPECT_TRUE(first->chunk.updates.empty()) << "the key is there";
   EXPECT_FALSE(first->chunk.last);
   const auto second = next();
-  EXPECT_EQ(told(second->chunk), std::vector<std::string>{"/p/a"});
+  EXPECT_EQ(keys_of(second->chunk), std::vector<std::string>{"/p/a"});
   EXPECT_TRUE(second->chunk.last);
 }
 
-TEST_F(SyncSessionsTest, DeletionsForgottenBeforeTheyAreToldRaiseTheFloor) {
+TEST_F(SyncSessionsTest, DeletionsForgottenBeforeTheyAreSentRaiseTheFloor) {
   const std::size_t count = 100'000;  // what tombstones hold
   const auto erase_many = [&](std::size_t number) {
     for (std::size_t i = 0; i < number; ++i) {

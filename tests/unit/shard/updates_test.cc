@@ -1,4 +1,4 @@
-// What subscribers of libzmq get of the batches that a shard publishes.
+// The batches that libzmq subscribers get from a shard.
 #include "shard/updates.h"
 
 #include <gtest/gtest.h>
@@ -56,7 +56,7 @@ class UpdatesTest : public testing::Test {
   zmq::context_t context_;
 };
 
-TEST_F(UpdatesTest, GoToWhoSubscribesToTheirPartition) {
+TEST_F(UpdatesTest, GoToSubscribersOfTheirPartition) {
   auto one = subscribe({"/a/"});
   auto both = subscribe({"/a/", "/a/b/"});
   const std::string of_a = wire::batch_topic("/a/") + "1";

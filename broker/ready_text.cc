@@ -8,9 +8,9 @@
 namespace canopy::broker {
 namespace {
 
-constexpr std::size_t most_shown = 20;  // partitions of a shard
+constexpr std::size_t max_shown = 20;  // partitions of a shard
 
-// Columns as wide as their widest cell, two blanks apart, indented by two.
+// Aligned columns, two blanks apart, indented by two.
 class Table {
  public:
   void row(std::vector<std::string> cells) {
@@ -49,8 +49,7 @@ std::string shard_lines(const config::Cluster& cluster, const Members& members) 
   table.row({"SHARD", "SUBTREES"});
   for (const auto& [name, shard] : members.shards) {
     std::string subtrees;
-    const std::size_t more =
-        shard.partitions.size() - std::min(shard.partitions.size(), most_shown);
+    const std::size_t more = shard.partitions.size() - std::min(shard.partitions.size(), max_shown);
     for (const auto& partition :
          std::span(shard.partitions).first(shard.partitions.size() - more)) {
       subtrees += (subtrees.empty() ? "" : ", ") +
@@ -78,7 +77,7 @@ std::string proxy_lines(const Members& members) {
 
 }  // namespace
 
-std::string welcome_text(const config::Cluster& cluster, const Members& members, const Self& self) {
+std::string ready_text(const config::Cluster& cluster, const Members& members, const Self& self) {
   Table links;
   const std::string http = "http://" + metrics::local_address(self.http);
   links.row({"cluster", http + "/", "(in a browser)"});
@@ -86,8 +85,8 @@ std::string welcome_text(const config::Cluster& cluster, const Members& members,
   links.row({"targets", http + "/api/v1/sd", "(Prometheus HTTP service discovery)"});
   return "Canopy is up.\n\nNative clients and the command `canopy` ask the broker at " +
          self.directory + ".\nClients of the Clone pattern connect to any proxy:\n" +
-         proxy_lines(members) + "\nKeys are kept by:\n" + shard_lines(cluster, members) +
-         "\nLook at:\n" + links.text() + "\n" +
+         proxy_lines(members) + "\nShards hold the keys:\n" + shard_lines(cluster, members) +
+         "\nObserve the cluster at:\n" + links.text() + "\n" +
          (cluster.broker.supervise ? "Ctrl-C stops the cluster.\n\n" : "");
 }
 
