@@ -28,7 +28,7 @@ WORDS = {
     r"hello": "announce, register",
     r"tenanc(y|ies)": "replica, open partition",
     r"plenty": "enough, or the number",
-    r"deaf|mute[sd]?|silen(ce|ced|t|tly)": "timeout; without notice",
+    r"deaf|mute[sd]?|silen(ce|ced|t(?! ms)|tly)": "timeout; without notice",
     r"gates?": "filter, check",
     r"participants?": "client, LoadClient",
     r"crews?": "WorkerPool",
