@@ -55,7 +55,7 @@ void Hosted::run(base::TimePoint now, Call&& call) {
 
 void Hosted::carry_out(Replica::Effects& effects, base::TimePoint now) {
   while (!effects.store.empty() && !settings_.disk) {  // in memory all is stored at once
-    const std::uint64_t ticket = effects.store.back().ticket;
+    const std::uint64_t ticket = effects.store.back().sequence;
     effects.store.clear();
     replica_.stored(ticket, now, effects);
   }

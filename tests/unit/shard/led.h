@@ -71,7 +71,7 @@ class Led {
   void settle(base::TimePoint now) {
     while (!effects_.store.empty() || effects_.proposal) {
       if (!effects_.store.empty()) {
-        const std::uint64_t ticket = effects_.store.back().ticket;
+        const std::uint64_t ticket = effects_.store.back().sequence;
         effects_.store.clear();
         replica_.stored(ticket, now, effects_);
       }
