@@ -55,7 +55,7 @@ void Hosted::run(base::TimePoint now, Call&& call) {
 
 void Hosted::carry_out(Replica::Effects& effects, base::TimePoint now) {
   while (!effects.store.empty() && !settings_.disk) {  // in memory, operations are stored at once
-    const std::uint64_t sequence = effects.store.back().ticket;
+    const std::uint64_t sequence = effects.store.back().sequence;
     effects.store.clear();
     replica_.stored(sequence, now, effects);
   }

@@ -161,7 +161,7 @@ void StorageThread::write_gathered() {
   std::map<std::string, std::uint64_t> sequences;
   auto interval = base::Duration::max();
   for (const auto& group : gathered_) {
-    sequences[group.partition] = group.operations.back().ticket;
+    sequences[group.partition] = group.operations.back().sequence;
     const base::Duration own = intervals_.at(group.partition);
     interval = std::min(interval, own.count() > 0 ? own : tick);
   }

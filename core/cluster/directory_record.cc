@@ -5,8 +5,8 @@
 namespace canopy::cluster {
 namespace {
 
-// Blocks grow with what is granted: a directory that is restarted again and again loses few numbers
-// each time, one that many processes join at once writes seldom.
+// The block size grows with the number of grants. So a directory that restarts often loses few
+// numbers each time, and one that many processes join at once writes seldom.
 constexpr std::uint32_t first_block = 8;
 constexpr std::uint32_t largest_block = 256;
 
@@ -14,7 +14,7 @@ constexpr std::uint32_t largest_block = 256;
 
 DirectoryRecord::DirectoryRecord() : DirectoryRecord(Kept(), {}) {}
 
-// Versions of entries begin at generations: those that they tell of were granted.
+// Versions of entries begin at generations, which were therefore granted.
 DirectoryRecord::DirectoryRecord(Kept kept, Keep keep, Entries entries, KeepEntries keep_entries)
     : kept_(std::move(kept)),
       keep_(std::move(keep)),
@@ -69,7 +69,7 @@ void DirectoryRecord::raise_floor(std::uint32_t known) {
   raise(known);
   if (known <= kept_.floor) return;
   kept_.floor = std::min(known, max_generation);
-  // Where it cannot be kept now it is with the next change, without which nothing is granted.
+  // If this fails, the next change stores it; nothing is granted before.
   static_cast<void>(keep(kept_).ok());
 }
 

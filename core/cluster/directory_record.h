@@ -1,9 +1,9 @@
-// What a directory must remember over its restarts: which numbers it has granted, which process
-// held each name that only one process may hold, and the entries that no lease holds.
+// The persistent state of a directory: the generations that it has granted, the holder of each
+// exclusive name, and the entries without a lease.
 //
-// Generations are numbers that only grow. A block of them is kept before the first of the block is
-// granted, so that a restarted directory goes on above all of them.
-// Pure: what is kept goes through a callback. Not thread-safe.
+// Generations only grow. A block of them is reserved on disk before the first of the block is
+// granted, so that a restarted directory continues above all of them.
+// Pure: callbacks store. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -25,16 +25,16 @@ class DirectoryRecord {
   static constexpr std::size_t max_holders = 4096;
 
   struct Kept {
-    std::string identity{};      // of the record: drawn anew when one begins
+    std::string identity{};      // of the record; drawn at random when a record begins
     std::uint32_t reserved = 0;  // generations up to here may have been granted
-    // Up to here an earlier record may have granted the numbers that this one has granted too.
+    // Generations up to here may have been granted by an earlier, lost record as well.
     std::uint32_t floor = 0;
-    std::map<std::string, std::string> holders{};  // name -> identity of who held it last
+    std::map<std::string, std::string> holders{};  // name -> identity of its last holder
   };
-  // Must have put `kept` where a restart finds it before it returns.
+  // Stores `kept` durably before it returns.
   using Keep = std::function<base::Status(const Kept& kept)>;
 
-  // The value of a key that no lease holds, and the request that set it.
+  // The value of a key without a lease, and the request that set it.
   struct Entry {
     std::string value{};
     std::uint64_t version = 0;
@@ -44,15 +44,14 @@ class DirectoryRecord {
     bool operator==(const Entry&) const = default;
   };
   using Entries = std::map<std::string, Entry>;
-  // Must have put `changed` where a restart finds it before it returns. After an error a restart
-  // may find it, or not.
+  // Stores `changed` durably before it returns. After an error a restart may find it, or not.
   using KeepEntries = std::function<base::Status(const Entries& changed)>;
 
-  DirectoryRecord();  // nothing outlives this object
-  // Goes on from `kept` and `entries`.
+  DirectoryRecord();  // stores nothing
+  // Continues from `kept` and `entries`.
   DirectoryRecord(Kept kept, Keep keep, Entries entries = {}, KeepEntries keep_entries = {});
 
-  // Makes sure that the next generation can be granted without writing.
+  // Reserves a block, if necessary, so that next() need not write.
   base::Status reserve();
   // The next generation, or why there is none.
   base::Result<std::uint32_t> next();
@@ -68,10 +67,10 @@ class DirectoryRecord {
   // Empty: no process is known to hold it.
   std::string holder(const std::string& name) const;
   base::Status set_holder(const std::string& name, const std::string& identity);
-  // The name is free; kept with the next change.
+  // Frees the name; stored with the next change.
   void forget_holder(const std::string& name) { kept_.holders.erase(name); }
 
-  // Those that this record began with, once.
+  // The entries that this record began with. Call once.
   Entries take_entries() { return std::exchange(entries_, {}); }
   base::Status keep_entries(const Entries& changed);
 

@@ -1,23 +1,21 @@
-// Until when a process certainly holds its lease, as the process counts it by its own clock.
-//
-// A process counts from when it sent the renewal that was answered, the directory from when it
-// received it, which is later: while their clocks run equally fast, nobody is told that a process
-// is gone before its deadline. A directory that restarted has forgotten its leases and tells nobody
-// that they ended; a watcher that knew a key takes it for gone when it has not come back for the
-// longest lease that it was told of, counted from after the restart and so from after every renewal
-// before. A directory shortens a lease only to `closed_grace`, and only when it sees the end of a
-// connection from its own machine, where no device between can close it: the process has ended, or
-// has closed its connection itself and knew of that earlier than the directory (closed_here()).
-//
-// Two ends of a lease come before its deadline. A process that resigned has given its lease up. A
-// newer process that takes over a name ends the lease of the older one, which is told when it can
-// be reached; of a name that is held exclusively only a successor takes over, and then the older
-// one has ended.
-//
-// Safety depends on none of this: an entry is committed by the whole in-sync set, and leaderships
-// are taken by compare_and_set. What a deadline decides is whether a leader that was replaced may
-// still answer with what was committed before.
+// The deadline until which a process certainly holds its lease, by the clock of the process.
 // Pure. Not thread-safe.
+//
+// The process counts from when it sent the renewal; the directory counts from when it received it,
+// which is later. So, while their clocks run equally fast, the directory reports no process as gone
+// before its deadline. A restarted directory has forgotten its leases and does not report their
+// ends. A watcher then takes a key for deleted when it has not been announced again for the longest
+// lease known to the watcher, counted from after the restart. A directory shortens a lease only to
+// `closed_grace`, and only when it sees the end of a connection from its own machine, which no
+// device between can close: the process has ended, or has closed the connection itself and knew
+// of that before the directory (closed_here()).
+//
+// Two ends of a lease come before its deadline. A process that resigns gives its lease up. A newer
+// process that takes over a name ends the lease of the older one, which the directory reports to it
+// when it can. Only a successor takes over an exclusive name, and then the older process has ended.
+//
+// Safety depends on none of this: the whole in-sync set commits an entry, and compare_and_set
+// grants leadership. The deadline decides whether a replaced leader may still serve reads.
 #pragma once
 
 #include <algorithm>
@@ -31,19 +29,19 @@
 
 namespace canopy::cluster {
 
-// What is left of a lease at most when the connection of its session has been closed. A process
-// that lives connects again within this time.
+// The longest remainder of a lease once the connection of its session is closed. A live process
+// connects again within this time.
 inline constexpr base::Duration closed_grace = std::chrono::milliseconds(500);
 
 class Lease {
  public:
-  // A renewal is about to be sent. Its number is of it alone, and above those before.
+  // A renewal is about to be sent. Its number is unique and higher than those before.
   void asked(std::uint64_t number, base::TimePoint now) {
     if (unanswered_.size() >= max_unanswered) unanswered_.pop_front();
     unanswered_.emplace_back(number, now);
   }
 
-  // The directory has received that renewal, and lets the lease run for `length` from then.
+  // The directory has received that renewal, and the lease runs for `length` from then.
   void answered(std::uint64_t number, base::Duration length) {
     while (!unanswered_.empty() && unanswered_.front().first <= number) {
       const auto [asked, when] = unanswered_.front();
@@ -59,14 +57,14 @@ class Lease {
   }
 
   void resign() { resigned_ = true; }
-  // This process has something to say in the directory again.
+  // This process announces something again.
   void take_up() { resigned_ = false; }
 
   // Absent: no lease is held.
   std::optional<base::TimePoint> deadline() const { return resigned_ ? std::nullopt : deadline_; }
 
  private:
-  // Renewals whose time is remembered: the answer to an older one counts for nothing.
+  // Renewals whose time is remembered; answers to older ones are ignored.
   static constexpr std::size_t max_unanswered = 16;
 
   std::deque<std::pair<std::uint64_t, base::TimePoint>> unanswered_{};

@@ -12,7 +12,7 @@ using keyspace::UpdatePtr;
 namespace {
 
 std::size_t bytes_of(const wire::Batch& batch) {
-  std::size_t total = sizeof(batch);  // empty ones take room as well
+  std::size_t total = sizeof(batch);  // empty batches take memory as well
   for (const UpdatePtr& update : batch.updates) total += update->bytes();
   return total;
 }
@@ -88,7 +88,7 @@ bool Mirror::continues(const wire::Batch& batch) const {
   return batch.lineage == lineage_ && batch.after <= revision_;
 }
 
-// Whether a batch of the other lineage may tell of a new leader.
+// Whether a batch of the other lineage may come from a new leader.
 bool Mirror::worth_asking(base::TimePoint now) const {
   return !other_.asked || now - *other_.asked >= settings_.retry;
 }
@@ -97,11 +97,11 @@ void Mirror::on_batch(wire::Batch batch, base::TimePoint now, Effects& out) {
   count_missed(batch, out);
   if (state_ == State::live) {
     if (continues(batch)) return apply_tail(batch, out);
-    if (batch.lineage != lineage_ && !worth_asking(now)) return;  // a leader of the past
+    if (batch.lineage != lineage_ && !worth_asking(now)) return;  // a former leader
   }
   hold(std::move(batch));
   if (state_ != State::syncing) return begin_sync(now, out);
-  // A leader that has refused is there, and may have come to serve.
+  // A leader that has refused may serve the partition by now.
   if (!refusal_.empty()) patience_ = std::min(patience_, settings_.retry);
 }
 
@@ -125,7 +125,7 @@ void Mirror::apply_tail(wire::Batch& batch, Effects& out) {
 void Mirror::apply(const UpdatePtr& update, Effects& out) {
   revision_ = update->revision;
   if (update->splits) return split_at(update, out);
-  if (splits_.cover(update->key)) return;  // from before the split, which was heard of otherwise
+  if (splits_.cover(update->key)) return;  // from before a split that the owner has reported
   out.applied.push_back(update);
   if (!settings_.retain) return tombstones_.reset(revision_);
   tree_.apply(update);
@@ -135,7 +135,7 @@ void Mirror::apply(const UpdatePtr& update, Effects& out) {
 void Mirror::on_chunk(const wire::Chunk& chunk, base::TimePoint now, Effects& out) {
   if (state_ != State::syncing || chunk.request != request_) return;
   if (chunk.number == 0) {
-    staging_.reset();  // the leader has begun to answer, perhaps anew
+    staging_.reset();  // the first chunk of a reply, perhaps of a repeated one
   } else if (chunk.number != next_chunk_) {
     return begin_sync(now, out);
   }
@@ -157,8 +157,8 @@ void Mirror::on_chunk(const wire::Chunk& chunk, base::TimePoint now, Effects& ou
   finish_sync(now, out);
 }
 
-// False when it does not continue what is here. A leader of another lineage that has in its history
-// what is here goes on from it: the copy stays, and is of its lineage from then on.
+// False when the chunk does not continue this copy. If the history of a leader of another lineage
+// includes this copy, the copy stays and is of the leader's lineage from then on.
 bool Mirror::replay(const wire::Chunk& chunk, Effects& out) {
   if (chunk.lineage != lineage_) {
     if (!ready_ || chunk.number > 0) return false;
@@ -178,7 +178,8 @@ bool Mirror::replay(const wire::Chunk& chunk, Effects& out) {
   return true;
 }
 
-// False when the chunk does not fit the others of its snapshot, or would lead back in its lineage.
+// False when the chunk does not fit the others of its snapshot, or is older than the copy in the
+// same lineage.
 bool Mirror::stage(const wire::Chunk& chunk) {
   if (!staging_) staging_.emplace(Staging{.lineage = chunk.lineage, .cut = chunk.revision});
   if (chunk.revision != staging_->cut || chunk.lineage != staging_->lineage) return false;
@@ -206,7 +207,7 @@ bool Mirror::stage(const wire::Chunk& chunk) {
 void Mirror::take_snapshot(const wire::Chunk& last, Effects& out) {
   const bool one_history = last.lineage == lineage_;
   for (const UpdatePtr& split : staging_->splits) split_at(split, out);
-  // A snapshot of before a split that was heard of otherwise.
+  // The snapshot may be older than a split that the owner has reported.
   for (const UpdatePtr& split : splits_.list()) {
     staging_->tree.extract(split->key);
     std::erase_if(staging_->deletions,
@@ -219,15 +220,16 @@ void Mirror::take_snapshot(const wire::Chunk& last, Effects& out) {
     };
     auto changes =
         keyspace::difference(tree_.view(), staging_->tree.view(), delete_key, one_history);
-    // A history that goes on from what is here differs by later entries only.
+    // A history that continues this copy differs by later entries only.
     goes_back = !one_history && std::ranges::any_of(changes, [this](const UpdatePtr& change) {
       return !change->deleted && change->revision <= revision_;
     });
     out.applied.insert(out.applied.end(), std::make_move_iterator(changes.begin()),
                        std::make_move_iterator(changes.end()));
   }
-  // What the leader tells goes on from what is known here, or takes its place. The difference will
-  // not do: it lacks keys that came and went while nothing was heard, which others may know.
+  // The leader's deletions extend those here, or replace them. The difference does not suffice: it
+  // lacks keys that were created and deleted during the hole, which other proxies' clients may
+  // know.
   Revision known = revision_;
   if (!ready_ || last.floor > known || !one_history) {
     known = last.floor;
@@ -248,16 +250,16 @@ void Mirror::take_snapshot(const wire::Chunk& last, Effects& out) {
   revision_ = last.revision;
 }
 
-// From here on the copy is of this lineage.
+// Makes `lineage` that of the copy.
 void Mirror::follow(std::uint64_t lineage) {
   Heard left = std::exchange(own_, other_.lineage == lineage ? other_ : Heard{});
-  left.asked = progress_;  // the answer was another one
+  left.asked = progress_;  // the reply was of another lineage
   if (left.lineage != 0 || other_.lineage == lineage) other_ = left;
   lineage_ = lineage;
 }
 
-// What is held of other lineages came before the question: if their leader has answered, its answer
-// includes it.
+// Held batches of other lineages arrived before the sync: if their leader has answered, its reply
+// includes them.
 void Mirror::finish_sync(base::TimePoint now, Effects& out) {
   ready_ = true;
   part_ = false;
@@ -274,7 +276,7 @@ void Mirror::finish_sync(base::TimePoint now, Effects& out) {
     hold(std::move(batch));
     if (state_ == State::live) begin_sync(now, out);
   }
-  // A lineage that was first heard of after the question was sent.
+  // Another lineage may have appeared after the sync was sent.
   if (state_ == State::live && other_.lineage != 0 && !other_.asked) begin_sync(now, out);
 }
 

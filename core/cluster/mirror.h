@@ -3,31 +3,30 @@
 //
 //   unknown ──first batch or start──▶ syncing ──last chunk──▶ live
 //                                      ▲  ▲                     │
-//                       silence: again ┘  └─ hole, other lineage ┘
+//                       timeout: again ┘  └─ hole, other lineage ┘
 //
-// Batches are contiguous. A hole is what a full queue dropped on the way: it is counted exactly and
-// repaired by a replay (or, when the log no longer reaches back, by a snapshot, of which only what
-// differs is passed on) before anything later is passed on. Batches that arrive meanwhile are held,
-// within bounds; what is beyond them is simply one more hole.
+// Batches are contiguous. A hole is the updates that a full queue dropped on the way. The mirror
+// counts it exactly, and repairs it by a replay before it passes on anything later. If the log no
+// longer reaches back, a snapshot repairs it, and the mirror passes on only the difference. Batches
+// that arrive meanwhile are held, within bounds; beyond them they make one more hole.
 //
 // The copy belongs to one lineage, the leadership that its revisions come from. A batch of another
-// lineage only makes the mirror ask: it may come from a new leader, whatever its epoch, or be the
-// last of a former one, still on its way. The answer decides, since only the process that leads now
-// answers what is asked now. An answer of another lineage is a replay, when what is here is part of
-// the new leader's history, or a snapshot, of which the difference is passed on. So a lineage that
-// was left does not come back with its late batches: they ask at most once per `retry`, and the
-// answer does not change.
+// lineage only makes the mirror send a sync: the batch may come from a new leader, whatever its
+// epoch, or be a late one of a former leader. The reply decides, because only the present leader
+// answers. A reply of another lineage is a replay, if this copy is part of the new leader's
+// history, or a snapshot, of which the mirror passes on the difference. So late batches of a former
+// lineage do no harm: they cause at most one sync per `retry`, and the reply does not change.
 //
-// A sync that is not answered is sent again under the same request, at growing intervals: a leader
-// that is still at it goes on where it was, and what has arrived is kept.
+// An unanswered sync is sent again under the same request, at growing intervals. A leader that is
+// still answering continues, and the mirror keeps the chunks that have arrived.
 //
-// At a split entry, or when its owner hears of the split otherwise, the mirror is divided: what it
-// holds of the subtree becomes the beginning of another mirror, and is neither told as deleted nor
-// looked at again here. The other one passes on what its leader tells, and can be read once that
-// leader has answered: so it is at or after the split.
+// At a split entry, or when its owner learns of the split otherwise, the mirror is divided: its
+// entries of the subtree become the beginning of another mirror, and are not reported as deleted.
+// The new mirror passes on what its leader sends. It can be read once that leader has answered,
+// because it is then at or after the split.
 //
-// Of a partition that keeps no state nothing is kept here either: updates pass through, and what a
-// replay cannot bring back is lost.
+// A partition without state (`retain: false`) has none here either: updates pass through, and what
+// a replay cannot repeat is lost.
 #pragma once
 
 #include <deque>
@@ -49,8 +48,8 @@ struct MirrorSettings {
   // A sync without progress is sent again after this time, doubled each time up to `longest_retry`.
   base::Duration retry = std::chrono::seconds(1);
   base::Duration longest_retry = std::chrono::seconds(8);
-  // Syncs are numbered from here: what is answered to an earlier mirror of the same link is not for
-  // this one.
+  // Syncs are numbered from here, so that replies to an earlier mirror of the same link are
+  // ignored.
   std::uint64_t first_request = 0;
 };
 
@@ -58,10 +57,10 @@ class Mirror {
  public:
   enum class State { unknown, syncing, live };
 
-  // What a mirror that was divided held of a subtree.
+  // The part of a divided mirror that is below a subtree.
   struct SplitOff {
     std::string subtree{};
-    bool ready = false;  // else it held nothing yet
+    bool ready = false;  // false: the mirror held nothing yet
     keyspace::Tree tree{};
     keyspace::Tombstones tombstones{};
     keyspace::Splits splits{};
@@ -71,7 +70,7 @@ class Mirror {
     bool epoch_reused = false;
   };
 
-  // What a call asks of its caller; calls add to it.
+  // What the caller must do; calls append.
   struct Effects {
     std::vector<keyspace::UpdatePtr> applied{};  // passed on, in this order
     std::vector<SplitOff> split_off{};           // after `applied`
@@ -81,18 +80,19 @@ class Mirror {
     std::uint64_t holes = 0;
     std::uint64_t replays = 0;  // repairs completed, by kind
     std::uint64_t snapshots = 0;
-    // The copy has been replaced by that of another lineage that reuses an epoch, or lacks updates
-    // that were passed on: revisions that clients know of this partition mean nothing any more.
+    // The copy was replaced by that of another lineage that reuses an epoch, or lacks updates that
+    // were passed on. Revisions of this partition that clients know are void.
     bool new_history = false;
   };
 
   explicit Mirror(std::string partition, MirrorSettings settings = {});
   Mirror(SplitOff begin, MirrorSettings settings);
 
-  // Divides it, at its present revision. Of a subtree that is split off already it holds nothing.
+  // Divides the mirror at its present revision. If the subtree is already split off, it is empty.
   SplitOff split_off(const std::string& subtree);
 
-  // Asks for what is missing; called once the way to the leader exists, and again when it changed.
+  // Requests the missing updates. Call once the connection to the leader exists, and again when it
+  // changes.
   void start(base::TimePoint now, Effects& out);
   void on_batch(wire::Batch batch, base::TimePoint now, Effects& out);
   void on_chunk(const wire::Chunk& chunk, base::TimePoint now, Effects& out);
@@ -106,14 +106,14 @@ class Mirror {
   bool ready() const { return ready_ && !part_; }
   keyspace::Revision revision() const { return revision_; }
   std::uint64_t lineage() const { return lineage_; }
-  // Whether two lineages have used the epoch of revision() or one above it, or this lineage lacks
-  // updates that were passed on: what a client knows of the partition may be of either.
+  // Whether two lineages have used the epoch of revision() or a higher one, or this lineage lacks
+  // updates that were passed on. A client's revision may then be of either lineage.
   bool epoch_reused() const { return epoch_reused_; }
   const keyspace::Tree& tree() const { return tree_; }
-  // By which, with the tree, one can tell what changed since any revision from its floor on.
+  // Deletions: with the tree they yield the changes since any revision from their floor on.
   const keyspace::Tombstones& tombstones() const { return tombstones_; }
   const std::string& partition() const { return partition_; }
-  // What was split off, as far as this mirror knows by now.
+  // The subtrees that were split off, as far as this mirror knows.
   const keyspace::Splits& splits() const { return splits_; }
   // Why the leader does not serve the partition; empty when it does.
   const std::string& refusal() const { return refusal_; }
@@ -121,12 +121,12 @@ class Mirror {
   std::size_t held_bytes() const { return held_bytes_; }
 
  private:
-  // What has been heard of a lineage in batches.
+  // The batches received of a lineage.
   struct Heard {
     std::uint64_t lineage = 0;  // 0: nothing
-    // The end of the last batch, whatever became of it: what a hole is measured from.
+    // The end of the last batch, applied or not: holes are measured from here.
     keyspace::Revision end{};
-    std::optional<base::TimePoint> asked{};  // a sync was sent after it had been heard of
+    std::optional<base::TimePoint> asked{};  // time of the sync sent because of it
   };
 
   void count_missed(const wire::Batch& batch, Effects& out);
@@ -148,7 +148,7 @@ class Mirror {
   MirrorSettings settings_;
   State state_ = State::unknown;
   bool ready_ = false;
-  bool part_ = false;  // it holds what another mirror held
+  bool part_ = false;  // it began as a part of another mirror
   keyspace::Splits splits_;
   keyspace::Tree tree_;
   keyspace::Tombstones tombstones_;
@@ -157,12 +157,12 @@ class Mirror {
   std::uint32_t highest_epoch_ = 0;
   bool epoch_reused_ = false;
   Heard own_;    // of lineage_
-  Heard other_;  // the last one heard that is not
+  Heard other_;  // of the last other lineage
 
   std::uint64_t request_ = 0;     // the sync under way
   std::uint32_t next_chunk_ = 0;  // of its answer
   base::TimePoint progress_{};
-  base::Duration patience_{};  // without progress, until it is sent again
+  base::Duration patience_{};  // without progress, until the sync is sent again
   struct Staging {
     std::uint64_t lineage = 0;
     keyspace::Revision cut{};

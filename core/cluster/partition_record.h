@@ -1,6 +1,5 @@
-// What the coordinator keeps of a partition: who leads it, and without whom nothing of it is
-// committed. Changed by compare-and-set alone; a replica acts on a record once the coordinator has
-// taken it. Pure.
+// The coordinator's record of a partition: its leader, and its in-sync set. It changes by
+// compare-and-set alone; a replica acts on a record once the coordinator has stored it. Pure.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +11,8 @@
 
 namespace canopy::cluster {
 
-// One copy of a partition. `identity` is drawn anew when a copy starts empty: a shard that has lost
-// its copy comes back as another replica.
+// One copy of a partition. `identity` is drawn at random when a copy starts empty: a shard that has
+// lost its copy returns as another replica.
 struct ReplicaId {
   std::string shard{};
   std::string identity{};
@@ -29,8 +28,8 @@ struct PartitionRecord {
   // Shards that shall keep a replica, the preferred leader first; empty: those of the
   // configuration.
   std::vector<std::string> placement{};
-  // Subtrees that are to become, or have become, partitions of their own, in the order in which
-  // that was ordered.
+  // Subtrees that are to become, or have become, partitions of their own, in the order of the
+  // operator's requests.
   std::vector<std::string> splits{};
   // The partition that this one was split off; absent: it is one of the configuration.
   std::optional<std::string> parent{};
@@ -42,12 +41,12 @@ inline bool has_shard(const std::vector<ReplicaId>& replicas, const std::string&
   return std::ranges::count(replicas, shard, &ReplicaId::shard) > 0;
 }
 
-// Whether all of these are of this shard.
+// Whether all replicas are of this shard.
 inline bool only_of(const std::vector<ReplicaId>& replicas, const std::string& shard) {
   return std::ranges::count(replicas, shard, &ReplicaId::shard) == std::ssize(replicas);
 }
 
-// Whether every shard of the placement has a replica among these.
+// Whether every shard of the placement has a replica in `replicas`.
 inline bool covers(const std::vector<ReplicaId>& replicas,
                    const std::vector<std::string>& placement) {
   return std::ranges::all_of(placement,

@@ -29,10 +29,10 @@ std::string_view to_text(Fault fault) {
 
 void Registry::fail(Effects& effects, const SessionId& to, Fault fault,
                     const std::string& subject) {
-  effects.letters.push_back({to, Failed{fault, subject}});
+  effects.messages.push_back({to, Failed{fault, subject}});
 }
 
-// The session, its lease renewed; null, and told so, when there is none.
+// The session, its lease renewed; null when there is none, which `effects` reports to the peer.
 Registry::Session* Registry::find(const SessionId& session, base::TimePoint now, Effects& effects) {
   const auto found = sessions_.find(session);
   if (found == sessions_.end()) {
@@ -87,10 +87,10 @@ Effects Registry::watch(const SessionId& session, const std::string& prefix, bas
   watcher->watches.insert(prefix);
   for (auto it = entries_.lower_bound(prefix);
        it != entries_.end() && it->first.starts_with(prefix); ++it) {
-    effects.letters.push_back(
+    effects.messages.push_back(
         {session, KeyChanged{it->first, it->second.value, it->second.version}});
   }
-  effects.letters.push_back({session, Watched{prefix}});
+  effects.messages.push_back({session, Watched{prefix}});
   return effects;
 }
 
@@ -133,12 +133,12 @@ void Registry::end_if_gone(const SessionId& id, Effects& effects) {
 
 Effects Registry::expire(base::TimePoint now) {
   Effects effects;
-  std::vector<std::pair<SessionId, SessionEnded::Why>> silent;
+  std::vector<std::pair<SessionId, SessionEnded::Why>> ended;
   for (const auto& [id, session] : sessions_) {
     using enum SessionEnded::Why;
-    if (session.deadline <= now) silent.emplace_back(id, session.resigned ? left : expired);
+    if (session.deadline <= now) ended.emplace_back(id, session.resigned ? left : expired);
   }
-  for (const auto& [id, why] : silent) end(id, why, effects);
+  for (const auto& [id, why] : ended) end(id, why, effects);
   return effects;
 }
 
@@ -166,12 +166,12 @@ void Registry::erase(const std::string& key, Effects& effects) {
   tell({key, std::nullopt, ++version_}, effects);
 }
 
-// One letter a session, however many of its watches match.
+// Sends one message a session, however many of its watches match.
 void Registry::tell(const KeyChanged& change, Effects& effects) const {
   for (const auto& [id, session] : sessions_) {
     const bool watches = std::ranges::any_of(
         session.watches, [&](const std::string& prefix) { return change.key.starts_with(prefix); });
-    if (watches) effects.letters.push_back({id, change});
+    if (watches) effects.messages.push_back({id, change});
   }
   effects.changes.emplace_back(change);
 }

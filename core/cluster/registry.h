@@ -1,17 +1,16 @@
-// The directory of a cluster as a state machine: who is there (sessions with leases), what they say
-// of themselves (leased keys), what they agreed on (keys set by comparison), and who wants to know
-// (watches).
+// The directory of a cluster as a state machine: sessions with leases, the keys that sessions
+// announce, the keys that they set by compare-and-set, and watches of both.
 //
-// Pure: time is an argument, and each call returns its effects: letters to sessions and changes for
-// whoever serves the directory. A session is named by the routing id of its connection, opaque
-// here. Whatever a session says keeps its lease alive (lease.h). Every collection is bounded; what
-// exceeds a bound, or is malformed, is answered with a numbered fault and changes nothing. Not
-// thread-safe.
+// Pure: time is an argument. Each call returns its effects: messages to sessions, and changes for
+// the server of the directory. Not thread-safe. A session is named by the routing id of its
+// connection, opaque here. Each request of a session renews its lease (lease.h). Every collection
+// is bounded. A request that exceeds a bound, or is malformed, is answered with a numbered fault
+// and changes nothing.
 //
-// Keys that no lease holds outlive the registry: what compare_and_set() takes is staged, and
-// commit() puts any number of changes into the record before it tells of them. One that the record
-// cannot keep is not told of, and not refused either, since a restart may find it: the session may
-// ask again. A record that was lost leaves those keys absent.
+// Keys without a lease outlive the registry. compare_and_set() stages a change; commit() stores all
+// staged changes in the record and then reports them. A change that the record cannot store is
+// neither reported nor refused, because a restart may find it: the session may repeat its request.
+// If the record is lost, those keys are absent.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +33,7 @@ inline constexpr std::size_t max_sessions = base::max_processes;
 inline constexpr std::size_t max_name_bytes = 64;
 // "partitions/" and the longest subtree, and the like.
 inline constexpr std::size_t max_directory_key_bytes = base::max_key_bytes + 64;
-// A record of each partition, and what each process says of itself.
+// A record of each partition, and the announcements of each process.
 inline constexpr std::size_t max_directory_keys = base::max_partitions + 4 * base::max_processes;
 // A shard announces all its partitions in one value.
 inline constexpr std::size_t max_directory_value_bytes = std::size_t{4} << 20;
@@ -46,7 +45,7 @@ using SessionId = std::string;
 // Why something was refused; the numbers are part of the protocol.
 enum class Fault : std::uint8_t {
   malformed = 1,
-  unknown_session = 2,  // say hello, and everything, again
+  unknown_session = 2,  // register, and send everything, again
   superseded = 3,       // a newer process has this name
   too_many_sessions = 4,
   bad_name = 5,
@@ -62,13 +61,13 @@ enum class Fault : std::uint8_t {
 };
 std::string_view to_text(Fault fault);
 
-// What a session is told.
+// Messages to a session.
 struct KeyChanged {
   std::string key{};
   std::optional<std::string> value{};  // absent: deleted
   std::uint64_t version = 0;           // of the directory, after this change
 };
-struct Watched {  // the present values under `prefix` have all been told
+struct Watched {  // all present values under `prefix` have been sent
   std::string prefix{};
 };
 struct Swapped {
@@ -82,14 +81,14 @@ struct Failed {
   Fault fault = Fault::malformed;
   std::string subject{};  // the name, key or prefix in question, or why
 };
-using Answer = std::variant<KeyChanged, Watched, Swapped, Failed, Renewed>;
+using MessageBody = std::variant<KeyChanged, Watched, Swapped, Failed, Renewed>;
 
-// What a process says of itself when it registers.
-struct Claim {
+// What a process sends when it registers.
+struct Registration {
   std::string name{};
   std::uint32_t generation = 0;  // granted to it earlier; 0: none yet
-  // The highest generation or epoch that it knows of, of any process, and the record that it was
-  // registered under; empty: none yet.
+  // The highest generation or epoch of any process that it knows, and the record under which it was
+  // registered; empty: none yet.
   std::uint32_t known = 0;
   std::string record{};
   // Not empty: the name is to be held exclusively. Of two processes with the same identity the one
@@ -97,16 +96,15 @@ struct Claim {
   std::string identity{};
 };
 
-struct Letter {
+struct Message {
   SessionId to{};
-  Answer answer{};
+  MessageBody body{};
 };
 
-// What whoever serves the directory may want to know.
 struct SessionEnded {
   enum class Why {
-    expired,     // silent for a lease
-    left,        // likewise, after it resigned
+    expired,     // its lease ended
+    left,        // its lease ended after it had resigned
     superseded,  // by a newer process of its name
     dropped,     // its process has ended, or there is no generation for it
   };
@@ -114,10 +112,11 @@ struct SessionEnded {
   std::string name{};
   Why why = Why::expired;
 };
+// For the server of the directory.
 using Change = std::variant<KeyChanged, SessionEnded>;
 
 struct Effects {
-  std::vector<Letter> letters{};  // to be sent in this order
+  std::vector<Message> messages{};  // to be sent in this order
   std::vector<Change> changes{};
 };
 
@@ -128,16 +127,16 @@ class Registry {
                     base::TimePoint now = {});
 
   // Opens a session, and grants a generation to a process that has none. Of two processes of one
-  // name the one of the higher generation counts: it takes over from an older one at once, whose
-  // keys go. But a process that holds its name exclusively keeps it until it
-  // resigns or its lease ends, or its successor comes; after a restart of the registry another
-  // process waits for a lease. Said by a session that is open, it only forgets the session's
-  // watches, which are to be said again.
+  // name, the one with the higher generation supersedes the other at once; the keys of the other
+  // are deleted. A process that holds its name exclusively keeps it until it resigns, its lease
+  // ends, or its successor registers; after a restart of the registry another process waits for one
+  // lease. Of an open session this only deletes the watches, which the process sends again.
   //
-  // A process that was registered under another record, or knows of a higher number, shows that the
-  // registry has lost its record: what was granted since then, up to the number that the process
-  // knows of, is granted anew above it.
-  Effects hello(const SessionId& session, const Claim& claim, base::TimePoint now);
+  // A process that was registered under another record, or knows a higher number, shows that the
+  // registry has lost its record. Generations granted since then, up to the number that the process
+  // knows, are replaced by higher ones.
+  Effects register_process(const SessionId& session, const Registration& registration,
+                           base::TimePoint now);
 
   Effects ping(const SessionId& session, base::TimePoint now);
 
@@ -145,41 +144,41 @@ class Registry {
   Effects announce(const SessionId& session, const std::string& key, const std::string& value,
                    base::TimePoint now);
 
-  // Sets a key that nobody's lease holds with the next commit(), if its version still is `expected`
-  // (0: absent). A `request` repeated by the session that made the last change answers as it did
-  // then, also after a restart. What a session has staged goes with it.
+  // Sets a key without a lease with the next commit(), if its version still is `expected` (0:
+  // absent). If the session that made the last change repeats its `request`, it gets the same
+  // answer, also after a restart. The end of a session discards what it has staged.
   Effects compare_and_set(const SessionId& session, std::uint64_t request, const std::string& key,
                           const std::string& value, std::uint64_t expected, base::TimePoint now);
 
   bool has_staged() const { return !staged_.empty(); }
   Effects commit();
 
-  // Sets a key that no lease holds with the next commit(), whatever its version is. For the process
-  // that serves the directory. No session has staged a change of the key.
+  // Sets a key without a lease with the next commit(), whatever its version is. For the server of
+  // the directory. No session has staged a change of the key.
   void stage(const std::string& key, const std::string& value);
 
-  // What another directory says of `key`; absent: it is gone there. It belongs to no session, and
+  // The value of `key` in another directory; absent: deleted there. It belongs to no session, and
   // is not kept over a restart.
   Effects mirror(const std::string& key, const std::optional<std::string>& value);
-  // Tells the watchers of `key` of a value that is not kept: nobody finds it later.
+  // Sends the watchers of `key` a value that the directory does not keep.
   Effects notify(const std::string& key, const std::string& value);
 
   // The present values under `prefix`, then Watched, then each change.
   Effects watch(const SessionId& session, const std::string& prefix, base::TimePoint now);
 
-  // The session's leased keys go; the session stays.
+  // Deletes the session's leased keys; the session stays.
   Effects resign(const SessionId& session, base::TimePoint now);
 
-  // The process of this session, on this machine, has closed its connection: unless it says
-  // something, its lease ends when `closed_grace` is over.
+  // The process of this session, on this machine, has closed its connection. Its lease ends after
+  // `closed_grace`, unless a request arrives before.
   Effects disconnected(const SessionId& session, base::TimePoint now);
-  // A process of this name has ended. If the connection of its session is closed too the session
+  // A process of this name has ended. If the connection of its session is closed too, the session
   // ends at once; else another process may have the name.
   Effects process_ended(const std::string& name);
 
-  // Ends the sessions that have been silent for a lease.
+  // Ends the sessions whose leases have ended.
   Effects expire(base::TimePoint now);
-  // Starts every lease anew: for a service that was itself asleep, and so heard nobody.
+  // Starts every lease anew, for a server that was stopped and so received nothing.
   void renew_leases(base::TimePoint now);
 
   struct Entry {
@@ -198,11 +197,11 @@ class Registry {
   std::uint32_t generation(const SessionId& session) const {
     return sessions_.at(session).generation;
   }
-  // Why nothing that must last can be granted; empty when it can.
+  // Why the record cannot be stored, so that nothing can be granted; empty: it can.
   const std::string& failure() const { return record_.failure(); }
   // The last generation that was granted.
   std::uint32_t last_generation() const { return record_.last(); }
-  // Up to here a record that was lost has granted generations; 0: none was lost.
+  // The highest generation that a lost record may have granted; 0: no record was lost.
   std::uint32_t floor() const { return record_.floor(); }
   const std::map<std::string, Entry>& entries() const { return entries_; }
 
@@ -214,8 +213,8 @@ class Registry {
     std::string identity{};
     base::TimePoint deadline{};
     std::set<std::string> watches{};
-    bool resigned = false;  // and has held nothing since
-    // Since it last said something:
+    bool resigned = false;  // and has announced nothing since
+    // Since its last request:
     bool disconnected = false;
     bool process_ended = false;
 
@@ -227,12 +226,12 @@ class Registry {
   // A change that is not kept yet.
   struct Staged {
     Entry entry{};
-    bool asked = false;  // its session waits for an answer
+    bool asked = false;  // its session waits for a reply
   };
   // Adds the refusal of what session `to` asked for; `subject` as in Failed.
   static void fail(Effects& effects, const SessionId& to, Fault fault, const std::string& subject);
   void learn(std::uint32_t known, Effects& effects);
-  bool may_hold(const SessionId& session, const Claim& claim, base::TimePoint now,
+  bool may_hold(const SessionId& session, const Registration& registration, base::TimePoint now,
                 Effects& effects) const;
   Session* find(const SessionId& session, base::TimePoint now, Effects& effects);
   void put(const std::string& key, Entry entry);
@@ -248,7 +247,7 @@ class Registry {
   base::Duration lease_;
   DirectoryRecord record_;
   std::uint64_t version_ = 0;
-  base::TimePoint holders_return_until_;  // those of before a restart
+  base::TimePoint holders_return_until_;  // until then names of before a restart are reserved
   std::map<SessionId, Session> sessions_;
   std::map<std::string, SessionId> names_;
   std::map<std::string, Entry> entries_;

@@ -1,4 +1,4 @@
-// Keys that no lease holds: compared, staged, kept, and only then told of.
+// Keys without a lease: compared, staged, stored, and only then reported.
 #include <utility>
 
 #include "core/cluster/registry.h"
@@ -42,9 +42,9 @@ Effects Registry::compare_and_set(const SessionId& session, std::uint64_t reques
       fail(effects, session, Fault::key_taken, key);
     } else if (staged != staged_.end() && staged->second.asked) {
       if (is_repeated(staged->second.entry)) return effects;  // answered by commit()
-      // Else refused: nobody knows the version that is staged.
+      // Else refused: no session knows the staged version.
     } else if (!absent && is_repeated(present->second)) {
-      swapped = true;  // the answer to it was lost on the way
+      swapped = true;  // the reply was lost on the way
     } else if ((absent ? 0 : present->second.version) == expected) {
       staged_[key] = {.entry = {.value = value,
                                 .version = ++version_,
@@ -55,7 +55,7 @@ Effects Registry::compare_and_set(const SessionId& session, std::uint64_t reques
       return effects;
     }
   }
-  effects.letters.push_back({session, Swapped{request, swapped}});
+  effects.messages.push_back({session, Swapped{request, swapped}});
   return effects;
 }
 
@@ -94,7 +94,7 @@ Effects Registry::commit() {
     if (kept) set(key, entry, effects);
     if (!change.asked) continue;
     if (kept) {
-      effects.letters.push_back({entry.session, Swapped{entry.request, true}});
+      effects.messages.push_back({entry.session, Swapped{entry.request, true}});
     } else {
       fail(effects, entry.session, Fault::not_kept, kept.error());
     }

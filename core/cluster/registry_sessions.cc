@@ -1,4 +1,4 @@
-// Which process registers under a name, and what a registry does that has lost its record.
+// Which process may register under a name, and how a registry recovers from a lost record.
 #include <algorithm>
 #include <tuple>
 #include <utility>
@@ -37,38 +37,41 @@ Registry::Registry(base::Duration lease, DirectoryRecord record, base::TimePoint
   }
 }
 
-Effects Registry::hello(const SessionId& session, const Claim& claim, base::TimePoint now) {
+Effects Registry::register_process(const SessionId& session, const Registration& registration,
+                                   base::TimePoint now) {
   Effects effects;
-  if (!is_name(claim.name) || !is_printable(claim.identity) || !is_printable(claim.record)) {
+  if (!is_name(registration.name) || !is_printable(registration.identity) ||
+      !is_printable(registration.record)) {
     fail(effects, session, Fault::bad_name, {});
     return effects;
   }
-  const std::uint32_t known = std::max(claim.known, claim.generation);
+  const std::uint32_t known = std::max(registration.known, registration.generation);
   if (known > DirectoryRecord::max_generation) {
-    fail(effects, session, Fault::epoch_out_of_range, claim.name);
+    fail(effects, session, Fault::epoch_out_of_range, registration.name);
     return effects;
   }
-  const bool foreign = !claim.record.empty() && claim.record != record_.identity();
+  const bool foreign = !registration.record.empty() && registration.record != record_.identity();
   if (foreign || known > record_.last()) learn(known, effects);
   if (const auto present = sessions_.find(session); present != sessions_.end()) {
-    if (present->second.name == claim.name) {
+    if (present->second.name == registration.name) {
       present->second.watches.clear();
       present->second.renew(now + lease_);
       return effects;
     }
     end(session, SessionEnded::Why::superseded, effects);
   }
-  const auto rival = names_.find(claim.name);
-  if (!may_hold(session, claim, now, effects)) return effects;
+  const auto rival = names_.find(registration.name);
+  if (!may_hold(session, registration, now, effects)) return effects;
   if (rival == names_.end() && sessions_.size() >= max_sessions) {
-    fail(effects, session, Fault::too_many_sessions, claim.name);
+    fail(effects, session, Fault::too_many_sessions, registration.name);
     return effects;
   }
   // A generation of this record that the lost one may have granted too is replaced.
-  const bool keeps = claim.generation != 0 && (foreign || claim.generation > record_.floor());
-  const auto granted = keeps ? claim.generation : record_.next();
-  const auto kept = granted && !claim.identity.empty()
-                        ? record_.set_holder(claim.name, claim.identity)
+  const bool keeps =
+      registration.generation != 0 && (foreign || registration.generation > record_.floor());
+  const auto granted = keeps ? registration.generation : record_.next();
+  const auto kept = granted && !registration.identity.empty()
+                        ? record_.set_holder(registration.name, registration.identity)
                         : base::Status();
   if (!granted || !kept) {
     fail(effects, session, Fault::no_generation, granted ? kept.error() : granted.error());
@@ -77,47 +80,48 @@ Effects Registry::hello(const SessionId& session, const Claim& claim, base::Time
   if (rival != names_.end()) {
     end(SessionId(rival->second), SessionEnded::Why::superseded, effects);
   }
-  sessions_.emplace(session, Session{.name = claim.name,
+  sessions_.emplace(session, Session{.name = registration.name,
                                      .generation = *granted,
                                      .granted_since = !keeps || !foreign,
-                                     .identity = claim.identity,
+                                     .identity = registration.identity,
                                      .deadline = now + lease_});
-  names_.emplace(claim.name, session);
+  names_.emplace(registration.name, session);
   return effects;
 }
 
-// Whether the name goes to this process; if not, it is told.
-bool Registry::may_hold(const SessionId& session, const Claim& claim, base::TimePoint now,
-                        Effects& effects) const {
-  const auto rival = names_.find(claim.name);
+// Whether the process may have the name; if not, `effects` has the refusal.
+bool Registry::may_hold(const SessionId& session, const Registration& registration,
+                        base::TimePoint now, Effects& effects) const {
+  const auto rival = names_.find(registration.name);
   if (rival == names_.end()) {
-    const std::string before = record_.holder(claim.name);
-    if (before.empty() || before == claim.identity || now >= holders_return_until_) return true;
-    fail(effects, session, Fault::name_taken, claim.name);
+    const std::string before = record_.holder(registration.name);
+    if (before.empty() || before == registration.identity || now >= holders_return_until_)
+      return true;
+    fail(effects, session, Fault::name_taken, registration.name);
     return false;
   }
   const Session& present = sessions_.at(rival->second);
   if (!present.identity.empty()) {
-    if (present.identity == claim.identity || present.resigned) return true;
-    fail(effects, session, Fault::name_taken, claim.name);
+    if (present.identity == registration.identity || present.resigned) return true;
+    fail(effects, session, Fault::name_taken, registration.name);
     return false;
   }
-  if (claim.generation == 0 ||
-      std::tie(claim.generation, session) > std::tie(present.generation, rival->second)) {
+  if (registration.generation == 0 ||
+      std::tie(registration.generation, session) > std::tie(present.generation, rival->second)) {
     return true;
   }
-  fail(effects, session, Fault::superseded, claim.name);
+  fail(effects, session, Fault::superseded, registration.name);
   return false;
 }
 
-// A member knows of numbers up to `known` that are not of this record. What was granted since the
-// record began may have been granted before, as far as it is not above them.
+// A process knows numbers up to `known` that are not of this record. Numbers up to `known` that
+// this record has granted may have been granted twice.
 void Registry::learn(std::uint32_t known, Effects& effects) {
   record_.raise_floor(known);
   if (version_ < version_of(known + 1)) {
     const auto own = record_.next();
     version_ = version_of(own ? *own : known + 1);
-    for (auto& [key, entry] : entries_) {  // a member takes an equal version for no change
+    for (auto& [key, entry] : entries_) {  // a watcher ignores an equal version
       if (!entry.leased) {
         staged_.try_emplace(key, Staged{.entry = entry, .asked = false});
         continue;
@@ -132,7 +136,7 @@ void Registry::learn(std::uint32_t known, Effects& effects) {
     if (!session.granted_since || session.generation > known) continue;
     if (const auto generation = record_.next()) {
       session.generation = *generation;
-      effects.letters.push_back({id, Renewed{*generation}});
+      effects.messages.push_back({id, Renewed{*generation}});
     } else {
       lost.push_back(id);
     }

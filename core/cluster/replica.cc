@@ -57,8 +57,7 @@ void Replica::on_proposed(bool taken, base::TimePoint now, Effects& out) {
   if (!proposal_) return;
   const Proposal proposal = *std::exchange(proposal_, std::nullopt);
   if (taken) confirm(proposal.record);
-  // If the version is another one, the coordinator has told of this change already, or of later
-  // ones.
+  // If the version differs, the coordinator has already reported this change, or later ones.
   if (version_ == proposal.expected) {
     if (taken) {
       awaited_after_ = proposal.expected;
@@ -83,8 +82,8 @@ void Replica::on_deadline(std::optional<base::TimePoint> deadline, base::TimePoi
   settle(now, out);
 }
 
-// Without a lease another replica may be elected, and its record may be heard of later than of the
-// next lease. A proposal that is taken tells that none was.
+// Without a lease another replica may be elected, and its record may arrive after the next lease. A
+// successful proposal shows that none was elected.
 void Replica::watch_lease(base::TimePoint now) {
   if (has_lease(now)) return;
   lapsed_ = true;
@@ -123,8 +122,8 @@ void Replica::adopt(base::TimePoint now, Effects& out) {
     if (!following_) follow(false, now, out);
     return;
   }
-  // Either it took this epoch, or the former leader has handed over. What an earlier incarnation
-  // took is not resumed: that one may have sent entries that are not here.
+  // Either this replica took the epoch, or the former leader handed over. A restarted process does
+  // not resume an epoch: it may have sent entries that are not here.
   const bool taken = candidacy_ == Leadership(epoch_, lineage_);
   if (taken || (newer && epoch_ > log_.last().epoch())) lead(now, out);
 }
@@ -152,14 +151,14 @@ void Replica::propose_record(PartitionRecord record, Effects& out) {
   out.proposal = proposal_;
 }
 
-// --- the own copy -----------------------------------------------------------------------------
+// --- this replica's copy ----------------------------------------------------------------------
 
 std::uint64_t Replica::store(Operation operation, Effects& out) {
-  out.store.push_back({++ticket_, std::move(operation)});
-  return ticket_;
+  out.store.push_back({++sequence_, std::move(operation)});
+  return sequence_;
 }
 
-// An operation after which the log as it is now lasts.
+// An operation that makes the present log durable.
 void Replica::store_log(Operation operation, Effects& out) {
   storing_.emplace_back(store(std::move(operation), out), log_.last());
 }
@@ -183,20 +182,20 @@ void Replica::truncate(Revision to, Effects& out) {
   store(Truncate{to}, out);
 }
 
-void Replica::stored(std::uint64_t ticket, base::TimePoint now, Effects& out) {
+void Replica::stored(std::uint64_t sequence, base::TimePoint now, Effects& out) {
   const Revision before = stored_;
-  for (; !storing_.empty() && storing_.front().first <= ticket; storing_.pop_front()) {
+  for (; !storing_.empty() && storing_.front().first <= sequence; storing_.pop_front()) {
     stored_ = storing_.front().second;
   }
   if (following_ && following_->answered && stored_ != before) {
-    say_stored(out);
-    following_->said = now;
-    commit(std::min(following_->told, stored_), out);
+    send_stored(out);
+    following_->last_sent = now;
+    commit(std::min(following_->leader_committed, stored_), out);
   }
   settle(now, out);
 }
 
-// The last position up to `limit` that leaves no request in pieces.
+// The last position up to `limit` that is the end of a request.
 Revision Replica::whole(Revision limit) const {
   Revision at = committed_, whole = committed_;
   for (const LogEntry* entry = log_.after(at); entry != nullptr && entry->update->revision <= limit;
@@ -211,7 +210,7 @@ Revision Replica::whole(Revision limit) const {
   return whole;
 }
 
-// Applies what is stored by every replica that must have it.
+// Applies the entries that every member has stored.
 void Replica::commit(Revision limit, Effects& out) {
   const Revision to = whole(limit);
   if (to <= committed_) return;
@@ -240,7 +239,7 @@ void Replica::apply(const LogEntry& entry, Effects& out) {
   if (entry.request) requests_.apply(*entry.request);
 }
 
-// --- what every call ends with ----------------------------------------------------------------
+// --- the end of every call --------------------------------------------------------------------
 
 void Replica::settle(base::TimePoint now, Effects& out) {
   watch_lease(now);
@@ -268,7 +267,7 @@ bool Replica::leads(base::TimePoint now) const {
   return leading_ && !leaving && has_lease(now) && confirmed_ && caught_up();
 }
 
-// Whether all that former leaders may have committed is.
+// Whether every entry that former leaders may have committed is committed.
 bool Replica::caught_up() const {
   const LogEntry* next = log_.after(committed_);
   return next == nullptr || next->update->revision > Revision(epoch_, 0);

@@ -1,37 +1,37 @@
-// One replica of a partition: keeps its copy in step with the leader's, or leads.
+// One replica of a partition: follows the leader, or leads.
+// Pure: no socket, time is an argument. Not thread-safe.
 //
-// What holds (Kafka's in-sync replicas; the coordinator is the referee):
+// The algorithm is that of Kafka's in-sync replicas; the coordinator decides:
 // - An entry is committed when it is stored by every member of the in-sync set, and the set has at
 //   least `min_in_sync` members. Only then is it applied, published and answered.
 // - The record of the partition (partition_record.h) is changed by compare-and-set before anything
-//   is committed without a removed member. A member is added by the leader once it has stored all
-//   that may be committed, the start of the leader's epoch included; while it is about to be added
-//   its acknowledgements are waited for.
+//   is committed without a removed member. The leader adds a member once it has stored all entries
+//   that may be committed, the start of the leader's epoch included. While it is about to be added,
+//   the leader waits for its acknowledgements.
 // - Only a member of the set can lead, and each leadership is an epoch of its own: so a leader has
-//   all that was ever committed. No clock is trusted for this.
+//   every committed entry. This depends on no clock.
 // - A leader commits nothing after the deadline of its lease, unless no other replica is placed.
 //
-//   follower ──record names another leader──▶ asks it (follow), stores what comes, acknowledges
+//   follower ──record names another leader──▶ sends Follow, stores entries, acknowledges
 //       │
-//       └─ the leader's shard is gone, and this replica is in the set: takes epoch + 1 by
-//          compare-and-set; once taken it leads
+//       └─ the leader's shard is gone, and this replica is in the set: proposes epoch + 1 by
+//          compare-and-set; once that succeeds it leads
 //
-// Of several candidates the one that placement prefers asks first. A leader that is not the
+// Of several candidates the one that placement prefers proposes first. A leader that is not the
 // preferred one hands over once the preferred one has been in the set for `prefer_after`.
 //
-// An operator changes the placement, in the record, by compare-and-set. Replicas that are newly
-// placed join the set as others do. Those that are placed no more leave it once every placed shard
-// is in the set; a leader hands over first. Then their copies are not needed: see dispensable().
+// An operator changes the placement, in the record, by compare-and-set. Newly placed replicas join
+// the set like any other. Replicas that are no longer placed leave the set once every placed shard
+// is in it; a leader hands over first. Then their copies are not needed: see dispensable().
 //
 // An operator orders a split, in the record; the leader's owner proposes a split entry. A replica
-// that applies it takes the subtree out of its copy: its replica of the new partition (SplitOff).
-// The leader's owner has that create its record, with the members of the set: they have stored the
-// split entry. Until then no replica joins the set.
+// that applies it moves the subtree from its copy to a replica of the new partition (SplitOff). The
+// leader's owner creates the record of the new partition, with the members of the set: they have
+// stored the split entry. Until then no replica joins the set.
 //
-// What a replica asks of its owner comes as effects. Storage operations are carried out in their
-// order; each is reported by stored() once it lasts as the partition's durability says. Messages of
-// a connection keep their order, and may be lost with it.
-// Pure: no socket, time is an argument. Not thread-safe.
+// Calls return effects for the owner. The owner carries out storage operations in their order, and
+// reports each by stored() once it is durable. Messages of a connection keep their order, and may
+// be lost with it.
 #pragma once
 
 #include <algorithm>
@@ -60,24 +60,23 @@ class Replica {
   struct Settings {
     std::string partition{};
     ReplicaId self{};
-    // Shards, preferred first, while the record names none; the own one need not be among them.
+    // Shards, preferred first, while the record names none; need not include this replica's shard.
     std::vector<std::string> placement{};
     std::size_t min_in_sync = 1;
     bool retain = true;  // false: entries are ordered and published, and no tree is kept
-    // In memory: of a partition on one shard a copy that started empty may lead at once.
+    // Durability `memory`: the only copy may lead at once although it started empty.
     bool forgetful = false;
     keyspace::ReplicaLog::Limits log{};
-    // A member that has not stored what waits for so long leaves the set.
+    // A member leaves the set when an entry has waited for its acknowledgement for longer.
     base::Duration lag = std::chrono::seconds(2);
     base::Duration prefer_after = std::chrono::seconds(10);
-    // Each less preferred candidate waits so much longer.
+    // Further wait of each less preferred candidate.
     base::Duration election_step = std::chrono::milliseconds(200);
-    // Members of the set that have not taken over for so long, although their shards are there, are
-    // taken to be lost: their copies may have been replaced.
+    // Members whose shards are there and that do not take over within this time count as lost.
     base::Duration takeover = std::chrono::seconds(5);
-    // A follow that brings nothing is said again, and what is stored as well.
+    // Interval after which an unanswered Follow, and the last Stored, are sent again.
     base::Duration retry = std::chrono::seconds(1);
-    // 64 random bits, for the lineage of a leadership.
+    // Returns 64 random bits, for the lineage of a leadership.
     std::function<std::uint64_t()> random{};
   };
 
@@ -92,7 +91,7 @@ class Replica {
   using Operation = storage::Operation;
 
   struct Store {
-    std::uint64_t ticket = 0;  // ascending; given back with stored()
+    std::uint64_t sequence = 0;  // ascending; the owner returns it with stored()
     Operation operation;
   };
   struct Message {
@@ -104,50 +103,50 @@ class Replica {
     std::uint64_t expected = 0;  // version; 0: no record yet
   };
 
-  // A partition that begins at a split entry, as this shard keeps it. Of the same identity.
+  // This shard's copy of a partition that begins at a split entry. Of the same identity.
   struct SplitOff {
     std::string subtree{};
     Recovered copy{};
     std::vector<keyspace::UpdatePtr> recent{};  // updates of the log, oldest first
   };
-  // Where the record of a partition that was split off comes from.
+  // From what the record of a split-off partition is created.
   struct Origin {
     std::string parent{};
     std::vector<ReplicaId> members{};  // each has stored the split entry
     std::vector<std::string> placement{};
   };
-  // What a call asks of its owner; calls add to it.
+  // What the owner must do; calls append.
   struct Effects {
     std::vector<Store> store{};
-    std::vector<Message> messages{};     // to leaders; what is for followers: see next_for()
-    std::optional<Proposal> proposal{};  // of the record: at most one is under way
-    std::vector<keyspace::LogEntry> committed{};  // newly, in order; applied already
+    std::vector<Message> messages{};     // to leaders; for messages to followers see next_for()
+    std::optional<Proposal> proposal{};  // of the record; at most one is under way
+    std::vector<keyspace::LogEntry> committed{};  // new ones, in order; already applied
     std::vector<SplitOff> split_off{};
     bool leadership_changed = false;  // leads(), epoch() or lineage()
-    bool replaced = false;            // by an Install: the copy is another one
+    bool replaced = false;            // an Install has replaced the copy
   };
 
   Replica(Settings settings, Recovered recovered, base::TimePoint now);
 
   // --- inputs -------------------------------------------------------------------------------
-  // The record, as the coordinator has it; absent: there is none.
+  // The coordinator's record; absent: there is none.
   void on_record(std::optional<PartitionRecord> record, std::uint64_t version, base::TimePoint now,
                  Effects& out);
-  // What became of the proposal.
+  // The outcome of the proposal.
   void on_proposed(bool taken, base::TimePoint now, Effects& out);
-  // The shards whose leases stand, as the coordinator tells.
+  // The shards that hold a lease, as the coordinator reports.
   void on_shards(std::set<std::string> alive, base::TimePoint now, Effects& out);
-  // The deadline of the own lease; absent: none is held.
+  // The deadline of this shard's lease; absent: it holds none.
   void on_deadline(std::optional<base::TimePoint> deadline, base::TimePoint now, Effects& out);
-  // Epochs up to here may have been granted without a record that tells: the least epoch to take.
+  // Epochs up to here may have been granted without a record that names them.
   void on_generation(std::uint32_t generation) {
     least_epoch_ = std::max(least_epoch_, generation);
   }
-  // All operations up to this ticket last.
-  void stored(std::uint64_t ticket, base::TimePoint now, Effects& out);
-  // The connection for following that shard is new, or gone: what was under way on it is lost.
+  // All operations up to this sequence are durable.
+  void stored(std::uint64_t sequence, base::TimePoint now, Effects& out);
+  // The connection for following that shard is up, or lost with its messages under way.
   void on_link(const std::string& shard, bool up, base::TimePoint now, Effects& out);
-  // The same of that by which it follows.
+  // The connection by which that shard follows is lost.
   void on_follower_gone(const std::string& shard, base::TimePoint now, Effects& out);
   void on_message(const std::string& from, const wire::ToLeader& message, base::TimePoint now,
                   Effects& out);
@@ -156,41 +155,42 @@ class Replica {
   // At least a few times a second.
   void tick(base::TimePoint now, Effects& out);
 
-  // Of a partition that was split off and has no record: the origin() of its parent, from here.
+  // Creates the record of a split-off partition that has none; `origin`: origin() of the parent's
+  // replica on this shard.
   void create(Origin origin, base::TimePoint now, Effects& out);
-  // One that was split off this one has a record.
+  // A partition that was split off this one has a record.
   void on_split_recorded(const std::string& subtree) { unrecorded_.erase(subtree); }
 
-  // The leader alone: entries with the revisions next(), next().next() …; whole requests.
+  // Only while leads(): entries with the revisions next(), next().next() …; whole requests.
   void propose(std::vector<keyspace::LogEntry> entries, base::TimePoint now, Effects& out);
-  // A revision for the first entry to propose.
+  // The revision of the first entry to propose.
   keyspace::Revision next() const { return log_.last().next(); }
 
-  // The next message for a follower that has room for it; nothing: there is none by now. A bounded
+  // The next message for a follower whose queue has room; absent: there is none now. Does a bounded
   // amount of work.
   std::optional<wire::ToFollower> next_for(const std::string& shard, base::TimePoint now);
-  // Shards that next_for() has something for.
+  // Shards for which next_for() has a message.
   std::vector<std::string> waiting() const;
 
-  // The way out when every member of the set is lost: this replica leads with what it has. Only an
-  // operator may say so. Does nothing while another replica may lead without loss.
+  // After the loss of every member of the set, this replica leads with the entries that it has.
+  // Only an operator may order this. Does nothing while another replica may lead without loss.
   void accept_loss(base::TimePoint now, Effects& out);
 
   // --- state --------------------------------------------------------------------------------
   const std::string& partition() const { return settings_.partition; }
-  // Leads, and what it has committed is all that was ever published or answered, so that it may be
-  // read, and writes proposed: its lease stands, the coordinator has taken its record since the
-  // lease began to stand, and the entries of former epochs are committed.
+  // True while this replica may serve reads and accept proposals: its lease holds, the coordinator
+  // has stored its record since the lease began, and the entries of former epochs are committed. So
+  // it has committed everything that was ever published or answered.
   bool leads(base::TimePoint now) const;
-  // Why nothing can be proposed or committed by now, for people; empty: it can. On a follower that
-  // is in order: empty.
+  // Why nothing can be proposed or committed now, for people; empty: it can. Empty on a healthy
+  // follower.
   std::string trouble(base::TimePoint now) const;
   // Whether there are at least min_in_sync members, so that writes may be proposed.
   bool enough_in_sync() const;
-  std::uint32_t epoch() const;    // of the leadership that this replica takes part in; 0: none yet
-  std::uint64_t lineage() const;  // of that
-  // The owner may forget this replica and its copy: it is placed no more, and is not in the set,
-  // where every placed shard is.
+  std::uint32_t epoch() const;    // of the leader that this replica follows or is; 0: none yet
+  std::uint64_t lineage() const;  // of the same leadership
+  // True when the owner may delete this replica and its copy: it is no longer placed, and not in
+  // the set, and every placed shard is in the set.
   bool dispensable() const;
   const std::optional<PartitionRecord>& record() const { return record_; }
   keyspace::Revision committed() const { return committed_; }
@@ -198,17 +198,17 @@ class Replica {
   const keyspace::Tree& tree() const { return tree_; }
   const keyspace::Tombstones& tombstones() const { return tombstones_; }
   const keyspace::Splits& splits() const { return splits_; }
-  // Split-off partitions that are not known to have a record; and their origin, of a leader.
+  // Split-off partitions without a known record, and, of a leader, their origin.
   const std::set<std::string>& unrecorded() const { return unrecorded_; }
   std::optional<Origin> origin() const;
   const RequestTable& requests() const { return requests_; }
-  // By the last record that was acted on, or else as it is configured.
+  // From the last record that this replica acted on, else from the configuration.
   const std::vector<std::string>& placement() const;
-  // Of a leader: how many updates each other replica of the placement has not stored yet.
+  // Of a leader: the number of updates that each other placed replica has not stored yet.
   std::map<std::string, std::uint64_t> lags() const;
 
  private:
-  // The committed state on its way to a follower.
+  // The committed state while it is sent to a follower.
   struct SnapshotWalk {
     std::vector<keyspace::UpdatePtr> splits{};
     std::size_t next_split = 0;
@@ -216,22 +216,22 @@ class Replica {
     std::vector<keyspace::AppliedRequest> requests{};
     std::size_t next_request = 0;
     keyspace::Revision cut{};
-    std::vector<keyspace::EpochEnd> history{};  // told with the first chunk
+    std::vector<keyspace::EpochEnd> history{};  // sent with the first chunk
   };
   // A replica as the leader sees it.
   struct Follower {
     std::string identity{};
-    keyspace::Revision acknowledged{};  // lasts there
-    // The oldest that it has not stored is not after `mark`, and waits since then.
+    keyspace::Revision acknowledged{};  // durable there
+    // The oldest entry that it has not stored is not after `mark`, and waits since `waiting_since`.
     keyspace::Revision mark{};
     std::optional<base::TimePoint> waiting_since{};
 
     bool open = false;       // its session
     bool confirmed = false;  // it has acknowledged something in this session
     std::uint64_t session = 0;
-    std::uint64_t number = 0;   // of the next message
-    keyspace::Revision sent{};  // up to here
-    keyspace::Revision told{};  // to be committed
+    std::uint64_t number = 0;             // of the next message
+    keyspace::Revision sent{};            // entries up to here
+    keyspace::Revision committed_sent{};  // the last commit position sent
     std::optional<SnapshotWalk> snapshot{};
     std::deque<std::pair<keyspace::Revision, std::size_t>> in_flight{};  // bytes up to a position
     std::size_t bytes_in_flight = 0;
@@ -239,11 +239,11 @@ class Replica {
   // The session with the leader that this replica follows.
   struct Following {
     std::uint64_t session = 0;
-    base::TimePoint said{};     // the follow, or what is stored
-    bool from_nothing = false;  // the own log is of no use: a snapshot is wanted
+    base::TimePoint last_sent{};  // a Follow or Stored
+    bool from_nothing = false;    // this log shares nothing with the leader's: needs a snapshot
     bool answered = false;
-    std::uint64_t number = 0;   // of the next message
-    keyspace::Revision told{};  // to be committed
+    std::uint64_t number = 0;               // of the next message
+    keyspace::Revision leader_committed{};  // the leader's commit position, as last received
     struct Staging {
       keyspace::Tree tree{};
       keyspace::Splits splits{};
@@ -255,7 +255,7 @@ class Replica {
   };
   using Leadership = std::pair<std::uint32_t, std::uint64_t>;  // epoch and lineage
 
-  // replica.cc: the record, and the own copy.
+  // replica.cc: the record, and this replica's copy.
   void settle(base::TimePoint now, Effects& out);
   void adopt(base::TimePoint now, Effects& out);
   bool lost() const;
@@ -288,7 +288,7 @@ class Replica {
   bool forgetful() const;
   void dismiss(std::vector<ReplicaId>& members);
 
-  // replica_election.cc: who does not lead.
+  // replica_election.cc: a replica that does not lead.
   void consider_leading(base::TimePoint now, Effects& out);
   std::optional<base::Duration> wait_to_lead(base::TimePoint now) const;
   std::optional<base::Duration> wait_to_create() const;
@@ -318,7 +318,7 @@ class Replica {
   void consider_handover(base::TimePoint now, Effects& out);
   ReplicaId preferred() const;
 
-  // replica_feed.cc: what followers are sent.
+  // replica_feed.cc: messages to followers.
   void answer(const std::string& from, const wire::Follow& follow);
   void answer(const std::string& from, const wire::Stored& stored);
   void refuse(const std::string& from, std::uint64_t session);
@@ -329,8 +329,8 @@ class Replica {
 
   // replica_follower.cc
   void follow(bool from_nothing, base::TimePoint now, Effects& out);
-  void say_follow(Effects& out) const;
-  void say_stored(Effects& out) const;
+  void send_follow(Effects& out) const;
+  void send_stored(Effects& out) const;
   void keep_following(base::TimePoint now, Effects& out);
   void leave_session(base::TimePoint now);
   void receive(wire::Append append, base::TimePoint now, Effects& out);
@@ -347,14 +347,14 @@ class Replica {
   RequestTable requests_;
   keyspace::ReplicaLog log_;
   keyspace::Revision committed_;
-  // What the store has been told to be committed, perhaps with being stored.
+  // The commit position that the store knows; it may commit entries as it stores them.
   keyspace::Revision committed_by_store_;
   keyspace::Revision stored_;
-  std::uint64_t ticket_ = 0;
-  // What lasts once a ticket does, in order.
+  std::uint64_t sequence_ = 0;
+  // Sequences of operations under way, and the positions that become durable with them; ascending.
   std::deque<std::pair<std::uint64_t, keyspace::Revision>> storing_;
 
-  // As the coordinator tells it.
+  // As the coordinator reports.
   bool heard_ = false;
   std::optional<PartitionRecord> record_;
   std::uint64_t version_ = 0;
@@ -364,37 +364,39 @@ class Replica {
   std::uint32_t least_epoch_ = 0;
   std::set<std::string> links_;
 
-  std::optional<PartitionRecord> remembered_;  // the last one that was acted on
+  std::optional<PartitionRecord> remembered_;  // the last one that this replica acted on
   std::optional<Proposal> proposal_;           // under way
-  bool lapsed_ = true;      // there was a moment without a lease since it was made
-  bool confirmed_ = false;  // one that names this leader was taken, and the lease stands since
-  // A proposal was taken: records up to this version are older.
+  bool lapsed_ = true;                         // the lease has lapsed since the proposal was made
+  bool confirmed_ = false;  // the coordinator has stored one of this leader since the lease began
+  // A proposal was stored: records up to this version are older.
   std::optional<std::uint64_t> awaited_after_;
-  base::TimePoint blocked_until_{};  // a proposal was refused, and no other record is known yet
+  base::TimePoint blocked_until_{};  // a proposal was refused, and no newer record is known yet
   Leadership candidacy_{};           // as last proposed
   bool accepts_loss_ = false;
   std::optional<base::TimePoint> vacant_since_;
   std::optional<base::TimePoint> leaderless_since_;
-  std::optional<ReplicaId> gone_;  // this leader's copy is no more
+  std::optional<ReplicaId> gone_;  // the leader whose copy is lost
 
   std::uint32_t epoch_ = 0;
   std::uint64_t lineage_ = 0;
   bool leading_ = false;
   std::tuple<bool, std::uint32_t, std::uint64_t> reported_{};
-  base::TimePoint settled_{};  // when the last call was
+  base::TimePoint settled_{};  // time of the last call
 
   // Of a leader.
   std::map<std::string, Follower> followers_;
-  std::optional<ReplicaId> joining_;  // is to become a member, and is waited for
-  std::optional<std::pair<ReplicaId, base::TimePoint>> prefers_;  // to itself, since then
+  std::optional<ReplicaId> joining_;  // about to become a member; commits wait for it
+  std::optional<std::pair<ReplicaId, base::TimePoint>>
+      prefers_;  // the preferred member, since then
   bool handing_over_ = false;
 
   // Of a follower.
   std::optional<Following> following_;
   std::uint64_t last_session_ = 0;
 
-  std::map<std::string, wire::Unled> unled_;   // to be sent
-  std::map<std::string, wire::Follow> early_;  // in an epoch that this replica may be about to lead
+  std::map<std::string, wire::Unled> unled_;  // refusals to be sent
+  std::map<std::string, wire::Follow>
+      early_;  // for an epoch that this replica may be about to lead
 };
 
 }  // namespace canopy::cluster

@@ -1,5 +1,5 @@
-// How a replica comes to lead: when it may ask, when it does, and what an operator is told while
-// no replica can.
+// Election: when a replica may propose to lead, when it does, and the reason shown to operators
+// while no replica can.
 #include <algorithm>
 
 #include "core/cluster/replica.h"
@@ -58,7 +58,7 @@ bool Replica::virgin() const {
   return !remembered_ && committed_ == Revision() && log_.history().empty();
 }
 
-// How many that could lead are preferred to this replica.
+// How many replicas that could lead are preferred to this one.
 std::size_t Replica::rank() const {
   std::size_t rank = 0;
   for (const std::string& shard : placement()) {
@@ -108,7 +108,7 @@ void Replica::accept_loss(base::TimePoint now, Effects& out) {
 }
 
 std::string Replica::trouble(base::TimePoint now) const {
-  if (!heard_) return "the coordinator has not told yet who leads";
+  if (!heard_) return "the coordinator has not told yet which shard leads";
   if (next_epoch() > Revision::max_epoch) return "no epoch is left";
   return leading_ ? trouble_of_leader(now) : trouble_of_follower(now);
 }

@@ -1,4 +1,4 @@
-// What a leader sends to its followers.
+// The leader's messages to its followers.
 #include <algorithm>
 
 #include "core/base/limits.h"
@@ -12,7 +12,7 @@ using keyspace::EpochEnd;
 using keyspace::LogEntry;
 using keyspace::Revision;
 
-// Entries that a follower has been sent and has not acknowledged, at most.
+// Bound of the entries sent to a follower and not acknowledged.
 constexpr std::size_t max_bytes_in_flight = std::size_t{16} << 20;
 constexpr std::size_t bytes_of_request = 48;
 
@@ -40,7 +40,7 @@ void Replica::answer(const std::string& from, const wire::Follow& follow) {
   follower.session = follow.session;
   follower.number = 0;
   follower.sent = common;
-  follower.told = {};
+  follower.committed_sent = {};
   follower.snapshot.reset();
   follower.in_flight.clear();
   follower.bytes_in_flight = 0;
@@ -82,7 +82,7 @@ void Replica::begin_snapshot(Follower& follower) const {
 
 bool Replica::has_message(const Follower& follower) const {
   if (!follower.open) return false;
-  return follower.snapshot || follower.number == 0 || follower.told < committed_ ||
+  return follower.snapshot || follower.number == 0 || follower.committed_sent < committed_ ||
          (follower.sent < log_.last() && follower.bytes_in_flight < max_bytes_in_flight);
 }
 
@@ -129,7 +129,7 @@ wire::Append Replica::next_append(Follower& follower) const {
   }
   if (bytes > 0) follower.in_flight.emplace_back(follower.sent, bytes);
   follower.bytes_in_flight += bytes;
-  follower.told = committed_;
+  follower.committed_sent = committed_;
   return append;
 }
 
@@ -165,7 +165,7 @@ wire::Snapshot Replica::next_snapshot(Follower& follower) const {
   }
   snapshot.last = walk.entry.done() && walk.next_request == walk.requests.size();
   if (snapshot.last) {
-    follower.sent = follower.told = walk.cut;
+    follower.sent = follower.committed_sent = walk.cut;
     follower.snapshot.reset();
   }
   return snapshot;

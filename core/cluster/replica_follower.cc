@@ -14,11 +14,11 @@ void Replica::follow(bool from_nothing, base::TimePoint now, Effects& out) {
   // Grows over restarts as well.
   last_session_ =
       std::max(last_session_ + 1, static_cast<std::uint64_t>(now.time_since_epoch().count()));
-  following_ = Following{.session = last_session_, .said = now, .from_nothing = from_nothing};
-  say_follow(out);
+  following_ = Following{.session = last_session_, .last_sent = now, .from_nothing = from_nothing};
+  send_follow(out);
 }
 
-void Replica::say_follow(Effects& out) const {
+void Replica::send_follow(Effects& out) const {
   if (!links_.contains(record_->leader.shard)) return;
   wire::Follow follow{.partition = settings_.partition,
                       .shard = settings_.self.shard,
@@ -30,7 +30,7 @@ void Replica::say_follow(Effects& out) const {
   out.messages.push_back({record_->leader.shard, std::move(follow)});
 }
 
-void Replica::say_stored(Effects& out) const {
+void Replica::send_stored(Effects& out) const {
   out.messages.push_back({record_->leader.shard, wire::Stored{.partition = settings_.partition,
                                                               .shard = settings_.self.shard,
                                                               .identity = settings_.self.identity,
@@ -40,24 +40,24 @@ void Replica::say_stored(Effects& out) const {
 }
 
 void Replica::keep_following(base::TimePoint now, Effects& out) {
-  if (now - following_->said < settings_.retry) return;
+  if (now - following_->last_sent < settings_.retry) return;
   if (!following_->answered) return follow(following_->from_nothing, now, out);
-  // A leader that has forgotten the session says so.
-  following_->said = now;
-  say_stored(out);
+  // A leader that does not know the session replies with Unled.
+  following_->last_sent = now;
+  send_stored(out);
 }
 
-// What the leader says makes no sense here: after a while the follower asks again.
+// The message does not fit this session: the follower sends a new Follow after `retry`.
 void Replica::leave_session(base::TimePoint now) {
-  following_ =
-      Following{.session = ++last_session_, .said = now, .from_nothing = following_->from_nothing};
+  following_ = Following{
+      .session = ++last_session_, .last_sent = now, .from_nothing = following_->from_nothing};
 }
 
 void Replica::receive(wire::Append append, base::TimePoint now, Effects& out) {
   if (append.epoch != epoch_ || append.number < following_->number) return;
   if (append.number > following_->number) return follow(following_->from_nothing, now, out);
   if (append.after < irrevocable()) {
-    // The two have parted before what is committed here.
+    // The logs diverge before the commit position of this replica.
     return following_->from_nothing ? leave_session(now) : follow(true, now, out);
   }
   if (append.after < log_.last()) truncate(append.after, out);
@@ -70,9 +70,9 @@ void Replica::receive(wire::Append append, base::TimePoint now, Effects& out) {
   following_->from_nothing = false;
   if (!same) begin_epoch(append.of_epoch, append.of_lineage, out);
   if (!append.entries.empty()) this->append(std::move(append.entries), false, out);
-  if (first) say_stored(out);
-  following_->told = std::max(following_->told, append.committed);
-  commit(std::min(following_->told, stored_), out);
+  if (first) send_stored(out);
+  following_->leader_committed = std::max(following_->leader_committed, append.committed);
+  commit(std::min(following_->leader_committed, stored_), out);
 }
 
 void Replica::receive(wire::Snapshot snapshot, base::TimePoint now, Effects& out) {
@@ -102,7 +102,7 @@ void Replica::receive(wire::Snapshot snapshot, base::TimePoint now, Effects& out
 void Replica::install(Effects& out) {
   Following::Staging staged = *std::exchange(following_->staging, std::nullopt);
   following_->from_nothing = false;
-  following_->told = staged.cut;
+  following_->leader_committed = staged.cut;
   tree_ = std::move(staged.tree);
   tombstones_.reset(staged.cut);
   splits_ = std::move(staged.splits);

@@ -1,4 +1,4 @@
-// The leader: what is committed, who is in sync, and handing over.
+// The leader: commits, the in-sync set, and handing over.
 #include <algorithm>
 #include <cassert>
 
@@ -10,14 +10,14 @@ namespace {
 using keyspace::LogEntry;
 using keyspace::Revision;
 
-// A follower that lacks no more becomes a member as soon as it has what is committed, which from
-// then on waits for it.
+// A follower that lacks no more updates than this becomes a member once it has every committed
+// entry. From then on commits wait for it.
 constexpr std::uint64_t joining_updates = 1024;
 
 }  // namespace
 
 void Replica::lead(base::TimePoint now, Effects& out) {
-  // What is left of a request that was cut was never committed.
+  // The first entries of an incomplete request were never committed.
   if (const Revision end = whole(log_.last()); end < log_.last()) truncate(end, out);
   leading_ = true;
   accepts_loss_ = false;
@@ -45,13 +45,13 @@ void Replica::propose(std::vector<LogEntry> entries, base::TimePoint now, Effect
       std::ranges::any_of(entries, [](auto& entry) { return entry.update->splits; });
   const bool alone = record_ && record_->in_sync == std::vector{settings_.self} && !joining_ &&
                      settings_.min_in_sync <= 1 && !splits;
-  // The store commits in order: what it has before these is committed already.
+  // The store commits in order, and has already committed everything before these.
   append(std::move(entries), alone && committed_by_store_ == log_.last(), out);
   settle(now, out);
 }
 
 void Replica::advance(base::TimePoint now, Effects& out) {
-  // After a pause of this process followers have not been heard, whatever they said.
+  // After a pause of this process the acknowledgements of followers may still be unread.
   if (now - settled_ > settings_.lag / 2) {
     for (auto& [shard, follower] : followers_) {
       if (follower.waiting_since) follower.waiting_since = now;
@@ -60,7 +60,7 @@ void Replica::advance(base::TimePoint now, Effects& out) {
   watch_lags(now);
   if (!confirmed_ || !has_lease(now) || lost() || !enough_in_sync()) return;
   const Revision to = stored_by_all();
-  // What is of former epochs is committed with the start of this one.
+  // Entries of former epochs are committed together with the start of this one.
   if (to >= Revision(epoch_, 0)) commit(to, out);
 }
 
@@ -70,7 +70,7 @@ Revision Replica::stored_by_all() const {
     if (replica != settings_.self) all = std::min(all, acknowledged(replica));
   };
   std::ranges::for_each(record_->in_sync, wait_for);
-  if (joining_) wait_for(*joining_);  // perhaps a member by now, as only the coordinator knows
+  if (joining_) wait_for(*joining_);  // the coordinator may have made it a member already
   return all;
 }
 
@@ -130,7 +130,7 @@ void Replica::decide_as_leader(base::TimePoint now, Effects& out) {
   } else {
     joining_.reset();
   }
-  // What former leaders have committed is somewhere before the start of this epoch.
+  // The entries that former leaders committed are all before the start of this epoch.
   const Revision enough = std::max(irrevocable(), Revision(epoch_, 0));
   if (joining_ && acknowledged(*joining_) >= enough) next.in_sync.push_back(*joining_);
   if (!confirmed_ || next.in_sync != record_->in_sync) return propose_record(std::move(next), out);
@@ -164,7 +164,7 @@ void Replica::choose_joining(base::TimePoint now) {
 
 // --- handing over -----------------------------------------------------------------------------
 
-// Of the members that could lead.
+// The preferred one of the members that could lead.
 ReplicaId Replica::preferred() const {
   for (const std::string& shard : placement()) {
     if (shard == settings_.self.shard) break;

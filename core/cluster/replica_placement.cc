@@ -1,4 +1,4 @@
-// Where a partition is placed, and what follows from it for its replicas.
+// The placement of a partition, and which replicas may join, stay and leave because of it.
 #include <algorithm>
 
 #include "core/cluster/replica.h"
@@ -14,8 +14,8 @@ bool Replica::placed(const std::string& shard) const {
   return std::ranges::count(placement(), shard) > 0;
 }
 
-// Whether its replica may follow and join. Replicas that are placed no more may, too, until every
-// placed shard is in the set.
+// Whether the shard's replica may follow and join. Replicas that are no longer placed may, too,
+// until every placed shard is in the set.
 bool Replica::wanted(const std::string& shard) const {
   return placed(shard) || !record_ || !covers(record_->in_sync, placement());
 }
@@ -31,15 +31,15 @@ bool Replica::has_lease(base::TimePoint now) const {
   return alone() || (deadline_ && now < *deadline_);
 }
 
-// A partition with one replica in memory promises nothing that an empty copy does not hold. While
-// it moves, the one that holds it may be placed no more.
+// A partition with one replica in memory promises nothing that an empty copy does not hold. During
+// a move its holder may be no longer placed.
 bool Replica::forgetful() const {
   if (!settings_.forgetful || placement().size() != 1) return false;
   return remembered_ ? only_of(remembered_->in_sync, settings_.self.shard)
                      : placed(settings_.self.shard);
 }
 
-// Those that are placed no more leave the set, once every placed shard is in it.
+// Removes the members that are no longer placed, once every placed shard is in the set.
 void Replica::dismiss(std::vector<ReplicaId>& members) {
   const auto leaves = [this](const std::string& shard) {
     return !placed(shard) && shard != settings_.self.shard;

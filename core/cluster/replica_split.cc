@@ -9,14 +9,14 @@ using keyspace::LogEntry;
 using keyspace::Revision;
 using keyspace::UpdatePtr;
 
-// The owner tells again of those that have a record.
+// The owner reports again which split-off partitions have a record.
 void Replica::expect_records() {
   unrecorded_.clear();
   for (const UpdatePtr& split : splits_.list()) unrecorded_.emplace(split->key);
 }
 
-// Every replica does the same: what it takes out depends on the log alone. The new partition knows
-// all requests so far, so that one that comes again is recognised on either side.
+// Every replica does the same, because the result depends on the log alone. The new partition knows
+// all requests so far, so that either partition recognises a repeated one.
 void Replica::split_off(const LogEntry& entry, Effects& out) {
   const UpdatePtr& split = entry.update;
   if (splits_.cover(split->key)) return;
@@ -47,8 +47,8 @@ void Replica::split_off(const LogEntry& entry, Effects& out) {
   out.split_off.push_back(std::move(made));
 }
 
-// A leader that cannot commit yet may tell, too: no replica may join before it has, and others may
-// be needed for a commit.
+// A leader that cannot commit yet may report it, too: no replica may join before, and a commit may
+// need others.
 std::optional<Replica::Origin> Replica::origin() const {
   if (!leading_ || lost()) return std::nullopt;
   return Origin{

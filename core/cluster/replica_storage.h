@@ -1,5 +1,5 @@
-// What a replica asks of its store, and what the store has kept of it. Used as Replica::…
-// (core/cluster/replica.h). Pure.
+// The operations that a replica orders from its store, and what the store recovers at a start. Used
+// as Replica::… (core/cluster/replica.h). Pure.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace canopy::cluster::storage {
 
-// What the store has kept; default: nothing, the copy starts empty.
+// What the store has recovered; default: nothing, the copy starts empty.
 struct Recovered {
   keyspace::Tree tree{};
   keyspace::Splits splits{};
@@ -41,14 +41,14 @@ struct StoreEntries {
 struct Truncate {
   keyspace::Revision to{};
 };
-// Entries up to here are committed: what the store keeps as tail becomes part of the tree. Need
-// not last by itself. No split entry is among them.
+// Entries up to here are committed: the store moves them from the tail to the tree. Need not be
+// durable by itself. No split entry is among them.
 struct Commit {
   keyspace::Revision to{};
 };
-// Commits up to the split entry, and makes the copy of its subtree: what follows takes that out of
-// this copy. It belongs to the same shard and identity. Where the store has opened a copy of the
-// subtree already, that one stays.
+// Commits up to the split entry, creates the copy of its subtree, and removes the subtree from this
+// copy. The new copy has the same shard and identity. If the store has already opened a copy of the
+// subtree, that one stays.
 struct Split {
   keyspace::UpdatePtr entry{};
   keyspace::TreeView tree;

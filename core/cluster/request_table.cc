@@ -55,7 +55,7 @@ void RequestTable::forget_oldest() {
   clients_.pop_back();
 }
 
-// A request is of the revision of its last update, so revisions tell the order.
+// The revision of a request is that of its last update, so revisions give the order.
 std::vector<AppliedRequest> RequestTable::list() const {
   std::vector<AppliedRequest> all;
   all.reserve(results_);

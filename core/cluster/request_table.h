@@ -1,9 +1,10 @@
-// What came of the committed requests that clients have not yet declared settled: by it a request
-// that comes again is applied once and answered alike, whichever replica leads by then.
+// The results of the committed requests that clients have not yet declared settled. With it a
+// repeated request is applied once and gets the same reply, whichever replica leads by then.
+// Pure. Not thread-safe.
 //
 // A function of the log alone: every replica that has applied the same entries holds the same
-// table. Looking up changes nothing. Bounded: beyond its bounds the client whose last request is
-// the oldest is forgotten, and what it repeats after that is new. Pure; not thread-safe.
+// table. A lookup changes nothing. Beyond a bound the table drops the client whose last request is
+// the oldest; a request that this client repeats later counts as new.
 #pragma once
 
 #include <cstddef>
@@ -28,13 +29,13 @@ class RequestTable {
     std::size_t results = std::size_t{1} << 20;  // of all clients
   };
   struct Known {
-    wire::Fault fault = wire::Fault::none;         // why the request cannot be taken
+    wire::Fault fault = wire::Fault::none;         // why the request is refused
     std::optional<keyspace::Revision> revision{};  // it was applied: of its last update
   };
 
   explicit RequestTable(Limits limits) : limits_(limits) {}
   RequestTable() : RequestTable(Limits()) {}
-  // The table that list() was of.
+  // The table whose list() this was.
   explicit RequestTable(const std::vector<keyspace::AppliedRequest>& applied) : RequestTable() {
     for (const auto& request : applied) apply(request);
   }

@@ -8,20 +8,20 @@
 namespace canopy::config {
 namespace {
 
-// Of a process by itself, once it has started: standard streams, event loop, HTTP, looking up the
-// broker's name, and some to spare. A shard's include its sockets. test_checked.py holds them
-// against processes.
+// Descriptors of a started process without peers: standard streams, event loop, HTTP, the lookup of
+// the broker's name, and a reserve. A shard's include its sockets. test_checked.py compares them
+// with processes.
 constexpr std::uint64_t own_of_shard = 18;
 constexpr std::uint64_t own_of_proxy = 20;
 constexpr std::uint64_t per_shard = 2;  // of a proxy: sockets
 constexpr std::uint64_t per_proxy = 2;  // of a shard: connections
-// Of a shard: a connection to each shard that keeps a replica of the same partition, and one from
-// it: either may lead.
+// Of a shard: a connection to each shard with a replica of the same partition, and one from it,
+// because either may lead.
 constexpr std::uint64_t per_peer = 2;
-// RocksDB: the tables that it keeps open (shard/storage_open.cc); its logs, manifest and directory,
-// and what is written anew or copied meanwhile.
+// RocksDB: the tables that it keeps open (shard/storage_open.cc), and its logs, manifest, directory
+// and files being written.
 constexpr std::uint64_t of_store = 128 + 32;
-constexpr std::uint64_t passing = 8;  // the broker, those that ask over HTTP
+constexpr std::uint64_t passing = 8;  // the broker, HTTP requests
 
 base::Status check_nofile(const std::string& name, std::uint64_t nofile, std::uint64_t needed,
                           const std::string& what_for, const Claims& claims) {
@@ -76,7 +76,7 @@ std::uint64_t reserved_descriptors(std::size_t shards) {
   return std::max<std::uint64_t>(40, per_proxy * shards + passing);
 }
 
-// Only a broker that starts the processes sets the limit of their open files.
+// Only a broker that starts the processes sets their limit of open files.
 base::Status check_capacity(const Cluster& cluster, const Claims& claims) {
   if (!cluster.broker.supervise) return {};
   for (const Shard& shard : cluster.shards) {

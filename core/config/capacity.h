@@ -14,14 +14,14 @@ namespace canopy::config {
 std::uint64_t descriptors_of(const Shard& shard, const Cluster& cluster);
 std::uint64_t descriptors_of(const Proxy& proxy, const Cluster& cluster);
 
-// What one client can hold: a native client one, a Clone client three.
+// Connections of one client: a native client has one, a Clone client three.
 std::uint64_t connections_per_client(const Proxy& proxy);
 
-// What a proxy leaves to others than its clients once it has started: links to shards and broker,
-// those that ask over HTTP.
+// Descriptors of a started proxy that its clients cannot use: links to shards and broker, HTTP
+// requests.
 std::uint64_t reserved_descriptors(std::size_t shards);
 
-// `claims` knows where the settings stand.
+// `claims` has the places of the settings.
 base::Status check_capacity(const Cluster& cluster, const Claims& claims);
 
 }  // namespace canopy::config

@@ -1,4 +1,4 @@
-// What a file asks for that the running cluster does not have yet.
+// The settings in which a configuration file differs from the running cluster.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@ namespace canopy::config {
 
 // Settings by their keys, such as "proxies.p1.max_linger_ms" and "proxies.p5 (added)".
 struct Changes {
-  std::vector<std::string> live = {};   // what running processes can take on
-  std::vector<std::string> fixed = {};  // what takes a restart
+  std::vector<std::string> live = {};   // running processes can apply these
+  std::vector<std::string> fixed = {};  // these need a restart
 
   bool operator==(const Changes&) const = default;
 };

@@ -10,7 +10,7 @@
 namespace canopy::config {
 namespace {
 
-// The clash of two values, reported where the later of them stands.
+// The clash of two values, reported at the place of the later one.
 base::Error clash_error(const std::string& text, const Place& place, const std::string& other_text,
                         const Place& other) {
   if (other.line > place.line) return clash_error(other_text, other, text, place);

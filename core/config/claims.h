@@ -1,6 +1,7 @@
-// What a cluster can have only once: names, owned subtrees, listening ports.
+// The values that must be unique in a cluster: names, owned subtrees, listening ports. Not
+// thread-safe.
 //
-// Every section claims what it uses, defaults included; a second claim of the same thing is an
+// Every section claims the values that it uses, defaults included. A second claim of a value is an
 // error that shows both values and both places.
 #pragma once
 
@@ -29,7 +30,7 @@ struct Place {
 class Claims {
  public:
   base::Status name(const std::string& name, const Place& place);
-  // `text` as written, the subtree as meant: "*" and "".
+  // `text` is as written, such as "*"; the subtree is as parsed, such as "".
   base::Status subtree(const std::string& subtree, const std::string& text, const Place& place);
   // `count` consecutive ports from `address` on.
   base::Status address(const std::string& text, const Address& address, int count,
@@ -45,20 +46,20 @@ class Claims {
   const std::vector<std::pair<std::string, Place>>& mentioned_shards() const {
     return mentioned_shards_;
   }
-  // Remembers where a setting of a process ("p1.nofile") or partition ("/a/.replicas") stands, for
-  // what is checked at the end.
+  // Remembers the place of a setting of a process ("p1.nofile") or partition ("/a/.replicas"), for
+  // the checks at the end.
   void note(const std::string& setting, const Place& place) {
     noted_.insert_or_assign(setting, place);
   }
   const Place& noted(const std::string& setting) const { return noted_.at(setting); }
-  // Where the name was claimed, which it must have been.
+  // The place where the name was claimed, which it must have been.
   const Place& place_of_name(const std::string& name) const;
   const Place& place_of_subtree(const std::string& subtree) const;  // the same of a subtree
 
  private:
   struct Claim {
-    std::string value;  // what may stand only once
-    std::string text;   // as shown
+    std::string value;  // must be unique
+    std::string text;   // as shown in errors
     Place place;
   };
   struct Listener {

@@ -21,7 +21,7 @@ using std::chrono::milliseconds;
 
 enum class Durability { memory, disk };
 enum class Sync { always, interval };
-// What becomes of a Clone client whose queue is full: it misses updates, or is disconnected.
+// The treatment of a Clone client whose queue is full: it misses updates, or is disconnected.
 enum class SlowClients { drop, disconnect };
 
 // A ZeroMQ endpoint of one of the cluster's sockets, such as "tcp://127.0.0.1:5550". A port of `*`
@@ -82,7 +82,7 @@ struct Proxy {
   std::uint64_t egress_bytes = 512ull << 20;
   SlowClients slow_clients = SlowClients::drop;
   int client_send_buffer = -1;   // kernel buffer per connection of a client; -1 kernel default
-  bool proxy_protocol = false;   // clients come through a balancer that says who they are
+  bool proxy_protocol = false;   // a load balancer sends the clients' addresses (PROXY protocol)
   int link_receive_buffer = -1;  // kernel buffer per shard in bytes; -1 kernel default
   std::uint64_t link_queue_bytes = 16ull << 20;      // batches read from a shard in one turn
   std::uint64_t upstream_queue_bytes = 64ull << 20;  // writes that wait for a shard
@@ -98,7 +98,7 @@ struct Broker {
   std::string advertise = {};                // host that others connect to; empty: as bound
   HttpAddress http = "127.0.0.1:8550";
   bool supervise = true;     // start and keep up the processes of this machine
-  milliseconds drain{5000};  // what a stopping process gets before it is killed
+  milliseconds drain{5000};  // time that a stopping process has before it is killed
 
   Endpoint directory() const;  // where others find it
 
@@ -123,14 +123,14 @@ struct Etcd {
 
 struct Coordination {
   std::optional<Etcd> etcd = {};      // absent: the broker coordinates
-  milliseconds lease{3000};           // a process silent for longer is dead
+  milliseconds lease{3000};           // a process that sends nothing for longer counts as dead
   milliseconds replica_lag{2000};     // a replica behind for longer leaves the in-sync set
   milliseconds prefer_after{10'000};  // in sync for so long, the preferred replica leads again
 
   bool operator==(const Coordination&) const = default;
 };
 
-// With it every connection is encrypted, and every peer known by its key.
+// With it every connection is encrypted, and every peer authenticated by its key.
 struct Security {
   access::KeyPair server_key = {};           // of all processes of the cluster
   std::vector<access::Client> clients = {};  // everything not granted here is denied
@@ -142,10 +142,10 @@ struct Cluster {
   std::string file = {};                     // where it was read from, as given
   std::string fingerprint = {};              // of the text of the file (core/base/file_read.h)
   int server_key_line = 0;                   // in it; 0: without security
-  std::string state_dir = "./canopy-state";  // shards and broker keep what lasts in state_dir/NAME
+  std::string state_dir = "./canopy-state";  // of shards and broker: their files, in state_dir/NAME
   std::string log_level = "info";            // debug, info, warn, error
   std::string log_format = "text";           // text, json
-  std::optional<Security> security = {};     // absent: open to all, and in the clear
+  std::optional<Security> security = {};     // absent: open, and not encrypted
   Coordination coordination = {};
   Broker broker = {};
   std::vector<Partition> partitions = {};
@@ -163,8 +163,8 @@ struct Cluster {
   std::vector<const Partition*> partitions_of(const std::string& shard) const;
 };
 
-// A file that is read again by a running process may ask for more than the process can do: that is
-// for the process to refuse, which takes on the rest.
+// A file that a running process reads again may need more than the process can do; the process
+// refuses that part and applies the rest.
 enum class ReadTo { start, reload };
 base::Result<Cluster> parse_cluster(const std::string& text, const std::string& file_name,
                                     ReadTo purpose = ReadTo::start);
@@ -172,14 +172,14 @@ base::Result<Cluster> read_cluster(const std::string& path, ReadTo purpose = Rea
 
 // The endpoint `count` ports further: ("tcp://h:5556", 2) -> "tcp://h:5558".
 Endpoint next_port(const Endpoint& endpoint, int count);
-// What others connect to: `bound` with its host replaced by `advertise`, if that is not empty. What
-// is bound to every interface is announced at this machine's address otherwise.
+// The endpoint for others: `bound` with its host replaced by `advertise`, if that is not empty.
+// Else an endpoint bound to every interface is announced at this machine's address.
 Endpoint advertised(const Endpoint& bound, const std::string& advertise);
 // The same for HTTP, which moves only when it is bound to every interface: one bound to the
 // loopback is not reached elsewhere.
 HttpAddress advertised_http(const HttpAddress& bound, const std::string& advertise);
-// Where processes of this machine reach it: at the loopback, when it is bound to every interface;
-// at the address of the interface that is named.
+// The endpoint for processes of this machine: the loopback, if it is bound to every interface; else
+// the address of the named interface.
 Endpoint on_this_machine(const Endpoint& bound);
 
 }  // namespace canopy::config

@@ -1,4 +1,4 @@
-// The settings of coordination: who keeps the directory, and after which times it acts.
+// The settings of coordination: where the directory is kept, and its timeouts.
 #include "core/config/endpoint.h"
 #include "core/config/key_file.h"
 #include "core/config/reader.h"
@@ -28,7 +28,7 @@ base::Status check_url(const std::string& text) {
   return {};
 }
 
-// Words such as the names of processes, joined by '/'.
+// Names such as those of processes, joined by '/'.
 base::Status check_prefix(const std::string& text) {
   const base::Error refused{base::quoted(text) +
                             " is not up to 255 bytes of names (a-z, 0-9 and -) joined by '/'"};
@@ -99,7 +99,7 @@ Setting<Etcd> password_file() {
   return {.key = "password_file", .help = help, .read = read, .differs = differs};
 }
 
-// A PEM file; a secret one must be its owner's alone.
+// A PEM file; only the owner may have access to a secret one.
 Setting<Etcd> pem_file(const char* key, std::string Etcd::*member, bool secret, const char* help) {
   const auto read = [=](const YAML::Node& node, const Place& place, Etcd& etcd,
                         Claims&) -> base::Status {
@@ -129,7 +129,7 @@ Setting<Etcd> pem_file(const char* key, std::string Etcd::*member, bool secret, 
   return claiming(Setting<Etcd>{.key = key, .help = help, .read = read, .differs = differs}, claim);
 }
 
-// Of two settings that mean nothing without each other: refuses `setting` where `other` is missing.
+// Two settings that need each other: refuses `setting` if `other` is missing.
 Setting<Etcd> together(Setting<Etcd> setting, std::string Etcd::*other, const char* key) {
   const auto claim = [=, own = setting.claim](const Etcd& etcd, const Place& place,
                                               Claims& claims) -> base::Status {
@@ -157,7 +157,7 @@ const Table<Etcd>& etcd_table() {
   return table;
 }
 
-// Its presence means something, as that of `security`.
+// Its presence has a meaning, like that of `security`.
 Setting<Coordination> etcd() {
   const auto read = [](const YAML::Node& node, const Place& place, Coordination& coordination,
                        Claims& claims) -> base::Status {
@@ -182,7 +182,7 @@ const Table<Coordination>& coordination_table() {
   static const Table<Coordination> table = {
       etcd(),
       duration("lease_ms", &Coordination::lease, 100, 600'000,
-               "a process silent for longer is dead"),
+               "a process that sends nothing for longer counts as dead"),
       duration("replica_lag_ms", &Coordination::replica_lag, 100, 600'000,
                "a replica behind for longer leaves the in-sync set"),
       duration("prefer_after_ms", &Coordination::prefer_after, 0, 3'600'000,
@@ -195,7 +195,7 @@ const Table<Coordination>& coordination_table() {
 
 Setting<Cluster> coordination() {
   auto setting = section("coordination", &Cluster::coordination, coordination_table(),
-                         "who keeps the directory, and when a process is dead; or local");
+                         "where the directory is kept, and its timeouts; or local");
   setting.read = [read = setting.read](const YAML::Node& node, const Place& place, Cluster& cluster,
                                        Claims& claims) -> base::Status {
     if (node.IsScalar() && node.Scalar() == "local") return {};

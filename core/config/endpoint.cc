@@ -37,7 +37,7 @@ bool is_plain(char c) {
          c == '-' || c == '_';
 }
 
-// An IPv6 address in its one spelling, its brackets and zone gone; nothing when it is none.
+// An IPv6 address in canonical spelling, without brackets and zone; absent when it is none.
 std::optional<std::string> ipv6_of(std::string_view host) {
   if (host.size() < 2 || host.front() != '[' || host.back() != ']') return std::nullopt;
   const std::size_t end = std::min(host.find('%'), host.size() - 1);
@@ -59,7 +59,7 @@ bool is_host(std::string_view host) {
   }
   if (host.empty() || host.size() > max_host_name || !std::ranges::all_of(host, is_plain))
     return false;
-  // What has no letter is meant as an address.
+  // A host of digits and dots is meant as an IPv4 address.
   const auto in_address = [](char c) { return (c >= '0' && c <= '9') || c == '.'; };
   in_addr address{};
   return !std::ranges::all_of(host, in_address) ||
@@ -75,7 +75,7 @@ std::string canonical(std::string_view host) {
   return base::interface_host(std::string(host)).value_or(std::string(host));
 }
 
-// Whether sockets bound to these hosts take each other's ports. `[::]` takes IPv4, too.
+// Whether sockets bound to these hosts compete for ports. `[::]` includes IPv4.
 bool share(std::string_view a, std::string_view b) {
   if (is_any_ipv6(a) || is_any_ipv6(b)) return true;
   if (is_any_ipv4(a)) return !ipv6_of(b);
@@ -83,7 +83,7 @@ bool share(std::string_view a, std::string_view b) {
   return canonical(a) == canonical(b);
 }
 
-// Where the port of HOST:PORT begins, or npos; the colons of a bare IPv6 address are no help.
+// The position of the port in HOST:PORT, or npos; the colons of a bare IPv6 address do not count.
 std::size_t port_start(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   return colon == std::string_view::npos ? colon : colon + 1;

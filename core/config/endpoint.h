@@ -1,5 +1,5 @@
-// What an address of the cluster may look like. No name is resolved, no socket opened; of this
-// machine only the interfaces are looked at.
+// The syntax of the cluster's addresses. These functions resolve no name and open no socket; they
+// read only the list of this machine's interfaces. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +24,13 @@ base::Result<Address> parse_endpoint(std::string_view text);
 // HOST:PORT; port 0 is any free one.
 base::Result<Address> parse_http_address(std::string_view text);
 
-// Each is fine, or why not.
+// Each returns why the text is invalid.
 base::Status check_endpoint(const std::string& text);
 base::Status check_fixed_endpoint(const std::string& text);   // others must find it: no `*` port
 base::Status check_triple_endpoint(const std::string& text);  // tcp, ports P, P+1 and P+2 fixed
 base::Status check_http_address(const std::string& text);
 base::Status check_advertise(const std::string& text);  // a host alone
-// Whether it stands for every interface of the machine: `*`, 0.0.0.0, [::].
+// Whether the host means every interface of the machine: `*`, 0.0.0.0, [::].
 bool is_any_host(std::string_view host);
 
 // Whether two listeners, on `count` consecutive ports each, could not both be bound.

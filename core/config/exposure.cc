@@ -24,12 +24,13 @@ std::vector<std::string> exposure(bool secured, const std::vector<Endpoint>& end
   const auto open = std::ranges::find_if(endpoints, beyond_this_machine);
   if (!secured && open != endpoints.end()) {
     lines.push_back(*open +
-                    " is open to all who reach it, and in the clear: see security in the "
-                    "configuration");
+                    " is open to every machine that reaches it, and not encrypted: see security in "
+                    "the configuration");
   }
   const auto address = parse_http_address(http);
   if (secured && address && !is_loopback(address->host)) {
-    lines.push_back("http " + http + " tells metrics and addresses to all who reach it");
+    lines.push_back("http " + http +
+                    " shows metrics and addresses to every machine that reaches it");
   }
   return lines;
 }

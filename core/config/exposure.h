@@ -1,4 +1,4 @@
-// What a process should say at its start about who can reach it. Pure.
+// Warnings that a process logs at its start about sockets open to other machines. Pure.
 #pragma once
 
 #include <string>
@@ -8,11 +8,11 @@
 
 namespace canopy::config {
 
-// Whether others than processes of this machine can connect.
+// Whether other machines can connect.
 bool beyond_this_machine(const Endpoint& endpoint);
 
-// Lines for the log: of sockets that listen beyond this machine without security, and of an HTTP
-// side that does so with it, for what it tells is told to all.
+// Lines for the log: without security about sockets open to other machines, and with security about
+// an HTTP port open to them, because it has no access control.
 std::vector<std::string> exposure(bool secured, const std::vector<Endpoint>& endpoints,
                                   const HttpAddress& http);
 // The endpoints of a proxy's frontends.

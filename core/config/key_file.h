@@ -1,7 +1,7 @@
 // Key files in the format of ZeroMQ's certificates (ZPL, RFC 4), as czmq and pyzmq's zmq.auth
-// read and write it: NAME.key holds a public key, NAME.key_secret both.
+// read and write it: NAME.key holds a public key, NAME.key_secret both keys.
 //
-// A secret is never logged and stands in no error.
+// No secret appears in a log line or an error.
 #pragma once
 
 #include <string>
@@ -13,16 +13,15 @@ namespace canopy::config {
 
 // Of either file.
 base::Result<std::string> read_public_key(const std::string& path);
-// As users give it: such a file, found at `path`, or the key itself. A file's name may happen to
-// look like a key: where there is one, that is meant.
+// A public key as users give it: such a file, at `path`, or the key itself. If the text looks like
+// a key and a file of that name exists, the file counts.
 base::Result<std::string> public_key_of(const std::string& text, const std::string& path);
 inline base::Result<std::string> public_key_of(const std::string& text) {
   return public_key_of(text, text);
 }
-// Why a file that holds a secret is not to be used: it cannot be found, or others than its owner
-// may read or write it.
+// An error if a secret file does not exist, or users other than its owner may read or write it.
 base::Status check_private(const std::string& path);
-// check_private() holds of the file.
+// Requires that check_private() accepts the file.
 base::Result<access::KeyPair> read_key_pair(const std::string& path);
 // Writes DIRECTORY/NAME.key and, readable by its owner alone, DIRECTORY/NAME.key_secret; refuses to
 // overwrite either.

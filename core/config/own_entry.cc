@@ -8,7 +8,7 @@
 namespace canopy::config {
 namespace {
 
-// The template that `name` begins like, up to its `*`; of several the longest.
+// The template whose text up to the `*` is a prefix of `name`; of several the longest.
 const Proxy* find_template(const Cluster& cluster, const std::string& name) {
   const Proxy* best = nullptr;
   for (const Proxy& each : cluster.proxy_templates) {

@@ -1,5 +1,5 @@
-// What a process makes of the entry of the file that is its own: what stands there for something
-// only the process knows is filled in.
+// Fills in the parts of a process's entry in the file that only the process knows. Reads this
+// machine's addresses.
 #pragma once
 
 #include <string>
@@ -10,12 +10,11 @@
 
 namespace canopy::config {
 
-// `name` with each %h replaced by `host`, in lower case and with '-' for what a name cannot have.
+// `name` with each %h replaced by `host`, in lower case and with '-' for invalid characters.
 std::string expand_name(std::string_view name, std::string_view host);
 
-// Gives the cluster an entry for the proxy `name` if only a template fits it, and the shard or
-// proxy `name` this machine's address where it says `advertise: auto`. A name that nothing fits is
-// no error here.
+// Adds an entry for the proxy `name` if only a template matches it. Replaces `advertise: auto` of
+// the shard or proxy `name` by this machine's address. A name without an entry is no error here.
 base::Status complete_own_entry(Cluster& cluster, const std::string& name);
 
 }  // namespace canopy::config

@@ -63,7 +63,7 @@ Setting<Partition> on() {
   return {.key = "on", .help = help, .read = read, .differs = differs};
 }
 
-// Not kept as such: it is the size of `on`, whose names stay empty until place_partitions().
+// Stored as the size of `on`, whose names stay empty until place_partitions().
 Setting<Partition> replicas() {
   const char* const help = "how many shards keep a replica, where `on` does not name them";
   const auto read = [help](const YAML::Node& node, const Place& place, Partition& partition,
@@ -99,7 +99,7 @@ Setting<Partition> min_in_sync() {
                   });
 }
 
-// What both forms have.
+// The settings that both forms have.
 Table<Partition> storage() {
   return {
       choice("durability", &Partition::durability,

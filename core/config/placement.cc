@@ -31,7 +31,8 @@ class Spread {
     }
   }
 
-  // The shard that leads least is preferred to lead; those with the fewest replicas follow.
+  // The shard with the fewest partitions to lead gets the leader; the shards with the fewest
+  // replicas get followers.
   void place(Partition& partition) {
     std::vector<std::size_t> chosen;
     for (std::string& name : partition.on) {
@@ -62,8 +63,8 @@ class Spread {
     return !chosen.empty() && distance(chosen.front(), a) < distance(chosen.front(), b);
   }
 
-  // Begins at another shard for each partition of a leader: when the leader is lost, the others
-  // share what it led.
+  // Begins at another shard for each partition of a leader, so that after its loss the other shards
+  // share its partitions.
   std::size_t distance(std::size_t leader, std::size_t other) const {
     const std::size_t first = (leader + 1 + loads_[leader].led) % loads_.size();
     return (other + loads_.size() - first) % loads_.size();

@@ -1,4 +1,4 @@
-// Where the replicas of partitions are. Pure.
+// The placement of the replicas of partitions. Pure.
 #pragma once
 
 #include "core/base/result.h"
@@ -7,11 +7,10 @@
 
 namespace canopy::config {
 
-// Completes and checks Partition::on of a cluster whose file is read. A partition that gives the
-// number of its replicas alone, as so many empty names in `on`, gets shards: each has about as many
-// replicas and as many partitions to lead as the next. The choice depends on the subtrees and the
-// names of shards, not on their order. An error when a shard that is named does not exist or keeps
-// nothing, or when nobody owns the root.
+// Completes and checks Partition::on of a cluster whose file has been read. A partition that gives
+// only the number of its replicas, as empty names in `on`, gets shards. Replicas and leaders are
+// spread evenly. The choice depends on the subtrees and the names of shards, not on their order. An
+// error when a named shard does not exist, a shard keeps nothing, or no partition owns the root.
 base::Status place_partitions(Cluster& cluster, const Claims& claims);
 
 }  // namespace canopy::config

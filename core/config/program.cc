@@ -58,7 +58,7 @@ po::options_description options(Role role) {
       ("state-dir", text("DIR"), "overrides state_dir of the file (CANOPY_STATE_DIR)")         //
       ("log-level", text("LEVEL"), "debug, info, warn or error (CANOPY_LOG_LEVEL)")            //
       ("log-format", text("FORMAT"), "text or json (CANOPY_LOG_FORMAT)")                       //
-      ("check-config,t", "check the file, say what is wrong with it, and exit")                //
+      ("check-config,t", "check the file, print its error, and exit")                          //
       ("health", "ask the running process of this name how it is: exit code 0, or 1 and why")  //
       ("version", "print the version and exit")                                                //
       ("help,h", "print this text and exit");
@@ -78,7 +78,7 @@ const std::map<std::string, std::string>& variables() {
   return names;
 }
 
-// The values given, and where each came from: its flag or its variable.
+// The values given, and the source of each: its flag or its variable.
 struct Given {
   po::variables_map values;
   std::map<std::string, std::string> sources;

@@ -1,8 +1,7 @@
 // The command line that every program shares: --config FILE --name NAME, --check-config,
-// --version, --help, --state-dir, --log-level, --log-format. Flags over environment (CANOPY_CONFIG,
-// CANOPY_NAME, CANOPY_STATE_DIR, CANOPY_LOG_LEVEL, CANOPY_LOG_FORMAT) over file. A %h in the name
-// stands for the host's; --health asks a running process instead of becoming one.
-// Boost.Program_options.
+// --version, --help, --state-dir, --log-level, --log-format. Flags override the environment
+// (CANOPY_CONFIG, CANOPY_NAME, CANOPY_STATE_DIR, CANOPY_LOG_LEVEL, CANOPY_LOG_FORMAT), which
+// overrides the file. A %h in the name stands for the host's name. --health asks a running process.
 #pragma once
 
 #include <functional>
@@ -27,23 +26,23 @@ struct Start {
     std::string source = {};  // the flag or variable
   };
   std::vector<Override> overrides = {};
-  bool health = false;       // only tell how the process of this name is, and exit
-  std::string restore = {};  // a shard: the backup that becomes its store, and exit; empty: none
-  base::FileRead read = {};  // by the last reload(); before the first one only the cluster says
+  bool health = false;       // only check the running process of this name, and exit
+  std::string restore = {};  // of a shard: restore this backup, and exit; empty: none
+  base::FileRead read = {};  // by the last reload(); empty before the first one
 };
 
-// What main() does next: run with Start, or exit with this code, everything already printed.
+// What main() does next: run with Start, or exit with this code; everything is already printed.
 using CommandLine = std::variant<Start, int>;
 
 // Exit codes: 0 for --help, --version and a good --check-config; 2 for a wrong command line or
 // configuration, with one line on stderr.
 CommandLine parse_command_line(Role role, int argc, char** argv);
 
-// Makes `running` what its file says by now, under the same overrides. Nothing is changed when the
-// file is not as it should be. `permit` gets the clients of `security` first: a revocation does not
-// wait for the rest of the file. The rest is changed as a whole, or not at all when it asks for
-// what takes a restart, or `take_on` says why not. Returns the settings that were changed. Logs
-// what became of it, and leaves it in `running.read`.
+// Reads the file of `running` again, under the same overrides, and applies it. An invalid file
+// changes nothing. `permit` gets the clients of `security` first, so that a revocation does not
+// wait for the rest of the file. The rest is applied as a whole, or not at all if it needs a
+// restart or `take_on` returns an error. Returns the changed settings. Logs the outcome and stores
+// it in `running.read`.
 base::Result<std::vector<std::string>> reload(
     Start& running, const std::function<void(const Security& wanted)>& permit,
     const std::function<base::Status(const Cluster& wanted)>& take_on);

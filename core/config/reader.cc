@@ -17,7 +17,7 @@
 namespace canopy::config {
 namespace {
 
-// yaml-cpp speaks of its own parts; say what the user can do about the usual ones.
+// Replaces yaml-cpp's messages about its internals by the remedy, for the usual errors.
 std::string explain(const YAML::Exception& fault) {
   if (fault.msg == YAML::ErrorMsg::ALIAS_NOT_FOUND || fault.msg == YAML::ErrorMsg::CHAR_IN_ALIAS) {
     return "a bare * is not valid YAML here: write \"*\", in quotes";
@@ -25,8 +25,8 @@ std::string explain(const YAML::Exception& fault) {
   return "not valid YAML: " + fault.msg;
 }
 
-// Counts documents. YAML::Load passes over all but the first in silence, and YAML::LoadAll never
-// ends on some broken text.
+// Counts documents. YAML::Load ignores all but the first without an error, and YAML::LoadAll loops
+// forever on some malformed text.
 class DocumentCounter final : public YAML::EventHandler {
  public:
   int count = 0;
@@ -133,7 +133,7 @@ base::Status override_setting(Cluster& cluster, const std::string& key, const st
   return setting->read(YAML::Node(value), {"", 0, source}, cluster, none);
 }
 
-// Without `advertise`, a broker that is bound to every interface has its processes beside it.
+// Without `advertise`, a broker bound to every interface has its processes on the same machine.
 Endpoint Broker::directory() const {
   return advertise.empty() ? on_this_machine(listen) : advertised(listen, advertise);
 }

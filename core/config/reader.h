@@ -1,4 +1,4 @@
-// What the rest of this folder and its tests ask of files and of the tables of settings.
+// Internal functions of core/config for reading files and the tables of settings.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace canopy::config {
 
-// All that the file at `path` holds.
+// The configuration in the file at `path`.
 base::Result<std::string> read_text(const std::string& path);
 
 // Every key of the file, such as "state_dir" and "shards.partitions.subtree".

@@ -26,7 +26,7 @@ Setting<Security> server_key() {
 }
 
 Setting<Security> clients() {
-  const char* const help = "who may connect";
+  const char* const help = "the clients that may connect";
   auto setting =
       sections("clients", &Security::clients, &access::Client::name, true, client_table(), help);
   setting.compare = [](const Security& running, const Security& wanted, const std::string& path,
@@ -121,7 +121,7 @@ Setting<Cluster> security() {
     }
   };
   return {.key = "security",
-          .help = "who may connect, and what for; or off",
+          .help = "the clients that may connect, and their permissions; or off",
           .read = read,
           .compare = compare};
 }

@@ -22,22 +22,22 @@ base::Error wrong_type(const YAML::Node& node, const std::string& wanted) {
   return base::Error{describe(node) + " is not " + wanted};
 }
 
-// A quoted scalar is a text, whatever it looks like.
+// A quoted scalar is a text, even if it looks like a number.
 bool is_plain(const YAML::Node& node) { return node.IsScalar() && node.Tag() != "!"; }
 
 int line_of(const YAML::Node& node) { return node.Mark().line + 1; }
 
 constexpr const char* merge_key = "<<";
-constexpr int most_merges = 16;  // inside one another; an alias may stand for what it is part of
+constexpr int max_merges = 16;  // nested; an alias may refer to a node that contains it
 
 base::Status add_entries(const YAML::Node& node, const Place& place, int merges,
                          std::vector<Entry>& entries);
 
-// The sections that a `<<` at `where` names give what the section itself does not: an earlier one
-// goes first.
+// The sections that a `<<` at `where` names supply the keys that the section lacks; earlier ones
+// win.
 base::Status merge(const YAML::Node& node, const Place& place, const Place& where, int merges,
                    std::vector<Entry>& entries) {
-  if (merges == most_merges) return where.error("too many sections inside one another");
+  if (merges == max_merges) return where.error("too many sections inside one another");
   if (node.IsMap()) return add_entries(node, place, merges + 1, entries);
   if (!node.IsSequence()) return where.error(describe(node) + " is not a section to take over");
   for (const auto& each : node) {
@@ -83,8 +83,8 @@ base::Result<std::string> as_text(const YAML::Node& node) {
   return node.Scalar();
 }
 
-base::Result<std::int64_t> as_integer(const YAML::Node& node, std::int64_t least,
-                                      std::int64_t most) {
+base::Result<std::int64_t> as_integer(const YAML::Node& node, std::int64_t minimum,
+                                      std::int64_t maximum) {
   if (!is_plain(node)) return wrong_type(node, "a whole number");
   const std::string& text = node.Scalar();
   std::int64_t value = 0;
@@ -94,9 +94,9 @@ base::Result<std::int64_t> as_integer(const YAML::Node& node, std::int64_t least
   if (text.starts_with("0") && text.size() > 1) {
     return base::Error{base::quoted(text) + " begins with 0: a number is written decimal"};
   }
-  if (fault == std::errc::result_out_of_range || value < least || value > most) {
+  if (fault == std::errc::result_out_of_range || value < minimum || value > maximum) {
     return base::Error{base::one_line(text.substr(0, 40)) + " is out of bounds: " +
-                       std::to_string(least) + " to " + std::to_string(most)};
+                       std::to_string(minimum) + " to " + std::to_string(maximum)};
   }
   return value;
 }

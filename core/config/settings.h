@@ -1,5 +1,5 @@
-// The parts that the tables of settings are made of: a Setting is one key of one section with its
-// type, bounds and help, and knows how to read itself into the section's struct.
+// The elements of the tables of settings. A Setting is one key of one section with its type, bounds
+// and help, and reads its value into the section's struct.
 #pragma once
 
 #include <yaml-cpp/yaml.h>
@@ -27,13 +27,13 @@ struct Setting {
   std::string help;
   std::function<base::Status(const YAML::Node&, const Place&, Section&, Claims&)> read;
   bool required = false;
-  // What the value, given or default, takes for itself; empty when nothing.
+  // Claims the value, given or default; empty: the setting claims nothing.
   std::function<base::Status(const Section&, const Place&, Claims&)> claim = {};
   std::vector<std::string> nested_keys = {};  // of a section inside this one: "listen", …
-  bool live = false;                          // a running process can take on another value
+  bool live = false;                          // a running process can apply a new value
   // Whether the running section and the wanted one have different values; of a scalar.
   std::function<bool(const Section&, const Section&)> differs = {};
-  // Notes what differs; of a section or list. `path` is that of the setting.
+  // Adds the differences of a section or list. `path` is that of the setting.
   std::function<void(const Section&, const Section&, const std::string& path, Changes&)> compare =
       {};
 };
@@ -50,18 +50,18 @@ struct Entry {
   Place place;
 };
 
-// What a node holds, or why it does not hold that. The errors lack the place.
+// The value of a node, or an error without its place.
 base::Result<std::string> as_text(const YAML::Node& node);
-base::Result<std::int64_t> as_integer(const YAML::Node& node, std::int64_t least,
-                                      std::int64_t most);
+base::Result<std::int64_t> as_integer(const YAML::Node& node, std::int64_t minimum,
+                                      std::int64_t maximum);
 base::Result<bool> as_flag(const YAML::Node& node);
-// The entries of a section; an empty section has none. The errors are complete.
+// The entries of a section; an empty section has none. The errors include the place.
 base::Result<std::vector<Entry>> section_entries(const YAML::Node& node, const Place& place);
 base::Result<std::vector<Entry>> list_entries(const YAML::Node& node, const Place& place);
 Place inner(const Place& place, const std::string& key, int line);
 
-// A setting with one scalar, which `member` holds: `parse` makes the value of a node, `store` puts
-// it into the section.
+// A setting with one scalar in `member`: `parse` reads the value from a node, `store` puts it into
+// the section.
 template <typename Section, typename Member, typename Parse, typename Store>
 Setting<Section> scalar(const std::string& key, Member Section::*member, const std::string& help,
                         Parse parse, Store store) {
@@ -79,11 +79,11 @@ Setting<Section> scalar(const std::string& key, Member Section::*member, const s
 }
 
 template <typename Section, typename Number>
-Setting<Section> number(const std::string& key, Number Section::*member, std::int64_t least,
-                        std::int64_t most, const std::string& help) {
+Setting<Section> number(const std::string& key, Number Section::*member, std::int64_t minimum,
+                        std::int64_t maximum, const std::string& help) {
   return scalar<Section>(
       key, member, help,
-      [least, most](const YAML::Node& node) { return as_integer(node, least, most); },
+      [minimum, maximum](const YAML::Node& node) { return as_integer(node, minimum, maximum); },
       [member](Section& section, std::int64_t value) {
         section.*member = static_cast<Number>(value);
       });
@@ -92,10 +92,10 @@ Setting<Section> number(const std::string& key, Number Section::*member, std::in
 // A duration; its key ends with _ms.
 template <typename Section>
 Setting<Section> duration(const std::string& key, std::chrono::milliseconds Section::*member,
-                          std::int64_t least, std::int64_t most, const std::string& help) {
+                          std::int64_t minimum, std::int64_t maximum, const std::string& help) {
   return scalar<Section>(
       key, member, help,
-      [least, most](const YAML::Node& node) { return as_integer(node, least, most); },
+      [minimum, maximum](const YAML::Node& node) { return as_integer(node, minimum, maximum); },
       [member](Section& section, std::int64_t value) {
         section.*member = std::chrono::milliseconds(value);
       });
@@ -107,7 +107,7 @@ Setting<Section> flag(const std::string& key, bool Section::*member, const std::
                          [member](Section& section, bool value) { section.*member = value; });
 }
 
-// `Text` is a std::string or an optional one; `check` says what is wrong with the text.
+// `Text` is a std::string or an optional one; `check` returns the text's error.
 template <typename Section, typename Text>
 Setting<Section> text(const std::string& key, Text Section::*member,
                       base::Status (*check)(const std::string&), const std::string& help) {
@@ -176,7 +176,7 @@ std::vector<std::string> keys_of(const Table<Section>& table) {
   return keys;
 }
 
-// Fills `section` from the mapping `node`, and claims what it uses.
+// Fills `section` from the mapping `node`, and claims its values.
 template <typename Section>
 base::Status read_section(const YAML::Node& node, const Place& place, const Table<Section>& table,
                           Section& section, Claims& claims) {
@@ -240,7 +240,7 @@ Setting<Outer> section(const std::string& key, Section Outer::*member, const Tab
       .key = key, .help = help, .read = read, .nested_keys = keys_of(table), .compare = compare};
 }
 
-// A list of sections, told apart by `id`. Another one is a live change if `may_grow`.
+// A list of sections, distinguished by `id`. An added section is a live change if `may_grow`.
 template <typename Outer, typename Section>
 Setting<Outer> sections(const std::string& key, std::vector<Section> Outer::*member,
                         std::string Section::*id, bool may_grow, const Table<Section>& table,

@@ -14,18 +14,18 @@ namespace {
 constexpr std::int64_t one_day_ms = std::int64_t{24} * 60 * 60 * 1000;
 constexpr std::int64_t max_nofile = 1 << 20;
 constexpr std::int64_t max_buffer = std::numeric_limits<int>::max();
-// Of the queues between processes.
+// Bounds of the queues between processes, in bytes.
 constexpr std::int64_t min_queue_bytes = 64 << 10;
-// Of a client: above the largest batch, with an update of the largest value.
+// Least queue of a client, in bytes: above the largest batch, with an update of the largest value.
 constexpr std::int64_t min_client_queue_bytes = 4 << 20;
 constexpr std::int64_t max_queue_bytes = std::int64_t{1} << 40;
 constexpr std::size_t max_entry_name = 63;
-constexpr std::size_t max_path = 3000;  // of PATH_MAX; the rest is for what is put below
+constexpr std::size_t max_path = 3000;  // the rest of PATH_MAX is for files below it
 constexpr std::size_t max_path_part = 255;
 
 bool is_template(const std::string& name) { return name.ends_with('*'); }
 
-// A name, or what names begin with and a `*`.
+// A name, or a prefix of names and a `*`.
 base::Status check_proxy_name(const std::string& text) {
   if (is_template(text) && text.size() > max_entry_name) {
     return base::Error{base::quoted(text) + " leaves no room for what the * stands for"};
@@ -33,7 +33,7 @@ base::Status check_proxy_name(const std::string& text) {
   return check_name(is_template(text) ? text.substr(0, text.size() - 1) : text);
 }
 
-// Shards make folders below it, whose names have up to 255 bytes.
+// Shards create folders below it, whose names have up to 255 bytes.
 base::Status check_path(const std::string& text) {
   const auto refused = [&](const std::string& why) {
     return base::Error{base::quoted(text) + " " + why};

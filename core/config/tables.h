@@ -18,12 +18,12 @@ const Table<Partition>& partition_table();
 const Table<Proxy>& proxy_table();
 const Table<Security>& security_table();
 const Table<access::Client>& client_table();
-// Unlike the other sections one that may be missing: its presence means something.
+// Unlike the other sections it may be missing: its presence has a meaning.
 Setting<Cluster> security();
 // A section, or the word `local`.
 Setting<Cluster> coordination();
-// The short form of `partitions`, in the entry of the one shard that keeps them. It is not part of
-// the shard: read_own_partitions() adds them to those of the cluster.
+// The short form of `partitions`, in the entry of the one shard that keeps them.
+// read_own_partitions() adds them to the cluster's partitions, not to the shard.
 Setting<Shard> own_partitions();
 base::Status read_own_partitions(const Entry& item, const std::string& shard, Cluster& cluster,
                                  Claims& claims);

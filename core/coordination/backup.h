@@ -1,4 +1,4 @@
-// A backup of a shard's store, ordered and done, in the directory; as JSON. Pure.
+// The order and the outcome of a backup of a shard's store, in the directory, as JSON. Pure.
 //
 //   "backup_orders/SHARD": {"order":"…","name":"monday"}
 //   "backups/SHARD":       {"order":"…","name":"monday","path":"/…","error":""}
@@ -18,7 +18,7 @@ struct Backup {
 };
 
 std::string to_json(const Backup& backup);
-// Unknown fields are left alone.
+// Unknown fields are ignored.
 base::Result<Backup> parse_backup(const std::string& json);
 
 }  // namespace canopy::coordination

@@ -8,7 +8,7 @@
 namespace canopy::coordination {
 
 std::string to_base64(std::string_view bytes);
-// Nothing for text that to_base64() does not write.
+// Absent for text that to_base64() does not write.
 std::optional<std::string> from_base64(std::string_view text);
 
 }  // namespace canopy::coordination

@@ -1,5 +1,5 @@
-// A connection of a proxy's client as JSON, for programs: the same from `canopy clients --json` and
-// from a proxy's /api/v1/clients. Pure.
+// A client's connection as JSON, the same in `canopy clients --json` and in a proxy's
+// /api/v1/clients. Pure.
 #pragma once
 
 #include <string>

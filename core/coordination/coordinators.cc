@@ -8,7 +8,7 @@
 namespace canopy::coordination {
 namespace {
 
-// etcd keeps what must be agreed on. Vitals, said anew each second, go to the broker.
+// Records and announcements go to etcd. Vitals, which are sent each second, go to the broker.
 class EtcdAndBroker final : public Coordinator {
  public:
   EtcdAndBroker(std::unique_ptr<Coordinator> etcd, std::unique_ptr<Coordinator> broker)

@@ -10,13 +10,13 @@
 
 namespace canopy::coordination {
 
-// For the process of this name; `identity` as local.h and etcd.h have it. `cluster` and `loop`
-// outlive the coordinator.
+// The coordinator of the process of this name; `identity` as in local.h and etcd.h. `cluster` and
+// `loop` outlive the coordinator.
 std::unique_ptr<Coordinator> make_coordinator(const config::Cluster& cluster, net::Loop& loop,
                                               const std::string& name,
                                               const std::string& identity = {});
 
-// The directory in etcd alone, as a broker reads it; `settings.etcd` is there.
+// The coordinator of a broker that reads the directory in etcd; `settings.etcd` is present.
 std::unique_ptr<Coordinator> make_etcd_coordinator(const config::Coordination& settings,
                                                    net::Loop& loop, const std::string& name,
                                                    const std::string& identity = {});

@@ -28,7 +28,7 @@ std::string to_text(const Kept& kept) {
   return text + "end\n";
 }
 
-// Nothing but what to_text() writes.
+// Accepts only what to_text() writes.
 std::optional<Kept> parse(const std::string& text) {
   std::istringstream lines(text);
   std::string line;
@@ -52,7 +52,7 @@ std::optional<Kept> parse(const std::string& text) {
   return kept;
 }
 
-// Over what is there already, which takes no room on a full disk.
+// Overwrites the existing file, because that needs no space on a full disk.
 base::Status write_through(const std::string& path, const std::string& text) {
   const net::Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
   if (!file) return system_error(path);
@@ -61,8 +61,7 @@ base::Status write_through(const std::string& path, const std::string& text) {
   return sync_file(file.get(), path);
 }
 
-// Puts `fresh` in the place of `path`, and keeps what was there as the next `fresh` where the file
-// system can exchange the two.
+// Exchanges `fresh` and `path` if the file system can; else renames `fresh` to `path`.
 bool replace(const std::string& fresh, const std::string& path) {
   return ::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0 ||
          std::rename(fresh.c_str(), path.c_str()) == 0;

@@ -9,8 +9,8 @@
 //                          holder NAME IDENTITY   (any number of lines)
 //                          end
 //
-// Each change of the generations is a file that is on disk before it takes the place of the old
-// one, which then waits as DIRECTORY/generations.new for the next change. Not thread-safe.
+// Each change of the generations writes a new file, syncs it and exchanges it with the old one,
+// which remains as DIRECTORY/generations.new for the next change. Not thread-safe.
 #pragma once
 
 #include <chrono>
@@ -25,17 +25,17 @@ namespace canopy::coordination {
 
 class DirectoryFile {
  public:
-  // Where a directory without a file starts: above every sequence and epoch that a process could
-  // have taken from the clock, as Canopy without generations did.
+  // The first generation of a directory without a file: above every sequence and epoch that Canopy
+  // versions without generations took from the clock.
   static constexpr std::uint32_t first_generation = 1U << 21;
 
-  // Makes `directory` when it is missing, locks it and reads the file. An error says what is wrong
-  // and what to do; a predecessor that is going away is waited for until `patience` is over.
+  // Creates `directory` if it is missing, locks it and reads the file. Waits up to `patience` for a
+  // predecessor that holds the lock. An error says what is wrong and what to do.
   static base::Result<std::unique_ptr<DirectoryFile>> open(const std::string& directory,
                                                            std::chrono::milliseconds patience);
 
-  // Goes on from what the file says and keeps every change in it; this object must outlive it.
-  // An error where the file cannot be written.
+  // The record in the file; stores every change there. This object must outlive it. An error if the
+  // file cannot be written.
   base::Result<cluster::DirectoryRecord> record();
 
  private:

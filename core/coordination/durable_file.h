@@ -1,4 +1,4 @@
-// Files that a restart finds as they were left. Not thread-safe.
+// Writing files so that they survive a crash of the machine. Not thread-safe.
 #pragma once
 
 #include <optional>
@@ -9,13 +9,13 @@
 
 namespace canopy::coordination {
 
-// All of `bytes`, where `fd` stands; `path` is for the error.
+// Writes all `bytes` at the position of `fd`; `path` is for the error.
 base::Status write_all(int fd, std::string_view bytes, const std::string& path);
-// What was written is on disk.
+// Syncs the content of a file.
 base::Status sync_file(int fd, const std::string& path);
-// What has been created and renamed in the directory is on disk.
+// Syncs the names in a directory.
 base::Status sync_directory(const std::string& path);
-// Nothing when there is none.
+// The content of a file; absent when there is none.
 base::Result<std::optional<std::string>> read_file(const std::string& path);
 
 // "PATH: what errno says".

@@ -34,7 +34,7 @@ std::string to_batch(const Entries& entries) {
          '\n' + body;
 }
 
-// Takes a text from its front; nothing when it is not as expected.
+// Reads a text from its front; each call returns false when the text is not as expected.
 class TextReader {
  public:
   explicit TextReader(std::string_view text) : rest_(text) {}
@@ -46,14 +46,14 @@ class TextReader {
     rest_.remove_prefix(expected.size());
     return true;
   }
-  // And the character that ends it.
-  bool take(std::uint64_t& number, char end) {
+  // A number, and the character that ends it.
+  bool read(std::uint64_t& number, char end) {
     const auto [at, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), number);
     if (error != std::errc()) return false;
     rest_.remove_prefix(static_cast<std::size_t>(at - rest_.data()));
     return skip({&end, 1});
   }
-  bool take(std::string& bytes, std::uint64_t count, char end) {
+  bool read(std::string& bytes, std::uint64_t count, char end) {
     if (count >= rest_.size()) return false;
     bytes = rest_.substr(0, count);
     rest_.remove_prefix(count);
@@ -70,17 +70,17 @@ bool take_entries(std::string_view body, Entries& entries) {
     cluster::DirectoryRecord::Entry entry;
     std::string key;
     std::uint64_t session_bytes = 0, key_bytes = 0, value_bytes = 0;
-    const bool whole = in.take(entry.version, ' ') && in.take(entry.request, ' ') &&
-                       in.take(session_bytes, ' ') && in.take(key_bytes, ' ') &&
-                       in.take(value_bytes, '\n') && in.take(entry.session, session_bytes, ' ') &&
-                       in.take(key, key_bytes, ' ') && in.take(entry.value, value_bytes, '\n');
+    const bool whole = in.read(entry.version, ' ') && in.read(entry.request, ' ') &&
+                       in.read(session_bytes, ' ') && in.read(key_bytes, ' ') &&
+                       in.read(value_bytes, '\n') && in.read(entry.session, session_bytes, ' ') &&
+                       in.read(key, key_bytes, ' ') && in.read(entry.value, value_bytes, '\n');
     if (!whole) return false;
     entries[key] = std::move(entry);
   }
   return true;
 }
 
-// The batch at the front of `text`, and what follows it; nothing when it is broken.
+// The batch at the front of `text`, and the rest; absent when the batch is broken.
 struct Batch {
   Entries entries{};
   std::string_view rest{};
@@ -89,7 +89,7 @@ std::optional<Batch> take_batch(std::string_view text) {
   TextReader in(text);
   std::uint64_t size = 0;
   std::string fingerprint;
-  if (!in.skip(batch_word) || !in.take(size, ' ') || !in.take(fingerprint, 16, '\n')) return {};
+  if (!in.skip(batch_word) || !in.read(size, ' ') || !in.read(fingerprint, 16, '\n')) return {};
   if (size > in.rest().size()) return {};
   const std::string body(in.rest().substr(0, size));
   Batch batch{.rest = in.rest().substr(size)};
@@ -119,7 +119,7 @@ base::Result<std::unique_ptr<EntriesFile>> EntriesFile::open(const std::string& 
   return file;
 }
 
-// What was found may not be on disk yet, when the process before ended and the machine did not.
+// The content found may not be synced yet, when the previous process ended and the machine did not.
 base::Status EntriesFile::go_on(const std::string& text) {
   if (auto status = read(text); !status) return status;
   file_ = net::Descriptor(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
@@ -167,7 +167,7 @@ base::Status EntriesFile::append(const std::string& batch) {
   if (status) {
     size_ += batch.size();
   } else {
-    // Leaves room on a full disk for what others write. The next change is in a new file.
+    // Frees space on a full disk for other files. The next change writes a new file.
     static_cast<void>(::ftruncate(file_.get(), static_cast<off_t>(size_)) == 0);
     file_ = {};
   }

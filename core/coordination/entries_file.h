@@ -7,15 +7,16 @@
 //                          …
 //
 // Changes are appended, those of one turn as one batch with one fsync. When more than half of the
-// file is outdated, and after an error, the next change writes it anew with the present entries
-// alone: as DIRECTORY/entries.new, which takes its place once it is on disk. A start takes no room.
+// file is outdated, and after an error, the next change writes a new file with the present entries
+// alone: DIRECTORY/entries.new, renamed once it is on disk. Opening the file needs no disk space.
+// Not thread-safe.
 //
-// A batch is begun only when the one before is on disk. So what is broken at the end was never
-// told of, and is left out; what is broken before a batch that is whole was damaged, and is an
-// error. Without the file the directory begins without entries. It cannot tell which entries there
-// were: who has acted on one knows what it said (of partitions: the replicas), and may set it anew.
+// A batch is begun only when the previous one is on disk. So a broken batch at the end was never
+// reported, and is left out. A broken batch before a whole one was damaged, and is an error.
+// Without the file the directory begins without entries. A process that has acted on a lost entry
+// knows its value (of partitions: the replicas), and may set it again.
 //
-// What cannot be written is not told of; the next change tries again. Not thread-safe.
+// A change that cannot be written is not reported; the next change tries again.
 #pragma once
 
 #include <memory>
@@ -30,14 +31,14 @@ class EntriesFile {
  public:
   using Entries = cluster::DirectoryRecord::Entries;
 
-  // How much of the file may be outdated beside as much as there is.
+  // Outdated bytes that the file may hold in addition to the size of its present entries.
   static constexpr std::size_t spare_bytes = std::size_t{1} << 20;
 
-  // `directory` exists, and is this process's alone.
+  // `directory` exists, and no other process uses it.
   static base::Result<std::unique_ptr<EntriesFile>> open(const std::string& directory);
 
   const Entries& present() const { return present_; }
-  // On disk when it returns. After an error they are not present, and a restart may find them.
+  // Stores `changed` on disk. After an error they are not present, but a restart may find them.
   base::Status keep(const Entries& changed);
 
  private:

@@ -28,7 +28,7 @@ base::Result<std::string> read_password(const std::string& path) {
   return password;
 }
 
-// The failures of which whoever asked knows what to do.
+// The failures that the caller handles.
 bool is_answer(const Failure& failure) {
   const auto says = [&](std::string_view words) {
     return failure.text.find(words) != std::string::npos;
@@ -132,9 +132,9 @@ Gateway::Answer Gateway::judge(const HttpClient::Answer& answer, std::size_t end
   return {.text = failure.text, .code = failure.code};
 }
 
-// Tries the next endpoint, to which the streams of this one move as well: what it sends may be old.
+// Changes to the next endpoint. Ends the streams of this one, because their changes may be old.
 void Gateway::leave(std::size_t endpoint, std::string_view why) {
-  // It has been left, or else is about to be asked again.
+  // The endpoint has been left already, or a retry is due.
   if (endpoint != endpoint_ || pause_ != 0) return wait({});
   log_.warn("etcd", "endpoint left", {{"endpoint", settings_.endpoints[endpoint_]}, {"why", why}});
   endpoint_ = (endpoint_ + 1) % settings_.endpoints.size();

@@ -1,8 +1,8 @@
-// The way to etcd: its endpoints in turn, its tokens, and when to ask again after a failure.
+// Requests to etcd: selects the endpoint, obtains tokens, and paces retries after failures.
+// Belongs to its loop. Callbacks as of HttpClient.
 //
-// Whatever wants something asks when ready(), once, and on a failure waits for `on_ready`: pauses
-// between failures are shared by all, and no request is repeated from here. Belongs to its loop.
-// Callbacks as of HttpClient.
+// A caller sends a request when ready(), and after a failure waits for `on_ready`: all callers
+// share the pauses between failures. The gateway repeats no request.
 #pragma once
 
 #include <functional>
@@ -23,13 +23,13 @@ class Gateway {
  public:
   struct Answer {
     bool ok = false;
-    std::string text{};                       // JSON; or of what failed, why
-    std::optional<Code> code = std::nullopt;  // of what failed; absent: it may have been done
+    std::string text{};                       // JSON; of a failure, the reason
+    std::optional<Code> code = std::nullopt;  // of a failure; absent: etcd may have done it
   };
   using Done = std::function<void(const Answer&)>;
   using StreamId = HttpClient::Id;
 
-  // Calls `on_ready` when it has become ready, never from within a call.
+  // `on_ready` is called when the gateway becomes ready, never from within a call.
   Gateway(net::Loop& loop, const EtcdSettings& settings, std::function<void()> on_ready);
   ~Gateway();
   Gateway(const Gateway&) = delete;
@@ -37,24 +37,24 @@ class Gateway {
 
   bool ready() const { return pause_ == 0 && (settings_.user.empty() || !token_.empty()); }
 
-  // Asks for, say, "kv/range". `done` is called once. After a failure other than "not found", "out
-  // of range" and a size, it is not ready for a while. `patience`: less than usual.
+  // Sends a request such as "kv/range". `done` is called once. After a failure other than "not
+  // found", "out of range" and a size, the gateway pauses. `patience`: a shorter timeout.
   void call(const char* what, const std::string& body, Done done,
             std::optional<base::Duration> patience = std::nullopt);
-  // `ended` is called once, also when another endpoint has to be tried.
+  // `ended` is called once, also when the gateway changes its endpoint.
   StreamId stream(const char* what, const std::string& body, HttpClient::Arrived arrived,
                   Done ended);
   void cancel(StreamId stream);
   // Waits for the answer up to `patience`.
   void call_now(const char* what, const std::string& body, base::Duration patience);
 
-  // What etcd answered cannot be done anything about: all wait for a while.
+  // etcd's answer was a failure that only time can mend: pauses.
   void pause(std::string_view why);
-  // It is no answer: the next endpoint is to be asked.
+  // The answer is not one of etcd: changes to the next endpoint.
   void distrust(std::string_view why) { leave(endpoint_, why); }
 
   net::Loop& loop() { return loop_; }
-  // When etcd last did what it was asked for.
+  // The time of etcd's last successful answer.
   std::optional<base::TimePoint> heard() const { return heard_; }
   // Why the connection or the user is refused; empty when neither is.
   const std::string& refusal() const { return refusal_; }
@@ -72,12 +72,12 @@ class Gateway {
   const EtcdSettings settings_;
   const std::function<void()> on_ready_;
   std::minstd_rand random_;
-  std::size_t endpoint_;  // that is asked
+  std::size_t endpoint_;  // in use
   std::string token_{};
   std::string refusal_{};
   std::optional<base::TimePoint> heard_{};
-  std::size_t left_ = 0;  // endpoints, since then
-  unsigned pauses_ = 0;   // not only for the next endpoint, since then
+  std::size_t left_ = 0;  // endpoints left since then
+  unsigned pauses_ = 0;   // since then, without those for a change of the endpoint
   net::Loop::TimerId pause_ = 0;
   std::map<StreamId, Done> streams_{};
   base::log::RateLimited log_{};

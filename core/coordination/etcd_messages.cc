@@ -14,7 +14,7 @@ using nlohmann::json;
 
 constexpr std::size_t max_reason_bytes = 300;
 
-// Whatever is no UTF-8 is replaced rather than thrown at.
+// Bytes that are not UTF-8 are replaced; the default would throw.
 std::string dump(const json& document) {
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -35,8 +35,7 @@ json put_of(const std::string& key, const std::string& value, LeaseId lease) {
   return put;
 }
 
-// Reads the fields of an object, of which none need be there. The first that is not what it should
-// be is the error.
+// Reads the fields of an object, all of which may be absent. The first malformed one is the error.
 class Fields {
  public:
   explicit Fields(std::string_view text)
@@ -246,7 +245,7 @@ base::Result<WatchEvents> parse_watch(std::string_view text) {
     return answer.result(std::move(events));
   }
   Fields fields(*result, answer.error());
-  revision_of(fields);  // which each message of etcd has
+  revision_of(fields);  // each message of etcd has it
   events.canceled = fields.flag("canceled");
   events.compacted = fields.number("compact_revision") != 0;
   events.reason = short_line(fields.text("cancel_reason"));

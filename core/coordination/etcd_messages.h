@@ -1,8 +1,9 @@
-// What is asked of etcd's v3 JSON gateway, and what it answers, as JSON text. Pure.
+// Requests to etcd's v3 JSON gateway, and its answers, as JSON text. Pure.
 //
 // The format: https://etcd.io/docs/v3.4/dev-guide/api_grpc_gateway/ and etcd's rpc.proto. Keys and
 // values are base64, 64-bit numbers are strings, and fields that are zero or empty are left out.
-// A parser refuses what is no such answer, with an error, and ignores fields that it does not know.
+// A parser returns an error for anything but such an answer, and ignores fields that it does not
+// know.
 #pragma once
 
 #include <chrono>
@@ -16,7 +17,7 @@
 
 namespace canopy::coordination::etcd {
 
-// etcd refuses a request of more than 1.5 MiB as it comes.
+// etcd refuses a request of more than 1.5 MiB by default.
 inline constexpr std::size_t max_value_bytes = std::size_t{1} << 20;
 inline constexpr std::chrono::hours longest_lease{1};
 
@@ -71,8 +72,8 @@ struct WatchEvents {
     bool deleted = false;
   };
   bool canceled = false;
-  bool compacted = false;  // changes that were asked for are not there any more
-  std::string reason{};    // why the stream has ended; empty: it goes on
+  bool compacted = false;  // etcd has deleted some of the requested changes
+  std::string reason{};    // why the stream has ended; empty: it continues
   std::vector<Change> changes{};
 };
 
@@ -101,7 +102,7 @@ Failure parse_failure(std::string_view json);
 
 // --- values ---
 
-// Who holds a name: the value of the key names/NAME.
+// The holder of a name: the value of the key names/NAME.
 struct Holder {
   std::string identity{};
   std::uint32_t generation = 0;
@@ -114,7 +115,7 @@ base::Result<Holder> parse_holder(std::string_view json);
 // The highest generation that was granted: the value of the key `generations`.
 struct Generations {
   std::uint32_t last = 0;
-  std::string record{};  // drawn anew with each record
+  std::string record{};  // drawn at random with each record
 
   bool operator==(const Generations&) const = default;
 };

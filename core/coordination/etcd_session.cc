@@ -50,7 +50,7 @@ void Session::proceed() {
       wake_at(held_ ? renew_at_ : std::min(renew_at_, name_at_));
     }
   }
-  if (held_) say_announced();
+  if (held_) send_announced();
 }
 
 void Session::wake_at(base::TimePoint when) {
@@ -58,7 +58,7 @@ void Session::wake_at(base::TimePoint when) {
   timer_ = loop_.after(std::max(when - loop_.now(), base::Duration{0}), [this] { proceed(); });
 }
 
-// One step. `then` gets what etcd answered; a failure is tried again when the gateway is ready.
+// One step. `then` gets etcd's answer; a failed request is repeated when the gateway is ready.
 void Session::ask(const char* what, const std::string& body,
                   std::function<void(const std::string&)> then,
                   std::optional<base::Duration> patience) {
@@ -79,7 +79,7 @@ void Session::ask(const char* what, const std::string& body,
   gateway_.call(what, body, done, patience);
 }
 
-// To be tried again when the gateway is ready.
+// The request is repeated when the gateway is ready.
 void Session::fail(const Gateway::Answer& answer) {
   if (answer.code) refusal_ = "etcd: " + answer.text;
   if (gateway_.ready()) gateway_.pause(answer.text);
@@ -99,7 +99,7 @@ void Session::confirm_generation() {
   });
 }
 
-// A generation of a record that is lost may be granted again by the next one: it is replaced.
+// A later record may grant a generation of a lost record again: it is replaced.
 void Session::raise_generation(const std::optional<KeyValue>& counter) {
   const auto granted = counter ? parse_generations(counter->value)
                                : base::Result<Generations>({0, base::random_identity()});
@@ -145,7 +145,7 @@ void Session::grant() {
       [this, sent = loop_.now()](const std::string& text) { renew(text, sent); });
 }
 
-// Two endpoints that do not answer still leave the third one time.
+// After two endpoints that do not answer there is still time for the third one.
 void Session::keep_alive() {
   ask(
       "lease/keepalive", to_lease(lease_),
@@ -162,14 +162,14 @@ void Session::renew(const std::string& answer, base::TimePoint sent) {
   renew_at_ = sent + ttl_ / 3;
 }
 
-// With the lease etcd has deleted the name and everything announced.
+// With the lease etcd has deleted the name and every announcement.
 void Session::lose() {
   if (held_) base::log::warn("etcd", "lease lost", {{"name", name_}});
   lease_ = 0;
   held_ = false;
   confirmed_ = false;
   for (auto& [key, announced] : announced_) {
-    announced.said = false;
+    announced.sent = false;
     announced.modified = 0;
   }
 }
@@ -225,22 +225,22 @@ void Session::announce(const std::string& key, const std::string& value) {
   }
   Announced& announced = announced_[key];
   announced.value = value;
-  announced.said = false;
+  announced.sent = false;
   proceed();
 }
 
-void Session::say_announced() {
+void Session::send_announced() {
   for (const auto& [key, announced] : announced_) {
     if (puts_ >= max_puts_under_way) return;
-    if (!announced.said && !announced.under_way) put(key);
+    if (!announced.sent && !announced.under_way) put(key);
   }
 }
 
-// One at a time of each key, and compared with what it replaces: a request that was not answered
-// and is carried out late changes nothing any more.
+// One put at a time of each key, compared with the revision that it replaces: an unanswered request
+// that etcd carries out late changes nothing.
 void Session::put(const std::string& key) {
   Announced& announced = announced_[key];
-  announced.said = announced.under_way = true;
+  announced.sent = announced.under_way = true;
   ++puts_;
   gateway_.call("kv/txn", to_swap(prefix_ + key, announced.value, announced.modified, lease_),
                 [this, key, lease = lease_](const Gateway::Answer& answer) {
@@ -252,7 +252,7 @@ void Session::put(const std::string& key) {
 void Session::on_put(Announced& announced, LeaseId lease, const Gateway::Answer& answer) {
   announced.under_way = false;
   const auto swap = answer.ok ? parse_swap(answer.text) : base::Error{answer.text};
-  if (!swap || !swap->swapped) announced.said = false;
+  if (!swap || !swap->swapped) announced.sent = false;
   if (lease != lease_) return proceed();
   if (swap) {
     announced.modified = swap->swapped ? swap->revision : swap->found ? swap->found->modified : 0;

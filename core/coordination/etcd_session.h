@@ -1,7 +1,6 @@
-// This process in etcd: its generation, its lease, its name, and what it announces, in this order.
-// Each is asked for again until etcd has it; all are asked for anew when the lease is lost.
-//
-// Belongs to its loop.
+// The session of this process in etcd: it obtains a generation, a lease and the name, and puts the
+// announcements, in this order. It repeats each request until etcd has carried it out, and begins
+// again when the lease is lost. Belongs to its loop.
 #pragma once
 
 #include <functional>
@@ -23,7 +22,7 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Asks for whatever is to be asked for now.
+  // Sends the next request, if one is due.
   void proceed();
 
   void on_generation(Coordinator::Generation granted) { granted_ = std::move(granted); }
@@ -39,8 +38,8 @@ class Session {
  private:
   struct Announced {
     std::string value{};
-    Revision modified = 0;  // as far as is known
-    bool said = false;
+    Revision modified = 0;  // of the key in etcd, as far as known
+    bool sent = false;      // `value`, and not refused since
     bool under_way = false;
   };
 
@@ -58,7 +57,7 @@ class Session {
   void take_name();
   void judge(const KeyValue& holder);
   void refuse_name(const std::string& why);
-  void say_announced();
+  void send_announced();
   void put(const std::string& key);
   void on_put(Announced& announced, LeaseId lease, const Gateway::Answer& answer);
   void wake_at(base::TimePoint when);
@@ -72,13 +71,13 @@ class Session {
   const std::string counter_key_;
   const std::string name_key_;
 
-  bool asking_ = false;           // for one of the following
+  bool asking_ = false;           // a request for one of the following is under way
   std::uint32_t generation_ = 0;  // 0: none granted yet
-  std::string record_{};          // of generations, that granted it
-  bool confirmed_ = false;        // it is this record, since the lease was lost last
+  std::string record_{};          // of generations: the one that granted it
+  bool confirmed_ = false;        // etcd has had this record since the lease was last lost
   LeaseId lease_ = 0;
   base::Duration ttl_{};
-  base::TimePoint renewed_{};  // when what was answered last had been sent
+  base::TimePoint renewed_{};  // when the last answered renewal was sent
   base::TimePoint renew_at_{};
   bool held_ = false;  // the name
   base::TimePoint name_at_{};

@@ -47,10 +47,10 @@ void Swaps::start(std::list<Pending>::iterator swap) {
                 });
 }
 
-// A request that was not answered may have been carried out, or be carried out later: the next one
-// tells. It compares the same revision, so that both together change the key once. If it finds
-// another revision, the value says whose change that was; of one that is overwritten already, it
-// does not matter any more.
+// etcd may have carried out an unanswered request, or may do so later: the next request shows. It
+// compares the same revision, so that both together change the key once. If it finds another
+// revision, the value shows whose change that was. If that is overwritten already, the outcome is
+// failure, as another change has replaced it.
 void Swaps::judge(std::list<Pending>::iterator swap, const Gateway::Answer& answer) {
   if (answer.ok) {
     const auto result = parse_swap(answer.text);

@@ -1,4 +1,4 @@
-// Compare-and-sets, each repeated until its outcome is certain. Those of one key follow each other.
+// Compare-and-sets, each repeated until its outcome is certain, and in order for each key.
 // Belongs to its loop.
 #pragma once
 
@@ -14,13 +14,13 @@ namespace canopy::coordination::etcd {
 class Swaps {
  public:
   static constexpr std::size_t max_under_way = 16;
-  // So that a slow connection carries what is under way in time.
+  // Bound of the bytes under way, so that a slow connection sends them in time.
   static constexpr std::size_t max_under_way_bytes = max_value_bytes;
-  // Of those that are not answered; what comes then is answered with no.
+  // Bound of unanswered compare-and-sets; further ones fail.
   static constexpr std::size_t max_pending = 256;
   static constexpr std::size_t max_pending_bytes = std::size_t{16} << 20;
 
-  // `prefix`: of all keys. `gateway` outlives this.
+  // `prefix`: of every key. `gateway` outlives this.
   Swaps(Gateway& gateway, const std::string& prefix) : gateway_(gateway), prefix_(prefix) {}
   Swaps(const Swaps&) = delete;
   Swaps& operator=(const Swaps&) = delete;

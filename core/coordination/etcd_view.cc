@@ -11,8 +11,8 @@ void View::begin_list() {
   newest_at_list_ = newest_;
 }
 
-// Whether the watcher knows what became of `key` at `revision` or later.
-bool View::told(const std::string& key, Revision revision) const {
+// Whether the watcher has an event of `key` at `revision` or later.
+bool View::reported(const std::string& key, Revision revision) const {
   if (const auto known = known_.find(key); known != known_.end()) return known->second >= revision;
   const auto gone = deleted_.find(key);
   return gone != deleted_.end() && gone->second >= revision;
@@ -21,7 +21,7 @@ bool View::told(const std::string& key, Revision revision) const {
 void View::apply_list(Revision revision, const std::vector<KeyValue>& keys,
                       std::vector<Event>& events) {
   listing_ = false;
-  if (revision < newest_at_list_) {  // etcd's store is another one: nothing known compares with it
+  if (revision < newest_at_list_) {  // another store of etcd: its revisions do not compare
     for (auto& [key, known] : known_) known = 0;
     deleted_.clear();
     newest_ = 0;
@@ -31,7 +31,7 @@ void View::apply_list(Revision revision, const std::vector<KeyValue>& keys,
   std::set<std::string_view> listed;
   for (const KeyValue& each : keys) {
     if (!each.key.starts_with(prefix_) || !listed.insert(each.key).second) continue;
-    if (told(each.key, revision + 1)) continue;
+    if (reported(each.key, revision + 1)) continue;
     const auto known = known_.find(each.key);
     if (known != known_.end() && known->second == each.modified) continue;
     known_[each.key] = each.modified;
@@ -50,7 +50,7 @@ void View::apply_list(Revision revision, const std::vector<KeyValue>& keys,
 void View::apply(const WatchEvents& message, std::vector<Event>& events) {
   for (const auto& [pair, deleted] : message.changes) {
     if (!pair.key.starts_with(prefix_) || pair.modified <= listed_) continue;
-    if (told(pair.key, pair.modified)) continue;
+    if (reported(pair.key, pair.modified)) continue;
     newest_ = std::max(newest_, pair.modified);
     if (!deleted) {
       known_[pair.key] = pair.modified;

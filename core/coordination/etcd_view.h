@@ -1,6 +1,6 @@
-// What a watcher has been told of the keys under one prefix, and what it is to be told next: from
-// lists, and from the changes that a watch brings in between. Each change is told once; what a list
-// shows that no watch has brought is told as well. Pure. Not thread-safe.
+// Merges lists of the keys under one prefix, and the changes of a watch in between, into the events
+// for a watcher. Each change is reported once; a list reports the changes that the watch has
+// missed. Pure. Not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -15,23 +15,23 @@ namespace canopy::coordination::etcd {
 
 class View {
  public:
-  // `hidden`: the part of the prefix that events leave out.
+  // `hidden`: bytes of the prefix that events leave out.
   View(const std::string& prefix, std::size_t hidden) : prefix_(prefix), hidden_(hidden) {}
 
-  // A list has been asked for now.
+  // A list has just been requested.
   void begin_list();
-  // It is `keys`, all there were at `revision`. Appends to `events`.
+  // The list has arrived: `keys`, complete as of `revision`. Appends to `events`.
   void apply_list(Revision revision, const std::vector<KeyValue>& keys, std::vector<Event>& events);
   // In the order of the watch's stream.
   void apply(const WatchEvents& message, std::vector<Event>& events);
 
  private:
-  bool told(const std::string& key, Revision revision) const;
+  bool reported(const std::string& key, Revision revision) const;
 
   const std::string prefix_;
   const std::size_t hidden_;
   std::map<std::string, Revision> known_{};
-  // What the watch has told while a list was under way may be newer than the list.
+  // Changes of the watch while a list is under way may be newer than the list.
   bool listing_ = false;
   std::map<std::string, Revision> deleted_{};  // meanwhile
   Revision listed_ = 0;                        // of the last list

@@ -1,6 +1,6 @@
-// The keys under one prefix, as a watcher is told of them: lists them, then follows a watch's
-// stream; lists them again when the stream ends, and each 30 s. A stream that did not bring what a
-// list shows is opened anew. Belongs to its loop.
+// Watches the keys under one prefix: lists them, then follows a watch's stream; lists them again
+// when the stream ends, and each 30 s. If a list shows a change that the stream has missed, the
+// stream is opened anew. Belongs to its loop.
 #pragma once
 
 #include <string>
@@ -16,12 +16,12 @@ namespace canopy::coordination::etcd {
 
 class Watch {
  public:
-  // As a list must not be, and a watch's message is not: etcd cuts it.
+  // Bound of a list's answer, in bytes. etcd splits the messages of a watch below it.
   static constexpr std::size_t max_message_bytes = std::size_t{8} << 20;
   static constexpr std::size_t max_listed_keys = 65'536;
   static constexpr std::size_t max_listed_bytes = std::size_t{256} << 20;
 
-  // Of the keys that start with `root` and `prefix`; the watcher does not see the root.
+  // Watches the keys that start with `root` and `prefix`; events leave the root out.
   // `gateway` outlives this.
   Watch(Gateway& gateway, const std::string& root, const std::string& prefix,
         Coordinator::Watcher watcher, Coordinator::Listed listed);

@@ -11,7 +11,7 @@ namespace {
 constexpr long keep_alive_idle_s = 10;
 constexpr long keep_alive_interval_s = 5;
 
-// Once a process, and never undone: other users of libcurl may be left at the exit.
+// Once per process, and never undone: other users of libcurl may still run at the exit.
 void initialise() {
   static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT);
   if (done != CURLE_OK) throw std::bad_alloc();
@@ -59,7 +59,7 @@ struct HttpClient::Transfer {
     curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");  // whatever the environment says
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");  // ignores the environment's
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.data());
@@ -106,7 +106,7 @@ struct HttpClient::Transfer {
   curl_slist* headers = nullptr;
   const std::string body;
   bool sent = false;
-  std::string received{};  // and not handed over
+  std::string received{};  // and not yet passed to a callback
   std::array<char, CURL_ERROR_SIZE> error{};
   Arrived arrived{};
   Done done{};
@@ -117,7 +117,7 @@ struct HttpClient::Watched final : net::EventHandler {
   Watched(HttpClient& its_client, curl_socket_t its_socket)
       : client(its_client), socket(its_socket) {}
 
-  // Acting may end this object.
+  // The call may delete this object.
   void on_events(bool readable, bool writable) override {
     client.act(socket, (readable ? CURL_CSELECT_IN : 0) | (writable ? CURL_CSELECT_OUT : 0));
   }
@@ -177,7 +177,7 @@ HttpClient::Answer HttpClient::answer_of(Transfer& transfer, CURLcode code) {
   return {.text = why, .refused = is_tls_fault(code, why)};
 }
 
-// libcurl must not be called from its own callbacks: what they gathered is handed over after.
+// libcurl must not be called from its own callbacks: their results are passed on afterwards.
 void HttpClient::act(curl_socket_t socket, int events) {
   int running = 0;
   curl_multi_socket_action(multi_, socket, events, &running);

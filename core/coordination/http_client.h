@@ -1,6 +1,6 @@
-// HTTP/1.1 POST requests on an event loop, by libcurl: no thread but libcurl's own, which looks up
-// host names. https:// addresses are verified against the certificate authority. No request is sent
-// twice: of one without an answer it is not known whether it was carried out.
+// HTTP/1.1 POST requests on an event loop, by libcurl. libcurl's thread looks up host names; there
+// is no other. https:// addresses are verified against the certificate authority. The client sends
+// no request twice, because the server may have carried out an unanswered one.
 //
 // Belongs to its loop. Callbacks run from the loop, never from within a call; they may call the
 // client and must not destroy it.
@@ -36,14 +36,14 @@ class HttpClient {
   };
   struct Answer {
     long status = 0;       // of HTTP; 0: there was no answer
-    std::string text{};    // its body; without an answer, why
-    bool refused = false;  // by TLS: a certificate, a key or the authority is not right
+    std::string text{};    // the body; without an answer, the reason
+    bool refused = false;  // by TLS: a certificate, a key or the authority is wrong
   };
   using Id = std::uint64_t;  // never 0
   using Done = std::function<void(const Answer&)>;
   using Arrived = std::function<void(std::string_view bytes)>;
 
-  // A body that is longer than this is no answer.
+  // A longer body counts as no answer.
   static constexpr std::size_t max_body_bytes = std::size_t{16} << 20;
 
   HttpClient(net::Loop& loop, const Tls& tls);
@@ -52,10 +52,10 @@ class HttpClient {
   HttpClient& operator=(const HttpClient&) = delete;
 
   Id post(const Request& request, Done done);
-  // Calls `arrived` with the body as it comes, in pieces, if the status is 200. Then, as of any
-  // other status, `done` with what has not been handed over.
+  // If the status is 200, calls `arrived` with each piece of the body as it arrives. Then, or after
+  // any other status, calls `done` with the rest of the body.
   Id stream(const Request& request, Arrived arrived, Done done);
-  // Nothing is called back any more.
+  // No callback follows.
   void cancel(Id id);
   // Waits for the answer, up to the request's timeout.
   Answer post_now(const Request& request) const;

@@ -2,7 +2,7 @@
 
 namespace canopy::coordination {
 
-// False for what cannot stand there.
+// False for a character that cannot stand there.
 bool JsonSplitter::step(char c) {
   if (in_string_) {
     if (escaped_) {

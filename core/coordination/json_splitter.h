@@ -1,6 +1,6 @@
-// Cuts a stream of JSON objects, as etcd's gateway answers a watch with, into its objects, however
-// the stream arrives. Between two objects there may be white space. What an object holds is the
-// business of a JSON parser. Pure. Not thread-safe.
+// Splits a stream of JSON objects, such as the answer of etcd's gateway to a watch, into its
+// objects, in whatever pieces the stream arrives. White space may stand between objects. It does
+// not check the content of an object. Pure. Not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -14,18 +14,18 @@ class JsonSplitter {
  public:
   using Object = std::function<void(std::string_view object)>;
 
-  // An object of more than `max_bytes` is refused before it is held.
+  // An object of more than `max_bytes` is refused before it is buffered.
   explicit JsonSplitter(std::size_t max_bytes) : max_bytes_(max_bytes) {}
 
-  // Calls `found` for each object that `bytes` completes. False when the stream is no such stream,
-  // or an object is too long; nothing may follow then.
+  // Calls `found` for each object that `bytes` completes. False when the stream is malformed, or an
+  // object is too long; feed nothing after that.
   bool feed(std::string_view bytes, const Object& found);
 
  private:
   bool step(char c);
 
   std::size_t max_bytes_;
-  std::string object_{};  // what has arrived of it before
+  std::string object_{};  // the beginning of an incomplete object
   std::size_t depth_ = 0;
   bool in_string_ = false;
   bool escaped_ = false;

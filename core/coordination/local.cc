@@ -19,11 +19,12 @@ namespace {
 constexpr base::Duration longest_ping_period = std::chrono::seconds(1);
 constexpr base::Duration shortest_ping_period = std::chrono::milliseconds(10);
 constexpr std::uint64_t longest_lease_us = 3'600'000'000;
-constexpr base::Duration hello_period = std::chrono::seconds(1);
+constexpr base::Duration register_period = std::chrono::seconds(1);
 // After a refusal that may pass, such as a full directory.
 constexpr base::Duration retry_period = std::chrono::seconds(5);
 constexpr std::size_t max_pending_swaps = base::max_partitions;  // one of each record
-// Waiting for a broker that reads nothing; beyond, the session starts over.
+// Bound of the bytes that wait for a broker that does not read; beyond it the process registers
+// again.
 constexpr std::size_t max_queued_bytes = cluster::max_directory_bytes;
 
 std::string random_session() {
@@ -41,7 +42,7 @@ net::ConnectorSettings connector_settings(const access::KeyPair* keys) {
                                   .limits = {.frame_bytes = max_message_bytes},
                                   .routing_id = random_session()}},
           .curve = net::curve_client(keys),
-          .linger = std::chrono::milliseconds(200)};  // for the goodbye
+          .linger = std::chrono::milliseconds(200)};  // for Resign
 }
 
 class LocalCoordinator final : public Coordinator, private net::ConnectionEvents {
@@ -75,7 +76,7 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     }
     announced_[key] = value;
     held_.take_up();
-    say(Announce{key, value});
+    send_if_live(Announce{key, value});
   }
 
   void compare_and_set(const std::string& key, const std::string& value, std::uint64_t expected,
@@ -88,18 +89,18 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     const CompareAndSet& message =
         swaps_.emplace(request, Swap{{request, key, value, expected}, std::move(swapped)})
             .first->second.message;
-    say(message);
+    send_if_live(message);
   }
 
   void watch(const std::string& prefix, Watcher watcher, Listed listed) override {
     watches_.push_back({prefix, std::move(watcher), std::move(listed), {}, {}});
-    say(Watch{prefix});
+    send_if_live(Watch{prefix});
   }
 
   void resign() override {
     announced_.clear();
     held_.resign();
-    say(Resign{});
+    send_if_live(Resign{});
   }
 
   bool connected() const override { return heard_ && loop_.now() - *heard_ < lease_; }
@@ -115,7 +116,7 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
   };
   struct Known {
     std::uint64_t version = 0;
-    bool confirmed = true;  // told since the last welcome
+    bool confirmed = true;  // received since the last Welcome
   };
   struct Watched {
     std::string prefix;
@@ -125,9 +126,9 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     std::optional<base::TimePoint> doubt_ends;  // unconfirmed keys are gone then
   };
 
-  // Says `request` if the session stands; else it is said at the welcome.
-  void say(const Request& request) {
-    if (live_ && !send(request)) greet_at(loop_.now());
+  // Sends `message` while the session is open. On Welcome everything is sent anyway.
+  void send_if_live(const Request& message) {
+    if (live_ && !send(message)) register_at(loop_.now());
   }
 
   bool send(const Request& request) {
@@ -138,8 +139,8 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     return true;
   }
 
-  // The session is no longer what either side thinks: start over.
-  void greet_at(base::TimePoint when) {
+  // The two sides disagree about the session: register again.
+  void register_at(base::TimePoint when) {
     live_ = false;
     wake_at(when);
   }
@@ -151,18 +152,18 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
 
   void wake() {
     const base::TimePoint now = loop_.now();
-    if (say_again_ && now >= *say_again_) live_ = false;
+    if (register_again_ && now >= *register_again_) live_ = false;
     if (live_) {
       wake_at(net::Loop::next_period(now, ping_period_));
       held_.asked(sent_ + 1, now);
-      say(Ping{});
+      send_if_live(Ping{});
       for (Watched& watch : watches_) end_doubt(watch, now);
     } else {
-      say_again_.reset();
+      register_again_.reset();
       if (known_elsewhere_) learn(known_elsewhere_());
       held_.asked(sent_ + 1, now);
-      wake_at(now + hello_period);
-      (void)send(Hello{name_, generation_, known_, record_, identity_});  // or at on_ready()
+      wake_at(now + register_period);
+      (void)send(Register{name_, generation_, known_, record_, identity_});  // or at on_ready()
     }
   }
 
@@ -192,16 +193,15 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
 
   void heard_from(const Numbered<Reply>& reply) {
     if (const auto* welcome = std::get_if<Welcome>(&reply.body)) {
-      received_ =
-          reply.number;  // the first, if hello was said twice: both sides count anew each time
+      received_ = reply.number;  // both sides count anew from each Welcome
       if (!live_) on(*welcome);
       return;
     }
-    if (!live_) {  // all but a refusal is of the session before, and will be told again
+    if (!live_) {  // all but a refusal is of the previous session, and will be sent again
       if (const auto* failed = std::get_if<cluster::Failed>(&reply.body)) on(*failed);
       return;
     }
-    if (reply.number != 0 && reply.number != ++received_) return greet_at(loop_.now());
+    if (reply.number != 0 && reply.number != ++received_) return register_at(loop_.now());
     heard_ = loop_.now();
     std::visit([this](const auto& body) { on(body); }, reply.body);
   }
@@ -218,13 +218,13 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
     longest_lease_ = std::max(longest_lease_, lease_);
     ping_period_ = std::clamp(lease_ / 3, shortest_ping_period, longest_ping_period);
     wake_at(net::Loop::next_period(loop_.now(), ping_period_));
-    for (const auto& [key, value] : announced_) say(Announce{key, value});
+    for (const auto& [key, value] : announced_) send_if_live(Announce{key, value});
     for (Watched& watch : watches_) {
       for (auto& [key, known] : watch.known) known.confirmed = false;
       watch.doubt_ends.reset();
-      say(Watch{watch.prefix});
+      send_if_live(Watch{watch.prefix});
     }
-    for (const auto& [request, swap] : swaps_) say(swap.message);
+    for (const auto& [request, swap] : swaps_) send_if_live(swap.message);
   }
 
   void on(const Pong& pong) { held_.answered(pong.answers, lease_); }
@@ -276,15 +276,15 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
 
   void on(const cluster::Failed& failed) {
     if (failed.fault == cluster::Fault::unknown_session) {
-      if (live_) greet_at(loop_.now());
+      if (live_) register_at(loop_.now());
       return;
     }
     refused_.warn("coordination", cluster::to_text(failed.fault), {{"subject", failed.subject}});
     if (!live_) refusal_ = text_of(failed);
     if (failed.fault == cluster::Fault::superseded || failed.fault == cluster::Fault::name_taken) {
-      if (live_) greet_at(loop_.now() + hello_period);
+      if (live_) register_at(loop_.now() + register_period);
     } else if (live_) {
-      say_again_ = loop_.now() + retry_period;
+      register_again_ = loop_.now() + retry_period;
     }
   }
 
@@ -295,25 +295,25 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
   net::Connector connector_;
   net::Loop::TimerId timer_ = 0;
 
-  bool live_ = false;  // welcomed, and nothing lost since
+  bool live_ = false;  // registered, and no message lost since
   std::uint64_t sent_ = 0;
   std::uint64_t received_ = 0;
-  std::optional<base::TimePoint> say_again_;  // after a refusal
+  std::optional<base::TimePoint> register_again_;  // after a refusal
   std::optional<base::TimePoint> heard_;
   cluster::Lease held_;
   base::Duration lease_{};
-  base::Duration longest_lease_{};  // so long a process may hold its lease of an earlier broker
+  base::Duration longest_lease_{};  // a process may hold its lease of an earlier broker for so long
   base::Duration ping_period_ = longest_ping_period;
   std::string refusal_;
 
   std::uint32_t generation_ = 0;  // 0: not granted yet
-  std::uint32_t known_ = 0;       // the highest generation or epoch that is known of
+  std::uint32_t known_ = 0;       // the highest generation or epoch known
   std::string record_;            // of the directory that registered this process last
   Generation generation_granted_;
   std::function<std::uint32_t()> known_elsewhere_;
 
   std::map<std::string, std::string> announced_;
-  std::deque<Watched> watches_;  // grows at its end only: references stay
+  std::deque<Watched> watches_;  // grows at its end only: references stay valid
   std::map<std::uint64_t, Swap> swaps_;
   std::uint64_t last_request_ = 0;
   base::log::RateLimited strange_;

@@ -1,13 +1,14 @@
 // The coordinator that the broker serves (DESIGN: "local"), as seen by a shard or
 // proxy: a DEALER of our own engine (core/net/connector.h) to the broker's ROUTER.
 //
-// It pings each second, or each third of a shorter lease. Whatever is lost on the way, a broker
-// that restarted included, is noticed within about a second and everything is said again:
-// - keys that a watcher knows and a restarted broker does not (yet) are reported as deleted only
-//   when the longest lease has passed without them coming back (core/cluster/lease.h);
-// - a compare_and_set that was not answered is repeated, also to a broker that restarted meanwhile,
-//   and applied once. One that the broker cannot write down stays open.
-// While the broker is away nothing is lost and nobody is told; connected() says so.
+// It pings each second, or each third of a shorter lease. So it notices a lost message, or a
+// restart of the broker, within about a second, and then registers and sends everything again:
+// - keys that a watcher knows and a restarted broker does not (yet) know are reported as deleted
+// only
+//   after the longest lease has passed without them (core/cluster/lease.h);
+// - an unanswered compare_and_set is repeated, also to a restarted broker, and applied once. One
+//   that the broker cannot write stays open.
+// While the broker is away nothing is lost and no event comes; connected() is false.
 #pragma once
 
 #include <memory>
@@ -25,7 +26,7 @@ namespace canopy::coordination {
 // `identity` (base::DirectoryLock) the name is held exclusively instead: another process of this
 // name is refused until this one resigns or its lease ends.
 //
-// `keys` are those of the cluster, by which broker and process know each other; null: in the clear.
+// `keys` are those of the cluster, which authenticate broker and process; null: no encryption.
 //
 // Callbacks run from the loop, never from within a call; they may call the coordinator, and must
 // not destroy it.

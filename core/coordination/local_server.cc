@@ -12,13 +12,13 @@
 namespace canopy::coordination {
 namespace {
 
-// Sessions are looked at ten times in a lease, but no more often than once in this time.
+// Leases are checked ten times in a lease, but no more often than this.
 constexpr base::Duration longest_tick = std::chrono::milliseconds(250);
-// A tick this late means that this process slept, not that its sessions were silent.
+// A tick this late means that this process was stopped, not that its sessions have ended.
 constexpr base::Duration stall = std::chrono::milliseconds(500);
 
-// Whether the peer at the other end of a connection is a process of this machine, so that nothing
-// but that process ends its side.
+// Whether the peer of a connection is a process of this machine, so that no device between can
+// close the connection.
 bool is_on_this_machine(std::string_view peer) {
   return peer == "local" || peer.starts_with("127.") || peer.starts_with("[::1]");
 }
@@ -68,8 +68,8 @@ base::Status LocalServer::bind(const std::string& endpoint, std::chrono::millise
 }
 
 // Of two connections with the routing id of one process the newer one counts: the process has
-// connected anew, and the broker has not yet noticed that the older one is broken. A client's
-// routing id means nothing, so that it cannot take a session over.
+// connected again, and the broker has not yet noticed that the older one is broken. A client's
+// routing id is ignored, so that a client cannot take over a session.
 void LocalServer::on_ready(net::Connection& connection) {
   auto peer = std::make_unique<Peer>();
   const std::string& chosen = connection.info().routing_id;
@@ -125,10 +125,10 @@ void LocalServer::on_message(net::Connection& connection, std::span<const std::s
   const auto request = decode_request(frame);
   if (!is_own_process(connection)) {
     if (request) return forbid(connection, "registration");
-    return serve_client(connection, frame);  // which refuses it in the protocol of clients
+    return serve_client(connection, frame);  // refuses it in the protocol of clients
   }
   if (request) return handle(from, *request);
-  // Its sender has no session, so it is a client: refused in the protocol of clients.
+  // A peer without a session is a client: refused in the protocol of clients.
   if (!links_.contains(from)) return serve_client(connection, frame);
   reject(from, "malformed", request.error());
 }
@@ -170,7 +170,7 @@ bool LocalServer::may(const net::Connection& connection, const AdminRequest&) co
   return authority_ == nullptr || authority_->is_admin(connection.info().user);
 }
 
-// Not answered: it is none of what clients say, and its sender no process that waits.
+// Not answered: it is no client request, and no process waits for a reply.
 void LocalServer::forbid(const net::Connection& connection, std::string_view what) {
   if (rejected_) rejected_(wire::name(wire::Fault::forbidden));
   log_forbidden(connection, what);
@@ -184,7 +184,7 @@ void LocalServer::reject(const cluster::SessionId& from, std::string_view reason
                          const std::string& why) {
   strange_.warn("directory", "message refused", {{"reason", reason}, {"why", why}});
   if (rejected_) rejected_(reason);
-  carry_out({.letters = {{from, cluster::Failed{cluster::Fault::malformed, why}}}, .changes = {}});
+  carry_out({.messages = {{from, cluster::Failed{cluster::Fault::malformed, why}}}, .changes = {}});
 }
 
 void LocalServer::tick() {
@@ -193,12 +193,13 @@ void LocalServer::tick() {
   carry_out(registry_.expire(now));
 }
 
-void LocalServer::hello(const cluster::SessionId& from, const Hello& hello, std::uint64_t number) {
+void LocalServer::register_process(const cluster::SessionId& from, const Register& process,
+                                   std::uint64_t number) {
   const std::uint32_t floor = registry_.floor();
-  const cluster::Effects effects = registry_.hello(from, hello, loop_.now());
+  const cluster::Effects effects = registry_.register_process(from, process, loop_.now());
   if (registry_.floor() != floor) {
     base::log::warn("directory", "a record of generations was lost; goes on above it",
-                    {{"name", hello.name}, {"knows", registry_.floor()}});
+                    {{"name", process.name}, {"knows", registry_.floor()}});
   }
   carry_out(effects);
   if (registry_.knows(from)) {
@@ -207,27 +208,28 @@ void LocalServer::hello(const cluster::SessionId& from, const Hello& hello, std:
                        registry_.generation(from), registry_.record(), number});
     return;
   }
-  for (const cluster::Letter& letter : effects.letters) {
-    const auto* failed = std::get_if<cluster::Failed>(&letter.answer);
-    if (failed == nullptr || letter.to != from) continue;
+  for (const cluster::Message& message : effects.messages) {
+    const auto* failed = std::get_if<cluster::Failed>(&message.body);
+    if (failed == nullptr || message.to != from) continue;
     refused_.warn("directory", "process refused",
-                  {{"name", hello.name},
+                  {{"name", process.name},
                    {"why", cluster::to_text(failed->fault)},
                    {"subject", failed->subject}});
-    if (rejected_) rejected_(failed->fault == cluster::Fault::name_taken ? "name_taken" : "hello");
+    if (rejected_)
+      rejected_(failed->fault == cluster::Fault::name_taken ? "name_taken" : "registration");
   }
 }
 
 void LocalServer::handle(const cluster::SessionId& from, const Numbered<Request>& request) {
-  if (const auto* said = std::get_if<Hello>(&request.body)) {
-    return hello(from, *said, request.number);
+  if (const auto* process = std::get_if<Register>(&request.body)) {
+    return register_process(from, *process, request.number);
   }
-  // A hole in the count is answered like a lost session: either way, all is to be said again.
+  // A hole in the count is answered like a lost session: the process must register again.
   const auto link = links_.find(from);
   if (link != links_.end() && request.number != ++link->second.received) {
-    link->second.received = 0;  // nothing counts before the next hello
-    carry_out(
-        {.letters = {{from, cluster::Failed{cluster::Fault::unknown_session, {}}}}, .changes = {}});
+    link->second.received = 0;  // nothing counts before the next Register
+    carry_out({.messages = {{from, cluster::Failed{cluster::Fault::unknown_session, {}}}},
+               .changes = {}});
     return;
   }
   carry_out(apply(from, request.body));
@@ -240,7 +242,7 @@ cluster::Effects LocalServer::apply(const cluster::SessionId& from, const Reques
   const base::TimePoint now = loop_.now();
   return std::visit(
       Overloaded{
-          [&](const Hello&) { return cluster::Effects{}; },  // handled before
+          [&](const Register&) { return cluster::Effects{}; },  // handled before
           [&](const Ping&) { return registry_.ping(from, now); },
           [&](const Announce& m) { return registry_.announce(from, m.key, m.value, now); },
           [&](const CompareAndSet& m) {
@@ -252,13 +254,13 @@ cluster::Effects LocalServer::apply(const cluster::SessionId& from, const Reques
       request);
 }
 
-// Sends replies. What is staged by now is committed in this turn's timers, which follow what the
-// peers have said in it.
+// Sends replies. Staged changes are committed in this turn's timers, which run after the messages
+// of the turn.
 void LocalServer::carry_out(const cluster::Effects& effects) {
-  for (const cluster::Letter& letter : effects.letters) {
+  for (const cluster::Message& message : effects.messages) {
     const Reply reply =
-        std::visit([](const auto& answer) -> Reply { return answer; }, letter.answer);
-    send(letter.to, reply);
+        std::visit([](const auto& answer) -> Reply { return answer; }, message.body);
+    send(message.to, reply);
   }
   for (const cluster::Change& change : effects.changes) {
     if (const auto* ended = std::get_if<cluster::SessionEnded>(&change)) {
@@ -292,7 +294,7 @@ base::Status LocalServer::keep(const std::string& key, const std::string& value)
   return why.empty() ? base::Status() : base::Error{why};
 }
 
-// What a session is sent while its connection is away is lost, and the hole in the count shows it.
+// A message to a session without a connection is lost; the hole in the count shows it.
 void LocalServer::send(const cluster::SessionId& to, const Reply& reply) {
   const auto link = links_.find(to);
   const std::uint64_t number = link == links_.end() ? 0 : ++link->second.sent;
@@ -301,7 +303,7 @@ void LocalServer::send(const cluster::SessionId& to, const Reply& reply) {
   if (connection != nullptr) push(*connection, encode(reply, number));
 }
 
-// A peer that does not read what it is sent loses its connection.
+// Closes the connection of a peer that does not read its messages.
 void LocalServer::push(net::Connection& connection, std::string_view frame) {
   if (connection.closing()) return;
   connection.send(std::array{frame});

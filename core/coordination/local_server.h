@@ -1,14 +1,15 @@
 // The broker's side of the local coordinator: a ROUTER that drives the directory. On the same
-// endpoint it tells native clients (core/wire/native.h) who is in the directory.
+// endpoint it answers the native clients' requests to the broker (core/wire/native_broker.h).
+// Belongs to its loop.
 //
 // A process's session is named by the routing id of its DEALER, and outlives its connection until
-// the lease ends: when its process, on this machine, has closed the connection, that is soon
-// (core/cluster/lease.h). A peer that does not read what it is told loses the connection alone. A
-// client has no session: what it asks is answered over the connection that it asked on. Malformed
-// messages are counted and answered. Belongs to its loop.
+// the lease ends; that is soon when a process of this machine has closed the connection
+// (core/cluster/lease.h). A peer that does not read its messages loses its connection, not its
+// session. A client has no session: replies go over the connection of the request. Malformed
+// messages are counted and answered.
 //
-// What the directory must keep of a turn of the loop is written at once, at the end of the turn,
-// before anybody is told of it.
+// The server writes the directory's durable changes of a turn of the loop at the end of the turn,
+// at once, before it sends any of them.
 #pragma once
 
 #include <chrono>
@@ -37,14 +38,13 @@ class LocalServer final : private net::ConnectionEvents {
   using Drainer = std::function<bool(const std::string& name)>;
   struct Reload {
     std::vector<std::string> settings{};    // that were changed
-    wire::Fault fault = wire::Fault::none;  // not none: what follows is said instead
+    wire::Fault fault = wire::Fault::none;  // not none: the reply is this fault with `text`
     std::string text{};
   };
   // Why this replica cannot be elected; empty: it can.
   using Elector =
       std::function<std::string(const std::string& partition, const std::string& shard)>;
-  // Why this shard cannot be told to write a backup; empty: it is told `order`, a value of
-  // backup.h.
+  // Why this shard cannot write a backup; empty: it gets `order`, a value of backup.h.
   using BackupOrderer =
       std::function<std::string(const std::string& shard, const std::string& order)>;
   // Calls `done` once, in this or a later turn, with why the partition is not placed there; empty:
@@ -52,14 +52,14 @@ class LocalServer final : private net::ConnectionEvents {
   using Placer =
       std::function<void(const std::string& partition, const std::vector<std::string>& shards,
                          std::function<void(const std::string& why)> done)>;
-  // Calls `done` once, in this or a later turn, with why the subtree is not to be split off; empty:
-  // that is ordered.
+  // Calls `done` once, in this or a later turn, with why the subtree cannot be split off; empty:
+  // the split is ordered.
   using Splitter = std::function<void(const std::string& subtree,
                                       std::function<void(const std::string& why)> done)>;
   // Calls `done` once, in this or a later turn.
   using Reloader = std::function<void(std::function<void(Reload)> done)>;
 
-  // Room in the queue of each peer for a whole directory, as a watch of everything asks for.
+  // Bytes; a whole directory fits in the queue of each peer, which a peer may watch.
   static constexpr std::size_t usual_queue_bytes =
       cluster::max_directory_bytes + (std::size_t{64} << 20);
 
@@ -69,8 +69,8 @@ class LocalServer final : private net::ConnectionEvents {
     const access::KeyPair& keys;
     const access::Authority& authority;  // outlives the server
   };
-  // `queue_bytes`: what waits for a peer before it is given up. `record`: what the server goes on
-  // from, and keeps. `server` outlives this.
+  // `queue_bytes`: bound of the bytes that wait for a peer, beyond which its connection is closed.
+  // `record`: the directory's durable state, which the server continues. `server` outlives this.
   LocalServer(net::Server& server, base::Duration lease,
               std::size_t queue_bytes = usual_queue_bytes, const Security* security = nullptr,
               cluster::DirectoryRecord record = cluster::DirectoryRecord());
@@ -78,67 +78,69 @@ class LocalServer final : private net::ConnectionEvents {
   LocalServer(const LocalServer&) = delete;
   LocalServer& operator=(const LocalServer&) = delete;
 
-  // While a predecessor is still going away, tries for `patience`.
+  // Retries for up to `patience` while a predecessor still holds the address.
   base::Status bind(const std::string& endpoint, std::chrono::milliseconds patience = {});
   const std::string& endpoint() const { return listener_->endpoint(); }
 
   // Called with every change of the directory, in order, after it happened.
   void observe(Observer observer) { observer_ = std::move(observer); }
-  // Called for every message that is refused unread: "frame_count" or "malformed".
+  // Called for every refused message, with the reason label of canopy_rejected_total.
   void on_rejected(Rejected rejected) { rejected_ = std::move(rejected); }
   // Called for every connection that was closed for cause.
   void on_closing(net::Closings::Count count) { closings_ = net::Closings(std::move(count)); }
-  // Closes the connections of clients of these names, whose permissions have changed. One that
-  // waits for the answer to a reload gets it first.
+  // Closes the connections of clients of these names, whose permissions have changed. A client that
+  // waits for the reply to a reload gets it first.
   void close_clients(std::span<const std::string> names);
 
-  // Called when a client asks for a process to be drained; says whether there is one to drain.
+  // Called when a client asks for a process to be drained; returns whether that process exists.
   void on_drain(Drainer drainer) { drainer_ = std::move(drainer); }
 
-  // Called when a client asks for a replica to lead with what it has. If it can, its shard is told.
+  // Called when a client asks for a replica to lead despite a loss. If it can, its shard is
+  // ordered.
   void on_elect(Elector elector) { elector_ = std::move(elector); }
 
   // Called when a client asks for a backup of a shard's store.
   void on_backup(BackupOrderer orderer) { backup_orderer_ = std::move(orderer); }
 
-  // Called when a client asks for a partition to be placed on other shards. All that processes have
-  // asked for before is in the directory.
+  // Called when a client asks for a partition to be placed on other shards. The directory has every
+  // earlier request of processes.
   void on_place(Placer placer) { placer_ = std::move(placer); }
 
-  // Called when a client asks for a subtree to become a partition, likewise.
+  // Called when a client asks for a subtree to become a partition. The directory has every earlier
+  // request of processes.
   void on_split(Splitter splitter) { splitter_ = std::move(splitter); }
 
   // Called when a client asks for the configuration to be read again.
   void on_reload(Reloader reloader) { reloader_ = std::move(reloader); }
 
-  // A process of this machine has ended, by its name: its session need not wait for its lease.
+  // A process of this name on this machine has ended: its session need not wait for its lease.
   void process_ended(const std::string& name) { carry_out(registry_.process_ended(name)); }
 
-  // Members, by key, that clients are told of while they do not say anything of themselves.
+  // Processes, by key, that clients see in the directory while they have not announced themselves.
   void expect(std::map<std::string, std::string> members) { expected_ = std::move(members); }
 
-  // What another directory says of a key, for clients and observers here.
+  // The value of a key in another directory, for clients and observers here.
   void mirror(const std::string& key, const std::optional<std::string>& value) {
     carry_out(registry_.mirror(key, value));
   }
 
-  // Sets a key that no lease holds; kept when this returns, or why it is not.
+  // Sets a key without a lease. It is durable when this returns, or the error says why not.
   base::Status keep(const std::string& key, const std::string& value);
 
   const cluster::Registry& directory() const { return registry_; }
 
  private:
-  // How many messages have been counted in each direction.
+  // Number of messages in each direction.
   struct Link {
     std::uint64_t received = 0;
     std::uint64_t sent = 0;
   };
 
-  // What is known of a connection beside what it says itself.
+  // The state of a connection.
   struct Peer final : net::Connection::Attachment {
     cluster::SessionId session{};
-    int reloads = 0;       // asked for and not yet answered
-    bool leaving = false;  // to be closed once they are
+    int reloads = 0;       // requested and not yet answered
+    bool leaving = false;  // to be closed once they are answered
   };
 
   void on_ready(net::Connection& connection) override;
@@ -146,7 +148,8 @@ class LocalServer final : private net::ConnectionEvents {
   void on_closed(net::Connection& connection, std::string_view reason) override;
 
   static Peer& peer_of(const net::Connection& connection);
-  void hello(const cluster::SessionId& from, const Hello& hello, std::uint64_t number);
+  void register_process(const cluster::SessionId& from, const Register& process,
+                        std::uint64_t number);
   void serve_client(net::Connection& connection, std::string_view frame);
   void reply(net::Connection& connection, const wire::native::FromBroker& answer);
   bool may(const net::Connection& connection, const wire::native::Directory& request) const;
@@ -187,9 +190,9 @@ class LocalServer final : private net::ConnectionEvents {
   std::optional<zmtp::CurveServer> curve_{};
   cluster::Registry registry_;
   net::Loop::TimerId timer_ = 0;
-  net::Loop::TimerId commit_timer_ = 0;  // 0: nothing is staged
+  net::Loop::TimerId commit_timer_ = 0;  // 0: no change is staged
   base::TimePoint last_tick_;
-  std::map<cluster::SessionId, std::uint64_t> routes_;  // to connections, of those that are ready
+  std::map<cluster::SessionId, std::uint64_t> routes_;  // to connections that are ready
   std::map<cluster::SessionId, Link> links_;
   std::map<std::string, std::string> expected_;
   Observer observer_;

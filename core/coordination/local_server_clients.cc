@@ -1,4 +1,4 @@
-// What clients ask the broker for, over the endpoint of the directory.
+// The clients' requests to the broker, over the endpoint of the directory.
 #include "core/coordination/backup.h"
 #include "core/coordination/local_server.h"
 #include "core/coordination/partition_record.h"
@@ -51,7 +51,7 @@ wire::native::FromBroker LocalServer::answer(const wire::native::Backup& request
   return wire::native::BackupOrdered{.request = request.request};
 }
 
-// A connection that is gone by then gets no answer.
+// Sends no reply if the connection has closed meanwhile.
 template <typename Done>
 std::function<void(const std::string& why)> LocalServer::answers(const net::Connection& connection,
                                                                  std::uint64_t request) {
@@ -88,7 +88,7 @@ void LocalServer::carry_out(net::Connection& connection, const wire::native::Rel
   done({.fault = wire::Fault::configuration, .text = "this broker has no file to reload"});
 }
 
-// A connection that is gone by now gets no answer.
+// Sends no reply if the connection has closed.
 void LocalServer::end_reload(std::uint64_t id, std::uint64_t request, Reload outcome) {
   namespace native = wire::native;
   net::Connection* connection = listener_->find(id);

@@ -11,12 +11,12 @@ using nlohmann::json;
 
 constexpr std::size_t max_revisions_bytes = std::size_t{64} << 10;
 
-// What a stranger's bytes may hold is replaced rather than thrown at.
+// Bytes that are not UTF-8 are replaced; the default would throw.
 std::string dump(const json& document) {
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-// Said each second by every process, so of very many partitions it is left out.
+// Every process sends this each second, so it is left out beyond this many partitions.
 bool are_few(const std::map<std::string, std::uint64_t>& revisions) {
   std::size_t bytes = 0;
   for (const auto& [subtree, revision] : revisions) bytes += subtree.size() + 24;
@@ -28,7 +28,7 @@ json to_document(const Triple& triple) {
       {"snapshot", triple.snapshot}, {"updates", triple.updates}, {"collector", triple.collector}};
 }
 
-// Takes the fields of one object; unknown ones are left alone, absent ones keep their defaults.
+// Reads the fields of one object; ignores unknown fields; absent fields keep their defaults.
 class Fields {
  public:
   Fields(const json& object, std::string path, base::Status& status)
@@ -36,7 +36,7 @@ class Fields {
     if (!object_.is_object()) fail(path_.empty() ? "member" : path_, "an object");
   }
 
-  void take(const char* field, std::string& text) {
+  void read(const char* field, std::string& text) {
     const json* value = find(field);
     if (value == nullptr) return;
     if (!value->is_string()) return fail(name(field), "a string");
@@ -44,7 +44,7 @@ class Fields {
   }
 
   template <typename Integer>
-  void take(const char* field, Integer& number) {
+  void read(const char* field, Integer& number) {
     const json* value = find(field);
     if (value == nullptr) return;
     if (!value->is_number_integer()) return fail(name(field), "an integer");
@@ -55,34 +55,34 @@ class Fields {
     number = value->get<Integer>();
   }
 
-  void take(const char* field, std::optional<Triple>& triple) {
+  void read(const char* field, std::optional<Triple>& triple) {
     const json* value = find(field);
     if (value == nullptr) return;
     Fields fields(*value, name(field), status_);
     Triple& taken = triple.emplace();
-    fields.take("snapshot", taken.snapshot);
-    fields.take("updates", taken.updates);
-    fields.take("collector", taken.collector);
+    fields.read("snapshot", taken.snapshot);
+    fields.read("updates", taken.updates);
+    fields.read("collector", taken.collector);
   }
 
-  void take(const char* field, std::map<std::string, std::uint64_t>& numbers) {
+  void read(const char* field, std::map<std::string, std::uint64_t>& numbers) {
     const json* value = find(field);
     if (value == nullptr) return;
     if (!value->is_object()) return fail(name(field), "an object");
     Fields fields(*value, name(field), status_);
-    for (const auto& [key, number] : value->items()) fields.take(key.c_str(), numbers[key]);
+    for (const auto& [key, number] : value->items()) fields.read(key.c_str(), numbers[key]);
   }
 
-  void take(const char* field, std::vector<PartitionState>& partitions) {
+  void read(const char* field, std::vector<PartitionState>& partitions) {
     const json* value = find(field);
     if (value == nullptr) return;
     if (!value->is_array()) return fail(name(field), "an array");
     for (const json& each : *value) {
       Fields fields(each, name(field) + "[" + std::to_string(partitions.size()) + "]", status_);
       PartitionState& partition = partitions.emplace_back();
-      fields.take("subtree", partition.subtree);
-      fields.take("state", partition.state);
-      fields.take("epoch", partition.epoch);
+      fields.read("subtree", partition.subtree);
+      fields.read("state", partition.state);
+      fields.read("epoch", partition.epoch);
     }
   }
 
@@ -104,14 +104,14 @@ class Fields {
   base::Status& status_;
 };
 
-template <typename Member, typename Take>
-base::Result<Member> parse(const std::string& text, Take take) {
+template <typename Member, typename Read>
+base::Result<Member> parse(const std::string& text, Read read) {
   const json document = json::parse(text, nullptr, false);
   if (document.is_discarded()) return base::Error{"not JSON"};
   base::Status status;
   Member member;
   Fields fields(document, "", status);
-  take(fields, member);
+  read(fields, member);
   if (!status) return base::Error{status.error()};
   if (member.name.empty()) return base::Error{"'name' is missing"};
   return member;
@@ -174,46 +174,46 @@ std::string to_json(const Vitals& vitals) {
 
 base::Result<ShardMember> parse_shard_member(const std::string& text) {
   return parse<ShardMember>(text, [](Fields& fields, ShardMember& member) {
-    fields.take("name", member.name);
-    fields.take("pid", member.pid);
-    fields.take("http", member.http);
-    fields.take("requests", member.requests);
-    fields.take("updates", member.updates);
-    fields.take("partitions", member.partitions);
+    fields.read("name", member.name);
+    fields.read("pid", member.pid);
+    fields.read("http", member.http);
+    fields.read("requests", member.requests);
+    fields.read("updates", member.updates);
+    fields.read("partitions", member.partitions);
   });
 }
 
 base::Result<ProxyMember> parse_proxy_member(const std::string& text) {
   return parse<ProxyMember>(text, [](Fields& fields, ProxyMember& member) {
-    fields.take("name", member.name);
-    fields.take("pid", member.pid);
-    fields.take("http", member.http);
-    fields.take("state", member.state);
-    fields.take("clients", member.clients);
-    fields.take("max_clients", member.max_clients);
-    fields.take("native", member.native);
-    fields.take("kvsimple", member.kvsimple);
-    fields.take("kvmsg", member.kvmsg);
-    fields.take("chp", member.chp);
+    fields.read("name", member.name);
+    fields.read("pid", member.pid);
+    fields.read("http", member.http);
+    fields.read("state", member.state);
+    fields.read("clients", member.clients);
+    fields.read("max_clients", member.max_clients);
+    fields.read("native", member.native);
+    fields.read("kvsimple", member.kvsimple);
+    fields.read("kvmsg", member.kvmsg);
+    fields.read("chp", member.chp);
   });
 }
 
 base::Result<Vitals> parse_vitals(const std::string& text) {
   return parse<Vitals>(text, [](Fields& fields, Vitals& vitals) {
-    fields.take("name", vitals.name);
-    fields.take("fds", vitals.fds);
-    fields.take("max_fds", vitals.max_fds);
-    fields.take("clients", vitals.clients);
-    fields.take("drops", vitals.drops);
-    fields.take("revisions", vitals.revisions);
-    fields.take("uptime_ms", vitals.uptime_ms);
-    fields.take("updates", vitals.updates);
-    fields.take("config", vitals.file.fingerprint);
-    fields.take("reloads", vitals.file.number);
-    fields.take("reload_refused", vitals.file.refused);
-    fields.take("deliveries", vitals.deliveries);
-    fields.take("delivered_bytes", vitals.delivered_bytes);
-    fields.take("flush_interval_us", vitals.flush_interval_us);
+    fields.read("name", vitals.name);
+    fields.read("fds", vitals.fds);
+    fields.read("max_fds", vitals.max_fds);
+    fields.read("clients", vitals.clients);
+    fields.read("drops", vitals.drops);
+    fields.read("revisions", vitals.revisions);
+    fields.read("uptime_ms", vitals.uptime_ms);
+    fields.read("updates", vitals.updates);
+    fields.read("config", vitals.file.fingerprint);
+    fields.read("reloads", vitals.file.number);
+    fields.read("reload_refused", vitals.file.refused);
+    fields.read("deliveries", vitals.deliveries);
+    fields.read("delivered_bytes", vitals.delivered_bytes);
+    fields.read("flush_interval_us", vitals.flush_interval_us);
   });
 }
 

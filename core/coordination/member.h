@@ -1,4 +1,4 @@
-// What a shard and a proxy announce of themselves in the directory, as JSON.
+// The announcements of shards and proxies in the directory, as JSON. Pure.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct PartitionState {
   std::uint32_t epoch = 0;
 
   bool serves() const { return state == "serving" || state.starts_with("full: "); }
-  // It serves, or follows the one that does.
+  // True when the replica serves, or follows the one that serves.
   bool well() const { return state == "serving" || state.starts_with("following "); }
 };
 
@@ -38,20 +38,20 @@ struct Triple {
   std::string snapshot{}, updates{}, collector{};
 };
 
-// How a process is doing, for `canopy status` and the status page; said anew each second. What
-// counts up does so since the process started.
+// The vitals of a process, for `canopy status` and the status page; sent each second. Counters
+// count from the start of the process.
 struct Vitals {
   std::string name{};
   std::uint64_t fds = 0;
   std::uint64_t max_fds = 0;
   std::uint64_t clients = 0;  // of a shard: its proxies
   std::uint64_t drops = 0;    // updates dropped at high-water marks that it knows of
-  // By subtree ("*" is the root); of more than some 1,500 partitions none is told.
+  // By subtree ("*" is the root); left out beyond about 1,500 partitions.
   std::map<std::string, std::uint64_t> revisions{};
-  std::uint64_t uptime_ms = 0;  // when this was said; 0: not known
+  std::uint64_t uptime_ms = 0;  // when these vitals were sent; 0: not known
   std::uint64_t updates = 0;    // committed; of a proxy: passed on
   base::FileRead file{};        // the configuration
-  // Of a proxy alone:
+  // Of a proxy only:
   std::uint64_t deliveries = 0;         // updates handed to clients, one for each that gets it
   std::uint64_t delivered_bytes = 0;    // of these
   std::uint64_t flush_interval_us = 0;  // as tuned by now
@@ -64,12 +64,12 @@ struct ProxyMember {
   std::string state{};  // "ready", "full", "draining", "starting"
   std::uint64_t clients = 0;
   std::uint64_t max_clients = 0;
-  std::string native{};  // endpoint of the native protocol; empty: not spoken
+  std::string native{};  // endpoint of the native protocol; empty: not served
   std::optional<Triple> kvsimple{}, kvmsg{}, chp{};
 };
 
-// The worst of its partitions, in one word: "down", "failed", "waiting", "loading", "full", else
-// "ready".
+// The worst state of the shard's partitions, in one word: "down", "failed", "waiting", "loading",
+// "full", else "ready".
 std::string state_of(const ShardMember& shard);
 
 std::string to_json(const ShardMember& member);

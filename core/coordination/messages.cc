@@ -11,7 +11,7 @@ namespace canopy::coordination {
 namespace {
 
 constexpr char version = 3;
-// On the wire, of each alternative of Request and Reply.
+// The type on the wire of each alternative of Request and Reply.
 constexpr std::array<std::uint64_t, 6> request_types = {1, 2, 3, 5, 6, 7};
 constexpr std::array<std::uint64_t, 7> reply_types = {65, 66, 67, 68, 71, 72, 73};
 static_assert(request_types.size() == std::variant_size_v<Request>);
@@ -70,44 +70,44 @@ class Writer {
   msgpack::packer<Buffer> packer_{buffer_};
 };
 
-// The fields of a message one after another; remembers whether any was not as expected.
+// Reads the fields of a message in order; remembers whether any was not as expected.
 class FieldReader {
  public:
   explicit FieldReader(const msgpack::object_array& array) : array_(array) {}
 
   template <typename Number>
-  void take(Number& number) {
+  void read(Number& number) {
     const msgpack::object* field = next(msgpack::type::POSITIVE_INTEGER);
     if (field == nullptr) return;
     if (field->via.u64 > std::numeric_limits<Number>::max()) return fail();
     number = static_cast<Number>(field->via.u64);
   }
-  void take(bool& flag) {
+  void read(bool& flag) {
     if (const auto* field = next(msgpack::type::BOOLEAN)) flag = field->via.boolean;
   }
-  void take(std::string& text) {
+  void read(std::string& text) {
     if (const auto* field = next(msgpack::type::STR))
       text.assign(field->via.str.ptr, field->via.str.size);
   }
-  void take_value(std::string& value) {
+  void read_value(std::string& value) {
     if (const auto* field = next(msgpack::type::BIN))
       value.assign(field->via.bin.ptr, field->via.bin.size);
   }
-  void take(std::optional<std::string>& value) {
+  void read(std::optional<std::string>& value) {
     if (at_ < array_.size && array_.ptr[at_].type == msgpack::type::NIL) {
       ++at_;
       value.reset();
     } else {
-      take_value(value.emplace());
+      read_value(value.emplace());
     }
   }
-  void take(cluster::Fault& fault) {
+  void read(cluster::Fault& fault) {
     std::uint8_t number = 0;
-    take(number);
+    read(number);
     fault = static_cast<cluster::Fault>(number);
   }
 
-  // Every field was taken, and each was as expected.
+  // Every field was read, and each was as expected.
   bool complete() const { return good_ && at_ == array_.size; }
 
  private:
@@ -126,36 +126,36 @@ class FieldReader {
 };
 
 template <typename... Fields>
-void take_all(FieldReader& in, Fields&... fields) {
-  (in.take(fields), ...);
+void read_all(FieldReader& in, Fields&... fields) {
+  (in.read(fields), ...);
 }
 
-void read(FieldReader& in, Hello& m) {
-  take_all(in, m.name, m.generation, m.known, m.record, m.identity);
+void read(FieldReader& in, Register& m) {
+  read_all(in, m.name, m.generation, m.known, m.record, m.identity);
 }
 void read(FieldReader&, Ping&) {}
 void read(FieldReader& in, Announce& m) {
-  in.take(m.key);
-  in.take_value(m.value);
+  in.read(m.key);
+  in.read_value(m.value);
 }
 void read(FieldReader& in, CompareAndSet& m) {
-  take_all(in, m.request, m.key);
-  in.take_value(m.value);
-  in.take(m.expected);
+  read_all(in, m.request, m.key);
+  in.read_value(m.value);
+  in.read(m.expected);
 }
-void read(FieldReader& in, Watch& m) { in.take(m.prefix); }
+void read(FieldReader& in, Watch& m) { in.read(m.prefix); }
 void read(FieldReader&, Resign&) {}
 void read(FieldReader& in, Welcome& m) {
-  take_all(in, m.lease_us, m.generation, m.record, m.answers);
+  read_all(in, m.lease_us, m.generation, m.record, m.answers);
 }
-void read(FieldReader& in, Pong& m) { in.take(m.answers); }
-void read(FieldReader& in, cluster::KeyChanged& m) { take_all(in, m.key, m.value, m.version); }
-void read(FieldReader& in, cluster::Watched& m) { in.take(m.prefix); }
-void read(FieldReader& in, cluster::Swapped& m) { take_all(in, m.request, m.swapped); }
-void read(FieldReader& in, cluster::Failed& m) { take_all(in, m.fault, m.subject); }
-void read(FieldReader& in, cluster::Renewed& m) { in.take(m.generation); }
+void read(FieldReader& in, Pong& m) { in.read(m.answers); }
+void read(FieldReader& in, cluster::KeyChanged& m) { read_all(in, m.key, m.value, m.version); }
+void read(FieldReader& in, cluster::Watched& m) { in.read(m.prefix); }
+void read(FieldReader& in, cluster::Swapped& m) { read_all(in, m.request, m.swapped); }
+void read(FieldReader& in, cluster::Failed& m) { read_all(in, m.fault, m.subject); }
+void read(FieldReader& in, cluster::Renewed& m) { in.read(m.generation); }
 
-std::string write(Writer out, const Hello& m) {
+std::string write(Writer out, const Register& m) {
   return out.fields(m.name, m.generation, m.known, m.record, m.identity);
 }
 std::string write(Writer out, const Ping&) { return out.fields(); }
@@ -199,7 +199,7 @@ base::Result<Numbered<Body>> parse(const msgpack::object& object,
   FieldReader in(object.via.array);
   std::uint64_t type = 0;
   Numbered<Body> message;
-  take_all(in, type, message.number);
+  read_all(in, type, message.number);
   const auto index = std::ranges::find(types, type) - types.begin();
   auto body = alternative<Body>(static_cast<std::size_t>(index));
   if (!body) return base::Error{"unknown message type " + std::to_string(type)};
@@ -230,7 +230,7 @@ base::Result<Numbered<Body>> decode(std::string_view frame, std::span<const std:
         msgpack::unpack(frame.data(), frame.size(), end, referenced, by_reference, nullptr, limit);
     if (end != frame.size()) return base::Error{"bytes after the message"};
     return parse<Body>(handle.get(), types);
-  } catch (const std::exception& error) {  // MessagePack's own, for bytes that are not it
+  } catch (const std::exception& error) {  // msgpack's, for malformed bytes
     return base::Error{std::string("not MessagePack: ") + error.what()};
   }
 }

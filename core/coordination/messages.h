@@ -5,7 +5,7 @@
 //   then       one MessagePack array: [type, number, fields…]
 //
 //   type  message          fields
-//      1  Hello            name, generation, known, record, identity
+//      1  Register         name, generation, known, record, identity
 //      2  Ping
 //      3  Announce         key, value
 //      5  CompareAndSet    request, key, value, expected
@@ -19,12 +19,12 @@
 //     72  Failed           fault, subject
 //     73  Renewed          generation
 //
-// Names, keys, prefixes and subjects are strings; values are binary. The number counts
-// the messages of one direction, anew with each Hello and Welcome from its number on: a hole shows
-// that a message was lost, and all is said again. Number 0 is out of the count. `answers` is the
-// number of the Hello or Ping that is answered, so that a process knows which one the broker had.
+// Names, keys, prefixes and subjects are strings; values are binary. The number counts the messages
+// of one direction. The count starts anew at the number of each Register and Welcome. A hole shows
+// that a message was lost; the process then registers again. Number 0 is not counted. `answers` is
+// the number of the Register or Ping that is answered.
 //
-// Decoding never throws: whatever is not exactly a message is an Error.
+// Decoding never throws: a frame that is not exactly a message is an Error.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,7 @@ namespace canopy::coordination {
 inline constexpr std::size_t max_message_bytes =
     cluster::max_directory_value_bytes + (std::size_t{1} << 10);
 
-using Hello = cluster::Claim;
+using Register = cluster::Registration;
 struct Ping {};
 struct Announce {
   std::string key{};
@@ -56,7 +56,7 @@ struct Watch {
   std::string prefix{};
 };
 struct Resign {};
-using Request = std::variant<Hello, Ping, Announce, CompareAndSet, Watch, Resign>;
+using Request = std::variant<Register, Ping, Announce, CompareAndSet, Watch, Resign>;
 
 struct Welcome {
   std::uint64_t lease_us = 0;

@@ -32,14 +32,14 @@ const json& field(const json& object, const char* name) {
   return found == object.end() ? none : *found;
 }
 
-bool take(const json& value, std::uint32_t& epoch) {
+bool read(const json& value, std::uint32_t& epoch) {
   if (!value.is_number_unsigned()) return false;
   const auto number = value.get<std::uint64_t>();
   epoch = static_cast<std::uint32_t>(number);
   return number > 0 && number <= cluster::DirectoryRecord::max_generation;
 }
 
-bool take(const json& value, std::uint64_t& lineage) {
+bool read(const json& value, std::uint64_t& lineage) {
   if (!value.is_string()) return false;
   const auto& text = value.get_ref<const std::string&>();
   const char* end = text.data() + text.size();
@@ -47,7 +47,7 @@ bool take(const json& value, std::uint64_t& lineage) {
   return text.size() == lineage_digits && error == std::errc() && at == end && lineage != 0;
 }
 
-bool take(const json& value, ReplicaId& replica) {
+bool read(const json& value, ReplicaId& replica) {
   const json& shard = field(value, "shard");
   const json& identity = field(value, "identity");
   if (!shard.is_string() || !identity.is_string()) return false;
@@ -55,15 +55,15 @@ bool take(const json& value, ReplicaId& replica) {
   return !replica.shard.empty() && !replica.identity.empty();
 }
 
-bool take(const json& value, std::vector<ReplicaId>& replicas) {
+bool read(const json& value, std::vector<ReplicaId>& replicas) {
   if (!value.is_array()) return false;
   for (const json& each : value) {
-    if (!take(each, replicas.emplace_back())) return false;
+    if (!read(each, replicas.emplace_back())) return false;
   }
   return std::ranges::adjacent_find(replicas, std::greater_equal()) == replicas.end();
 }
 
-bool take(const json& value, std::vector<std::string>& shards) {
+bool read(const json& value, std::vector<std::string>& shards) {
   if (!value.is_array()) return false;
   for (const json& each : value) {
     if (!each.is_string() || each.get_ref<const std::string&>().empty()) return false;
@@ -80,7 +80,7 @@ base::Result<std::string> subtree_as_shown(const std::string& text) {
 
 bool take_splits(const json& value, std::vector<std::string>& splits) {
   if (value.is_null()) return true;
-  if (!take(value, splits)) return false;
+  if (!read(value, splits)) return false;
   return std::ranges::all_of(splits,
                              [](const std::string& split) { return keyspace::is_subtree(split); });
 }
@@ -128,18 +128,18 @@ base::Result<PartitionRecord> parse_partition_record(const std::string& text) {
   const json document = json::parse(text, nullptr, false);
   if (!document.is_object()) return base::Error{"not a JSON object"};
   PartitionRecord record;
-  if (!take(field(document, "epoch"), record.epoch)) return base::Error{"'epoch' is not an epoch"};
-  if (!take(field(document, "lineage"), record.lineage)) {
+  if (!read(field(document, "epoch"), record.epoch)) return base::Error{"'epoch' is not an epoch"};
+  if (!read(field(document, "lineage"), record.lineage)) {
     return base::Error{"'lineage' is not 16 hexadecimal digits, or is 0"};
   }
-  if (!take(field(document, "leader"), record.leader)) {
+  if (!read(field(document, "leader"), record.leader)) {
     return base::Error{"'leader' is not a replica"};
   }
-  if (!take(field(document, "in_sync"), record.in_sync)) {
+  if (!read(field(document, "in_sync"), record.in_sync)) {
     return base::Error{"'in_sync' is not a list of replicas in ascending order"};
   }
   const json& placement = field(document, "placement");
-  if (!placement.is_null() && !take(placement, record.placement)) {
+  if (!placement.is_null() && !read(placement, record.placement)) {
     return base::Error{"'placement' is not a list of different shards"};
   }
   if (!take_splits(field(document, "splits"), record.splits)) {

@@ -5,9 +5,9 @@
 //     "leader":{"shard":"s1","identity":"…"},"in_sync":[{"shard":"s1","identity":"…"},…],
 //     "placement":["s1","s2"],"splits":["/a/b/"],"parent":"*"}
 //
-// Without "placement" the shards of the configuration are meant. "splits" and "parent" are left out
-// where there are none.
-// The lineage is text of 16 hexadecimal digits: a number of JSON is exact up to 53 bits only.
+// Without "placement" the shards of the configuration hold the replicas. Empty "splits" and
+// "parent" are left out. The lineage is 16 hexadecimal digits: JSON numbers are exact up to 53 bits
+// only.
 #pragma once
 
 #include <string>
@@ -22,12 +22,12 @@ namespace canopy::coordination {
 // The root is "partitions/*".
 std::string partition_key(const std::string& subtree);
 std::string election_key(const std::string& subtree);
-// Of which partition this is the key, under `prefix`; an error where it is of none.
+// The partition whose key under `prefix` this is; an error if it is none.
 base::Result<std::string> subtree_of(const std::string& key,
                                      std::string_view prefix = partitions_prefix);
 
 std::string to_json(const cluster::PartitionRecord& record);
-// An error says what of a record does not hold; unknown fields are left alone.
+// An error names the field that is wrong; unknown fields are ignored.
 base::Result<cluster::PartitionRecord> parse_partition_record(const std::string& json);
 
 }  // namespace canopy::coordination

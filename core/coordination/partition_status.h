@@ -1,5 +1,5 @@
-// How each partition is doing, from what the directory says: its record, and the states that the
-// shards announce of their replicas. Pure.
+// The status of each partition, from the directory: its record, and the states of its replicas that
+// the shards announce. Pure.
 #pragma once
 
 #include <cstdint>
@@ -19,20 +19,20 @@ struct ReplicaStatus {
 };
 
 struct PartitionStatus {
-  std::optional<cluster::PartitionRecord> record{};  // absent: nobody has led it yet
+  std::optional<cluster::PartitionRecord> record{};  // absent: it has had no leader yet
   std::vector<ReplicaStatus> replicas{};
 
-  // The shard that leads it by the record and says that it serves; empty: none.
+  // The shard that the record names as leader and that announces that it serves; empty: none.
   std::string leader() const;
   std::uint32_t epoch() const { return record ? record->epoch : 0; }
   std::vector<std::string> in_sync() const;  // names of shards
-  // Why it is not as safe as it is configured; empty when it is.
+  // Why the partition has less redundancy than configured; empty when it has not.
   std::string trouble() const;
 };
 
 using PartitionStatuses = std::map<std::string, PartitionStatus>;  // by subtree; "" is the root
 
-// Takes the replicas of a shard that is there, or of one that is missed.
+// Adds the replicas of a shard that is present, or of one that is absent.
 void add_replicas(PartitionStatuses& statuses, const ShardMember& shard);
 
 }  // namespace canopy::coordination

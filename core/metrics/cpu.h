@@ -7,7 +7,7 @@ namespace canopy::metrics {
 
 struct CpuTime {
   base::Duration ran{};     // since the thread began
-  base::Duration waited{};  // ready to run, for a core; 0 where the kernel does not tell
+  base::Duration waited{};  // ready to run, for a core; 0 where the kernel does not report it
 };
 
 CpuTime cpu_time();

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "core/base/host.h"
-#include "core/metrics/http_gate.h"
 #include "core/metrics/http_get.h"
+#include "core/metrics/http_listener.h"
 
 namespace canopy::metrics {
 namespace {
@@ -53,7 +53,7 @@ int send(mg_connection* connection, const HttpDocument& response, bool with_body
   return response.status;
 }
 
-// What civetweb said on this thread: a failed start says why in its log alone.
+// civetweb's messages on this thread: it reports the reason of a failed start only in its log.
 thread_local std::string complaints;
 
 int keep_complaint(const mg_connection*, const char* message) {
@@ -69,8 +69,8 @@ base::Result<std::string> listening_address(const std::string& address) {
   return *host + address.substr(colon);
 }
 
-// civetweb is reached through the gate alone.
-constexpr const char* behind_the_gate = "127.0.0.1";
+// civetweb listens here; only HttpListener connects to it.
+constexpr const char* loopback = "127.0.0.1";
 
 }  // namespace
 
@@ -94,30 +94,28 @@ struct HttpServer::Impl {
   std::map<std::string, HttpDocument> documents;
   std::map<std::string, Make> makers;
   std::string address;
-  std::unique_ptr<CivetServer> server;  // its threads use all of the above
-  std::unique_ptr<HttpGate> gate;       // last: its thread uses the server
+  std::unique_ptr<CivetServer> server;     // its threads use the members above
+  std::unique_ptr<HttpListener> listener;  // last: its thread uses the server
 };
 
-// civetweb looks up from its listener every two seconds, or when someone knocks.
+// civetweb's accepting thread checks for the stop every two seconds, or at a new connection.
 HttpServer::Impl::~Impl() {
-  gate.reset();
+  listener.reset();
   if (!server) return;
   const int port = server->getListeningPorts().at(0);
   const auto closed = std::async(std::launch::async, [this] { server->close(); });
   while (closed.wait_for(knock_pause) != std::future_status::ready) {
     std::array<char, 128> ignored{};
-    mg_connection* knock =
-        mg_connect_client(behind_the_gate, port, 0, ignored.data(), ignored.size());
+    mg_connection* knock = mg_connect_client(loopback, port, 0, ignored.data(), ignored.size());
     if (knock != nullptr) mg_close_connection(knock);
   }
 }
 
 base::Status HttpServer::Impl::start() {
-  const std::vector<std::string> options = {
-      "listening_ports",    std::string(behind_the_gate) + ":0",
-      "num_threads",        "2",
-      "request_timeout_ms", "1000",
-      "enable_keep_alive",  "no"};
+  const std::vector<std::string> options = {"listening_ports",    std::string(loopback) + ":0",
+                                            "num_threads",        "2",
+                                            "request_timeout_ms", "1000",
+                                            "enable_keep_alive",  "no"};
   CivetCallbacks callbacks;
   callbacks.begin_request = &Impl::serve;
   callbacks.log_message = keep_complaint;
@@ -127,10 +125,10 @@ base::Status HttpServer::Impl::start() {
   } catch (const CivetException& fault) {
     return base::Error{complaints.empty() ? fault.what() : complaints};
   }
-  address = gate->address();
+  address = listener->address();
   const std::string inside =
-      std::string(behind_the_gate) + ":" + std::to_string(server->getListeningPorts().at(0));
-  gate->serve([inside](const std::string& request) {
+      std::string(loopback) + ":" + std::to_string(server->getListeningPorts().at(0));
+  listener->serve([inside](const std::string& request) {
     auto response = http_exchange(inside, request, exchange_patience);
     return response ? std::move(*response) : std::string();
   });
@@ -173,10 +171,10 @@ HttpDocument HttpServer::Impl::respond(const std::string& path) {
 }
 
 HttpDocument HttpServer::Impl::livez() const {
-  const auto silent =
+  const auto since_beat =
       std::chrono::duration_cast<milliseconds>(steady_clock::now() - last_beat.load());
-  if (silent <= stall) return {200, json_type, R"({"live":true})"};
-  return {503, json_type, json{{"live", false}, {"silent_ms", silent.count()}}.dump()};
+  if (since_beat <= stall) return {200, json_type, R"({"live":true})"};
+  return {503, json_type, json{{"live", false}, {"silent_ms", since_beat.count()}}.dump()};
 }
 
 HttpDocument HttpServer::Impl::readyz() {
@@ -218,15 +216,15 @@ base::Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& a
   const auto bound = listening_address(address);
   if (!bound) return base::Error{"http " + address + ": " + bound.error()};
   const auto deadline = steady_clock::now() + patience;
-  auto gate = HttpGate::open(*bound);
-  while (!gate && gate.error() == HttpGate::in_use && steady_clock::now() < deadline) {
+  auto listener = HttpListener::open(*bound);
+  while (!listener && listener.error() == HttpListener::in_use && steady_clock::now() < deadline) {
     std::this_thread::sleep_for(retry_pause);
-    gate = HttpGate::open(*bound);
+    listener = HttpListener::open(*bound);
   }
-  if (!gate) return base::Error{"http " + address + ": " + gate.error()};
+  if (!listener) return base::Error{"http " + address + ": " + listener.error()};
   std::unique_ptr<HttpServer> self(new HttpServer);
   self->impl_ = std::make_unique<Impl>(registry, stall);
-  self->impl_->gate = std::move(*gate);
+  self->impl_->listener = std::move(*listener);
   if (auto status = self->impl_->start(); !status) {
     return base::Error{"http " + address + ": " + status.error()};
   }

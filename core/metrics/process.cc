@@ -92,20 +92,20 @@ ProcessCollector::ProcessCollector(const std::string& role, const std::string& n
 
 std::vector<MetricFamily> ProcessCollector::Collect() const {
   const auto open = static_cast<double>(open_fds());
-  const double most = max_fds() == std::numeric_limits<std::uint64_t>::max()
-                          ? std::numeric_limits<double>::infinity()
-                          : static_cast<double>(max_fds());
+  const double limit = max_fds() == std::numeric_limits<std::uint64_t>::max()
+                           ? std::numeric_limits<double>::infinity()
+                           : static_cast<double>(max_fds());
   std::vector<MetricFamily> families = {
       counter("process_cpu_seconds_total", "User and system CPU time spent in seconds.",
               cpu_seconds()),
       gauge("process_start_time_seconds", "Start time of the process since the epoch in seconds.",
             start_time_seconds_),
       gauge("process_open_fds", "Open file descriptors.", open),
-      gauge("process_max_fds", "Limit of open file descriptors.", most),
+      gauge("process_max_fds", "Limit of open file descriptors.", limit),
       gauge("canopy_open_fds", "Open file descriptors of this shard, proxy or broker.", open,
             process_labels_),
       gauge("canopy_max_fds", "Limit of open file descriptors of this shard, proxy or broker.",
-            most, process_labels_),
+            limit, process_labels_),
       gauge("canopy_build_info", "Always 1; the labels name the program and its version.", 1,
             build_labels_),
   };

@@ -1,4 +1,4 @@
-// What the kernel knows of this process, read anew at each scrape.
+// The process_* metrics, read from the kernel at each scrape.
 #pragma once
 
 #include <prometheus/collectable.h>

@@ -1,4 +1,4 @@
-// A program's Prometheus series and its HTTP side. The only user of prometheus-cpp and civetweb.
+// A program's Prometheus series. core/metrics is the only user of prometheus-cpp and civetweb.
 //
 // Each program declares all of its series once, in its own metrics.h, and resolves the handles at
 // start. Counters and gauges may be set from any one thread while they are scraped.
@@ -45,14 +45,14 @@ class Registry {
   Family<Gauge>& gauge(const std::string& name, const std::string& help);
   Family<Histogram>& histogram(const std::string& name, const std::string& help);
 
-  // Of the configuration: taken on, or refused. canopy_reloads_total{result}.
+  // Counts a reload of the configuration, applied or refused. canopy_reloads_total{result}.
   void count_reload(bool applied);
 
-  // Connections that were refused for their key. canopy_handshakes_refused_total{reason}; without a
-  // reason nothing.
+  // Counts connections refused for their keys, unless `reason` is empty.
+  // canopy_handshakes_refused_total{reason}.
   void refuse_handshakes(const std::string& reason, std::uint64_t count = 1);
 
-  // Connections that this process closed for cause.
+  // Counts connections that this process closed for cause.
   // canopy_connections_closed_total{reason}.
   void count_closed(const std::string& reason, std::uint64_t count = 1);
 

@@ -108,7 +108,7 @@ std::vector<std::string> coordination_requests() {
   using namespace coordination;
   std::vector<std::string> frames;
   for (const Request& request : std::initializer_list<Request>{
-           Hello{"p1", 4, 8'388'607, "r", "x-1"}, Ping{}, Announce{"proxies/p1", "{}"},
+           Register{"p1", 4, 8'388'607, "r", "x-1"}, Ping{}, Announce{"proxies/p1", "{}"},
            CompareAndSet{9, "replicas/", "v", 1ull << 63}, Watch{"shards/"}, Resign{}}) {
     frames.push_back(encode(request, 77));
   }

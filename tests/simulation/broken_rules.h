@@ -1,5 +1,5 @@
-// Breaks one rule of replication between the replica and its world, to see that the checker
-// notices. With Broken::nothing it changes nothing.
+// Breaks one rule of replication between the replica and its world, to show that the checker
+// detects it. Broken::nothing changes nothing.
 #pragma once
 
 #include <functional>
@@ -15,15 +15,15 @@ class BrokenRules {
  public:
   explicit BrokenRules(Broken rule) : rule_(rule) {}
 
-  // What a replica gets to see as it starts, and of the record.
+  // Alters what a replica recovers at its start, and the record that it receives.
   void recover(cluster::Replica::Recovered& recovered, const cluster::ReplicaId& self);
   void see(std::optional<cluster::PartitionRecord>& record, const cluster::ReplicaId& self) const;
 
-  // What a leader hears, and sends; an answer: it hears this besides.
+  // Alters the messages that a leader receives and sends; a returned message is received as well.
   void hear(const wire::ToLeader& message);
   std::optional<wire::Stored> send(const std::string& to, wire::ToFollower& message) const;
 
-  // Whether the replica hears at once that its proposal is taken.
+  // Whether the replica is told at once that its proposal succeeded.
   bool takes_early(const std::optional<cluster::PartitionRecord>& current,
                    const cluster::PartitionRecord& proposed) const;
 

@@ -1,5 +1,5 @@
-// What must hold, checked while a world runs. It sees what no process sees: every disk, the
-// coordinator's record, and each commit of each replica.
+// The invariants, checked while a world runs. The checker sees every disk, the coordinator's
+// record, and each commit of each replica.
 //
 //   Durable                 what was committed is stored by every member of the in-sync set, and in
 //                           every later leader's history, at its revision
@@ -9,10 +9,9 @@
 //   AppliedOnce             no request is applied twice, and a repeated one is answered alike
 //   NothingUncommittedSeen  what was committed, so published or answered, is not taken back
 //   Atomic                  the updates of a request are committed together and next to each other
-//   Converged               once all is well and quiet: one leader, the preferred one; every
-//   replica
-//                           in the set, and all of them equal (world.cc)
-//   Contract                a replica asks of its store and of the coordinator what they can do
+//   Converged               after all faults and requests have ended: the preferred replica leads,
+//                           and every replica is in the set and equal (world.cc)
+//   Contract                a replica orders from its store and coordinator only what they can do
 #pragma once
 
 #include <cstddef>
@@ -50,7 +49,7 @@ class Checker {
     std::map<std::pair<std::string, std::uint64_t>, keyspace::Revision> answers{};
   };
 
-  // `part`: of what is split off; null: this is the one of that, or nothing is.
+  // `part`: the checker of the part; null: this is it, or the partition is not split.
   Checker(const Scenario& scenario, std::string subtree, Requests& requests, Checker* part)
       : subtree_(std::move(subtree)),
         requests_(requests),
@@ -58,28 +57,27 @@ class Checker {
         retain_(scenario.settings.retain),
         min_copies_(scenario.disk ? scenario.settings.min_in_sync : 0) {}
 
-  // With clocks by which leases mean what they say, no two replicas lead at one moment. `leaders`
-  // counts those that do.
+  // With clocks of equal speed no two replicas lead at one moment. `leaders` counts the leaders.
   void expect_one_lease(std::function<std::ptrdiff_t()> leaders) { leaders_ = std::move(leaders); }
 
   // A replica starts from what its disk has, which may outlive it.
   void started(const std::string& shard, Disk& disk);
-  // The copy of a replica is gone: it was in memory.
+  // The copy of a replica, in memory, is lost.
   void lost(const std::string& shard) { copies_.erase(shard); }
-  // What a replica has committed, before anything else becomes of it.
+  // Entries that a replica has committed, reported before it publishes them.
   void committed(const std::string& shard, const std::vector<keyspace::LogEntry>& entries);
   void installed(const std::string& shard, const cluster::Replica& replica);
-  // The disk of a replica has carried something out, or has lost what it had not.
+  // The disk of a replica has carried out an operation, or lost pending ones.
   void stored(const std::string& shard);
-  // The coordinator has taken a record.
+  // The coordinator has stored a record.
   void recorded(const cluster::PartitionRecord& record);
 
-  // A replica that leads at this moment, by its own clock; then what it publishes.
+  // A replica that leads now, by its own clock; and the entries that it publishes.
   void leads(const std::string& shard, const cluster::Replica& replica);
   void published(const cluster::Replica& replica, const std::vector<keyspace::LogEntry>& entries);
   void answered(const std::string& client, std::uint64_t number, keyspace::Revision revision);
 
-  // Whether a replica has exactly what was ever committed.
+  // Whether a replica has exactly the committed entries.
   bool complete(const cluster::Replica& replica) const;
 
   const std::vector<keyspace::LogEntry>& history() const { return history_; }
@@ -110,7 +108,7 @@ class Checker {
   void check_leadership(std::uint32_t epoch, const Leadership& leadership);
 
   bool knows_deletions(const cluster::Replica& replica) const;
-  // What the partition holds as of `cut`.
+  // The partition's tree as of `cut`.
   keyspace::Tree expected(keyspace::Revision cut) const;
 
   std::string subtree_;
@@ -124,7 +122,7 @@ class Checker {
   std::optional<cluster::PartitionRecord> record_{};
   std::map<std::uint32_t, Leadership> epochs_{};
 
-  // A reader that goes to each new leader at once, the strictest there can be.
+  // A reader that changes to each new leader at once, which is the strictest case.
   std::uint32_t reader_epoch_ = 0;
   keyspace::Revision reader_{};
 };

@@ -1,6 +1,6 @@
-// Clients that write, one request at a time, through the leader that they believe in. A request
-// that is not answered in time is sent again, as it was, perhaps to another shard; so copies of one
-// request are under way at once, and may come late. Every update has a name of its own.
+// Clients that write, one request at a time, to the shard that they take for the leader. A client
+// repeats an unanswered request, perhaps to another shard; so several copies of one request may be
+// under way, and arrive late. The value of every update is unique.
 #pragma once
 
 #include <map>
@@ -19,16 +19,16 @@ class Shard;
 
 class Clients {
  public:
-  // `part`: of what may be split off; null where nothing is.
+  // `part`: the coordinator of the part; null: the partition is not split.
   Clients(Context context, const Coordinator& coordinator, const Coordinator* part,
           std::map<std::string, Shard*> shards);
 
   void start();
-  // No further requests than so many of each client.
+  // Each client sends at most this many further requests.
   void stop_after(int requests);
   // Every request is answered.
   bool quiet() const;
-  // The last request of each client that was committed, with the revision that it was told.
+  // The last committed request of each client, with the revision in its reply.
   std::vector<std::pair<wire::WriteRequest, keyspace::Revision>> last_committed() const;
   static bool of_part(const wire::WriteRequest& request) {
     return request.writes.front().key.starts_with(part_subtree);

@@ -1,4 +1,4 @@
-// What every part of a simulated world has in common.
+// The objects that every part of a simulated world shares.
 #pragma once
 
 #include "tests/simulation/checker.h"

@@ -23,7 +23,7 @@ void Coordinator::started(Shard& shard) {
   Watcher& watcher = watchers_.at(shard.name());
   list(watcher);
   if (context_.random.chance(30)) {
-    // A generation that another process was granted, and has led by, perhaps.
+    // Another process was granted this generation, and may have led with it.
     const std::uint32_t generation =
         (record_ ? record_->epoch : 0) + static_cast<std::uint32_t>(context_.random.between(0, 2));
     shard.post(delay(), [generation](Replica& replica, base::TimePoint, Replica::Effects&) {
@@ -57,7 +57,7 @@ void Coordinator::renew(Shard& shard) {
       context_.trace("coord", [&] { return watcher.shard->name() + " has a lease"; });
       tell_all_alive();
     }
-    // Some is left for clocks that differ a little.
+    // The rest is for clocks that differ a little.
     const base::TimePoint deadline = sent + context_.scenario.lease * 95 / 100;
     watcher.shard->post(delay(), process,
                         [&watcher, deadline](Replica& replica, auto now, auto& out) {
@@ -73,7 +73,7 @@ void Coordinator::expire(Watcher& watcher) {
   tell_all_alive();
 }
 
-// Leases first: a record that is heard of before the lease of its leader makes that look gone.
+// Leases first: if the record arrives before the lease of its leader, the leader seems gone.
 void Coordinator::list(Watcher& watcher) {
   tell_alive(watcher);
   tell_record(watcher);

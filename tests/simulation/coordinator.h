@@ -1,11 +1,10 @@
 // The coordinator as shards see it (core/coordination/coordinator.h): a record that changes by
 // compare-and-set, leases, and a watch of both.
 //
-// A shard is told the states of the record in their order, yet late, perhaps more than once, and
-// not all of them; the same holds of the leases. Where clocks are honest, one does not overtake the
-// other (both are of one directory); else it may. The outcome of a compare-and-set may overtake
-// both. A shard that the coordinator does not reach is told when it does again. A
-// compare-and-set is carried out at most once, perhaps after its process has ended.
+// A shard receives the states of the record in order, but late, perhaps repeated, and with gaps; so
+// it receives the leases. In worlds with clocks of equal speed neither overtakes the other; else it
+// may. The outcome of a compare-and-set may overtake both. An unreachable shard receives everything
+// later. A compare-and-set is carried out at most once, perhaps after its process has ended.
 #pragma once
 
 #include <functional>
@@ -28,25 +27,25 @@ class Coordinator {
   explicit Coordinator(Context context) : context_(context) {}
 
   void add(Shard& shard);
-  // A new process of the shard: it watches, and gets a generation.
+  // A new process of the shard begins to watch, and gets a generation.
   void started(Shard& shard);
-  // The process of the shard has ended; `goodbye`: it took back its announcement.
+  // The process of the shard has ended; `goodbye`: it has resigned.
   void stopped(Shard& shard, bool goodbye);
   void renew(Shard& shard);
-  // `outcome` is called once, when the coordinator reaches the shard; perhaps late.
+  // `outcome` is called once, perhaps late, when the coordinator reaches the shard.
   void compare_and_set(Shard& shard, cluster::Replica::Proposal proposal, Outcome outcome);
 
-  // An operator says where the partition is placed.
+  // An operator changes the placement of the partition.
   void place(const std::vector<std::string>& shards);
-  // ... and that the part is split off.
+  // An operator orders the split of the part.
   void split();
-  // A copy of the shard is new: its replica is told all.
+  // A shard has opened a new copy: its replica receives the record and the leases.
   void opened(Shard& shard) { list(watchers_.at(name_of(shard))); }
 
   void reach_all(bool reachable);
   void reach(const std::string& shard, bool reachable);
 
-  // As it is now.
+  // The present record.
   const std::optional<cluster::PartitionRecord>& record() const { return record_; }
   const std::vector<std::string>& placement() const {
     return record_ && !record_->placement.empty() ? record_->placement

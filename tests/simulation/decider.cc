@@ -13,7 +13,7 @@ using cluster::Replica;
 using keyspace::LogEntry;
 using keyspace::Revision;
 
-// Calls `each` with what is proposed and not yet committed.
+// Calls `each` with every entry that is proposed and not yet committed.
 template <typename Each>
 void for_tail(const Replica& replica, Each&& each) {
   for (const LogEntry* entry = replica.log().after(replica.committed()); entry != nullptr;

@@ -1,7 +1,7 @@
-// What a leader makes of the requests of clients, as far as replication cares: it gives updates
-// their revisions, and recognises a request that comes again by what the replica knows of it.
+// The leader's handling of client requests: gives updates their revisions, and recognises a
+// repeated request by the replica's request table.
 //
-// A small stand-in for shard::Partition. A condition is judged by what is proposed already.
+// A small substitute for shard::Partition. A condition is checked against the proposed entries.
 #pragma once
 
 #include <functional>
@@ -29,9 +29,9 @@ class Decider {
               base::TimePoint now, cluster::Replica::Effects& out);
   // Proposes the split entry that the record orders, once.
   void split(cluster::Replica& replica, base::TimePoint now, cluster::Replica::Effects& out);
-  // Answers what waits for them.
+  // Answers the requests that wait for these entries.
   void committed(const std::vector<keyspace::LogEntry>& entries);
-  // The leadership is another one, or over: nothing is answered that waits.
+  // The leadership has ended or changed: waiting requests get no reply.
   void forget() { waiting_.clear(); }
 
  private:

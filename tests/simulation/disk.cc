@@ -18,14 +18,14 @@ keyspace::Revision end_of(const cluster::Replica::Recovered& state) {
 }  // namespace
 
 std::uint64_t Disk::complete(std::size_t operations) {
-  std::uint64_t ticket = 0;
+  std::uint64_t sequence = 0;
   for (std::size_t i = 0; i < operations; ++i) {
     const Replica::Store next = std::move(asked_.front());
     asked_.pop_front();
     carry_out(next.operation);
-    ticket = next.ticket;
+    sequence = next.sequence;
   }
-  return ticket;
+  return sequence;
 }
 
 void Disk::crash(Random& random) {

@@ -1,6 +1,6 @@
-// What one replica has stored: operations are carried out in their order, in groups, and later than
-// they were asked for. A crash loses what is not carried out by then, or all but a prefix of it:
-// the last entries of a group may be missing.
+// The disk of one replica: carries out operations in their order, in groups, with a delay. A crash
+// loses the pending operations, except perhaps a prefix: the last entries of a group may be
+// missing.
 #pragma once
 
 #include <deque>
@@ -21,21 +21,21 @@ class Disk {
   Disk(std::string identity, bool retain, Replica::Recovered begin = {})
       : identity_(std::move(identity)), retain_(retain), state_(std::move(begin)) {}
 
-  // Of the copy: drawn when it started empty.
+  // The identity of the copy, drawn when it started empty.
   const std::string& identity() const { return identity_; }
 
   void ask(Replica::Store store) { asked_.push_back(std::move(store)); }
   std::size_t waiting() const { return asked_.size(); }
-  // Carries out so many operations; the ticket of the last one.
+  // Carries out this many operations; returns the sequence of the last one.
   std::uint64_t complete(std::size_t operations);
   void crash(Random& random);
-  // Entries that were committed with being stored, since the last call.
+  // Entries that were committed as they were stored, since the last call.
   std::vector<keyspace::LogEntry> take_committed() { return std::exchange(committed_, {}); }
   Replica::Recovered recovered() const { return state_; }
   // Whether a Split was carried out since the last call.
   bool take_split() { return std::exchange(split_, false); }
 
-  // Whether that entry is stored for good.
+  // Whether the entry is durable.
   bool holds(const keyspace::LogEntry& entry) const;
   const Replica::Recovered& state() const { return state_; }
 

@@ -1,5 +1,5 @@
-// The time of a simulated world, and what is to happen in it. Actions of one moment run in the
-// order in which they were asked for.
+// The clock and the event queue of a simulated world. Actions of one moment run in the order in
+// which they were scheduled.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ class Events {
     heap_.push_back({std::max(when, now_), ++asked_, std::move(action)});
     std::push_heap(heap_.begin(), heap_.end(), later);
   }
-  // Lets everything happen up to that time.
+  // Runs the actions up to that time.
   void run_until(base::TimePoint end) {
     while (!heap_.empty() && heap_.front().when <= end) {
       std::pop_heap(heap_.begin(), heap_.end(), later);

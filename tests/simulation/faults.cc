@@ -51,7 +51,7 @@ void Faults::mend() {
 }
 
 Shard& Faults::any_shard() {
-  // Mostly the leader: it is where things go wrong.
+  // Mostly the leader, because its faults find the most errors.
   const Side& side = sides_.size() == 1 ? sides_.front() : context_.random.pick(sides_);
   const auto& record = side.coordinator.record();
   if (record && context_.random.chance(40)) return *shards_.at(record->leader.shard);
@@ -92,7 +92,7 @@ void Faults::move() {
   const cluster::Replica::Settings& settings = context_.scenario.settings;
   std::vector<std::string> shards = names_;
   context_.random.shuffle(shards);
-  // As few as the scenario has: of copies in memory one alone promises nothing.
+  // No fewer replicas than the scenario has, because a single copy in memory promises nothing.
   const std::size_t least = std::min<std::size_t>(settings.placement.size(), 2);
   shards.resize(std::min(shards.size(), least + context_.random.below(2)));
   const Side& side = sides_.size() == 1 ? sides_.front() : context_.random.pick(sides_);

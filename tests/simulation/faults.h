@@ -1,4 +1,4 @@
-// What goes wrong in a world, until its scenario's trouble is over; then everything is mended.
+// Injects the faults of a scenario for its duration, then ends all of them.
 #pragma once
 
 #include <functional>
@@ -23,11 +23,11 @@ class Faults {
     std::map<std::string, Shard*> shards{};
   };
 
-  // The first one is the whole, whose shards crash, start and pause with those of the part.
+  // The first side is the whole, whose shards crash, start and pause together with the part's.
   Faults(Context context, std::vector<Side> sides);
 
   void start();
-  // No further faults, and none that lasts.
+  // Ends every fault, and injects no more.
   void mend();
 
  private:
@@ -35,7 +35,7 @@ class Faults {
   void strike(Fault fault);
   void crash(Shard& shard);
   void move();
-  // Whether the partition would be lost, as no member of the set is left.
+  // Whether a crash of the shard would lose the partition: no other member of the set is left.
   bool fatal(const Shard& shard, const Side& side) const;
   void later(std::function<void()> mended);
   Shard& any_shard();

@@ -1,7 +1,7 @@
 // canopy-simulation --seeds A..B           runs many worlds, and stops at the first that fails
-// canopy-simulation --seed N [--trace]     runs one, and tells its story
-//                   --broken RULE          breaks a rule of replication: a world must notice, by
-//                                          the invariant that the rule is for
+// canopy-simulation --seed N [--trace]     runs one, and prints its events
+//                   --broken RULE          breaks a rule of replication: the rule's invariant must
+//                                          fail in one of the worlds
 //                   --keep-going           does not stop at the first
 #include <fmt/format.h>
 
@@ -61,9 +61,9 @@ std::optional<Arguments> parse(int argc, char** argv) {
   return out;
 }
 
-// For a failed assertion of the replica, which ends the program.
+// Prints the seed at a failed assertion of the replica, which ends the program.
 std::uint64_t running_seed = 0;
-extern "C" void tell_seed(int) {
+extern "C" void print_seed(int) {
   fmt::print(stderr, "seed {} ends the program\n", running_seed);
   std::_Exit(1);
 }
@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
                "[--broken RULE]\n");
     return 2;
   }
-  std::signal(SIGABRT, tell_seed);
+  std::signal(SIGABRT, print_seed);
   const auto start = std::chrono::steady_clock::now();
   Sums sums;
   run(*arguments, sums);

@@ -57,7 +57,7 @@ void Network::stopped(const std::string& shard) {
 
 void Network::connect_later(Connection& connection) {
   const base::Duration delay = context_.random.between({}, std::chrono::milliseconds(100));
-  context_.events.at(std::max(context_.events.now(), connection.told) + delay,
+  context_.events.at(std::max(context_.events.now(), connection.break_seen) + delay,
                      [this, &connection] { connect(connection); });
 }
 
@@ -68,7 +68,7 @@ void Network::connect(Connection& connection) {
   // A process that starts connects by itself.
   if (!leader.running() || !follower.running()) return;
   if (is_cut(connection.to_leader) || is_cut(connection.to_follower) ||
-      connection.told > context_.events.now()) {
+      connection.break_seen > context_.events.now()) {
     return connect_later(connection);
   }
   connection.open = true;
@@ -89,12 +89,12 @@ void Network::break_off(Connection& connection) {
     direction->under_way = 0;
     direction->last = {};
   }
-  const base::Duration until_told = delay();
-  connection.told = context_.events.now() + until_told;
-  tell(follower, leader.name(), false, until_told);
+  const base::Duration detection_delay = delay();
+  connection.break_seen = context_.events.now() + detection_delay;
+  tell(follower, leader.name(), false, detection_delay);
   if (leader.running()) {
-    leader.post(until_told, [gone = follower.name()](Replica& replica, base::TimePoint now,
-                                                     Replica::Effects& out) {
+    leader.post(detection_delay, [gone = follower.name()](Replica& replica, base::TimePoint now,
+                                                          Replica::Effects& out) {
       replica.on_follower_gone(gone, now, out);
     });
   }

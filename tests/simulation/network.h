@@ -1,9 +1,9 @@
 // Connections between shards: each shard that holds a replica connects to each other one.
 //
-// What is sent on a connection arrives in order, and late; connections know nothing of each other.
-// One that breaks loses what is under way; the connecting end is told, and tries again. A cut
-// direction holds back what is sent until it heals, or the connection breaks. A scenario can have
-// messages of a connection lost, repeated and swapped besides.
+// Messages of a connection arrive late and in order; connections are independent. A broken
+// connection loses the messages under way; the connecting end notices, and connects again. A cut
+// direction holds messages back until the cut ends or the connection breaks. In some scenarios
+// messages of a connection are lost, repeated and swapped.
 #pragma once
 
 #include <array>
@@ -25,19 +25,19 @@ class Network {
  public:
   explicit Network(Context context) : context_(context) {}
 
-  // Every shard that holds a replica, before the first of them starts.
+  // Adds a shard that holds a replica. Call for each before the first of them starts.
   void add(Shard& shard);
   void started(const std::string& shard);
   void stopped(const std::string& shard);
 
   void send(const std::string& from, const std::string& to, wire::ToLeader message);
   void send(const std::string& from, const std::string& to, wire::ToFollower message);
-  // How many more messages the connection of that follower takes.
+  // The number of messages for which the follower's connection has room.
   int room(const std::string& leader, const std::string& follower) const;
 
   void disconnect(const std::string& from, const std::string& to);
   void cut(const std::string& from, const std::string& to, bool cut);
-  // From now on connections behave; those that did not end.
+  // Closes the connections with faults, and makes all later ones reliable.
   void mend();
 
  private:
@@ -51,8 +51,8 @@ class Network {
   };
   struct Connection {
     bool open = false;
-    std::uint64_t number = 0;  // of this connection of the two
-    base::TimePoint told{};    // when the connecting end hears, or has heard, that one broke
+    std::uint64_t number = 0;      // of this connection of the two
+    base::TimePoint break_seen{};  // when the connecting end hears, or has heard, that one broke
     Direction to_leader{}, to_follower{};
   };
 

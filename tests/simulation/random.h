@@ -1,4 +1,4 @@
-// Every choice of a simulation comes from one of these: splitmix64, the same on every machine.
+// The source of every random choice of a simulation: splitmix64, the same on every machine.
 #pragma once
 
 #include <cstdint>

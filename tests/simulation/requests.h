@@ -1,4 +1,4 @@
-// What a replica knows of requests that were applied.
+// Lookups in a replica's request table.
 #pragma once
 
 #include <optional>
@@ -11,7 +11,7 @@ namespace canopy::simulation {
 // The revision of its last update, if the request was applied.
 std::optional<keyspace::Revision> answered(const cluster::RequestTable& requests,
                                            const wire::WriteRequest& request);
-// Whether the client has declared it settled: what comes now is an old copy.
+// Whether the client has declared the request settled, so that this is an old copy.
 bool settled(const cluster::RequestTable& requests, const wire::WriteRequest& request);
 
 }  // namespace canopy::simulation

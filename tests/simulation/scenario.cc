@@ -88,10 +88,10 @@ Scenario Scenario::draw(Random& random) {
   draw_manners(random, out);
   out.clients = random.between(1, 4);
   out.keys = random.between(2, 6);
-  // Some worlds have values that fill messages, so that requests and snapshots come in parts.
+  // Some worlds have large values, so that requests and snapshots need several messages.
   if (random.chance(3)) out.padding = random.below(base::max_chunk_bytes);
   out.pause_between_requests = random.between(milliseconds(1), milliseconds(100));
-  // Each seed has some kinds of faults only, so that rare combinations are not drowned.
+  // Each seed has only some kinds of faults, so that rare combinations occur more often.
   for (int kind = 0; kind <= static_cast<int>(Fault::slow_disk); ++kind) {
     if (random.chance(45)) out.faults.push_back(static_cast<Fault>(kind));
   }

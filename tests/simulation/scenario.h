@@ -1,5 +1,5 @@
-// What a seed decides before the first event: the cluster, its settings, how well its machines
-// behave, and which kinds of faults come.
+// The choices that a seed makes before the first event: the cluster, its settings, the reliability
+// of its machines, and the kinds of faults.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace canopy::simulation {
 
-// Rules of replication that a world can break on purpose: the checker must notice.
+// Rules of replication that a world can break on purpose; the checker must detect it.
 enum class Broken {
   nothing,
   commit_alone,     // the leader hears of followers that they stored what they have only been sent

@@ -92,7 +92,7 @@ void Shard::adopt(const std::string& identity, Replica::SplitOff made) {
   introduce();
 }
 
-// Links and the coordinator tell the new replica what they have told.
+// Links and the coordinator report their state to the new replica.
 void Shard::introduce() {
   network_.stopped(name_);
   network_.started(name_);
@@ -104,7 +104,7 @@ void Shard::make_real() {
   work_on_disk();
 }
 
-// As the record says that it is placed here.
+// Opens the part's copy if the record places it here.
 void Shard::open_if_placed() {
   const auto& record = coordinator_.record();
   if (!record || whole_ == nullptr) return;
@@ -141,7 +141,7 @@ bool Shard::is_of_part(const wire::WriteRequest& request) const {
 
 // --- faults -----------------------------------------------------------------------------------
 
-// The copy of the whole first: what it has stored of a split, the part has.
+// The copy of the whole first: if it has stored the split, the part has its copy.
 void Shard::crash(bool goodbye) {
   crash_own(goodbye);
   if (part_ != nullptr) part_->crash_own(goodbye);
@@ -149,7 +149,7 @@ void Shard::crash(bool goodbye) {
 
 void Shard::crash_own(bool goodbye) {
   if (!running_) return;
-  context_.trace(name_, [&] { return goodbye ? "says goodbye and ends" : "crashes"; });
+  context_.trace(name_, [&] { return goodbye ? "resigns and ends" : "crashes"; });
   running_ = paused_ = disk_works_ = false;
   ++process_;
   inbox_.clear();
@@ -178,11 +178,11 @@ void Shard::pause(bool paused) {
   work_on_disk();
 }
 
-// What is left is another, empty replica.
+// Then the shard has another, empty replica.
 void Shard::drop_if_dispensable() {
   if (!replica_ || !replica_->dispensable()) return;
   context_.trace(name_, [] { return "drops its copy"; });
-  // The store carries out what was asked before.
+  // The store carries out the pending operations first.
   if (real_) disk_->complete(disk_->waiting());
   if (disk_->take_split()) part_->make_real();
   crash_own(true);
@@ -271,7 +271,7 @@ void Shard::enter(const Input& input) {
 void Shard::carry_out(Replica::Effects& out, base::TimePoint now) {
   for (Replica::Store& store : out.store) {
     context_.trace(
-        name_, [&] { return fmt::format("store {}: {}", store.ticket, show(store.operation)); });
+        name_, [&] { return fmt::format("store {}: {}", store.sequence, show(store.operation)); });
     disk_->ask(std::move(store));
   }
   work_on_disk();
@@ -305,7 +305,7 @@ void Shard::report(const Replica::Effects& out, base::TimePoint now) {
     require(follows || alone || now < deadline_, "OneLeader",
             [&] { return name_ + " commits after the deadline of its lease"; });
     checker.committed(name_, out.committed);
-    // What was committed before it proposed to hand over it publishes, too.
+    // It also publishes the entries committed before it proposed to hand over.
     if (leads || (!follows && served_ == std::pair(replica_->epoch(), replica_->lineage()))) {
       checker.published(*replica_, out.committed);
       decider_.committed(out.committed);
@@ -320,15 +320,16 @@ void Shard::propose(const Replica::Proposal& proposal) {
   context_.trace(name_, [&] {
     return fmt::format("proposes after record {}: {}", proposal.expected, show(proposal.record));
   });
-  const auto told = [this, process = process_](bool taken) {
+  const auto on_proposed = [this, process = process_](bool taken) {
     post(base::Duration::zero(), process, [this, taken](Replica& replica, auto now, auto& out) {
-      context_.trace(name_, [&] { return taken ? "hears: taken" : "hears: not taken"; });
+      context_.trace(name_, [&] { return taken ? "proposal stored" : "proposal refused"; });
       replica.on_proposed(taken, now, out);
     });
   };
   const bool early = broken_.takes_early(coordinator_.record(), proposal.record);
-  if (early) told(true);
-  coordinator_.compare_and_set(*this, proposal, early ? [](bool) {} : Coordinator::Outcome(told));
+  if (early) on_proposed(true);
+  coordinator_.compare_and_set(*this, proposal,
+                               early ? [](bool) {} : Coordinator::Outcome(on_proposed));
 }
 
 void Shard::work_on_disk() {
@@ -344,11 +345,11 @@ void Shard::work_on_disk() {
     disk_works_ = false;
     const std::size_t group =
         context_.scenario.disk ? 1 + context_.random.below(disk_->waiting()) : disk_->waiting();
-    const std::uint64_t ticket = disk_->complete(group);
+    const std::uint64_t sequence = disk_->complete(group);
     context_.checker.stored(name_);
     if (disk_->take_split()) part_->make_real();
     post(base::Duration::zero(),
-         [ticket](Replica& replica, auto now, auto& out) { replica.stored(ticket, now, out); });
+         [sequence](Replica& replica, auto now, auto& out) { replica.stored(sequence, now, out); });
     work_on_disk();
   });
 }

@@ -1,7 +1,7 @@
-// The process of a shard, with its replica: the owner that replica.h speaks of. It can crash,
-// start again, and be stopped for a while; its clock is its own. Where the partition may be split
-// it holds the replica of the part, too: that is another Shard, which crashes, starts and pauses
-// with this one, and has no copy before the split.
+// The process of a shard, and the owner of its replica (replica.h). It can crash, restart and
+// pause, and has a clock of its own. If the partition may be split, another Shard is the part's
+// replica in the same process: it crashes, starts and pauses with this one, and has no copy before
+// the split.
 #pragma once
 
 #include <deque>
@@ -25,7 +25,7 @@ class Shard {
   using Replica = cluster::Replica;
   using Input = std::function<void(Replica&, base::TimePoint now, Replica::Effects&)>;
 
-  // `part`: null where the partition is not split, and of a part itself.
+  // `part`: null if the partition is not split, or this is the part.
   Shard(Context context, Coordinator& coordinator, Network& network, std::string name,
         Shard* part = nullptr);
 
@@ -35,13 +35,13 @@ class Shard {
   void pause(bool paused);
   void slow_disk(bool slow) { slow_disk_ = slow; }
 
-  // --- what reaches the process, unless it ends before ---
+  // --- inputs of the process, discarded if it ends before ---
   void post(base::Duration delay, Input input) { post(delay, process_, std::move(input)); }
   void post(base::Duration delay, std::uint64_t process, Input input);
   void request(base::Duration delay, wire::WriteRequest request, Decider::Reply reply);
   void on_record(Replica& replica, std::optional<cluster::PartitionRecord> record,
                  std::uint64_t version, base::TimePoint now, Replica::Effects& out);
-  // There is something for the owner of the replica to do.
+  // Makes the owner handle the replica's effects.
   void poke() {
     post(base::Duration::zero(), [](Replica&, base::TimePoint, Replica::Effects&) {});
   }
@@ -58,9 +58,9 @@ class Shard {
   bool paused() const { return paused_; }
   base::TimePoint local_now() const;
   bool leads() const { return replica_ && replica_->leads(local_now()); }
-  // While the process runs, of a shard that holds a replica; else null.
+  // Null unless the process runs and the shard holds a replica.
   const Replica* replica() const { return replica_ ? &*replica_ : nullptr; }
-  // Of the copy, which outlives the process on disk; empty: there is none.
+  // The identity of the copy, which outlives the process on disk; empty: there is none.
   std::string identity() const { return disk_ ? disk_->identity() : ""; }
 
  private:
@@ -68,7 +68,7 @@ class Shard {
   void crash_own(bool goodbye);
   void open(Replica::Recovered recovered);
   void tick();
-  // Of the part: the split has made its copy, which lasts once the copy of the whole is split.
+  // Of the part: the split has made its copy, which is durable once the whole has stored the split.
   void adopt(const std::string& identity, Replica::SplitOff made);
   void introduce();
   void make_real();

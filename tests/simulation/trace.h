@@ -1,4 +1,4 @@
-// The story of a simulation for people: one line an event, with time, actor and what it does.
+// The trace of a simulation: one line an event, with time, actor and action.
 #pragma once
 
 #include <fmt/format.h>
@@ -15,12 +15,12 @@ class Trace {
  public:
   Trace(const Events& events, bool on) : events_(events), on_(on) {}
 
-  // `say()` makes the text; it is not called when nobody reads.
-  template <typename Say>
-  void operator()(std::string_view who, Say&& say) const {
+  // `text()` makes the text; called only while tracing is on.
+  template <typename Text>
+  void operator()(std::string_view actor, Text&& text) const {
     if (!on_) return;
     fmt::print("{:11.6f}  {:<6} {}\n",
-               static_cast<double>((events_.now() - Events::start).count()) / 1e6, who, say());
+               static_cast<double>((events_.now() - Events::start).count()) / 1e6, actor, text());
   }
 
  private:

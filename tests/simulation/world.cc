@@ -77,12 +77,12 @@ void World::live() {
 
 void World::be_well() {
   faults_->mend();
-  // Until all have noticed what had happened to leases.
+  // Until every shard has noticed the changes of leases.
   events_.run_until(events_.now() + 2 * scenario_.lease);
   clients_->stop_after(1);
   expect_well(seconds(25));
   if (lost()) return;
-  // What is well can be written to, and stays well.
+  // A recovered partition accepts writes, and stays recovered.
   const std::uint32_t epoch = epochs();
   clients_->stop_after(1);
   expect_well(seconds(5));

@@ -1,29 +1,29 @@
-// A deterministic simulation of one replicated partition: the real cluster::Replica on every shard
-// that holds it, and all around it simulated. Everything comes from one seed, and the same seed
-// does the same again: there is no thread, no wall clock, and nothing whose order is not given.
+// A deterministic simulation of one replicated partition: the real cluster::Replica on every shard,
+// in a simulated environment. One seed determines everything: there is no thread, no wall clock,
+// and no unspecified order.
 //
 // In some worlds the partition is split: its part is another one, with replicas, a record, links
 // and a checker of its own, on the same processes.
 //
 // A seed draws a scenario (scenario.h), lets clients write and faults happen for some seconds of
-// simulated time, then mends everything and expects the partition to be well again. What must hold
-// is in checker.h, and is checked at each step.
+// simulated time, then ends all faults and expects the partition to recover. The invariants are in
+// checker.h, and are checked at each step.
 //
 // Simulated:
-// - processes that crash and start again, one or all at once; that are stopped for a while and go
-//   on with what they knew; each with a clock of its own, which in some worlds runs twice as fast
+// - processes that crash and restart, one or all at once; that pause and continue with stale state;
+//   each with a clock of its own, which in some worlds runs twice as fast
 // - the coordinator: compare-and-set whose outcome comes late or after the end of its process,
 //   leases, watches that lag, outages, shards that do not reach it
 // - connections that delay, break, and are cut in one direction; in some worlds messages of a
 //   connection are lost, repeated and swapped besides
-// - disks that carry out operations late and in groups, and lose the end of them in a crash;
-//   copies in memory, which come back empty and under another identity
+// - disks that carry out operations late and in groups, and lose the last of them in a crash;
+//   copies in memory, which return empty and under another identity
 // - clients that repeat a request while the first copy of it is still under way
 // - in some worlds, the encoding of the messages between replicas
 //
-// Not simulated: the decisions of shard::Partition (decider.h stands in), expiry, proxies, the real
-// store and coordinators, several partitions on a connection, accept_loss,
-// disks that return what was never written, and processes that lie.
+// Not simulated: the decisions of shard::Partition (decider.h replaces it), expiry, proxies, the
+// real store and coordinators, several partitions on a connection, accept_loss, disks that return
+// wrong data, and processes that send wrong messages.
 #pragma once
 
 #include <map>
@@ -62,9 +62,9 @@ class World {
  private:
   void live();
   void be_well();
-  // Lets time pass until there is nothing to complain about, or until it is too late.
+  // Runs until complaint() is empty; a violation if it is not within `patience`.
   void expect_well(base::Duration patience);
-  // A partition with all that is around it.
+  // A partition with its simulated environment.
   struct Side {
     Side(Context of_world, Checker& its_checker)
         : checker(its_checker),
@@ -85,7 +85,7 @@ class World {
 
   void add_shards(Side& side, Side* part);
   bool lost() const { return whole_.lost() || (part_ && part_->lost()); }
-  // What is not as it should be once all is well and quiet; empty: nothing.
+  // Why the partition has not recovered after all faults and requests have ended; empty: it has.
   std::string complaint() const;
   std::string complaint(const Side& side) const;
   std::string complaint_of(const Side& side, const Shard& shard, const Shard& leader) const;

@@ -71,7 +71,7 @@ class Led {
   void settle(base::TimePoint now) {
     while (!effects_.store.empty() || effects_.proposal) {
       if (!effects_.store.empty()) {
-        const std::uint64_t sequence = effects_.store.back().ticket;
+        const std::uint64_t sequence = effects_.store.back().sequence;
         effects_.store.clear();
         replica_.stored(sequence, now, effects_);
       }

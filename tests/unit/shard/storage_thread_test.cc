@@ -46,7 +46,7 @@ class StorageThreadTest : public testing::Test {
   }
   std::uint64_t submit(const std::string& partition, std::vector<Replica::Operation> operations) {
     auto made = std::move(group(partition, std::move(operations)).front().operations);
-    for (auto& each : made) each.ticket = ++sequence_;
+    for (auto& each : made) each.sequence = ++sequence_;
     thread_->submit(partition, std::move(made));
     return sequence_;
   }

@@ -71,7 +71,7 @@ inline std::vector<Storage::Operations> group(const std::string& partition,
                                               std::vector<Replica::Operation> operations) {
   Storage::Operations made{.partition = partition};
   for (auto& operation : operations) {
-    made.operations.push_back({.ticket = 0, .operation = std::move(operation)});
+    made.operations.push_back({.sequence = 0, .operation = std::move(operation)});
   }
   return {std::move(made)};
 }

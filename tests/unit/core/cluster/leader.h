@@ -1,4 +1,4 @@
-// What mirrors are tested against.
+// A simple leader, against which mirrors are tested.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ namespace canopy::cluster {
 using keyspace::Revision;
 using keyspace::UpdatePtr;
 
-// A leader in a few lines: what the mirror must agree with.
+// The reference: a mirror must equal it.
 class Leader {
  public:
   explicit Leader(std::uint32_t epoch, std::size_t log_updates = 1000, std::size_t deletions = 1000)
@@ -25,7 +25,7 @@ class Leader {
     tombstones_.reset(log_.last());
   }
 
-  // Begins an epoch with what it has.
+  // Begins an epoch with its present tree.
   void lead(std::uint32_t epoch) {
     static std::uint64_t last_lineage = 0;
     lineage_ = ++last_lineage;
@@ -105,8 +105,7 @@ inline Map contents(const keyspace::Tree& tree) {
   return map;
 }
 
-// What `known`, the state as of a revision, becomes by what the mirror can tell to have changed
-// since.
+// `known`, the state as of a revision, with the mirror's changes since that revision.
 inline Map caught_up(Map known, Revision since, const Mirror& mirror) {
   for (const UpdatePtr& deletion : mirror.tombstones().after(since))
     known.erase(std::string(deletion->key));

@@ -1,5 +1,5 @@
-// How long a process may rely on its lease, against a registry that is restarted and a network that
-// delays: nobody is told that the process is gone before its deadline.
+// The deadline of a lease, with a registry that restarts and a network that delays: no watcher sees
+// the process as gone before its deadline.
 #include "core/cluster/lease.h"
 
 #include <gtest/gtest.h>
@@ -49,7 +49,7 @@ TEST(LeaseTest, AfterAnOwnCloseOnlyTheGraceIsLeft) {
   EXPECT_EQ(lease.deadline(), start + seconds(1) + closed_grace) << "of the connection before";
 }
 
-// A process, a registry on the same machine, and a watcher that hears of everything at once.
+// A process, a registry on the same machine, and a watcher that receives everything at once.
 class LeaseWorld {
  public:
   explicit LeaseWorld(unsigned seed) : random_(seed) {}
@@ -62,19 +62,19 @@ class LeaseWorld {
   }
 
  private:
-  struct Said {  // by the process; number 0: the end of its connection
+  struct Sent {  // by the process; number 0: the end of its connection
     base::TimePoint arrives{};
     std::uint64_t number = 0;
-    bool hello = false;
+    bool registers = false;
   };
   struct Answered {
     base::TimePoint arrives{};
     std::uint64_t number = 0;  // 0: unknown session
     base::Duration lease{};
   };
-  // A connection keeps the order of what is said on it.
+  // A connection keeps the order of its messages.
   struct Connection {
-    std::deque<Said> to_registry{};
+    std::deque<Sent> to_registry{};
     std::deque<Answered> to_process{};
   };
 
@@ -97,7 +97,7 @@ class LeaseWorld {
 
   void close_connection() {
     lease_.closed_here(now_);
-    say({.number = 0});
+    send({.number = 0});
     connections_.emplace_back();
     live_ = false;
   }
@@ -112,10 +112,10 @@ class LeaseWorld {
   }
 
   // --- the process -------------------------------------------------------------------------
-  void say(Said said) {
+  void send(Sent sent) {
     auto& line = connections_.back().to_registry;
-    said.arrives = arrival(line.empty() ? now_ : line.back().arrives);
-    line.push_back(said);
+    sent.arrives = arrival(line.empty() ? now_ : line.back().arrives);
+    line.push_back(sent);
   }
 
   void speak() {
@@ -129,12 +129,12 @@ class LeaseWorld {
     speaks_next_ = now_ + (live_ ? std::min<base::Duration>(lease_length_ / 3, seconds(1))
                                  : base::Duration(seconds(1)));
     lease_.asked(++sent_, now_);
-    say({.number = sent_, .hello = !live_ || pick(20) == 0});
+    send({.number = sent_, .registers = !live_ || pick(20) == 0});
   }
 
   // --- the registry ------------------------------------------------------------------------
   void serve() {
-    if (now_ < down_until_) {  // what is said to it is lost
+    if (now_ < down_until_) {  // what is sent to it is lost
       for (Connection& connection : connections_) connection.to_registry.clear();
       return;
     }
@@ -142,20 +142,20 @@ class LeaseWorld {
       auto& line = connections_[i].to_registry;
       for (; !line.empty() && line.front().arrives <= now_; line.pop_front()) {
         hear(connections_[i], line.front());
-        // A newer connection replaces those before, which are closed.
+        // A newer connection replaces the earlier ones, which are closed.
         while (i > 0) connections_.pop_front(), --i;
       }
     }
     tell(registry_.expire(now_));
   }
 
-  void hear(Connection& connection, const Said& said) {
-    if (said.number == 0) {
+  void hear(Connection& connection, const Sent& sent) {
+    if (sent.number == 0) {
       closed_ = true;
       return tell(registry_.disconnected("P", now_));
     }
-    if (said.hello) {
-      tell(registry_.hello("P", {.name = "p"}, now_));
+    if (sent.registers) {
+      tell(registry_.register_process("P", {.name = "p"}, now_));
     } else {
       tell(registry_.ping("P", now_));
     }
@@ -164,7 +164,7 @@ class LeaseWorld {
     if (known) tell(registry_.announce("P", "shards/p", "here", now_));
     auto& line = connection.to_process;
     line.push_back({.arrives = arrival(line.empty() ? now_ : line.back().arrives),
-                    .number = known ? said.number : 0,
+                    .number = known ? sent.number : 0,
                     .lease = registry_.lease()});
   }
 
@@ -177,7 +177,7 @@ class LeaseWorld {
       longest_lease_ = std::max(longest_lease_, lease_length_);
       watching_ = true;
       confirmed_ = false;
-      tell(registry_.hello("W", {.name = "w"}, now_));
+      tell(registry_.register_process("W", {.name = "w"}, now_));
       tell(registry_.watch("W", "", now_));
       doubt_ends_ = now_ + longest_lease_;
     }
@@ -185,9 +185,9 @@ class LeaseWorld {
   }
 
   void tell(const Effects& effects) {
-    for (const Letter& letter : effects.letters) {
-      const auto* change = std::get_if<KeyChanged>(&letter.answer);
-      if (letter.to != "W" || change == nullptr) continue;
+    for (const Message& message : effects.messages) {
+      const auto* change = std::get_if<KeyChanged>(&message.body);
+      if (message.to != "W" || change == nullptr) continue;
       if (change->value) {
         knows_ = confirmed_ = true;
       } else {
@@ -202,7 +202,7 @@ class LeaseWorld {
     ++gone_;
     const auto deadline = lease_.deadline();
     EXPECT_FALSE(deadline && now_ < *deadline)
-        << "told " << std::chrono::duration_cast<milliseconds>(*deadline - now_).count()
+        << "reported gone " << std::chrono::duration_cast<milliseconds>(*deadline - now_).count()
         << " ms before the deadline";
   }
 
@@ -225,7 +225,7 @@ class LeaseWorld {
   base::TimePoint doubt_ends_{};
   base::Duration longest_lease_ = lease_length_;
 
-  bool closed_ = false;  // the process has, and has said nothing since
+  bool closed_ = false;  // the process has, and has sent nothing since
   int gone_ = 0;
   int held_ = 0;
   int cut_short_ = 0;

@@ -16,7 +16,7 @@ keyspace::UpdatePtr put(Revision revision, const std::string& value) {
 
 class MirrorEpochs : public MirrorTest {
  protected:
-  // Of epoch 1, up to its second update; then a leader of epoch 3 is heard of.
+  // A mirror of epoch 1, up to its second update; then a batch of a leader of epoch 3 arrives.
   MirrorEpochs() {
     join(leader_);
     mirror_.on_batch(leader_.write("/p/a", "1"), now_, effects_);

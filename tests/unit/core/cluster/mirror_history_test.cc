@@ -8,7 +8,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The numbers of its epoch may have been used before, or be below those of its predecessor.
+// Its epoch may have been used before, or be lower than that of its predecessor.
 class MirrorOfANewHistory : public MirrorTest, public testing::WithParamInterface<std::uint32_t> {};
 
 TEST_P(MirrorOfANewHistory, TakesItWholeAndTellsTheDifference) {
@@ -26,11 +26,12 @@ TEST_P(MirrorOfANewHistory, TakesItWholeAndTellsTheDifference) {
   EXPECT_EQ(mirror_.revision(), leader.revision());
   EXPECT_EQ(mirror_.lineage(), leader.lineage());
   EXPECT_EQ(contents(mirror_.tree()), contents(leader.tree()));
-  Map told;
-  for (const UpdatePtr& update : effects_.applied) told[std::string(update->key)] = update->value;
-  EXPECT_EQ(told["/p/other"], "2");
-  EXPECT_EQ(told["/p/same"], "new");
-  EXPECT_TRUE(told.contains("/p/gone"));
+  Map applied;
+  for (const UpdatePtr& update : effects_.applied)
+    applied[std::string(update->key)] = update->value;
+  EXPECT_EQ(applied["/p/other"], "2");
+  EXPECT_EQ(applied["/p/same"], "new");
+  EXPECT_TRUE(applied.contains("/p/gone"));
   EXPECT_EQ(effects_.missed, 0u);
   EXPECT_EQ(effects_.new_history, GetParam() <= 5);
   EXPECT_EQ(mirror_.epoch_reused(), GetParam() <= 5);
@@ -40,7 +41,7 @@ TEST_P(MirrorOfANewHistory, TakesItWholeAndTellsTheDifference) {
   EXPECT_TRUE(effects_.requests.empty());
 }
 
-// As from a backup: its epoch is above all, and its entries have the revisions of before.
+// As after a restored backup: its epoch is the highest, and its entries have old revisions.
 TEST_F(MirrorTest, AHistoryThatGoesBackIsANewOne) {
   for (const char* after : {"/p/kept", "/p/deleted"}) {
     Leader former(5);
@@ -61,7 +62,7 @@ TEST_F(MirrorTest, AHistoryThatGoesBackIsANewOne) {
   }
 }
 
-// One that lacks nothing is not.
+// A leader that lacks nothing does not make a new history.
 TEST_F(MirrorTest, ASnapshotThatGoesOnIsNoNewHistory) {
   Leader former(5, 1);
   for (const char* key : {"/p/a", "/p/b"}) former.write(key, "1");
@@ -97,7 +98,7 @@ TEST_P(MirrorOfANewHistory, IsNotLedBackByLateBatchesOfTheFormerLeader) {
   EXPECT_LE(effects_.requests.size(), 10u) << "one question a second";
 }
 
-// The former leader's answer arrives whole after its successor has been heard.
+// The former leader's complete reply arrives after a batch of its successor.
 TEST_P(MirrorOfANewHistory, IsFoundBehindTheLastAnswerOfTheFormerLeader) {
   Leader former(5);
   former.write("/p/a", "1");

@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <random>
+#include <vector>
 
 #include "tests/unit/core/cluster/leader.h"
 
@@ -11,126 +12,167 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A leader that writes, restarts and forgets, in an epoch that is higher, the same or lower; a link
-// that drops, delays and loses answers, and still carries batches of the leader before: what is
-// passed on rebuilds the leader's state, in order, the count of misses is exact, and whoever knows
-// the state of a revision from the floor on, by whomever told, can be caught up.
-class MirrorProperty : public testing::TestWithParam<unsigned> {};
+// A leader writes, restarts and loses its state, in a higher, equal or lower epoch. Its link drops
+// batches, delays and loses replies, and still carries batches of the former leader. A client that
+// applies what the mirror passes on holds the leader's state, the count of missed updates is exact,
+// and the mirror can catch up a client from any revision since its floor.
+class MirrorProperty : public testing::TestWithParam<unsigned> {
+ protected:
+  using Random = std::mt19937::result_type;
 
-TEST_P(MirrorProperty, EndsExactWhateverTheLinkLoses) {
-  std::mt19937 random(GetParam());
-  base::TimePoint now{1h};
-  std::uint32_t epoch = 100;
-  auto leader = std::make_unique<Leader>(epoch, 20, 30);
-  Mirror mirror("/p/", {.held_updates = 30, .held_bytes = 1 << 20});
-  Mirror::Effects effects;
-  mirror.start(now, effects);
-  Map follower;  // what a client that applies what is passed on holds
-  bool was_ready = false;
-  std::uint64_t dropped = 0;
-  std::uint64_t counted_dropped = 0;
-  std::vector<wire::Chunk> in_flight;
-  std::map<Revision, Map> history{{leader->revision(), {}}};  // the states of this epoch
-  std::size_t caught_up_from_afar = 0;
-  std::size_t new_histories = 0;
-  std::deque<wire::Batch> late;  // of the leader before, still on the way
+  void SetUp() override { mirror_.start(now_, effects_); }
 
-  const auto digest = [&] {
-    if (!was_ready && mirror.ready()) {
-      was_ready = true;
-      follower = contents(mirror.tree());
+  std::unique_ptr<Leader> new_leader() {
+    auto leader = std::make_unique<Leader>(epoch_, 20, 30);
+    history_ = {{leader->revision(), {}}};
+    return leader;
+  }
+
+  bool one_of(Random n) { return random_() % n == 0; }
+
+  // A request of the mirror reaches the leader, or is lost.
+  void send(const std::string& request) {
+    const auto decoded = wire::decode_to_shard(request);
+    ASSERT_TRUE(decoded);
+    const auto* sync = std::get_if<wire::Sync>(&*decoded);
+    if (sync != nullptr && !one_of(8)) in_flight_ = leader_->answer(*sync);
+  }
+
+  void apply_effects() {
+    if (!was_ready_ && mirror_.ready()) {
+      was_ready_ = true;
+      client_ = contents(mirror_.tree());
     } else {
-      for (const UpdatePtr& update : effects.applied) {
+      for (const UpdatePtr& update : effects_.applied) {
         if (update->deleted) {
-          follower.erase(std::string(update->key));
+          client_.erase(std::string(update->key));
         } else {
-          follower[std::string(update->key)] = update->value;
+          client_[std::string(update->key)] = update->value;
         }
       }
     }
-    counted_dropped += effects.missed;
-    new_histories += effects.new_history;
-    for (const auto& request : effects.requests) {
-      auto decoded = wire::decode_to_shard(request);
-      ASSERT_TRUE(decoded);
-      if (const auto* sync = std::get_if<wire::Sync>(&*decoded); sync != nullptr && random() % 8) {
-        in_flight = leader->answer(*sync);
-      }
+    counted_dropped_ += effects_.missed;
+    new_histories_ += effects_.new_history;
+    for (const auto& request : effects_.requests) send(request);
+    effects_ = {};
+  }
+
+  void deliver(const wire::Batch& batch) {
+    mirror_.on_batch(batch, now_, effects_);
+    if (seen_in_epoch_) dropped_ += pending_dropped_;
+    pending_dropped_ = 0;
+    seen_in_epoch_ = true;
+  }
+
+  void deliver_chunk() {
+    if (in_flight_.empty()) return;
+    mirror_.on_chunk(in_flight_.front(), now_, effects_);
+    in_flight_.erase(in_flight_.begin());
+  }
+
+  void write(int step) {
+    const std::string key = "/p/" + std::to_string(random_() % 20);
+    const auto batch = leader_->write(key, one_of(5) ? "" : std::to_string(step));
+    history_[leader_->revision()] = contents(leader_->tree());
+    if (one_of(10)) {
+      ++pending_dropped_;
+    } else {
+      deliver(batch);
     }
-    effects = {};
-  };
-  bool seen_in_epoch = false;  // drops count only between two batches of one epoch
-  std::uint64_t pending_dropped = 0;
-  const auto deliver = [&](const wire::Batch& batch) {
-    mirror.on_batch(batch, now, effects);
-    if (seen_in_epoch) dropped += pending_dropped;
-    pending_dropped = 0;
-    seen_in_epoch = true;
-  };
-  for (int step = 0; step < 3000; ++step) {
-    now += 10ms;
-    const unsigned action = static_cast<unsigned>(random() % 100);
+  }
+
+  void restart_leader(int step) {
+    late_.clear();
+    if (pending_dropped_ == 0 && mirror_.lineage() == leader_->lineage()) {
+      for (int i = 0; i < 3; ++i) late_.push_back(leader_->write("/p/late", std::to_string(step)));
+    }
+    epoch_ += static_cast<std::uint32_t>(random_() % 3) - 1;
+    leader_ = new_leader();
+    in_flight_.clear();
+    seen_in_epoch_ = false;
+    pending_dropped_ = 0;
+  }
+
+  void act(int step) {
+    const auto action = random_() % 100;
     if (action < 60) {
-      const auto batch = leader->write("/p/" + std::to_string(random() % 20),
-                                       random() % 5 ? std::to_string(step) : "");
-      history[leader->revision()] = contents(leader->tree());
-      if (random() % 10) {
-        deliver(batch);
-      } else {
-        ++pending_dropped;
-      }
-    } else if (action < 62 && random() % 8 == 0) {
-      late.clear();
-      if (pending_dropped == 0 && mirror.lineage() == leader->lineage()) {
-        for (int i = 0; i < 3; ++i) late.push_back(leader->write("/p/late", std::to_string(step)));
-      }
-      epoch += static_cast<std::uint32_t>(random() % 3) - 1;
-      leader = std::make_unique<Leader>(epoch, 20, 30);
-      history = {{leader->revision(), {}}};
-      in_flight.clear();
-      seen_in_epoch = false;
-      pending_dropped = 0;
+      write(step);
+    } else if (action < 62 && one_of(8)) {
+      restart_leader(step);
     } else if (action < 70) {
-      deliver(leader->heartbeat());
-    } else if (action < 73 && !late.empty()) {
-      mirror.on_batch(late.front(), now, effects);
-      late.pop_front();
-    } else if (!in_flight.empty()) {
-      mirror.on_chunk(in_flight.front(), now, effects);
-      in_flight.erase(in_flight.begin());
+      deliver(leader_->heartbeat());
+    } else if (action < 73 && !late_.empty()) {
+      mirror_.on_batch(late_.front(), now_, effects_);
+      late_.pop_front();
+    } else {
+      deliver_chunk();
     }
-    mirror.tick(now, effects);
-    digest();
-    if (!was_ready) continue;
-    ASSERT_EQ(follower, contents(mirror.tree()));
-    if (mirror.lineage() != leader->lineage()) continue;
-    const auto from = history.lower_bound(mirror.tombstones().floor());
-    const auto to = history.find(mirror.revision());
-    ASSERT_NE(to, history.end());
+  }
+
+  void check() {
+    if (!was_ready_) return;
+    ASSERT_EQ(client_, contents(mirror_.tree()));
+    if (mirror_.lineage() != leader_->lineage()) return;
+    const auto from = history_.lower_bound(mirror_.tombstones().floor());
+    const auto to = history_.find(mirror_.revision());
+    ASSERT_NE(to, history_.end());
     auto since = from;
-    std::advance(since, random() % (1 + static_cast<unsigned>(std::distance(from, to))));
-    ASSERT_EQ(caught_up(since->second, since->first, mirror), to->second);
-    caught_up_from_afar += std::distance(since, to) > 20;
+    std::advance(since, random_() % (1 + static_cast<Random>(std::distance(from, to))));
+    ASSERT_EQ(caught_up(since->second, since->first, mirror_), to->second);
+    caught_up_from_afar_ += std::distance(since, to) > 20;
   }
-  deliver(leader->heartbeat());
-  for (int i = 0; i < 2000 && (mirror.lineage() != leader->lineage() ||
-                               mirror.revision() != leader->revision() || !mirror.ready());
-       ++i) {
-    now += 100ms;
-    digest();
-    if (!in_flight.empty()) {
-      mirror.on_chunk(in_flight.front(), now, effects);
-      in_flight.erase(in_flight.begin());
+
+  bool in_step() const {
+    return mirror_.ready() && mirror_.lineage() == leader_->lineage() &&
+           mirror_.revision() == leader_->revision();
+  }
+
+  void settle() {
+    deliver(leader_->heartbeat());
+    for (int i = 0; i < 2000 && !in_step(); ++i) {
+      now_ += 100ms;
+      apply_effects();
+      deliver_chunk();
+      if (i % 10 == 0) deliver(leader_->heartbeat());
+      mirror_.tick(now_, effects_);
     }
-    if (i % 10 == 0) deliver(leader->heartbeat());
-    mirror.tick(now, effects);
+    apply_effects();
   }
-  digest();
-  EXPECT_EQ(contents(mirror.tree()), contents(leader->tree()));
-  EXPECT_EQ(follower, contents(leader->tree()));
-  EXPECT_EQ(counted_dropped, dropped);
-  EXPECT_GT(caught_up_from_afar, 100u);
-  EXPECT_GT(new_histories, 0u);
+
+  std::mt19937 random_{GetParam()};
+  base::TimePoint now_{1h};
+  std::uint32_t epoch_ = 100;
+  std::map<Revision, Map> history_{};  // the states of this epoch
+  std::unique_ptr<Leader> leader_ = new_leader();
+  Mirror mirror_{"/p/", {.held_updates = 30, .held_bytes = 1 << 20}};
+  Mirror::Effects effects_{};
+  Map client_{};  // holds what the mirror has passed on
+  bool was_ready_ = false;
+  std::vector<wire::Chunk> in_flight_{};
+  std::deque<wire::Batch> late_{};  // of the former leader, still on the way
+  bool seen_in_epoch_ = false;      // drops count only between two batches of one epoch
+  std::uint64_t pending_dropped_ = 0;
+  std::uint64_t dropped_ = 0;
+  std::uint64_t counted_dropped_ = 0;
+  std::size_t caught_up_from_afar_ = 0;
+  std::size_t new_histories_ = 0;
+};
+
+TEST_P(MirrorProperty, EndsExactWhateverTheLinkLoses) {
+  for (int step = 0; step < 3000; ++step) {
+    now_ += 10ms;
+    act(step);
+    mirror_.tick(now_, effects_);
+    apply_effects();
+    check();
+    if (HasFatalFailure()) return;
+  }
+  settle();
+  EXPECT_EQ(contents(mirror_.tree()), contents(leader_->tree()));
+  EXPECT_EQ(client_, contents(leader_->tree()));
+  EXPECT_EQ(counted_dropped_, dropped_);
+  EXPECT_GT(caught_up_from_afar_, 100u);
+  EXPECT_GT(new_histories_, 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, MirrorProperty, testing::Range(0u, 30u));

@@ -250,7 +250,7 @@ TEST_F(MirrorTest, DeletionsAreRememberedAsTheyAreApplied) {
   EXPECT_EQ(deleted(mirror_), (Keys{"/p/a", "/p/b"}));
 }
 
-// Another proxy may have told a client of a key that came and went while this one heard nothing.
+// Another proxy may have sent a client a key that was created and deleted during this proxy's hole.
 TEST_F(MirrorTest, ARepairBySnapshotKnowsTheDeletionsOfWhatWasNeverHere) {
   Leader leader(1, 3);
   leader.write("/p/a", "1");
@@ -335,7 +335,7 @@ TEST(MirrorWithoutRetention, PassesUpdatesOnAndKeepsNothing) {
   Mirror mirror("/p/", {.retain = false});
   Mirror::Effects effects;
   const auto answer = [&] {
-    // As such a leader: a snapshot of it is empty.
+    // Like a leader without state, whose snapshot is empty.
     for (wire::Chunk chunk : leader.answer(last_sync(effects))) {
       if (chunk.kind == wire::Chunk::Kind::snapshot) {
         chunk.updates.clear();

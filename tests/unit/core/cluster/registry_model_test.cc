@@ -1,5 +1,5 @@
-// The registry against a model too simple to be wrong, over long random histories in which it is
-// restarted, with what it has kept and without.
+// The registry against a simple model, over long random histories in which the registry restarts,
+// with and without its record.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -16,13 +16,13 @@ constexpr int name_count = 4;
 constexpr int key_count = 8;
 constexpr auto lease = std::chrono::seconds(3);
 
-// What each process believes, from the letters it got.
+// The state of each process, from the messages that it got.
 struct View {
   std::map<std::string, std::string> keys{};
   int name = 0;
   std::uint32_t generation = 0;
   std::uint32_t known = 0;         // the highest number it was told
-  std::uint32_t known_before = 0;  // likewise, before the record was lost
+  std::uint32_t known_before = 0;  // the same, before the record was lost
   bool survivor = false;           // its generation is from before the record was lost
   std::string record{};
 };
@@ -59,7 +59,7 @@ class History {
       step();
       check();
     }
-    EXPECT_GT(told_, steps / 10) << "a history in which nothing happens";
+    EXPECT_GT(changes_, steps / 10) << "a history in which nothing happens";
     EXPECT_GT(renewed_, 0);
     EXPECT_GT(refused_, 0);
   }
@@ -79,7 +79,7 @@ class History {
     if (action >= 5 && action <= 6 && pick(3) != 0) return;  // the rarer ones
     if (known && action < 6) model_.sessions[session].heard = now_;
     switch (action) {
-      case 0: return hello(session);
+      case 0: return register_process(session);
       case 1: return apply(registry_.ping(session, now_));
       case 2:
       case 3:
@@ -107,8 +107,8 @@ class History {
     }
   }
 
-  // A process that registers anew, or one that goes on. The last name is held exclusively.
-  void hello(const SessionId& session) {
+  // A process registers for the first time, or again. The last name is held exclusively.
+  void register_process(const SessionId& session) {
     View& view = views_[session];
     const auto present = model_.sessions.find(session);
     const bool anew = pick(3) == 0 || view.generation == 0;
@@ -116,17 +116,18 @@ class History {
     if (present != model_.sessions.end() && present->second.name == name) {
       present->second.watches = false;
       view.keys.clear();
-      apply(registry_.hello(session, claim_of(session, present->second.identity), now_));
+      apply(registry_.register_process(session, registration_of(session, present->second.identity),
+                                       now_));
       view.generation = registry_.generation(session);
       return;
     }
     if (anew) view = {.name = name};
     std::string identity;
     if (name == name_count - 1) identity = pick(2) == 0 ? "x" : "y";
-    register_anew(session, claim_of(session, identity));
+    register_anew(session, registration_of(session, identity));
   }
 
-  Claim claim_of(const SessionId& session, const std::string& identity) {
+  Registration registration_of(const SessionId& session, const std::string& identity) {
     const View& view = views_[session];
     reported_before_ = std::max(reported_before_, view.known_before);
     return {.name = "n" + std::to_string(view.name),
@@ -136,7 +137,7 @@ class History {
             .identity = identity};
   }
 
-  void register_anew(const SessionId& session, const Claim& claim) {
+  void register_anew(const SessionId& session, const Registration& registration) {
     View& view = views_[session];
     model_.end(session);
     view.keys.clear();
@@ -145,24 +146,25 @@ class History {
       if (other.name == view.name) rival = id;
     }
     std::uint32_t of_rival = rival.empty() ? 0 : registry_.generation(rival);
-    const Effects effects = registry_.hello(session, claim, now_);
-    for (const Letter& letter : effects.letters) {
-      const auto* renewed = std::get_if<Renewed>(&letter.answer);
-      if (renewed != nullptr && letter.to == rival) of_rival = renewed->generation;
+    const Effects effects = registry_.register_process(session, registration, now_);
+    for (const Message& message : effects.messages) {
+      const auto* renewed = std::get_if<Renewed>(&message.body);
+      if (renewed != nullptr && message.to == rival) of_rival = renewed->generation;
     }
-    const bool welcome = may_hold(session, claim, rival, of_rival);
-    EXPECT_EQ(registry_.knows(session), welcome) << session << " " << claim.name;
+    const bool welcome = may_hold(session, registration, rival, of_rival);
+    EXPECT_EQ(registry_.knows(session), welcome) << session << " " << registration.name;
     if (welcome) {
       if (!rival.empty()) model_.end(rival);
-      if (!claim.identity.empty()) model_.holders[claim.name] = claim.identity;
-      model_.sessions[session] = {.name = view.name, .identity = claim.identity, .heard = now_};
+      if (!registration.identity.empty()) model_.holders[registration.name] = registration.identity;
+      model_.sessions[session] = {
+          .name = view.name, .identity = registration.identity, .heard = now_};
     } else {
       ++refused_;
     }
     apply(effects);
     if (!welcome) return;
     const std::uint32_t generation = registry_.generation(session);
-    if (generation != claim.generation) {
+    if (generation != registration.generation) {
       count(generation);
       view.survivor = false;
     }
@@ -171,19 +173,19 @@ class History {
     view.known = std::max(view.known, generation);
   }
 
-  bool may_hold(const SessionId& session, const Claim& claim, const SessionId& rival,
+  bool may_hold(const SessionId& session, const Registration& registration, const SessionId& rival,
                 std::uint32_t of_rival) {
     if (rival.empty()) {
-      return !model_.holders.contains(claim.name) || now_ >= model_.holders_return_until ||
-             model_.holders[claim.name] == claim.identity;
+      return !model_.holders.contains(registration.name) || now_ >= model_.holders_return_until ||
+             model_.holders[registration.name] == registration.identity;
     }
     const ModelSession& other = model_.sessions[rival];
-    if (!other.identity.empty()) return other.resigned || other.identity == claim.identity;
-    return claim.generation == 0 ||
-           std::pair(claim.generation, session) > std::pair(of_rival, rival);
+    if (!other.identity.empty()) return other.resigned || other.identity == registration.identity;
+    return registration.generation == 0 ||
+           std::pair(registration.generation, session) > std::pair(of_rival, rival);
   }
 
-  // Every number is above all that were granted before this step, since the record began.
+  // Every number is above all numbers that this record granted before this step.
   void count(std::uint32_t number) {
     EXPECT_GT(number, highest_);
     EXPECT_TRUE(granted_.insert(number).second);
@@ -218,22 +220,22 @@ class History {
 
   void pass_time() {
     now_ += std::chrono::milliseconds(pick(1000));
-    std::vector<SessionId> silent;
+    std::vector<SessionId> expired;
     for (const auto& [id, session] : model_.sessions) {
-      if (session.heard + lease <= now_) silent.push_back(id);
+      if (session.heard + lease <= now_) expired.push_back(id);
     }
-    for (const SessionId& id : silent) model_.end(id);
+    for (const SessionId& id : expired) model_.end(id);
     apply(registry_.expire(now_));
   }
 
   void apply(const Effects& effects) {
-    for (const Letter& letter : effects.letters) {
-      View& view = views_[letter.to];
-      if (const auto* change = std::get_if<KeyChanged>(&letter.answer)) {
+    for (const Message& message : effects.messages) {
+      View& view = views_[message.to];
+      if (const auto* change = std::get_if<KeyChanged>(&message.body)) {
         view.keys.erase(change->key);
         if (change->value) view.keys[change->key] = *change->value;
-        ++told_;
-      } else if (const auto* renewed = std::get_if<Renewed>(&letter.answer)) {
+        ++changes_;
+      } else if (const auto* renewed = std::get_if<Renewed>(&message.body)) {
         count(renewed->generation);
         view.generation = renewed->generation;
         view.survivor = false;
@@ -267,12 +269,12 @@ class History {
   DirectoryRecord::Kept kept_{.identity = "r"};
   Registry registry_{lease, record(), now_};
   Model model_;
-  int told_ = 0;
+  int changes_ = 0;
   int renewed_ = 0;
   int refused_ = 0;
   std::uint32_t highest_ = 0;        // granted since the record was lost
   std::set<std::uint32_t> granted_;  // in this step
-  // What was reported to the registry since then and is from before.
+  // The highest number of an earlier record that was reported to the registry.
   std::uint32_t reported_before_ = 0;
   std::map<SessionId, View> views_;
 };

@@ -1,4 +1,4 @@
-// Keys that no lease holds: staged, kept, told, and found again by the registry after.
+// Keys without a lease: staged, stored, reported, and recovered by a restarted registry.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -16,17 +16,17 @@ using ::testing::IsEmpty;
 
 constexpr auto lease = seconds(3);
 
-// The letters that tell of a swap or of a change.
+// The messages about swaps, changes and failures, as text.
 std::vector<std::string> lines(const Effects& effects) {
   std::vector<std::string> result;
-  for (const Letter& letter : effects.letters) {
-    if (const auto* change = std::get_if<KeyChanged>(&letter.answer)) {
-      result.push_back(letter.to + ": " + change->key + "=" + change->value.value_or("(gone)"));
-    } else if (const auto* swapped = std::get_if<Swapped>(&letter.answer)) {
-      result.push_back(letter.to + (swapped->swapped ? ": swapped " : ": refused ") +
+  for (const Message& message : effects.messages) {
+    if (const auto* change = std::get_if<KeyChanged>(&message.body)) {
+      result.push_back(message.to + ": " + change->key + "=" + change->value.value_or("(gone)"));
+    } else if (const auto* swapped = std::get_if<Swapped>(&message.body)) {
+      result.push_back(message.to + (swapped->swapped ? ": swapped " : ": refused ") +
                        std::to_string(swapped->request));
-    } else if (const auto* failed = std::get_if<Failed>(&letter.answer)) {
-      result.push_back(letter.to + ": " + std::string(to_text(failed->fault)));
+    } else if (const auto* failed = std::get_if<Failed>(&message.body)) {
+      result.push_back(message.to + ": " + std::string(to_text(failed->fault)));
     }
   }
   return result;
@@ -38,7 +38,7 @@ class RegistryRecordsTest : public ::testing::Test {
 
   void open() {
     for (const char* session : {"A", "B"}) {
-      (void)registry_.hello(session, {.name = session}, now_);
+      (void)registry_.register_process(session, {.name = session}, now_);
     }
     (void)registry_.watch("B", "", now_);
   }
@@ -75,7 +75,7 @@ TEST_F(RegistryRecordsTest, ANoticeIsToldToWatchersAndFoundByNobody) {
   EXPECT_THAT(lines(first), ElementsAre("B: elections/a=s1"));
   const Effects second = registry_.notify("elections/a", "s1");
   const auto version = [](const Effects& effects) {
-    return std::get<KeyChanged>(effects.letters.at(0).answer).version;
+    return std::get<KeyChanged>(effects.messages.at(0).body).version;
   };
   EXPECT_GT(version(second), version(first)) << "so that it is news again";
   EXPECT_THAT(registry_.entries(), IsEmpty());
@@ -152,9 +152,9 @@ TEST_F(RegistryRecordsTest, VersionsGrowAlsoWhenTheGenerationsAreLost) {
 TEST_F(RegistryRecordsTest, EntriesGetNewVersionsWhenAMemberKnowsOfHigherOnes) {
   (void)swap("A", 1, "1", 0);
   (void)registry_.commit();
-  (void)registry_.hello("C", {.name = "c", .known = 5000, .record = "lost"}, now_);
+  (void)registry_.register_process("C", {.name = "c", .known = 5000, .record = "lost"}, now_);
   EXPECT_TRUE(registry_.has_staged());
-  EXPECT_THAT(lines(registry_.commit()), ElementsAre("B: k=1")) << "and nobody is answered";
+  EXPECT_THAT(lines(registry_.commit()), ElementsAre("B: k=1")) << "and no session gets a reply";
   EXPECT_GT(version() >> DirectoryRecord::counter_bits, 5000U);
   EXPECT_EQ(entries_.at("k").version, version());
   EXPECT_THAT(lines(swap("A", 1, "1", 0)), ElementsAre("A: swapped 1"));
@@ -183,8 +183,8 @@ TEST_F(RegistryRecordsTest, WhatTheServiceSetsChangesTheVersion) {
       << "another change has replaced it";
 }
 
-// Processes that set keys over restarts, lost records and failing disks. What each was told of a
-// key under a version is the only content that it ever hears of under it.
+// Processes that set keys over restarts, lost records and failing disks. A key and a version have
+// one value, whenever and to whichever process it is reported.
 class RecordsHistory : public RegistryRecordsTest, public ::testing::WithParamInterface<unsigned> {
  protected:
   struct Process {
@@ -192,8 +192,8 @@ class RecordsHistory : public RegistryRecordsTest, public ::testing::WithParamIn
     std::string record{};
     std::uint64_t last_request = 0;
     std::map<std::string, std::pair<std::string, std::uint64_t>> present{};
-    std::map<std::pair<std::string, std::uint64_t>, std::string> told{};
-    // The one that waits for its answer.
+    std::map<std::pair<std::string, std::uint64_t>, std::string> values{};
+    // The request that waits for its reply.
     struct Waiting {
       std::uint64_t request = 0;
       std::string key{}, value{};
@@ -206,7 +206,7 @@ class RecordsHistory : public RegistryRecordsTest, public ::testing::WithParamIn
 
   void join(const SessionId& session) {
     Process& process = processes_[session];
-    hear(registry_.hello(
+    hear(registry_.register_process(
         session, {.name = session, .known = process.known, .record = process.record}, now_));
     process.record = registry_.record();
     process.known = std::max(process.known, registry_.generation(session));
@@ -221,18 +221,18 @@ class RecordsHistory : public RegistryRecordsTest, public ::testing::WithParamIn
   }
 
   void hear(const Effects& effects) {
-    for (const Letter& letter : effects.letters) {
-      Process& process = processes_[letter.to];
-      if (const auto* change = std::get_if<KeyChanged>(&letter.answer)) {
-        const auto [told, is_new] =
-            process.told.try_emplace({change->key, change->version}, *change->value);
-        EXPECT_EQ(told->second, *change->value) << change->key << " " << change->version;
+    for (const Message& message : effects.messages) {
+      Process& process = processes_[message.to];
+      if (const auto* change = std::get_if<KeyChanged>(&message.body)) {
+        const auto [value, is_new] =
+            process.values.try_emplace({change->key, change->version}, *change->value);
+        EXPECT_EQ(value->second, *change->value) << change->key << " " << change->version;
         process.present[change->key] = {*change->value, change->version};
         process.known =
             std::max(process.known,
                      static_cast<std::uint32_t>(change->version >> DirectoryRecord::counter_bits));
-        EXPECT_EQ(entries_.at(change->key).value, *change->value) << "told before it was kept";
-      } else if (const auto* swapped = std::get_if<Swapped>(&letter.answer)) {
+        EXPECT_EQ(entries_.at(change->key).value, *change->value) << "reported before it was kept";
+      } else if (const auto* swapped = std::get_if<Swapped>(&message.body)) {
         if (pick(4) == 0) continue;  // lost; it will ask again
         ASSERT_TRUE(process.waiting);
         EXPECT_EQ(process.waiting->request, swapped->request);

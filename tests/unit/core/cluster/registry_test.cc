@@ -11,8 +11,8 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-// Answers as short lines, so that a scenario reads as one.
-std::string line(const Letter& letter) {
+// Messages as short lines, so that a scenario is easy to read.
+std::string line(const Message& message) {
   struct Visitor {
     std::string operator()(const KeyChanged& m) const {
       return m.key + "=" + m.value.value_or("(gone)");
@@ -22,12 +22,12 @@ std::string line(const Letter& letter) {
     std::string operator()(const Failed& m) const { return std::string(to_text(m.fault)); }
     std::string operator()(const Renewed&) const { return "renewed"; }
   };
-  return letter.to + ": " + std::visit(Visitor{}, letter.answer);
+  return message.to + ": " + std::visit(Visitor{}, message.body);
 }
 
 std::vector<std::string> lines(const Effects& effects) {
   std::vector<std::string> result;
-  for (const Letter& letter : effects.letters) result.push_back(line(letter));
+  for (const Message& message : effects.messages) result.push_back(line(message));
   return result;
 }
 
@@ -45,12 +45,12 @@ class RegistryTest : public ::testing::Test {
   void open(const SessionId& session) {
     std::string name = session;
     name[0] = static_cast<char>(name[0] - 'A' + 'a');
-    EXPECT_THAT(lines(hello(session, {.name = name})), IsEmpty());
+    EXPECT_THAT(lines(register_process(session, {.name = name})), IsEmpty());
   }
-  Effects hello(const SessionId& session, const Claim& claim) {
-    return registry_.hello(session, claim, now_);
+  Effects register_process(const SessionId& session, const Registration& registration) {
+    return registry_.register_process(session, registration, now_);
   }
-  // The process of this session ends, as its broker sees.
+  // The broker sees the process of this session end.
   Effects kill(const SessionId& session) {
     std::string name = session;
     name[0] = static_cast<char>(name[0] - 'A' + 'a');
@@ -60,7 +60,8 @@ class RegistryTest : public ::testing::Test {
   Effects swap(const SessionId& session, std::uint64_t request, const std::string& key,
                const std::string& value, std::uint64_t expected) {
     Effects effects = registry_.compare_and_set(session, request, key, value, expected, now_);
-    for (Letter& letter : registry_.commit().letters) effects.letters.push_back(std::move(letter));
+    for (Message& message : registry_.commit().messages)
+      effects.messages.push_back(std::move(message));
     return effects;
   }
   std::uint64_t version(const std::string& key) { return registry_.entries().at(key).version; }
@@ -92,7 +93,7 @@ TEST_F(RegistryTest, OverlappingWatchesTellOnce) {
 
 TEST_F(RegistryTest, VersionsGrowWithEachChangeFromAGenerationOfTheRegistry) {
   Registry registry(seconds(3), DirectoryRecord({.reserved = 100}, {}));
-  (void)registry.hello("A", {.name = "a"}, now_);
+  (void)registry.register_process("A", {.name = "a"}, now_);
   (void)registry.announce("A", "k", "1", now_);
   EXPECT_EQ(registry.entries().at("k").version, (std::uint64_t{101} << 40) + 1);
   (void)registry.resign("A", now_);
@@ -143,24 +144,24 @@ TEST_F(RegistryTest, WhoResignedLeavesQuietly) {
 }
 
 TEST_F(RegistryTest, ANewerProcessSupersedesAtOnce) {
-  (void)hello("old", {.name = "a"});
+  (void)register_process("old", {.name = "a"});
   const std::uint32_t older = registry_.generation("old");
   open("W");
   (void)registry_.announce("old", "shards/a", "1", now_);
   (void)registry_.watch("W", "", now_);
-  const Effects effects = hello("new", {.name = "a"});
+  const Effects effects = register_process("new", {.name = "a"});
   EXPECT_THAT(lines(effects),
               ElementsAre("W: shards/a=(gone)", "old: superseded by a newer process of this name"));
   EXPECT_THAT(endings(effects), ElementsAre(SessionEnded::Why::superseded));
   EXPECT_GT(registry_.generation("new"), older);
 
-  // The old process may live on: it does not get its name back while the newer one is there.
+  // The old process may still run: it does not get its name back while the newer one is there.
   EXPECT_THAT(lines(registry_.ping("old", now_)), ElementsAre("old: unknown session"));
-  EXPECT_THAT(lines(hello("old", {.name = "a", .generation = older})),
+  EXPECT_THAT(lines(register_process("old", {.name = "a", .generation = older})),
               ElementsAre("old: superseded by a newer process of this name"));
   (void)registry_.disconnected("new", now_);
   (void)registry_.process_ended("a");
-  EXPECT_THAT(lines(hello("old", {.name = "a", .generation = older})), IsEmpty());
+  EXPECT_THAT(lines(register_process("old", {.name = "a", .generation = older})), IsEmpty());
   EXPECT_EQ(registry_.generation("old"), older);
 }
 
@@ -206,13 +207,15 @@ TEST_F(RegistryTest, KeysAreOfOneKindAndOfOneHolder) {
 TEST_F(RegistryTest, GenerationsEnd) {
   constexpr std::uint32_t last = DirectoryRecord::max_generation;
   open("A");
-  EXPECT_THAT(lines(hello("B", {.name = "b", .known = last + 1})),
+  EXPECT_THAT(lines(register_process("B", {.name = "b", .known = last + 1})),
               ElementsAre("B: epoch out of range"));
   registry_ = Registry(seconds(3), DirectoryRecord({.reserved = last - 3}, {}));  // 1 for versions
   open("A");
   open("B");
-  EXPECT_THAT(lines(hello("C", {.name = "c"})), ElementsAre("C: no generation can be granted"));
-  EXPECT_THAT(lines(hello("C", {.name = "c", .generation = 5})), IsEmpty()) << "it has one";
+  EXPECT_THAT(lines(register_process("C", {.name = "c"})),
+              ElementsAre("C: no generation can be granted"));
+  EXPECT_THAT(lines(register_process("C", {.name = "c", .generation = 5})), IsEmpty())
+      << "it has one";
 }
 
 TEST_F(RegistryTest, AProcessKeepsTheGenerationThatItHas) {
@@ -224,7 +227,8 @@ TEST_F(RegistryTest, AProcessKeepsTheGenerationThatItHas) {
   open("B");
   EXPECT_GT(registry_.generation("B"), first);
   (void)kill("A");
-  EXPECT_THAT(lines(hello("A", {.name = "a", .generation = first, .known = first})), IsEmpty());
+  EXPECT_THAT(lines(register_process("A", {.name = "a", .generation = first, .known = first})),
+              IsEmpty());
   EXPECT_EQ(registry_.generation("A"), first);
 }
 
@@ -235,14 +239,16 @@ TEST_F(RegistryTest, WhatWasGrantedWithoutTheRecordIsGrantedAnew) {
   (void)registry_.watch("B", "", now_);
   const std::uint64_t before = version("k");
   const std::uint32_t granted = registry_.generation("B");
-  EXPECT_THAT(lines(hello("C", {.name = "c", .generation = 400, .known = 500, .record = "lost"})),
+  EXPECT_THAT(lines(register_process(
+                  "C", {.name = "c", .generation = 400, .known = 500, .record = "lost"})),
               ElementsAre("B: k=1", "A: renewed", "B: renewed"));
   EXPECT_EQ(registry_.generation("C"), 400U) << "from before";
   EXPECT_GT(registry_.generation("A"), 500U);
   EXPECT_GT(registry_.generation("B"), 500U);
   EXPECT_GT(version("k"), std::uint64_t{500} << 40) << "not one that C may have seen before";
   EXPECT_GT(version("k"), before);
-  EXPECT_THAT(lines(hello("D", {.name = "d", .generation = granted, .known = 500})), IsEmpty())
+  EXPECT_THAT(lines(register_process("D", {.name = "d", .generation = granted, .known = 500})),
+              IsEmpty())
       << "nothing new";
 }
 
@@ -252,37 +258,40 @@ TEST_F(RegistryTest, NumbersOfALostRecordAreToldByTheRecordNotByTheirSize) {
   open("B");
   const std::uint32_t of_a = registry_.generation("A");
   const std::uint32_t of_b = registry_.generation("B");
-  EXPECT_THAT(lines(hello("C", {.name = "c", .generation = of_a, .known = of_a, .record = "lost"})),
+  EXPECT_THAT(lines(register_process(
+                  "C", {.name = "c", .generation = of_a, .known = of_a, .record = "lost"})),
               ElementsAre("A: renewed"));
   EXPECT_EQ(registry_.generation("B"), of_b) << "granted above what C knows of";
   EXPECT_GT(registry_.generation("A"), of_b);
   const std::uint32_t now = registry_.generation("A");
-  EXPECT_THAT(lines(hello("D", {.name = "d", .generation = 1, .known = now, .record = "new"})),
-              IsEmpty());
+  EXPECT_THAT(
+      lines(register_process("D", {.name = "d", .generation = 1, .known = now, .record = "new"})),
+      IsEmpty());
 }
 
 TEST_F(RegistryTest, ANameHeldExclusivelyIsRefusedToAnother) {
-  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})), IsEmpty());
-  EXPECT_THAT(lines(hello("B", {.name = "s1", .identity = "y"})),
+  EXPECT_THAT(lines(register_process("A", {.name = "s1", .identity = "x"})), IsEmpty());
+  EXPECT_THAT(lines(register_process("B", {.name = "s1", .identity = "y"})),
               ElementsAre("B: another process of this name is running"));
-  EXPECT_THAT(lines(hello("C", {.name = "s1"})),
+  EXPECT_THAT(lines(register_process("C", {.name = "s1"})),
               ElementsAre("C: another process of this name is running"));
   EXPECT_TRUE(registry_.knows("A"));
 
   now_ += seconds(3);
   (void)registry_.expire(now_);
-  EXPECT_THAT(lines(hello("B", {.name = "s1", .identity = "y"})), IsEmpty()) << "its lease ended";
-  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})),
+  EXPECT_THAT(lines(register_process("B", {.name = "s1", .identity = "y"})), IsEmpty())
+      << "its lease ended";
+  EXPECT_THAT(lines(register_process("A", {.name = "s1", .identity = "x"})),
               ElementsAre("A: another process of this name is running"));
   (void)registry_.resign("B", now_);
-  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})),
+  EXPECT_THAT(lines(register_process("A", {.name = "s1", .identity = "x"})),
               ElementsAre("B: superseded by a newer process of this name"))
       << "it resigned";
 }
 
 TEST_F(RegistryTest, ARestartOfTheHolderTakesOverAtOnce) {
-  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})), IsEmpty());
-  EXPECT_THAT(lines(hello("B", {.name = "s1", .identity = "x"})),
+  EXPECT_THAT(lines(register_process("A", {.name = "s1", .identity = "x"})), IsEmpty());
+  EXPECT_THAT(lines(register_process("B", {.name = "s1", .identity = "x"})),
               ElementsAre("A: superseded by a newer process of this name"));
   EXPECT_TRUE(registry_.knows("B"));
 }
@@ -299,14 +308,14 @@ TEST_F(RegistryTest, AfterARestartTheHolderHasALeaseToComeBack) {
                          now_);
   };
   restart();
-  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})), IsEmpty());
+  EXPECT_THAT(lines(register_process("A", {.name = "s1", .identity = "x"})), IsEmpty());
   restart();
-  EXPECT_THAT(lines(hello("B", {.name = "s1", .identity = "y"})),
+  EXPECT_THAT(lines(register_process("B", {.name = "s1", .identity = "y"})),
               ElementsAre("B: another process of this name is running"));
-  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})), IsEmpty());
+  EXPECT_THAT(lines(register_process("A", {.name = "s1", .identity = "x"})), IsEmpty());
   restart();
   now_ += seconds(3);
-  EXPECT_THAT(lines(hello("B", {.name = "s1", .identity = "y"})), IsEmpty());
+  EXPECT_THAT(lines(register_process("B", {.name = "s1", .identity = "y"})), IsEmpty());
 }
 
 TEST_F(RegistryTest, NothingIsGrantedThatCannotBeKept) {
@@ -315,24 +324,24 @@ TEST_F(RegistryTest, NothingIsGrantedThatCannotBeKept) {
                          return full ? base::Status(base::Error{"disk full"}) : base::Status();
                        }));
   full = true;
-  EXPECT_THAT(lines(hello("A", {.name = "s1", .identity = "x"})),
+  EXPECT_THAT(lines(register_process("A", {.name = "s1", .identity = "x"})),
               ElementsAre("A: no generation can be granted"));
   EXPECT_EQ(registry_.failure(), "disk full");
-  for (int i = 0; i < 20; ++i) (void)hello("P", {.name = "p" + std::to_string(i)});
+  for (int i = 0; i < 20; ++i) (void)register_process("P", {.name = "p" + std::to_string(i)});
   EXPECT_FALSE(registry_.knows("P")) << "the block that was kept is used up";
   full = false;
-  EXPECT_THAT(lines(hello("P", {.name = "p"})), IsEmpty());
+  EXPECT_THAT(lines(register_process("P", {.name = "p"})), IsEmpty());
   EXPECT_EQ(registry_.failure(), "");
 }
 
 TEST_F(RegistryTest, BadWordsAreRefused) {
   open("A");
   const std::string too_long(max_directory_key_bytes + 1, 'k');
-  EXPECT_THAT(lines(registry_.hello("B", {.name = ""}, now_)),
+  EXPECT_THAT(lines(registry_.register_process("B", {.name = ""}, now_)),
               ElementsAre("B: not a process name"));
-  EXPECT_THAT(lines(registry_.hello("B", {.name = "a\nb"}, now_)),
+  EXPECT_THAT(lines(registry_.register_process("B", {.name = "a\nb"}, now_)),
               ElementsAre("B: not a process name"));
-  EXPECT_THAT(lines(registry_.hello("B", {.name = std::string(65, 'n')}, now_)),
+  EXPECT_THAT(lines(registry_.register_process("B", {.name = std::string(65, 'n')}, now_)),
               ElementsAre("B: not a process name"));
   EXPECT_THAT(lines(registry_.announce("A", "", "1", now_)), ElementsAre("A: not a directory key"));
   EXPECT_THAT(lines(registry_.announce("A", too_long, "1", now_)),
@@ -346,12 +355,13 @@ TEST_F(RegistryTest, BadWordsAreRefused) {
 TEST_F(RegistryTest, SessionsAreBounded) {
   for (std::size_t i = 0; i < max_sessions; ++i) {
     const std::string number = std::to_string(i);
-    EXPECT_THAT(lines(registry_.hello("S" + number, {.name = "n" + number}, now_)), IsEmpty());
+    EXPECT_THAT(lines(registry_.register_process("S" + number, {.name = "n" + number}, now_)),
+                IsEmpty());
   }
-  EXPECT_THAT(lines(registry_.hello("T", {.name = "t"}, now_)),
+  EXPECT_THAT(lines(registry_.register_process("T", {.name = "t"}, now_)),
               ElementsAre("T: too many sessions"));
   EXPECT_EQ(registry_.session_count(), max_sessions);
-  (void)registry_.hello("T", {.name = "n0"}, now_);
+  (void)registry_.register_process("T", {.name = "n0"}, now_);
   EXPECT_TRUE(registry_.knows("T")) << "a successor needs no room";
 }
 

@@ -1,4 +1,4 @@
-// Who leads: elections, restarts, handing over, and what only an operator can decide.
+// Elections, restarts, handing over, and the decisions that only an operator may take.
 #include <gmock/gmock.h>
 
 #include "tests/unit/core/cluster/replicas.h"
@@ -79,7 +79,7 @@ TEST_F(ReplicaElectionTest, WhatIsOfAFormerEpochIsCommittedWithTheStartOfTheNext
   EXPECT_THAT(keys("s3"), ElementsAre("a"));
 }
 
-// The new leader does not know that the entry was committed before its time.
+// The new leader does not know that its predecessor committed the entry.
 TEST_F(ReplicaElectionTest, NobodyJoinsWithoutWhatAFormerLeaderMayHaveCommitted) {
   place({"s1", "s2", "s3"}, 2);
   start("s1");
@@ -160,7 +160,7 @@ TEST_F(ReplicaElectionTest, AnOperatorMayAcceptLoss) {
   EXPECT_EQ(in_sync(), std::vector{id("s2")});
   write("s2", {"b"});
   run();
-  // What the other one has committed beyond that goes with its copy.
+  // The entries that the lost replica committed beyond that are lost with its copy.
   start("s1");
   EXPECT_THAT(keys("s1"), ElementsAre("b"));
   EXPECT_EQ(node("s1").replaced, 1u);
@@ -172,7 +172,7 @@ TEST_F(ReplicaElectionTest, AMemoryReplicaThatRestartedIsAnotherOne) {
   start_all();
   write("s1", {"a"});
   run();
-  // Quick enough for its lease to stand: the other one hears of it by the identity.
+  // It restarts within its lease: the other replica notices by the new identity.
   stop("s1", false);
   EXPECT_FALSE(leads("s2"));
   start("s1", true);

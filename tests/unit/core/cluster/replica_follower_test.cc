@@ -1,4 +1,4 @@
-// Followers: where they part from their leader, snapshots, and messages that come twice or never.
+// Followers: diverging logs, snapshots, and messages that are repeated or lost.
 #include <gmock/gmock.h>
 
 #include "core/base/limits.h"
@@ -27,7 +27,7 @@ class ReplicaFollowerTest : public testing::Test, protected Replicas {
         node(shard).messages,
         [](const auto& each) { return std::holds_alternative<wire::Follow>(each.body); }));
   }
-  // s2 misses so many entries and is no member any more.
+  // s2 misses this many entries and leaves the set.
   void leave_behind(int entries) {
     isolate("s2");
     for (int i = 0; i < entries; ++i) write("s1", {"k" + std::to_string(100 + i)});
@@ -197,7 +197,7 @@ TEST_F(ReplicaFollowerTest, AFollowThatBringsNothingIsSaidAgain) {
   EXPECT_EQ(follows("s2"), before + 2);
 }
 
-// Of a restarted shard that follows already.
+// The Follow of a restarted shard that follows already.
 TEST_F(ReplicaFollowerTest, TheWayToFollowAFollowerChangesNothingForIt) {
   place({"s1", "s2"});
   start_all();

@@ -1,4 +1,4 @@
-// When a leader may be read: what it shows must not be older than what another one has shown.
+// When a leader may serve reads: they must not be older than the reads of another leader.
 #include <gmock/gmock.h>
 
 #include "tests/unit/core/cluster/replicas.h"

@@ -1,4 +1,4 @@
-// When a set is lost: who says so, and when an operator may let a replica lead with what it has.
+// The loss of an in-sync set: which replica reports it, and when an operator may accept it.
 #include <gmock/gmock.h>
 
 #include "tests/unit/core/cluster/replicas.h"

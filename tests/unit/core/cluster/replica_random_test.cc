@@ -1,4 +1,4 @@
-// Whatever order things happen in, what is committed once is the same everywhere, and stays.
+// In every order of events a committed entry is the same in every replica, and stays.
 #include <random>
 
 #include "tests/unit/core/cluster/replicas.h"
@@ -35,7 +35,8 @@ class RandomWorld : private Replicas {
       ASSERT_EQ(replica(shard).committed(), replica(shard).log().last()) << seed << shard;
       ASSERT_EQ(keys(shard), keys("s1")) << seed << shard;
     }
-    // What a store has committed with storing it, before its process ended, nobody may have seen.
+    // Entries that a store committed as it stored them, before its process ended, may be
+    // unpublished.
     for (const auto& [revision, update] : agreed_) {
       ASSERT_NE(replica("s1").tree().find(update->key), nullptr) << seed << " " << update->key;
     }
@@ -92,7 +93,7 @@ class RandomWorld : private Replicas {
     alive_.insert(shard);
     tell_alive();
   }
-  // A part of what the store was asked for may have become of it, and of a proposal as well.
+  // The store may have carried out some of its operations, and the coordinator the proposal.
   void crash(const std::string& shard, bool expires) {
     Node& at = node(shard);
     if (random_() % 2 == 0) decide(shard);
@@ -102,7 +103,7 @@ class RandomWorld : private Replicas {
   bool member(const std::string& shard) const {
     return std::ranges::any_of(in_sync(), [&](const auto& each) { return each.shard == shard; });
   }
-  // Everything works again.
+  // All faults end.
   void settle() {
     for (auto& [shard, node] : nodes_) {
       node.stores = node.hears = node.informed = node.linked = true;

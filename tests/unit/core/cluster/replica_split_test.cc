@@ -115,7 +115,7 @@ TEST_F(ReplicaSplitTest, ASnapshotTellsWhatWasSplitOff) {
 
 class ReplicaPartTest : public Replicas, public ::testing::Test {
  protected:
-  // The part of /p/ that s1 and s2 made when they came to its split entry.
+  // The copies of the part that s1 and s2 created when they applied the split entry.
   void SetUp() override {
     place({"s1", "s2"});
     for (auto& [shard, each] : nodes_) {

@@ -1,4 +1,4 @@
-// Replicas of one partition in memory, with a coordinator and links that a test works by hand.
+// Replicas of one partition in memory, with a coordinator and links that a test controls.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ namespace canopy::cluster {
 
 using namespace std::chrono_literals;
 
-// What a store keeps of the operations that it has carried out.
+// A store in memory: the result of the operations that it has carried out.
 class Disk {
  public:
   Replica::Recovered content{};
@@ -120,7 +120,7 @@ class Replicas {
     boot(shard, empty);
     run();
   }
-  // With what its disk has, or empty and under another identity.
+  // Starts with the copy on its disk, or empty and under another identity.
   void boot(const std::string& shard, bool empty) {
     Node& node = nodes_.at(shard);
     if (empty) {
@@ -143,7 +143,7 @@ class Replicas {
   void start_all() {
     for (const auto& [shard, node] : nodes_) start(shard);
   }
-  // The process is gone; whether its lease is, is the coordinator's matter.
+  // The process ends; the test ends its lease separately.
   void stop(const std::string& shard, bool expires = true) {
     end(shard, expires);
     run();
@@ -172,7 +172,7 @@ class Replicas {
     call(one, [&](Replica& at, auto& out) { at.on_follower_gone(other, now_, out); });
     call(other, [&](Replica& at, auto& out) { at.on_follower_gone(one, now_, out); });
   }
-  // From and to all others.
+  // Cuts the links from and to every other shard.
   void isolate(const std::string& shard) {
     node(shard).linked = false;
     for (auto& [other, peer] : nodes_) {
@@ -219,7 +219,7 @@ class Replicas {
     call(shard, [&](Replica& at, auto& out) { at.propose(std::move(entries), now_, out); });
   }
 
-  // Until nothing is left to do without time going on.
+  // Runs until nothing is left to do at the present time.
   void run() {
     for (bool busy = true; busy;) {
       busy = false;
@@ -240,19 +240,19 @@ class Replicas {
       run();
     }
   }
-  // Carries out so many of the operations, in their order.
+  // Carries out this many of the operations, in their order.
   bool store(const std::string& shard, std::size_t count = SIZE_MAX) {
     Node& node = nodes_.at(shard);
     if (node.storing.empty() || count == 0) return false;
-    std::uint64_t ticket = 0;
+    std::uint64_t sequence = 0;
     for (; count > 0 && !node.storing.empty(); --count, node.storing.pop_front()) {
-      ticket = node.storing.front().ticket;
+      sequence = node.storing.front().sequence;
       node.disk.carry_out(node.storing.front().operation);
     }
-    call(shard, [&](Replica& at, auto& out) { at.stored(ticket, now_, out); });
+    call(shard, [&](Replica& at, auto& out) { at.stored(sequence, now_, out); });
     return true;
   }
-  // The coordinator takes or refuses what the shard has proposed.
+  // The coordinator stores or refuses the shard's proposal.
   bool decide(const std::string& shard) {
     Node& node = nodes_.at(shard);
     if (!node.proposal || !node.proposes) return false;
@@ -275,7 +275,7 @@ class Replicas {
     if (!taken) return;
     call(shard, [&](Replica& at, auto& out) { at.on_proposed(*taken, now_, out); });
   }
-  // What is on its way from here.
+  // Messages under way from this shard.
   bool deliver(const std::string& shard) {
     Node& from = nodes_.at(shard);
     bool busy = false;

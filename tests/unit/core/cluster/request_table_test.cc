@@ -74,7 +74,7 @@ TEST_F(RequestTableTest, IsBoundedInResultsOfAllClients) {
   EXPECT_FALSE(knows("a", 1));
 }
 
-// A table that is filled from the list of another one goes on like that one.
+// A table filled from the list of another table behaves like it.
 TEST(RequestTable, GoesOnFromItsList) {
   const auto listed = [](const RequestTable& table) {
     std::vector<std::tuple<std::string, std::uint64_t, std::uint64_t, Revision>> all;

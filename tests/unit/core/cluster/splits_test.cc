@@ -1,4 +1,4 @@
-// What a split takes out of a partition's state.
+// The part of a partition's state that a split removes.
 #include "core/keyspace/splits.h"
 
 #include <gtest/gtest.h>

@@ -30,8 +30,7 @@ Cluster parse_good(const std::string& text) {
   return cluster ? *cluster : Cluster{};
 }
 
-TEST(Cluster, ReadsEverySection) {
-  const Cluster cluster = parse_good(R"(
+const char* const every_section = R"(
 state_dir: /var/lib/canopy
 log_level: debug
 log_format: json
@@ -58,7 +57,10 @@ proxies:
      max_linger_ms: 0, client_queue_bytes: 4194304, egress_bytes: 4194305, slow_clients: disconnect,
      client_send_buffer: 4096, proxy_protocol: true, link_queue_bytes: 65537, link_receive_buffer: 0,
      upstream_queue_bytes: 65538, max_snapshots: 5, mirror_keep_ms: 6}
-)");
+)";
+
+TEST(Cluster, ReadsEverySection) {
+  const Cluster cluster = parse_good(every_section);
   EXPECT_EQ(cluster.file, "c.yaml");
   EXPECT_EQ(cluster.state_dir, "/var/lib/canopy");
   EXPECT_EQ(cluster.log_level, "debug");
@@ -216,7 +218,7 @@ TEST(Cluster, NofileCountsWhereTheBrokerSetsIt) {
              "proxies: [{name: p, max_clients: 100000, nofile: 64}]\n");
 }
 
-// The proxy refuses that part of it, and takes on the rest.
+// The proxy refuses that part of the file, and applies the rest.
 TEST(Cluster, AFileReadAgainMayAskForMoreThanAProxyCanDo) {
   const std::string text = root_shard + "proxies: [{name: p, max_clients: 100000}]\n";
   EXPECT_FALSE(parse_cluster(text, "c.yaml").ok());
@@ -249,7 +251,7 @@ TEST(Cluster, TheExampleHoldsEverySettingWithItsDefault) {
   proxy.chp.reset();
   EXPECT_EQ(proxy, Proxy{.name = "p1"});
 
-  // The keys as written: the sections are told apart by their indentation.
+  // The keys as written; the indentation distinguishes the sections.
   std::string written = "\n";
   std::ifstream file(path);
   std::string section;

@@ -1,4 +1,4 @@
-// Whatever a file holds, reading it ends with a cluster or with an error that says where.
+// Reading any file yields a cluster, or an error with a line.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -26,7 +26,7 @@ TEST(Noise, NoCutOfAGoodFileCrashes) {
   }
 }
 
-// A file in which the setting has this value, and everything else is as short as can be.
+// A minimal file in which the setting has this value.
 std::string file_with(const std::string& key, const std::string& value) {
   const auto entries = [&](const std::string& section, const std::string& required) {
     const bool inside = key.starts_with(section) && key.find('.', section.size()) == key.npos;
@@ -53,7 +53,7 @@ std::string file_with(const std::string& key, const std::string& value) {
   return text;
 }
 
-// Each setting with odd values: a cluster, or one line that says where it is wrong.
+// Each setting with unusual values: a cluster, or an error of one line with its place.
 TEST(Noise, EverySettingWithOddValuesEndsWithAClusterOrALine) {
   const std::vector<std::string> values = {"",
                                            "~",

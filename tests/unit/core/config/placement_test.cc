@@ -1,4 +1,4 @@
-// Which shards keep a partition that gives the number of its replicas alone.
+// The placement of a partition that gives only the number of its replicas.
 #include "core/config/placement.h"
 
 #include <gmock/gmock.h>
@@ -22,8 +22,8 @@ Cluster parse(const std::string& text) {
   return cluster ? *cluster : Cluster{};
 }
 
-std::string numbered(char letter, int number) {
-  return letter + std::to_string(number / 10) + std::to_string(number % 10);
+std::string numbered(char prefix, int number) {
+  return prefix + std::to_string(number / 10) + std::to_string(number % 10);
 }
 
 Cluster spread(int shards, int partitions, int replicas) {
@@ -37,17 +37,17 @@ Cluster spread(int shards, int partitions, int replicas) {
   return parse(text);
 }
 
-// The difference of the largest and the smallest of what shards have.
+// The difference between the largest and the smallest load of the shards.
 std::size_t imbalance(const std::map<std::string, std::size_t>& loads, const Cluster& cluster) {
-  std::size_t most = 0;
-  std::size_t least = cluster.partitions.size();
+  std::size_t largest = 0;
+  std::size_t smallest = cluster.partitions.size();
   for (const Shard& shard : cluster.shards) {
     const auto found = loads.find(shard.name);
     const std::size_t load = found == loads.end() ? 0 : found->second;
-    most = std::max(most, load);
-    least = std::min(least, load);
+    largest = std::max(largest, load);
+    smallest = std::min(smallest, load);
   }
-  return most - least;
+  return largest - smallest;
 }
 
 TEST(Placement, SpreadsReplicasAndLeadersEvenly) {

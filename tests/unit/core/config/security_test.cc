@@ -142,10 +142,10 @@ TEST(Exposure, WarnsOfWhatListensBeyondThisMachine) {
   }
   EXPECT_THAT(exposure(false, {"tcp://127.0.0.1:1"}, "0.0.0.0:8550"), IsEmpty());
   EXPECT_THAT(exposure(false, {"ipc:///x", "tcp://10.0.0.1:1"}, "127.0.0.1:0"),
-              ElementsAre(StartsWith("tcp://10.0.0.1:1 is open to all")));
+              ElementsAre(StartsWith("tcp://10.0.0.1:1 is open to every machine")));
   EXPECT_THAT(exposure(true, {"tcp://10.0.0.1:1"}, "127.0.0.1:0"), IsEmpty());
   EXPECT_THAT(exposure(true, {"tcp://10.0.0.1:1"}, "0.0.0.0:8550"),
-              ElementsAre(StartsWith("http 0.0.0.0:8550 tells")));
+              ElementsAre(StartsWith("http 0.0.0.0:8550 shows")));
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ class DirectoryFileTest : public ::testing::Test {
     fs::remove_all(directory_);
   }
 
-  // The record as a broker that starts here goes on with it.
+  // The record that a broker recovers at its start.
   cluster::DirectoryRecord start() {
     file_.reset();
     auto file = DirectoryFile::open(directory_, milliseconds(0));

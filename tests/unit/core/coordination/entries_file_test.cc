@@ -23,7 +23,7 @@ class EntriesFileTest : public ::testing::Test {
     fs::remove_all(directory_);
   }
 
-  // As a broker that starts here finds it.
+  // The file that a broker opens at its start.
   const Entries& start() {
     file_.reset();
     auto file = EntriesFile::open(directory_);

@@ -1,4 +1,4 @@
-// Several members of etcd, of which some are gone.
+// An etcd of several members, some of which stop.
 #include "core/base/text.h"
 #include "tests/unit/core/coordination/etcd_world.h"
 
@@ -46,7 +46,7 @@ TEST_F(EtcdClusterTest, AnyMemberMayBeGone) {
       EXPECT_TRUE(until([&] { return a->deadline() > loop_.now(); }));
     }
     member->start();
-    // It must take part before the next one goes: asked for itself, it answers with a leader.
+    // It must have joined before the next one stops: its own answer then names a leader.
     settings_.endpoints = {member->endpoint()};
     ask("kv/range", R"({"key":"YQ=="})");
   }

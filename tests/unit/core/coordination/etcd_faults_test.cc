@@ -1,4 +1,4 @@
-// What happens on the way to etcd: requests and answers that are lost, histories that are gone.
+// Faults between coordinator and etcd: lost requests and answers, and compacted histories.
 #include "core/coordination/base64.h"
 #include "tests/unit/core/coordination/etcd_world.h"
 #include "tests/unit/core/coordination/middleman.h"
@@ -67,7 +67,7 @@ TEST_F(EtcdFaultsTest, ASwapThatIsLostToAnotherFails) {
   first_swap(Fate::cut, [&] {
     direct_->compare_and_set("k", "other", 0, [&](bool swapped) { other = swapped; });
   });
-  // Once the other's has come first.
+  // After the other coordinator's request.
   swap("mine");
   EXPECT_TRUE(until([&] { return answers_.size() == 1; }));
   EXPECT_TRUE(other);
@@ -105,7 +105,7 @@ TEST_F(EtcdFaultsTest, AWatchThatHasFallenSilentIsNoticed) {
   direct_->announce("first", "1");
   direct_->announce("second", "1");
   ASSERT_TRUE(until([&] { return seen.size() == 2; }));
-  middleman_->silence_watches();
+  middleman_->drop_watches();
   direct_->announce("first", "2");
   ASSERT_TRUE(until([&] { return seen_["first"] == "2"; }));
   pass(milliseconds(100));

@@ -1,4 +1,4 @@
-// A real etcd, as a child of the test on ports that nobody else uses.
+// A real etcd, as a child process of the test, on free ports.
 #pragma once
 
 #include <arpa/inet.h>
@@ -43,7 +43,7 @@ inline int free_port() {
   return ntohs(address.sin_port);
 }
 
-// Runs `arguments` with its output in `log`; it dies with the test.
+// Runs `arguments` with its output in `log`; the process ends with the test.
 inline pid_t spawn(const std::vector<std::string>& arguments, const std::string& log) {
   std::vector<char*> pointers;
   for (const std::string& each : arguments) pointers.push_back(const_cast<char*>(each.c_str()));
@@ -64,7 +64,7 @@ inline void run(const std::vector<std::string>& arguments, const std::string& lo
   EXPECT_EQ(status, 0) << arguments[0] << " failed: see " << log;
 }
 
-// A folder that goes with the test.
+// A folder that the destructor removes.
 class Folder {
  public:
   Folder() {
@@ -100,7 +100,7 @@ class EtcdServer {
   int port() const { return port_; }
   const std::string& endpoint() const { return endpoint_; }
   std::string member() const { return name_ + "=" + peer_; }
-  // Of several members: all of them.
+  // The members of a cluster, this one included.
   void set_cluster(std::string members) { cluster_ = std::move(members); }
 
   void start() {

@@ -11,7 +11,7 @@ using ::testing::IsEmpty;
 
 class EtcdViewTest : public ::testing::Test {
  protected:
-  // What is told, as "KEY=VALUE@VERSION".
+  // The events, as "KEY=VALUE@VERSION".
   std::vector<std::string> list(Revision revision, const std::vector<KeyValue>& keys) {
     std::vector<Event> events;
     view_.apply_list(revision, keys, events);

@@ -18,7 +18,7 @@ namespace canopy::coordination {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// The machine's time, put forward by hand.
+// The machine's time, which tests may advance.
 class ForwardClock final : public base::Clock {
  public:
   base::TimePoint now() const override { return system_.now() + ahead_; }
@@ -68,7 +68,7 @@ class EtcdTest : public ::testing::Test {
     });
   }
 
-  // Asks etcd itself until it answers.
+  // Requests from etcd directly, until it answers.
   std::string ask(const std::string& what, const std::string& body,
                   const std::vector<std::string>& headers = {}) {
     HttpClient http(loop_, {});

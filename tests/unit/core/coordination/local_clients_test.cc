@@ -99,11 +99,11 @@ TEST_F(LocalClientsTest, MayHaveAReplicaElected) {
     return partition == "/a/" && shard == "s1" ? "" : "no such replica";
   });
   const auto shard = make_local_coordinator(loop, server.endpoint(), "s1");
-  std::vector<std::string> told;
+  std::vector<std::string> events;
   bool listed = false;
   shard->watch(
       elections_prefix,
-      [&](const Event& event) { told.push_back(event.key + " " + event.value.value_or("-")); },
+      [&](const Event& event) { events.push_back(event.key + " " + event.value.value_or("-")); },
       [&] { listed = true; });
   ASSERT_TRUE(until([&] { return listed; }));
   const auto refusal = std::get<native::Refusal>(ask(encode(native::Elect{4, "/b/", "s1"})));
@@ -111,9 +111,9 @@ TEST_F(LocalClientsTest, MayHaveAReplicaElected) {
   EXPECT_EQ(refusal.text, "no such replica");
   for (std::size_t times = 1; times <= 2; ++times) {
     EXPECT_EQ(std::get<native::Elected>(ask(encode(native::Elect{5, "/a/", "s1"}))).request, 5u);
-    ASSERT_TRUE(until([&] { return told.size() == times; }));
+    ASSERT_TRUE(until([&] { return events.size() == times; }));
   }
-  EXPECT_THAT(told, ElementsAre("elections//a/ s1", "elections//a/ s1"));
+  EXPECT_THAT(events, ElementsAre("elections//a/ s1", "elections//a/ s1"));
   EXPECT_TRUE(server.directory().entries().empty());
 }
 

@@ -1,4 +1,4 @@
-// What the local server makes of peers that do not behave as coordinators do.
+// The local server with peers that do not behave like coordinators.
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,12 +16,12 @@ TEST_F(LocalTest, ASilentProcessIsGoneAfterItsLease) {
   const auto b = client("b");
   watch(*b);
   Peer peer(context_, endpoint_);
-  peer.say(Hello{"a"});
-  peer.say(Announce{"shards/a", "1"});
+  peer.send(Register{"a"});
+  peer.send(Announce{"shards/a", "1"});
   EXPECT_TRUE(until([&] { return seen_.size() == 1; }));
   EXPECT_TRUE(until([&] { return seen_.empty(); }));
   EXPECT_THAT(ended_, ElementsAre("a expired"));
-  peer.say(Ping{});
+  peer.send(Ping{});
   cluster::Failed failed;
   EXPECT_TRUE(until([&] { return peer.heard(&failed); }));
   EXPECT_EQ(failed.fault, cluster::Fault::unknown_session);
@@ -29,16 +29,16 @@ TEST_F(LocalTest, ASilentProcessIsGoneAfterItsLease) {
 
 TEST_F(LocalTest, ALostMessageIsNoticed) {
   Peer peer(context_, endpoint_);
-  peer.say(Hello{"a"}, 1);
+  peer.send(Register{"a"}, 1);
   EXPECT_TRUE(until([&] { return peer.heard<Welcome>(); }));
-  peer.say(Ping{}, 2);
+  peer.send(Ping{}, 2);
   EXPECT_TRUE(until([&] { return peer.heard<Pong>(); }));
-  peer.say(Ping{}, 4);
+  peer.send(Ping{}, 4);
   cluster::Failed failed;
   EXPECT_TRUE(until([&] { return peer.heard(&failed); }));
   EXPECT_EQ(failed.fault, cluster::Fault::unknown_session);
-  peer.say(Hello{"a"}, 1);
-  peer.say(Ping{}, 2);
+  peer.send(Register{"a"}, 1);
+  peer.send(Ping{}, 2);
   EXPECT_TRUE(until([&] { return peer.heard<Pong>(); }));
   EXPECT_THAT(ended_, IsEmpty());
 }
@@ -47,7 +47,7 @@ TEST_F(LocalTest, NoiseIsCountedAnsweredAndHarmsNobody) {
   const auto b = client("b");
   watch(*b);
   Peer peer(context_, endpoint_);
-  peer.say(Hello{"noisy"});
+  peer.send(Register{"noisy"});
   peer.raw("");
   peer.raw("\x07");
   peer.raw(std::string(5000, '\xff'));
@@ -68,18 +68,18 @@ TEST_F(LocalTest, APeerThatDoesNotReadLosesItsConnectionAlone) {
   start_server();
   const auto a = client("a");
   watch(*a);
-  Peer deaf(context_, endpoint_, {.receive_hwm = 1});
-  deaf.say(Hello{"deaf"});
-  deaf.say(Watch{""});
+  Peer unread(context_, endpoint_, {.receive_hwm = 1});
+  unread.send(Register{"unread"});
+  unread.send(Watch{""});
   const std::string load(2000, 'v');
-  int said = 0;
+  int written = 0;
   const auto announce = loop_.every(milliseconds(1), [&] {
-    if (said > 0 && seen_["k"] != std::to_string(said) + load) return;
-    a->announce("k", std::to_string(++said) + load);
+    if (written > 0 && seen_["k"] != std::to_string(written) + load) return;
+    a->announce("k", std::to_string(++written) + load);
   });
   EXPECT_TRUE(until([&] { return !closed_.empty(); }, seconds(60)));
   loop_.cancel(announce);
-  EXPECT_TRUE(until([&] { return seen_["k"] == std::to_string(said) + load; }))
+  EXPECT_TRUE(until([&] { return seen_["k"] == std::to_string(written) + load; }))
       << "the others are served";
   EXPECT_THAT(closed_, Contains("queue_full"));
   EXPECT_THAT(ended_, IsEmpty()) << "its process may live: it keeps its lease";
@@ -87,13 +87,13 @@ TEST_F(LocalTest, APeerThatDoesNotReadLosesItsConnectionAlone) {
 
 TEST_F(LocalTest, ASessionOutlivesItsConnection) {
   auto before = std::make_unique<Peer>(context_, endpoint_, zmtp::DealerOptions{.routing_id = "a"});
-  before->say(Hello{"a"}, 1);
-  before->say(Announce{"k", "1"}, 2);
+  before->send(Register{"a"}, 1);
+  before->send(Announce{"k", "1"}, 2);
   ASSERT_TRUE(until([&] { return server_->directory().entries().size() == 1; }));
   before.reset();
   pass(milliseconds(50));
   Peer after(context_, endpoint_, {.routing_id = "a"});
-  after.say(Ping{}, 3);
+  after.send(Ping{}, 3);
   EXPECT_TRUE(until([&] { return after.heard<Pong>(); }));
   EXPECT_THAT(ended_, IsEmpty());
   EXPECT_THAT(closed_, IsEmpty());
@@ -101,10 +101,10 @@ TEST_F(LocalTest, ASessionOutlivesItsConnection) {
 
 TEST_F(LocalTest, OfTwoConnectionsOfASessionTheNewerCounts) {
   Peer older(context_, endpoint_, {.routing_id = "a"});
-  older.say(Hello{"a"}, 1);
+  older.send(Register{"a"}, 1);
   ASSERT_TRUE(until([&] { return older.heard<Welcome>(); }));
   Peer newer(context_, endpoint_, {.reconnect_ms = 60'000, .routing_id = "a"});
-  newer.say(Ping{}, 2);
+  newer.send(Ping{}, 2);
   EXPECT_TRUE(until([&] { return newer.heard<Pong>(); }));
   EXPECT_THAT(closed_, Contains("replaced"));
   EXPECT_THAT(ended_, IsEmpty());

@@ -1,4 +1,4 @@
-// A local server on one loop with its coordinators, and a peer that speaks the protocol by hand.
+// A local server on one loop with its coordinators, and a peer that sends single messages.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -37,7 +37,7 @@ class LocalTest : public ::testing::Test {
     endpoint_ = server_->endpoint();
   }
 
-  // Goes on from what the server before has kept.
+  // Continues from the record of the previous server.
   cluster::DirectoryRecord record() {
     return cluster::DirectoryRecord(
         kept_,
@@ -102,18 +102,18 @@ class LocalTest : public ::testing::Test {
   std::vector<std::string> events_;
 };
 
-// A peer that speaks the protocol by hand.
+// A peer that sends single messages.
 class Peer {
  public:
   Peer(zmq::context_t& context, const std::string& endpoint,
        const zmtp::DealerOptions& options = {})
       : socket_(zmtp::make_dealer(context, endpoint, options)) {}
-  void say(const Request& request) { say(request, ++sent_); }
-  void say(const Request& request, std::uint64_t number) { raw(encode(request, number)); }
+  void send(const Request& request) { send(request, ++sent_); }
+  void send(const Request& request, std::uint64_t number) { raw(encode(request, number)); }
   void raw(std::string frame) { zmtp::send(socket_, {std::move(frame)}); }
   zmq::socket_t& socket() { return socket_; }
 
-  // Whether an answer of this kind has come.
+  // Whether a reply of this kind has arrived.
   template <typename Body>
   bool heard(Body* body = nullptr) {
     for (auto parts = zmtp::receive(socket_); !parts.empty(); parts = zmtp::receive(socket_)) {

@@ -13,7 +13,7 @@ namespace {
 const std::string binary("\x00\xff{}\n", 5);
 
 std::vector<Request> requests() {
-  return {Hello{"p1", 4, 8'388'607, "r", "x-1"},
+  return {Register{"p1", 4, 8'388'607, "r", "x-1"},
           Ping{},
           Announce{"proxies/p1", binary},
           CompareAndSet{9, "replicas/", std::string(300, 'v'), 1ULL << 63},
@@ -32,7 +32,7 @@ std::vector<Reply> replies() {
           cluster::Renewed{8'388'607}};
 }
 
-// Every message, encoded, with the decoder of its direction told apart by the flag.
+// Every message, encoded; the flag selects the decoder of its direction.
 std::vector<std::pair<bool, std::string>> frames() {
   std::vector<std::pair<bool, std::string>> result;
   for (const Request& request : requests()) result.emplace_back(true, encode(request, 77));
@@ -58,14 +58,14 @@ TEST(MessagesTest, EveryMessageComesBackWhole) {
 }
 
 TEST(MessagesTest, FieldsArriveInTheirPlaces) {
-  const auto hello = decode_request(encode(Request(Hello{"p1", 2, 4, "r", "x"}), 3));
-  ASSERT_TRUE(hello);
-  EXPECT_EQ(hello->number, 3U);
-  EXPECT_EQ(std::get<Hello>(hello->body).name, "p1");
-  EXPECT_EQ(std::get<Hello>(hello->body).generation, 2U);
-  EXPECT_EQ(std::get<Hello>(hello->body).known, 4U);
-  EXPECT_EQ(std::get<Hello>(hello->body).record, "r");
-  EXPECT_EQ(std::get<Hello>(hello->body).identity, "x");
+  const auto registered = decode_request(encode(Request(Register{"p1", 2, 4, "r", "x"}), 3));
+  ASSERT_TRUE(registered);
+  EXPECT_EQ(registered->number, 3U);
+  EXPECT_EQ(std::get<Register>(registered->body).name, "p1");
+  EXPECT_EQ(std::get<Register>(registered->body).generation, 2U);
+  EXPECT_EQ(std::get<Register>(registered->body).known, 4U);
+  EXPECT_EQ(std::get<Register>(registered->body).record, "r");
+  EXPECT_EQ(std::get<Register>(registered->body).identity, "x");
   const auto change = decode_reply(encode(Reply(cluster::KeyChanged{"k", binary, 8}), 0));
   ASSERT_TRUE(change);
   EXPECT_EQ(std::get<cluster::KeyChanged>(change->body).value, binary);

@@ -1,4 +1,4 @@
-// Stands between a coordinator and etcd on the test's loop, passes bytes on, and makes trouble.
+// A TCP proxy between a coordinator and etcd on the test's loop, which injects faults.
 #pragma once
 
 #include <arpa/inet.h>
@@ -45,14 +45,14 @@ class Middleman {
   Middleman& operator=(const Middleman&) = delete;
 
   const std::string& endpoint() const { return endpoint_; }
-  // Decides on each piece of what is asked.
+  // Decides what happens to each piece of a request.
   void on_request(std::function<Fate(std::string_view)> decide) { decide_ = std::move(decide); }
   void release() {
     for (Pair& pair : pairs_) pass(pair.server, std::exchange(pair.held, {}));
   }
-  // From now on the streams of watches are silent.
-  void silence_watches() { silent_ = true; }
-  // All that etcd has answered.
+  // From now on the answers to watches are dropped.
+  void drop_watches() { drop_watches_ = true; }
+  // Every byte of etcd's answers.
   const std::string& answers() const { return answers_; }
 
  private:
@@ -61,7 +61,7 @@ class Middleman {
     std::string held{};
     bool watch = false;
     bool cut_answer = false;
-    bool silent = false;
+    bool dropping = false;
   };
   using Iterator = std::list<Pair>::iterator;
 
@@ -101,9 +101,9 @@ class Middleman {
   void answer(Iterator pair) {
     const std::string bytes = read(pair->server);
     answers_ += bytes;
-    pair->silent |= pair->watch && silent_;
+    pair->dropping |= pair->watch && drop_watches_;
     if (bytes.empty() || pair->cut_answer) return end(pair);
-    if (!pair->silent) pass(pair->client, bytes);
+    if (!pair->dropping) pass(pair->client, bytes);
   }
 
   void end(Iterator pair) {
@@ -126,7 +126,7 @@ class Middleman {
   net::Descriptor listener_;
   std::string endpoint_;
   std::function<Fate(std::string_view)> decide_;
-  bool silent_ = false;
+  bool drop_watches_ = false;
   std::string answers_;
   std::list<Pair> pairs_;
 };

@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// As does every thread that it starts from then on.
+// Threads that it starts afterwards inherit this.
 void stay_on_one_core() {
   cpu_set_t one;
   CPU_ZERO(&one);
@@ -47,7 +47,7 @@ TEST(CpuTime, TellsWhatTheThreadRanAndWaited) {
   });
   watching.join();
   EXPECT_GE(after.waited - before.waited, 20ms) << "two threads, one core";
-  EXPECT_GE(after.ran - before.ran, 10ms) << "it runs while the other one waits";
+  EXPECT_GE(after.ran - before.ran, 10ms) << "it runs while the other thread waits";
 }
 
 }  // namespace

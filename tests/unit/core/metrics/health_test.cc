@@ -27,10 +27,10 @@ class Health : public ::testing::Test {
 
 TEST_F(Health, EveryReasonIsALine) {
   EXPECT_THAT(ailments(http_->address(), {}), ElementsAre(HasSubstr("no check has run yet")));
-  http_->set_ready({{"clients", "full: 1 of 1"}, {"shard/a", "silent"}, {"directory", ""}});
+  http_->set_ready({{"clients", "full: 1 of 1"}, {"shard/a", "no heartbeat"}, {"directory", ""}});
   EXPECT_THAT(ailments(http_->address(), {}),
-              ElementsAre("clients: full: 1 of 1", "shard/a: silent"));
-  EXPECT_THAT(ailments(http_->address(), {"clients"}), ElementsAre("shard/a: silent"));
+              ElementsAre("clients: full: 1 of 1", "shard/a: no heartbeat"));
+  EXPECT_THAT(ailments(http_->address(), {"clients"}), ElementsAre("shard/a: no heartbeat"));
   EXPECT_THAT(ailments(http_->address(), {"clients", "shard/"}), IsEmpty());
 }
 

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "core/metrics/descriptors.h"
-#include "core/metrics/http_gate.h"
 #include "core/metrics/http_get.h"
+#include "core/metrics/http_listener.h"
 
 namespace canopy::metrics {
 namespace {
@@ -46,7 +46,7 @@ class Peer {
     EXPECT_EQ(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(text.size()));
   }
-  // To one that may have hung up.
+  // Sends to a server that may have closed the connection.
   void try_to_send(const std::string& text) const {
     static_cast<void>(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL));
   }
@@ -108,9 +108,9 @@ TEST_F(Http, LivezFollowsTheBeats) {
   const auto server = start(300ms);
   EXPECT_THAT(request(*server, "GET /livez"), StartsWith("HTTP/1.1 200"));
   std::this_thread::sleep_for(400ms);
-  const std::string silent = request(*server, "GET /livez");
-  EXPECT_THAT(silent, StartsWith("HTTP/1.1 503"));
-  EXPECT_EQ(json::parse(body(silent))["live"], false);
+  const std::string stalled = request(*server, "GET /livez");
+  EXPECT_THAT(stalled, StartsWith("HTTP/1.1 503"));
+  EXPECT_EQ(json::parse(body(stalled))["live"], false);
   server->beat();
   EXPECT_EQ(body(request(*server, "GET /livez")), R"({"live":true})");
 }
@@ -240,11 +240,11 @@ TEST_F(Http, AnUnusableAddressIsAClearError) {
 
 TEST_F(Http, SilentAndBrokenPeersDoNotStopIt) {
   const auto server = start();
-  std::vector<std::unique_ptr<Peer>> silent;
+  std::vector<std::unique_ptr<Peer>> idle;
   for (int i = 0; i < 8; ++i) {
-    silent.push_back(std::make_unique<Peer>(server->address()));
-    EXPECT_TRUE(silent.back()->connected());
-    if (i % 2 == 0) silent.back()->send("GET /met");
+    idle.push_back(std::make_unique<Peer>(server->address()));
+    EXPECT_TRUE(idle.back()->connected());
+    if (i % 2 == 0) idle.back()->send("GET /met");
   }
   for (const std::string& garbage : {std::string(100'000, '\xff'), std::string("\0\0\r\n\r\n", 6),
                                      std::string("GET\r\n\r\n"), std::string("\r\n\r\n")}) {
@@ -256,24 +256,24 @@ TEST_F(Http, SilentAndBrokenPeersDoNotStopIt) {
 TEST_F(Http, ACrowdOfSilentPeersIsNotWaitedFor) {
   const auto server = start();
   const std::uint64_t before = open_fds();
-  std::vector<std::unique_ptr<Peer>> silent;
+  std::vector<std::unique_ptr<Peer>> idle;
   for (int i = 0; i < 300; ++i) {
-    silent.push_back(std::make_unique<Peer>(server->address()));
-    ASSERT_TRUE(silent.back()->connected());
-    if (i % 3 == 0) silent.back()->send("GET /metrics HTTP/1.1\r\nHost:");
+    idle.push_back(std::make_unique<Peer>(server->address()));
+    ASSERT_TRUE(idle.back()->connected());
+    if (i % 3 == 0) idle.back()->send("GET /metrics HTTP/1.1\r\nHost:");
   }
   for (int i = 0; i < 20; ++i) {
     const Peer peer(server->address());
     peer.send("GET /livez HTTP/1.1\r\nHost: test\r\n\r\n");
     EXPECT_TRUE(peer.has_answer_within(3s)) << i;
   }
-  EXPECT_LE(open_fds(), before + silent.size() + HttpGate::max_connections + 4);
+  EXPECT_LE(open_fds(), before + idle.size() + HttpListener::max_connections + 4);
 }
 
 TEST_F(Http, PeersThatSendAByteNowAndThenAreNotWaitedFor) {
   const auto server = start();
   std::vector<std::unique_ptr<Peer>> slow;
-  for (std::size_t i = 0; i < 2 * HttpGate::max_connections; ++i) {
+  for (std::size_t i = 0; i < 2 * HttpListener::max_connections; ++i) {
     slow.push_back(std::make_unique<Peer>(server->address()));
   }
   for (int round = 0; round < 5; ++round) {
@@ -287,10 +287,10 @@ TEST_F(Http, PeersThatSendAByteNowAndThenAreNotWaitedFor) {
 TEST_F(Http, PeersThatTakeNoAnswerAreNotWaitedFor) {
   const auto server = start();
   server->publish("/large", std::string(6 << 20, 'x'));
-  std::vector<std::unique_ptr<Peer>> deaf;
-  for (std::size_t i = 0; i < HttpGate::max_connections; ++i) {
-    deaf.push_back(std::make_unique<Peer>(server->address()));
-    deaf.back()->send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
+  std::vector<std::unique_ptr<Peer>> unread;
+  for (std::size_t i = 0; i < HttpListener::max_connections; ++i) {
+    unread.push_back(std::make_unique<Peer>(server->address()));
+    unread.back()->send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
   }
   const Peer peer(server->address());
   peer.send("GET /livez HTTP/1.1\r\nHost: test\r\n\r\n");

@@ -1,4 +1,4 @@
-#include "core/metrics/http_gate.h"
+#include "core/metrics/http_listener.h"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -20,7 +20,7 @@ namespace canopy::metrics {
 namespace {
 
 constexpr int backlog = 512;
-// While no descriptor is free the listener is left alone for so long: it would stay readable.
+// Pause of accepting while no descriptor is free, because the listener stays readable.
 constexpr std::chrono::milliseconds accept_pause{100};
 constexpr std::size_t accepts_per_turn = 64;
 
@@ -48,7 +48,9 @@ base::Result<Addresses> resolve(const std::string& address) {
   return Addresses(found, &freeaddrinfo);
 }
 
-std::string last_error() { return errno == EADDRINUSE ? HttpGate::in_use : std::strerror(errno); }
+std::string last_error() {
+  return errno == EADDRINUSE ? HttpListener::in_use : std::strerror(errno);
+}
 
 std::uint16_t bound_port(int fd) {
   sockaddr_storage bound{};
@@ -66,32 +68,32 @@ bool again() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 
 }  // namespace
 
-base::Result<std::unique_ptr<HttpGate>> HttpGate::open(const std::string& address) {
+base::Result<std::unique_ptr<HttpListener>> HttpListener::open(const std::string& address) {
   auto wanted = resolve(address);
   if (!wanted) return base::Error{wanted.error()};
   const addrinfo& to = **wanted;
-  std::unique_ptr<HttpGate> gate(new HttpGate);
-  gate->listener_ = socket(to.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (gate->listener_ < 0) return base::Error{last_error()};
+  std::unique_ptr<HttpListener> listener(new HttpListener);
+  listener->listener_ = socket(to.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (listener->listener_ < 0) return base::Error{last_error()};
   const int on = 1;
   const int off = 0;
-  setsockopt(gate->listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(listener->listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   // `[::]` serves IPv4, too, as the sockets of libzmq do.
   if (to.ai_family == AF_INET6) {
-    setsockopt(gate->listener_, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    setsockopt(listener->listener_, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   }
-  if (bind(gate->listener_, to.ai_addr, to.ai_addrlen) != 0 ||
-      listen(gate->listener_, backlog) != 0) {
+  if (bind(listener->listener_, to.ai_addr, to.ai_addrlen) != 0 ||
+      listen(listener->listener_, backlog) != 0) {
     return base::Error{last_error()};
   }
-  gate->wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (gate->wake_ < 0) return base::Error{last_error()};
-  gate->address_ =
-      address.substr(0, address.rfind(':') + 1) + std::to_string(bound_port(gate->listener_));
-  return gate;
+  listener->wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (listener->wake_ < 0) return base::Error{last_error()};
+  listener->address_ =
+      address.substr(0, address.rfind(':') + 1) + std::to_string(bound_port(listener->listener_));
+  return listener;
 }
 
-HttpGate::~HttpGate() {
+HttpListener::~HttpListener() {
   if (thread_.joinable()) {
     eventfd_write(wake_, 1);
     thread_.join();
@@ -101,17 +103,17 @@ HttpGate::~HttpGate() {
   if (wake_ >= 0) close(wake_);
 }
 
-void HttpGate::serve(Answer answer) {
+void HttpListener::serve(Answer answer) {
   answer_ = std::move(answer);
   thread_ = std::thread([this] { run(); });
 }
 
-void HttpGate::run() {
+void HttpListener::run() {
   while (!ending_) wait();
 }
 
-// Until something can be read or written, or a time is over; and does it.
-void HttpGate::wait() {
+// Waits for readiness or the next timeout, and handles it.
+void HttpListener::wait() {
   const auto now = Clock::now();
   const bool accepts = now >= accept_again_;
   std::vector<pollfd> polled = {{wake_, POLLIN, 0}, {accepts ? listener_ : -1, POLLIN, 0}};
@@ -141,7 +143,7 @@ void HttpGate::wait() {
   close_late();
 }
 
-void HttpGate::accept_all() {
+void HttpListener::accept_all() {
   for (std::size_t i = 0; i < accepts_per_turn; ++i) {
     const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
@@ -151,7 +153,8 @@ void HttpGate::accept_all() {
     }
     make_place();
     peers_.push_back({.fd = fd, .until = Clock::now() + request_patience});
-    // A request that has come with its connection is answered before another one takes the place.
+    // A request that arrived with its connection is answered before the next connection replaces
+    // it.
     if (!advance(peers_.back())) {
       close(fd);
       peers_.pop_back();
@@ -159,8 +162,8 @@ void HttpGate::accept_all() {
   }
 }
 
-// The oldest of those that have been answered, else of those without a whole request goes.
-void HttpGate::make_place() {
+// At the bound, closes the oldest answered connection, else the oldest without a complete request.
+void HttpListener::make_place() {
   if (peers_.size() < max_connections) return;
   auto gone = std::ranges::find_if(peers_, [](const Peer& peer) { return peer.done; });
   if (gone == peers_.end()) {
@@ -172,7 +175,7 @@ void HttpGate::make_place() {
 }
 
 // False when the connection is to be closed.
-bool HttpGate::advance(Peer& peer) {
+bool HttpListener::advance(Peer& peer) {
   if (peer.response.empty() || peer.done) {
     if (!read(peer)) return false;
     if (peer.done || !is_whole(peer.request)) return true;
@@ -183,7 +186,7 @@ bool HttpGate::advance(Peer& peer) {
   return write(peer);
 }
 
-bool HttpGate::read(Peer& peer) {
+bool HttpListener::read(Peer& peer) {
   std::array<char, 4096> chunk;
   const ssize_t n = recv(peer.fd, chunk.data(), chunk.size(), 0);
   if (n == 0) return false;
@@ -193,13 +196,13 @@ bool HttpGate::read(Peer& peer) {
   return peer.request.size() <= max_request_bytes;
 }
 
-bool HttpGate::write(Peer& peer) {
+bool HttpListener::write(Peer& peer) {
   const ssize_t n = send(peer.fd, peer.response.data() + peer.sent,
                          peer.response.size() - peer.sent, MSG_NOSIGNAL);
   if (n < 0) return again();
   peer.sent += static_cast<std::size_t>(n);
   if (peer.sent < peer.response.size()) return true;
-  // Closing a socket with something unread in it would take the end of the response away.
+  // Closing a socket with unread input would reset the connection and lose the end of the response.
   shutdown(peer.fd, SHUT_WR);
   peer.done = true;
   peer.until = Clock::now() + request_patience;
@@ -208,7 +211,7 @@ bool HttpGate::write(Peer& peer) {
   return true;
 }
 
-void HttpGate::close_late() {
+void HttpListener::close_late() {
   const auto now = Clock::now();
   std::erase_if(peers_, [now](const Peer& peer) {
     if (now < peer.until) return false;
