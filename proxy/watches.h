@@ -77,9 +77,9 @@ struct NativeClient final : net::Connection::Attachment {
   void send(std::string_view frame) { connection.send(std::span(&frame, 1)); }
 
   net::Connection& connection;
-  std::string id{};        // of its hello
-  std::string name{};      // of its hello
-  std::string software{};  // of its hello
+  std::string id{};        // of its announce
+  std::string name{};      // of its announce
+  std::string software{};  // of its announce
   std::unordered_map<std::uint64_t, std::unique_ptr<Watch>> watches{};
   std::size_t requests = 0;       // lists and gets under way
   std::size_t held_bytes = 0;     // of its watches

@@ -1,9 +1,9 @@
 // A connection that this process opens, and opens again whenever it ends: the counterpart of
-// Listener (server.h). All work is done by the loop, but that names are looked up on a thread.
+// Listener (connections.h). The loop does the work; a thread resolves names.
 //
 // Each try connects to one address of the endpoint. A try that fails is followed by the next
 // address; after the last one, and after a connection has ended, a pause is drawn from [reconnect,
-// 2 × reconnect), so that the peers of a restarted process do not return as a herd.
+// 2 × reconnect), so that the peers of a restarted process do not reconnect all at once.
 //
 // Not thread-safe: belongs to the loop's thread.
 #pragma once
@@ -58,7 +58,7 @@ class Connector final : private EventHandler, private ConnectionOwner {
   // The connection on which can be sent; null while there is none.
   Connection* connection() const;
 
-  // Of SUB and XSUB: what the peer is to publish, on this connection and those that follow it.
+  // Of SUB and XSUB: what the peer is to publish, on this connection and every later one.
   void subscribe(const std::string& topic);
   void unsubscribe(const std::string& topic);
 

@@ -1,6 +1,6 @@
 // A single-threaded event loop over epoll(7): descriptors, timers, and calls from other threads.
 //
-// One turn: wait; read: the handlers of what is ready; timers: those that are due; work: the
+// One turn: wait; read: the handlers of what is ready; timers that are due; work: the
 // end-of-turn hook; flush: what was queued in the turn is sent, and what was closed is freed. A
 // handler reads what waits up to its own budget; what it leaves is found ready in the next turn.
 // A turn costs what it finds, not what it watches.
@@ -59,7 +59,7 @@ class Loop {
 
   TimerId after(base::Duration delay, Handler handler);
   // Periods begin at multiples of their length: what has the same period, or a multiple, is due in
-  // the same turns, and the process is woken once for all of it.
+  // the same turns, and the process wakes once for every such timer.
   static base::TimePoint next_period(base::TimePoint now, base::Duration period);
   TimerId every(base::Duration period, Handler handler);
   void cancel(TimerId id);

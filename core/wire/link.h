@@ -1,4 +1,4 @@
-// What shards and proxies say to each other. Every message is one frame: a MessagePack array that
+// The messages between shards and proxies. Every message is one frame: a MessagePack array that
 // opens with the version of this protocol and the kind of the message.
 //
 //   proxy → shard (DEALER → ROUTER)
@@ -57,7 +57,7 @@ inline constexpr std::size_t max_message_updates = 16'384;
 // A routing id of libzmq.
 inline constexpr std::size_t max_reply_to_bytes = 255;
 
-// A request and who is to have its answer: opaque to the shard, which hands it back; empty: nobody.
+// A request and the address of its answer: opaque to the shard, which returns it; empty: no answer.
 struct RoutedRequest {
   std::string reply_to{};
   WriteRequest request{};

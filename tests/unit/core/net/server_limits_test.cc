@@ -50,8 +50,8 @@ TEST_F(ServerTest, ListenersShareALimit) {
       send(peers.back(), {"here"});
     }
   }
-  std::size_t most = 0;
-  loop_.on_turn_end([&] { most = std::max(most, one.size() + other.size()); });
+  std::size_t peak = 0;
+  loop_.on_turn_end([&] { peak = std::max(peak, one.size() + other.size()); });
   const auto settle = [&](std::size_t messages) {
     ASSERT_TRUE(run_until([&] { return owner_.messages.size() >= messages; }));
     int turns = 0;
@@ -64,7 +64,7 @@ TEST_F(ServerTest, ListenersShareALimit) {
   settle(5);
   peers.clear();
   ASSERT_TRUE(run_until([&] { return limit.open() == 0; }));
-  EXPECT_EQ(most, 5u) << "never more";
+  EXPECT_EQ(peak, 5u) << "never more";
 }
 
 TEST_F(ServerTest, RunningOutOfDescriptorsEndsNothingAndSpinsNothing) {
@@ -89,7 +89,7 @@ TEST_F(ServerTest, ClosesPeersThatDoNotFinishTheirHandshake) {
   listen(zmtp::SocketType::router, {.handshake = 30ms});
   auto good = connect(zmq::socket_type::dealer);
   ASSERT_TRUE(run_until([&] { return !owner_.ready.empty(); }));
-  const Descriptor silent = dial();
+  const Descriptor idle = dial();
   const Descriptor halfway = dial();
   ASSERT_GT(::send(halfway.get(), "\xff\0\0", 3, 0), 0);
   ASSERT_TRUE(run_until([&] { return owner_.closed.size() == 2; }));

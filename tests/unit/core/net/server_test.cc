@@ -102,7 +102,7 @@ TEST_F(ServerTest, APeerThatReadsNothingHoldsUpNobody) {
   constexpr int kernel_bytes = 64 << 10;
   constexpr std::size_t queued = std::size_t{64} << 20;
   listen(zmtp::SocketType::router, {.send_buffer_bytes = kernel_bytes});
-  const Descriptor deaf = dial(kernel_bytes);
+  const Descriptor stalled = dial(kernel_bytes);
   ASSERT_TRUE(run_until([&] { return listener_->size() == 1; }));
   only().send(std::make_shared<const std::string>(queued, 'x'));
   auto dealer = connect(zmq::socket_type::dealer);
@@ -115,25 +115,25 @@ TEST_F(ServerTest, APeerThatReadsNothingHoldsUpNobody) {
 TEST_F(ServerTest, PingsOfAPeerThatReadsNothingAreNotAnswered) {
   listen(zmtp::SocketType::xpub);
   const Descriptor peer = dial(4096);
-  const std::string_view hello("\xff\0\0\0\0\0\0\0\1\x7f\3\1NULL", 16);
-  std::string said(hello);
-  said.resize(64);
-  said += std::string("\4\x19\5READY\x0bSocket-Type\0\0\0\3SUB", 27);
-  ASSERT_EQ(write(peer.get(), said.data(), said.size()), static_cast<ssize_t>(said.size()));
+  const std::string_view handshake("\xff\0\0\0\0\0\0\0\1\x7f\3\1NULL", 16);
+  std::string sent(handshake);
+  sent.resize(64);
+  sent += std::string("\4\x19\5READY\x0bSocket-Type\0\0\0\3SUB", 27);
+  ASSERT_EQ(write(peer.get(), sent.data(), sent.size()), static_cast<ssize_t>(sent.size()));
   ASSERT_TRUE(run_until([&] { return owner_.ready.size() == 1; }));
   std::string pings;
   for (int i = 0; i < 1000; ++i) pings += std::string("\4\7\4PING\0\0", 9);
-  std::size_t sent = 0;
-  std::size_t most = 0;
+  std::size_t written = 0;
+  std::size_t peak = 0;
   ASSERT_TRUE(run_until([&] {
-    const std::string_view left = std::string_view(pings).substr(sent % pings.size());
+    const std::string_view left = std::string_view(pings).substr(written % pings.size());
     const ssize_t taken = ::send(peer.get(), left.data(), left.size(), MSG_DONTWAIT);
-    if (taken > 0) sent += static_cast<std::size_t>(taken);
-    most = std::max(most, server_.queued_bytes());
-    return sent > (std::size_t{4} << 20);
+    if (taken > 0) written += static_cast<std::size_t>(taken);
+    peak = std::max(peak, server_.queued_bytes());
+    return written > (std::size_t{4} << 20);
   }));
-  EXPECT_GT(most, 0u);
-  EXPECT_LT(most, std::size_t{256} << 10);
+  EXPECT_GT(peak, 0u);
+  EXPECT_LT(peak, std::size_t{256} << 10);
 }
 
 TEST_F(ServerTest, ReadsNothingFromAPausedConnection) {
@@ -167,15 +167,15 @@ TEST_F(ServerTest, ReadsABoundedAmountATurn) {
   owner_.echoes = false;
   auto dealer = connect(zmq::socket_type::dealer);
   ASSERT_TRUE(run_until([&] { return !owner_.ready.empty(); }));
-  std::size_t most = 0;
+  std::size_t peak = 0;
   std::size_t before = 0;
   loop_.on_turn_end([&] {
-    most = std::max(most, owner_.messages.size() - std::exchange(before, owner_.messages.size()));
+    peak = std::max(peak, owner_.messages.size() - std::exchange(before, owner_.messages.size()));
   });
   constexpr std::size_t count = 4000;
   for (std::size_t i = 0; i < count; ++i) send(dealer, {std::string(100, 'x')});
   ASSERT_TRUE(run_until([&] { return owner_.messages.size() == count; }));
-  EXPECT_LT(most, count / 2) << "one read a turn, of 64 KiB";
+  EXPECT_LT(peak, count / 2) << "one read a turn, of 64 KiB";
 }
 
 TEST_F(ServerTest, SendsBeforeTheTurnEndsWhenAsked) {
