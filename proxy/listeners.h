@@ -1,5 +1,5 @@
-// The listening sockets of a proxy: one for each opening of its frontends, on one net::Server, with
-// what all of them share: security, limits of roles, counts. Belongs to the node's loop.
+// The listening sockets of a proxy: one for each opening of its frontends, on one net::Connections,
+// with what all of them share: security, limits of roles, counts. Belongs to the node's loop.
 //
 // A Clone client makes up to three connections, one for each role. Each role admits at most
 // max_clients over all frontends; as long as none may come in, no listener of the role accepts.
@@ -14,8 +14,8 @@
 
 #include "core/config/cluster.h"
 #include "core/net/closings.h"
+#include "core/net/connections.h"
 #include "core/net/curve_server.h"
-#include "core/net/server.h"
 #include "proxy/frontend.h"
 #include "proxy/guard.h"
 #include "proxy/metrics.h"
@@ -25,7 +25,7 @@ namespace canopy::proxy {
 class Listeners {
  public:
   // All outlive it.
-  Listeners(net::Server& server, Guard& guard, Metrics& metrics);
+  Listeners(net::Connections& server, Guard& guard, Metrics& metrics);
 
   // Listens for the frontend. No connection is accepted before admit().
   base::Status open(Frontend& frontend, const config::Proxy& config,
@@ -60,7 +60,7 @@ class Listeners {
   net::AcceptLimit& limit(Role role) { return limits_[static_cast<std::size_t>(role)]; }
   net::ListenerSettings settings(const Opening& opening, const config::Proxy& config);
 
-  net::Server& server_;
+  net::Connections& server_;
   Guard& guard_;
   Metrics& metrics_;
   zmtp::CurveServer curve_{};

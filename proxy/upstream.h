@@ -154,7 +154,8 @@ class Upstream final : public Partitions {
   Renewed renewed_;
   Divided divided_;
   keyspace::PartitionMap map_;
-  net::Server server_;  // of the links alone: what waits for shards is not what waits for clients
+  net::Connections
+      server_;  // of the links alone: what waits for shards is not what waits for clients
   std::vector<std::unique_ptr<Link>> links_;
   std::deque<Partition> partitions_;  // by the index of map_; elements do not move
   std::optional<base::TimePoint> paused_since_{};

@@ -33,7 +33,7 @@ class ReplicaLinks {
   static constexpr std::size_t follower_queue_bytes = std::size_t{8} << 20;
 
   // `keys`, null: in the clear, and the others outlive this.
-  ReplicaLinks(net::Server& server, const access::KeyPair* keys, Events& events);
+  ReplicaLinks(net::Connections& server, const access::KeyPair* keys, Events& events);
   ~ReplicaLinks();
 
   // Where the directory says that the shard is.
@@ -52,7 +52,7 @@ class ReplicaLinks {
  private:
   class Link;
 
-  net::Server& server_;
+  net::Connections& server_;
   const access::KeyPair* keys_;
   Events& events_;
   std::map<std::string, std::unique_ptr<Link>> links_;

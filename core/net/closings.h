@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "core/base/log.h"
-#include "core/net/server.h"
+#include "core/net/connections.h"
 
 namespace canopy::net {
 

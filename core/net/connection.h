@@ -32,7 +32,7 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Never given to another connection of the same net::Server.
+  // Never given to another connection of the same net::Connections.
   virtual std::uint64_t id() const = 0;
   // Its address: "192.0.2.1:4711", "[::1]:4711" or "local".
   virtual const std::string& peer() const = 0;

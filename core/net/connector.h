@@ -19,7 +19,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/net/connect_socket.h"
-#include "core/net/server.h"
+#include "core/net/connections.h"
 #include "core/net/zmtp_connection.h"
 #include "core/zmtp/curve_client.h"
 
@@ -43,7 +43,7 @@ std::optional<zmtp::CurveClient> curve_client(const access::KeyPair* cluster);
 class Connector final : private EventHandler, private ConnectionOwner {
  public:
   // `events` outlives the connector; its calls are of one connection at a time.
-  Connector(Server& server, ConnectorSettings settings, ConnectionEvents& events);
+  Connector(Connections& connections, ConnectorSettings settings, ConnectionEvents& events);
   ~Connector() override;
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
@@ -80,7 +80,7 @@ class Connector final : private EventHandler, private ConnectionOwner {
   void retry_later(bool unreachable);
   void end_try();
 
-  Server& server_;
+  Connections& connections_;
   ConnectorSettings settings_;
   ConnectionEvents& events_;
   std::string endpoint_;

@@ -52,7 +52,7 @@ class ConnectorTest : public testing::Test {
                                    const zmtp::CurveServer* curve = nullptr) {
     ListenerSettings settings{.address = std::move(address)};
     settings.connection.peer = {.type = type, .curve = curve};
-    auto made = std::make_unique<Listener>(server_, std::move(settings), served_);
+    auto made = std::make_unique<Listener>(connections_, std::move(settings), served_);
     const auto status = made->open(5s);
     EXPECT_TRUE(status) << status.error();
     return made;
@@ -60,7 +60,7 @@ class ConnectorTest : public testing::Test {
   std::unique_ptr<Connector> make(zmtp::SocketType type, ConnectorSettings settings = {}) {
     settings.connection.peer.type = type;
     settings.reconnect = 5ms;
-    return std::make_unique<Connector>(server_, std::move(settings), owner_);
+    return std::make_unique<Connector>(connections_, std::move(settings), owner_);
   }
   template <typename Met>
   bool run_until(Met met) {
@@ -75,7 +75,7 @@ class ConnectorTest : public testing::Test {
 
   base::SystemClock clock_;
   Loop loop_{clock_};
-  Server server_{loop_};
+  Connections connections_{loop_};
   Owner owner_;   // of connectors
   Owner served_;  // of listeners
 };
