@@ -27,17 +27,17 @@ namespace canopy::net {
 
 struct ConnectorSettings {
   ConnectionSettings connection{};
-  std::optional<zmtp::CurveClient> curve{};  // CURVE; nothing is sent or taken in the clear then
+  std::optional<zmtp::CurveClient> curve{};  // CURVE; then nothing is sent or accepted unencrypted
   int receive_buffer_bytes = 0;              // of the kernel; 0: its default
   base::Duration reconnect = std::chrono::milliseconds(100);
   // Of a try to connect, and of the handshake that follows.
   base::Duration handshake = std::chrono::seconds(3);
   // What the end of the connector may wait to send what is queued.
   std::chrono::milliseconds linger{0};
-  bool logs = true;  // handshakes that fail; else its owner tells why nothing is there
+  bool logs = true;  // handshakes that fail; else the owner logs the reason
 };
 
-// By which the processes of a cluster, which share these keys, know each other; null: in the clear.
+// The keys that the processes of a cluster share to authenticate each other; null: no encryption.
 std::optional<zmtp::CurveClient> curve_client(const access::KeyPair* cluster);
 
 class Connector final : private EventHandler, private ConnectionOwner {

@@ -28,7 +28,7 @@
 // asker grants `initial_credit` chunks by asking and one more with each chunk it takes. A snapshot
 // opens with the split entries of the partition and the deletions after `floor` that the log still
 // knows, so that the asker can tell in its turn what changed since any revision from `floor` on.
-// The chunks of an answer are numbered from 0. An asker that hears nothing sends its sync again
+// The chunks of an answer are numbered from 0. An asker without an answer sends its sync again
 // under the same request: a shard that is still answering goes on where it was, another one starts
 // at 0.
 //

@@ -1,8 +1,8 @@
-// Reads MessagePack forward, straight from the bytes: nothing is allocated, and no length is
-// believed that the bytes left could not hold. For the decoders of this folder alone.
+// A forward reader of MessagePack that allocates nothing and refuses lengths beyond the bytes left.
+// For the decoders of this folder alone. Not thread-safe.
 //
-// Views point into the bytes. Whatever is not as expected is thrown as Unreadable, which each
-// decoder catches where it begins. `field` names what is being read, for that text.
+// Returned views point into the bytes. Malformed input throws Unreadable, which each decoder
+// catches at its entry point. `field` is the name of the field in the text of the error.
 #pragma once
 
 #include <cstddef>
