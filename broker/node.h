@@ -85,7 +85,7 @@ class Node {
   std::function<void(const std::string&)> print_;
   Metrics metrics_;
   std::unique_ptr<metrics::HttpServer> http_;
-  net::Server server_;
+  net::Connections server_;
   std::optional<access::Authority> authority_{};       // with security
   std::unique_ptr<coordination::DirectoryFile> file_;  // outlives directory_, which writes it
   std::unique_ptr<coordination::LocalServer> directory_;

@@ -19,7 +19,8 @@ net::ConnectorSettings settings(const std::optional<access::ClientKeys>& keys) {
 
 }  // namespace
 
-Link::Link(net::Server& server, const std::optional<access::ClientKeys>& keys, LinkEvents events)
+Link::Link(net::Connections& server, const std::optional<access::ClientKeys>& keys,
+           LinkEvents events)
     : events_(std::move(events)), connector_(server, settings(keys), *this) {}
 
 base::Status Link::connect(const std::string& endpoint) {

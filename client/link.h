@@ -11,8 +11,8 @@
 
 #include "core/access/keys.h"
 #include "core/base/result.h"
+#include "core/net/connections.h"
 #include "core/net/connector.h"
-#include "core/net/server.h"
 
 namespace canopy::client {
 
@@ -26,7 +26,7 @@ struct LinkEvents {
 class Link final : private net::ConnectionEvents {
  public:
   // `server` may be shared by any number. With `keys` the connection is CURVE's, else in the clear.
-  Link(net::Server& server, const std::optional<access::ClientKeys>& keys, LinkEvents events);
+  Link(net::Connections& server, const std::optional<access::ClientKeys>& keys, LinkEvents events);
 
   // Leaves the peer before. The error: no endpoint.
   base::Status connect(const std::string& endpoint);

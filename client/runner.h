@@ -37,7 +37,7 @@ class Runner {
   // Of the thread alone.
   base::SystemClock clock_;
   net::Loop loop_{clock_};
-  net::Server server_{loop_};
+  net::Connections server_{loop_};
   Sockets sockets_;
   Session session_;
 

@@ -172,10 +172,10 @@ void Session::link(Target target, base::TimePoint now) {
   if (link_) unlink();
   network_.connect(target);
   link_ = Link{.target = std::move(target), .liveness = Liveness(now), .progress = now};
-  network_.send(native::encode(native::Hello{.request = next_request_++,
-                                             .client = settings_.client,
-                                             .name = settings_.name,
-                                             .software = "canopy " CANOPY_VERSION}));
+  network_.send(native::encode(native::Announce{.request = next_request_++,
+                                                .client = settings_.client,
+                                                .name = settings_.name,
+                                                .software = "canopy " CANOPY_VERSION}));
   for (auto& [id, watch] : watches_) {
     watch.start(now);
     due_.emplace(now, id);

@@ -4,7 +4,7 @@
 
 namespace canopy::client {
 
-Sockets::Sockets(net::Server& server, Session& session,
+Sockets::Sockets(net::Connections& server, Session& session,
                  const std::optional<access::ClientKeys>& keys)
     : loop_(server.loop()),
       session_(session),

@@ -15,7 +15,8 @@ class Sockets final : public Network {
  public:
   // `server` and `keys` as for Link; `session`, which may be made later, is used once something
   // arrives.
-  Sockets(net::Server& server, Session& session, const std::optional<access::ClientKeys>& keys);
+  Sockets(net::Connections& server, Session& session,
+          const std::optional<access::ClientKeys>& keys);
 
   // Starts the session, and its ticks.
   void start();

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/net/connections.h"
 #include "core/net/loop.h"
-#include "core/net/server.h"
 #include "loadtest/ack_table.h"
 #include "loadtest/client_stats.h"
 #include "loadtest/layout.h"
@@ -42,7 +42,7 @@ struct Context {
   net::Loop& loop;
   zmq::context_t& zmq;  // of Clone clients, with their sockets
   ZmqWatcher& sockets;
-  net::Server& server;  // of native clients
+  net::Connections& server;  // of native clients
   Recorder recorder{};
   std::vector<std::uint32_t> received{};  // tags of the clients that received data this turn
   ZmqMessage message{};                   // reused, as is `value`

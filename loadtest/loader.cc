@@ -21,7 +21,7 @@ constexpr base::Duration load_timeout = std::chrono::minutes(2);
 
 class Loader final : public measure::SessionClient {
  public:
-  Loader(const WorkerPlan& plan, Task task, net::Server& server)
+  Loader(const WorkerPlan& plan, Task task, net::Connections& server)
       : SessionClient(
             server,
             native_settings(plan.target, plan.run, loader_id, static_cast<std::uint32_t>(task)),
@@ -80,7 +80,7 @@ class Loader final : public measure::SessionClient {
 std::string run_task(const WorkerPlan& plan, Task task) {
   const measure::MachineClock clock;
   net::Loop loop(clock);
-  net::Server server(loop);
+  net::Connections server(loop);
   return Loader(plan, task, server).run();
 }
 

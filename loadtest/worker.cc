@@ -60,7 +60,7 @@ class Worker {
   const measure::MachineClock clock_;
   net::Loop loop_{clock_};
   ZmqWatcher sockets_{loop_};
-  net::Server server_{loop_};
+  net::Connections server_{loop_};
   Context context_;
   std::vector<std::unique_ptr<LoadClient>> clients_;
   std::vector<std::uint32_t> progress_;  // per client: own updates received, a period ago

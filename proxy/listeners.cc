@@ -3,7 +3,7 @@
 #include <algorithm>
 
 namespace canopy::proxy {
-Listeners::Listeners(net::Server& server, Guard& guard, Metrics& metrics)
+Listeners::Listeners(net::Connections& server, Guard& guard, Metrics& metrics)
     : server_(server),
       guard_(guard),
       metrics_(metrics),

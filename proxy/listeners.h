@@ -14,8 +14,8 @@
 
 #include "core/config/cluster.h"
 #include "core/net/closings.h"
+#include "core/net/connections.h"
 #include "core/net/curve_server.h"
-#include "core/net/server.h"
 #include "proxy/frontend.h"
 #include "proxy/guard.h"
 #include "proxy/metrics.h"
@@ -25,7 +25,7 @@ namespace canopy::proxy {
 class Listeners {
  public:
   // All outlive it.
-  Listeners(net::Server& server, Guard& guard, Metrics& metrics);
+  Listeners(net::Connections& server, Guard& guard, Metrics& metrics);
 
   // Listens for the frontend. No connection is accepted before admit().
   base::Status open(Frontend& frontend, const config::Proxy& config,
@@ -60,7 +60,7 @@ class Listeners {
   net::AcceptLimit& limit(Role role) { return limits_[static_cast<std::size_t>(role)]; }
   net::ListenerSettings settings(const Opening& opening, const config::Proxy& config);
 
-  net::Server& server_;
+  net::Connections& server_;
   Guard& guard_;
   Metrics& metrics_;
   zmtp::CurveServer curve_{};

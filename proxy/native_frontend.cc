@@ -112,12 +112,12 @@ void NativeFrontend::on_message(net::Connection& connection,
   std::visit([&](auto& body) { on_request(client, body); }, std::get<native::ToProxy>(request));
 }
 
-void NativeFrontend::on_request(NativeClient& client, native::Hello& hello) {
-  client.id = std::move(hello.client);
-  client.name = std::move(hello.name);
-  client.software = std::move(hello.software);
+void NativeFrontend::on_request(NativeClient& client, native::Announce& announce) {
+  client.id = std::move(announce.client);
+  client.name = std::move(announce.name);
+  client.software = std::move(announce.software);
   reply(client.connection,
-        native::encode(native::Welcome{.request = hello.request, .proxy = config_.name}));
+        native::encode(native::Welcome{.request = announce.request, .proxy = config_.name}));
 }
 
 void NativeFrontend::on_request(NativeClient& client, const native::Clients& clients) {

@@ -65,7 +65,7 @@ class NativeFrontend final : public Frontend,
                       std::uint64_t number) override;
   void on_resync(bool changes) override;
 
-  void on_request(NativeClient& client, wire::native::Hello& hello);
+  void on_request(NativeClient& client, wire::native::Announce& announce);
   void on_request(NativeClient& client, wire::WriteRequest& request);
   void on_request(NativeClient& client, wire::native::Watch& watch);
   void on_request(NativeClient& client, const wire::native::Unwatch& unwatch) {

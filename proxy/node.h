@@ -14,8 +14,8 @@
 #include "core/config/program.h"
 #include "core/coordination/coordinator.h"
 #include "core/metrics/http.h"
+#include "core/net/connections.h"
 #include "core/net/loop.h"
-#include "core/net/server.h"
 #include "proxy/fan_out.h"
 #include "proxy/frontend.h"
 #include "proxy/guard.h"
@@ -99,7 +99,7 @@ class Node final : private Backend {
   Guard guard_;
   std::unique_ptr<coordination::Coordinator> coordinator_;
   Upstream upstream_;
-  net::Server server_;
+  net::Connections server_;
   FanOut fan_out_;
   Listeners listeners_;
   std::uint32_t generation_ = 0;  // granted by the directory; 0: no client is served yet

@@ -152,7 +152,7 @@ class Upstream final : public Partitions {
   Renewed renewed_;
   Divided divided_;
   keyspace::PartitionMap map_;
-  net::Server server_;  // separate from the clients' server: queued bytes count apart
+  net::Connections server_;  // separate from the clients' server: queued bytes count apart
   std::vector<std::unique_ptr<Link>> links_;
   std::deque<Partition> partitions_;  // by the index of map_; elements do not move
   std::optional<base::TimePoint> paused_since_{};

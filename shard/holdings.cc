@@ -20,7 +20,7 @@ base::Result<Holdings> open_holdings(const config::Cluster& cluster, const std::
   Holdings holdings{.store = directory + "/store"};
   std::error_code fault;
   holdings.directory = std::filesystem::absolute(directory, fault);
-  auto lock = base::DirectoryLock::take(directory, lock_timeout);
+  auto lock = base::DirectoryLock::acquire(directory, lock_timeout);
   if (!lock) {
     holdings.trouble = lock.error();
     holdings.identity = base::random_identity();
@@ -49,7 +49,7 @@ base::Result<Holdings> open_holdings(const config::Cluster& cluster, const std::
 }
 
 base::Status restore_store(const std::string& directory, const std::string& backup) {
-  auto lock = base::DirectoryLock::take(directory, {});
+  auto lock = base::DirectoryLock::acquire(directory, {});
   if (!lock) return base::Error{lock.error()};
   if (*lock == nullptr) {
     return base::Error{directory + ": held by a running shard; stop it first"};

@@ -21,7 +21,7 @@
 #include "core/keyspace/partition_map.h"
 #include "core/metrics/http.h"
 #include "core/net/closings.h"
-#include "core/net/server.h"
+#include "core/net/connections.h"
 #include "shard/holdings.h"
 #include "shard/hosted.h"
 #include "shard/metrics.h"
@@ -160,7 +160,7 @@ class Node final : private net::ConnectionEvents,
   base::TimePoint started_;
   Metrics metrics_;
   std::unique_ptr<metrics::HttpServer> http_;
-  net::Server server_;
+  net::Connections server_;
   net::Closings closings_;
   std::optional<zmtp::CurveServer> curve_{};   // with security
   std::unique_ptr<net::Listener> requests_{};  // null until open() has run, as updates_

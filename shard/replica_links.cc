@@ -24,7 +24,7 @@ net::ConnectorSettings settings(const access::KeyPair* keys) {
 
 class ReplicaLinks::Link final : private net::ConnectionEvents {
  public:
-  Link(net::Server& server, const access::KeyPair* keys, std::string shard, Events& events)
+  Link(net::Connections& server, const access::KeyPair* keys, std::string shard, Events& events)
       : shard_(std::move(shard)), events_(events), connector_(server, settings(keys), *this) {}
 
   void connect(const std::string& endpoint) {
@@ -64,7 +64,7 @@ class ReplicaLinks::Link final : private net::ConnectionEvents {
   net::Connector connector_;
 };
 
-ReplicaLinks::ReplicaLinks(net::Server& server, const access::KeyPair* keys, Events& events)
+ReplicaLinks::ReplicaLinks(net::Connections& server, const access::KeyPair* keys, Events& events)
     : server_(server), keys_(keys), events_(events) {}
 
 ReplicaLinks::~ReplicaLinks() = default;

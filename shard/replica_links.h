@@ -33,7 +33,7 @@ class ReplicaLinks {
   static constexpr std::size_t follower_queue_bytes = std::size_t{8} << 20;
 
   // All arguments outlive it. `keys` null: without encryption.
-  ReplicaLinks(net::Server& server, const access::KeyPair* keys, Events& events);
+  ReplicaLinks(net::Connections& server, const access::KeyPair* keys, Events& events);
   ~ReplicaLinks();
 
   // Connects to the shard at this endpoint, as the directory says.
@@ -52,7 +52,7 @@ class ReplicaLinks {
  private:
   class Link;
 
-  net::Server& server_;
+  net::Connections& server_;
   const access::KeyPair* keys_;
   Events& events_;
   std::map<std::string, std::unique_ptr<Link>> links_;

@@ -32,7 +32,7 @@ Subscriber& subscriber(const net::Connection& connection) {
 
 }  // namespace
 
-Updates::Updates(net::Server& server, const Settings& settings, net::Closings& closings)
+Updates::Updates(net::Connections& server, const Settings& settings, net::Closings& closings)
     : queue_bytes_(settings.queue_bytes),
       listener_(server,
                 {.address = settings.address,

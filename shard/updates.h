@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "core/net/closings.h"
-#include "core/net/server.h"
+#include "core/net/connections.h"
 
 namespace canopy::shard {
 
@@ -22,7 +22,7 @@ class Updates final : private net::ConnectionEvents {
     int send_buffer_bytes = 0;                 // SO_SNDBUF; 0: the kernel's default
   };
   // `server` and `closings` outlive this.
-  Updates(net::Server& server, const Settings& settings, net::Closings& closings);
+  Updates(net::Connections& server, const Settings& settings, net::Closings& closings);
 
   base::Status open(std::chrono::milliseconds timeout) { return listener_.open(timeout); }
   const std::string& endpoint() const { return listener_.endpoint(); }

@@ -42,7 +42,7 @@ base::Status ask_all(const std::vector<std::string>& endpoints,
   if (endpoints.empty()) return {};
   const base::SystemClock clock;
   net::Loop loop(clock);
-  net::Server server(loop);
+  net::Connections server(loop);
   std::vector<std::unique_ptr<Link>> links;
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
     const auto on_frame = [&, i](std::string_view frame) {

@@ -94,7 +94,7 @@ void Pinger::begin_probe() {
   began_ = loop_.now();
   timeout_ = loop_.after(command_.timeout, [this] { end_probe(true); });
   if (announced_) return send_ping();
-  link_->send(native::encode(native::Hello{.request = probes_,
+  link_->send(native::encode(native::Announce{.request = probes_,
                                            .client = client_,
                                            .name = "canopy ping",
                                            .software = "canopy " CANOPY_VERSION}));

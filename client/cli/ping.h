@@ -42,7 +42,7 @@ class Pinger {
   const Command& command_;
   base::SystemClock clock_;
   net::Loop loop_{clock_};
-  net::Server server_{loop_};
+  net::Connections server_{loop_};
   std::optional<Link> link_{};
   std::string proxy_{}, endpoint_{}, client_{};
   Exit exit_ = Exit::ok;

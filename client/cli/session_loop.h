@@ -30,7 +30,7 @@ class SessionLoop {
   const Cluster cluster_;
   base::SystemClock clock_;
   net::Loop loop_{clock_};
-  net::Server server_{loop_};
+  net::Connections server_{loop_};
   Sockets sockets_;
   Session session_;
 };

@@ -1,7 +1,7 @@
-// The peers that a process accepts, and what each may do there. Pure. Not thread-safe.
+// The peers that a process accepts, and what each peer may do. Pure. Not thread-safe.
 //
-// Permissions may be replaced while clients are connected: the process then closes the connections
-// of those whose entry has changed.
+// Permissions may be replaced while clients are connected. The process then closes the connections
+// of each client whose entry has changed.
 #pragma once
 
 #include <optional>
@@ -22,7 +22,7 @@ class Authority {
   Authority(std::string cluster_key, Permissions permissions)
       : cluster_key_(std::move(cluster_key)), permissions_(std::move(permissions)) {}
 
-  // The name that the holder of a public key is let in under; nothing for a stranger.
+  // The name of the holder of a public key; nothing for an unknown key.
   std::optional<std::string> name_of(std::string_view public_key) const;
 
   bool is_own_process(std::string_view name) const { return name == cluster_name; }
@@ -31,7 +31,7 @@ class Authority {
   bool may_read(std::string_view name, std::string_view prefix) const;
   bool may_write(std::string_view name, std::string_view key) const;
 
-  // Returns the names whose entry has gone or is another now: their connections are to be closed.
+  // Returns the names whose entry was removed or changed. The caller closes their connections.
   std::vector<std::string> replace(Permissions next);
 
  private:

@@ -18,13 +18,13 @@ struct KeyPair {
   bool operator==(const KeyPair&) const = default;
 };
 
-// What a client connects with: who is to be met, and as whom.
+// The server that a client expects, and the client's own keys.
 struct ClientKeys {
   std::string server_key = {};  // public
   KeyPair own = {};
 };
 
-// A new pair, of libsodium's randomness.
+// A new pair, drawn by libsodium.
 KeyPair make_key_pair();
 // Whether the keys belong together.
 bool is_pair(const KeyPair& keys);
@@ -32,7 +32,7 @@ bool is_pair(const KeyPair& keys);
 inline constexpr std::string_view z85 =
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
 
-// Five characters stand for four bytes, so that not every five do.
+// Five characters encode four bytes, so some groups of five exceed 32 bits and are no key.
 constexpr bool is_key(std::string_view text) {
   if (text.size() != key_characters) return false;
   for (std::size_t at = 0; at < text.size(); at += 5) {

@@ -1,8 +1,9 @@
-// Who may read and write which part of the key tree. Pure; default deny. Not thread-safe.
+// Which clients may read and write which part of the key tree; the default is to deny. Pure; not
+// thread-safe.
 //
-// A client is known by its public key, which CURVE has proven, and is from then on called by its
-// name. Reading is meant as watching: a prefix may be read if all keys that begin with it may be,
-// so that a grant of /results/ covers /results/eu/ and /results/eu/42, and neither / nor /results.
+// CURVE proves a client's public key; the permissions map the key to the client's name. A client
+// may read a prefix if it may read every key that begins with it. A grant of /results/ covers
+// /results/eu/ and /results/eu/42, and neither / nor /results.
 #pragma once
 
 #include <map>
@@ -29,14 +30,14 @@ class Permissions {
   Permissions() = default;
   explicit Permissions(std::vector<Client> clients);
 
-  // The name that the holder of this key goes by; null for a stranger.
+  // The name of the holder of this key; null for an unknown key.
   const std::string* name_of(std::string_view public_key) const;
-  // False for a name that is not known (any more).
+  // False for an unknown name.
   bool may_read(std::string_view name, std::string_view prefix) const;
   bool may_write(std::string_view name, std::string_view key) const;
   bool is_admin(std::string_view name) const;
   bool knows(std::string_view name) const { return by_name_.contains(name); }
-  // Those who were known to `this` and are not to `next`, or by another key or with other rights.
+  // The names in `this` that `next` lacks, or has with another key or other rights.
   std::vector<std::string> changed_by(const Permissions& next) const;
 
  private:

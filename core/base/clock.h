@@ -1,4 +1,4 @@
-// Time, as an argument: nothing but a program's node asks the machine what time it is.
+// Clocks. Time is an argument: only a program's node reads the machine's clock.
 #pragma once
 
 #include <algorithm>
@@ -40,7 +40,7 @@ class SystemClock final : public Clock {
   std::chrono::steady_clock::time_point steady_start_;
 };
 
-// A clock that tests turn by hand.
+// A clock that tests advance by hand.
 class ManualClock final : public Clock {
  public:
   explicit ManualClock(TimePoint start = TimePoint(std::chrono::hours(1))) : now_(start) {}

@@ -51,8 +51,8 @@ std::string random_identity() {
   return digits;
 }
 
-Result<std::unique_ptr<DirectoryLock>> DirectoryLock::take(const std::string& directory,
-                                                           std::chrono::milliseconds patience) {
+Result<std::unique_ptr<DirectoryLock>> DirectoryLock::acquire(const std::string& directory,
+                                                              std::chrono::milliseconds patience) {
   std::error_code fault;
   fs::create_directories(directory, fault);
   if (fault) return Error{directory + ": cannot be made: " + fault.message()};

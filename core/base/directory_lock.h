@@ -1,7 +1,7 @@
-// Holds `directory` (made when missing) for this process by an flock on its file `lock`, so that
-// two processes never share what is in it. Not thread-safe.
+// Locks a directory for this process by flock(2) on its file `lock`, so that two processes never
+// share its files. Not thread-safe.
 //
-// The file holds the identity of the directory: drawn at random by the first process that held it.
+// The file holds the identity of the directory, which the first process to lock it drew at random.
 #pragma once
 
 #include <chrono>
@@ -14,10 +14,10 @@ namespace canopy::base {
 
 class DirectoryLock {
  public:
-  // Null when another process still holds it after `patience`; an error when the directory cannot
-  // be written. A predecessor that is just going away is waited for.
-  static Result<std::unique_ptr<DirectoryLock>> take(const std::string& directory,
-                                                     std::chrono::milliseconds patience);
+  // Makes `directory` when it is missing. Waits up to `patience` for another process to release the
+  // lock, then returns null. An error when the directory cannot be written.
+  static Result<std::unique_ptr<DirectoryLock>> acquire(const std::string& directory,
+                                                        std::chrono::milliseconds patience);
   ~DirectoryLock();
   DirectoryLock(const DirectoryLock&) = delete;
   DirectoryLock& operator=(const DirectoryLock&) = delete;

@@ -1,4 +1,4 @@
-// What became of the configuration file as a process read it last.
+// The outcome of a process's last read of the configuration file.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ struct FileRead {
   std::string refused{};      // why the process does not run it; empty: it does
 };
 
-// 16 hexadecimal digits; tells apart what people write, not what an attacker makes up.
+// 16 hexadecimal digits; not cryptographic: an attacker can make collisions.
 std::string fingerprint(const std::string& text);
 
 }  // namespace canopy::base

@@ -1,4 +1,4 @@
-// What this machine calls itself, and where others on its network reach it.
+// The name of this machine, and the addresses at which other machines reach it. Thread-safe.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// Every bound that the whole cluster agrees on, by name. Bounds that an operator may move are
-// settings (core/config); these are part of the protocol.
+// Bounds that are part of the protocol, so that every process must agree on them. Bounds that an
+// operator may change are settings (core/config).
 #pragma once
 
 #include <cstddef>

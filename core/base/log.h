@@ -58,8 +58,8 @@ inline void error(std::string_view component, std::string_view message, Fields f
   write(Level::error, component, message, fields);
 }
 
-// For what the network can provoke at will: lets one line a second through per call site and says
-// how many it swallowed. Not thread-safe: each belongs to one loop.
+// For events that the network can provoke: logs one line a second per call site, with the number
+// of lines that it dropped. Not thread-safe: each belongs to one loop.
 class RateLimited {
  public:
   void warn(std::string_view component, std::string_view message, Fields fields = {});

@@ -1,4 +1,4 @@
-// A value, or an error that says what went wrong and where.
+// A value, or an error that states what went wrong and where. Not thread-safe.
 //
 // Policy: bad input becomes an Error and nothing is lost; a bug is asserted; a bad start-up prints
 // the error on one line and exits non-zero. Results are never ignored.

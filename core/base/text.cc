@@ -46,9 +46,9 @@ std::string one_line(std::string_view text) {
 }
 
 std::string quoted(std::string_view text) {
-  constexpr std::size_t most = 300;
-  const bool cut = text.size() > most;
-  return "'" + one_line(text.substr(0, most)) + (cut ? "…'" : "'");
+  constexpr std::size_t limit = 300;
+  const bool cut = text.size() > limit;
+  return "'" + one_line(text.substr(0, limit)) + (cut ? "…'" : "'");
 }
 
 }  // namespace canopy::base

@@ -1,4 +1,4 @@
-// Small things done with text.
+// Helpers for text. Pure; thread-safe.
 #pragma once
 
 #include <algorithm>
@@ -44,7 +44,7 @@ bool is_file_name(std::string_view text);
 // One line: control characters as \xNN.
 std::string one_line(std::string_view text);
 
-// For messages about what somebody wrote: one line, in quotes, its end left out when it is long.
+// Input as error messages cite it: one line, in quotes, cut after 300 bytes.
 std::string quoted(std::string_view text);
 
 }  // namespace canopy::base

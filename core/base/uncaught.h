@@ -1,5 +1,5 @@
-// What a program does about an exception that nothing has caught, such as one for want of memory or
-// descriptors while it starts.
+// How a program ends after an uncaught exception, such as one for want of memory or descriptors
+// while it starts.
 #pragma once
 
 namespace canopy::base {

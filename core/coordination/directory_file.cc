@@ -72,7 +72,7 @@ bool replace(const std::string& fresh, const std::string& path) {
 base::Result<std::unique_ptr<DirectoryFile>> DirectoryFile::open(
     const std::string& directory, std::chrono::milliseconds patience) {
   std::unique_ptr<DirectoryFile> file(new DirectoryFile(directory));
-  auto lock = base::DirectoryLock::take(directory, patience);
+  auto lock = base::DirectoryLock::acquire(directory, patience);
   if (!lock) return base::Error{lock.error() + remedy};
   if (*lock == nullptr) return base::Error{directory + ": held by another running broker" + remedy};
   file->lock_ = std::move(*lock);

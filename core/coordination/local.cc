@@ -291,7 +291,7 @@ class LocalCoordinator final : public Coordinator, private net::ConnectionEvents
   net::Loop& loop_;
   const std::string name_;
   const std::string identity_;
-  net::Server server_;
+  net::Connections server_;
   net::Connector connector_;
   net::Loop::TimerId timer_ = 0;
 

@@ -32,7 +32,7 @@ Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
 }  // namespace
 
-LocalServer::LocalServer(net::Server& server, base::Duration lease, std::size_t queue_bytes,
+LocalServer::LocalServer(net::Connections& server, base::Duration lease, std::size_t queue_bytes,
                          const Security* security, cluster::DirectoryRecord record)
     : server_(server),
       loop_(server.loop()),

@@ -26,7 +26,7 @@
 #include "core/cluster/registry.h"
 #include "core/coordination/messages.h"
 #include "core/net/closings.h"
-#include "core/net/server.h"
+#include "core/net/connections.h"
 #include "core/wire/native_broker.h"
 
 namespace canopy::coordination {
@@ -71,7 +71,7 @@ class LocalServer final : private net::ConnectionEvents {
   };
   // `queue_bytes`: bound of the bytes that wait for a peer, beyond which its connection is closed.
   // `record`: the directory's durable state, which the server continues. `server` outlives this.
-  LocalServer(net::Server& server, base::Duration lease,
+  LocalServer(net::Connections& server, base::Duration lease,
               std::size_t queue_bytes = usual_queue_bytes, const Security* security = nullptr,
               cluster::DirectoryRecord record = cluster::DirectoryRecord());
   ~LocalServer() override;
@@ -183,7 +183,7 @@ class LocalServer final : private net::ConnectionEvents {
   void send(const cluster::SessionId& to, const Reply& reply);
   void push(net::Connection& connection, std::string_view frame);
 
-  net::Server& server_;
+  net::Connections& server_;
   net::Loop& loop_;
   const std::size_t queue_bytes_;
   const access::Authority* authority_;  // null: no security

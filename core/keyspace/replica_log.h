@@ -1,9 +1,9 @@
-// The last entries of a partition over its epochs: what is committed, for those who missed it, and
-// what is not yet. Pure; not thread-safe.
+// The last entries of a partition over its epochs: committed ones, kept for replicas and proxies
+// that missed them, and uncommitted ones. Pure; not thread-safe.
 //
-// A position is the revision of an entry, or the start of an epoch: (EPOCH, 0) stands after
-// everything of the epochs before. Within an epoch revisions are contiguous; a new epoch goes on
-// after whatever was the last entry before it.
+// A position is the revision of an entry, or the start of an epoch: (EPOCH, 0) comes after every
+// entry of earlier epochs. Within an epoch revisions are contiguous. A new epoch follows the last
+// entry before it.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,7 @@ struct EpochEnd {
 
 class ReplicaLog {
  public:
-  // How many epochs back a log can tell where it parted from another one.
+  // How many epochs back a log can find its last common position with another log.
   static constexpr std::size_t max_epochs = 64;
 
   // What an entry takes beside its bytes: itself, and the update's object with its count.

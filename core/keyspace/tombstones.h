@@ -1,12 +1,11 @@
-// The recent deletions of a partition, by which it can be told what is gone since a revision.
-// Bounded by count. Pure; not thread-safe.
+// The recent deletions of a partition: which keys are gone since a revision. Bounded by count.
+// Pure; not thread-safe.
 //
-// A key may have been deleted several times, and put again since: whoever tells the deletions on
-// leaves out the keys that are there.
+// A key may have been deleted several times, and put again since. A caller that forwards deletions
+// must leave out the keys that exist.
 //
-// Deletions lie in blocks that are shared with those who walk over them: a walk over any number of
-// deletions begins at once, goes on whenever its owner likes, and finds what there was when it
-// began.
+// Walks share the blocks of deletions. A walk starts in constant time, may pause, and sees the
+// deletions as of its start.
 #pragma once
 
 #include <cstddef>
@@ -63,7 +62,7 @@ class Tombstones {
 
   // Every deletion after it is known, unless its key was put again.
   Revision floor() const { return floor_; }
-  // Those after `revision`, as of now.
+  // The deletions after `revision`, as of now.
   Deletions after(Revision revision) const;
   std::size_t size() const { return end_ - first_; }
 

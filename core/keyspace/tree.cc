@@ -116,7 +116,7 @@ bool Tree::erase(std::string_view key) {
   return true;
 }
 
-// Behind those that are there.
+// Appends the page.
 void Tree::add_page(std::shared_ptr<TreePage> page) {
   if (page->empty()) return;
   TreeRoot& root = own_root();

@@ -1,4 +1,4 @@
-// An ordered map from key to its last update, whose state at any moment can be held on to.
+// An ordered map from key to its last update, with views that keep its state at one moment.
 //
 // Entries live in sorted pages that are shared with views and copied when written: taking a view
 // costs nothing, holding it costs the pages that change meanwhile, and any number of slow snapshots

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "core/base/log.h"
-#include "core/net/server.h"
+#include "core/net/connections.h"
 
 namespace canopy::net {
 
@@ -20,7 +20,7 @@ struct Closing {
   bool operator==(const Closing&) const = default;
 };
 
-// `reason` as ConnectionEvents::on_closed() is told. Pure.
+// `reason` is that of ConnectionEvents::on_closed(). Pure.
 Closing classify(std::string_view reason, bool ready);
 
 class Closings {

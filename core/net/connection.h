@@ -32,15 +32,15 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Never given to another connection of the same net::Server.
+  // Never given to another connection of the same net::Connections.
   virtual std::uint64_t id() const = 0;
   // Its address: "192.0.2.1:4711", "[::1]:4711" or "local".
   virtual const std::string& peer() const = 0;
   virtual base::TimePoint since() const = 0;
   // Whether its handshake was over, also when a fault has ended it since.
   virtual bool ready() const = 0;
-  // Once on_ready() was called: what the handshake told. info().user is the name that its key is
-  // known by; empty without security.
+  // Once on_ready() was called: what the handshake announced. info().user is the name that its key
+  // is known by; empty without security.
   virtual const zmtp::PeerInfo& info() const = 0;
   virtual bool closing() const = 0;
 
@@ -67,8 +67,8 @@ class Connection {
   std::unique_ptr<Attachment> attachment_;
 };
 
-// What the connections of a listener or connector tell their owner. Handlers may send, close and
-// pause any connection.
+// What the connections of a listener or connector report to their owner. Handlers may send, close
+// and pause any connection.
 class ConnectionEvents {
  public:
   virtual ~ConnectionEvents() = default;

@@ -21,8 +21,8 @@ std::optional<zmtp::CurveClient> curve_client(const access::KeyPair* cluster) {
   return zmtp::CurveClient::of(cluster->public_key, *cluster);
 }
 
-Connector::Connector(Server& server, ConnectorSettings settings, ConnectionEvents& events)
-    : server_(server), settings_(std::move(settings)), events_(events) {
+Connector::Connector(Connections& connections, ConnectorSettings settings, ConnectionEvents& events)
+    : connections_(connections), settings_(std::move(settings)), events_(events) {
   zmtp::Peer::Settings& peer = settings_.connection.peer;
   peer.connects = true;
   peer.curve_client = settings_.curve ? &*settings_.curve : nullptr;
@@ -71,7 +71,7 @@ void Connector::begin() {
 }
 
 void Connector::look_up() {
-  lookup_ = std::make_unique<Lookup>(server_.loop(), address_,
+  lookup_ = std::make_unique<Lookup>(connections_.loop(), address_,
                                      [this](const std::vector<SocketAddress>& addresses) {
                                        untried_.assign(addresses.begin(), addresses.end());
                                        try_next();
@@ -84,8 +84,8 @@ void Connector::try_next() {
     untried_.pop_front();
     socket_ = begin_connect(address, settings_.receive_buffer_bytes);
     if (!socket_) continue;
-    server_.loop().watch(socket_.get(), *this, {.writable = true});
-    timer_ = server_.loop().after(settings_.handshake, [this] { give_up_try(); });
+    connections_.loop().watch(socket_.get(), *this, {.writable = true});
+    timer_ = connections_.loop().after(settings_.handshake, [this] { give_up_try(); });
     return;
   }
   retry_later(true);
@@ -103,18 +103,18 @@ void Connector::give_up_try() {
 
 void Connector::establish() {
   Descriptor socket = std::exchange(socket_, {});
-  server_.loop().unwatch(socket.get());
-  server_.loop().cancel(timer_);
-  connection_ = std::make_unique<ZmtpConnection>(server_, settings_.connection,
+  connections_.loop().unwatch(socket.get());
+  connections_.loop().cancel(timer_);
+  connection_ = std::make_unique<ZmtpConnection>(connections_, settings_.connection,
                                                  static_cast<ConnectionOwner&>(*this), events_,
                                                  std::move(socket));
-  timer_ = server_.loop().after(settings_.handshake,
-                                [this] { connection_->close("handshake_timeout"); });
+  timer_ = connections_.loop().after(settings_.handshake,
+                                     [this] { connection_->close("handshake_timeout"); });
 }
 
 void Connector::retry_later(bool unreachable) {
   end_try();
-  timer_ = server_.loop().after(drawn_pause(settings_.reconnect), [this, unreachable] {
+  timer_ = connections_.loop().after(drawn_pause(settings_.reconnect), [this, unreachable] {
     begin();
     if (unreachable) events_.on_unreachable();
   });
@@ -122,15 +122,15 @@ void Connector::retry_later(bool unreachable) {
 
 // And all that is due for it.
 void Connector::end_try() {
-  server_.loop().cancel(timer_);
+  connections_.loop().cancel(timer_);
   lookup_.reset();
   if (!socket_) return;
-  server_.loop().unwatch(socket_.get());
+  connections_.loop().unwatch(socket_.get());
   socket_ = Descriptor();
 }
 
 void Connector::on_ready(ZmtpConnection& connection) {
-  server_.loop().cancel(timer_);
+  connections_.loop().cancel(timer_);
   untried_.clear();
   for (const std::string& topic : topics_) connection.subscribe(topic, true);
   if (!reading_) connection.pause_reading();

@@ -1,9 +1,9 @@
 // A connection that this process opens, and opens again whenever it ends: the counterpart of
-// Listener (server.h). All work is done by the loop, but that names are looked up on a thread.
+// Listener (connections.h). The loop does the work; a thread resolves names.
 //
 // Each try connects to one address of the endpoint. A try that fails is followed by the next
 // address; after the last one, and after a connection has ended, a pause is drawn from [reconnect,
-// 2 × reconnect), so that the peers of a restarted process do not return as a herd.
+// 2 × reconnect), so that the peers of a restarted process do not reconnect all at once.
 //
 // Not thread-safe: belongs to the loop's thread.
 #pragma once
@@ -19,7 +19,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/net/connect_socket.h"
-#include "core/net/server.h"
+#include "core/net/connections.h"
 #include "core/net/zmtp_connection.h"
 #include "core/zmtp/curve_client.h"
 
@@ -27,23 +27,23 @@ namespace canopy::net {
 
 struct ConnectorSettings {
   ConnectionSettings connection{};
-  std::optional<zmtp::CurveClient> curve{};  // CURVE; nothing is sent or taken in the clear then
+  std::optional<zmtp::CurveClient> curve{};  // CURVE; then nothing is sent or accepted unencrypted
   int receive_buffer_bytes = 0;              // of the kernel; 0: its default
   base::Duration reconnect = std::chrono::milliseconds(100);
   // Of a try to connect, and of the handshake that follows.
   base::Duration handshake = std::chrono::seconds(3);
   // What the end of the connector may wait to send what is queued.
   std::chrono::milliseconds linger{0};
-  bool logs = true;  // handshakes that fail; else its owner tells why nothing is there
+  bool logs = true;  // handshakes that fail; else the owner logs the reason
 };
 
-// By which the processes of a cluster, which share these keys, know each other; null: in the clear.
+// The keys that the processes of a cluster share to authenticate each other; null: no encryption.
 std::optional<zmtp::CurveClient> curve_client(const access::KeyPair* cluster);
 
 class Connector final : private EventHandler, private ConnectionOwner {
  public:
   // `events` outlives the connector; its calls are of one connection at a time.
-  Connector(Server& server, ConnectorSettings settings, ConnectionEvents& events);
+  Connector(Connections& connections, ConnectorSettings settings, ConnectionEvents& events);
   ~Connector() override;
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
@@ -58,7 +58,7 @@ class Connector final : private EventHandler, private ConnectionOwner {
   // The connection on which can be sent; null while there is none.
   Connection* connection() const;
 
-  // Of SUB and XSUB: what the peer is to publish, on this connection and those that follow it.
+  // Of SUB and XSUB: what the peer is to publish, on this connection and every later one.
   void subscribe(const std::string& topic);
   void unsubscribe(const std::string& topic);
 
@@ -80,7 +80,7 @@ class Connector final : private EventHandler, private ConnectionOwner {
   void retry_later(bool unreachable);
   void end_try();
 
-  Server& server_;
+  Connections& connections_;
   ConnectorSettings settings_;
   ConnectionEvents& events_;
   std::string endpoint_;

@@ -12,20 +12,20 @@ namespace {
 class UnknownKeys {
  public:
   void log(std::string_view key, base::TimePoint now) {
-    if (logged_.size() >= most_remembered) {
+    if (logged_.size() >= max_remembered) {
       std::erase_if(logged_, [now](const auto& each) { return now - each.second >= period; });
     }
     const auto known = logged_.find(std::string(key));
     if (known != logged_.end() && now - known->second < period) return;
-    // In a flood of keys those that are not remembered are counted only.
-    if (known == logged_.end() && logged_.size() >= most_remembered) return;
+    // Keys beyond `max_remembered` are counted, not logged.
+    if (known == logged_.end() && logged_.size() >= max_remembered) return;
     logged_[std::string(key)] = now;
     base::log::warn("security", "unknown key refused", {{"public_key", key}});
   }
 
  private:
   static constexpr base::Duration period = std::chrono::minutes(1);
-  static constexpr std::size_t most_remembered = 1024;
+  static constexpr std::size_t max_remembered = 1024;
 
   std::unordered_map<std::string, base::TimePoint> logged_;  // when last, by key
 };

@@ -3,7 +3,7 @@
 #include <cerrno>
 
 #include "core/net/closings.h"
-#include "core/net/server.h"
+#include "core/net/connections.h"
 
 namespace canopy::net {
 namespace {
@@ -14,8 +14,8 @@ constexpr base::Duration starved_pause = std::chrono::milliseconds(100);
 
 }  // namespace
 
-Listener::Listener(Server& server, ListenerSettings settings, ConnectionEvents& events)
-    : server_(server),
+Listener::Listener(Connections& connections, ListenerSettings settings, ConnectionEvents& events)
+    : connections_(connections),
       settings_(std::move(settings)),
       events_(events),
       limit_(settings_.limit != nullptr ? *settings_.limit : unlimited_) {
@@ -24,10 +24,10 @@ Listener::Listener(Server& server, ListenerSettings settings, ConnectionEvents& 
 
 Listener::~Listener() {
   std::erase(limit_.listeners_, this);
-  limit_.change(limit_.open_ - connections_.size(), limit_.limit_);
-  if (accepting_) server_.loop().unwatch(socket_.get());
-  server_.loop().cancel(handshake_timer_);
-  server_.loop().cancel(starved_timer_);
+  limit_.change(limit_.open_ - accepted_.size(), limit_.limit_);
+  if (accepting_) connections_.loop().unwatch(socket_.get());
+  connections_.loop().cancel(handshake_timer_);
+  connections_.loop().cancel(starved_timer_);
 }
 
 base::Status Listener::open(std::chrono::milliseconds patience) {
@@ -57,9 +57,9 @@ void Listener::update_interest() {
   if (wanted == accepting_) return;
   accepting_ = wanted;
   if (wanted) {
-    server_.loop().watch(socket_.get(), *this, {.readable = true});
+    connections_.loop().watch(socket_.get(), *this, {.readable = true});
   } else {
-    server_.loop().unwatch(socket_.get());
+    connections_.loop().unwatch(socket_.get());
   }
 }
 
@@ -72,7 +72,7 @@ void Listener::accept_some() {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) {
         starved_ = true;
-        starved_timer_ = server_.loop().after(starved_pause, [this] {
+        starved_timer_ = connections_.loop().after(starved_pause, [this] {
           starved_ = false;
           update_interest();
         });
@@ -84,13 +84,13 @@ void Listener::accept_some() {
       setsockopt(accepted.get(), SOL_SOCKET, SO_SNDBUF, &settings_.send_buffer_bytes,
                  sizeof settings_.send_buffer_bytes);
     }
-    auto made = std::make_unique<ZmtpConnection>(server_, settings_.connection,
+    auto made = std::make_unique<ZmtpConnection>(connections_, settings_.connection,
                                                  static_cast<ConnectionOwner&>(*this), events_,
                                                  std::move(accepted));
     const std::uint64_t id = made->id();
-    connections_.emplace(id, std::move(made));
+    accepted_.emplace(id, std::move(made));
     limit_.change(limit_.open_ + 1, limit_.limit_);
-    handshakes_.emplace_back(server_.loop().now() + settings_.handshake, id);
+    handshakes_.emplace_back(connections_.loop().now() + settings_.handshake, id);
     if (handshakes_.size() == 1) expire_handshakes();
   }
   update_interest();
@@ -98,13 +98,13 @@ void Listener::accept_some() {
 
 // One timer, for the handshake that must end first.
 void Listener::expire_handshakes() {
-  const base::TimePoint now = server_.loop().now();
+  const base::TimePoint now = connections_.loop().now();
   for (; !handshakes_.empty(); handshakes_.pop_front()) {
     const auto& [deadline, id] = handshakes_.front();
     ZmtpConnection* connection = find(id);
     if (connection == nullptr || connection->ready()) continue;
     if (deadline > now) {
-      handshake_timer_ = server_.loop().after(deadline - now, [this] { expire_handshakes(); });
+      handshake_timer_ = connections_.loop().after(deadline - now, [this] { expire_handshakes(); });
       return;
     }
     connection->close("handshake_timeout");
@@ -112,12 +112,12 @@ void Listener::expire_handshakes() {
 }
 
 ZmtpConnection* Listener::find(std::uint64_t id) const {
-  const auto found = connections_.find(id);
-  return found == connections_.end() ? nullptr : found->second.get();
+  const auto found = accepted_.find(id);
+  return found == accepted_.end() ? nullptr : found->second.get();
 }
 
 void Listener::for_each(const std::function<void(Connection&)>& visit) const {
-  for (const auto& [id, connection] : connections_) visit(*connection);
+  for (const auto& [id, connection] : accepted_) visit(*connection);
 }
 
 void Listener::on_ready(ZmtpConnection& connection) {
@@ -128,7 +128,7 @@ void Listener::on_ready(ZmtpConnection& connection) {
 void Listener::on_closed(ZmtpConnection& connection, const std::string& reason) {
   if (settings_.closings != nullptr) settings_.closings->add(settings_.name, connection, reason);
   events_.on_closed(connection, reason);
-  connections_.erase(connection.id());
+  accepted_.erase(connection.id());
   limit_.change(limit_.open_ - 1, limit_.limit_);
 }
 

@@ -1,9 +1,9 @@
 // A single-threaded event loop over epoll(7): descriptors, timers, and calls from other threads.
 //
-// One turn: wait; read: the handlers of what is ready; timers: those that are due; work: the
+// One turn: wait; read: the handlers of what is ready; timers that are due; work: the
 // end-of-turn hook; flush: what was queued in the turn is sent, and what was closed is freed. A
 // handler reads what waits up to its own budget; what it leaves is found ready in the next turn.
-// A turn costs what it finds, not what it watches.
+// The cost of a turn grows with ready descriptors, not with watched ones.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,7 @@
 
 namespace canopy::net {
 
-// What a descriptor is watched for. With neither, its owner still hears of errors and hang-ups, as
-// both.
+// What a descriptor is watched for. With neither, errors and hang-ups are still reported, as both.
 struct Interest {
   bool readable = false;
   bool writable = false;
@@ -59,7 +58,7 @@ class Loop {
 
   TimerId after(base::Duration delay, Handler handler);
   // Periods begin at multiples of their length: what has the same period, or a multiple, is due in
-  // the same turns, and the process is woken once for all of it.
+  // the same turns, and the process wakes once for every such timer.
   static base::TimePoint next_period(base::TimePoint now, base::Duration period);
   TimerId every(base::Duration period, Handler handler);
   void cancel(TimerId id);
@@ -85,8 +84,8 @@ class Loop {
     int fd = -1;
     EventHandler* watcher = nullptr;  // else `handler`
     Handler handler{};
-    std::uint32_t interest = 0;  // as epoll is told
-    std::uint32_t events = 0;    // as epoll told, in this turn
+    std::uint32_t interest = 0;  // as registered with epoll
+    std::uint32_t events = 0;    // as epoll reported, in this turn
     bool ready = false;          // in ready_
     bool removed = false;
   };

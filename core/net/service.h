@@ -1,4 +1,5 @@
-// How this process stands to its machine.
+// This process and its machine: thread scheduling, and the service manager (systemd). Belongs to
+// the loop's thread.
 #pragma once
 
 #include <functional>
@@ -8,29 +9,28 @@
 
 namespace canopy::net {
 
-// The threads of this process, those that it starts from now on, let each other finish instead of
-// interrupting the one that woke them (SCHED_BATCH): what one hands to another is then taken in
-// larger lots. Where the system does not allow it, it costs some CPU more.
+// Sets SCHED_BATCH for this thread and every thread that it starts later. A woken thread then does
+// not preempt the thread that woke it, so work passes between threads in larger batches. No effect
+// where the system refuses it.
 void prefer_throughput();
 
-// What the service manager (systemd) is told of this process: that it is ready, that its loop
-// turns, what it does, that it stops. See sd_notify(3). Without one ($NOTIFY_SOCKET is not set)
-// nothing is said. Belongs to its loop.
+// Reports to the service manager that this process is ready, alive, reloading or stopping, and a
+// summary of its work. See sd_notify(3). Sends nothing when $NOTIFY_SOCKET is not set.
 class Service {
  public:
   // One short line for `systemctl status`, such as "12 of 300 clients".
   using Summary = std::function<std::string()>;
 
-  // Says that the process is ready, which it must be; from now on tells its summary whenever that
-  // has changed, and beats for the manager's watchdog if that is on ($WATCHDOG_USEC).
+  // Reports that the process is ready, which it must be. From then on sends its summary whenever
+  // that changes, and heartbeats to the manager's watchdog if $WATCHDOG_USEC is set.
   Service(Loop& loop, Summary summary);
   ~Service();
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
-  // Does `work` as a reload, of which the manager waits for the end.
+  // Runs `work` as a reload; the manager waits for its end.
   void reload(const std::function<void()>& work);
-  // Once the process has begun to stop.
+  // Reports that the process has begun to stop.
   void stopping();
 
  private:

@@ -5,8 +5,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "core/net/connections.h"
 #include "core/net/proxy_protocol.h"
-#include "core/net/server.h"
 
 namespace canopy::net {
 namespace {
@@ -28,27 +28,27 @@ std::string_view reason_of(int error) {
 
 }  // namespace
 
-ZmtpConnection::ZmtpConnection(Server& server, const ConnectionSettings& settings,
+ZmtpConnection::ZmtpConnection(Connections& connections, const ConnectionSettings& settings,
                                ConnectionOwner& owner, ConnectionEvents& events, Descriptor socket)
-    : server_(server),
+    : connections_(connections),
       settings_(settings),
       owner_(owner),
       events_(events),
       socket_(std::move(socket)),
-      id_(server_.next_id_++),
-      since_(server_.loop().now()),
+      id_(connections_.next_id_++),
+      since_(connections_.loop().now()),
       address_(peer_of(socket_)),
       peer_(settings.peer),
       expects_header_(settings.proxy_protocol) {
-  server_.loop().watch(socket_.get(), *this, interest_);
+  connections_.loop().watch(socket_.get(), *this, interest_);
   queue_output();
 }
 
 ZmtpConnection::~ZmtpConnection() {
-  server_.loop().unwatch(socket_.get());
-  server_.queued_bytes_ -= queue_.bytes();
-  if (unsent_) std::erase(server_.unsent_, this);
-  if (closing_) std::erase(server_.closing_, this);
+  connections_.loop().unwatch(socket_.get());
+  connections_.queued_bytes_ -= queue_.bytes();
+  if (unsent_) std::erase(connections_.unsent_, this);
+  if (closing_) std::erase(connections_.closing_, this);
 }
 
 void ZmtpConnection::on_events(bool readable, bool writable) {
@@ -64,7 +64,7 @@ void ZmtpConnection::on_events(bool readable, bool writable) {
 void ZmtpConnection::read_some() {
   const std::size_t budget = settings_.read_bytes_per_turn;
   for (std::size_t read = 0; read < budget && reading_ && !closing_;) {
-    auto& buffer = server_.read_buffer_;
+    auto& buffer = connections_.read_buffer_;
     const ssize_t count = recv(socket_.get(), buffer.data(), buffer.size(), 0);
     if (count < 0) {
       if (errno == EINTR) continue;
@@ -170,11 +170,11 @@ void ZmtpConnection::queue(std::string_view bytes) {
 }
 
 void ZmtpConnection::note_queued(std::size_t bytes) {
-  server_.queued_bytes_ += bytes;
+  connections_.queued_bytes_ += bytes;
   above_high_water_ |= queue_.bytes() >= settings_.high_water_bytes;
   if (unsent_ || blocked_) return;
   unsent_ = true;
-  server_.unsent_.push_back(this);
+  connections_.unsent_.push_back(this);
 }
 
 // Until the kernel takes no more. False when the connection is broken.
@@ -191,7 +191,7 @@ bool ZmtpConnection::send_some(std::size_t budget) {
     }
     const auto taken = static_cast<std::size_t>(count);
     queue_.consume(taken);
-    server_.queued_bytes_ -= taken;
+    connections_.queued_bytes_ -= taken;
     written += taken;
   }
   return true;
@@ -215,7 +215,7 @@ void ZmtpConnection::flush() {
   if (above_high_water_ && !closing_ && queue_.bytes() <= settings_.low_water_bytes) {
     above_high_water_ = false;
     events_.on_drained(*this);
-    server_.loop().post([] {});
+    connections_.loop().post([] {});
   }
 }
 
@@ -226,7 +226,7 @@ void ZmtpConnection::set_reading(bool reading) {
 
 void ZmtpConnection::update_interest() {
   const Interest wanted{.readable = reading_ && !closing_, .writable = blocked_};
-  if (std::exchange(interest_, wanted) != wanted) server_.loop().change(socket_.get(), wanted);
+  if (std::exchange(interest_, wanted) != wanted) connections_.loop().change(socket_.get(), wanted);
 }
 
 void ZmtpConnection::close(std::string_view reason) {
@@ -234,7 +234,7 @@ void ZmtpConnection::close(std::string_view reason) {
   reason_ = reason;
   reading_ = false;
   update_interest();
-  server_.closing_.push_back(this);
+  connections_.closing_.push_back(this);
 }
 
 }  // namespace canopy::net

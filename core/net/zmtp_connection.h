@@ -22,7 +22,7 @@
 
 namespace canopy::net {
 
-class Server;
+class Connections;
 class ZmtpConnection;
 
 struct ConnectionSettings {
@@ -51,8 +51,8 @@ class ConnectionOwner {
 class ZmtpConnection final : public Connection, private EventHandler, private zmtp::PeerEvents {
  public:
   // `settings`, `owner` and `events` outlive it.
-  ZmtpConnection(Server& server, const ConnectionSettings& settings, ConnectionOwner& owner,
-                 ConnectionEvents& events, Descriptor socket);
+  ZmtpConnection(Connections& connections, const ConnectionSettings& settings,
+                 ConnectionOwner& owner, ConnectionEvents& events, Descriptor socket);
   ~ZmtpConnection() override;
 
   std::uint64_t id() const override { return id_; }
@@ -76,7 +76,7 @@ class ZmtpConnection final : public Connection, private EventHandler, private zm
   void finish(std::chrono::milliseconds patience);
 
  private:
-  friend class Server;
+  friend class Connections;
 
   void on_events(bool readable, bool writable) override;
   void on_ready(const zmtp::PeerInfo& info) override;
@@ -94,7 +94,7 @@ class ZmtpConnection final : public Connection, private EventHandler, private zm
   void flush();
   void update_interest();
 
-  Server& server_;
+  Connections& connections_;
   const ConnectionSettings& settings_;
   ConnectionOwner& owner_;
   ConnectionEvents& events_;
@@ -110,7 +110,7 @@ class ZmtpConnection final : public Connection, private EventHandler, private zm
   bool reading_ = true;
   Interest interest_{.readable = true};  // as the loop knows it
   bool blocked_ = false;                 // the last write could not take it all
-  bool unsent_ = false;                  // in Server::unsent_
+  bool unsent_ = false;                  // in Connections::unsent_
   bool above_high_water_ = false;        // since then, on_drained() is owed
   bool closing_ = false;
   std::string reason_;

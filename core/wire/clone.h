@@ -5,16 +5,16 @@
 //   kvmsg (model 5), chp (12/CHP)  key · sequence · uuid · properties · body
 //
 //   sequence    8 bytes, big-endian int64; in what clients send ignored, of any length
-//   uuid        opaque; 16 bytes from C, 32 or 36 characters of text from C++, Java and Tcl, or
-//   empty properties  `name=value\n`…; `ttl` in seconds lets the key expire body        opaque;
-//   empty deletes the key
+//   uuid        opaque: 16 bytes from C, 32 or 36 characters from C++, Java and Tcl; or empty
+//   properties  `name=value\n`…; `ttl` in seconds lets the key expire
+//   body        opaque; empty deletes the key
 //
-// Sequence, uuid and properties are metadata: whatever they hold, the update counts. What of them
-// cannot be used is left out, and parse_write() says so.
+// Sequence, uuid and properties are metadata: the update is accepted whatever they hold. The
+// decoder leaves out unusable metadata, and parse_write() reports it.
 //
 //   ICANHAZ? [· prefix]            client asks for a snapshot; without prefix: of everything
-//   KTHXBAI · sequence · …         ends a snapshot; in the dialects of five frames the body is the
-//   prefix HUGZ · 8 zero bytes · ∅ · ∅ · ∅  a chp server's heartbeat, each second
+//   KTHXBAI · sequence · …         ends a snapshot; with five frames the body is the prefix
+//   HUGZ · 8 zero bytes · ∅ · ∅ · ∅  a chp server's heartbeat, each second
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// What shards and proxies say to each other. Every message is one frame: a MessagePack array that
+// The messages between shards and proxies. Every message is one frame: a MessagePack array that
 // opens with the version of this protocol and the kind of the message.
 //
 //   proxy → shard (DEALER → ROUTER)
@@ -28,7 +28,7 @@
 // asker grants `initial_credit` chunks by asking and one more with each chunk it takes. A snapshot
 // opens with the split entries of the partition and the deletions after `floor` that the log still
 // knows, so that the asker can tell in its turn what changed since any revision from `floor` on.
-// The chunks of an answer are numbered from 0. An asker that hears nothing sends its sync again
+// The chunks of an answer are numbered from 0. An asker without an answer sends its sync again
 // under the same request: a shard that is still answering goes on where it was, another one starts
 // at 0.
 //
@@ -57,7 +57,7 @@ inline constexpr std::size_t max_message_updates = 16'384;
 // A routing id of libzmq.
 inline constexpr std::size_t max_reply_to_bytes = 255;
 
-// A request and who is to have its answer: opaque to the shard, which hands it back; empty: nobody.
+// A request and the address of its answer: opaque to the shard, which returns it; empty: no answer.
 struct RoutedRequest {
   std::string reply_to{};
   WriteRequest request{};

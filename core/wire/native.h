@@ -40,7 +40,7 @@ inline constexpr std::size_t max_entries_bytes = std::size_t{2} << 20;
 // As wide as any number in a message, so that a larger kind is not taken for one of these.
 enum class Kind : std::uint64_t {
   // client → proxy
-  hello = 128,
+  announce = 128,
   write = 129,
   watch = 130,
   unwatch = 131,
@@ -110,7 +110,7 @@ using wire::append_entry;
 
 // --- requests of a client to a proxy -----------------------------------------------------------
 
-//   hello   = [128, request, client, name, software]
+//   announce = [128, request, client, name, software]
 //   write   = [129, number, settled, [[key, value | nil, ttl_ms, if_revision | nil, properties]…]]
 //   watch   = [130, request, subtree, latest_ms, lz4, {partition: revision}]
 //   unwatch = [131, request]
@@ -120,8 +120,8 @@ using wire::append_entry;
 //   clients = [135, request]                            for an admin, if the cluster has security
 //   kick    = [136, request, connection]                for an admin, too
 
-// Who speaks over this connection. Writes need a client id; everything else works without.
-struct Hello {
+// Names the client of this connection. Only writes need a client id.
+struct Announce {
   std::uint64_t request = 0;
   std::string client{};    // 16 random bytes that name the client for its life
   std::string name{};      // for people
@@ -157,10 +157,11 @@ struct Kick {
   std::uint64_t request = 0;
   std::uint64_t connection = 0;
 };
-// A WriteRequest leaves here without its client, which the hello has named.
-using ToProxy = std::variant<Hello, WriteRequest, Watch, Unwatch, Get, List, Ping, Clients, Kick>;
+// A decoded WriteRequest has no client: the caller sets it from the connection's Announce.
+using ToProxy =
+    std::variant<Announce, WriteRequest, Watch, Unwatch, Get, List, Ping, Clients, Kick>;
 
-std::string encode(const Hello& hello);
+std::string encode(const Announce& announce);
 std::string encode(const WriteRequest& request);
 std::string encode(const Watch& watch);
 std::string encode(const Unwatch& unwatch);

@@ -1,5 +1,5 @@
-// What clients and the broker say to each other, in the native protocol (core/wire/native.h). Who
-// may ask for what is up to the broker.
+// The messages between clients and the broker, in the native protocol (core/wire/native.h). The
+// broker checks permissions.
 //
 //   directory = [144, request, prefix]
 //   drain     = [145, request, name]
@@ -79,11 +79,11 @@ struct Reloaded {
   std::uint64_t request = 0;
   std::vector<std::string> settings{};  // that were changed: "proxies.p1.max_linger_ms"
 };
-// The shard was told.
+// The broker has passed the order to the shard.
 struct Elected {
   std::uint64_t request = 0;
 };
-// The shard was told.
+// The broker has passed the order to the shard.
 struct BackupOrdered {
   std::uint64_t request = 0;
 };

@@ -46,18 +46,18 @@ std::string read_label(Reader& in, const char* field) {
   return std::string(text);
 }
 
-Hello read_hello(Message& message) {
-  message.wants("hello", 4);
+Announce read_announce(Message& message) {
+  message.wants("announce", 4);
   Reader& in = message.in;
-  Hello hello{.request = read_request(in)};
-  hello.client = in.bytes("client");
-  if (!hello.client.empty() && hello.client.size() != client_id_bytes) {
+  Announce announce{.request = read_request(in)};
+  announce.client = in.bytes("client");
+  if (!announce.client.empty() && announce.client.size() != client_id_bytes) {
     Reader::fail(Fault::bad_field, "client", "wants 16 bytes");
   }
-  hello.name = read_label(in, "name");
-  hello.software = read_label(in, "software");
-  in.end("hello");
-  return hello;
+  announce.name = read_label(in, "name");
+  announce.software = read_label(in, "software");
+  in.end("announce");
+  return announce;
 }
 
 std::string read_watchable(Reader& in) {
@@ -110,7 +110,7 @@ ToProxy read_to_proxy(Message message) {
     Reader::fail(Fault::too_large, "message", "is larger than a frame may be");
   }
   switch (static_cast<Kind>(message.kind)) {
-    case Kind::hello: return read_hello(message);
+    case Kind::announce: return read_announce(message);
     case Kind::write: return read_write_request(message);
     case Kind::watch: return read_watch(message);
     case Kind::unwatch: return read_numbered<Unwatch>(message, "unwatch", first_request);
@@ -238,7 +238,7 @@ std::variant<ToBroker, Refusal> decode_to_broker(std::string_view frame) {
 bool is_native(std::string_view frame) {
   if (frame.empty()) return false;
   try {
-    return open(frame.substr(1)).kind >= static_cast<std::uint64_t>(Kind::hello);
+    return open(frame.substr(1)).kind >= static_cast<std::uint64_t>(Kind::announce);
   } catch (const Unreadable&) {
     return false;
   }

@@ -69,13 +69,14 @@ std::string compress(std::string_view entries) {
   return block;
 }
 
-std::string encode(const Hello& hello) {
-  const std::size_t hint = 48 + hello.client.size() + hello.name.size() + hello.software.size();
-  return message(Kind::hello, 4, hint, [&](Packer& packer) {
-    packer.number(hello.request);
-    packer.bytes(hello.client);
-    packer.text(hello.name);
-    packer.text(hello.software);
+std::string encode(const Announce& announce) {
+  const std::size_t hint =
+      48 + announce.client.size() + announce.name.size() + announce.software.size();
+  return message(Kind::announce, 4, hint, [&](Packer& packer) {
+    packer.number(announce.request);
+    packer.bytes(announce.client);
+    packer.text(announce.name);
+    packer.text(announce.software);
   });
 }
 

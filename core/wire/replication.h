@@ -1,5 +1,5 @@
-// What the replicas of a partition say to each other. A follower connects to the shard that leads,
-// and one connection carries all partitions that the two share. Every message is one frame, a
+// The messages between the replicas of a partition. A follower connects to the leading shard; one
+// connection carries all partitions that the two shards share. Every message is one frame, a
 // MessagePack array that opens with the version of the links (link.h) and the kind.
 //
 //   follower → leader
@@ -17,8 +17,9 @@
 //     flags: 1 completes a request's updates, 2 with the request; updates as in entry.h
 //   request = [client, number, settled, revision]
 //
-// `session` is of the follower's choosing and grows: what answers an earlier follow is dropped. The
-// messages of a session are numbered from 0; a hole makes the follower ask again.
+// `session` is of the follower's choosing and grows: the follower drops answers to an earlier
+// follow. The messages of a session are numbered from 0; at a missing number the follower sends
+// follow again.
 //
 // Pure code over bytes; never throws on hostile input.
 #pragma once
@@ -86,7 +87,7 @@ struct Snapshot {
   std::vector<keyspace::AppliedRequest> requests{};
 };
 
-// The partition is not led here, or in another epoch.
+// The answering replica does not lead the partition, or leads it in another epoch.
 struct Unled {
   std::string partition{};
   std::uint32_t epoch = 0;  // that the answering replica knows of

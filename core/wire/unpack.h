@@ -1,8 +1,8 @@
-// Reads MessagePack forward, straight from the bytes: nothing is allocated, and no length is
-// believed that the bytes left could not hold. For the decoders of this folder alone.
+// A forward reader of MessagePack that allocates nothing and refuses lengths beyond the bytes left.
+// For the decoders of this folder alone. Not thread-safe.
 //
-// Views point into the bytes. Whatever is not as expected is thrown as Unreadable, which each
-// decoder catches where it begins. `field` names what is being read, for that text.
+// Returned views point into the bytes. Malformed input throws Unreadable, which each decoder
+// catches at its entry point. `field` is the name of the field in the text of the error.
 #pragma once
 
 #include <cstddef>
@@ -30,17 +30,17 @@ class Reader {
 
   std::uint64_t number(const char* field);
   // Fault::bad_field beyond the bounds.
-  std::uint64_t number(const char* field, std::uint64_t least, std::uint64_t most) {
+  std::uint64_t number(const char* field, std::uint64_t min, std::uint64_t max) {
     const std::uint64_t value = number(field);
-    if (value < least || value > most) fail(Fault::bad_field, field, "out of its bounds");
+    if (value < min || value > max) fail(Fault::bad_field, field, "out of its bounds");
     return value;
   }
-  std::uint32_t small_number(const char* field, std::uint32_t least = 0,
-                             std::uint32_t most = UINT32_MAX) {
-    return static_cast<std::uint32_t>(number(field, least, most));
+  std::uint32_t small_number(const char* field, std::uint32_t min = 0,
+                             std::uint32_t max = UINT32_MAX) {
+    return static_cast<std::uint32_t>(number(field, min, max));
   }
-  std::int64_t signed_number(const char* field, std::int64_t most = INT64_MAX) {
-    return static_cast<std::int64_t>(number(field, 0, static_cast<std::uint64_t>(most)));
+  std::int64_t signed_number(const char* field, std::int64_t max = INT64_MAX) {
+    return static_cast<std::int64_t>(number(field, 0, static_cast<std::uint64_t>(max)));
   }
   keyspace::Revision revision(const char* field) { return keyspace::Revision(number(field)); }
   std::optional<keyspace::Revision> revision_or_nil(const char* field) {
@@ -85,14 +85,14 @@ class Reader {
   std::uint32_t array(const char* field);
   std::uint32_t count(const char* field, std::uint64_t claimed, std::size_t bytes_each) const;
 
-  const char* take(const char* field, std::uint64_t size) {
+  const char* consume(const char* field, std::uint64_t size) {
     if (left() < size) fail(Fault::malformed, field, "is cut short");
     return std::exchange(at_, at_ + size);
   }
-  unsigned tag(const char* field) { return byte(*take(field, 1)); }
+  unsigned tag(const char* field) { return byte(*consume(field, 1)); }
   template <unsigned Size>
   std::uint64_t big_endian(const char* field) {
-    const char* from = take(field, Size);
+    const char* from = consume(field, Size);
     std::uint64_t value = 0;
     for (unsigned i = 0; i < Size; ++i) value = value << 8 | byte(from[i]);
     return value;
@@ -100,7 +100,7 @@ class Reader {
   template <unsigned Size>
   std::uint64_t not_negative(const char* field);
   std::string_view view(const char* field, std::uint64_t size) {
-    return {take(field, size), static_cast<std::size_t>(size)};
+    return {consume(field, size), static_cast<std::size_t>(size)};
   }
 
   const char* at_;

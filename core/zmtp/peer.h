@@ -7,7 +7,7 @@
 //
 // The connecting end opens the handshake: READY (NULL) or HELLO (CURVE). The listening end answers.
 //
-// Subscriptions arrive as messages (2.0, 3.0) or commands (3.1); both are told alike. PING is
+// Subscriptions arrive as messages (2.0, 3.0) or commands (3.1); both are reported alike. PING is
 // answered. A fault ends the connection: nothing that follows it is read.
 #pragma once
 
@@ -26,7 +26,7 @@
 
 namespace canopy::zmtp {
 
-// What the handshake told of the peer.
+// What the peer announced in the handshake.
 struct PeerInfo {
   int major = 0;
   int minor = 0;
@@ -35,7 +35,7 @@ struct PeerInfo {
   std::string user{};        // CURVE: the name that its key is known by
 };
 
-// What a connection tells its owner, from within Peer::receive(). Views end with the call. The
+// Events of a connection for its owner, from within Peer::receive(). Views end with the call. The
 // owner must not destroy the Peer meanwhile.
 class PeerEvents {
  public:

@@ -7,7 +7,7 @@
 
 namespace canopy::measure {
 
-SessionClient::SessionClient(net::Server& server, client::Settings settings,
+SessionClient::SessionClient(net::Connections& server, client::Settings settings,
                              const std::optional<access::ClientKeys>& keys)
     : loop_(server.loop()),
       session_(std::move(settings), sockets_, *this),

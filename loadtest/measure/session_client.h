@@ -13,7 +13,7 @@ namespace canopy::measure {
 
 class SessionClient : protected client::Events {
  public:
-  SessionClient(net::Server& server, client::Settings settings,
+  SessionClient(net::Connections& server, client::Settings settings,
                 const std::optional<access::ClientKeys>& keys = {});
   void start() { sockets_.start(); }
 

@@ -217,7 +217,7 @@ Opening subscriber_opening(Protocol protocol, std::uint32_t client, std::string_
                                                     .lz4 = protocol == Protocol::native_lz4};
       auto steps = zmtp_steps("DEALER");
       steps.push_back(
-          {zmtp_frame(wire::native::encode(wire::native::Hello{.request = 1, .name = name}),
+          {zmtp_frame(wire::native::encode(wire::native::Announce{.request = 1, .name = name}),
                       false) +
                zmtp_frame(wire::native::encode(
                               wire::native::Watch{.request = 2, .subscription = subscription}),

@@ -23,7 +23,8 @@ constexpr std::size_t value_bytes = 100;
 
 class Writer final : public measure::SessionClient {
  public:
-  Writer(net::Server& server, client::Target target, std::size_t window, base::Duration lasting)
+  Writer(net::Connections& server, client::Target target, std::size_t window,
+         base::Duration lasting)
       : SessionClient(server, {.proxies = {std::move(target)},
                                .client = measure::random_client_id(),
                                .name = "bench",
@@ -93,7 +94,7 @@ int main(int argc, char** argv) {
   for (int i = 3; i < argc; ++i) {
     const measure::MachineClock clock;
     net::Loop loop(clock);
-    net::Server server(loop);
+    net::Connections server(loop);
     Writer writer(server, *target, std::strtoul(argv[i], nullptr, 10),
                   std::chrono::seconds(std::atoi(argv[2])));
     if (!writer.run()) return 1;

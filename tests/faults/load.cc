@@ -95,7 +95,7 @@ void Record::found(const Observation::Finding& finding, std::size_t watcher) {
 
 // --- Writer -----------------------------------------------------------------------------------
 
-Writer::Writer(const Load& load, std::size_t index, Record& record, net::Server& server)
+Writer::Writer(const Load& load, std::size_t index, Record& record, net::Connections& server)
     : SessionClient(server, settings(load.proxies, load.seed + index)),
       load_(load),
       index_(index),
@@ -202,7 +202,7 @@ void Writer::next() {
 
 // --- Watcher ----------------------------------------------------------------------------------
 
-Watcher::Watcher(const Load& load, std::size_t index, Record& record, net::Server& server)
+Watcher::Watcher(const Load& load, std::size_t index, Record& record, net::Connections& server)
     : SessionClient(server, settings(load.proxies, load.seed + 100'000 + index)),
       index_(index),
       every_(index % 10 != 9),

@@ -73,7 +73,7 @@ class Record {
 // Sends one operation after another, at a constant rate while answers arrive in time.
 class Writer final : public measure::SessionClient {
  public:
-  Writer(const Load& load, std::size_t index, Record& record, net::Server& server);
+  Writer(const Load& load, std::size_t index, Record& record, net::Connections& server);
   void write();  // the first operation
   // Sends no further operation.
   void finish() { finishing_ = true; }
@@ -104,7 +104,7 @@ class Writer final : public measure::SessionClient {
 
 class Watcher final : public measure::SessionClient {
  public:
-  Watcher(const Load& load, std::size_t index, Record& record, net::Server& server);
+  Watcher(const Load& load, std::size_t index, Record& record, net::Connections& server);
   void watch();
   const Observation::Map& map() const { return observation_.map(); }
   // Prints "watcher INDEX LIVE SYNCS GAPS TAKEOVERS".
@@ -129,7 +129,7 @@ client::Settings settings(const std::vector<std::string>& proxies, std::uint64_t
 // Reads the whole state through one proxy.
 class Reader final : public measure::SessionClient {
  public:
-  Reader(const Load& load, std::size_t index, net::Server& server)
+  Reader(const Load& load, std::size_t index, net::Connections& server)
       : SessionClient(server, settings({load.proxies[index]}, load.seed + index)) {}
   void ask();
   bool asking() const { return asking_; }

@@ -110,7 +110,7 @@ class Recorder {
   net::Signals signals_;
   measure::MachineClock clock_;
   net::Loop loop_{clock_};
-  net::Server server_{loop_};
+  net::Connections server_{loop_};
   Record record_;
   std::vector<std::unique_ptr<Writer>> writers_;
   std::vector<std::unique_ptr<Watcher>> watchers_;

@@ -191,7 +191,7 @@ void feed_etcd_watch(std::string_view bytes) {
     if (event.value) {
       present[event.key] = event.version;
     } else {
-      must(present.erase(event.key) == 1);  // of a key that was told
+      must(present.erase(event.key) == 1);  // of a key that was recorded
     }
   }
 }
@@ -233,7 +233,7 @@ std::vector<std::string> etcd_streams() {
 constexpr zmtp::Limits zmtp_limits{.frame_bytes = 100, .message_bytes = 150, .parts = 4};
 
 // The first byte says of which type we are, and by its highest bit that we connect; the second
-// where the bytes are cut: what is told does not depend on it.
+// where the bytes are cut: what is recorded does not depend on it.
 void feed_zmtp_peer(std::string_view bytes) {
   if (bytes.size() < 2) return;
   const auto first = static_cast<unsigned char>(bytes[0]);
@@ -243,15 +243,15 @@ void feed_zmtp_peer(std::string_view bytes) {
   const std::size_t cut = static_cast<unsigned char>(bytes[1]);
   bytes.remove_prefix(2);
   zmtp::Peer whole(settings);
-  zmtp::Recorder told;
-  const zmtp::Fault fault = whole.receive(bytes, told);
+  zmtp::Recorder recorded;
+  const zmtp::Fault fault = whole.receive(bytes, recorded);
   zmtp::Peer peer(settings);
   zmtp::Recorder again;
   peer.receive(bytes.substr(0, cut), again);
   must(peer.receive(bytes.substr(std::min(cut, bytes.size())), again) == fault);
-  must(again.messages == told.messages && again.subscriptions == told.subscriptions);
-  must(again.ready.size() == told.ready.size() && peer.output() == whole.output());
-  for (const auto& message : told.messages) must(message.size() <= zmtp_limits.parts);
+  must(again.messages == recorded.messages && again.subscriptions == recorded.subscriptions);
+  must(again.ready.size() == recorded.ready.size() && peer.output() == whole.output());
+  for (const auto& message : recorded.messages) must(message.size() <= zmtp_limits.parts);
 }
 
 std::vector<std::string> zmtp_talks() {

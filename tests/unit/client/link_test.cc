@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "core/base/clock.h"
-#include "core/net/server.h"
+#include "core/net/connections.h"
 #include "tests/unit/core/net/run_until.h"
 
 namespace canopy::client {
@@ -19,7 +19,7 @@ using testing::IsEmpty;
 // Answers each frame with its name and the frame.
 class Peer final : public net::ConnectionEvents {
  public:
-  Peer(net::Server& server, std::string name) : name_(std::move(name)) {
+  Peer(net::Connections& server, std::string name) : name_(std::move(name)) {
     net::ListenerSettings settings{.address = {"127.0.0.1"}};
     settings.connection.peer.type = zmtp::SocketType::router;
     listener_ = std::make_unique<net::Listener>(server, std::move(settings), *this);
@@ -52,7 +52,7 @@ class LinkTest : public testing::Test {
 
   base::SystemClock clock_;
   net::Loop loop_{clock_};
-  net::Server server_{loop_};
+  net::Connections server_{loop_};
   std::vector<std::string> heard_;
   int lost_ = 0;
   Link link_{server_,

@@ -37,7 +37,7 @@ class ManyWatches : public testing::Test {
 
 TEST_F(ManyWatches, JoinAFewAtATime) {
   world.session->start(world.now());
-  world.deliver_request();  // the hello
+  world.deliver_request();  // the announce
   settle();
   EXPECT_EQ(syncs(), count) << "one after the other, at once";
   EXPECT_EQ(most, Session::max_joining);

@@ -43,7 +43,7 @@ class Proxy {
       return;
     }
     const auto& known = std::get<native::ToProxy>(request);
-    EXPECT_NE(std::exchange(greeted_, true), std::holds_alternative<native::Hello>(known));
+    EXPECT_NE(std::exchange(greeted_, true), std::holds_alternative<native::Announce>(known));
     std::visit([this](const auto& each) { on(each); }, known);
   }
 
@@ -115,7 +115,7 @@ class Proxy {
   std::set<std::string> voided;            // partitions whose epoch was used twice
   wire::Fault refuse = wire::Fault::none;  // every request
   std::function<void(native::ChunkHeader&)> distort;
-  std::vector<native::Hello> hellos;  // as they came
+  std::vector<native::Announce> announces;  // as they came
   std::vector<native::Watch> watches;
   std::vector<native::Unwatch> unwatches;
   std::vector<wire::WriteRequest> writes;
@@ -159,16 +159,16 @@ class Proxy {
         .request = request, .fault = refuse, .text = "no", .of = static_cast<unsigned>(of)}));
     return true;
   }
-  void on(const native::Hello& hello) {
-    hellos.push_back(hello);
-    send(native::encode(native::Welcome{.request = hello.request, .proxy = name_}));
+  void on(const native::Announce& announce) {
+    announces.push_back(announce);
+    send(native::encode(native::Welcome{.request = announce.request, .proxy = name_}));
   }
   void on(const native::Ping& ping) {
     ++pings;
     send(native::encode(native::Pong{.request = ping.request}));
   }
   void on(wire::WriteRequest request) {
-    request.client = hellos.back().client;
+    request.client = announces.back().client;
     writes.push_back(request);
     if (refused(request.number, native::Kind::write)) return;
     std::visit([this](const auto& each) { send(native::encode(each)); }, shards_.write(request));

@@ -117,7 +117,7 @@ TEST(Runner, WatchesAndWritesAndGoesOnAtTheNextProcess) {
   shards.put("/c", "3");
   served = std::make_unique<Served>(shards, endpoint);
   ASSERT_TRUE(served->serve([&] { return told.all().back() == "synced"; }));
-  EXPECT_EQ(served->proxy.hellos.size(), 1u);
+  EXPECT_EQ(served->proxy.announces.size(), 1u);
   EXPECT_THAT(told.all(), testing::ElementsAre("contact", "/a=1", "synced", testing::_, testing::_,
                                                "no contact", "contact", "/c=3", "synced"));
   runner.stop();

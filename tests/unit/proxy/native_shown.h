@@ -80,7 +80,7 @@ class NativeFrontendTest : public testing::Test {
   void announce_client(FakeConnection& connection) {
     bench.ask(
         connection,
-        wire::native::Hello{
+        wire::native::Announce{
             .request = 1, .client = client_id, .name = "dashboard", .software = "canopy 0.1"});
   }
   static wire::WriteRequest write_of(std::uint64_t number, std::string key = "/a/1") {

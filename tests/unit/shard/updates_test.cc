@@ -45,7 +45,7 @@ class UpdatesTest : public testing::Test {
 
   base::SystemClock clock_;
   net::Loop loop_{clock_};
-  net::Server server_{loop_};
+  net::Connections server_{loop_};
   std::vector<std::string> closed_;
   net::Closings closings_{
       [this](const net::Closing& closing) { closed_.push_back(closing.closed); }};

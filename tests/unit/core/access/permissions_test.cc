@@ -75,7 +75,7 @@ TEST(Permissions, AnythingElseAboutAClientIsAChange) {
   other.read = {"/results/eu/"};
   EXPECT_EQ(before.changed_by(Permissions({other})),
             (std::vector<std::string>{"dashboard", "ops"}));
-  EXPECT_TRUE(Permissions().changed_by(before).empty()) << "who is new had no connection";
+  EXPECT_TRUE(Permissions().changed_by(before).empty()) << "a new client had no connection";
 }
 
 TEST(Keys, AreFortyCharactersOfZ85) {

@@ -15,8 +15,8 @@ using namespace std::chrono_literals;
 class DirectoryLockTest : public ::testing::Test {
  protected:
   ~DirectoryLockTest() override { fs::remove_all(root_); }
-  static std::unique_ptr<DirectoryLock> take(const std::string& directory) {
-    auto lock = DirectoryLock::take(directory, 20ms);
+  static std::unique_ptr<DirectoryLock> acquire(const std::string& directory) {
+    auto lock = DirectoryLock::acquire(directory, 20ms);
     EXPECT_TRUE(lock) << lock.error();
     return std::move(*lock);
   }
@@ -26,27 +26,27 @@ class DirectoryLockTest : public ::testing::Test {
 };
 
 TEST_F(DirectoryLockTest, OneProcessADirectory) {
-  auto first = take(directory_);
+  auto first = acquire(directory_);
   ASSERT_NE(first, nullptr);
-  EXPECT_EQ(take(directory_), nullptr);
+  EXPECT_EQ(acquire(directory_), nullptr);
   first.reset();
-  EXPECT_NE(take(directory_), nullptr);
+  EXPECT_NE(acquire(directory_), nullptr);
 }
 
 TEST_F(DirectoryLockTest, TheIdentityIsOfTheDirectory) {
-  const std::string first = take(directory_)->identity();
-  EXPECT_EQ(take(directory_)->identity(), first) << "a restart";
-  EXPECT_NE(take(root_ + "/b")->identity(), first) << "another directory";
+  const std::string first = acquire(directory_)->identity();
+  EXPECT_EQ(acquire(directory_)->identity(), first) << "a restart";
+  EXPECT_NE(acquire(root_ + "/b")->identity(), first) << "another directory";
   fs::copy(directory_, root_ + "/c");
-  EXPECT_NE(take(root_ + "/c")->identity(), first) << "a copy";
+  EXPECT_NE(acquire(root_ + "/c")->identity(), first) << "a copy";
   std::ofstream(directory_ + "/lock", std::ios::trunc) << "12";
-  const std::string drawn = take(directory_)->identity();
+  const std::string drawn = acquire(directory_)->identity();
   EXPECT_NE(drawn, first) << "damaged: drawn anew";
-  EXPECT_EQ(take(directory_)->identity(), drawn);
+  EXPECT_EQ(acquire(directory_)->identity(), drawn);
 }
 
 TEST_F(DirectoryLockTest, ADirectoryThatCannotBeMadeIsAnError) {
-  EXPECT_FALSE(DirectoryLock::take("/proc/no-such-place", 0ms));
+  EXPECT_FALSE(DirectoryLock::acquire("/proc/no-such-place", 0ms));
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ class LocalClientsTest : public testing::Test {
   base::SystemClock clock;
   zmq::context_t context;
   net::Loop loop{clock};
-  net::Server listening{loop};
+  net::Connections listening{loop};
   LocalServer server{listening, 600ms};
   zmq::socket_t client;
   std::vector<std::string> rejected;
@@ -188,7 +188,7 @@ class LocalSecurityTest : public testing::Test {
   base::SystemClock clock;
   zmq::context_t context;
   net::Loop loop{clock};
-  net::Server listening{loop};
+  net::Connections listening{loop};
   LocalServer server{listening, 600ms, LocalServer::usual_queue_bytes, &security};
   std::function<void(LocalServer::Reload)> reload;
   std::vector<std::string> closed;

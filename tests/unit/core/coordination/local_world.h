@@ -89,7 +89,7 @@ class LocalTest : public ::testing::Test {
   std::string endpoint_ = "tcp://127.0.0.1:*";
   milliseconds lease_{600};
   std::size_t queue_bytes_ = LocalServer::usual_queue_bytes;
-  net::Server listening_{loop_};
+  net::Connections listening_{loop_};
   cluster::DirectoryRecord::Kept kept_{.identity = "r"};
   cluster::DirectoryRecord::Entries entries_;
   int keeps_ = 0;  // writes of entries

@@ -155,7 +155,7 @@ class Pair {
   Model model{};
 };
 
-// One log leads by turns, and the other one takes from it what it lacks.
+// The logs lead in turn; the follower copies the entries that it lacks.
 TEST(ReplicaLog, DoesWhatANaiveListOfPositionsDoes) {
   std::mt19937 random(7);
   for (int round = 0; round < 200; ++round) {

@@ -52,7 +52,7 @@ class ConnectorTest : public testing::Test {
                                    const zmtp::CurveServer* curve = nullptr) {
     ListenerSettings settings{.address = std::move(address)};
     settings.connection.peer = {.type = type, .curve = curve};
-    auto made = std::make_unique<Listener>(server_, std::move(settings), served_);
+    auto made = std::make_unique<Listener>(connections_, std::move(settings), served_);
     const auto status = made->open(5s);
     EXPECT_TRUE(status) << status.error();
     return made;
@@ -60,7 +60,7 @@ class ConnectorTest : public testing::Test {
   std::unique_ptr<Connector> make(zmtp::SocketType type, ConnectorSettings settings = {}) {
     settings.connection.peer.type = type;
     settings.reconnect = 5ms;
-    return std::make_unique<Connector>(server_, std::move(settings), owner_);
+    return std::make_unique<Connector>(connections_, std::move(settings), owner_);
   }
   template <typename Met>
   bool run_until(Met met) {
@@ -75,7 +75,7 @@ class ConnectorTest : public testing::Test {
 
   base::SystemClock clock_;
   Loop loop_{clock_};
-  Server server_{loop_};
+  Connections connections_{loop_};
   Owner owner_;   // of connectors
   Owner served_;  // of listeners
 };
@@ -231,10 +231,10 @@ TEST_F(ConnectorTest, SendsWhatIsQueuedBeforeItEnds) {
 }
 
 TEST_F(ConnectorTest, APeerThatSaysNothingIsLeft) {
-  const auto mute = listen_at({"127.0.0.1"}, 16, {});
-  ASSERT_TRUE(mute);
+  const auto unresponsive = listen_at({"127.0.0.1"}, 16, {});
+  ASSERT_TRUE(unresponsive);
   const auto connector = make(zmtp::SocketType::dealer, {.handshake = 10ms});
-  ASSERT_TRUE(connector->connect(endpoint_of(*mute)));
+  ASSERT_TRUE(connector->connect(endpoint_of(*unresponsive)));
   ASSERT_TRUE(run_until([&] { return owner_.closed.size() == 2; }));
   EXPECT_THAT(owner_.closed, Each("handshake_timeout"));
   EXPECT_EQ(owner_.ready, 0);
@@ -315,10 +315,10 @@ TEST_F(SecuredConnectorTest, MeetsLibzmq) {
     const auto dealer = make(zmtp::SocketType::dealer, std::move(settings));
     ASSERT_TRUE(dealer->connect(router.get(zmq::sockopt::last_endpoint)));
     ASSERT_TRUE(ready(*dealer));
-    send(*dealer, "hello");
+    send(*dealer, "text");
     Parts heard;
     ASSERT_TRUE(run_until([&] { return !(heard = zmtp::receive(router)).empty(); }));
-    EXPECT_EQ(heard, (Parts{"session", "hello"}));
+    EXPECT_EQ(heard, (Parts{"session", "text"}));
     for (const std::size_t size : {1, 200, 1'000'000}) {
       const std::string body(size, 'b');
       dealer->connection()->send("head", std::make_shared<const std::string>(body));

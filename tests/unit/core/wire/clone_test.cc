@@ -58,8 +58,8 @@ TEST(Clone, ReadsTheUuidsOfEveryLanguage) {
     EXPECT_EQ(result.write.once, !id.empty());
     EXPECT_EQ(result.ignored, "");
   }
-  const std::string most(base::max_uuid_bytes, 'u');
-  EXPECT_EQ(accepted(Dialect::kvmsg, {"/a", sequence, most, "", "v"}).write.uuid, most);
+  const std::string longest(base::max_uuid_bytes, 'u');
+  EXPECT_EQ(accepted(Dialect::kvmsg, {"/a", sequence, longest, "", "v"}).write.uuid, longest);
 }
 
 TEST(Clone, IgnoresTheSequenceOfAWrite) {
@@ -77,7 +77,7 @@ TEST(Clone, ReadsATimeToLiveAsTheGuidesServersDo) {
     EXPECT_EQ(result.write.properties, properties);
     return result.write.ttl_ms;
   };
-  constexpr std::int64_t most = native::max_ttl_ms;
+  constexpr std::int64_t largest = native::max_ttl_ms;
   const std::vector<std::pair<std::string_view, std::int64_t>> read = {
       {"ttl=30\n", 30'000},
       {"ttl=30", 30'000},
@@ -104,11 +104,11 @@ TEST(Clone, ReadsATimeToLiveAsTheGuidesServersDo) {
       {"\n\n", 0},
       {"=\n==\nno line", 0},
       {"a=b\nttl=5\nttl=6\n", 5'000},
-      {"ttl=1e400\n", most},
-      {"ttl=inf\n", most},
+      {"ttl=1e400\n", largest},
+      {"ttl=inf\n", largest},
       {"ttl=1e-400\n", 0},
-      {"ttl=9223372036854775808\n", most},
-      {"ttl=99999999999999999999\n", most}};
+      {"ttl=9223372036854775808\n", largest},
+      {"ttl=99999999999999999999\n", largest}};
   for (const auto& [properties, expected] : read)
     EXPECT_EQ(ttl_ms(properties), expected) << properties;
 }

@@ -233,8 +233,8 @@ inline constexpr auto pack = [](const auto& message) { return encode(message); }
 template <typename Request>
 std::optional<std::string> request_again(const std::variant<Request, Refusal>& decoded) {
   if (const Request* request = std::get_if<Request>(&decoded)) return std::visit(pack, *request);
-  [[maybe_unused]] const auto told = decode_from_broker(pack(std::get<Refusal>(decoded)));
-  assert(told && std::holds_alternative<Refusal>(*told));
+  [[maybe_unused]] const auto reread = decode_from_broker(pack(std::get<Refusal>(decoded)));
+  assert(reread && std::holds_alternative<Refusal>(*reread));
   return std::nullopt;
 }
 
@@ -310,11 +310,11 @@ inline Refusal sample_refusal() {
 
 // A sound message of each kind.
 inline std::vector<std::string> to_proxy_samples() {
-  return {encode(Hello{.request = 1,
-                       .client = std::string(client_id_bytes, 'c'),
-                       .name = "dashboard",
-                       .software = "canopy 0.1"}),
-          encode(Hello{.request = 1}),
+  return {encode(Announce{.request = 1,
+                          .client = std::string(client_id_bytes, 'c'),
+                          .name = "dashboard",
+                          .software = "canopy 0.1"}),
+          encode(Announce{.request = 1}),
           encode(sample_request()),
           encode(sample_watch()),
           encode(Watch{.request = 1, .subscription = {.subtree = "/results/a"}}),

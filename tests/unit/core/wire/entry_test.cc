@@ -65,8 +65,8 @@ TEST(Entry, TakesTheShortestForm) {
 }
 
 TEST(Entry, KeepsEveryFieldUpToItsBound) {
-  const std::string most(base::max_value_bytes, 'x');
-  const auto some = [&](std::size_t size) { return std::string_view(most).substr(0, size); };
+  const std::string longest(base::max_value_bytes, 'x');
+  const auto some = [&](std::size_t size) { return std::string_view(longest).substr(0, size); };
   for (const std::size_t size : {1u, 31u, 32u, 254u, 255u}) expect_whole({.key = some(size)});
   for (const std::size_t size : {0u, 1u, 255u, 256u, 65'535u, 65'536u, 1u << 20}) {
     expect_whole({.key = "/a", .value = some(size)});
@@ -87,8 +87,8 @@ TEST(Entry, KeepsEveryFieldUpToItsBound) {
 }
 
 TEST(Entry, RefusesWhatIsBeyondABound) {
-  const std::string most(base::max_value_bytes + 1, 'x');
-  const auto some = [&](std::size_t size) { return std::string_view(most).substr(0, size); };
+  const std::string longest(base::max_value_bytes + 1, 'x');
+  const auto some = [&](std::size_t size) { return std::string_view(longest).substr(0, size); };
   const auto taken = [](const Entry& entry) {
     return decode_update(make_update(entry)->encoded()).ok();
   };
@@ -96,7 +96,7 @@ TEST(Entry, RefusesWhatIsBeyondABound) {
   EXPECT_FALSE(taken({.key = ""}));
   EXPECT_FALSE(taken({.key = "a\n"}));
   EXPECT_FALSE(taken({.key = some(base::max_key_bytes + 1)}));
-  EXPECT_FALSE(taken({.key = "/a", .value = most}));
+  EXPECT_FALSE(taken({.key = "/a", .value = longest}));
   EXPECT_FALSE(taken({.key = "/a", .properties = some(base::max_properties_bytes + 1)}));
   EXPECT_FALSE(taken({.key = "/a", .uuid = some(base::max_uuid_bytes + 1)}));
 }

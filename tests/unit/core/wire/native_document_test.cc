@@ -47,7 +47,8 @@ std::vector<std::pair<std::string, std::string>> examples() {
       {"entry /b deleted by revision 301", entry_of(removed)},
       {"entry /a, expires at 2, properties p", entry_of(rich)},
       {"announce 1, client 16 times c, name n, software s",
-       encode(Hello{.request = 1, .client = std::string(16, 'c'), .name = "n", .software = "s"})},
+       encode(
+           Announce{.request = 1, .client = std::string(16, 'c'), .name = "n", .software = "s"})},
       {"write 2, settled 1: /a = v, ttl 5 ms",
        encode(WriteRequest{
            .number = 2, .settled = 1, .writes = {{.key = "/a", .value = "v", .ttl_ms = 5}}})},

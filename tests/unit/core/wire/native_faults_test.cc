@@ -34,10 +34,10 @@ std::string watch_with(const std::function<void(Watch&)>& change) {
   change(watch);
   return encode(watch);
 }
-std::string hello_with(const std::function<void(Hello&)>& change) {
-  Hello hello{.request = 9, .client = std::string(client_id_bytes, 'c')};
-  change(hello);
-  return encode(hello);
+std::string announce_with(const std::function<void(Announce&)>& change) {
+  Announce announce{.request = 9, .client = std::string(client_id_bytes, 'c')};
+  change(announce);
+  return encode(announce);
 }
 
 struct Case {
@@ -104,13 +104,16 @@ TEST(NativeFaults, OfAnyFrame) {
 
 TEST(NativeFaults, OfHellos) {
   expect_refused_by_proxy({
-      {"short client", hello_with([](Hello& h) { h.client.pop_back(); }), Fault::bad_field, 9},
-      {"long client", hello_with([](Hello& h) { h.client += 'c'; }), Fault::bad_field, 9},
-      {"request 0", hello_with([](Hello& h) { h.request = 0; }), Fault::bad_field, 0},
-      {"long name", hello_with([](Hello& h) { h.name.assign(256, 'n'); }), Fault::bad_field, 9},
-      {"name of two lines", hello_with([](Hello& h) { h.name = "a\nb"; }), Fault::bad_field, 9},
-      {"long software", hello_with([](Hello& h) { h.software.assign(256, 's'); }), Fault::bad_field,
+      {"short client", announce_with([](Announce& h) { h.client.pop_back(); }), Fault::bad_field,
        9},
+      {"long client", announce_with([](Announce& h) { h.client += 'c'; }), Fault::bad_field, 9},
+      {"request 0", announce_with([](Announce& h) { h.request = 0; }), Fault::bad_field, 0},
+      {"long name", announce_with([](Announce& h) { h.name.assign(256, 'n'); }), Fault::bad_field,
+       9},
+      {"name of two lines", announce_with([](Announce& h) { h.name = "a\nb"; }), Fault::bad_field,
+       9},
+      {"long software", announce_with([](Announce& h) { h.software.assign(256, 's'); }),
+       Fault::bad_field, 9},
   });
 }
 
@@ -250,7 +253,7 @@ TEST(NativeKinds, AreToldFromThoseOfProcesses) {
     for (const std::string& frame : decoder.samples) EXPECT_TRUE(is_native(frame)) << decoder.name;
   }
   EXPECT_TRUE(is_native("\x01\x93\xcc\x90\x07\xa0")) << "to be told the version";
-  EXPECT_FALSE(is_native("\x01\x94\x01\x01\xa2p1\x07")) << "a process's hello";
+  EXPECT_FALSE(is_native("\x01\x94\x01\x01\xa2p1\x07")) << "a registration of a process";
   EXPECT_FALSE(is_native("\x01\x92\x7f\x01"));
   EXPECT_FALSE(is_native("\x01\x90"));
   EXPECT_FALSE(is_native("\x01"));

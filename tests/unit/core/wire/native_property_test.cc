@@ -16,18 +16,18 @@ class Anything {
  public:
   explicit Anything(unsigned seed) : random_(seed) {}
 
-  std::uint64_t number(std::uint64_t least, std::uint64_t most) {
+  std::uint64_t number(std::uint64_t min, std::uint64_t max) {
     // Of any length, not only of the largest.
     const std::uint64_t spread = random_() >> (random_() % 64);
-    return most - least == UINT64_MAX ? spread : least + spread % (most - least + 1);
+    return max - min == UINT64_MAX ? spread : min + spread % (max - min + 1);
   }
-  std::uint32_t small(std::uint32_t least, std::uint32_t most) {
-    return static_cast<std::uint32_t>(number(least, most));
+  std::uint32_t small(std::uint32_t min, std::uint32_t max) {
+    return static_cast<std::uint32_t>(number(min, max));
   }
   bool coin() { return random_() % 2 == 0; }
   Revision revision() { return Revision(number(0, UINT64_MAX)); }
-  std::string bytes(std::size_t most) {
-    std::string bytes(number(0, most), '\0');
+  std::string bytes(std::size_t max) {
+    std::string bytes(number(0, max), '\0');
     for (char& byte : bytes) byte = static_cast<char>(random_());
     return bytes;
   }
@@ -77,13 +77,13 @@ TEST(NativeProperty, AnyRequestComesBack) {
     const Watch watch{.request = request,
                       .subscription = {subtree, any.small(0, max_latest_ms), any.coin()},
                       .known = any.revisions()};
-    const Hello hello{.request = request,
-                      .client = any.coin() ? std::string() : std::string(16, '\xff'),
-                      .name = any.key(),
-                      .software = any.subtree()};
+    const Announce announce{.request = request,
+                            .client = any.coin() ? std::string() : std::string(16, '\xff'),
+                            .name = any.key(),
+                            .software = any.subtree()};
     const List list{.request = request, .subtree = subtree, .limit = any.number(0, UINT64_MAX)};
     for (const std::string& frame :
-         {encode(write), encode(watch), encode(hello), encode(list),
+         {encode(write), encode(watch), encode(announce), encode(list),
           encode(Get{.request = request, .key = any.key()}), encode(Ping{.request = request}),
           encode(Unwatch{.request = request})}) {
       const auto decoded = decode_to_proxy(frame);

@@ -54,14 +54,14 @@ TEST(NativeSubtree, Covers) {
 
 TEST(NativeRequests, FieldsArriveInTheirPlaces) {
   const auto samples = to_proxy_samples();
-  const auto hello = read_request<Hello>(samples[0]);
-  EXPECT_EQ(hello.request, 1u);
-  EXPECT_EQ(hello.client, std::string(16, 'c'));
-  EXPECT_EQ(hello.name, "dashboard");
-  EXPECT_EQ(hello.software, "canopy 0.1");
-  EXPECT_TRUE(read_request<Hello>(samples[1]).client.empty()) << "one that does not write";
+  const auto announce = read_request<Announce>(samples[0]);
+  EXPECT_EQ(announce.request, 1u);
+  EXPECT_EQ(announce.client, std::string(16, 'c'));
+  EXPECT_EQ(announce.name, "dashboard");
+  EXPECT_EQ(announce.software, "canopy 0.1");
+  EXPECT_TRUE(read_request<Announce>(samples[1]).client.empty()) << "one that does not write";
   const auto write = read_request<WriteRequest>(samples[2]);
-  EXPECT_TRUE(write.client.empty()) << "the hello names it";
+  EXPECT_TRUE(write.client.empty()) << "the announce names it";
   EXPECT_EQ(write.number, 8u);
   EXPECT_EQ(write.settled, 6u);
   ASSERT_EQ(write.writes.size(), 3u);
@@ -196,8 +196,8 @@ TEST(NativeBatch, RefusesBlocksThatAreNotWhatTheySay) {
   EXPECT_FALSE(taken(bomb, max_entries_bytes));
   EXPECT_FALSE(taken(bomb, SIZE_MAX));
   EXPECT_LE(std::get<Batch>(message).unpacked.size(), max_entries_bytes);
-  const std::string most(max_entries_bytes, '\xc0');
-  EXPECT_FALSE(taken(compress(most), most.size(), max_entries));
+  const std::string longest(max_entries_bytes, '\xc0');
+  EXPECT_FALSE(taken(compress(longest), longest.size(), max_entries));
 }
 
 TEST(NativeReplies, FieldsArriveInTheirPlaces) {

@@ -41,7 +41,7 @@ class Listener {
 
   const std::string& endpoint() const { return endpoint_; }
   Peer& peer() { return peer_; }
-  Recorder told{};
+  Recorder recorded{};
   Fault fault = Fault::none;
 
   // Reads and answers until `done`, or nothing has come for ten seconds.
@@ -55,7 +55,7 @@ class Listener {
       std::array<char, 1000> bytes;
       const ssize_t count = read(connection_, bytes.data(), bytes.size());
       if (count <= 0) return done();
-      fault = peer_.receive({bytes.data(), static_cast<std::size_t>(count)}, told);
+      fault = peer_.receive({bytes.data(), static_cast<std::size_t>(count)}, recorded);
     }
     flush();
     return true;
@@ -123,8 +123,8 @@ TEST_P(LibzmqTest, ADealerAsksAndIsAnswered) {
   auto dealer = connect(zmq::socket_type::dealer, listener.endpoint());
   const std::string large(100'000, 'x');
   send(dealer, {"ask", "", large});
-  ASSERT_TRUE(listener.run([&] { return !listener.told.messages.empty(); }));
-  EXPECT_THAT(listener.told.messages, ElementsAre(Parts{"ask", "", large}));
+  ASSERT_TRUE(listener.run([&] { return !listener.recorded.messages.empty(); }));
+  EXPECT_THAT(listener.recorded.messages, ElementsAre(Parts{"ask", "", large}));
   EXPECT_EQ(listener.peer().info().user, GetParam() ? "alice" : "");
   answer(listener, {"answer", "", large});
   EXPECT_EQ(receive(dealer), (Parts{"answer", "", large}));
@@ -134,8 +134,8 @@ TEST_P(LibzmqTest, AReqAsksAndIsAnswered) {
   Listener listener(settings(SocketType::router));
   auto req = connect(zmq::socket_type::req, listener.endpoint());
   send(req, {"ask"});
-  ASSERT_TRUE(listener.run([&] { return !listener.told.messages.empty(); }));
-  EXPECT_THAT(listener.told.messages, ElementsAre(Parts{"", "ask"}));
+  ASSERT_TRUE(listener.run([&] { return !listener.recorded.messages.empty(); }));
+  EXPECT_THAT(listener.recorded.messages, ElementsAre(Parts{"", "ask"}));
   answer(listener, {"", "answer"});
   EXPECT_EQ(receive(req), Parts{"answer"});
 }
@@ -148,11 +148,11 @@ TEST_P(LibzmqTest, ASubscriberSubscribesAndHears) {
   sub.set(zmq::sockopt::unsubscribe, "/b/");
   sub.set(zmq::sockopt::subscribe, "/end/");
   const auto ended = [&] {
-    const auto& told = listener.told.subscriptions;
-    return std::ranges::find(told, std::pair(std::string("/end/"), true)) != told.end();
+    const auto& recorded = listener.recorded.subscriptions;
+    return std::ranges::find(recorded, std::pair(std::string("/end/"), true)) != recorded.end();
   };
   ASSERT_TRUE(listener.run(ended));
-  EXPECT_EQ(listener.told.subscriptions.front(), std::pair(std::string("/a/"), true));
+  EXPECT_EQ(listener.recorded.subscriptions.front(), std::pair(std::string("/a/"), true));
   answer(listener, {"/a/1", "value"});
   EXPECT_EQ(receive(sub), (Parts{"/a/1", "value"}));
 }
@@ -161,8 +161,8 @@ TEST_P(LibzmqTest, APushIsPulledFrom) {
   Listener listener(settings(SocketType::pull));
   auto push = connect(zmq::socket_type::push, listener.endpoint());
   for (int i = 0; i < 100; ++i) send(push, {"key", std::to_string(i)});
-  ASSERT_TRUE(listener.run([&] { return listener.told.messages.size() == 100; }));
-  EXPECT_EQ(listener.told.messages.back(), (Parts{"key", "99"}));
+  ASSERT_TRUE(listener.run([&] { return listener.recorded.messages.size() == 100; }));
+  EXPECT_EQ(listener.recorded.messages.back(), (Parts{"key", "99"}));
 }
 
 TEST_P(LibzmqTest, APublisherIsSubscribedTo) {
@@ -174,8 +174,8 @@ TEST_P(LibzmqTest, APublisherIsSubscribedTo) {
   listener.send(bytes);
   EXPECT_EQ(receive(pub), Parts{"\1"});
   send(pub, {"key", "value"});
-  ASSERT_TRUE(listener.run([&] { return !listener.told.messages.empty(); }));
-  EXPECT_THAT(listener.told.messages, ElementsAre(Parts{"key", "value"}));
+  ASSERT_TRUE(listener.run([&] { return !listener.recorded.messages.empty(); }));
+  EXPECT_THAT(listener.recorded.messages, ElementsAre(Parts{"key", "value"}));
 }
 
 TEST_P(LibzmqTest, HeartbeatsOfLibzmqAreAnswered) {
@@ -196,7 +196,7 @@ TEST_P(LibzmqTest, HeartbeatsOfLibzmqAreAnswered) {
   ASSERT_TRUE(listener.run([&] { return ++pings > 3; }));
   EXPECT_EQ(listener.fault, Fault::none);
   send(dealer, {"still here"});
-  ASSERT_TRUE(listener.run([&] { return !listener.told.messages.empty(); }));
+  ASSERT_TRUE(listener.run([&] { return !listener.recorded.messages.empty(); }));
 }
 
 INSTANTIATE_TEST_SUITE_P(InTheClearAndWithCurve, LibzmqTest, testing::Bool(),
@@ -211,7 +211,7 @@ TEST_P(CurveTest, AnUnknownKeyIsRefused) {
   client_keys_ = make_keys();  // the one that the server knows is another
   ASSERT_TRUE(listener.run([&] { return listener.fault != Fault::none; }));
   EXPECT_EQ(listener.fault, Fault::unknown_key);
-  EXPECT_THAT(listener.told.ready, IsEmpty());
+  EXPECT_THAT(listener.recorded.ready, IsEmpty());
 }
 
 TEST_P(CurveTest, AClientOfAnotherServerIsRefused) {

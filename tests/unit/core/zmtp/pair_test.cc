@@ -42,10 +42,10 @@ class Conversation {
       client_fault = deliver(client, client_told, to_client, piece);
     }
   }
-  static Fault deliver(Peer& peer, Recorder& told, std::string_view bytes, std::size_t piece) {
-    Fault fault = peer.receive({}, told);
+  static Fault deliver(Peer& peer, Recorder& recorded, std::string_view bytes, std::size_t piece) {
+    Fault fault = peer.receive({}, recorded);
     for (; !bytes.empty(); bytes.remove_prefix(std::min(piece, bytes.size()))) {
-      fault = peer.receive(bytes.substr(0, piece), told);
+      fault = peer.receive(bytes.substr(0, piece), recorded);
     }
     return fault;
   }
@@ -201,10 +201,10 @@ TEST_P(SecuredPair, AClientTakesNoDamagedByte) {
 
 TEST(ConnectingPeer, MeetsARouterOfZmtp2) {
   Peer peer({.type = SocketType::dealer, .connects = true, .routing_id = "me"});
-  Recorder told;
-  EXPECT_EQ(peer.receive(greeting_2(SocketType::router) + message({"x"}), told), Fault::none);
+  Recorder recorded;
+  EXPECT_EQ(peer.receive(greeting_2(SocketType::router) + message({"x"}), recorded), Fault::none);
   EXPECT_TRUE(peer.output().ends_with("\x5" + frame("me")));
-  EXPECT_THAT(told.messages, ElementsAre(Parts{"x"}));
+  EXPECT_THAT(recorded.messages, ElementsAre(Parts{"x"}));
 }
 
 // Hostile bytes end the connection or are read on; they never crash.
@@ -215,10 +215,10 @@ TEST(ConnectingPeer, SurvivesDamagedBytes) {
     std::string bytes = sound;
     for (int i = 0; i < 3; ++i) bytes[random() % bytes.size()] = static_cast<char>(random());
     Peer peer({.type = round % 2 == 0 ? SocketType::dealer : SocketType::sub, .connects = true});
-    Recorder told;
+    Recorder recorded;
     const std::size_t cut = random() % bytes.size();
-    peer.receive(std::string_view(bytes).substr(0, cut), told);
-    peer.receive(std::string_view(bytes).substr(cut), told);
+    peer.receive(std::string_view(bytes).substr(0, cut), recorded);
+    peer.receive(std::string_view(bytes).substr(cut), recorded);
   }
 }
 

@@ -19,13 +19,13 @@ using Parts = std::vector<std::string>;
 struct Conversation {
   Fault fault = Fault::none;
   std::string output;
-  Recorder told;
+  Recorder recorded;
 };
 
 Conversation talk(SocketType ours, std::string_view bytes, Limits limits = {}) {
   Conversation result;
   Peer peer({.type = ours, .limits = limits});
-  result.fault = peer.receive(bytes, result.told);
+  result.fault = peer.receive(bytes, result.recorded);
   result.output = peer.output();
   return result;
 }
@@ -39,12 +39,12 @@ TEST(Peer, MeetsADealerOfZmtp3) {
   const auto result =
       talk(SocketType::router, greeting(1) + ready("DEALER", "me") + message({"ask", "", "x"}));
   EXPECT_EQ(result.fault, Fault::none);
-  ASSERT_THAT(result.told.ready, SizeIs(1));
-  EXPECT_EQ(result.told.ready[0].major, 3);
-  EXPECT_EQ(result.told.ready[0].minor, 1);
-  EXPECT_EQ(result.told.ready[0].socket_type, SocketType::dealer);
-  EXPECT_EQ(result.told.ready[0].routing_id, "me");
-  EXPECT_THAT(result.told.messages, ElementsAre(Parts{"ask", "", "x"}));
+  ASSERT_THAT(result.recorded.ready, SizeIs(1));
+  EXPECT_EQ(result.recorded.ready[0].major, 3);
+  EXPECT_EQ(result.recorded.ready[0].minor, 1);
+  EXPECT_EQ(result.recorded.ready[0].socket_type, SocketType::dealer);
+  EXPECT_EQ(result.recorded.ready[0].routing_id, "me");
+  EXPECT_THAT(result.recorded.messages, ElementsAre(Parts{"ask", "", "x"}));
   EXPECT_EQ(result.output, greeting(1) + command("READY", property("Socket-Type", "ROUTER")));
 }
 
@@ -53,8 +53,8 @@ TEST(Peer, TakesALaterMajorVersionForItsOwn) {
   later[10] = 9;
   const auto result = talk(SocketType::pull, later + ready("PUSH") + message({"x"}));
   EXPECT_EQ(result.fault, Fault::none);
-  EXPECT_EQ(result.told.ready.at(0).major, 3);
-  EXPECT_THAT(result.told.messages, ElementsAre(Parts{"x"}));
+  EXPECT_EQ(result.recorded.ready.at(0).major, 3);
+  EXPECT_THAT(result.recorded.messages, ElementsAre(Parts{"x"}));
 }
 
 TEST(Peer, MeetsAPeerOfZmtp2) {
@@ -62,8 +62,8 @@ TEST(Peer, MeetsAPeerOfZmtp2) {
       talk(SocketType::xpub, greeting_2(SocketType::sub) + message({std::string_view("\1/a/", 4)}) +
                                  message({std::string_view("\0/a/", 4)}));
   EXPECT_EQ(result.fault, Fault::none);
-  EXPECT_EQ(result.told.ready.at(0).major, 2);
-  EXPECT_THAT(result.told.subscriptions, ElementsAre(Pair("/a/", true), Pair("/a/", false)));
+  EXPECT_EQ(result.recorded.ready.at(0).major, 2);
+  EXPECT_THAT(result.recorded.subscriptions, ElementsAre(Pair("/a/", true), Pair("/a/", false)));
   EXPECT_EQ(result.output, std::string("\xff\0\0\0\0\0\0\0\1\x7f\3\x9\0\0", 14));
 }
 
@@ -73,40 +73,41 @@ TEST(Peer, TellsSubscriptionsOfCommandsAndMessagesAlike) {
                                  message({"\1/b/"}) + command("CANCEL", "/a/") +
                                  command("SUBSCRIBE", ""));
   EXPECT_EQ(result.fault, Fault::none);
-  EXPECT_THAT(result.told.subscriptions, ElementsAre(Pair("/a/", true), Pair("/b/", true),
-                                                     Pair("/a/", false), Pair("", true)));
+  EXPECT_THAT(result.recorded.subscriptions, ElementsAre(Pair("/a/", true), Pair("/b/", true),
+                                                         Pair("/a/", false), Pair("", true)));
 }
 
 TEST(Peer, IgnoresWhatElseAPublisherIsSent) {
   const auto result = talk(SocketType::pub, greeting(0) + ready("XSUB") + message({"upstream"}) +
                                                 message({"\1a", "b"}) + message({""}));
   EXPECT_EQ(result.fault, Fault::none);
-  EXPECT_THAT(result.told.subscriptions, SizeIs(0));
-  EXPECT_THAT(result.told.messages, SizeIs(0));
+  EXPECT_THAT(result.recorded.subscriptions, SizeIs(0));
+  EXPECT_THAT(result.recorded.messages, SizeIs(0));
 }
 
 TEST(Peer, AnswersAPingWithItsContext) {
   Peer peer({});
-  Recorder told;
-  ASSERT_EQ(peer.receive(greeting(1) + ready("DEALER"), told), Fault::none);
+  Recorder recorded;
+  ASSERT_EQ(peer.receive(greeting(1) + ready("DEALER"), recorded), Fault::none);
   peer.output().clear();
-  EXPECT_EQ(peer.receive(command("PING", std::string("\0\x64", 2) + "context"), told), Fault::none);
+  EXPECT_EQ(peer.receive(command("PING", std::string("\0\x64", 2) + "context"), recorded),
+            Fault::none);
   EXPECT_EQ(peer.output(), command("PONG", "context"));
-  EXPECT_EQ(peer.receive(command("PING", "x"), told), Fault::malformed);
+  EXPECT_EQ(peer.receive(command("PING", "x"), recorded), Fault::malformed);
 }
 
 TEST(Peer, IgnoresCommandsOfLaterVersions) {
   const auto result = talk(SocketType::router,
                            greeting(1) + ready("REQ") + command("FUTURE", "x") + message({"m"}));
   EXPECT_EQ(result.fault, Fault::none);
-  EXPECT_THAT(result.told.messages, ElementsAre(Parts{"m"}));
+  EXPECT_THAT(result.recorded.messages, ElementsAre(Parts{"m"}));
 }
 
 TEST(Peer, SubscribesAsItsPeerUnderstandsIt) {
   for (const int minor : {0, 1}) {
     Peer peer({.type = SocketType::sub});
-    Recorder told;
-    ASSERT_EQ(peer.receive(greeting(minor) + ready("PUB"), told), Fault::none);
+    Recorder recorded;
+    ASSERT_EQ(peer.receive(greeting(minor) + ready("PUB"), recorded), Fault::none);
     std::string out;
     peer.append_subscription(out, "t", true);
     EXPECT_EQ(out, minor == 0 ? message({"\1t"}) : command("SUBSCRIBE", "t"));
@@ -146,10 +147,10 @@ TEST(Peer, HoldsMessagesToTheLimits) {
 
 TEST(Peer, ReadsNothingAfterAFault) {
   Peer peer({});
-  Recorder told;
-  EXPECT_EQ(peer.receive("GET /", told), Fault::not_zmtp);
-  EXPECT_EQ(peer.receive(greeting(1) + ready("DEALER"), told), Fault::not_zmtp);
-  EXPECT_THAT(told.ready, SizeIs(0));
+  Recorder recorded;
+  EXPECT_EQ(peer.receive("GET /", recorded), Fault::not_zmtp);
+  EXPECT_EQ(peer.receive(greeting(1) + ready("DEALER"), recorded), Fault::not_zmtp);
+  EXPECT_THAT(recorded.ready, SizeIs(0));
 }
 
 TEST(Peer, UndefinedFlagsAreMalformed) {
@@ -162,7 +163,7 @@ TEST(Peer, UndefinedFlagsAreMalformed) {
       Fault::malformed);
 }
 
-// However the bytes are cut, the same is told and answered.
+// However the bytes are cut, the same is recorded and answered.
 TEST(Peer, MayBeCutAnywhere) {
   const std::string large(300, 'x');
   const std::vector<std::pair<SocketType, std::string>> talks = {
@@ -178,18 +179,18 @@ TEST(Peer, MayBeCutAnywhere) {
     const auto whole = talk(ours, bytes);
     const auto cut_at = [&](const std::vector<std::size_t>& cuts) {
       Peer peer({.type = ours});
-      Recorder told;
+      Recorder recorded;
       Fault fault = Fault::none;
       std::size_t from = 0;
       for (const std::size_t to : cuts) {
-        fault = peer.receive(std::string_view(bytes).substr(from, to - from), told);
+        fault = peer.receive(std::string_view(bytes).substr(from, to - from), recorded);
         from = to;
       }
-      fault = peer.receive(std::string_view(bytes).substr(from), told);
+      fault = peer.receive(std::string_view(bytes).substr(from), recorded);
       EXPECT_EQ(fault, whole.fault);
-      EXPECT_EQ(told.messages, whole.told.messages);
-      EXPECT_EQ(told.subscriptions, whole.told.subscriptions);
-      EXPECT_EQ(told.ready.size(), whole.told.ready.size());
+      EXPECT_EQ(recorded.messages, whole.recorded.messages);
+      EXPECT_EQ(recorded.subscriptions, whole.recorded.subscriptions);
+      EXPECT_EQ(recorded.ready.size(), whole.recorded.ready.size());
       EXPECT_EQ(peer.output(), whole.output);
     };
     std::vector<std::size_t> every;
@@ -211,10 +212,10 @@ TEST(Peer, SurvivesDamagedBytes) {
     std::string bytes = sound;
     for (int i = 0; i < 3; ++i) bytes[random() % bytes.size()] = static_cast<char>(random());
     Peer peer({.type = round % 2 == 0 ? SocketType::router : SocketType::xpub});
-    Recorder told;
+    Recorder recorded;
     const std::size_t cut = random() % bytes.size();
-    peer.receive(std::string_view(bytes).substr(0, cut), told);
-    peer.receive(std::string_view(bytes).substr(cut), told);
+    peer.receive(std::string_view(bytes).substr(0, cut), recorded);
+    peer.receive(std::string_view(bytes).substr(cut), recorded);
   }
 }
 

@@ -1,9 +1,9 @@
-// Whom a server keeps waiting, and whom it closes.
+// Which peers a listener keeps waiting, and which connections it closes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include "tests/unit/core/net/server_fixture.h"
+#include "tests/unit/core/net/connections_fixture.h"
 
 namespace canopy::net {
 namespace {
@@ -12,7 +12,7 @@ using testing::ElementsAre;
 using zmtp::receive;
 using zmtp::send;
 
-TEST_F(ServerTest, AtItsLimitPeersWaitInTheKernelsQueue) {
+TEST_F(ConnectionsTest, AtItsLimitPeersWaitInTheKernelsQueue) {
   AcceptLimit limit(2);
   listen(zmtp::SocketType::router, {.limit = &limit});
   auto first = connect(zmq::socket_type::dealer);
@@ -33,12 +33,12 @@ TEST_F(ServerTest, AtItsLimitPeersWaitInTheKernelsQueue) {
   EXPECT_EQ(limit.open(), 0u);
 }
 
-TEST_F(ServerTest, ListenersShareALimit) {
+TEST_F(ConnectionsTest, ListenersShareALimit) {
   AcceptLimit limit(3);
   ListenerSettings settings{.address = {.host = "127.0.0.1"}, .limit = &limit};
   settings.connection.peer.type = zmtp::SocketType::router;
-  Listener one(server_, settings, owner_);
-  Listener other(server_, settings, owner_);
+  Listener one(connections_, settings, owner_);
+  Listener other(connections_, settings, owner_);
   ASSERT_TRUE(one.open());
   ASSERT_TRUE(other.open());
   std::vector<zmq::socket_t> peers;
@@ -50,8 +50,8 @@ TEST_F(ServerTest, ListenersShareALimit) {
       send(peers.back(), {"here"});
     }
   }
-  std::size_t most = 0;
-  loop_.on_turn_end([&] { most = std::max(most, one.size() + other.size()); });
+  std::size_t peak = 0;
+  loop_.on_turn_end([&] { peak = std::max(peak, one.size() + other.size()); });
   const auto settle = [&](std::size_t messages) {
     ASSERT_TRUE(run_until([&] { return owner_.messages.size() >= messages; }));
     int turns = 0;
@@ -64,10 +64,10 @@ TEST_F(ServerTest, ListenersShareALimit) {
   settle(5);
   peers.clear();
   ASSERT_TRUE(run_until([&] { return limit.open() == 0; }));
-  EXPECT_EQ(most, 5u) << "never more";
+  EXPECT_EQ(peak, 5u) << "never more";
 }
 
-TEST_F(ServerTest, RunningOutOfDescriptorsEndsNothingAndSpinsNothing) {
+TEST_F(ConnectionsTest, RunningOutOfDescriptorsEndsNothingAndSpinsNothing) {
   listen(zmtp::SocketType::router);
   auto before = connect(zmq::socket_type::dealer);
   send(before, {"before"});
@@ -85,11 +85,11 @@ TEST_F(ServerTest, RunningOutOfDescriptorsEndsNothingAndSpinsNothing) {
   EXPECT_TRUE(run_until([&] { return owner_.messages.size() == 3; }));
 }
 
-TEST_F(ServerTest, ClosesPeersThatDoNotFinishTheirHandshake) {
+TEST_F(ConnectionsTest, ClosesPeersThatDoNotFinishTheirHandshake) {
   listen(zmtp::SocketType::router, {.handshake = 30ms});
   auto good = connect(zmq::socket_type::dealer);
   ASSERT_TRUE(run_until([&] { return !owner_.ready.empty(); }));
-  const Descriptor silent = dial();
+  const Descriptor idle = dial();
   const Descriptor halfway = dial();
   ASSERT_GT(::send(halfway.get(), "\xff\0\0", 3, 0), 0);
   ASSERT_TRUE(run_until([&] { return owner_.closed.size() == 2; }));
@@ -97,7 +97,7 @@ TEST_F(ServerTest, ClosesPeersThatDoNotFinishTheirHandshake) {
   EXPECT_EQ(listener_->size(), 1u);
 }
 
-TEST_F(ServerTest, ClosesForAReason) {
+TEST_F(ConnectionsTest, ClosesForAReason) {
   listen(zmtp::SocketType::router, {.connection = {.peer = {.limits = {.frame_bytes = 100}}}});
   const Descriptor stranger = dial();
   ASSERT_GT(::send(stranger.get(), "GET / HTTP/1.1\r\n\r\n", 18, 0), 0);

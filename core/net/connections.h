@@ -1,10 +1,10 @@
-// Listening sockets that speak ZMTP (core/zmtp) and the connections they accept, on one loop.
+// Listening sockets that speak ZMTP (core/zmtp), and the connections of one loop.
 //
-//   Server          what connections share: the loop, the bytes queued for all peers, closing
-//   Listener        accepts, bounds handshakes, counts
-//   ZmtpConnection  one peer: its handshake, what it says, what waits to be sent to it
+//   Connections     what connections share: the loop, the bytes queued for all peers, closing
+//   Listener        accepts connections, bounds handshakes, counts connections
+//   ZmtpConnection  one peer: its handshake, its messages, its outbound queue
 //
-// Not thread-safe: all of it belongs to the loop's thread.
+// Not thread-safe: these classes belong to the loop's thread. Connections outlives the others.
 #pragma once
 
 #include <cstdint>
@@ -27,15 +27,16 @@ namespace canopy::net {
 class Closings;
 class Listener;
 
-class Server {
+// Shared by accepted and opened connections, also where nothing listens.
+class Connections {
  public:
-  explicit Server(Loop& loop);
-  ~Server();
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
+  explicit Connections(Loop& loop);
+  ~Connections();
+  Connections(const Connections&) = delete;
+  Connections& operator=(const Connections&) = delete;
 
   Loop& loop() { return loop_; }
-  // Waiting to be sent, over all connections.
+  // Bytes waiting to be sent, over all connections.
   std::size_t queued_bytes() const { return queued_bytes_; }
   // Sends what this turn has queued, as its end does: before work that takes long.
   void send_queued();
@@ -54,7 +55,7 @@ class Server {
   std::vector<ZmtpConnection*> closing_;  // end with this turn
 };
 
-// How many connections several listeners hold together. At the limit none of them polls its socket;
+// How many connections several listeners hold together. At the limit no listener polls its socket:
 // further peers wait in the kernel's queues, and open connections stay. Outlives its listeners.
 class AcceptLimit {
  public:
@@ -90,11 +91,11 @@ struct ListenerSettings {
   std::string name{};
 };
 
-// One of type SUB subscribes to everything that its peers publish.
+// A listener of type SUB subscribes to everything that its peers publish.
 class Listener final : private EventHandler, private ConnectionOwner {
  public:
   // `events` outlives the listener.
-  Listener(Server& server, ListenerSettings settings, ConnectionEvents& events);
+  Listener(Connections& connections, ListenerSettings settings, ConnectionEvents& events);
   ~Listener() override;
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -103,8 +104,8 @@ class Listener final : private EventHandler, private ConnectionOwner {
   // With the port that a free one turned out to be.
   const std::string& endpoint() const { return endpoint_; }
 
-  std::size_t size() const { return connections_.size(); }
-  // Null when it is gone.
+  std::size_t size() const { return accepted_.size(); }
+  // Null when the connection has ended.
   ZmtpConnection* find(std::uint64_t id) const;
   // In no order; `visit` must not close connections.
   void for_each(const std::function<void(Connection&)>& visit) const;
@@ -119,7 +120,7 @@ class Listener final : private EventHandler, private ConnectionOwner {
   void update_interest();
   void expire_handshakes();
 
-  Server& server_;
+  Connections& connections_;
   ListenerSettings settings_;
   ConnectionEvents& events_;
   AcceptLimit unlimited_;
@@ -127,9 +128,9 @@ class Listener final : private EventHandler, private ConnectionOwner {
   Descriptor socket_;
   std::string endpoint_;
   bool accepting_ = false;  // watched by the loop
-  bool starved_ = false;    // of descriptors or memory: tries again after a while
-  std::unordered_map<std::uint64_t, std::unique_ptr<ZmtpConnection>> connections_;
-  // Whose handshake must be over by when: in the order of accepting, which is that of their ends.
+  bool starved_ = false;    // of descriptors or memory: accepts again after a pause
+  std::unordered_map<std::uint64_t, std::unique_ptr<ZmtpConnection>> accepted_;
+  // Deadlines of handshakes, ascending, and the ids of their connections.
   std::deque<std::pair<base::TimePoint, std::uint64_t>> handshakes_;
   Loop::TimerId handshake_timer_ = 0;
   Loop::TimerId starved_timer_ = 0;

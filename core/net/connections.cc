@@ -1,4 +1,4 @@
-#include "core/net/server.h"
+#include "core/net/connections.h"
 
 namespace canopy::net {
 namespace {
@@ -7,13 +7,13 @@ constexpr std::size_t read_bytes = std::size_t{64} << 10;
 
 }  // namespace
 
-Server::Server(Loop& loop) : loop_(loop), read_buffer_(read_bytes) {
+Connections::Connections(Loop& loop) : loop_(loop), read_buffer_(read_bytes) {
   flush_id_ = loop_.on_flush([this] { flush(); });
 }
 
-Server::~Server() { loop_.remove_flush(flush_id_); }
+Connections::~Connections() { loop_.remove_flush(flush_id_); }
 
-void Server::send_queued() {
+void Connections::send_queued() {
   for (ZmtpConnection* connection : std::exchange(unsent_, {})) {
     connection->unsent_ = false;
     connection->flush();
@@ -21,7 +21,7 @@ void Server::send_queued() {
 }
 
 // Handlers may close or send to further connections; those are served before the turn ends.
-void Server::flush() {
+void Connections::flush() {
   while (!unsent_.empty() || !closing_.empty()) {
     send_queued();
     for (ZmtpConnection* connection : std::exchange(closing_, {})) {

@@ -1,4 +1,4 @@
-// A server with one listener, and peers of it: libzmq's sockets, and bare connections.
+// Connections with one listener, and its peers: libzmq's sockets, and bare connections.
 #pragma once
 
 #include <arpa/inet.h>
@@ -13,7 +13,7 @@
 #include <vector>
 #include <zmq.hpp>
 
-#include "core/net/server.h"
+#include "core/net/connections.h"
 #include "tests/unit/core/net/run_until.h"
 #include "tests/unit/core/zmtp/libzmq_peer.h"
 
@@ -50,7 +50,7 @@ class Owner : public ConnectionEvents {
   std::vector<bool> was_ready;
 };
 
-class ServerTest : public testing::Test {
+class ConnectionsTest : public testing::Test {
  protected:
   // A listener at a free port of the loopback, unless `settings` says where.
   Listener& listen(zmtp::SocketType type, ListenerSettings settings = {}) {
@@ -58,7 +58,7 @@ class ServerTest : public testing::Test {
       settings.address.host = "127.0.0.1";
     }
     settings.connection.peer.type = type;
-    listener_ = std::make_unique<Listener>(server_, std::move(settings), owner_);
+    listener_ = std::make_unique<Listener>(connections_, std::move(settings), owner_);
     const auto status = listener_->open();
     EXPECT_TRUE(status) << status.error();
     return *listener_;
@@ -99,7 +99,7 @@ class ServerTest : public testing::Test {
   base::SystemClock clock_;
   Loop loop_{clock_};
   Owner owner_;
-  Server server_{loop_};
+  Connections connections_{loop_};
   std::unique_ptr<Listener> listener_;
   zmq::context_t context_;
 };
