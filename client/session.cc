@@ -5,6 +5,7 @@
 
 #include "client/checks.h"
 #include "core/keyspace/key.h"
+#include "core/wire/member.h"
 
 namespace canopy::client {
 
@@ -124,9 +125,9 @@ void Session::ask_next_broker(base::TimePoint now) {
   ++brokers_asked_;
   broker_request_ = next_request_++;
   broker_due_ = now + broker_timeout;
-  network_.ask_broker(
-      settings_.brokers[next_broker_++ % settings_.brokers.size()],
-      native::encode(native::Directory{.request = broker_request_, .prefix = "proxies/"}));
+  network_.ask_broker(settings_.brokers[next_broker_++ % settings_.brokers.size()],
+                      native::encode(native::Directory{.request = broker_request_,
+                                                       .prefix = wire::proxies_prefix}));
 }
 
 void Session::leave_broker() {

@@ -12,3 +12,4 @@
 #include <canopy/error.h>
 #include <canopy/map.h>
 #include <canopy/types.h>
+#include <canopy/version.h>

@@ -13,6 +13,7 @@
 
 #include "core/access/keys.h"
 #include "core/access/permissions.h"
+#include "core/base/endpoint.h"
 #include "core/base/result.h"
 
 namespace canopy::config {
@@ -170,16 +171,9 @@ base::Result<Cluster> parse_cluster(const std::string& text, const std::string& 
                                     ReadTo purpose = ReadTo::start);
 base::Result<Cluster> read_cluster(const std::string& path, ReadTo purpose = ReadTo::start);
 
-// The endpoint `count` ports further: ("tcp://h:5556", 2) -> "tcp://h:5558".
-Endpoint next_port(const Endpoint& endpoint, int count);
-// What others connect to: `bound` with its host replaced by `advertise`, if that is not empty. What
-// is bound to every interface is announced at this machine's address otherwise.
-Endpoint advertised(const Endpoint& bound, const std::string& advertise);
-// The same for HTTP, which moves only when it is bound to every interface: one bound to the
-// loopback is not reached elsewhere.
-HttpAddress advertised_http(const HttpAddress& bound, const std::string& advertise);
-// Where processes of this machine reach it: at the loopback, when it is bound to every interface;
-// at the address of the interface that is named.
-Endpoint on_this_machine(const Endpoint& bound);
+using base::advertised;
+using base::advertised_http;
+using base::next_port;
+using base::on_this_machine;
 
 }  // namespace canopy::config

@@ -184,6 +184,9 @@ void refuses_what_is_no_key() {
 }
 
 int alone() {
+  CHECK(canopy::version() == std::to_string(CANOPY_VERSION_MAJOR) + "." +
+                                 std::to_string(CANOPY_VERSION_MINOR) + "." +
+                                 std::to_string(CANOPY_VERSION_PATCH));
   refuses_what_is_no_key();
   try {
     canopy::Client client({.brokers = {"nowhere"}});
