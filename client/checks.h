@@ -13,6 +13,8 @@ namespace canopy::client {
 Answer refusal(wire::Fault fault, std::string text);
 // Of a call whose deadline has passed; `why`: of the last refusal, if there was one.
 Answer expired(const std::string& why);
+// Of a call that its user gave up.
+Answer cancellation();
 // Why no proxy would take these writes as one request, or would cut the connection; else ok.
 Answer check(const std::vector<wire::Write>& writes);
 // Whether a proxy would take this as a client's name.

@@ -59,8 +59,10 @@ struct Answer {
 };
 // The deadline has passed; a write may or may not be applied.
 inline constexpr unsigned timed_out = 64;
-// The session was closed first; likewise.
+// The session was closed first; a write may or may not be applied.
 inline constexpr unsigned closed = 65;
+// The user gave the call up; a write may or may not be applied.
+inline constexpr unsigned cancelled = 66;
 
 class Events {
  public:

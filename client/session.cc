@@ -46,7 +46,7 @@ void Session::close() {
 }
 
 bool Session::has_room(CallId call, std::size_t bytes) {
-  if (reads_.size() + writes_.size() < max_calls && writes_.bytes() + bytes <= max_call_bytes) {
+  if (open_calls() < max_calls && writes_.bytes() + bytes <= max_call_bytes) {
     return true;
   }
   events_.answered(call, refusal(wire::Fault::busy, "too many calls wait already"));
@@ -71,18 +71,24 @@ void Session::get(CallId call, std::string key, base::TimePoint now, base::Durat
 }
 
 void Session::list(CallId call, std::string subtree, base::TimePoint now, base::Duration timeout,
-                   std::uint64_t limit) {
+                   std::uint64_t limit, ListFilter filter) {
   if (!native::is_watchable(subtree)) {
     return events_.answered(call, refusal(wire::Fault::bad_subtree, not_watchable));
   }
-  read(call, native::List{.subtree = std::move(subtree), .limit = limit}, now, timeout);
+  read(call, native::List{.subtree = std::move(subtree), .limit = limit}, now, timeout,
+       std::move(filter));
 }
 
-void Session::read(CallId call, Reads::Request request, base::TimePoint now,
-                   base::Duration timeout) {
+void Session::read(CallId call, Reads::Request request, base::TimePoint now, base::Duration timeout,
+                   ListFilter filter) {
   if (!has_room(call, 0)) return;
-  reads_.add(call, std::move(request), now + timeout);
+  reads_.add(call, std::move(request), now + timeout, std::move(filter));
   serve(now);
+}
+
+void Session::cancel(CallId call) {
+  reads_.cancel(call);
+  writes_.cancel(call);
 }
 
 void Session::watch(WatchId id, const native::Subscription& subscription, base::TimePoint now) {

@@ -90,7 +90,10 @@ class Session {
   // The entries of a subtree, or the entry of a full key. With a limit the proxy may stop once it
   // has found so many.
   void list(CallId call, std::string subtree, base::TimePoint now,
-            base::Duration timeout = default_timeout, std::uint64_t limit = 0);
+            base::Duration timeout = default_timeout, std::uint64_t limit = 0,
+            ListFilter filter = {});
+  // Ends a call with `cancelled`, unless it has ended.
+  void cancel(CallId call);
   void watch(WatchId watch, const wire::native::Subscription& subscription, base::TimePoint now);
   // Nothing more is told of it.
   void unwatch(WatchId watch);
@@ -100,6 +103,8 @@ class Session {
   const Target& target() const { return link_->target; }
   // Write requests sent so far, repeats included.
   std::uint64_t writes_sent() const { return writes_.sendings(); }
+  // Calls that wait for an answer or to be sent.
+  std::size_t open_calls() const { return reads_.size() + writes_.size(); }
 
  private:
   struct Link {
@@ -110,7 +115,8 @@ class Session {
   };
 
   bool has_room(CallId call, std::size_t bytes);
-  void read(CallId call, Reads::Request request, base::TimePoint now, base::Duration timeout);
+  void read(CallId call, Reads::Request request, base::TimePoint now, base::Duration timeout,
+            ListFilter filter = {});
 
   void seek(base::TimePoint now);
   void seek_when_due(base::TimePoint now);

@@ -120,6 +120,13 @@ void Writes::forgive(base::Duration sleep) {
   for (const auto& [number, ticket] : sent_) calls_.find(ticket)->second.due += sleep;
 }
 
+// In linear time: users give up few calls.
+void Writes::cancel(CallId id) {
+  const auto call =
+      std::ranges::find_if(calls_, [&](const auto& each) { return each.second.id == id; });
+  if (call != calls_.end()) end(call, cancellation());
+}
+
 void Writes::close() {
   while (!calls_.empty()) end(calls_.begin(), {.number = closed, .text = "the client was closed"});
 }

@@ -44,6 +44,7 @@ class Writes {
   void on_refusal(const wire::native::Refusal& refusal, base::TimePoint now);
   void expire(base::TimePoint now);
   void forgive(base::Duration sleep);
+  void cancel(CallId call);
   void close();
 
   std::size_t size() const { return calls_.size(); }

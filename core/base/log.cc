@@ -79,18 +79,22 @@ void append_value(std::string& line, const Field& field, bool quoted) {
   }
 }
 
+std::string to_text(std::string_view component, std::string_view message, Fields fields) {
+  std::string text(component);
+  text.append(": ").append(message);
+  for (const Field& field : fields) {
+    text.append(" ").append(field.name).append("=");
+    append_value(text, field, field.quoted && !plain(field.value));
+  }
+  return text;
+}
+
 std::string text_line(Level level, std::string_view component, std::string_view message,
                       Fields fields) {
   std::string line;
   append(line, "%-5s ", name(level));
   append_time(line);
-  line.append(" ").append(state().program).append(" ").append(component).append(": ");
-  line += message;
-  for (const Field& field : fields) {
-    line.append(" ").append(field.name).append("=");
-    append_value(line, field, field.quoted && !plain(field.value));
-  }
-  return line;
+  return line.append(" ").append(state().program).append(" ") + to_text(component, message, fields);
 }
 
 std::string json_line(Level level, std::string_view component, std::string_view message,
@@ -146,7 +150,7 @@ void set_level(Level level) { state().level = level; }
 void set_thread_sink(Sink sink) { thread_sink() = std::move(sink); }
 
 void write(Level level, std::string_view component, std::string_view message, Fields fields) {
-  if (const Sink& sink = thread_sink()) return sink(level, component, message, fields);
+  if (const Sink& sink = thread_sink()) return sink(level, to_text(component, message, fields));
   if (level < state().level) return;
   std::string line = state().format == Format::json ? json_line(level, component, message, fields)
                                                     : text_line(level, component, message, fields);

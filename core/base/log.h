@@ -46,9 +46,9 @@ void configure(std::string_view program, Level level, Format format);
 // At any time.
 void set_level(Level level);
 
-// Receives the events of a thread, of every level; `fields` are valid during the call.
-using Sink = std::function<void(Level level, std::string_view component, std::string_view message,
-                                Fields fields)>;
+// Receives the events of a thread, of every level: `text` is "component: message key=value" and
+// valid during the call.
+using Sink = std::function<void(Level level, std::string_view text)>;
 // Events of the calling thread go to `sink` instead of stderr. The client library uses it: a
 // library does not write to its user's stderr.
 void set_thread_sink(Sink sink);
