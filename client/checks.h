@@ -1,4 +1,4 @@
-// What a session refuses by itself. Pure.
+// What a session refuses without a proxy, by the bounds of docs/protocol.md. Pure.
 #pragma once
 
 #include <string>
@@ -15,9 +15,9 @@ Answer refusal(wire::Fault fault, std::string text);
 Answer expired(const std::string& why);
 // Of a call that its user gave up.
 Answer cancellation();
-// Why no proxy would take these writes as one request, or would cut the connection; else ok.
+// Why a proxy would refuse these writes as one request, or close the connection; else ok.
 Answer check(const std::vector<wire::Write>& writes);
-// Whether a proxy would take this as a client's name.
+// Whether a proxy accepts this as a client's name.
 bool is_label(const std::string& name);
 
 }  // namespace canopy::client

@@ -1,4 +1,5 @@
-// The reads of one client that are not answered yet. Pure; not thread-safe.
+// The reads of one client that are not answered yet. Pure; not thread-safe. docs/protocol.md
+// specifies get and list.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,7 @@ class Reads {
   void add(CallId call, Request request, base::TimePoint deadline, ListFilter filter = {});
   // Requests to be sent now, numbered from `next_request` on, which is moved along.
   std::vector<std::string> due(std::uint64_t& next_request, base::TimePoint now);
-  // There is another proxy: what was asked is to be asked again, and from the beginning.
+  // The client has another proxy: open requests are sent again, and their replies begin anew.
   void resend(base::TimePoint now);
 
   // Answers to a request that is not open are ignored.

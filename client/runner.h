@@ -1,6 +1,6 @@
-// A session at work on a thread of its own.
+// Runs a session on a thread of its own.
 //
-// post(), stop() and on_thread() may be called from any thread. Events are told on the runner's
+// post(), stop() and on_thread() may be called from any thread. Events come on the runner's
 // thread.
 #pragma once
 
@@ -21,7 +21,7 @@ class Runner {
  public:
   using Task = std::function<void(Session& session, base::TimePoint now)>;
 
-  // Starts the thread. `keys` as for Sockets; `events` outlives stop(). `log`: gets what the thread
+  // Starts the thread. `keys` as for Sockets; `events` outlives stop(). `log` gets what the thread
   // logs, instead of stderr.
   Runner(Settings settings, const std::optional<access::ClientKeys>& keys, Events& events,
          base::log::Sink log = {});
@@ -37,7 +37,7 @@ class Runner {
   std::mutex mutex_;  // guards stopped_
   bool stopped_ = false;
 
-  // Of the thread alone.
+  // Only the thread uses these.
   base::SystemClock clock_;
   net::Loop loop_{clock_};
   net::Server server_{loop_};

@@ -73,7 +73,7 @@ class CANOPY_EXPORT Client {
   // Starts looking for the cluster. Throws std::invalid_argument for an endpoint or key that is
   // none.
   explicit Client(const Options& options = {});
-  // Open calls end with Error::closed, those that callbacks wait for included. Once it has
+  // Open calls end with Error::closed, also the ones in which a callback waits. Once it has
   // returned, no callback runs any more.
   ~Client();
   Client(const Client&) = delete;

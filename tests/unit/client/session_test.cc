@@ -83,11 +83,11 @@ TEST(Session, SaysWhoItIsFirst) {
   world.watch(w, "");
   world.write(1, "/a", "x");
   world.start();
-  ASSERT_THAT(world.linked().hellos, SizeIs(1));
-  const native::Hello& hello = world.linked().hellos[0];
-  EXPECT_EQ(hello.client, std::string(native::client_id_bytes, 'c'));
-  EXPECT_EQ(hello.name, "the client");
-  EXPECT_EQ(hello.software, "canopy " CANOPY_VERSION);
+  ASSERT_THAT(world.linked().announcements, SizeIs(1));
+  const native::Hello& announcement = world.linked().announcements[0];
+  EXPECT_EQ(announcement.client, std::string(native::client_id_bytes, 'c'));
+  EXPECT_EQ(announcement.name, "the client");
+  EXPECT_EQ(announcement.software, "canopy " CANOPY_VERSION);
 }
 
 TEST(Session, MovesWhenAsked) {
