@@ -148,6 +148,7 @@ void slow_watches(canopy::Client& client) {
   goes_on.set_value();
   CHECK(eventually([&] { return last == 199; }));
   CHECK(seen + merged == 200);
+  slow.reset();
   client.erase("/slow/key");
 }
 
