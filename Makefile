@@ -11,7 +11,7 @@ STATE_DIR ?= ./canopy-state
 # Debian's own, which has the packages that the tests need.
 PYTHON := /usr/bin/python3
 
-PROGRAMS := canopy-broker canopy-shard canopy-proxy canopy-cli canopy-loadtest canopy_shared
+PROGRAMS := canopy-broker canopy-shard canopy-proxy canopy-cli canopy-loadtest canopy_shared canopy_static
 SOURCES := $(wildcard core broker shard proxy client loadtest)
 CXX_FILES = $(shell find $(SOURCES) tests -name '*.h' -o -name '*.cc')
 

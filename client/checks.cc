@@ -23,6 +23,8 @@ Answer expired(const std::string& why) {
           .text = why.empty() ? "no answer in time" : "no success in time: " + why};
 }
 
+Answer cancellation() { return {.number = cancelled, .text = "the caller gave it up"}; }
+
 bool is_label(const std::string& name) {
   return keyspace::check_prefix(name) == keyspace::KeyFault::none;
 }

@@ -1,4 +1,4 @@
-// What a session refuses by itself. Pure.
+// What a session refuses without a proxy, by the bounds of docs/protocol.md. Pure.
 #pragma once
 
 #include <string>
@@ -13,9 +13,11 @@ namespace canopy::client {
 Answer refusal(wire::Fault fault, std::string text);
 // Of a call whose deadline has passed; `why`: of the last refusal, if there was one.
 Answer expired(const std::string& why);
-// Why no proxy would take these writes as one request, or would cut the connection; else ok.
+// Of a call that its user gave up.
+Answer cancellation();
+// Why a proxy would refuse these writes as one request, or close the connection; else ok.
 Answer check(const std::vector<wire::Write>& writes);
-// Whether a proxy would take this as a client's name.
+// Whether a proxy accepts this as a client's name.
 bool is_label(const std::string& name);
 
 }  // namespace canopy::client

@@ -2,17 +2,16 @@
 
 #include <algorithm>
 
-#include "core/config/endpoint.h"
-#include "core/coordination/coordinator.h"
-#include "core/coordination/member.h"
+#include "core/base/endpoint.h"
+#include "core/wire/member.h"
 
 namespace canopy::client {
 
 std::vector<Candidate> candidates(const wire::native::Members& members) {
   std::vector<Candidate> found;
   for (const auto& [key, value] : members.members) {
-    if (!key.starts_with(coordination::proxies_prefix)) continue;
-    const auto member = coordination::parse_proxy_member(value);
+    if (!key.starts_with(wire::proxies_prefix)) continue;
+    const auto member = wire::parse_proxy_member(value);
     if (!member || member->native.empty() || member->state != "ready") continue;
     const std::uint64_t room = member->max_clients - std::min(member->clients, member->max_clients);
     found.push_back({{.name = member->name, .endpoint = member->native},
@@ -22,7 +21,7 @@ std::vector<Candidate> candidates(const wire::native::Members& members) {
 }
 
 base::Result<Target> target_at(const std::string& endpoint) {
-  const auto address = config::parse_endpoint(endpoint);
+  const auto address = base::parse_endpoint(endpoint);
   if (!address || address->ipc || !address->port) {
     return base::Error{"'" + endpoint + "' is not tcp://HOST:PORT"};
   }

@@ -1,4 +1,4 @@
-// Which proxy to use, from what the directory says of them. Pure.
+// Chooses a proxy among the members of the directory. Pure. core/wire/member.h has their format.
 #pragma once
 
 #include <optional>
@@ -14,17 +14,17 @@ namespace canopy::client {
 
 struct Candidate {
   Target target{};
-  std::uint64_t room = 1;  // clients that it would still take
+  std::uint64_t room = 1;  // clients that it still accepts
 };
 
-// The proxies that speak the native protocol and take clients. Members that cannot be read are left
-// out.
+// The proxies that speak the native protocol and accept clients. Leaves out members that cannot be
+// parsed.
 std::vector<Candidate> candidates(const wire::native::Members& members);
 
-// The proxy at `endpoint`, "tcp://HOST:PORT", which is also what it is called.
+// The proxy at `endpoint`, "tcp://HOST:PORT", which also becomes its name.
 base::Result<Target> target_at(const std::string& endpoint);
 
-// One at random, the likelier the more room it has; `avoid` (a name) only if there is no other.
+// A random proxy, weighted by its room; the one named `avoid` only if there is no other.
 std::optional<Target> choose(const std::vector<Candidate>& candidates, const std::string& avoid,
                              std::mt19937_64& random);
 

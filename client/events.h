@@ -1,5 +1,5 @@
-// What a session tells its user: from inside the call of the session that caused it, which may not
-// be called back. Views live until the event returns.
+// The events that a session reports to its user. They come on the session's thread, from inside a
+// call of the session; a handler must not call the session. Views live until the handler returns.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ struct Change {
   bool live = false;  // else part of a snapshot or resync
 };
 
-// The watcher has been told everything up to one moment; live changes follow.
+// The watcher has received everything up to one moment; live changes follow.
 struct Synced {
   enum class How : std::uint8_t {
     snapshot,  // the first one
@@ -38,7 +38,7 @@ struct Synced {
   How how = How::snapshot;
 };
 
-// What became of a call.
+// How a call ended.
 struct Answer {
   struct Entry {
     std::string key{};
@@ -59,8 +59,10 @@ struct Answer {
 };
 // The deadline has passed; a write may or may not be applied.
 inline constexpr unsigned timed_out = 64;
-// The session was closed first; likewise.
+// The session was closed first; a write may or may not be applied.
 inline constexpr unsigned closed = 65;
+// The user gave the call up; a write may or may not be applied.
+inline constexpr unsigned cancelled = 66;
 
 class Events {
  public:
@@ -68,12 +70,12 @@ class Events {
 
   virtual void changed(WatchId watch, const Change& change) = 0;
   virtual void synced(WatchId watch, const Synced& synced) = 0;
-  // Updates were lost on the way; a resync follows, told by synced(). `updates` is exact, and
-  // absent when the stream has begun anew, so that nobody can know.
+  // Updates were lost on the way; a resync follows and ends with synced(). `updates` is exact; it
+  // is absent when the stream has begun anew, so that their number is unknown.
   virtual void missed(WatchId watch, std::optional<std::uint64_t> updates) = 0;
-  // The watch was refused for good, and is over.
+  // The cluster refused the watch, which is over.
   virtual void refused(WatchId watch, const Answer& why) = 0;
-  // Whether the session has a proxy that it hears from; at first it has none.
+  // Whether the session has a proxy that answers; at first it has none.
   virtual void contact(bool present) = 0;
   // Once for each call.
   virtual void answered(CallId call, Answer answer) = 0;

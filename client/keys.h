@@ -1,4 +1,5 @@
-// The keys of a client, from where its user keeps them.
+// Reads the keys of a client from files. Reads files; keeps nothing. core/keys/key_file.h has the
+// format.
 #pragma once
 
 #include <string>

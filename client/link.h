@@ -1,4 +1,4 @@
-// A connection on which the native protocol is spoken, to one peer at a time. Belongs to the loop's
+// A connection for frames of the native protocol, to one peer at a time. Belongs to the loop's
 // thread, and may be destroyed between two of its handlers.
 #pragma once
 
@@ -16,23 +16,24 @@
 
 namespace canopy::client {
 
-// Either may call connect(), disconnect() and send().
+// Handlers may call connect(), disconnect() and send().
 struct LinkEvents {
   std::function<void(std::string_view frame)> on_frame{};
-  // The connection has ended, or none could be made; the next try has begun.
+  // The connection has ended or could not be made; the link has begun the next try.
   std::function<void()> on_lost{};
 };
 
 class Link final : private net::ConnectionEvents {
  public:
-  // `server` may be shared by any number. With `keys` the connection is CURVE's, else in the clear.
+  // Links may share `server`, which outlives them. With `keys` the connection speaks CURVE.
   Link(net::Connections& server, const std::optional<access::ClientKeys>& keys, LinkEvents events);
 
-  // Leaves the peer before. The error: no endpoint.
+  // Disconnects from the peer before. Fails for what is no endpoint.
   base::Status connect(const std::string& endpoint);
-  // Nothing of this peer is heard any more, and what waits to be sent is forgotten.
+  // No event of this peer follows, and frames that wait to be sent are dropped.
   void disconnect();
-  // Waits until there is a connection; one that ends takes with it what it has not sent.
+  // Queues the frame until there is a connection. A connection that ends drops what it has not
+  // sent.
   void send(std::string frame);
 
  private:

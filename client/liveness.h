@@ -1,7 +1,8 @@
-// Whether the proxy at the other end of a connection still serves it. Pure.
+// Whether the proxy still serves a connection. Pure; not thread-safe. docs/protocol.md specifies
+// pings.
 //
-// Batches alone do not show that: a proxy may send them and read nothing. So a ping is due when
-// nothing was heard for a second, or no answer came for a second although one is owed.
+// Batches alone do not show it: a proxy may send them and read nothing. A ping is due when no frame
+// came for a second, or when no reply came for a second although a request is unanswered.
 #pragma once
 
 #include <algorithm>
@@ -21,44 +22,44 @@ class Liveness {
   static constexpr std::size_t backlog_bytes = std::size_t{64} << 10;
   static constexpr base::Duration backlog_timeout = std::chrono::seconds(10);
 
-  explicit Liveness(base::TimePoint now) : heard_(now), answered_(now) {}
+  explicit Liveness(base::TimePoint now) : last_frame_(now), answered_(now) {}
 
   // A frame; `answers` if the proxy shows by it that it serves requests.
   void on_frame(std::size_t bytes, bool answers, base::TimePoint now) {
-    heard_ = now;
+    last_frame_ = now;
     bytes_ += bytes;
     if (answers) answered_ = now;
   }
   void on_pong() { pinged_.reset(); }
 
-  // Whether a ping is to be sent now. `owed`: whether some request is unanswered.
-  bool take_ping(bool owed, base::TimePoint now) {
+  // True when a ping is to be sent now, which then counts as sent. `owed`: a request is unanswered.
+  bool start_ping(bool owed, base::TimePoint now) {
     if (pinged_) return false;
     if (!owed) answered_ = now;
-    if (now - std::min(heard_, answered_) < ping_after) return false;
+    if (now - std::min(last_frame_, answered_) < ping_after) return false;
     pinged_ = now;
     bytes_ = 0;
     return true;
   }
 
   bool lost(base::TimePoint now) const {
-    if (now - heard_ >= timeout) return true;
-    const base::Duration patience = bytes_ > backlog_bytes ? backlog_timeout : timeout;
-    return pinged_ && now - std::max(*pinged_, answered_) >= patience;
+    if (now - last_frame_ >= timeout) return true;
+    const base::Duration limit = bytes_ > backlog_bytes ? backlog_timeout : timeout;
+    return pinged_ && now - std::max(*pinged_, answered_) >= limit;
   }
 
-  // The process was stopped for so long: that was not the proxy's silence.
-  void forgive(base::Duration sleep) {
-    heard_ += sleep;
+  // The process was stopped for so long: the proxy's timeouts end later by that.
+  void postpone(base::Duration sleep) {
+    last_frame_ += sleep;
     answered_ += sleep;
     if (pinged_) *pinged_ += sleep;
   }
 
  private:
-  base::TimePoint heard_;
+  base::TimePoint last_frame_;
   base::TimePoint answered_;                 // or no answer was owed
   std::optional<base::TimePoint> pinged_{};  // and no pong yet
-  std::size_t bytes_ = 0;                    // heard since then
+  std::size_t bytes_ = 0;                    // received since then
 };
 
 }  // namespace canopy::client

@@ -1,6 +1,6 @@
-// What a session asks of whatever runs it: from inside its calls, and without calling it back.
-//
-// All of it may be lost: the session repeats what matters until it is answered.
+// The connections that a session needs from its runner. The session calls them from its own thread;
+// an implementation must not call the session from inside. A frame may be lost: the session repeats
+// requests until they are answered.
 #pragma once
 
 #include <string>
@@ -19,10 +19,10 @@ class Network {
  public:
   virtual ~Network() = default;
 
-  // Opens the connection to a proxy; there is none when this is called. When it breaks, or cannot
-  // be made, the session is told by on_disconnected().
+  // Opens the connection to a proxy; there is none when this is called. When it breaks or cannot be
+  // made, the runner calls Session::on_disconnected().
   virtual void connect(const Target& target) = 0;
-  // Ends it; nothing that it still carries may reach the session.
+  // Ends the connection; frames that still arrive on it must not reach the session.
   virtual void disconnect() = 0;
   // One frame over it.
   virtual void send(std::string frame) = 0;

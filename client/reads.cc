@@ -8,12 +8,21 @@ namespace canopy::client {
 
 namespace native = wire::native;
 
+namespace {
+
+std::size_t bytes_of(const Answer::Entry& entry) {
+  return sizeof entry + entry.key.size() + entry.value.size() + entry.properties.size();
+}
+
+}  // namespace
+
 Reads::Reads(Events& events, std::uint64_t seed)
     : events_(events), random_(static_cast<std::minstd_rand::result_type>(seed)) {}
 
-void Reads::add(CallId id, Request request, base::TimePoint deadline) {
+void Reads::add(CallId id, Request request, base::TimePoint deadline, ListFilter filter) {
   Call& call = calls_[id];
   call.request = std::move(request);
+  call.filter = std::move(filter);
   call.deadline = deadline;
 }
 
@@ -72,23 +81,36 @@ void Reads::on_chunk(const native::Chunk& chunk) {
                        .text = "the answer is beyond what one call may hold"});
   }
   if (chunk.header.more != native::ChunkHeader::More::last) return;
-  std::sort(call.entries.begin(), call.entries.end(),
-            [](const auto& left, const auto& right) { return left.key < right.key; });
+  sort_and_cut(call);
   end(found, {.entries = std::move(call.entries)});
 }
 
 // False when the call would hold too much.
 bool Reads::add_entry(Call& call, const native::Entry& entry) {
-  if (entry.deleted) return true;
-  call.bytes +=
-      sizeof(Answer::Entry) + entry.key.size() + entry.value.size() + entry.properties.size();
-  if (call.bytes > max_answer_bytes) return false;
-  call.entries.push_back({.key = std::string(entry.key),
-                          .value = std::string(entry.value),
-                          .properties = std::string(entry.properties),
-                          .revision = entry.revision,
-                          .expires_at_ms = entry.expires_at_ms});
-  return true;
+  const ListFilter& filter = call.filter;
+  if (entry.deleted || (!filter.start_after.empty() && entry.key <= filter.start_after))
+    return true;
+  Answer::Entry& kept = call.entries.emplace_back();
+  kept.key = entry.key;
+  kept.revision = entry.revision;
+  kept.expires_at_ms = entry.expires_at_ms;
+  if (!filter.keys_only) {
+    kept.value = entry.value;
+    kept.properties = entry.properties;
+  }
+  call.bytes += bytes_of(kept);
+  // Not for each entry: a proxy sends those of one partition in order, but partitions in any.
+  if (filter.limit > 0 && call.entries.size() / 2 > filter.limit) sort_and_cut(call);
+  return call.bytes <= max_answer_bytes;
+}
+
+void Reads::sort_and_cut(Call& call) {
+  std::ranges::sort(call.entries, {}, &Answer::Entry::key);
+  const std::size_t limit = call.filter.limit;
+  if (limit == 0 || call.entries.size() <= limit) return;
+  call.entries.resize(limit);
+  call.bytes = 0;
+  for (const Answer::Entry& entry : call.entries) call.bytes += bytes_of(entry);
 }
 
 void Reads::on_refusal(const native::Refusal& refusal, base::TimePoint now) {
@@ -110,6 +132,11 @@ void Reads::expire(base::TimePoint now) {
     if (call->second.deadline > now) continue;
     end(call, expired(call->second.refusal));
   }
+}
+
+void Reads::cancel(CallId id) {
+  const auto call = calls_.find(id);
+  if (call != calls_.end()) end(call, cancellation());
 }
 
 void Reads::close() {

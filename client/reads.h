@@ -1,4 +1,5 @@
-// The reads of one client that are not answered yet. Pure; not thread-safe.
+// The reads of one client that are not answered yet. Pure; not thread-safe. docs/protocol.md
+// specifies get and list.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,13 @@
 
 namespace canopy::client {
 
+// What the caller of a list keeps of the entries that a proxy sends.
+struct ListFilter {
+  std::size_t limit = 0;      // the first ones in the order of the keys; 0: all
+  std::string start_after{};  // keys above this one; empty: all
+  bool keys_only = false;     // without values and properties
+};
+
 class Reads {
  public:
   using Request = std::variant<wire::native::Get, wire::native::List>;
@@ -24,10 +32,10 @@ class Reads {
 
   Reads(Events& events, std::uint64_t seed);
 
-  void add(CallId call, Request request, base::TimePoint deadline);
+  void add(CallId call, Request request, base::TimePoint deadline, ListFilter filter = {});
   // Requests to be sent now, numbered from `next_request` on, which is moved along.
   std::vector<std::string> due(std::uint64_t& next_request, base::TimePoint now);
-  // There is another proxy: what was asked is to be asked again, and from the beginning.
+  // The client has another proxy: open requests are sent again, and their replies begin anew.
   void resend(base::TimePoint now);
 
   // Answers to a request that is not open are ignored.
@@ -35,6 +43,7 @@ class Reads {
   void on_chunk(const wire::native::Chunk& chunk);
   void on_refusal(const wire::native::Refusal& refusal, base::TimePoint now);
   void expire(base::TimePoint now);
+  void cancel(CallId call);
   void close();
 
   std::size_t size() const { return calls_.size(); }
@@ -43,6 +52,7 @@ class Reads {
  private:
   struct Call {
     Request request{};  // number 0: not open
+    ListFilter filter{};
     base::TimePoint deadline{};
     base::TimePoint due{};  // not open: to be sent
     std::vector<Answer::Entry> entries{};
@@ -55,6 +65,7 @@ class Reads {
   Calls::iterator find(std::uint64_t request);
   void again(Call& call, base::TimePoint at);
   static bool add_entry(Call& call, const wire::native::Entry& entry);
+  static void sort_and_cut(Call& call);
   void end(Calls::iterator call, Answer answer);
 
   Events& events_;

@@ -1,20 +1,17 @@
 #include "client/runner.h"
 
-#include <signal.h>
+#include "client/threads.h"
 
 namespace canopy::client {
 
-Runner::Runner(Settings settings, const std::optional<access::ClientKeys>& keys, Events& events)
+Runner::Runner(Settings settings, const std::optional<access::ClientKeys>& keys, Events& events,
+               base::log::Sink log)
     : sockets_(server_, session_, keys), session_(std::move(settings), sockets_, events) {
-  // Signals are for the program's own threads.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] {
+  thread_ = start_thread([this, log = std::move(log)] {
+    base::log::set_thread_sink(log);
     sockets_.start();
     loop_.run();
   });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 bool Runner::post(Task task) {

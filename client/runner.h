@@ -1,6 +1,6 @@
-// A session at work on a thread of its own.
+// Runs a session on a thread of its own.
 //
-// post(), stop() and on_thread() may be called from any thread. Events are told on the runner's
+// post(), stop() and on_thread() may be called from any thread. Events come on the runner's
 // thread.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include "client/session.h"
 #include "client/sockets.h"
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/net/loop.h"
 
 namespace canopy::client {
@@ -20,8 +21,10 @@ class Runner {
  public:
   using Task = std::function<void(Session& session, base::TimePoint now)>;
 
-  // Starts the thread. `keys` as for Sockets; `events` outlives stop().
-  Runner(Settings settings, const std::optional<access::ClientKeys>& keys, Events& events);
+  // Starts the thread. `keys` as for Sockets; `events` outlives stop(). `log` gets what the thread
+  // logs, instead of stderr.
+  Runner(Settings settings, const std::optional<access::ClientKeys>& keys, Events& events,
+         base::log::Sink log = {});
   ~Runner() { stop(); }
 
   // The task is run on the thread, in the order of these calls. False once stopped.
@@ -34,7 +37,7 @@ class Runner {
   std::mutex mutex_;  // guards stopped_
   bool stopped_ = false;
 
-  // Of the thread alone.
+  // Only the thread uses these.
   base::SystemClock clock_;
   net::Loop loop_{clock_};
   net::Connections server_{loop_};

@@ -5,6 +5,7 @@
 
 #include "client/checks.h"
 #include "core/keyspace/key.h"
+#include "core/wire/member.h"
 
 namespace canopy::client {
 
@@ -45,7 +46,7 @@ void Session::close() {
 }
 
 bool Session::has_room(CallId call, std::size_t bytes) {
-  if (reads_.size() + writes_.size() < max_calls && writes_.bytes() + bytes <= max_call_bytes) {
+  if (open_calls() < max_calls && writes_.bytes() + bytes <= max_call_bytes) {
     return true;
   }
   events_.answered(call, refusal(wire::Fault::busy, "too many calls wait already"));
@@ -70,18 +71,24 @@ void Session::get(CallId call, std::string key, base::TimePoint now, base::Durat
 }
 
 void Session::list(CallId call, std::string subtree, base::TimePoint now, base::Duration timeout,
-                   std::uint64_t limit) {
+                   std::uint64_t limit, ListFilter filter) {
   if (!native::is_watchable(subtree)) {
     return events_.answered(call, refusal(wire::Fault::bad_subtree, not_watchable));
   }
-  read(call, native::List{.subtree = std::move(subtree), .limit = limit}, now, timeout);
+  read(call, native::List{.subtree = std::move(subtree), .limit = limit}, now, timeout,
+       std::move(filter));
 }
 
-void Session::read(CallId call, Reads::Request request, base::TimePoint now,
-                   base::Duration timeout) {
+void Session::read(CallId call, Reads::Request request, base::TimePoint now, base::Duration timeout,
+                   ListFilter filter) {
   if (!has_room(call, 0)) return;
-  reads_.add(call, std::move(request), now + timeout);
+  reads_.add(call, std::move(request), now + timeout, std::move(filter));
   serve(now);
+}
+
+void Session::cancel(CallId call) {
+  reads_.cancel(call);
+  writes_.cancel(call);
 }
 
 void Session::watch(WatchId id, const native::Subscription& subscription, base::TimePoint now) {
@@ -119,14 +126,14 @@ void Session::seek(base::TimePoint now) {
 void Session::ask_next_broker(base::TimePoint now) {
   if (brokers_asked_ == settings_.brokers.size()) {
     leave_broker();
-    return choose_proxy(now);  // of those that it knows from earlier
+    return choose_proxy(now);  // of the proxies that earlier searches found
   }
   ++brokers_asked_;
   broker_request_ = next_request_++;
   broker_due_ = now + broker_timeout;
-  network_.ask_broker(
-      settings_.brokers[next_broker_++ % settings_.brokers.size()],
-      native::encode(native::Directory{.request = broker_request_, .prefix = "proxies/"}));
+  network_.ask_broker(settings_.brokers[next_broker_++ % settings_.brokers.size()],
+                      native::encode(native::Directory{.request = broker_request_,
+                                                       .prefix = wire::proxies_prefix}));
 }
 
 void Session::leave_broker() {
@@ -160,7 +167,7 @@ void Session::choose_proxy(base::TimePoint now) {
 
 void Session::seek_later(base::TimePoint now) { seek_at_ = now + back_off(); }
 
-// Doubles with each failure in a row; between half of that and all of it.
+// Doubles with each failure in a row; jittered between half of it and the whole.
 base::Duration Session::back_off() {
   const base::Duration full =
       std::min(most_back_off, least_back_off * (1 << std::min(failures_++, 10)));
@@ -337,7 +344,7 @@ void Session::on_disconnected(base::TimePoint now) {
 }
 
 void Session::tick(base::TimePoint now) {
-  forgive_sleep(now);
+  postpone_by_sleep(now);
   if (link_ && (link_->liveness.lost(now) || is_stuck(now))) lose(now);
   seek_when_due(now);
   if (link_) ping_when_due(now);
@@ -356,7 +363,7 @@ bool Session::is_stuck(base::TimePoint now) {
 
 void Session::ping_when_due(base::TimePoint now) {
   const bool owed = writes_.unanswered() + reads_.unanswered() + joining_.size() > 0;
-  if (!link_->liveness.take_ping(owed, now)) return;
+  if (!link_->liveness.start_ping(owed, now)) return;
   network_.send(native::encode(native::Ping{.request = next_request_++}));
 }
 
@@ -373,17 +380,17 @@ void Session::seek_when_due(base::TimePoint now) {
   }
 }
 
-// A process that was stopped, or short of a processor, reads late: its peers were not silent.
-void Session::forgive_sleep(base::TimePoint now) {
+// A process that was stopped, or short of a processor, reads late: its peers did send in time.
+void Session::postpone_by_sleep(base::TimePoint now) {
   const base::Duration sleep = now - std::exchange(ticked_, now);
   if (sleep < std::chrono::seconds(1)) return;
   if (link_) {
-    link_->liveness.forgive(sleep);
+    link_->liveness.postpone(sleep);
     link_->progress += sleep;
   }
   if (broker_due_) *broker_due_ += sleep;
-  for (auto& [id, watch] : watches_) watch.forgive(sleep);
-  writes_.forgive(sleep);
+  for (auto& [id, watch] : watches_) watch.postpone(sleep);
+  writes_.postpone(sleep);
 }
 
 }  // namespace canopy::client

@@ -1,21 +1,22 @@
-// A client of a cluster as a state machine: finds a proxy, watches subtrees through it, reads,
-// writes, and goes on at another proxy when it must. Pure: no socket, thread or clock; its runner
-// passes in what arrives and the time, carries out what it asks (network.h) and hears what it
-// tells (events.h).
+// A client of a cluster as a state machine: it finds a proxy, watches, reads and writes through it,
+// and continues at another proxy when it must. docs/protocol.md specifies the protocol.
+//
+// Pure: no socket, thread or clock. Its runner passes in frames and the time, carries out what it
+// asks (network.h) and receives its events (events.h); both outlive it. Not thread-safe. Every
+// collection is bounded: by limits here or by the size of what is watched.
 //
 //            start, loss                 answer of a broker, or a fixed list
 //   apart ─────────────────▶ seeking ────────────────────────────────────────▶ linked
 //     ▲                                                                          │
 //     └─ timeout, refusal "draining": jittered back-off ──────────────────────────┘
 //
-// One connection carries everything. The session pings when it hears nothing, and when a request
-// stays unanswered: a proxy that sends batches but answers nothing is left like a silent one.
+// One connection carries everything. The session pings when no frame arrives, and when a request
+// stays unanswered. It leaves a proxy that sends batches but answers nothing, as it leaves one that
+// sends nothing.
 //
-// A proxy that asks its clients to move is left at a random moment of the time it gives, once
-// another has been found. Whatever was under way is asked again at the next proxy: watches go on
-// from the revisions they know, writes bear their number and are applied once.
-//
-// Not thread-safe. Every collection is bounded: by limits here or by the size of what is watched.
+// When a proxy asks its clients to move, the session finds another one and moves at a random moment
+// of the time given. It repeats open requests at the next proxy: watches continue from the
+// revisions they know, and writes keep their numbers, so that they are applied once.
 #pragma once
 
 #include <map>
@@ -44,7 +45,7 @@ struct Settings {
   std::vector<std::string> brokers{};  // asked in turn which proxies there are
   std::vector<Target> proxies{};       // if not empty: these, and no broker is asked
   std::string client{};                // 16 bytes that no other client has
-  std::string name{};                  // for the operators of the cluster; may be empty
+  std::string name{};                  // shown to operators of the cluster; may be empty
   std::uint64_t seed = 0;              // of what is chosen at random
   std::string first{};  // name of the proxy to begin with, if there is such; else by chance
 };
@@ -58,8 +59,8 @@ class Session {
   // Calls that wait for an answer or to be sent; further ones are refused as busy.
   static constexpr std::size_t max_calls = 65'536;
   static constexpr std::size_t max_call_bytes = std::size_t{256} << 20;
-  // Requests for watches that are not live yet; further ones wait, so that a proxy which serves
-  // them in turn brings on those that it has begun.
+  // Requests for watches that are not live yet; further ones wait. The proxy serves requests in
+  // turn, so that few of them end sooner than many.
   static constexpr std::size_t max_joining = 24;
 
   Session(Settings settings, Network& network, Events& events);
@@ -69,13 +70,13 @@ class Session {
   // Leaves; every call that is open is answered with `closed`.
   void close();
 
-  // --- what arrives. Hostile bytes are ignored, which their sender's silence then shows.
+  // --- what arrives. Invalid bytes are ignored; the timeouts of their sender then end.
 
   void on_message(std::string_view frame, base::TimePoint now);  // of the proxy
   void on_broker(std::string_view frame, base::TimePoint now);
   // The connection to the proxy has ended.
   void on_disconnected(base::TimePoint now);
-  // Ten times a second, and after what has arrived by then was passed in.
+  // To be called ten times a second or more, after the frames that have arrived.
   void tick(base::TimePoint now);
 
   // --- what the user wants
@@ -90,9 +91,12 @@ class Session {
   // The entries of a subtree, or the entry of a full key. With a limit the proxy may stop once it
   // has found so many.
   void list(CallId call, std::string subtree, base::TimePoint now,
-            base::Duration timeout = default_timeout, std::uint64_t limit = 0);
+            base::Duration timeout = default_timeout, std::uint64_t limit = 0,
+            ListFilter filter = {});
+  // Ends a call with `cancelled`, unless it has ended.
+  void cancel(CallId call);
   void watch(WatchId watch, const wire::native::Subscription& subscription, base::TimePoint now);
-  // Nothing more is told of it.
+  // No event of it follows.
   void unwatch(WatchId watch);
 
   bool linked() const { return link_.has_value(); }
@@ -100,17 +104,20 @@ class Session {
   const Target& target() const { return link_->target; }
   // Write requests sent so far, repeats included.
   std::uint64_t writes_sent() const { return writes_.sendings(); }
+  // Calls that wait for an answer or to be sent.
+  std::size_t open_calls() const { return reads_.size() + writes_.size(); }
 
  private:
   struct Link {
     Target target;
     Liveness liveness;
-    base::TimePoint progress;                  // some watch was brought on
-    std::optional<base::TimePoint> move_at{};  // it asked us to be gone
+    base::TimePoint progress;                  // when a watch last made some
+    std::optional<base::TimePoint> move_at{};  // the proxy asked the client to move
   };
 
   bool has_room(CallId call, std::size_t bytes);
-  void read(CallId call, Reads::Request request, base::TimePoint now, base::Duration timeout);
+  void read(CallId call, Reads::Request request, base::TimePoint now, base::Duration timeout,
+            ListFilter filter = {});
 
   void seek(base::TimePoint now);
   void seek_when_due(base::TimePoint now);
@@ -150,7 +157,7 @@ class Session {
   void leave_stream(Watch& watch);
   bool is_stuck(base::TimePoint now);
   void ping_when_due(base::TimePoint now);
-  void forgive_sleep(base::TimePoint now);
+  void postpone_by_sleep(base::TimePoint now);
 
   Settings settings_;
   Network& network_;
@@ -158,7 +165,7 @@ class Session {
   std::mt19937_64 random_;
 
   std::optional<Link> link_;
-  bool contact_ = false;  // as last told
+  bool contact_ = false;  // as last reported
   std::vector<Candidate> candidates_;
   std::string avoid_{};  // the proxy that was left last
   std::optional<base::TimePoint> seek_at_{};

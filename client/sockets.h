@@ -1,5 +1,5 @@
-// The connections of a session: carries out what the session asks, and passes in what arrives.
-// Belongs to the loop's thread, and may be destroyed between two of its handlers.
+// The connections of a session over sockets: sends the session's frames and passes it the frames
+// that arrive. Belongs to the loop's thread, and may be destroyed between two of its handlers.
 #pragma once
 
 #include <optional>
@@ -21,7 +21,7 @@ class Sockets final : public Network {
   // Starts the session, and its ticks.
   void start();
 
-  // An invalid endpoint is as silent as one where no process listens.
+  // An invalid endpoint is treated like one where no process listens: the session times out.
   void connect(const Target& target) override { (void)proxy_.connect(target.endpoint); }
   void disconnect() override { proxy_.disconnect(); }
   void send(std::string frame) override { proxy_.send(std::move(frame)); }

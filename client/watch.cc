@@ -42,14 +42,14 @@ bool Watch::on_batch(const native::Batch& batch) {
     return false;
   }
   for (std::size_t i = position_ - header.after; i < batch.entries.size(); ++i) {
-    tell_live(batch.entries[i], !header.revisions.empty());
+    report_live(batch.entries[i], !header.revisions.empty());
   }
   position_ = std::max(position_, batch.end());
-  take_revisions(header.revisions);
+  apply_revisions(header.revisions);
   return true;
 }
 
-void Watch::take_revisions(const native::Revisions& revisions) {
+void Watch::apply_revisions(const native::Revisions& revisions) {
   for (const auto& [name, revision] : revisions) {
     auto found = partitions_.find(name);
     if (found == partitions_.end()) {
@@ -58,7 +58,7 @@ void Watch::take_revisions(const native::Revisions& revisions) {
     }
     Partition& partition = found->second;
     partition.known = std::max(partition.known, revision);
-    partition.told = std::max(partition.told, revision);
+    partition.reported = std::max(partition.reported, revision);
   }
 }
 
@@ -96,17 +96,17 @@ bool Watch::fits(const native::ChunkHeader& header) const {
 
 bool Watch::is_stale(const native::ChunkHeader& header) const {
   const auto found = partitions_.find(header.partition);
-  return found != partitions_.end() && header.revision < found->second.told;
+  return found != partitions_.end() && header.revision < found->second.reported;
 }
 
-void Watch::doubt_what_was_told(const std::string& name, base::TimePoint now) {
+void Watch::check_stale(const std::string& name, base::TimePoint now) {
   if (!stale_since_) stale_since_ = now;
-  if (now - *stale_since_ < doubt) return;
+  if (now - *stale_since_ < stale_timeout) return;
   stale_since_.reset();
   forget_revisions(name);
 }
 
-// What is held of the partition is told anew, whatever the revisions to come.
+// Every entry of the partition that arrives is reported again, whatever its revision.
 void Watch::forget_revisions(const std::string& name) {
   const auto partition = partitions_.find(name);
   if (partition == partitions_.end()) return;
@@ -126,12 +126,12 @@ bool Watch::on_chunk(const native::Chunk& chunk, base::TimePoint now) {
     return true;
   }
   if (is_stale(header)) {
-    doubt_what_was_told(header.partition, now);
+    check_stale(header.partition, now);
     return false;
   }
   advanced_ = now;
   if (!open_) begin_partition(header);
-  for (const native::Entry& entry : chunk.entries) tell_chunk(entry);
+  for (const native::Entry& entry : chunk.entries) report_chunk(entry);
   if (header.more != More::same_partition) end_partition(header);
   if (header.more == More::last) begin_round();
   return true;
@@ -139,18 +139,18 @@ bool Watch::on_chunk(const native::Chunk& chunk, base::TimePoint now) {
 
 void Watch::begin_partition(const native::ChunkHeader& header) {
   open_ = header;
-  partitions_[header.partition].told = header.revision;
+  partitions_[header.partition].reported = header.revision;
   if (header.mode == Mode::full) full_ = true;
 }
 
 void Watch::end_partition(const native::ChunkHeader& header) {
   if (header.mode == Mode::full) drop_unseen(header);
   Partition& partition = partitions_.find(header.partition)->second;
-  partition.known = partition.told = header.revision;
+  partition.known = partition.reported = header.revision;
   open_.reset();
 }
 
-// What a whole partition no longer holds.
+// Reports as deleted what a full partition no longer holds.
 void Watch::drop_unseen(const native::ChunkHeader& header) {
   const auto partition = partitions_.find(header.partition);
   for (auto at = entries_.begin(); at != entries_.end();) {
@@ -164,29 +164,29 @@ void Watch::drop_unseen(const native::ChunkHeader& header) {
   }
 }
 
-void Watch::forgive(base::Duration sleep) {
+void Watch::postpone(base::Duration sleep) {
   advanced_ += sleep;
   if (stale_since_) *stale_since_ += sleep;
 }
 
 bool Watch::stuck(base::TimePoint progress, base::TimePoint now) const {
   switch (state_) {
-    case State::idle: return std::min(now, due_) - advanced_ > patience;
-    case State::behind: return now - std::max(advanced_, progress) > patience;
+    case State::idle: return std::min(now, due_) - advanced_ > progress_timeout;
+    case State::behind: return now - std::max(advanced_, progress) > progress_timeout;
     case State::live: break;
   }
   return false;
 }
 
-void Watch::tell_live(const native::Entry& entry, bool last_of_flush) {
+void Watch::report_live(const native::Entry& entry, bool last_of_flush) {
   if (!native::covers(subscription_.subtree, entry.key)) return;
   const auto found = entries_.find(entry.key);
   const bool held = found != entries_.end();
   if (held ? entry.revision <= found->second.revision : entry.deleted) return;
-  // What a flush has told by its end is said there for all of it.
+  // A flush of several batches names its revisions in the last one.
   if (!last_of_flush) {
     if (const auto partition = owner(entry.key); partition != partitions_.end()) {
-      partition->second.told = std::max(partition->second.told, entry.revision);
+      partition->second.reported = std::max(partition->second.reported, entry.revision);
     }
   }
   if (entry.deleted) {
@@ -196,10 +196,10 @@ void Watch::tell_live(const native::Entry& entry, bool last_of_flush) {
   } else {
     entries_.emplace(entry.key, Held{entry.revision, 0});
   }
-  tell(entry, true);
+  report(entry, true);
 }
 
-void Watch::tell_chunk(const native::Entry& entry) {
+void Watch::report_chunk(const native::Entry& entry) {
   if (!native::covers(subscription_.subtree, entry.key)) return;
   if (entry.deleted) {
     const auto found = entries_.find(entry.key);
@@ -208,17 +208,16 @@ void Watch::tell_chunk(const native::Entry& entry) {
   } else {
     Held& held = entries_.try_emplace(std::string(entry.key)).first->second;
     held.round = round_;
-    // All that a partition holds cannot be older than what was told of it before, but for a new
-    // history.
+    // A full partition is never older than what was reported of it, except in a new history.
     const bool known = open_->mode == Mode::full ? entry.revision == held.revision
                                                  : entry.revision <= held.revision;
     if (known) return;
     held.revision = entry.revision;
   }
-  tell(entry, false);
+  report(entry, false);
 }
 
-void Watch::tell(const native::Entry& entry, bool live) {
+void Watch::report(const native::Entry& entry, bool live) {
   events_.changed(id_, {.key = entry.key,
                         .value = entry.value,
                         .properties = entry.properties,

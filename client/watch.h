@@ -1,18 +1,18 @@
-// One watched subtree: what its watcher holds of it, and how that is kept exact. Pure.
+// One watched subtree: the revision of each key that was reported, and how it is kept exact. Pure;
+// not thread-safe; `events` outlives it. docs/protocol.md, "Watching", specifies the states.
 //
 //   idle ──ask()──▶ behind ──caught_up──▶ live
 //    ▲               │  ▲                  │
 //    │               │  └────── gap ───────┤
 //    └─ refused, stale answer, no link ────┴─ hole
 //
-// While the watch is behind, rounds of chunks bring it on; once it is live, the batches of its
-// stream do. The watcher is told each change once: an entry that it holds already, or a newer one
-// of the same key, is not told again. What makes that possible is a map from key to revision, the
+// While the watch is behind, rounds of chunks bring it up to date; while it is live, the batches of
+// its stream do. Each change is reported once. A map from key to revision serves that; it is the
 // only thing here that grows, with the subtree itself.
 //
-// A watch never goes back in time: a chunk from before what has been told is not taken, and the
-// watch is asked for again. A partition is told anew when the cluster has lost what was told: a
-// proxy says that it has a new history, or no proxy knows anything as new for a minute.
+// A watch never goes back in time: it ignores a chunk from before what it reported, and is
+// requested again. It reports a partition anew when the cluster has lost what was reported: a proxy
+// says that the partition has a new history, or for a minute no proxy knows anything as new.
 #pragma once
 
 #include <cstdint>
@@ -30,10 +30,10 @@ namespace canopy::client {
 
 class Watch {
  public:
-  // In which a proxy must bring the watch on, or another is tried.
-  static constexpr base::Duration patience = std::chrono::seconds(10);
-  // After which what was told is believed to be lost, when no proxy knows of it.
-  static constexpr base::Duration doubt = std::chrono::minutes(1);
+  // Without progress for this long, the client tries another proxy.
+  static constexpr base::Duration progress_timeout = std::chrono::seconds(10);
+  // When no proxy knows what was reported for this long, it counts as lost.
+  static constexpr base::Duration stale_timeout = std::chrono::minutes(1);
 
   Watch(WatchId id, wire::native::Subscription subscription, Events& events)
       : id_(id), subscription_(std::move(subscription)), events_(events) {}
@@ -46,23 +46,23 @@ class Watch {
   // Of its latest caught_up; 0 before the first.
   std::uint64_t stream() const { return stream_; }
 
-  // The watch is idle, and to be asked for at this time: over a new connection, or again.
+  // Makes the watch idle, to be requested at this time: over a new connection, or again.
   void start(base::TimePoint now);
   void restart(base::TimePoint at);
-  // The request, sent now. It may have waited for its turn.
+  // The request, to be sent now.
   wire::native::Watch ask(std::uint64_t request, base::TimePoint now);
 
-  // Answers to its latest request, and batches of its stream while it is live. False when it must
-  // be asked for again.
+  // Replies to its latest request, and batches of its stream while it is live. False when the watch
+  // must be requested again.
   bool on_chunk(const wire::native::Chunk& chunk, base::TimePoint now);
   bool on_caught_up(const wire::native::CaughtUp& caught_up, base::TimePoint now);
   void on_gap(const wire::native::Gap& gap, base::TimePoint now);
   bool on_batch(const wire::native::Batch& batch);
 
-  // The process was stopped for so long, which was no delay of the proxy's.
-  void forgive(base::Duration sleep);
-  // The proxy has not brought the watch on for too long. `progress`: when it last brought any watch
-  // on, for it serves them in turn.
+  // The process was stopped for so long: the timeouts of the proxy end later by that.
+  void postpone(base::Duration sleep);
+  // The proxy made no progress with the watch for too long. `progress`: when it last did with any
+  // watch, for it serves them in turn.
   bool stuck(base::TimePoint progress, base::TimePoint now) const;
 
  private:
@@ -75,23 +75,23 @@ class Watch {
     std::uint32_t round = 0;  // the last one whose chunks held the key
   };
   struct Partition {
-    keyspace::Revision known{};  // as chunks and batches have said
-    keyspace::Revision told{};   // that of the newest entry told, or above
+    keyspace::Revision known{};     // as chunks and batches have said
+    keyspace::Revision reported{};  // that of the newest entry reported, or above
   };
   using Partitions = std::map<std::string, Partition, std::less<>>;
 
   void begin_round();
-  void take_revisions(const wire::native::Revisions& revisions);
+  void apply_revisions(const wire::native::Revisions& revisions);
   bool fits(const wire::native::ChunkHeader& header) const;
   bool is_stale(const wire::native::ChunkHeader& header) const;
-  void doubt_what_was_told(const std::string& name, base::TimePoint now);
+  void check_stale(const std::string& name, base::TimePoint now);
   void forget_revisions(const std::string& name);
   void begin_partition(const wire::native::ChunkHeader& header);
   void end_partition(const wire::native::ChunkHeader& header);
   void drop_unseen(const wire::native::ChunkHeader& header);
-  void tell_live(const wire::native::Entry& entry, bool last_of_flush);
-  void tell_chunk(const wire::native::Entry& entry);
-  void tell(const wire::native::Entry& entry, bool live);
+  void report_live(const wire::native::Entry& entry, bool last_of_flush);
+  void report_chunk(const wire::native::Entry& entry);
+  void report(const wire::native::Entry& entry, bool live);
   Partitions::iterator owner(std::string_view key);
 
   const WatchId id_;
@@ -103,15 +103,15 @@ class Watch {
   Partitions partitions_;
   std::uint64_t request_ = 0;
   std::uint64_t stream_ = 0;
-  std::uint64_t position_ = 0;  // up to which the stream is part of what was told
+  std::uint64_t position_ = 0;  // of the stream: up to it everything was reported
 
   std::uint32_t round_ = 0;
   std::optional<wire::native::ChunkHeader> open_;  // of the partition that is arriving
-  bool full_ = false;                              // some partition came whole since it was live
+  bool full_ = false;                              // a partition came in full since it was live
   bool synced_ = false;                            // once, at some proxy
-  base::TimePoint due_{};                          // idle: to be asked for
+  base::TimePoint due_{};                          // idle: to be requested
   base::TimePoint advanced_{};
-  std::optional<base::TimePoint> stale_since_{};  // answers have been, without exception
+  std::optional<base::TimePoint> stale_since_{};  // since then every reply was stale
 };
 
 }  // namespace canopy::client

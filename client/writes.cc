@@ -21,8 +21,8 @@ Writes::Writes(std::string client, Events& events, std::uint64_t seed)
       random_(static_cast<std::minstd_rand::result_type>(seed)) {}
 
 void Writes::add(CallId id, std::vector<wire::Write> writes, base::TimePoint deadline) {
-  const Ticket ticket = next_ticket_++;
-  Call& call = calls_[ticket];
+  const Sequence sequence = next_sequence_++;
+  Call& call = calls_[sequence];
   call.id = id;
   call.request.client = client_;
   call.request.writes = std::move(writes);
@@ -32,14 +32,14 @@ void Writes::add(CallId id, std::vector<wire::Write> writes, base::TimePoint dea
   for (const std::string_view key : keys_of(call.request)) {
     auto& waiting = keys_[std::string(key)];
     if (!waiting.empty()) ++call.blocked;
-    waiting.push_back(ticket);
+    waiting.push_back(sequence);
   }
-  if (call.blocked == 0) ready_.insert(ticket);
-  deadlines_.emplace(deadline, ticket);
+  if (call.blocked == 0) ready_.insert(sequence);
+  deadlines_.emplace(deadline, sequence);
 }
 
-base::Duration Writes::jittered(base::Duration least, base::Duration most, int doublings) {
-  const base::Duration full = std::min(most, least * (1 << std::min(doublings, 10)));
+base::Duration Writes::jittered(base::Duration least, base::Duration limit, int doublings) {
+  const base::Duration full = std::min(limit, least * (1 << std::min(doublings, 10)));
   const base::Duration half = full / 2;
   return half + base::Duration(random_() % static_cast<std::uint64_t>(half.count() + 1));
 }
@@ -56,18 +56,18 @@ std::vector<std::string> Writes::due(base::TimePoint now) {
   std::vector<std::string> frames;
   if (next_due_ <= now) {
     next_due_ = base::TimePoint::max();
-    for (const auto& [number, ticket] : sent_) {
-      Call& call = calls_.find(ticket)->second;
+    for (const auto& [number, sequence] : sent_) {
+      Call& call = calls_.find(sequence)->second;
       if (call.due <= now) frames.push_back(encode(call, now));
       next_due_ = std::min(next_due_, call.due);
     }
   }
   while (!ready_.empty()) {
     if (!sent_.empty() && next_number_ - sent_.begin()->first >= max_unanswered) break;
-    const Ticket ticket = ready_.extract(ready_.begin()).value();
-    Call& call = calls_.find(ticket)->second;
+    const Sequence sequence = ready_.extract(ready_.begin()).value();
+    Call& call = calls_.find(sequence)->second;
     call.request.number = next_number_++;
-    sent_.emplace(call.request.number, ticket);
+    sent_.emplace(call.request.number, sequence);
     frames.push_back(encode(call, now));
     next_due_ = std::min(next_due_, call.due);
   }
@@ -75,8 +75,8 @@ std::vector<std::string> Writes::due(base::TimePoint now) {
 }
 
 void Writes::resend(base::TimePoint now) {
-  for (const auto& [number, ticket] : sent_) {
-    Call& call = calls_.find(ticket)->second;
+  for (const auto& [number, sequence] : sent_) {
+    Call& call = calls_.find(sequence)->second;
     call.due = now;
     call.sendings = 0;
   }
@@ -116,8 +116,15 @@ void Writes::expire(base::TimePoint now) {
   }
 }
 
-void Writes::forgive(base::Duration sleep) {
-  for (const auto& [number, ticket] : sent_) calls_.find(ticket)->second.due += sleep;
+void Writes::postpone(base::Duration sleep) {
+  for (const auto& [number, sequence] : sent_) calls_.find(sequence)->second.due += sleep;
+}
+
+// In linear time: users give up few calls.
+void Writes::cancel(CallId id) {
+  const auto call =
+      std::ranges::find_if(calls_, [&](const auto& each) { return each.second.id == id; });
+  if (call != calls_.end()) end(call, cancellation());
 }
 
 void Writes::close() {
@@ -125,28 +132,28 @@ void Writes::close() {
 }
 
 void Writes::end(Calls::iterator at, Answer answer) {
-  const Ticket ticket = at->first;
+  const Sequence sequence = at->first;
   const Call call = std::move(at->second);
   calls_.erase(at);
   bytes_ -= call.bytes;
-  deadlines_.erase({call.deadline, ticket});
-  ready_.erase(ticket);
+  deadlines_.erase({call.deadline, sequence});
+  ready_.erase(sequence);
   if (call.request.number != 0) sent_.erase(call.request.number);
-  release(ticket, call);
+  release(sequence, call);
   events_.answered(call.id, std::move(answer));
 }
 
-// The next call of each of its keys may be sent, unless another key still holds it up.
-void Writes::release(Ticket ticket, const Call& call) {
+// The next call of each of its keys may be sent, unless it waits for another key.
+void Writes::release(Sequence sequence, const Call& call) {
   for (const std::string_view key : keys_of(call.request)) {
     const auto found = keys_.find(std::string(key));
     auto& waiting = found->second;
-    const bool held = waiting.front() == ticket;
-    std::erase(waiting, ticket);
+    const bool held = waiting.front() == sequence;
+    std::erase(waiting, sequence);
     if (waiting.empty()) {
       keys_.erase(found);
     } else if (held) {
-      const Ticket next = waiting.front();
+      const Sequence next = waiting.front();
       if (--calls_.find(next)->second.blocked == 0) ready_.insert(next);
     }
   }

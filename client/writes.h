@@ -1,9 +1,9 @@
-// The writes of one client that are not answered yet. Pure.
+// The writes of one client that are not answered yet. Pure; not thread-safe. docs/protocol.md,
+// "Writing", specifies numbers and repeats.
 //
-// A request keeps its number from its first sending until it is answered or given up, so that
-// however often it is sent, and through whichever proxies, it is applied once. It is sent only when
-// no earlier request of this client to one of its keys is open, so that writes to a key are applied
-// in the order they were made. Not thread-safe.
+// A request keeps its number from its first sending until it ends: the shard applies it once,
+// however often and through however many proxies the client sends it. A request waits while an
+// earlier one to the same key is open: writes to a key are applied in the order they were made.
 #pragma once
 
 #include <cstdint>
@@ -37,13 +37,14 @@ class Writes {
   void add(CallId call, std::vector<wire::Write> writes, base::TimePoint deadline);
   // Requests to be sent now, in order; they then wait for an answer.
   std::vector<std::string> due(base::TimePoint now);
-  // There is another proxy: what waits for an answer is to be sent again at once.
+  // The client has another proxy: requests that wait for an answer are sent again at once.
   void resend(base::TimePoint now);
 
   void on_written(const wire::native::Written& written);
   void on_refusal(const wire::native::Refusal& refusal, base::TimePoint now);
   void expire(base::TimePoint now);
-  void forgive(base::Duration sleep);
+  void postpone(base::Duration sleep);
+  void cancel(CallId call);
   void close();
 
   std::size_t size() const { return calls_.size(); }
@@ -53,7 +54,7 @@ class Writes {
   std::uint64_t sendings() const { return sendings_; }
 
  private:
-  using Ticket = std::uint64_t;  // counts the calls
+  using Sequence = std::uint64_t;  // of calls, in the order they were made
   struct Call {
     CallId id = 0;
     wire::WriteRequest request{};  // number 0: never sent
@@ -65,27 +66,28 @@ class Writes {
     int refusals = 0;
     std::string refusal{};  // the last one
   };
-  using Calls = std::unordered_map<Ticket, Call>;
+  using Calls = std::unordered_map<Sequence, Call>;
 
   std::string encode(Call& call, base::TimePoint now);
   Calls::iterator find(std::uint64_t number);
   void end(Calls::iterator call, Answer answer);
-  void release(Ticket ticket, const Call& call);
-  base::Duration jittered(base::Duration least, base::Duration most, int doublings);
+  void release(Sequence sequence, const Call& call);
+  base::Duration jittered(base::Duration least, base::Duration limit, int doublings);
 
   const std::string client_;
   Events& events_;
   std::minstd_rand random_;
-  Ticket next_ticket_ = 1;
+  Sequence next_sequence_ = 1;
   std::uint64_t next_number_ = 1;
   Calls calls_;
   std::size_t bytes_ = 0;
   std::uint64_t sendings_ = 0;
-  std::unordered_map<std::string, std::deque<Ticket>> keys_;  // who wants to write it; front may
-  std::set<Ticket> ready_;                                    // never sent, and may be
-  std::map<std::uint64_t, Ticket> sent_;                      // by number
-  base::TimePoint next_due_ = base::TimePoint::max();         // none of them is due before
-  std::set<std::pair<base::TimePoint, Ticket>> deadlines_;
+  std::unordered_map<std::string, std::deque<Sequence>>
+      keys_;                                           // calls that write it; the first may be sent
+  std::set<Sequence> ready_;                           // never sent, and may be
+  std::map<std::uint64_t, Sequence> sent_;             // by number
+  base::TimePoint next_due_ = base::TimePoint::max();  // none of them is due before
+  std::set<std::pair<base::TimePoint, Sequence>> deadlines_;
 };
 
 }  // namespace canopy::client

@@ -1,13 +1,13 @@
 # Every folder of the house is one library: folder = namespace = target = floor.
-include(GNUInstallDirs)
-# Debian's place for libraries, whatever the prefix: any build can become a package.
-if(CMAKE_LIBRARY_ARCHITECTURE AND CMAKE_INSTALL_LIBDIR STREQUAL "lib")
-  set(CMAKE_INSTALL_LIBDIR lib/${CMAKE_LIBRARY_ARCHITECTURE})
+# Debian's directory for libraries, whatever the prefix, unless the user names one: any build can become a package.
+if(CMAKE_LIBRARY_ARCHITECTURE)
+  set(CMAKE_INSTALL_LIBDIR lib/${CMAKE_LIBRARY_ARCHITECTURE} CACHE PATH "Directory of libraries below the prefix")
 endif()
+include(GNUInstallDirs)
 
 add_library(canopy_flags INTERFACE)
 target_compile_options(canopy_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion $<$<BOOL:${CANOPY_WERROR}>:-Werror>)
 target_include_directories(canopy_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(canopy_flags INTERFACE CANOPY_VERSION="${PROJECT_VERSION}")
 # No dependency that nothing is used of; nothing of the linker's tables stays writable.
@@ -18,6 +18,18 @@ if(CANOPY_SANITIZE)
     -Wno-maybe-uninitialized) # g++ 12 sees them in Boost under sanitizers
   target_link_options(canopy_flags INTERFACE -fsanitize=${CANOPY_SANITIZE})
 endif()
+
+# Makes the target canopy_msgpack: the headers of msgpack-cxx, whose CMake package changed its name with version 6.
+function(canopy_find_msgpack)
+  add_library(canopy_msgpack INTERFACE)
+  find_package(msgpack-cxx 6 CONFIG QUIET)
+  if(TARGET msgpack-cxx)
+    target_link_libraries(canopy_msgpack INTERFACE msgpack-cxx)
+    return()
+  endif()
+  find_package(msgpack CONFIG REQUIRED)
+  target_link_libraries(canopy_msgpack INTERFACE msgpackc-cxx)
+endfunction()
 
 # canopy_library(NAME [PUBLIC dep...] [PRIVATE dep...])
 # The library of this folder, from every .cc in it but main.cc.

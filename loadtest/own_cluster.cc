@@ -8,7 +8,7 @@
 #include <thread>
 #include <utility>
 
-#include "core/config/key_file.h"
+#include "core/keys/key_file.h"
 #include "core/metrics/http_get.h"
 #include "loadtest/measure/clock.h"
 #include "loadtest/worker_pool.h"
@@ -64,7 +64,7 @@ base::Result<std::string> OwnCluster::secure(const std::string& config) {
   if (!original) return base::Error{config + ": " + std::strerror(errno)};
   const access::KeyPair server = access::make_key_pair();
   keys_ = {.server_key = server.public_key, .own = access::make_key_pair()};
-  if (auto written = config::write_key_files(directory_, "cluster", server); !written) {
+  if (auto written = keys::write_key_files(directory_, "cluster", server); !written) {
     return base::Error{written.error()};
   }
   const std::string path = directory_ / "cluster.yaml";

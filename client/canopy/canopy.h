@@ -1,14 +1,15 @@
-// The C++ client library of Canopy, a live key-value tree kept in step across many processes.
+// The C++ client library of Canopy, a live key-value tree that many processes share.
 //
 //   canopy::Client client;                                      // finds the cluster by its broker
 //   auto watching = client.watch("/news/", [](const canopy::Change& change) { … });
-//   client.put("/news/today", "hello");
+//   client.put("/news/today", "rain");
 //
-// See client.h for reading, writing and watching, map.h for a live local copy of a subtree, error.h
-// for what can go wrong.
+// client.h: reading, writing and watching, with threads and lifetime. map.h: a live local copy of a
+// subtree. error.h: why a call failed. docs/protocol.md specifies the protocol.
 #pragma once
 
 #include <canopy/client.h>
 #include <canopy/error.h>
 #include <canopy/map.h>
 #include <canopy/types.h>
+#include <canopy/version.h>

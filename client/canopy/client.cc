@@ -121,38 +121,45 @@ Batch& Batch::erase(std::string_view key, const EraseOptions& options) {
 std::size_t Batch::size() const { return impl_->writes.size(); }
 
 Subscription::Subscription() noexcept = default;
-Subscription::Subscription(std::weak_ptr<Engine> engine, std::uint64_t id)
-    : engine_(std::move(engine)), id_(id) {}
+Subscription::Subscription(std::weak_ptr<Engine> engine, std::uint64_t id,
+                           std::shared_ptr<CallbackQueue> callbacks)
+    : engine_(std::move(engine)), id_(id), callbacks_(std::move(callbacks)) {}
 Subscription::Subscription(Subscription&& other) noexcept = default;
 Subscription& Subscription::operator=(Subscription&& other) noexcept {
   if (this == &other) return *this;
   reset();
   engine_ = std::move(other.engine_);
   id_ = other.id_;
+  callbacks_ = std::move(other.callbacks_);
   return *this;
 }
 Subscription::~Subscription() { reset(); }
 
 void Subscription::reset() {
-  const auto engine = std::exchange(engine_, {}).lock();
-  if (engine) engine->unwatch(id_);
+  const auto callbacks = std::exchange(callbacks_, {});
+  if (!callbacks) return;
+  if (const auto engine = std::exchange(engine_, {}).lock()) engine->unwatch(id_);
+  callbacks->stop(CallbackQueue::Rest::drop);
 }
 
 Client::Client(const Options& options)
-    : engine_(std::make_shared<Engine>(to_settings(options), to_keys(options), options.timeout)) {}
+    : engine_(std::make_shared<Engine>(to_settings(options), to_keys(options), options)) {}
 
 Client::~Client() { engine_->stop(); }
 
 std::uint64_t Client::put(std::string_view key, std::string_view value, const PutOptions& options) {
-  return engine_->wait(engine_->to_write({to_write(key, value, options)})).revision.value();
+  const auto request = engine_->to_write({to_write(key, value, options)}, options.call);
+  return engine_->wait(request).revision.value();
 }
 
 std::uint64_t Client::erase(std::string_view key, const EraseOptions& options) {
-  return engine_->wait(engine_->to_write({to_write(key, options)})).revision.value();
+  const auto request = engine_->to_write({to_write(key, options)}, options.call);
+  return engine_->wait(request).revision.value();
 }
 
-std::uint64_t Client::apply(const Batch& batch) {
-  return engine_->wait(engine_->to_write(batch.impl_->writes)).revision.value();
+std::uint64_t Client::apply(const Batch& batch, const CallOptions& options) {
+  const auto request = engine_->to_write(batch.impl_->writes, options);
+  return engine_->wait(request).revision.value();
 }
 
 namespace {
@@ -173,34 +180,39 @@ std::uint64_t revision_of(client::Answer&& answer) { return answer.revision.valu
 
 void Client::put(std::string_view key, std::string_view value, const PutOptions& options,
                  WriteDone done) {
-  engine_->call(engine_->to_write({to_write(key, value, options)}),
+  engine_->call(engine_->to_write({to_write(key, value, options)}, options.call),
                 report_to(std::move(done), revision_of));
 }
 
 void Client::erase(std::string_view key, const EraseOptions& options, WriteDone done) {
-  engine_->call(engine_->to_write({to_write(key, options)}),
+  engine_->call(engine_->to_write({to_write(key, options)}, options.call),
                 report_to(std::move(done), revision_of));
 }
 
-void Client::apply(const Batch& batch, WriteDone done) {
-  engine_->call(engine_->to_write(batch.impl_->writes), report_to(std::move(done), revision_of));
+void Client::apply(const Batch& batch, WriteDone done, const CallOptions& options) {
+  engine_->call(engine_->to_write(batch.impl_->writes, options),
+                report_to(std::move(done), revision_of));
 }
 
-std::optional<Entry> Client::get(std::string_view key) {
-  return first(engine_->wait(engine_->to_get(key)));
+void Client::flush() { engine_->flush(); }
+
+std::optional<Entry> Client::get(std::string_view key, const CallOptions& options) {
+  return first(engine_->wait(engine_->to_get(key, options)));
 }
 
-std::vector<Entry> Client::list(std::string_view subtree) {
-  return to_entries(engine_->wait(engine_->to_list(subtree)));
+std::vector<Entry> Client::list(std::string_view subtree, const ListOptions& options) {
+  return to_entries(engine_->wait(engine_->to_list(subtree, options)));
 }
 
-void Client::get(std::string_view key, GetDone done) {
-  engine_->call(engine_->to_get(key), report_to(std::move(done), first));
+void Client::get(std::string_view key, GetDone done, const CallOptions& options) {
+  engine_->call(engine_->to_get(key, options), report_to(std::move(done), first));
 }
 
-void Client::list(std::string_view subtree, ListDone done) {
-  engine_->call(engine_->to_list(subtree), report_to(std::move(done), to_entries));
+void Client::list(std::string_view subtree, ListDone done, const ListOptions& options) {
+  engine_->call(engine_->to_list(subtree, options), report_to(std::move(done), to_entries));
 }
+
+Stats Client::stats() const { return engine_->stats(); }
 
 Subscription Client::watch(std::string_view subtree, Watcher watcher, const WatchOptions& options) {
   wire::native::Subscription subscription{.subtree = std::string(subtree),
@@ -209,7 +221,8 @@ Subscription Client::watch(std::string_view subtree, Watcher watcher, const Watc
   if (options.latest.count() >= 0 && options.latest.count() <= wire::native::max_latest_ms) {
     subscription.latest_ms = static_cast<std::uint32_t>(options.latest.count());
   }
-  return {engine_, engine_->watch(std::move(subscription), std::move(watcher))};
+  Engine::Watching made = engine_->watch(std::move(subscription), std::move(watcher), options);
+  return {engine_, made.id, std::move(made.callbacks)};
 }
 
 Subscription Client::watch(std::string_view subtree, std::function<void(const Change&)> on_change,

@@ -1,7 +1,7 @@
-// What is behind a canopy::Client: a runner, and who is to be told what. Internal.
+// What is behind a canopy::Client: a runner, and the callbacks of its user. Internal.
 //
-// call(), watch(), unwatch() and stop() may be called from any thread; everything else happens on
-// the runner's.
+// Every public function may be called from any thread. The runner's thread never runs a callback of
+// the user, except Options::log.
 #pragma once
 
 #include <canopy/error.h>
@@ -12,42 +12,63 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
+#include "client/canopy/callbacks.h"
 #include "client/runner.h"
 
 namespace canopy {
 
 class Engine final : private client::Events {
  public:
-  using Start = std::function<void(client::Session&, client::CallId, base::TimePoint now)>;
+  // Completed calls whose callbacks wait; further calls are refused as busy.
+  static constexpr std::size_t max_callbacks = 65'536;
+
+  struct Request {
+    std::function<void(client::Session&, client::CallId, base::TimePoint now)> start;
+    std::stop_token stop;
+    bool writes = false;
+  };
   using Done = std::function<void(client::Answer answer)>;
 
-  // `timeout` is that of each call.
   Engine(client::Settings settings, const std::optional<access::ClientKeys>& keys,
-         std::chrono::milliseconds timeout);
+         const Options& options);
   ~Engine() override;
 
-  // Starts a call on the thread; `done` is called there with its answer.
-  void call(Start start, Done done);
-  // The same, and waits for the answer. Throws std::logic_error on the client's own thread, and
-  // Error unless it is done.
-  client::Answer wait(Start start);
-  // Throws std::logic_error on the client's own thread.
-  void refuse_own_thread() const;
+  Request to_write(std::vector<wire::Write> writes, const CallOptions& options) const;
+  Request to_get(std::string_view key, const CallOptions& options) const;
+  Request to_list(std::string_view subtree, const ListOptions& options) const;
 
-  Start to_write(std::vector<wire::Write> writes) const;
-  Start to_get(std::string_view key) const;
-  Start to_list(std::string_view subtree) const;
+  // `done` is called once, on the thread of callbacks. Throws Error when too many of them wait.
+  void call(Request request, Done done);
+  // Waits for the answer. Throws Error unless the call is done.
+  client::Answer wait(Request request);
+  // Waits until the writes that were started before are answered.
+  void flush();
+  Stats stats();
 
-  client::WatchId watch(wire::native::Subscription subscription, Watcher watcher);
+  struct Watching {
+    client::WatchId id;
+    std::shared_ptr<CallbackQueue> callbacks;
+  };
+  Watching watch(wire::native::Subscription subscription, Watcher watcher,
+                 const WatchOptions& options);
   void unwatch(client::WatchId watch);
 
-  // Not on the client's own thread.
-  void stop() { runner_->stop(); }
+  // Open calls end as closed. Afterwards no callback runs. Not from a callback.
+  void stop();
 
  private:
+  struct Call {
+    Done done{};
+    bool writes = false;
+    std::optional<std::stop_callback<std::function<void()>>> cancel{};
+    std::vector<std::shared_ptr<void>> flushes{};  // end when the last call has let them go
+  };
+
   void changed(client::WatchId watch, const client::Change& change) override;
   void synced(client::WatchId watch, const client::Synced& synced) override;
   void missed(client::WatchId watch, std::optional<std::uint64_t> updates) override;
@@ -55,14 +76,23 @@ class Engine final : private client::Events {
   void contact(bool present) override;
   void answered(client::CallId call, client::Answer answer) override;
 
-  // The caller holds it, for a callback may end its own watch.
-  std::shared_ptr<const Watcher> watcher(client::WatchId watch) const;
+  base::Duration timeout_of(const CallOptions& options) const;
+  // Throws std::logic_error on the runner's thread, where only Options::log is called.
+  void refuse_own_thread() const;
+  void start(Request request, Done done);
+  void run_or_post(CallbackQueue::Task task);
+  template <typename Callback, typename... Values>
+  void post(client::WatchId watch, Callback callback, Values... values);
 
-  const base::Duration timeout_;
+  const std::chrono::milliseconds timeout_;
   std::atomic<std::uint64_t> next_id_{1};
+  const std::shared_ptr<CallbackQueue> callbacks_;  // of calls
+
+  // Of the runner's thread.
   bool contact_ = false;
-  std::unordered_map<client::CallId, Done> calls_;
-  std::map<client::WatchId, std::shared_ptr<const Watcher>> watchers_;
+  std::uint64_t changes_ = 0, contacts_lost_ = 0, merged_ = 0;  // merged_: of watches that ended
+  std::unordered_map<client::CallId, Call> calls_;
+  std::map<client::WatchId, std::shared_ptr<CallbackQueue>> watches_;
   std::optional<client::Runner> runner_;  // last: its thread uses the others
 };
 

@@ -9,6 +9,7 @@ namespace {
 const char* name_of(unsigned number) {
   if (number == Error::timeout) return "timeout";
   if (number == Error::closed) return "closed";
+  if (number == Error::cancelled) return "cancelled";
   // A literal, so it ends with a zero.
   return wire::known(number) ? wire::name(static_cast<wire::Fault>(number)).data() : "";
 }
@@ -30,7 +31,8 @@ static_assert(Error::not_kept == of(wire::Fault::not_kept));
 static_assert(Error::forbidden == of(wire::Fault::forbidden));
 static_assert(Error::full == of(wire::Fault::full));
 static_assert(Error::busy == of(wire::Fault::busy));
-static_assert(Error::timeout == client::timed_out && Error::closed == client::closed);
+static_assert(Error::timeout == client::timed_out && Error::closed == client::closed &&
+              Error::cancelled == client::cancelled);
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// Why a call failed.
+// Why a call failed. A plain value; docs/protocol.md has the table of numbers.
 #pragma once
 
 #include <canopy/export.h>
@@ -20,14 +20,15 @@ class CANOPY_EXPORT Error : public std::runtime_error {
     several_partitions = 8,  // the writes of a batch belong to more than one partition
     revision_mismatch = 10,  // if_revision is not that of the entry: see revision()
     not_kept = 11,           // if_revision on a partition that keeps no state
-    forbidden = 14,          // the client's key is not granted that
+    forbidden = 14,          // the client's key does not permit it
     full = 16,               // the partition has no room for it; deletions make room
     busy = 33,               // too many calls wait already
     timeout = 64,            // no success in time; a write may still be, or have been, applied
-    closed = 65,             // the client was destroyed first; likewise
+    closed = 65,             // the client was destroyed first; a write may still be applied
+    cancelled = 66,          // CallOptions::stop ended the call; a write may still be applied
   };
 
-  Error(unsigned number, const std::string& text, std::uint64_t revision);
+  Error(unsigned number, const std::string& text, std::uint64_t revision = 0);
   Error(const Error&);
   Error& operator=(const Error&);
   ~Error() override;
@@ -35,9 +36,9 @@ class CANOPY_EXPORT Error : public std::runtime_error {
   unsigned number() const noexcept { return number_; }
   // "revision_mismatch", "timeout"; empty for a number of a newer cluster.
   const char* name() const noexcept;
-  // Whether the same call may succeed later. Retriable refusals of the cluster have been retried by
-  // then, for as long as the client's timeout.
-  bool retriable() const noexcept { return number_ >= 32 && number_ != closed; }
+  // Whether the same call may succeed later. The client has retried such refusals of the cluster
+  // until the timeout of the call.
+  bool retriable() const noexcept { return number_ >= 32 && number_ < closed; }
   // revision_mismatch: of the entry that is there; 0: there is none.
   std::uint64_t revision() const noexcept { return revision_; }
 

@@ -1,4 +1,4 @@
-// What the shared library shows of itself.
+// Marks the symbols that the shared library exports.
 #pragma once
 
 #define CANOPY_EXPORT __attribute__((visibility("default")))

@@ -4,7 +4,6 @@
 #include <mutex>
 #include <shared_mutex>
 
-#include "client/canopy/engine.h"
 #include "client/canopy/error.h"
 
 namespace canopy {
@@ -42,25 +41,25 @@ struct Map::State {
 };
 
 Map::Map(Client& client, std::string_view subtree, const WatchOptions& options, Watcher watcher)
-    : engine_(client.engine_), state_(std::make_shared<State>()) {
-  const auto told = std::make_shared<const Watcher>(std::move(watcher));
+    : state_(std::make_shared<State>()) {
+  const auto user = std::make_shared<const Watcher>(std::move(watcher));
   subscription_ = client.watch(subtree,
                                Watcher{.on_change =
-                                           [state = state_, told](const Change& change) {
+                                           [state = state_, user](const Change& change) {
                                              state->apply(change);
-                                             if (told->on_change) told->on_change(change);
+                                             if (user->on_change) user->on_change(change);
                                            },
                                        .on_synced =
-                                           [state = state_, told](Sync sync) {
+                                           [state = state_, user](Sync sync) {
                                              state->finish(std::nullopt);
-                                             if (told->on_synced) told->on_synced(sync);
+                                             if (user->on_synced) user->on_synced(sync);
                                            },
-                                       .on_gap = told->on_gap,
-                                       .on_contact = told->on_contact,
+                                       .on_gap = user->on_gap,
+                                       .on_contact = user->on_contact,
                                        .on_error =
-                                           [state = state_, told](const Error& error) {
+                                           [state = state_, user](const Error& error) {
                                              state->finish(error);
-                                             if (told->on_error) told->on_error(error);
+                                             if (user->on_error) user->on_error(error);
                                            }},
                                options);
 }
@@ -70,7 +69,6 @@ Map::Map(Map&&) noexcept = default;
 Map& Map::operator=(Map&&) noexcept = default;
 
 bool Map::wait_synced(std::chrono::milliseconds timeout) const {
-  if (const auto engine = engine_.lock()) engine->refuse_own_thread();
   std::shared_lock lock(state_->mutex);
   state_->changed.wait_for(lock, timeout, [this] { return state_->synced || state_->error; });
   if (state_->error) throw Error(*state_->error);

@@ -4,7 +4,7 @@
 
 #include "client/cli/output.h"
 #include "core/access/keys.h"
-#include "core/config/key_file.h"
+#include "core/keys/key_file.h"
 
 namespace canopy::client::cli {
 
@@ -13,7 +13,7 @@ Exit keygen(const Command& command) {
   std::filesystem::create_directories(command.directory, failed);
   if (failed) return fail(Exit::broken, command.directory + ": " + failed.message());
   const auto written =
-      config::write_key_files(command.directory, command.subject, access::make_key_pair());
+      keys::write_key_files(command.directory, command.subject, access::make_key_pair());
   if (!written) return fail(Exit::broken, written.error());
   const std::string path = (std::filesystem::path(command.directory) / command.subject).string();
   return print_result(

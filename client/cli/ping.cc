@@ -95,9 +95,9 @@ void Pinger::begin_probe() {
   timeout_ = loop_.after(command_.timeout, [this] { end_probe(true); });
   if (announced_) return send_ping();
   link_->send(native::encode(native::Announce{.request = probes_,
-                                           .client = client_,
-                                           .name = "canopy ping",
-                                           .software = "canopy " CANOPY_VERSION}));
+                                              .client = client_,
+                                              .name = "canopy ping",
+                                              .software = "canopy " CANOPY_VERSION}));
 }
 
 void Pinger::send_ping() {

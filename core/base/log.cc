@@ -1,9 +1,11 @@
 #include "core/base/log.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
-
-#include <memory>
+#include <array>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <utility>
 
 namespace canopy::base::log {
 namespace {
@@ -11,13 +13,7 @@ namespace {
 struct State {
   std::string program = "canopy";
   Format format = Format::text;
-  std::shared_ptr<spdlog::logger> logger =
-      std::make_shared<spdlog::logger>("canopy", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-
-  State() { set_pattern(); }
-  void set_pattern() {
-    logger->set_pattern(format == Format::json ? "%v" : "%^%-5l%$ %Y-%m-%dT%H:%M:%S.%e%z %v");
-  }
+  std::atomic<Level> level = Level::info;
 };
 
 State& state() {
@@ -25,14 +21,31 @@ State& state() {
   return instance;
 }
 
-spdlog::level::level_enum to_spdlog(Level level) {
-  switch (level) {
-    case Level::debug: return spdlog::level::debug;
-    case Level::info: return spdlog::level::info;
-    case Level::warn: return spdlog::level::warn;
-    case Level::error: return spdlog::level::err;
-  }
-  return spdlog::level::info;
+// Of this thread; empty: events go to stderr.
+Sink& thread_sink() {
+  thread_local Sink sink;
+  return sink;
+}
+
+// printf into the end of `out`: `text` is the format, and no result is longer than 64 bytes.
+template <typename... Values>
+void append(std::string& out, const char* text, Values... values) {
+  std::array<char, 64> buffer{};
+  const int size = std::snprintf(buffer.data(), buffer.size(), text, values...);
+  out.append(buffer.data(), static_cast<std::size_t>(size));
+}
+
+// RFC 3339, local time with its zone.
+void append_time(std::string& out) {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  tm local{};
+  localtime_r(&now.tv_sec, &local);
+  std::array<char, 32> date{};
+  out.append(date.data(), std::strftime(date.data(), date.size(), "%Y-%m-%dT%H:%M:%S", &local));
+  const long minutes = std::labs(local.tm_gmtoff) / 60;
+  append(out, ".%03ld%c%02ld:%02ld", now.tv_nsec / 1'000'000, local.tm_gmtoff < 0 ? '-' : '+',
+         minutes / 60, minutes % 60);
 }
 
 // Escapes what would break a line or a quoted string, in the manner of JSON.
@@ -43,7 +56,7 @@ void append_quoted(std::string& out, std::string_view text) {
       out += '\\';
       out += c;
     } else if (static_cast<unsigned char>(c) < 0x20) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
+      append(out, "\\u%04x", static_cast<unsigned>(static_cast<unsigned char>(c)));
     } else {
       out += c;
     }
@@ -58,25 +71,38 @@ bool plain(std::string_view text) {
   return !text.empty();
 }
 
-std::string text_line(std::string_view component, std::string_view message, Fields fields) {
-  std::string line = fmt::format("{} {}: {}", state().program, component, message);
-  for (const Field& field : fields) {
-    fmt::format_to(std::back_inserter(line), " {}=", field.name);
-    if (field.quoted && !plain(field.value)) {
-      append_quoted(line, field.value);
-    } else {
-      line += field.value;
-    }
+void append_value(std::string& line, const Field& field, bool quoted) {
+  if (quoted) {
+    append_quoted(line, field.value);
+  } else {
+    line += field.value;
   }
-  return line;
+}
+
+std::string to_text(std::string_view component, std::string_view message, Fields fields) {
+  std::string text(component);
+  text.append(": ").append(message);
+  for (const Field& field : fields) {
+    text.append(" ").append(field.name).append("=");
+    append_value(text, field, field.quoted && !plain(field.value));
+  }
+  return text;
+}
+
+std::string text_line(Level level, std::string_view component, std::string_view message,
+                      Fields fields) {
+  std::string line;
+  append(line, "%-5s ", name(level));
+  append_time(line);
+  return line.append(" ").append(state().program).append(" ") + to_text(component, message, fields);
 }
 
 std::string json_line(Level level, std::string_view component, std::string_view message,
                       Fields fields) {
   const auto now =
       std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch());
-  std::string line = fmt::format("{{\"level\":\"{}\",\"time\":{:.6f},\"program\":",
-                                 spdlog::level::to_string_view(to_spdlog(level)), now.count());
+  std::string line;
+  append(line, "{\"level\":\"%s\",\"time\":%.6f,\"program\":", name(level), now.count());
   append_quoted(line, state().program);
   line += ",\"component\":";
   append_quoted(line, component);
@@ -86,17 +112,23 @@ std::string json_line(Level level, std::string_view component, std::string_view 
     line += ',';
     append_quoted(line, field.name);
     line += ':';
-    if (field.quoted) {
-      append_quoted(line, field.value);
-    } else {
-      line += field.value;
-    }
+    append_value(line, field, field.quoted);
   }
   line += '}';
   return line;
 }
 
 }  // namespace
+
+const char* name(Level level) {
+  switch (level) {
+    case Level::debug: return "debug";
+    case Level::info: return "info";
+    case Level::warn: return "warning";
+    case Level::error: return "error";
+  }
+  return "";
+}
 
 Level to_level(std::string_view name) {
   if (name == "debug") return Level::debug;
@@ -110,19 +142,20 @@ Format to_format(std::string_view name) { return name == "json" ? Format::json :
 void configure(std::string_view program, Level level, Format format) {
   state().program = program;
   state().format = format;
-  state().set_pattern();
-  state().logger->set_level(to_spdlog(level));
-  state().logger->flush_on(spdlog::level::debug);
+  state().level = level;
 }
 
-void set_level(Level level) { state().logger->set_level(to_spdlog(level)); }
+void set_level(Level level) { state().level = level; }
+
+void set_thread_sink(Sink sink) { thread_sink() = std::move(sink); }
 
 void write(Level level, std::string_view component, std::string_view message, Fields fields) {
-  const auto severity = to_spdlog(level);
-  if (!state().logger->should_log(severity)) return;
-  state().logger->log(severity, "{}",
-                      state().format == Format::json ? json_line(level, component, message, fields)
-                                                     : text_line(component, message, fields));
+  if (const Sink& sink = thread_sink()) return sink(level, to_text(component, message, fields));
+  if (level < state().level) return;
+  std::string line = state().format == Format::json ? json_line(level, component, message, fields)
+                                                    : text_line(level, component, message, fields);
+  line += '\n';
+  std::fwrite(line.data(), 1, line.size(), stderr);  // stderr is locked meanwhile: lines stay whole
 }
 
 void RateLimited::warn(std::string_view component, std::string_view message, Fields fields) {

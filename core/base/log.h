@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <concepts>
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -34,6 +35,8 @@ struct Field {
 };
 using Fields = std::initializer_list<Field>;
 
+// As it stands in a line: "warning" for warn.
+const char* name(Level level);
 // "debug", "info", "warn", "error"; "text", "json". Anything else is info, or text.
 Level to_level(std::string_view name);
 Format to_format(std::string_view name);
@@ -42,6 +45,13 @@ Format to_format(std::string_view name);
 void configure(std::string_view program, Level level, Format format);
 // At any time.
 void set_level(Level level);
+
+// Receives the events of a thread, of every level: `text` is "component: message key=value" and
+// valid during the call.
+using Sink = std::function<void(Level level, std::string_view text)>;
+// Events of the calling thread go to `sink` instead of stderr. The client library uses it: a
+// library does not write to its user's stderr.
+void set_thread_sink(Sink sink);
 
 void write(Level level, std::string_view component, std::string_view message, Fields fields);
 

@@ -34,6 +34,9 @@ inline bool is_control(char c) {
 
 inline bool has_control(std::string_view text) { return std::ranges::any_of(text, is_control); }
 
+// Bytes of the character that `text` begins with; 0: it is empty or does not begin with UTF-8.
+std::size_t utf8_length(std::string_view text);
+
 // Well-formed, so that JSON can hold it.
 bool is_utf8(std::string_view text);
 

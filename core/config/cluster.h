@@ -13,6 +13,7 @@
 
 #include "core/access/keys.h"
 #include "core/access/permissions.h"
+#include "core/base/endpoint.h"
 #include "core/base/result.h"
 
 namespace canopy::config {
@@ -170,16 +171,9 @@ base::Result<Cluster> parse_cluster(const std::string& text, const std::string& 
                                     ReadTo purpose = ReadTo::start);
 base::Result<Cluster> read_cluster(const std::string& path, ReadTo purpose = ReadTo::start);
 
-// The endpoint `count` ports further: ("tcp://h:5556", 2) -> "tcp://h:5558".
-Endpoint next_port(const Endpoint& endpoint, int count);
-// The endpoint for others: `bound` with its host replaced by `advertise`, if that is not empty.
-// Else an endpoint bound to every interface is announced at this machine's address.
-Endpoint advertised(const Endpoint& bound, const std::string& advertise);
-// The same for HTTP, which moves only when it is bound to every interface: one bound to the
-// loopback is not reached elsewhere.
-HttpAddress advertised_http(const HttpAddress& bound, const std::string& advertise);
-// The endpoint for processes of this machine: the loopback, if it is bound to every interface; else
-// the address of the named interface.
-Endpoint on_this_machine(const Endpoint& bound);
+using base::advertised;
+using base::advertised_http;
+using base::next_port;
+using base::on_this_machine;
 
 }  // namespace canopy::config

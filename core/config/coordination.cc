@@ -1,8 +1,8 @@
 // The settings of coordination: where the directory is kept, and its timeouts.
 #include "core/config/endpoint.h"
-#include "core/config/key_file.h"
 #include "core/config/reader.h"
 #include "core/config/tables.h"
+#include "core/keys/key_file.h"
 
 namespace canopy::config {
 namespace {
@@ -74,7 +74,7 @@ Setting<Etcd> endpoints() {
 }
 
 base::Status check_password(const std::string& path) {
-  if (auto status = check_private(path); !status) return status;
+  if (auto status = keys::check_private(path); !status) return status;
   const auto text = read_text(path);
   if (!text) return base::Error{text.error()};
   if (text->empty() || text->front() == '\n' || text->front() == '\r') {
@@ -106,7 +106,7 @@ Setting<Etcd> pem_file(const char* key, std::string Etcd::*member, bool secret, 
     const auto name = as_text(node);
     if (!name) return place.error(name.error() + " (" + help + ")");
     const std::string path = place.beside(*name);
-    if (const auto status = secret ? check_private(path) : base::Status{}; !status) {
+    if (const auto status = secret ? keys::check_private(path) : base::Status{}; !status) {
       return place.error(status.error());
     }
     const auto text = read_text(path);

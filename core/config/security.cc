@@ -1,5 +1,5 @@
-#include "core/config/key_file.h"
 #include "core/config/tables.h"
+#include "core/keys/key_file.h"
 
 namespace canopy::config {
 namespace {
@@ -13,7 +13,7 @@ Setting<Security> server_key() {
                            Claims& claims) -> base::Status {
     const auto path = as_text(node);
     if (!path) return place.error(path.error() + " (" + help + ")");
-    auto pair = read_key_pair(place.beside(*path));
+    auto pair = keys::read_key_pair(place.beside(*path));
     if (!pair) return place.error(pair.error());
     security.server_key = std::move(*pair);
     claims.note(server_key_note, place);
@@ -50,7 +50,7 @@ Setting<access::Client> public_key() {
                            Claims&) -> base::Status {
     const auto value = as_text(node);
     if (!value) return place.error(value.error() + " (" + help + ")");
-    auto key = public_key_of(*value, place.beside(*value));
+    auto key = keys::public_key_of(*value, place.beside(*value));
     if (!key) return place.error(key.error());
     client.public_key = std::move(*key);
     return {};

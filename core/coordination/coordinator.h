@@ -11,6 +11,7 @@
 #include <string>
 
 #include "core/base/clock.h"
+#include "core/wire/member.h"
 
 namespace canopy::coordination {
 
@@ -20,7 +21,7 @@ namespace canopy::coordination {
 // loss. "backup_orders/NAME" is an order to a shard, and "backups/NAME" the outcome of its last
 // one, with the JSON of backup.h.
 inline constexpr const char* shards_prefix = "shards/";
-inline constexpr const char* proxies_prefix = "proxies/";
+using wire::proxies_prefix;
 inline constexpr const char* vitals_prefix = "vitals/";
 inline constexpr const char* partitions_prefix = "partitions/";
 inline constexpr const char* elections_prefix = "elections/";

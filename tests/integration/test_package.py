@@ -1,17 +1,23 @@
-"""The installed C++ library: found by CMake, used without a header of anything else, against a running cluster."""
+"""The installed C++ library: found by CMake and pkg-config, used without a header of anything else, against a running
+cluster; and built where nothing but its own dependencies is installed."""
 
 import json
+import os
 import signal
 import subprocess
 
 import pytest
 
-from tests.harness import cluster as clusters
+from tests.harness import cluster as clusters, containers
 from tests.harness.clusterfile import partition, proxy, shard
 from tests.harness.keyring import SERVER, Keyring
 from tests.harness.waiting import eventually, remains, seconds
 
 BUILD = clusters.BIN.parent
+PACKAGE = clusters.REPOSITORY / "tests/package"
+# All that the library needs to be built, and a program that uses it.
+DEPENDENCIES = ["g++", "cmake", "make", "pkg-config", "libsodium-dev", "libmsgpack-cxx-dev", "liblz4-dev", "nlohmann-json3-dev"]
+LIBRARY_BASE = "canopy-test-library"  # kept: it takes longest to make
 
 
 def cache(name):
@@ -40,18 +46,21 @@ def prefix(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def programs(prefix, tmp_path_factory):
-    """Where the programs of tests/package are, built against the installed library alone."""
+    """Where the programs of tests/package are, built against the installed shared library alone."""
     build = tmp_path_factory.mktemp("consumer")
-    sanitizers = cache("CANOPY_SANITIZE")
-    flags = f"-fsanitize={sanitizers}" if sanitizers else ""
-    source = clusters.REPOSITORY / "tests/package"
     readme = (clusters.REPOSITORY / "README.md").read_text()
     program = build.parent / "readme.cc"
     program.write_text(readme.split("```cpp\n")[1].split("```")[0])
-    cmake("-S", source, "-B", build, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}",
-          f"-DREADME_PROGRAM={program}", f"-DCMAKE_CXX_FLAGS={flags}", f"-DCMAKE_CXX_COMPILER={cache('CMAKE_CXX_COMPILER')}")  # fmt: skip
+    cmake("-S", PACKAGE, "-B", build, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}",
+          f"-DREADME_PROGRAM={program}", f"-DCMAKE_CXX_FLAGS={flags()}", f"-DCMAKE_CXX_COMPILER={cache('CMAKE_CXX_COMPILER')}")  # fmt: skip
     cmake("--build", build)
     return build
+
+
+def flags():
+    """Of a consumer of the build that is under test."""
+    sanitizers = cache("CANOPY_SANITIZE")
+    return f"-fsanitize={sanitizers}" if sanitizers else ""
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +133,26 @@ def test_calls_over_curve(programs, start_cluster, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_without_a_cluster(programs):
-    done = run(programs / "consumer", "alone")
-    assert done.returncode == 0, done.stderr
+def test_found_by_cmake_and_pkg_config_shared_and_static(prefix, tmp_path):
+    environment = {**os.environ, "CXX": cache("CMAKE_CXX_COMPILER"), "CXXFLAGS": flags()}
+    containers.run(PACKAGE / "consumers.sh", prefix, tmp_path, env=environment, timeout=300)
+    made = sorted(tmp_path.glob("*/consumer"))
+    assert len(made) == (3 if flags() else 4)
+    for consumer in made:
+        done = run(consumer, "alone")
+        assert done.returncode == 0, f"{consumer}: {done.stderr}"
+        needed = containers.run("readelf", "--dynamic", consumer)
+        assert ("libcanopy.so" in needed) == consumer.parent.name.endswith("-shared"), consumer
+
+
+def test_built_where_only_its_dependencies_are_installed(tmp_path):
+    containers.require()
+    base = {**os.environ, "BASE": LIBRARY_BASE}
+    containers.run(clusters.REPOSITORY / "deploy/base-image.sh", *DEPENDENCIES, env=base, timeout=600)
+    containers.run("docker", "run", "--rm", "--network", "none", "--user", f"{os.getuid()}:{os.getgid()}",
+                   "--volume", f"{clusters.REPOSITORY}:/canopy:ro", "--volume", f"{tmp_path}:/out",
+                   LIBRARY_BASE, "/canopy/tests/package/alone.sh", "/out", timeout=900)  # fmt: skip
+    assert len(list(tmp_path.glob("consumers/*/consumer"))) == 4
 
 
 def test_nothing_is_lost_or_reported_twice_when_processes_fail(programs, cluster):

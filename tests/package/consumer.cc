@@ -75,6 +75,10 @@ void writes_and_reads(canopy::Client& client) {
   const auto entries = client.list("/consumer/");
   CHECK(entries[0].key == "/consumer/b" && entries[1].key == "/consumer/c");
   CHECK(entries[1].properties == "x=y\n");
+  const auto keys = client.list("/consumer/", {.limit = 1, .keys_only = true});
+  CHECK(keys.size() == 1 && keys[0].key == "/consumer/b" && keys[0].value.empty());
+  const auto rest = client.list("/consumer/", {.start_after = keys[0].key});
+  CHECK(rest.size() == 1 && rest[0].key == "/consumer/c" && rest[0].value == "c");
   CHECK(client.erase("/consumer/b") == second + 4);
   client.put("/consumer/brief", "v", {.ttl = 300ms});
   CHECK(eventually([&] { return !client.get("/consumer/brief"); }));
@@ -84,11 +88,7 @@ void calls_without_waiting(canopy::Client& client) {
   std::promise<std::uint64_t> written;
   client.put("/consumer/d", "d", {}, [&](const canopy::Error* error, std::uint64_t revision) {
     CHECK(error == nullptr);
-    try {
-      client.get("/consumer/d");
-      fail(__LINE__, "a callback may not wait");
-    } catch (const std::logic_error&) {
-    }
+    client.put("/consumer/of-callback", "waits");
     written.set_value(revision);
   });
   const auto revision = written.get_future().get();
@@ -108,6 +108,48 @@ void calls_without_waiting(canopy::Client& client) {
     erased.set_value(error == nullptr);
   });
   CHECK(erased.get_future().get());
+
+  std::atomic<int> answered = 0;
+  for (int i = 0; i < 100; ++i) {
+    client.put("/consumer/flushed", std::to_string(i), {},
+               [&](const canopy::Error* error, std::uint64_t) { answered += error ? 0 : 1; });
+  }
+  client.flush();
+  CHECK(client.stats().open_calls == 0);
+  CHECK(eventually([&] { return answered == 100; }));
+  client.erase("/consumer/flushed");
+  client.erase("/consumer/of-callback");
+}
+
+// A watch whose callback blocks holds up nothing else, and catches up within its bound.
+void slow_watches(canopy::Client& client) {
+  std::promise<void> goes_on;
+  auto may_go_on = goes_on.get_future().share();
+  std::atomic<std::uint64_t> seen = 0, merged = 0;
+  std::atomic<int> last = -1;
+  auto slow = client.watch(
+      "/slow/",
+      {.on_change =
+           [&, may_go_on](const canopy::Change& change) {
+             may_go_on.wait();
+             ++seen;
+             last = std::stoi(std::string(change.value));
+           },
+       .on_gap = [&](std::optional<std::uint64_t> updates) { merged += updates.value_or(0); }},
+      {.max_queue_bytes = 1});
+  canopy::Map quick(client, "/slow/");
+  CHECK(quick.wait_synced());
+  for (int i = 0; i < 200; ++i) client.put("/slow/key", std::to_string(i));
+  CHECK(eventually([&] { return quick.find("/slow/key")->value == "199"; }));
+  CHECK(seen == 0);
+  const canopy::Stats stats = client.stats();
+  CHECK(stats.merged_changes > 150 && stats.changes >= 400 && stats.queued_bytes < 1000);
+  CHECK(!stats.proxy.empty() && stats.proxy_endpoint.starts_with("tcp://"));
+  goes_on.set_value();
+  CHECK(eventually([&] { return last == 199; }));
+  CHECK(seen + merged == 200);
+  slow.reset();
+  client.erase("/slow/key");
 }
 
 void watches(canopy::Client& client) {
@@ -124,21 +166,21 @@ void watches(canopy::Client& client) {
   client.erase("/watched/before");
   CHECK(eventually([&] { return !map.contains("/watched/before"); }));
 
-  // A watch may end itself, and says nothing afterwards.
-  std::atomic<int> told = 0;
+  // A watch may end itself, and calls nothing afterwards.
+  std::atomic<int> calls = 0;
   canopy::Subscription once;
   std::promise<void> ready;
   auto may_end = ready.get_future().share();
   once = client.watch("/watched/", [&, may_end](const canopy::Change&) {
     may_end.wait();
-    ++told;
+    ++calls;
     once.reset();
   });
   ready.set_value();
-  CHECK(eventually([&] { return told == 1; }));
+  CHECK(eventually([&] { return calls == 1; }));
   client.put("/watched/after", "3");
   CHECK(eventually([&] { return map.find("/watched/after")->value == "3"; }));
-  CHECK(told == 1);
+  CHECK(calls == 1);
 
   // Only the latest values.
   canopy::Map latest(client, "/watched/", {.latest = 50ms, .compress = true});
@@ -155,11 +197,17 @@ void watches(canopy::Client& client) {
   ERROR_OF(never.wait_synced());
 }
 
-int calls(const canopy::Options& options) {
+int calls(canopy::Options options) {
+  std::atomic<bool> connected = false;
+  options.log = [&](canopy::LogLevel, std::string_view text) {
+    if (text == "client: connected") connected = true;
+  };
   canopy::Client client(options);
   writes_and_reads(client);
   calls_without_waiting(client);
   watches(client);
+  slow_watches(client);
+  CHECK(connected);
   return 0;
 }
 
@@ -184,17 +232,33 @@ void refuses_what_is_no_key() {
 }
 
 int alone() {
+  CHECK(canopy::version() == std::to_string(CANOPY_VERSION_MAJOR) + "." +
+                                 std::to_string(CANOPY_VERSION_MINOR) + "." +
+                                 std::to_string(CANOPY_VERSION_PATCH));
   refuses_what_is_no_key();
   try {
     canopy::Client client({.brokers = {"nowhere"}});
     fail(__LINE__, "no endpoint");
   } catch (const std::invalid_argument&) {
   }
-  // Nobody is there.
+  // No broker listens there.
   canopy::Client client({.brokers = {"tcp://127.0.0.1:1"}, .timeout = 300ms});
   const auto late = ERROR_OF(client.put("/a", "x"));
   CHECK(late.number() == canopy::Error::timeout && late.name() == std::string("timeout"));
   CHECK(ERROR_OF(client.get("/a")).number() == canopy::Error::timeout);
+  CHECK(ERROR_OF(client.get("/a", {.timeout = 10ms})).number() == canopy::Error::timeout);
+  std::stop_source stop;
+  std::jthread stopper([&] {
+    std::this_thread::sleep_for(50ms);
+    stop.request_stop();
+  });
+  const canopy::CallOptions stoppable{.timeout = 60s, .stop = stop.get_token()};
+  const auto cancelled = ERROR_OF(client.put("/a", "x", {.call = stoppable}));
+  CHECK(cancelled.number() == canopy::Error::cancelled && !cancelled.retriable());
+  CHECK(cancelled.name() == std::string("cancelled"));
+  CHECK(ERROR_OF(client.get("/a", stoppable)).number() == canopy::Error::cancelled);
+  client.flush();
+  CHECK(client.stats().open_calls == 0 && client.stats().proxy.empty());
   canopy::Map map(client, "/");
   CHECK(!map.wait_synced(100ms) && map.size() == 0);
 
@@ -210,7 +274,7 @@ int alone() {
   return 0;
 }
 
-// Everything written is acknowledged, each change is told once and in order, and the map ends
+// Everything written is acknowledged, each change is reported once and in order, and the map ends
 // equal.
 int endure(const std::string& broker) {
   constexpr int keys = 50;
@@ -221,12 +285,12 @@ int endure(const std::string& broker) {
   std::condition_variable room;
   int open = 0;
   std::map<std::string, int> written;
-  std::map<std::string, int> told;
+  std::map<std::string, int> seen;
   std::atomic<int> resyncs = 0, full = 0, losses = 0;
   canopy::Map map(watcher, "/endure/", {},
                   {.on_change =
                        [&](const canopy::Change& change) {
-                         int& last = told[std::string(change.key)];
+                         int& last = seen[std::string(change.key)];
                          const int value = std::stoi(std::string(change.value));
                          CHECK(!change.deleted && value > last);
                          last = value;

@@ -73,7 +73,7 @@ TEST(Liveness, AProxyThatIsHeardButAnswersNothingIsLeft) {
   world.watch(w, "");
   world.start();
   model::Proxy& first = world.linked();
-  first.mute = true;
+  first.reads_nothing = true;
   world.run(20s);
   EXPECT_EQ(&world.linked(), &first) << "nothing was asked";
   world.write(1, "/a", "x");
@@ -94,7 +94,7 @@ TEST(Liveness, APongMayBeBehindManyBatches) {
   world.watch(w, "");
   world.start();
   model::Proxy& first = world.linked();
-  first.mute = true;  // its pong, let us say, is behind all that comes now
+  first.reads_nothing = true;  // its pong, let us say, is behind all that comes now
   world.session->write(1, {{.key = "/a", .value = "x"}}, world.now(), 1min);
   const std::string value(20'000, 'x');
   const auto busy = [&](int seconds) {

@@ -27,20 +27,20 @@ class ManyWatches : public testing::Test {
   // Passes everything on, and sees how many requests are under way at most.
   void settle() {
     while (world.deliver_request() || world.deliver_message()) {
-      most = std::max(most, world.linked().watches.size() + world.to_proxy.size() - syncs());
+      peak = std::max(peak, world.linked().watches.size() + world.to_proxy.size() - syncs());
     }
   }
 
   World world;
-  std::size_t most = 0;
+  std::size_t peak = 0;
 };
 
 TEST_F(ManyWatches, JoinAFewAtATime) {
   world.session->start(world.now());
-  world.deliver_request();  // the announce
+  world.deliver_request();  // the announcement
   settle();
   EXPECT_EQ(syncs(), count) << "one after the other, at once";
-  EXPECT_EQ(most, Session::max_joining);
+  EXPECT_EQ(peak, Session::max_joining);
   world.run(20s);
   EXPECT_EQ(world.linked().watches.size(), count) << "and then live quietly";
   EXPECT_THAT(world.contacts, ElementsAre(true));

@@ -29,7 +29,7 @@ class Proxy {
   // The connection ends, and all that was known of the client with it.
   void detach() {
     send_ = nullptr;
-    greeted_ = false;
+    announced_ = false;
     watches_.clear();
     streams_.clear();
     held_.clear();
@@ -43,7 +43,7 @@ class Proxy {
       return;
     }
     const auto& known = std::get<native::ToProxy>(request);
-    EXPECT_NE(std::exchange(greeted_, true), std::holds_alternative<native::Announce>(known));
+    EXPECT_NE(std::exchange(announced_, true), std::holds_alternative<native::Announce>(known));
     std::visit([this](const auto& each) { on(each); }, known);
   }
 
@@ -105,7 +105,7 @@ class Proxy {
   }
 
   bool alive = true;
-  bool mute = false;                       // reads nothing, but sends
+  bool reads_nothing = false;              // but sends
   bool lingers = false;                    // until flush()
   bool waits = false;                      // to know all that a watch knows, before it answers
   std::size_t room = SIZE_MAX;             // frames that its queue still takes
@@ -115,7 +115,7 @@ class Proxy {
   std::set<std::string> voided;            // partitions whose epoch was used twice
   wire::Fault refuse = wire::Fault::none;  // every request
   std::function<void(native::ChunkHeader&)> distort;
-  std::vector<native::Announce> announces;  // as they came
+  std::vector<native::Announce> announcements;  // as they came
   std::vector<native::Watch> watches;
   std::vector<native::Unwatch> unwatches;
   std::vector<wire::WriteRequest> writes;
@@ -159,16 +159,16 @@ class Proxy {
         .request = request, .fault = refuse, .text = "no", .of = static_cast<unsigned>(of)}));
     return true;
   }
-  void on(const native::Announce& announce) {
-    announces.push_back(announce);
-    send(native::encode(native::Welcome{.request = announce.request, .proxy = name_}));
+  void on(const native::Announce& announcement) {
+    announcements.push_back(announcement);
+    send(native::encode(native::Welcome{.request = announcement.request, .proxy = name_}));
   }
   void on(const native::Ping& ping) {
     ++pings;
     send(native::encode(native::Pong{.request = ping.request}));
   }
   void on(wire::WriteRequest request) {
-    request.client = announces.back().client;
+    request.client = announcements.back().client;
     writes.push_back(request);
     if (refused(request.number, native::Kind::write)) return;
     std::visit([this](const auto& each) { send(native::encode(each)); }, shards_.write(request));
@@ -281,9 +281,9 @@ class Proxy {
                       : sent < entries.size() ? More::same_partition
                       : name == names.back()  ? More::last
                                               : More::next_partition;
-        native::ChunkHeader said = header;
-        if (distort) distort(said);
-        frames.push_back(native::encode_chunk(said, body));
+        native::ChunkHeader cut = header;
+        if (distort) distort(cut);
+        frames.push_back(native::encode_chunk(cut, body));
         if (enough) return frames;
       } while (sent < entries.size());
     }
@@ -356,7 +356,7 @@ class Proxy {
     }
   }
 
-  // Once for all watches of the stream; those that it finds no room for fall behind.
+  // Once for all watches of the stream; watches without room fall behind.
   void send_batch(const native::Subscription& subscription, Stream& stream, const Updates& updates,
                   bool last) {
     native::BatchHeader header{.stream = stream.id,
@@ -393,7 +393,7 @@ class Proxy {
   std::deque<native::Watch> held_;
   std::uint64_t next_stream_ = 1000;
   Send send_;
-  bool greeted_ = false;
+  bool announced_ = false;
 };
 
 }  // namespace canopy::client::model

@@ -65,7 +65,7 @@ class Property : public testing::TestWithParam<std::uint64_t> {
       case 3: proxy.log_reach = below(40); break;
       case 4: proxy.heartbeat(); break;
       case 5: world_.shards.restart("/a/", {"/a/1", "/a/2", "/a/3"}); break;
-      case 6: proxy.mute = !proxy.mute; break;
+      case 6: proxy.reads_nothing = !proxy.reads_nothing; break;
       case 7: proxy.waits = !proxy.waits; break;
       case 8: proxy.lingers = !proxy.lingers; break;
       case 9: proxy_errs(); break;
@@ -89,7 +89,7 @@ class Property : public testing::TestWithParam<std::uint64_t> {
     for (std::size_t i = 0; i < 3; ++i) {
       Proxy& proxy = world_.proxy(i);
       proxy.alive = true;
-      proxy.mute = proxy.lingers = false;
+      proxy.reads_nothing = proxy.lingers = false;
       proxy.log_reach = proxy.room = SIZE_MAX;
     }
     for (int i = 0; i < 60; ++i) {
@@ -153,7 +153,7 @@ TEST_P(Property, WritesAreAppliedOnceAndInOrder) {
     if (event == 1) proxy.refuse = wire::Fault::busy;
     if (event == 2) proxy.refuse = wire::Fault::none;
     if (event == 3) world_.cut();
-    if (event == 4) proxy.mute = !proxy.mute;
+    if (event == 4) proxy.reads_nothing = !proxy.reads_nothing;
     if (event == 5) proxy.move(100);
     proxy.follow();
     network_delivers();
@@ -193,7 +193,7 @@ TEST_P(Property, EachUpdateIsToldOrCountedAsMissed) {
   world_.settle();
   const auto& seen = world_.watches[1];
   const auto live =
-      std::ranges::count_if(seen.told, [](const auto& each) { return each[0] != '~'; });
+      std::ranges::count_if(seen.reported, [](const auto& each) { return each[0] != '~'; });
   EXPECT_EQ(static_cast<std::uint64_t>(live) + seen.missed, world_.shards.log.size());
   EXPECT_EQ(seen.missed, proxy.dropped);
   EXPECT_GT(seen.missed, 0u);

@@ -13,8 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// What was told, under a lock: events come on the runner's thread.
-class Told final : public Events {
+// The events, under a lock: events come on the runner's thread.
+class Recorder final : public Events {
  public:
   std::vector<std::string> all() {
     const std::lock_guard lock(mutex_);
@@ -23,19 +23,19 @@ class Told final : public Events {
   bool has(const std::string& event) { return std::ranges::count(all(), event) > 0; }
 
  private:
-  void tell(const std::string& event) {
+  void record(const std::string& event) {
     const std::lock_guard lock(mutex_);
     all_.push_back(event);
   }
   void changed(WatchId, const Change& change) override {
-    tell(std::string(change.key) + "=" + std::string(change.value));
+    record(std::string(change.key) + "=" + std::string(change.value));
   }
-  void synced(WatchId, const Synced&) override { tell("synced"); }
-  void missed(WatchId, std::optional<std::uint64_t>) override { tell("missed"); }
-  void refused(WatchId, const Answer&) override { tell("refused"); }
-  void contact(bool present) override { tell(present ? "contact" : "no contact"); }
+  void synced(WatchId, const Synced&) override { record("synced"); }
+  void missed(WatchId, std::optional<std::uint64_t>) override { record("missed"); }
+  void refused(WatchId, const Answer&) override { record("refused"); }
+  void contact(bool present) override { record(present ? "contact" : "no contact"); }
   void answered(CallId call, Answer answer) override {
-    tell(std::to_string(call) + (answer.ok() ? " done" : " failed"));
+    record(std::to_string(call) + (answer.ok() ? " done" : " failed"));
   }
 
   std::mutex mutex_;
@@ -98,28 +98,30 @@ TEST(Runner, WatchesAndWritesAndGoesOnAtTheNextProcess) {
   shards.put("/a", "1");
   auto served = std::make_unique<Served>(shards, "tcp://127.0.0.1:*");
   const std::string endpoint = served->endpoint();
-  Told told;
+  Recorder recorder;
   Runner runner(
       {.proxies = {{.name = "p", .endpoint = endpoint}}, .client = std::string(16, 'c'), .seed = 1},
-      std::nullopt, told);
+      std::nullopt, recorder);
   runner.post([](Session& session, base::TimePoint now) { session.watch(1, {}, now); });
-  ASSERT_TRUE(served->serve([&] { return told.has("synced"); }));
+  ASSERT_TRUE(served->serve([&] { return recorder.has("synced"); }));
   runner.post([](Session& session, base::TimePoint now) {
     session.write(7, {{.key = "/b", .value = "2"}}, now);
   });
   ASSERT_TRUE(served->serve([&] {
     served->proxy.follow();
-    return told.has("/b=2") && told.has("7 done");
+    return recorder.has("/b=2") && recorder.has("7 done");
   }));
 
-  // Another process has the endpoint before the client misses the first: it must be told all anew.
+  // Another process has the endpoint before the client misses the first: the proxy sends it
+  // everything again.
   served.reset();
   shards.put("/c", "3");
   served = std::make_unique<Served>(shards, endpoint);
-  ASSERT_TRUE(served->serve([&] { return told.all().back() == "synced"; }));
-  EXPECT_EQ(served->proxy.announces.size(), 1u);
-  EXPECT_THAT(told.all(), testing::ElementsAre("contact", "/a=1", "synced", testing::_, testing::_,
-                                               "no contact", "contact", "/c=3", "synced"));
+  ASSERT_TRUE(served->serve([&] { return recorder.all().back() == "synced"; }));
+  EXPECT_EQ(served->proxy.announcements.size(), 1u);
+  EXPECT_THAT(recorder.all(),
+              testing::ElementsAre("contact", "/a=1", "synced", testing::_, testing::_,
+                                   "no contact", "contact", "/c=3", "synced"));
   runner.stop();
 }
 

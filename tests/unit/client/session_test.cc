@@ -83,11 +83,11 @@ TEST(Session, SaysWhoItIsFirst) {
   world.watch(w, "");
   world.write(1, "/a", "x");
   world.start();
-  ASSERT_THAT(world.linked().announces, SizeIs(1));
-  const native::Announce& announce = world.linked().announces[0];
-  EXPECT_EQ(announce.client, std::string(native::client_id_bytes, 'c'));
-  EXPECT_EQ(announce.name, "the client");
-  EXPECT_EQ(announce.software, "canopy " CANOPY_VERSION);
+  ASSERT_THAT(world.linked().announcements, SizeIs(1));
+  const native::Announce& announcement = world.linked().announcements[0];
+  EXPECT_EQ(announcement.client, std::string(native::client_id_bytes, 'c'));
+  EXPECT_EQ(announcement.name, "the client");
+  EXPECT_EQ(announcement.software, "canopy " CANOPY_VERSION);
 }
 
 TEST(Session, MovesWhenAsked) {

@@ -41,10 +41,10 @@ TEST_F(WatchResumeTest, ResumesElsewhereWithWhatChanged) {
   world.shards.erase("/a");
   world.shards.put("/c", "2");
   world.follow();
-  world.watches[w].told.clear();
+  world.watches[w].reported.clear();
   world.run(4s);
   EXPECT_EQ(&world.linked(), &second);
-  EXPECT_THAT(world.watches[w].told, ElementsAre("~-/a", "~+/c=2"));
+  EXPECT_THAT(world.watches[w].reported, ElementsAre("~-/a", "~+/c=2"));
   EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot, How::changes));
   EXPECT_THAT(world.contacts, ElementsAre(true, false, true));
   EXPECT_EQ(world.watches[w].missed, 0u);
@@ -58,7 +58,7 @@ TEST_F(WatchResumeTest, AProxyThatLagsIsWaitedFor) {
   model::Proxy& second = world.other();
   world.shards.put("/a", "2");
   world.shards.erase("/a");
-  world.linked().follow();  // the other one has not seen this
+  world.linked().follow();  // the other proxy has not seen this
   world.settle();
   world.linked().alive = false;
   world.run(4s);
@@ -133,12 +133,12 @@ TEST_F(WatchResumeTest, AClusterThatHasBegunAnewIsBelievedInTheEnd) {
   auto& seen = world.watches[w];
   world.run(50s);
   EXPECT_THAT(seen.syncs, ElementsAre(How::snapshot));
-  seen.told.clear();
+  seen.reported.clear();
   seen.revisions.clear();
   world.run(60s);
   EXPECT_THAT(seen.syncs, testing::Contains(How::full));
   EXPECT_EQ(seen.map, world.shards.state);
-  EXPECT_THAT(seen.told, ElementsAre("~+/a/2=1", "~-/a/1"));
+  EXPECT_THAT(seen.reported, ElementsAre("~+/a/2=1", "~-/a/1"));
 }
 
 // Revisions that were told before come again with other contents.
@@ -155,29 +155,30 @@ TEST_F(WatchResumeTest, ANewHistoryOfAnEpochIsToldAnewAtOnce) {
   world.from_proxy.clear();  // as a proxy does, which begins its streams anew
   for (std::size_t i = 0; i < 2; ++i) world.proxy(i).renew("/a/");
   seen.revisions.clear();
-  seen.told.clear();
+  seen.reported.clear();
   world.settle();
   EXPECT_EQ(seen.map, world.shards.state);
-  EXPECT_THAT(seen.told, testing::UnorderedElementsAre("~+/a/1=2", "~+/a/9=2", "~-/a/2", "~-/a/3"));
+  EXPECT_THAT(seen.reported,
+              testing::UnorderedElementsAre("~+/a/1=2", "~+/a/9=2", "~-/a/2", "~-/a/3"));
   EXPECT_EQ(seen.unknown_gaps, 1);
   EXPECT_THAT(seen.syncs, ElementsAre(How::snapshot, How::full));
 
-  seen.told.clear();
+  seen.reported.clear();
   world.linked().room = 0;
   put(world, "/a/1", "3");  // skipped: what was told of the new history is known, and told once
   world.linked().room = SIZE_MAX;
   world.linked().serve();
   world.settle();
   EXPECT_EQ(seen.map, world.shards.state);
-  EXPECT_THAT(seen.told, ElementsAre("~+/a/1=3"));
+  EXPECT_THAT(seen.reported, ElementsAre("~+/a/1=3"));
 
-  world.linked().alive = false;  // the other one cannot know which history the client has joined
+  world.linked().alive = false;  // the other proxy cannot know which history the client has joined
   seen.revisions.clear();
   world.run(4s);
   EXPECT_EQ(seen.map, world.shards.state);
 }
 
-// Its revisions are ahead of those that the client knows, though below those of some keys.
+// Its revisions are ahead of the revisions that the client knows, though below those of some keys.
 TEST_F(WatchResumeTest, ANewHistoryWithALargerRevisionReplacesWhatIsHeld) {
   World world;
   for (const char* key : {"/a", "/b", "/c"}) put(world, key, "1");
@@ -205,10 +206,11 @@ TEST_F(WatchResumeTest, AfterAnOldEpochWhatIsGoneIsToldAsDeleted) {
   world.shards.restart("/a/", {"/a/2"});
   world.shards.put("/a/4", "2");
   world.follow();
-  world.watches[w].told.clear();
+  world.watches[w].reported.clear();
   world.run(4s);
   EXPECT_EQ(world.watches[w].map, world.shards.state);
-  EXPECT_THAT(world.watches[w].told, testing::UnorderedElementsAre("~-/a/1", "~-/a/3", "~+/a/4=2"));
+  EXPECT_THAT(world.watches[w].reported,
+              testing::UnorderedElementsAre("~-/a/1", "~-/a/3", "~+/a/4=2"));
   EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot, How::full));
 }
 
@@ -223,9 +225,9 @@ TEST_F(WatchResumeTest, TooFarBackIsAFullComparison) {
   world.shards.erase("/a");
   world.shards.put("/c", "2");
   world.follow();
-  world.watches[w].told.clear();
+  world.watches[w].reported.clear();
   world.run(4s);
-  EXPECT_THAT(world.watches[w].told, ElementsAre("~+/c=2", "~-/a"));
+  EXPECT_THAT(world.watches[w].reported, ElementsAre("~+/c=2", "~-/a"));
   EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot, How::full));
 }
 

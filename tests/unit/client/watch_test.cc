@@ -44,7 +44,7 @@ TEST_F(WatchTest, SnapshotThenEachUpdate) {
   world.follow();
   world.settle();
   EXPECT_EQ(world.watches[w].map, world.shards.state);
-  EXPECT_THAT(world.watches[w].told,
+  EXPECT_THAT(world.watches[w].reported,
               ElementsAre("~+/b=y", "~+/c=z", "~+/a/1=x", "+/a/2=new", "-/b"));
   EXPECT_EQ(world.linked().watches.size(), 1u);
 }
@@ -58,7 +58,7 @@ TEST_F(WatchTest, AnEmptyValueIsAValue) {
   put(world, "/b", "");
   world.settle();
   EXPECT_EQ(world.watches[w].map, (std::map<std::string, std::string>{{"/a", ""}, {"/b", ""}}));
-  EXPECT_THAT(world.watches[w].told, ElementsAre("~+/a=", "+/b=x", "+/b="));
+  EXPECT_THAT(world.watches[w].reported, ElementsAre("~+/a=", "+/b=x", "+/b="));
 }
 
 TEST_F(WatchTest, ManyChunks) {
@@ -85,13 +85,13 @@ TEST_F(WatchTest, ABatchThatBeginsBeforeTheCutIsJoinedAtIt) {
   put(world, "/b", "2");
   world.watch(3, "");
   world.settle();
-  EXPECT_THAT(world.watches[3].told, ElementsAre("~+/a=2", "~+/b=2"));
+  EXPECT_THAT(world.watches[3].reported, ElementsAre("~+/a=2", "~+/b=2"));
   put(world, "/a", "3");
   put(world, "/a", "4");
   world.linked().flush();
   world.settle();
-  EXPECT_THAT(world.watches[2].told, ElementsAre("~+/a=1", "+/a=2", "+/b=2", "+/a=3", "+/a=4"));
-  EXPECT_THAT(world.watches[3].told, ElementsAre("~+/a=2", "~+/b=2", "+/a=3", "+/a=4"));
+  EXPECT_THAT(world.watches[2].reported, ElementsAre("~+/a=1", "+/a=2", "+/b=2", "+/a=3", "+/a=4"));
+  EXPECT_THAT(world.watches[3].reported, ElementsAre("~+/a=2", "~+/b=2", "+/a=3", "+/a=4"));
   EXPECT_EQ(world.watches[3].missed, 0u);
 }
 
@@ -104,7 +104,7 @@ TEST_F(WatchTest, ABatchThatComesTwiceIsToldOnce) {
   world.from_proxy.push_back(world.from_proxy.front());
   put(world, "/a", "3");
   world.settle();
-  EXPECT_THAT(world.watches[w].told, ElementsAre("+/a=1", "+/a=2", "+/a=3"));
+  EXPECT_THAT(world.watches[w].reported, ElementsAre("+/a=1", "+/a=2", "+/a=3"));
 }
 
 TEST_F(WatchTest, OnlyTheSubtree) {
@@ -135,10 +135,10 @@ TEST_F(WatchTest, FallingBehindIsToldExactlyAndRepaired) {
   world.linked().room = SIZE_MAX;
   world.linked().serve();
   put(world, "/d", "2");
-  world.watches[w].told.clear();
+  world.watches[w].reported.clear();
   world.settle();
   EXPECT_EQ(world.watches[w].map, world.shards.state);
-  EXPECT_THAT(world.watches[w].told, ElementsAre("~-/a", "~+/b=2", "~+/c=skipped", "+/d=2"));
+  EXPECT_THAT(world.watches[w].reported, ElementsAre("~-/a", "~+/b=2", "~+/c=skipped", "+/d=2"));
   EXPECT_EQ(world.watches[w].missed, 4u);
   EXPECT_EQ(world.linked().dropped, 4u);
   EXPECT_THAT(world.watches[w].syncs, ElementsAre(How::snapshot, How::changes));
@@ -225,7 +225,7 @@ TEST_F(WatchTest, LatestIgnoresWhatTheSnapshotHeldAlready) {
   world.shards.put("/a", "1");
   world.follow();  // pending on the stream
   world.settle();  // and in the snapshot
-  EXPECT_THAT(world.watches[w].told, ElementsAre("~+/a=1"));
+  EXPECT_THAT(world.watches[w].reported, ElementsAre("~+/a=1"));
   world.shards.put("/b", "1");
   world.shards.put("/c", "1");
   world.shards.put("/b", "2");
@@ -235,7 +235,7 @@ TEST_F(WatchTest, LatestIgnoresWhatTheSnapshotHeldAlready) {
   world.linked().flush();
   world.settle();
   EXPECT_EQ(world.watches[w].map, world.shards.state);
-  EXPECT_THAT(world.watches[w].told, ElementsAre("~+/a=1", "+/b=2", "+/c=1"));
+  EXPECT_THAT(world.watches[w].reported, ElementsAre("~+/a=1", "+/b=2", "+/c=1"));
   EXPECT_EQ(world.watches[w].missed, 0u);
 }
 
@@ -328,7 +328,7 @@ TEST_F(WatchTest, AWatchMayBeRefusedLater) {
   EXPECT_EQ(world.refusals[w].number, static_cast<unsigned>(wire::Fault::forbidden));
   put(world, "/a", "1");
   world.run(10s);
-  EXPECT_THAT(world.watches[w].told, IsEmpty());
+  EXPECT_THAT(world.watches[w].reported, IsEmpty());
   EXPECT_EQ(world.linked().watches.size(), 1u);
   EXPECT_EQ(world.connected.size(), 1u) << "no other proxy is tried";
 }

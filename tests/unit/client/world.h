@@ -15,11 +15,11 @@ namespace canopy::client::model {
 
 using namespace std::chrono_literals;
 
-// What the user of one watch has been told.
+// The events of one watch.
 struct Seen {
   std::map<std::string, std::string> map{};
-  std::map<std::string, Revision> revisions{};  // of each key ever told, the last one
-  std::vector<std::string> told{};  // "+key=value" or "-key", with '~' before if not live
+  std::map<std::string, Revision> revisions{};  // of each key ever reported, the last one
+  std::vector<std::string> reported{};  // "+key=value" or "-key", with '~' before if not live
   std::vector<Synced::How> syncs{};
   std::uint64_t missed = 0;
   int unknown_gaps = 0;
@@ -72,7 +72,7 @@ class World : public Network, public Events {
     return true;
   }
   bool deliver_request() {
-    if (to_proxy.empty() || link_ == nullptr || !link_->alive || link_->mute) return false;
+    if (to_proxy.empty() || link_ == nullptr || !link_->alive || link_->reads_nothing) return false;
     const std::string frame = std::move(to_proxy.front());
     to_proxy.pop_front();
     link_->on_request(frame);
@@ -175,8 +175,9 @@ class World : public Network, public Events {
       seen.map[key] = change.value;
     }
     last = change.revision;
-    seen.told.push_back((change.live ? "" : "~") +
-                        (change.deleted ? "-" + key : "+" + key + "=" + std::string(change.value)));
+    seen.reported.push_back(
+        (change.live ? "" : "~") +
+        (change.deleted ? "-" + key : "+" + key + "=" + std::string(change.value)));
   }
   void synced(WatchId watch, const Synced& synced) override {
     watches[watch].syncs.push_back(synced.how);

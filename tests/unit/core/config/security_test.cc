@@ -10,7 +10,7 @@
 #include "core/config/changes.h"
 #include "core/config/cluster.h"
 #include "core/config/exposure.h"
-#include "core/config/key_file.h"
+#include "core/keys/key_file.h"
 
 namespace canopy::config {
 namespace {
@@ -29,8 +29,8 @@ class SecuritySection : public ::testing::Test {
  protected:
   void SetUp() override {
     std::filesystem::create_directories(folder / "keys");
-    ASSERT_TRUE(write_key_files(folder / "keys", "cluster", server));
-    ASSERT_TRUE(write_key_files(folder / "keys", "dashboard", dashboard));
+    ASSERT_TRUE(keys::write_key_files(folder / "keys", "cluster", server));
+    ASSERT_TRUE(keys::write_key_files(folder / "keys", "dashboard", dashboard));
   }
   void TearDown() override { std::filesystem::remove_all(folder); }
 

@@ -9,7 +9,7 @@
 #include "core/access/keys.h"
 #include "core/base/result.h"
 
-namespace canopy::config {
+namespace canopy::keys {
 
 // Of either file.
 base::Result<std::string> read_public_key(const std::string& path);
@@ -28,4 +28,4 @@ base::Result<access::KeyPair> read_key_pair(const std::string& path);
 base::Status write_key_files(const std::string& directory, const std::string& name,
                              const access::KeyPair& pair);
 
-}  // namespace canopy::config
+}  // namespace canopy::keys

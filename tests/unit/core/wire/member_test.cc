@@ -1,11 +1,11 @@
-#include "core/coordination/member.h"
+#include "core/wire/member.h"
 
 #include <gtest/gtest.h>
 
 #include "core/base/limits.h"
 #include "core/cluster/registry.h"
 
-namespace canopy::coordination {
+namespace canopy::wire {
 namespace {
 
 TEST(MemberTest, AShardComesBackWhole) {
@@ -114,4 +114,4 @@ TEST(MemberTest, StrangeBytesNeverHarm) {
 }
 
 }  // namespace
-}  // namespace canopy::coordination
+}  // namespace canopy::wire

@@ -1,4 +1,4 @@
-#include "core/config/endpoint.h"
+#include "core/base/endpoint.h"
 
 #include <arpa/inet.h>
 
@@ -9,9 +9,8 @@
 
 #include "core/base/host.h"
 #include "core/base/text.h"
-#include "core/config/cluster.h"
 
-namespace canopy::config {
+namespace canopy::base {
 namespace {
 
 constexpr std::string_view tcp_scheme = "tcp://";
@@ -20,8 +19,8 @@ constexpr std::size_t max_ipc_path = 107;  // sun_path, less its terminator
 constexpr int max_port = 65535;
 constexpr std::size_t max_host_name = 253;  // of DNS
 
-base::Error refused(std::string_view text, const std::string& why) {
-  return base::Error{base::quoted(text) + " " + why};
+Error refused(std::string_view text, const std::string& why) {
+  return Error{quoted(text) + " " + why};
 }
 
 std::optional<int> parse_port(std::string_view text) {
@@ -72,7 +71,7 @@ bool is_any_ipv6(std::string_view host) { return ipv6_of(host) == "::"; }
 std::string canonical(std::string_view host) {
   if (auto address = ipv6_of(host)) return *address;
   if (host == "localhost") return "127.0.0.1";
-  return base::interface_host(std::string(host)).value_or(std::string(host));
+  return interface_host(std::string(host)).value_or(std::string(host));
 }
 
 // Whether sockets bound to these hosts compete for ports. `[::]` includes IPv4.
@@ -93,7 +92,7 @@ std::size_t port_start(std::string_view text) {
 
 bool is_any_host(std::string_view host) { return is_any_ipv4(host) || is_any_ipv6(host); }
 
-base::Result<Address> parse_endpoint(std::string_view text) {
+Result<Address> parse_endpoint(std::string_view text) {
   Address address;
   if (text.starts_with(ipc_scheme)) {
     address.ipc = true;
@@ -103,7 +102,7 @@ base::Result<Address> parse_endpoint(std::string_view text) {
       return refused(text,
                      "has a path longer than " + std::to_string(max_ipc_path) + " characters");
     }
-    if (base::has_control(address.path)) return refused(text, "holds a control character");
+    if (has_control(address.path)) return refused(text, "holds a control character");
     if (!address.path.starts_with('@')) {  // of the abstract namespace: no file
       address.path = std::filesystem::path(address.path).lexically_normal().string();
     }
@@ -128,7 +127,7 @@ base::Result<Address> parse_endpoint(std::string_view text) {
   return address;
 }
 
-base::Result<Address> parse_http_address(std::string_view text) {
+Result<Address> parse_http_address(std::string_view text) {
   const std::size_t start = port_start(text);
   if (start == std::string_view::npos) return refused(text, "is not HOST:PORT");
   Address address;
@@ -143,35 +142,35 @@ base::Result<Address> parse_http_address(std::string_view text) {
   return address;
 }
 
-base::Status check_endpoint(const std::string& text) {
+Status check_endpoint(const std::string& text) {
   const auto address = parse_endpoint(text);
-  return address ? base::Status{} : base::Error{address.error()};
+  return address ? Status{} : Error{address.error()};
 }
 
-base::Status check_fixed_endpoint(const std::string& text) {
+Status check_fixed_endpoint(const std::string& text) {
   const auto address = parse_endpoint(text);
-  if (!address) return base::Error{address.error()};
+  if (!address) return Error{address.error()};
   if (address->ipc ? address->path == "*" : !address->port) {
     return refused(text, "must be fixed: the other processes read it here");
   }
   return {};
 }
 
-base::Status check_triple_endpoint(const std::string& text) {
+Status check_triple_endpoint(const std::string& text) {
   const auto address = parse_endpoint(text);
-  if (!address) return base::Error{address.error()};
+  if (!address) return Error{address.error()};
   if (address->ipc) return refused(text, "must be tcp: clients take three consecutive ports");
   if (!address->port) return refused(text, "needs a port number: clients take the next two ports");
   if (*address->port > max_port - 2) return refused(text, "leaves no room for the next two ports");
   return {};
 }
 
-base::Status check_http_address(const std::string& text) {
+Status check_http_address(const std::string& text) {
   const auto address = parse_http_address(text);
-  return address ? base::Status{} : base::Error{address.error()};
+  return address ? Status{} : Error{address.error()};
 }
 
-base::Status check_advertise(const std::string& text) {
+Status check_advertise(const std::string& text) {
   if (!text.empty() && (!is_host(text) || is_any_host(text))) {
     return refused(
         text, "is no host that others could connect to (no scheme, no port; IPv6 in brackets)");
@@ -186,39 +185,39 @@ bool clash(const Address& a, int a_count, const Address& b, int b_count) {
   return share(a.host, b.host);
 }
 
-Endpoint next_port(const Endpoint& endpoint, int count) {
+std::string next_port(const std::string& endpoint, int count) {
   const std::size_t start = port_start(endpoint);
   if (start == std::string::npos) return endpoint;
   const std::optional<int> port = parse_port(std::string_view(endpoint).substr(start));
   return port ? endpoint.substr(0, start) + std::to_string(*port + count) : endpoint;
 }
 
-Endpoint advertised(const Endpoint& bound, const std::string& advertise) {
+std::string advertised(const std::string& bound, const std::string& advertise) {
   if (!bound.starts_with(tcp_scheme)) return bound;
   const std::size_t start = port_start(bound);
   const std::string_view host =
       std::string_view(bound).substr(tcp_scheme.size(), start - 1 - tcp_scheme.size());
   if (advertise.empty() && !is_any_host(host)) return bound;
-  return std::string(tcp_scheme) + (advertise.empty() ? base::announced_host() : advertise) + ":" +
+  return std::string(tcp_scheme) + (advertise.empty() ? announced_host() : advertise) + ":" +
          bound.substr(start);
 }
 
-HttpAddress advertised_http(const HttpAddress& bound, const std::string& advertise) {
+std::string advertised_http(const std::string& bound, const std::string& advertise) {
   const std::size_t start = port_start(bound);
   if (start == std::string::npos || !is_any_host(bound.substr(0, start - 1))) return bound;
-  return (advertise.empty() ? base::announced_host() : advertise) + ":" + bound.substr(start);
+  return (advertise.empty() ? announced_host() : advertise) + ":" + bound.substr(start);
 }
 
-Endpoint on_this_machine(const Endpoint& bound) {
+std::string on_this_machine(const std::string& bound) {
   if (!bound.starts_with(tcp_scheme)) return bound;
   const std::size_t start = port_start(bound);
   std::string host = bound.substr(tcp_scheme.size(), start - 1 - tcp_scheme.size());
   if (is_any_host(host)) {
     host = is_any_ipv6(host) ? "[::1]" : "127.0.0.1";
-  } else if (const auto address = base::interface_host(host)) {
+  } else if (const auto address = interface_host(host)) {
     host = *address;
   }
   return std::string(tcp_scheme) + host + ":" + bound.substr(start);
 }
 
-}  // namespace canopy::config
+}  // namespace canopy::base

@@ -1,4 +1,4 @@
-#include "core/config/key_file.h"
+#include "core/keys/key_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -8,7 +8,7 @@
 #include <cstring>
 #include <fstream>
 
-namespace canopy::config {
+namespace canopy::keys {
 namespace {
 
 constexpr mode_t owner_only = S_IRUSR | S_IWUSR;
@@ -93,4 +93,4 @@ base::Status write_key_files(const std::string& directory, const std::string& na
   return status;
 }
 
-}  // namespace canopy::config
+}  // namespace canopy::keys

@@ -1,4 +1,4 @@
-#include "core/config/key_file.h"
+#include "core/keys/key_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <fstream>
 #include <sstream>
 
-namespace canopy::config {
+namespace canopy::keys {
 namespace {
 
 namespace fs = std::filesystem;
@@ -138,4 +138,4 @@ TEST_F(KeyFile, AFileWhoseNameLooksLikeAKeyIsAFile) {
 }
 
 }  // namespace
-}  // namespace canopy::config
+}  // namespace canopy::keys

@@ -1,10 +1,10 @@
-#include "core/coordination/member.h"
+#include "core/wire/member.h"
 
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 
-namespace canopy::coordination {
+namespace canopy::wire {
 namespace {
 
 using nlohmann::json;
@@ -217,4 +217,4 @@ base::Result<Vitals> parse_vitals(const std::string& text) {
   });
 }
 
-}  // namespace canopy::coordination
+}  // namespace canopy::wire
