@@ -1,5 +1,5 @@
-// The announcements of shards and proxies in the directory, as JSON: the values of a Members message
-// (native_broker.h). Pure. docs/reference/protocol.md has the fields that clients use.
+// The announcements of shards and proxies in the directory, as JSON: the values of a Members
+// message (native_broker.h). Pure. docs/reference/protocol.md has the fields that clients use.
 #pragma once
 
 #include <cstdint>
