@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building, testing, checking and measuring Canopy need, and only those that are missing.
+# Installs the Debian packages that building, testing, checking and measuring Canopy need, where they are missing.
 #
 #   deploy/setup.sh [--build] [--test] [--check] [--fuzz] [--bench] [--run] [--image]
 #
@@ -8,7 +8,7 @@
 # Says nothing when nothing is missing. Needs root, or sudo. Starts no service.
 set -euo pipefail
 
-build=(g++ cmake ninja-build ccache pkg-config
+build=(g++ cmake ninja-build ccache pkg-config debhelper dpkg-dev
        libzmq3-dev cppzmq-dev libboost-dev libboost-program-options-dev libyaml-cpp-dev libmsgpack-cxx-dev
        libspdlog-dev libfmt-dev libsystemd-dev libsodium-dev librocksdb-dev libjemalloc-dev liblz4-dev
        nlohmann-json3-dev prometheus-cpp-dev libcivetweb-dev libcurl4-openssl-dev zlib1g-dev # the last: prometheus-cpp's CMake files
