@@ -128,11 +128,11 @@ class Compose:
 
     def status(self):
         """{name: state} of shards and proxies."""
-        said = json.loads(self.canopy_any("status", "--json"))
-        return {each["name"]: each["state"] for each in said["shards"] + said["proxies"]}
+        reported = json.loads(self.canopy_any("status", "--json"))
+        return {each["name"]: each["state"] for each in reported["shards"] + reported["proxies"]}
 
     def canopy_any(self, *words):
-        """Its output, whatever the exit code: `status` uses it to say that somebody is down."""
+        """Its output, whatever the exit code: `status` exits with 1 when a process is down."""
         command = [BIN / "canopy", "--broker", f"tcp://{self.broker()}:5550", *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout
 

@@ -73,8 +73,8 @@ def load(stack, dialect):
     """A small load from a container of its own; the verdict is its exit code."""
     command = ["canopy-loadtest", "--broker", "broker:8550", "--dialect", dialect]
     sizes = ["--clients", "60", "--duration", "2", "--period", "500"]
-    said = stack.compose("run", "--rm", "--no-deps", "loadtest", *command, *sizes, timeout=90)
-    assert "60 served" in said or "PASS" in said, said
+    reported = stack.compose("run", "--rm", "--no-deps", "loadtest", *command, *sizes, timeout=90)
+    assert "60 served" in reported or "PASS" in reported, reported
 
 
 def test_a_cluster_in_containers(stack):
@@ -117,8 +117,8 @@ def deaths(stack, prometheus):
     stack.canopy("put", "elsewhere", "2")
     assert stack.canopy("get", "elsewhere").strip() == "2"
     assert stack.canopy("get", "/results/kept").strip() == "1", "read from a proxy's copy"
-    for alert, who in (("ProxyDown", name), ("ShardDown", "results")):
-        eventually(lambda: prometheus.alerts(alert).get(who) == "firing", f"{alert} fires", 30)
+    for alert, process in (("ProxyDown", name), ("ShardDown", "results")):
+        eventually(lambda: prometheus.alerts(alert).get(process) == "firing", f"{alert} fires", 30)
     run("docker", "start", proxy["Id"], shard["Id"])
     all_healthy(stack, SERVICES, 30)
     eventually(
@@ -242,14 +242,14 @@ def test_a_host_is_lost_and_comes_back(hosts):
     def write(host, count):
         for _ in range(count):
             key = f"/results/{len(acknowledged)}"
-            code, said = host.canopy("put", key, "value")
-            assert code == 0, said
-            acknowledged[key] = said.strip()
+            code, reported = host.canopy("put", key, "value")
+            assert code == 0, reported
+            acknowledged[key] = reported.strip()
 
     def listed(host):
-        code, said = host.canopy("list", "/results/")
-        assert code == 0, said
-        return {key: revision for key, revision, _ in (line.split("\t") for line in said.splitlines())}
+        code, reported = host.canopy("list", "/results/")
+        assert code == 0, reported
+        return {key: revision for key, revision, _ in (line.split("\t") for line in reported.splitlines())}
 
     write(lost, 3)
     write(near, 3)

@@ -35,7 +35,7 @@ def files(user_data):
     return ec2.files(ec2.filled_in(user_data, VALUES))
 
 
-def test_machines_are_told_what_the_template_knows(template, user_data):
+def test_machines_get_the_values_of_the_template(template, user_data):
     machine = template["Resources"]["Machine"]["Properties"]["LaunchTemplateData"]
     known = {*template["Parameters"], "AWS::Region"}
     assert set(re.findall(r"\$\{([^}]*)\}", user_data)) <= known
@@ -59,7 +59,7 @@ def test_each_machine_of_the_state_has_a_zone_an_address_and_a_volume_of_its_own
 
 
 def test_only_the_cluster_reaches_etcd(template):
-    """Every rule that lets a port of etcd in, by the group it is let in from."""
+    """Every rule that opens a port of etcd, by the group that it is open to."""
     rules = []
     for name, each in template["Resources"].items():
         properties = each["Properties"]
