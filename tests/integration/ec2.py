@@ -24,7 +24,29 @@ _Loader.add_multi_constructor("!", _function)
 
 
 def template():
-    return yaml.load(FILE.read_text(), _Loader)
+    """The template; each Fn::ForEach of its resources is replaced by the resources that it stands for."""
+    loaded = yaml.load(FILE.read_text(), _Loader)
+    resources = {}
+    for name, each in loaded["Resources"].items():
+        resources.update(_repeated(*each) if name.startswith("Fn::ForEach::") else {name: each})
+    return {**loaded, "Resources": resources}
+
+
+def _repeated(variable, values, resources):
+    for value in values:
+        yield from _filled_in(resources, variable, value).items()
+
+
+def _filled_in(node, variable, value):
+    """A copy with `value` for every reference to `variable`."""
+    if node == {"Ref": variable}:
+        return value
+    if isinstance(node, dict):
+        filled = {_filled_in(key, variable, value): _filled_in(each, variable, value) for key, each in node.items()}
+        return filled["Sub"] if "Sub" in filled and "${" not in filled["Sub"] else filled
+    if isinstance(node, list):
+        return [_filled_in(each, variable, value) for each in node]
+    return node.replace(f"${{{variable}}}", value) if isinstance(node, str) else node
 
 
 def user_data(template):
