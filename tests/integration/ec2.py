@@ -1,6 +1,7 @@
 """The CloudFormation template of deploy/ec2, and the files that its user data writes on a machine."""
 
 import re
+import subprocess
 
 import yaml
 
@@ -62,6 +63,14 @@ def filled_in(text, values):
 def files(user_data):
     """{path: content} of what it writes."""
     return {file["path"]: file["content"] for file in yaml.safe_load(user_data)["write_files"]}
+
+
+def keys(directory, canopy):
+    """Makes the key pairs cluster, client and operator in a directory; the parameters that name the public ones."""
+    for name in ("cluster", "client", "operator"):
+        subprocess.run([canopy, "keygen", name], cwd=directory, check=True, capture_output=True)
+    public = {name: re.search(r'public-key = "(.{40})"', (directory / f"{name}.key").read_text())[1] for name in ("client", "operator")}
+    return {"ClientPublicKey": public["client"], "OperatorPublicKey": public["operator"]}
 
 
 def units(template, machine, values):

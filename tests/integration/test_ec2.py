@@ -31,8 +31,15 @@ def user_data(template):
 
 
 @pytest.fixture(scope="module")
-def files(user_data):
-    return ec2.files(ec2.filled_in(user_data, VALUES))
+def keys(tmp_path_factory):
+    """The directory of the key pairs, and the parameters that name them."""
+    directory = tmp_path_factory.mktemp("keys")
+    return directory, ec2.keys(directory, clusters.BIN / "canopy")
+
+
+@pytest.fixture(scope="module")
+def files(user_data, keys):
+    return ec2.files(ec2.filled_in(user_data, {**VALUES, **keys[1]}))
 
 
 def test_machines_get_the_values_of_the_template(template, user_data):
@@ -147,8 +154,8 @@ def test_clone_clients_keep_to_one_proxy(template):
         assert action["TargetGroupArn"] == {"Ref": f"Targets{port}"}
 
 
-def test_the_cluster_is_one_that_canopy_reads(files, tmp_path):
-    file = tmp_path / "cluster.yaml"
+def test_the_cluster_is_one_that_canopy_reads(files, keys):
+    file = keys[0] / "cluster.yaml"
     file.write_text(files["/etc/canopy/cluster.yaml"])
     roles = [("broker", "broker"), ("proxy", "proxy-ip-10-0-1-23")]
     roles += [("shard", name) for name in ("s1", "s2", "s3")]
@@ -159,7 +166,7 @@ def test_the_cluster_is_one_that_canopy_reads(files, tmp_path):
 
 def test_the_scripts_are_shell(files):
     scripts = {path: text for path, text in files.items() if text.startswith("#!")}
-    assert len(scripts) == 5
+    assert len(scripts) == 6
     for path, text in scripts.items():
         shell = text.splitlines()[0].removeprefix("#!")
         done = subprocess.run([shell, "-n"], input=text, text=True, capture_output=True)
