@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The machines of deploy/ec2/canopy.yaml under systemd, in containers of Debian 12: three of the state, each with a loop
-# device as its volume, and a proxy. Each gets the files of the user data and runs first-boot. Then a
+# device as its volume, and a proxy. Each gets the files of the user data and runs first-boot, which fails once. Then a
 # machine is lost, and a new one with the same volume replaces it. By hand: it takes minutes. machine.sh has the requirements.
 #
 #   tests/package/ec2.sh [DIRECTORY]      where the packages are (build)
@@ -42,7 +42,11 @@ files = ec2.files(ec2.filled_in(ec2.user_data(template), values))
 # Files in place of the metadata, the parameter store and CloudFormation.
 scripts = "/usr/local/lib/canopy-machine"
 files[f"{scripts}/metadata"] = '#!/bin/sh\ncat "/metadata/$1" || exit 22\n'
-files[f"{scripts}/cluster-key"] = "#!/bin/sh\nexec cat /metadata/cluster.key_secret\n"
+# The first try of each first-boot finds no key; the next one must go on from there.
+files[f"{scripts}/cluster-key"] = """#!/bin/sh
+[ -e /metadata/tried ] || { touch /metadata/tried; exit 1; }
+exec cat /metadata/cluster.key_secret
+"""
 files[f"{scripts}/signal"] = "#!/bin/sh\ntouch /metadata/signalled\n"
 # Nothing here needs the AWS command line, which is big.
 files[f"{scripts}/first-boot"] = files[f"{scripts}/first-boot"].replace("awscli ", "")
@@ -88,6 +92,7 @@ machine() {  # NUMBER: a new one, up to the end of first-boot
   inside "$number" systemctl start --no-block first-boot
   for _ in $(seq 600); do inside "$number" test -e /metadata/signalled && break; sleep 1; done
   inside "$number" test -e /metadata/signalled || fail "first-boot of machine $number"
+  inside "$number" test -e /metadata/tried || fail "first-boot of machine $number did not fail first"
   inside "$number" apt-get -qqy install /packages/tools.deb >/dev/null 2>&1 || fail "canopy-tools"
 }
 keys=(-e CANOPY_KEY=/metadata/client.key_secret -e CANOPY_SERVER_KEY=/metadata/cluster.key)
