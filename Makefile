@@ -16,7 +16,7 @@ CXX_FILES = $(shell find $(SOURCES) tests -name '*.h' -o -name '*.cc')
 .PHONY: help build run test deb source-package image loadtest bench micro check format asan tsan faults fuzz clean build-all configure
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 build: configure ## builds the programs into build/bin
 	@cmake --build build -j $(JOBS) --target $(PROGRAMS)
