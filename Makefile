@@ -15,10 +15,10 @@ PROGRAMS := canopy-broker canopy-shard canopy-proxy canopy-cli canopy-loadtest c
 SOURCES := $(wildcard core broker shard proxy client loadtest)
 CXX_FILES = $(shell find $(SOURCES) tests -name '*.h' -o -name '*.cc')
 
-.PHONY: help build run test deb docs image loadtest bench micro check format asan tsan coverage compilers soak faults fuzz clean build-all configure
+.PHONY: help build run test deb source-package docs image loadtest bench micro check format asan tsan coverage compilers soak faults fuzz clean build-all configure
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 build: configure ## builds the programs into build/bin
 	@cmake --build build -j $(JOBS) --target $(PROGRAMS)
@@ -32,9 +32,12 @@ test: build-all ## runs the unit tests, then the integration tests (ARGS='-k pro
 	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m pytest tests/integration tests/faults -n $(TEST_JOBS) -q -rs $(ARGS)
 
 deb: configure ## makes the Debian packages build/*.deb
-	@cmake --build build -j $(JOBS) --target $(PROGRAMS) canopy_package_files
-	@cd build && cpack >package.log || { cat package.log; exit 1; }
-	@rm -rf build/_CPack_Packages && ls build/*.deb
+	@cmake --build build -j $(JOBS) --target $(PROGRAMS) canopy_manual canopy_completion
+	@deploy/package.sh build build && ls build/*.deb
+
+source-package: ## makes the Debian source package build/*.dsc, for dpkg-buildpackage
+	@deploy/setup.sh --build
+	@mkdir -p build && deploy/package.sh build && ls build/*.dsc
 
 docs: ## writes the generated pages of docs/reference, and the C++ reference into build/docs/cpp
 	@deploy/setup.sh --docs

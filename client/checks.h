@@ -1,4 +1,4 @@
-// What a session refuses without a proxy, by the bounds of docs/protocol.md. Pure.
+// What a session refuses without a proxy, by the bounds of docs/reference/protocol.md. Pure.
 #pragma once
 
 #include <string>

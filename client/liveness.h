@@ -1,4 +1,4 @@
-// Whether the proxy still serves a connection. Pure; not thread-safe. docs/protocol.md specifies
+// Whether the proxy still serves a connection. Pure; not thread-safe. docs/reference/protocol.md specifies
 // pings.
 //
 // Batches alone do not show it: a proxy may send them and read nothing. A ping is due when no frame

@@ -1,4 +1,4 @@
-// The reads of one client that are not answered yet. Pure; not thread-safe. docs/protocol.md
+// The reads of one client that are not answered yet. Pure; not thread-safe. docs/reference/protocol.md
 // specifies get and list.
 #pragma once
 

@@ -1,5 +1,5 @@
 // A client of a cluster as a state machine: it finds a proxy, watches, reads and writes through it,
-// and continues at another proxy when it must. docs/protocol.md specifies the protocol.
+// and continues at another proxy when it must. docs/reference/protocol.md specifies the protocol.
 //
 // Pure: no socket, thread or clock. Its runner passes in frames and the time, carries out what it
 // asks (network.h) and receives its events (events.h); both outlive it. Not thread-safe. Every

@@ -1,4 +1,4 @@
-// The writes of one client that are not answered yet. Pure; not thread-safe. docs/protocol.md,
+// The writes of one client that are not answered yet. Pure; not thread-safe. docs/reference/protocol.md,
 // "Writing", specifies numbers and repeats.
 //
 // A request keeps its number from its first sending until it ends: the shard applies it once,

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Sees to it that the image which the Dockerfiles start from is here: pulls it, or, where no registry can be reached,
-# makes it from Debian's packages (a few minutes at most).
+# Pulls the base image of the Dockerfiles. Where no registry can be reached, makes it from Debian's packages, which takes
+# minutes.
 #
 #   deploy/base-image.sh [PACKAGE...]      debian:bookworm-slim; BASE=… for another name, MIRROR=… for another mirror
 #
-# With packages named, the image is not pulled, and made with them in it.
+# With packages named, the script does not pull: it makes an image that has them.
 #
-# Does nothing when the image is here. Needs docker, and to make the image root or sudo.
+# Does nothing when docker has the image. Needs docker; to make the image, root or sudo too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,11 +28,11 @@ echo "base-image: making $base from Debian's packages"
 deploy/setup.sh --image
 root=()
 if [ "$(id -u)" -ne 0 ]; then root=(sudo); fi
-# What the slim images leave out, this one leaves out too.
+# The slim images leave these paths out.
 options=()
 if [ $# -gt 0 ]; then options+=("--include=$(IFS=,; echo "$*")"); fi
 for path in doc man info locale groff lintian linda; do options+=("--dpkgopt=path-exclude=/usr/share/$path/*"); done
-# By way of a file: half a system must not become an image.
+# Through a file: an incomplete system must not become an image.
 tree=$(mktemp --suffix=.tar)
 trap 'rm -f "$tree"' EXIT
 "${root[@]}" mmdebstrap --quiet --variant=minbase --aptopt='APT::Install-Recommends "false"' "${options[@]}" \

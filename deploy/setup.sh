@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building, testing, checking and measuring Canopy need, and only those that are missing.
+# Installs the Debian packages that building, testing, checking and measuring Canopy need, where they are missing.
 #
 #   deploy/setup.sh [--build] [--test] [--check] [--fuzz] [--coverage] [--bench] [--run] [--image] [--docs]
 #
@@ -8,9 +8,9 @@
 # Says nothing when nothing is missing. Needs root, or sudo. Starts no service.
 set -euo pipefail
 
-build=(g++ cmake ninja-build ccache pkg-config
+build=(g++ cmake ninja-build ccache pkg-config debhelper dpkg-dev
        libzmq3-dev cppzmq-dev libboost-dev libboost-program-options-dev libyaml-cpp-dev libmsgpack-cxx-dev
-       libspdlog-dev libfmt-dev libsystemd-dev libsodium-dev librocksdb-dev libjemalloc-dev liblz4-dev
+       libfmt-dev libsodium-dev librocksdb-dev libjemalloc-dev liblz4-dev
        nlohmann-json3-dev prometheus-cpp-dev libcivetweb-dev libcurl4-openssl-dev zlib1g-dev # the last: prometheus-cpp's CMake files
        libgtest-dev libgmock-dev python3)
 test=(python3 python3-pytest python3-pytest-xdist python3-zmq python3-yaml python3-msgpack prometheus tcpdump chromium-headless-shell
@@ -20,8 +20,8 @@ check=(clang-format clang-tidy g++ python3 python3-yaml)
 fuzz=(clang libclang-rt-14-dev)
 coverage=(gcovr)
 bench=(nats-server redis-server mosquitto libbenchmark-dev)
-run=(libzmq5 libyaml-cpp0.7 libboost-program-options1.74.0 libfmt9 libspdlog1.10 librocksdb7.8 libjemalloc2 liblz4-1 libsodium23
-     libsystemd0 libprometheus-cpp-core1.0 libcivetweb1 libcurl4) # what the programs are linked to
+run=(libzmq5 libyaml-cpp0.7 libboost-program-options1.74.0 libfmt9 librocksdb7.8 libjemalloc2 liblz4-1 libsodium23
+     libprometheus-cpp-core1.0 libcivetweb1 libcurl4) # what the programs are linked to
 image=(mmdebstrap)
 docs=(doxygen python3 python3-yaml)
 

@@ -5,7 +5,7 @@
 //   client.put("/news/today", "rain");
 //
 // client.h: reading, writing and watching, with threads and lifetime. map.h: a live local copy of a
-// subtree. error.h: why a call failed. docs/protocol.md specifies the protocol.
+// subtree. error.h: why a call failed. docs/reference/protocol.md specifies the protocol.
 #pragma once
 
 #include <canopy/client.h>

@@ -1,4 +1,4 @@
-// Why a call failed. A plain value; docs/protocol.md has the table of numbers.
+// Why a call failed. A plain value; docs/reference/protocol.md has the table of numbers.
 #pragma once
 
 #include <canopy/export.h>

@@ -1,5 +1,5 @@
 // The values that go in and out of a client. Plain data: not thread-safe, each owns what it holds
-// unless it says otherwise. docs/protocol.md specifies keys, subtrees and revisions.
+// unless it says otherwise. docs/reference/protocol.md specifies keys, subtrees and revisions.
 //
 // A key is a path such as "/results/eu/42": 1 to 255 bytes without control characters. A subtree is
 // a prefix that ends with '/', or "" for the root; a full key is a subtree of one. Values are

@@ -1,8 +1,9 @@
-"""The machines of deploy/ec2/canopy.yaml: what its user data writes and what its tags name, run as the systemd units say,
-on hosts of hosts.py that have the addresses of its parameters. tests/package/ec2.sh does it with systemd."""
+"""The machines of deploy/ec2/canopy.yaml on hosts of hosts.py, with the files of the user data, and with the commands of the
+systemd units that the tags name. tests/package/ec2.sh does the same with systemd."""
 
 import re
 import shlex
+import shutil
 
 import pytest
 
@@ -30,23 +31,26 @@ def command(unit, files):
 
 
 def members(host, units, files, directory):
-    """They keep what they keep in a directory of the host's own."""
+    """The processes of a host, with their state in a directory of its own."""
     place = directory / host.name
     place.mkdir()
     file = place / "cluster.yaml"
     file.write_text(files["/etc/canopy/cluster.yaml"].replace(STATE_DIR, str(place)))
+    shutil.copy(directory / "cluster.key_secret", place)
     for unit in units:
         words = [str(each).replace(STATE_DIR, str(place)) for each in command(unit.replace("HOST", host.name), files)]
         yield Member(unit, words, {"CANOPY_CONFIG": str(file)}, place / f"{unit}.log", host)
 
 
 @pytest.fixture
-def machines(tmp_path):
+def machines(tmp_path, monkeypatch):
     template = ec2.template()
     try:
         with hosts.network(4) as net:
             values = {f"{name}Address": host.address for name, host in zip(STATE, net.hosts)}
-            values["MaxClients"] = "100"
+            values |= {"MaxClients": "100", **ec2.keys(tmp_path, BIN / "canopy")}
+            monkeypatch.setenv("CANOPY_KEY", str(tmp_path / "client.key_secret"))
+            monkeypatch.setenv("CANOPY_SERVER_KEY", str(tmp_path / "cluster.key"))
             files = ec2.files(ec2.filled_in(ec2.user_data(template), values))
             brokers = ec2.filled_in(template["Outputs"]["Brokers"]["Value"]["Sub"], values)
             placed = {

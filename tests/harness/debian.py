@@ -1,6 +1,5 @@
-"""The Debian packages of the build under test, what is in them, and their programs run as the units say."""
+"""The Debian packages of the build under test, and their programs run with the settings of the units."""
 
-import fcntl
 import os
 import pathlib
 import shlex
@@ -25,15 +24,13 @@ def call(*command, **options):
 
 
 def make_packages(directory):
-    """The packages by name. One at a time: cpack leaves its lists in the build."""
-    with open(BUILD / "package.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        call("cpack", "--config", BUILD / "CPackConfig.cmake", "-B", directory)
+    """The packages by name."""
+    call(clusters.REPOSITORY / "deploy/package.sh", directory, BUILD)
     return {path.name.split("_")[0]: path for path in pathlib.Path(directory).glob("*.deb")}
 
 
 def settings(root, unit):
-    """What a unit and the drop-ins of its name say: {(section, key): [value, ...]}."""
+    """The settings of a unit and of its drop-ins: {(section, key): [value, ...]}."""
     stem, _, kind = unit.partition(".")
     names = [f"{stem.split('@')[0]}{'@' if '@' in stem else ''}.{kind}", "canopy-.service.d/10-canopy.conf"]
     instance = stem.partition("@")[2]
@@ -49,12 +46,12 @@ def settings(root, unit):
 
 
 class Manager:
-    """What a service manager does for one unit: starts its program, listens to it, stops it."""
+    """The service manager of one unit: starts its program, receives its sd_notify(3) messages, kills it."""
 
     def __init__(self, root, unit, directory, environment):
         self.unit = unit
         self.settings = settings(root, unit)
-        self.received = []
+        self.messages = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         # Not in `directory`, whose path may be longer than a socket's can be.
         self._runtime = tempfile.TemporaryDirectory(prefix="canopy-")
@@ -84,25 +81,25 @@ class Manager:
         [value] = self.settings["Service", key]
         return value
 
-    def hear(self):
-        """Everything that it has said until now, a message an entry."""
+    def received(self):
+        """The messages that the program has sent so far."""
         while True:
             try:
-                self.received.append(self._socket.recv(4096).decode())
+                self.messages.append(self._socket.recv(4096).decode())
             except BlockingIOError:
-                return self.received
+                return self.messages
 
-    def says(self, beginning, since=0):
-        """Waits until it says so; the place of that among all it has said."""
+    def wait_for(self, beginning, since=0):
+        """Waits for a message that begins like this, at index `since` or later; returns the index after it."""
 
         def place():
-            assert self.process.poll() is None or self.hear(), self.log.read_text()
-            return next((i + 1 for i, received in enumerate(self.hear()) if i >= since and received.startswith(beginning)), 0)
+            assert self.process.poll() is None or self.received(), self.log.read_text()
+            return next((i + 1 for i, message in enumerate(self.received()) if i >= since and message.startswith(beginning)), 0)
 
         try:
-            return eventually(place, f"{self.unit} says {beginning}", 20)
+            return eventually(place, f"{self.unit} sends {beginning}", 20)
         except AssertionError as failure:
-            raise AssertionError(f"{failure}; it said {self.told}, and logged:\n{self.log.read_text()}") from None
+            raise AssertionError(f"{failure}; it sent {self.messages}, and logged:\n{self.log.read_text()}") from None
 
     def kill(self):
         if self.process.poll() is None:

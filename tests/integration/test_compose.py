@@ -117,8 +117,8 @@ def deaths(stack, prometheus):
     stack.canopy("put", "elsewhere", "2")
     assert stack.canopy("get", "elsewhere").strip() == "2"
     assert stack.canopy("get", "/results/kept").strip() == "1", "read from a proxy's copy"
-    for alert, client in (("ProxyDown", name), ("ShardDown", "results")):
-        eventually(lambda: prometheus.alerts(alert).get(client) == "firing", f"{alert} fires", 30)
+    for alert, process in (("ProxyDown", name), ("ShardDown", "results")):
+        eventually(lambda: prometheus.alerts(alert).get(process) == "firing", f"{alert} fires", 30)
     run("docker", "start", proxy["Id"], shard["Id"])
     all_healthy(stack, SERVICES, 30)
     eventually(

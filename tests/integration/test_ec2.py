@@ -4,8 +4,8 @@ tests/faults/test_ec2_machines.py runs it."""
 import json
 import os
 import re
+import shutil
 import subprocess
-import sys
 
 import pytest
 import yaml
@@ -17,6 +17,7 @@ from tests.harness.waiting import seconds
 STATE = ["State1", "State2", "State3"]
 ADDRESSES = {f"{name}Address": f"127.0.0.{i}" for i, name in enumerate(STATE, 1)}
 VALUES = {**ADDRESSES, "MaxClients": "2000"}
+CLONE_PORTS = [first + i for first in (5556, 5566, 5576) for i in range(3)]
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +31,20 @@ def user_data(template):
 
 
 @pytest.fixture(scope="module")
-def files(user_data):
-    return ec2.files(ec2.filled_in(user_data, VALUES))
+def keys(tmp_path_factory):
+    """The directory of the key pairs, and the parameters that name them."""
+    directory = tmp_path_factory.mktemp("keys")
+    return directory, ec2.keys(directory, clusters.BIN / "canopy")
+
+
+@pytest.fixture(scope="module")
+def files(user_data, keys):
+    return ec2.files(ec2.filled_in(user_data, {**VALUES, **keys[1]}))
 
 
 def test_machines_get_the_values_of_the_template(template, user_data):
     machine = template["Resources"]["Machine"]["Properties"]["LaunchTemplateData"]
-    known = {*template["Parameters"], "AWS::Region"}
+    known = {*template["Parameters"], "AWS::Region", "AWS::StackName"}
     assert set(re.findall(r"\$\{([^}]*)\}", user_data)) <= known
     assert machine["MetadataOptions"]["HttpTokens"] == "required"
     assert machine["MetadataOptions"]["InstanceMetadataTags"] == "enabled"
@@ -47,25 +55,72 @@ def test_each_machine_of_the_state_has_a_zone_an_address_and_a_volume_of_its_own
     resources = template["Resources"]
     for i, name in enumerate(STATE):
         machine = resources[name]["Properties"]
-        assert machine["SubnetId"] == {"Select": [i, {"Ref": "StateSubnets"}]}
+        assert machine["SubnetId"] == {"Select": [i, {"Ref": "Subnets"}]}
         assert machine["PrivateIpAddress"] == {"Ref": f"{name}Address"}
         [volume] = [each["VolumeId"] for each in machine["Volumes"]]
         assert volume == {"Ref": f"Volume{i + 1}"}
         assert {"Key": "canopy-volume", "Value": volume} in machine["Tags"]
-        assert resources[volume["Ref"]]["Properties"]["AvailabilityZone"] == {"Select": [i, {"Ref": "StateZones"}]}
+        assert resources[volume["Ref"]]["Properties"]["AvailabilityZone"] == {"Select": [i, {"Ref": "Zones"}]}
         wanted = [f"etcd-member@127.0.0.{i + 1}", "canopy-broker", f"canopy-shard@s{i + 1}"]
         assert ec2.units(template, name, VALUES) == wanted
 
 
-def test_only_the_cluster_reaches_etcd(template):
-    """Every rule that opens a port of etcd, by the group that it is open to."""
+def rules_of(template):
+    """[(security group, ingress rule)]."""
     rules = []
     for name, each in template["Resources"].items():
         properties = each["Properties"]
         if each["Type"] == "AWS::EC2::SecurityGroup":
-            rules += [(name, rule) for rule in properties["SecurityGroupIngress"]]
+            rules += [(name, rule) for rule in properties.get("SecurityGroupIngress", [])]
         if each["Type"] == "AWS::EC2::SecurityGroupIngress":
             rules.append((properties["GroupId"]["Ref"], properties))
+    return rules
+
+
+def open_ports(template, group, source):
+    """The ports of a security group that are open to the addresses of a parameter."""
+    rules = [rule for name, rule in rules_of(template) if name == group and rule.get("CidrIp") == {"Ref": source}]
+    return {port for rule in rules for port in range(rule["FromPort"], rule["ToPort"] + 1)}
+
+
+def test_open_ports_are_those_of_the_cluster(template, files):
+    [proxy] = yaml.safe_load(files["/etc/canopy/cluster.yaml"])["proxies"]
+    port = {name: int(proxy[name].rpartition(":")[2]) for name in ("native", "kvsimple", "kvmsg", "chp", "http")}
+    clone = {port[dialect] + i for dialect in ("kvsimple", "kvmsg", "chp") for i in range(3)}
+    assert open_ports(template, "ProxyGroup", "ClientCidr") == {port["native"]} | clone
+    assert open_ports(template, "BalancerGroup", "ClientCidr") == clone
+    assert open_ports(template, "ProxyGroup", "MonitoringCidr") == {port["http"]}
+    assert open_ports(template, "StateGroup", "MonitoringCidr") == {8550, 8551}
+    assert open_ports(template, "StateGroup", "ClientCidr") == {5550}
+    assert "Default" not in template["Parameters"]["MonitoringCidr"]
+
+
+def test_machines_read_their_package_alone(template):
+    [statement] = template["Resources"]["ReadPackage"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "s3:GetObject"
+    assert statement["Resource"]["Join"][1][-1] == {"Select": [1, {"Split": ["s3://", {"Ref": "PackageUrl"}]}]}
+
+
+def test_cloudformation_waits_for_the_signal_of_each_machine(template):
+    for name, each in template["Resources"].items():
+        if each["Type"] not in ("AWS::EC2::Instance", "AWS::AutoScaling::AutoScalingGroup"):
+            continue
+        tags = {tag["Key"]: tag["Value"] for tag in each["Properties"]["Tags"]}
+        assert tags["canopy-resource"] == name
+        assert each["CreationPolicy"]["ResourceSignal"]["Count"]
+        if each["Type"] == "AWS::AutoScaling::AutoScalingGroup":
+            assert each["UpdatePolicy"]["AutoScalingRollingUpdate"]["WaitOnResourceSignals"] is True
+            assert each["Properties"]["HealthCheckType"] == "ELB" and each["Properties"]["TargetGroupARNs"]
+
+
+def test_a_failed_first_boot_is_retried(files):
+    unit = files["/etc/systemd/system/first-boot.service"]
+    assert "Restart=on-failure" in unit and "ConditionPathExists=!/etc/canopy/installed" in unit
+
+
+def test_only_the_cluster_reaches_etcd(template):
+    """Every rule that opens a port of etcd, by the group that it is open to."""
+    rules = rules_of(template)
     for port, source in ((2379, "ClusterGroup"), (2380, "StateGroup")):
         found = [(name, rule) for name, rule in rules if rule["FromPort"] <= port <= rule["ToPort"]]
         assert [name for name, _ in found] == ["StateGroup"]
@@ -83,18 +138,24 @@ def test_every_volume_is_encrypted(template):
 def test_clone_clients_keep_to_one_proxy(template):
     resources = template["Resources"]
     groups = {name: each for name, each in resources.items() if each["Type"].endswith("TargetGroup")}
-    assert sorted(each["Properties"]["Port"] for each in groups.values()) == [5556, 5557, 5558]
+    assert sorted(int(each["Properties"]["Port"]) for each in groups.values()) == [5552, *CLONE_PORTS]
     for each in groups.values():
         attributes = {item["Key"]: item["Value"] for item in each["Properties"]["TargetGroupAttributes"]}
         assert attributes["stickiness.type"] == "source_ip" and attributes["stickiness.enabled"] == "true"
     attributes = {item["Key"]: item["Value"] for item in resources["Balancer"]["Properties"]["LoadBalancerAttributes"]}
     assert attributes["load_balancing.cross_zone.enabled"] == "false"
     assert attributes["dns_record.client_routing_policy"] == "availability_zone_affinity"
-    assert {each["Ref"] for each in resources["CloneGroup"]["Properties"]["TargetGroupARNs"]} == set(groups)
+    for i in range(3):
+        group = resources[f"CloneGroup{i}"]["Properties"]
+        assert group["VPCZoneIdentifier"] == [{"Select": [str(i), {"Ref": "Subnets"}]}] and group["MaxSize"] == "1"
+        assert [each["Ref"] for each in group["TargetGroupARNs"]] == [f"Targets{port}" for port in CLONE_PORTS]
+    for port in CLONE_PORTS:
+        [action] = resources[f"Listener{port}"]["Properties"]["DefaultActions"]
+        assert action["TargetGroupArn"] == {"Ref": f"Targets{port}"}
 
 
-def test_the_cluster_is_one_that_canopy_reads(files, tmp_path):
-    file = tmp_path / "cluster.yaml"
+def test_the_cluster_is_one_that_canopy_reads(files, keys):
+    file = keys[0] / "cluster.yaml"
     file.write_text(files["/etc/canopy/cluster.yaml"])
     roles = [("broker", "broker"), ("proxy", "proxy-ip-10-0-1-23")]
     roles += [("shard", name) for name in ("s1", "s2", "s3")]
@@ -105,7 +166,7 @@ def test_the_cluster_is_one_that_canopy_reads(files, tmp_path):
 
 def test_the_scripts_are_shell(files):
     scripts = {path: text for path, text in files.items() if text.startswith("#!")}
-    assert len(scripts) == 4
+    assert len(scripts) == 6
     for path, text in scripts.items():
         shell = text.splitlines()[0].removeprefix("#!")
         done = subprocess.run([shell, "-n"], input=text, text=True, capture_output=True)
@@ -199,18 +260,9 @@ def test_cloud_init_knows_every_word(user_data, tmp_path):
 
 
 def test_cfn_lint_finds_nothing(tmp_path):
-    tools = BUILD / "cfn-lint"  # kept: the next run needs no network
-    if not (tools / "bin/cfn-lint").exists():
-        made = subprocess.run(
-            [sys.executable, "-m", "venv", tools], capture_output=True, text=True, timeout=seconds(60)
-        )
-        if made.returncode == 0:
-            made = subprocess.run(
-                [tools / "bin/pip", "install", "-q", "cfn-lint"], capture_output=True, text=True, timeout=seconds(300)
-            )
-        if made.returncode != 0:
-            pytest.skip("cfn-lint cannot be had from PyPI: " + (made.stderr or made.stdout).strip()[-200:])
-    linter = tools / "bin/cfn-lint"
+    linter = shutil.which("cfn-lint")
+    if not linter:
+        pytest.skip("cfn-lint is not installed: pip install cfn-lint")
     done = subprocess.run([linter, ec2.FILE], capture_output=True, text=True, timeout=seconds(120))
     assert done.returncode == 0, done.stdout + done.stderr
     broken = tmp_path / "broken.yaml"

@@ -14,7 +14,7 @@ NAMED = {
     "LICENSE": [rf"^SPDX-License-Identifier: {LICENCE}$", rf"^{TEXT}\b"],
     "README.md": [rf"\b{LICENCE}\b.*\(LICENSE\)"],
     "CMakeLists.txt": [rf'^set\(CANOPY_LICENSE "{LICENCE}"\)'],
-    "deploy/debian/copyright.in": [r"^License: @CANOPY_LICENSE@$", r"/usr/share/common-licenses/@CANOPY_LICENSE@"],
+    "deploy/debian/copyright": [rf"^License: {LICENCE}$", rf"{TEXT}\b"],
     "deploy/Dockerfile": [rf'org\.opencontainers\.image\.licenses="{LICENCE}"'],
 }
 

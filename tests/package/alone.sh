@@ -6,8 +6,7 @@
 set -euo pipefail
 out=$1
 source=$(dirname "$(realpath "$0")")/../..
-for absent in zmq.h yaml-cpp/yaml.h curl/curl.h nlohmann/json.hpp prometheus/counter.h CivetServer.h spdlog/spdlog.h \
-  systemd/sd-daemon.h rocksdb/db.h; do
+for absent in zmq.h yaml-cpp/yaml.h curl/curl.h prometheus/counter.h CivetServer.h rocksdb/db.h; do
   if [ -e "/usr/include/$absent" ]; then echo "alone: $absent is installed"; exit 1; fi
 done
 cmake -S "$source" -B "$out/build" -DCANOPY_PROGRAMS=OFF -DCANOPY_WERROR=ON

@@ -4,6 +4,15 @@ image=canopy-test-systemd
 
 say() { echo "== $*"; }
 
+# Ends the script where no such container can run, and prints why.
+require() {
+  local missing=()
+  for program in docker mmdebstrap; do command -v $program >/dev/null || missing+=("$program"); done
+  if [ "$(id -u)" != 0 ]; then missing+=(root); fi
+  if [ ${#missing[@]} -gt 0 ]; then echo "skipped: needs ${missing[*]}"; exit 0; fi
+  docker info >/dev/null 2>&1 || { echo "skipped: docker does not run"; exit 0; }
+}
+
 # boot NAME OPTION...: starts one, with further options of `docker run`.
 boot() {
   local name=$1
