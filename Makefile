@@ -68,6 +68,7 @@ check: ## checks format, include floors and clang-tidy
 	@$(PYTHON) tests/lint/duplicates.py
 	@$(PYTHON) tests/lint/licence.py
 	@$(PYTHON) tests/lint/documents.py
+	@$(PYTHON) tests/lint/words.py
 	@cmake --preset tidy --log-level=WARNING >/dev/null
 	@run-clang-tidy -quiet -p build/tidy -j $(JOBS) >build/tidy.log 2>&1 \
 	  || { sed -i 's/\x1b\[[0-9;]*m//g' build/tidy.log; grep -A 3 -E ' (warning|error): ' build/tidy.log; exit 1; }

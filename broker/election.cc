@@ -11,8 +11,7 @@ std::string why_not_elected(const Members& members, const std::string& partition
   const auto member = members.shards.find(shard);
   if (member == members.shards.end()) return "no running shard is called " + shard;
   const auto& partitions = member->second.partitions;
-  const auto replica =
-      std::ranges::find(partitions, partition, &coordination::PartitionState::subtree);
+  const auto replica = std::ranges::find(partitions, partition, &wire::PartitionState::subtree);
   const std::string shown = keyspace::shown(partition);
   if (replica == partitions.end()) return shard + " keeps no replica of a partition " + shown;
   if (replica->state.starts_with("waiting: ")) return {};

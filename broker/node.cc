@@ -37,7 +37,7 @@ std::map<std::string, std::string> absent_members(const config::Cluster& cluster
         to_json(with_placed(cluster, known, {.name = shard.name}));
   }
   for (const config::Proxy& proxy : cluster.proxies) {
-    members[coordination::proxies_prefix + proxy.name] = to_json(coordination::ProxyMember{
+    members[coordination::proxies_prefix + proxy.name] = to_json(wire::ProxyMember{
         .name = proxy.name, .state = known.drained.contains(proxy.name) ? "drained" : "down"});
   }
   return members;
@@ -114,7 +114,7 @@ base::Status Node::open() {
   http_ = std::move(*http);
   self_ = {.pid = getpid(),
            .http = http_->address(),
-           .directory = config::on_this_machine(directory_->endpoint()),
+           .directory = base::on_this_machine(directory_->endpoint()),
            .host = base::host_name()};
   http_->publish("/", std::string(page_html), "text/html; charset=utf-8",
                  "Content-Security-Policy: " + std::string(page_policy) +
@@ -218,7 +218,7 @@ void Node::expect_members(const config::Cluster& cluster) {
   auto members = absent_members(cluster, members_);
   for (const auto& [name, when] : lost_) {
     members[coordination::proxies_prefix + name] =
-        to_json(coordination::ProxyMember{.name = name, .state = "down"});
+        to_json(wire::ProxyMember{.name = name, .state = "down"});
   }
   directory_->expect(std::move(members));
 }

@@ -38,7 +38,7 @@ class Table {
   std::vector<std::size_t> widths_;
 };
 
-std::string ports(const std::optional<coordination::Triple>& triple) {
+std::string ports(const std::optional<wire::Triple>& triple) {
   if (!triple) return "-";
   const std::string& last = triple->collector;
   return triple->snapshot + "-" + last.substr(last.rfind(':') + 1);

@@ -29,7 +29,7 @@ void add_vitals(json& process, const VitalsBook::Entry* entry, base::TimePoint n
     process[field] =
         entry == nullptr || !entry->rates ? json(nullptr) : json((*entry->rates).*which);
   };
-  using coordination::Vitals;
+  using wire::Vitals;
   known("fds", [](const Vitals& v) { return v.fds; });
   known("max_fds", [](const Vitals& v) { return limit(v.max_fds); });
   known("uptime_ms", [](const Vitals& v) { return v.uptime_ms; });

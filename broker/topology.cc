@@ -14,9 +14,9 @@
 namespace canopy::broker {
 namespace {
 
-using coordination::PartitionState;
-using coordination::ProxyMember;
-using coordination::ShardMember;
+using wire::PartitionState;
+using wire::ProxyMember;
+using wire::ShardMember;
 using json = nlohmann::ordered_json;
 using keyspace::shown;
 
@@ -119,7 +119,7 @@ json partition_entries(const config::Cluster& cluster, const Members& members) {
   return entries;
 }
 
-json triple_entry(const coordination::Triple& triple) {
+json triple_entry(const wire::Triple& triple) {
   return {
       {"snapshot", triple.snapshot}, {"updates", triple.updates}, {"collector", triple.collector}};
 }
@@ -154,7 +154,7 @@ class Targets {
     if (address.empty() || address.ends_with(":0")) return;
     // The host that `auto` stands for is unknown while the process is down.
     const bool unknown = advertise.empty() || advertise == config::auto_advertise;
-    list_.push_back({{"targets", {config::advertised_http(address, unknown ? host_ : advertise)}},
+    list_.push_back({{"targets", {base::advertised_http(address, unknown ? host_ : advertise)}},
                      {"labels", {{"role", role}, {"name", name}}}});
   }
   const json& list() const { return list_; }
@@ -178,13 +178,13 @@ base::Status Members::apply(const cluster::KeyChanged& change) {
     return {};
   };
   if (change.key.starts_with(coordination::shards_prefix)) {
-    return apply_member(shards, coordination::shards_prefix, coordination::parse_shard_member);
+    return apply_member(shards, coordination::shards_prefix, wire::parse_shard_member);
   }
   if (change.key.starts_with(coordination::proxies_prefix)) {
     const auto* present =
         find(proxies, change.key.substr(std::string_view(coordination::proxies_prefix).size()));
     if (present != nullptr && !change.value) gone = *present;
-    return apply_member(proxies, coordination::proxies_prefix, coordination::parse_proxy_member);
+    return apply_member(proxies, coordination::proxies_prefix, wire::parse_proxy_member);
   }
   return change.key.starts_with(coordination::partitions_prefix) ? apply_record(change)
                                                                  : base::Status();
@@ -256,7 +256,7 @@ coordination::PartitionStatuses partition_statuses(const config::Cluster& cluste
 }
 
 std::string state_of(const ShardMember* shard) {
-  return shard == nullptr ? down : coordination::state_of(*shard);
+  return shard == nullptr ? down : wire::state_of(*shard);
 }
 
 std::string state_of(const ProxyMember* proxy) { return proxy ? first_word(proxy->state) : down; }

@@ -14,15 +14,15 @@
 #include "core/base/result.h"
 #include "core/cluster/registry.h"
 #include "core/config/cluster.h"
-#include "core/coordination/member.h"
 #include "core/coordination/partition_status.h"
+#include "core/wire/member.h"
 
 namespace canopy::broker {
 
 // The announced processes, by name, and the records of partitions, by subtree.
 struct Members {
-  std::map<std::string, coordination::ShardMember> shards{};
-  std::map<std::string, coordination::ProxyMember> proxies{};
+  std::map<std::string, wire::ShardMember> shards{};
+  std::map<std::string, wire::ProxyMember> proxies{};
   std::map<std::string, cluster::PartitionRecord> records{};
 
   // Applies a change of the directory; ignores other keys. A malformed member or record is an error
@@ -36,8 +36,8 @@ struct Members {
 
   base::Status apply_record(const cluster::KeyChanged& change);
 
-  std::optional<coordination::ProxyMember> gone{};  // the last proxy whose key was removed
-  std::set<std::string> drained{};                  // proxies stopped by an operator: not failures
+  std::optional<wire::ProxyMember> gone{};  // the last proxy whose key was removed
+  std::set<std::string> drained{};          // proxies stopped by an operator: not failures
 };
 
 // The broker itself.
@@ -55,17 +55,17 @@ std::vector<config::Partition> partitions_of(const config::Cluster& cluster,
 
 // The shard with the partitions added that it should announce and does not, as "down". The record,
 // or else the file, places a partition on a shard.
-coordination::ShardMember with_placed(const config::Cluster& cluster, const Members& members,
-                                      coordination::ShardMember shard);
+wire::ShardMember with_placed(const config::Cluster& cluster, const Members& members,
+                              wire::ShardMember shard);
 // The statuses of the partitions of the file and of announced ones. A record outlives its
 // partition.
 coordination::PartitionStatuses partition_statuses(const config::Cluster& cluster,
                                                    const Members& members);
 
-// The state of a shard, from coordination::state_of(), and the announced state of a proxy. Null
+// The state of a shard, from wire::state_of(), and the announced state of a proxy. Null
 // (not announced) is "down".
-std::string state_of(const coordination::ShardMember* shard);
-std::string state_of(const coordination::ProxyMember* proxy);
+std::string state_of(const wire::ShardMember* shard);
+std::string state_of(const wire::ProxyMember* proxy);
 // "drained" for an absent proxy that an operator stopped.
 std::string proxy_state(const Members& members, const std::string& name);
 

@@ -7,7 +7,7 @@
 namespace canopy::broker {
 namespace {
 
-using coordination::Vitals;
+using wire::Vitals;
 
 // None when the process restarted between the two reports.
 std::optional<Rates> rates_between(const Vitals& before, const Vitals& now) {
@@ -32,7 +32,7 @@ base::Status VitalsBook::apply(const cluster::KeyChanged& change, base::TimePoin
     entries_.erase(name);
     return {};
   }
-  auto vitals = coordination::parse_vitals(*change.value);
+  auto vitals = wire::parse_vitals(*change.value);
   if (vitals && vitals->name != name) vitals = base::Error{"'name' is " + vitals->name};
   if (!vitals) {
     entries_.erase(name);

@@ -9,7 +9,7 @@
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/cluster/registry.h"
-#include "core/coordination/member.h"
+#include "core/wire/member.h"
 
 namespace canopy::broker {
 
@@ -24,7 +24,7 @@ struct Rates {
 class VitalsBook {
  public:
   struct Entry {
-    coordination::Vitals vitals{};
+    wire::Vitals vitals{};
     base::TimePoint heard{};
     std::optional<Rates> rates{};  // after two reports since its start
   };

@@ -26,8 +26,8 @@ class Server {
         updates_(zmq_, zmq::socket_type::pub, {}),
         collector_(zmq_, zmq::socket_type::pull, {}) {}
 
-  base::Result<coordination::Triple> bind() {
-    coordination::Triple triple;
+  base::Result<wire::Triple> bind() {
+    wire::Triple triple;
     for (const auto& [socket, endpoint] :
          {std::pair(&snapshot_, &triple.snapshot), std::pair(&updates_, &triple.updates),
           std::pair(&collector_, &triple.collector)}) {

@@ -49,7 +49,7 @@ base::Status CloneClient::join(std::int64_t now) {
   return {};
 }
 
-base::Status CloneClient::connect(const coordination::Triple& triple) {
+base::Status CloneClient::connect(const wire::Triple& triple) {
   // The guide's clients connect all three sockets before they send the request.
   const std::string& prefix = context_.layout.watched_by(id_);
   const ZmqOptions options{.hwm = context_.options.hwm, .keys = context_.target.keys};

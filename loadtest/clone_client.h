@@ -6,8 +6,8 @@
 #include <optional>
 #include <string_view>
 
-#include "core/coordination/member.h"
 #include "core/wire/clone.h"
+#include "core/wire/member.h"
 #include "loadtest/load_client.h"
 #include "loadtest/zmq_socket.h"
 
@@ -22,7 +22,7 @@ class CloneClient final : public LoadClient {
   void leave() override;
 
  private:
-  base::Status connect(const coordination::Triple& triple);
+  base::Status connect(const wire::Triple& triple);
   void read_snapshot();
   void on_entry(const ZmqMessage& message);
   void read_updates();

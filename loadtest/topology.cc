@@ -9,8 +9,8 @@
 namespace canopy::loadtest {
 namespace {
 
-const std::optional<coordination::Triple>& triple_of(const coordination::ProxyMember& proxy,
-                                                     wire::clone::Dialect dialect) {
+const std::optional<wire::Triple>& triple_of(const wire::ProxyMember& proxy,
+                                             wire::clone::Dialect dialect) {
   switch (dialect) {
     case wire::clone::Dialect::kvsimple: return proxy.kvsimple;
     case wire::clone::Dialect::kvmsg: return proxy.kvmsg;
@@ -48,7 +48,7 @@ base::Result<Topology> parse_topology(const std::string& text) {
     }
     for (const auto& member : document.at("proxies")) {
       topology.processes.push_back(process_of("proxy", member));
-      auto proxy = coordination::parse_proxy_member(member.dump());
+      auto proxy = wire::parse_proxy_member(member.dump());
       if (!proxy) return base::Error{"topology: proxy: " + proxy.error()};
       topology.proxies.push_back(std::move(*proxy));
     }
@@ -90,8 +90,8 @@ Target given_target(const std::vector<std::string>& endpoints, const Dialect& di
   for (const auto& endpoint : endpoints) {
     if (dialect) {
       target.triples.push_back({.snapshot = endpoint,
-                                .updates = config::next_port(endpoint, 1),
-                                .collector = config::next_port(endpoint, 2)});
+                                .updates = base::next_port(endpoint, 1),
+                                .collector = base::next_port(endpoint, 2)});
     } else {
       target.natives.push_back({.name = endpoint, .endpoint = endpoint});
     }

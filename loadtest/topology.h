@@ -9,7 +9,7 @@
 #include "client/network.h"
 #include "core/access/keys.h"
 #include "core/base/result.h"
-#include "core/coordination/member.h"
+#include "core/wire/member.h"
 #include "loadtest/options.h"
 
 namespace canopy::loadtest {
@@ -25,7 +25,7 @@ struct ProcessId {
 struct Target {
   std::string name{};  // in the table
   // Client i connects to endpoint i modulo their number, of those of its protocol.
-  std::vector<coordination::Triple> triples{};
+  std::vector<wire::Triple> triples{};
   std::vector<client::Target> natives{};
   std::optional<access::ClientKeys> keys{};  // of the clients; none: no CURVE
   std::vector<ProcessId> processes{};        // on this machine, if known
@@ -33,7 +33,7 @@ struct Target {
 
 struct Topology {
   std::vector<ProcessId> processes{};
-  std::vector<coordination::ProxyMember> proxies{};
+  std::vector<wire::ProxyMember> proxies{};
 
   // At least one proxy is ready and none is starting. A proxy that is down does not count: /readyz
   // of the broker covers the configured proxies.

@@ -36,7 +36,7 @@ std::vector<Opening> CloneFrontend::openings() {
                            net::ConnectionEvents& events) {
     return Opening{.role = role,
                    .type = type,
-                   .endpoint = config::next_port(first_, offset),
+                   .endpoint = base::next_port(first_, offset),
                    .dialect = dialect,
                    .label = label,
                    .events = &events,
@@ -48,9 +48,9 @@ std::vector<Opening> CloneFrontend::openings() {
           opening(Role::collector, 2, collecting, "collector", *this)};
 }
 
-void CloneFrontend::announce(coordination::ProxyMember& member,
+void CloneFrontend::announce(wire::ProxyMember& member,
                              const std::vector<config::Endpoint>& endpoints) const {
-  const coordination::Triple triple{endpoints.at(0), endpoints.at(1), endpoints.at(2)};
+  const wire::Triple triple{endpoints.at(0), endpoints.at(1), endpoints.at(2)};
   switch (dialect_) {
     case clone::Dialect::kvsimple: member.kvsimple = triple; break;
     case clone::Dialect::kvmsg: member.kvmsg = triple; break;

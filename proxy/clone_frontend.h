@@ -20,7 +20,7 @@ class CloneFrontend final : public Frontend, private net::ConnectionEvents {
                 Metrics& metrics, Backend& backend);
 
   std::vector<Opening> openings() override;
-  void announce(coordination::ProxyMember& member,
+  void announce(wire::ProxyMember& member,
                 const std::vector<config::Endpoint>& endpoints) const override;
 
   void apply(const Stamped& stamped) override { updates_.apply(stamped); }

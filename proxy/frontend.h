@@ -14,10 +14,10 @@
 
 #include "core/base/clock.h"
 #include "core/config/cluster.h"
-#include "core/coordination/member.h"
 #include "core/keyspace/tree.h"
 #include "core/net/connection.h"
 #include "core/wire/link.h"
+#include "core/wire/member.h"
 #include "core/wire/native.h"
 #include "core/zmtp/protocol.h"
 #include "proxy/mirror_lease.h"
@@ -88,7 +88,7 @@ class Frontend {
   // Called once.
   virtual std::vector<Opening> openings() = 0;
   // Adds the endpoints of its openings, in the order of openings(), to the directory entry.
-  virtual void announce(coordination::ProxyMember& member,
+  virtual void announce(wire::ProxyMember& member,
                         const std::vector<config::Endpoint>& endpoints) const = 0;
 
   // The directory granted this generation: stamps and stream numbers exceed those of every earlier

@@ -68,7 +68,7 @@ std::vector<Opening> NativeFrontend::openings() {
            .low_water_bytes = catch_up_settings_.full_bytes / 4}};
 }
 
-void NativeFrontend::announce(coordination::ProxyMember& member,
+void NativeFrontend::announce(wire::ProxyMember& member,
                               const std::vector<config::Endpoint>& endpoints) const {
   member.native = endpoints.at(0);
 }

@@ -33,7 +33,7 @@ class NativeFrontend final : public Frontend,
   NativeFrontend(const config::Proxy& proxy, Metrics& metrics, Backend& backend);
 
   std::vector<Opening> openings() override;
-  void announce(coordination::ProxyMember& member,
+  void announce(wire::ProxyMember& member,
                 const std::vector<config::Endpoint>& endpoints) const override;
   void begin_generation(std::uint32_t generation) override;
   void apply(const Stamped& stamped) override { streams_.append(stamped.update, stamped.shard); }

@@ -6,9 +6,9 @@
 #include "core/config/capacity.h"
 #include "core/config/exposure.h"
 #include "core/coordination/coordinators.h"
-#include "core/coordination/member.h"
 #include "core/metrics/cpu.h"
 #include "core/metrics/descriptors.h"
+#include "core/wire/member.h"
 #include "proxy/clients_document.h"
 #include "proxy/frontends.h"
 #include "proxy/room.h"
@@ -233,20 +233,19 @@ std::string Node::summary() const {
 
 void Node::announce() {
   if (drained_) return;
-  coordination::ProxyMember member{
-      .name = config_.name,
-      .pid = getpid(),
-      .http = config::advertised_http(http_->address(), config_.advertise),
-      .state = state(),
-      .clients = listeners_.clients(),
-      .max_clients = config_.max_clients,
-      .native = {},
-      .kvsimple = {},
-      .kvmsg = {},
-      .chp = {}};
+  wire::ProxyMember member{.name = config_.name,
+                           .pid = getpid(),
+                           .http = base::advertised_http(http_->address(), config_.advertise),
+                           .state = state(),
+                           .clients = listeners_.clients(),
+                           .max_clients = config_.max_clients,
+                           .native = {},
+                           .kvsimple = {},
+                           .kvmsg = {},
+                           .chp = {}};
   for (const auto& frontend : fan_out_.frontends()) {
     std::vector<config::Endpoint> endpoints = listeners_.endpoints(*frontend);
-    for (auto& endpoint : endpoints) endpoint = config::advertised(endpoint, config_.advertise);
+    for (auto& endpoint : endpoints) endpoint = base::advertised(endpoint, config_.advertise);
     frontend->announce(member, endpoints);
   }
   std::string json = to_json(member);
@@ -261,7 +260,7 @@ void Node::announce_vitals() {
   for (const auto& frontend : fan_out_.frontends()) drops += frontend->missed();
   coordinator_->announce(
       coordination::vitals_prefix + config_.name,
-      to_json(coordination::Vitals{
+      to_json(wire::Vitals{
           .name = config_.name,
           .fds = metrics::open_fds(),
           .max_fds = metrics::max_fds(),

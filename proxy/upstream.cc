@@ -97,7 +97,7 @@ Upstream::Upstream(const config::Cluster& cluster, const config::Proxy& proxy, n
 
 void Upstream::on_directory(const coordination::Event& event) {
   if (!event.value) return;  // the shard has gone: the link reconnects when it returns
-  const auto member = coordination::parse_shard_member(*event.value);
+  const auto member = wire::parse_shard_member(*event.value);
   if (!member) {
     log::error("upstream", "directory entry not understood",
                {{"key", event.key}, {"why", member.error()}});
@@ -106,14 +106,14 @@ void Upstream::on_directory(const coordination::Event& event) {
   for (auto& link : links_) {
     if (link->name != member->name) continue;
     connect(*link, *member);
-    for (const coordination::PartitionState& partition : member->partitions) {
+    for (const wire::PartitionState& partition : member->partitions) {
       if (partition.serves()) on_leader(*link, partition);
     }
   }
 }
 
 // The shard announces that it leads the partition. The higher epoch wins.
-void Upstream::on_leader(Link& link, const coordination::PartitionState& state) {
+void Upstream::on_leader(Link& link, const wire::PartitionState& state) {
   std::size_t index = map_.find(state.subtree);
   if (index == map_.size()) divide(state.subtree);
   index = map_.find(state.subtree);
@@ -144,7 +144,7 @@ void Upstream::on_leader(Link& link, const coordination::PartitionState& state) 
   }
 }
 
-void Upstream::connect(Link& link, const coordination::ShardMember& member) {
+void Upstream::connect(Link& link, const wire::ShardMember& member) {
   if (link.requests_endpoint == member.requests && link.updates_endpoint == member.updates) return;
   link.requests_endpoint = member.requests;
   link.updates_endpoint = member.updates;

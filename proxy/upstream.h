@@ -16,10 +16,10 @@
 #include "core/cluster/mirror.h"
 #include "core/config/cluster.h"
 #include "core/coordination/coordinator.h"
-#include "core/coordination/member.h"
 #include "core/keyspace/partition_map.h"
 #include "core/net/connector.h"
 #include "core/net/loop.h"
+#include "core/wire/member.h"
 #include "proxy/metrics.h"
 #include "proxy/mirror_lease.h"
 #include "proxy/partitions.h"
@@ -124,8 +124,8 @@ class Upstream final : public Partitions {
     std::optional<cluster::Mirror> mirror{};
   };
 
-  void connect(Link& link, const coordination::ShardMember& member);
-  void on_leader(Link& link, const coordination::PartitionState& state);
+  void connect(Link& link, const wire::ShardMember& member);
+  void on_leader(Link& link, const wire::PartitionState& state);
   void divide(const std::string& subtree);
   void divide(std::size_t whole, cluster::Mirror::SplitOff part);
   std::size_t add_partition(std::size_t whole, const std::string& subtree);

@@ -61,7 +61,7 @@ class Hosted {
   const std::string& identity() const { return settings_.replica.self.identity; }
   const cluster::Replica& replica() const { return replica_; }
   bool serves(base::TimePoint now) const { return partition_ && replica_.leads(now); }
-  // Format: coordination::PartitionState.
+  // Format: wire::PartitionState.
   std::string state(base::TimePoint now) const;
   // A problem to show to operators; empty: it serves or follows.
   std::string trouble(base::TimePoint now) const;

@@ -12,9 +12,9 @@
 #include "core/config/capacity.h"
 #include "core/config/exposure.h"
 #include "core/coordination/coordinators.h"
-#include "core/coordination/member.h"
 #include "core/metrics/descriptors.h"
 #include "core/net/curve_server.h"
+#include "core/wire/member.h"
 
 namespace canopy::shard {
 namespace {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "core/base/log.h"
-#include "core/coordination/member.h"
 #include "core/coordination/partition_record.h"
 #include "core/keyspace/key.h"
+#include "core/wire/member.h"
 #include "shard/node.h"
 
 namespace canopy::shard {
@@ -186,7 +186,7 @@ void Node::host(Replica& replica, const std::string& identity,
 
 void Node::propose(Hosted& from, const cluster::Replica::Proposal& proposal) {
   coordinator_->compare_and_set(coordination::partition_key(from.subtree()),
-                                coordination::to_json(proposal.record), proposal.expected,
+                                wire::to_json(proposal.record), proposal.expected,
                                 [this, subtree = from.subtree()](bool taken) {
                                   if (Replica* replica = find(subtree)) {
                                     replica->hosted->proposed(taken, loop_.now());
@@ -251,7 +251,7 @@ void Node::on_shard(const coordination::Event& event) {
     alive_.erase(name);
   } else {
     alive_.insert(name);
-    const auto member = coordination::parse_shard_member(*event.value);
+    const auto member = wire::parse_shard_member(*event.value);
     if (!member) {
       log::error("shard", "directory entry not understood",
                  {{"key", event.key}, {"why", member.error()}});

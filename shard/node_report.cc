@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/config/endpoint.h"
-#include "core/coordination/member.h"
+#include "core/base/endpoint.h"
 #include "core/keyspace/key.h"
 #include "core/metrics/descriptors.h"
+#include "core/wire/member.h"
 #include "shard/node.h"
 
 namespace canopy::shard {
@@ -23,13 +23,12 @@ bool not_ascii(char byte) { return static_cast<unsigned char>(byte) >= 0x80; }
 }  // namespace
 
 void Node::announce() {
-  coordination::ShardMember member{
-      .name = config_.name,
-      .pid = getpid(),
-      .http = config::advertised_http(http_->address(), config_.advertise),
-      .requests = config::advertised(requests_->endpoint(), config_.advertise),
-      .updates = config::advertised(updates_->endpoint(), config_.advertise),
-      .partitions = {}};
+  wire::ShardMember member{.name = config_.name,
+                           .pid = getpid(),
+                           .http = base::advertised_http(http_->address(), config_.advertise),
+                           .requests = base::advertised(requests_->endpoint(), config_.advertise),
+                           .updates = base::advertised(updates_->endpoint(), config_.advertise),
+                           .partitions = {}};
   for (Replica* replica : kept_) {
     std::string state =
         replica->hosted == nullptr ? replica->state() : replica->hosted->state(loop_.now());
@@ -44,12 +43,12 @@ void Node::announce() {
 }
 
 void Node::announce_vitals() {
-  coordination::Vitals vitals{.name = config_.name,
-                              .fds = metrics::open_fds(),
-                              .max_fds = metrics::max_fds(),
-                              .clients = requests_->size(),
-                              .uptime_ms = base::in_ms(loop_.now() - started_),
-                              .file = file_read_};
+  wire::Vitals vitals{.name = config_.name,
+                      .fds = metrics::open_fds(),
+                      .max_fds = metrics::max_fds(),
+                      .clients = requests_->size(),
+                      .uptime_ms = base::in_ms(loop_.now() - started_),
+                      .file = file_read_};
   for (Replica* replica : kept_) {
     vitals.updates += static_cast<std::uint64_t>(replica->metrics->committed.Value());
     if (replica->hosted == nullptr || !replica->hosted->serves(loop_.now())) continue;

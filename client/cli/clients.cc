@@ -8,7 +8,7 @@
 #include "core/base/text.h"
 #include "core/coordination/client_json.h"
 #include "core/coordination/coordinator.h"
-#include "core/coordination/member.h"
+#include "core/wire/member.h"
 
 namespace canopy::client::cli {
 namespace {
@@ -45,7 +45,7 @@ std::vector<AskedProxy> proxies_of(const wire::native::Members& members, const s
   std::vector<AskedProxy> proxies;
   for (const auto& [key, json] : members.members) {
     if (!key.starts_with(coordination::proxies_prefix)) continue;
-    const auto member = coordination::parse_proxy_member(json);
+    const auto member = wire::parse_proxy_member(json);
     if (!member || (!name.empty() && member->name != name)) continue;
     if (name.empty() && member->state == "drained") continue;
     AskedProxy proxy{.name = member->name, .native = member->native};
@@ -100,7 +100,7 @@ std::string to_table(const std::vector<ListedClient>& clients) {
 std::string to_json(const std::vector<ListedClient>& clients) {
   std::string text;
   for (const auto& [proxy, client] : clients) {
-    text += (text.empty() ? "" : ",") + coordination::to_json(proxy, client);
+    text += (text.empty() ? "" : ",") + wire::to_json(proxy, client);
   }
   return "[" + text + "]\n";
 }

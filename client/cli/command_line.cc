@@ -8,8 +8,8 @@
 #include "client/cli/completion.h"
 #include "client/cli/text.h"
 #include "client/cli/usage.h"
+#include "core/base/endpoint.h"
 #include "core/base/text.h"
-#include "core/config/endpoint.h"
 #include "core/keyspace/key.h"
 #include "core/wire/native.h"
 
@@ -55,7 +55,7 @@ base::Result<std::vector<std::string>> parse_brokers(const std::string& text) {
   std::vector<std::string> brokers;
   std::istringstream list(text);
   for (std::string each; std::getline(list, each, ',');) {
-    const auto address = config::parse_endpoint(each);
+    const auto address = base::parse_endpoint(each);
     if (!address) return base::Error{address.error()};
     if (!address->ipc && !address->port) return base::Error{"'" + each + "' needs a port number"};
     brokers.push_back(std::move(each));

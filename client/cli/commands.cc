@@ -21,7 +21,7 @@
 #include "core/base/directory_lock.h"
 #include "core/coordination/backup.h"
 #include "core/coordination/coordinator.h"
-#include "core/coordination/member.h"
+#include "core/wire/member.h"
 
 namespace canopy::client::cli {
 namespace {
@@ -32,7 +32,7 @@ constexpr auto poll_period = std::chrono::milliseconds(100);
 
 bool is_served(const native::Members& members, const std::string& partition) {
   return std::ranges::any_of(members.members, [&](const auto& each) {
-    const auto shard = coordination::parse_shard_member(each.second);
+    const auto shard = wire::parse_shard_member(each.second);
     return shard && std::ranges::any_of(shard->partitions, [&](const auto& state) {
              return state.subtree == partition && state.serves();
            });

@@ -20,7 +20,7 @@ Json limit(std::uint64_t bound) {
   return bound == std::numeric_limits<std::uint64_t>::max() ? Json() : Json(bound);
 }
 
-std::string revisions_text(const coordination::Vitals& vitals) {
+std::string revisions_text(const wire::Vitals& vitals) {
   std::string text;
   for (const auto& [subtree, revision] : vitals.revisions) {
     text += (text.empty() ? "" : " ") + escaped(subtree) + "=" + number(revision);
@@ -43,7 +43,7 @@ Row cells_of(const std::string& role, const Process& process) {
 
 Json to_json(const Process& process) {
   const auto& vitals = process.vitals;
-  const auto known = [&](std::uint64_t coordination::Vitals::*field) {
+  const auto known = [&](std::uint64_t wire::Vitals::*field) {
     return vitals ? Json((*vitals).*field) : Json();
   };
   Json revisions = Json::object();
@@ -54,10 +54,10 @@ Json to_json(const Process& process) {
   add_bytes(object, "name", process.name);
   add_bytes(object, "state", process.state);
   object["pid"] = process.pid == 0 ? Json() : Json(process.pid);
-  object["clients"] = known(&coordination::Vitals::clients);
-  object["fds"] = known(&coordination::Vitals::fds);
+  object["clients"] = known(&wire::Vitals::clients);
+  object["fds"] = known(&wire::Vitals::fds);
   object["max_fds"] = vitals ? limit(vitals->max_fds) : Json();
-  object["drops"] = known(&coordination::Vitals::drops);
+  object["drops"] = known(&wire::Vitals::drops);
   object["revisions"] = std::move(revisions);
   return object;
 }
@@ -119,18 +119,18 @@ bool ClusterStatus::well() const {
 
 ClusterStatus status_of(const wire::native::Members& members) {
   ClusterStatus status;
-  std::map<std::string, coordination::Vitals> vitals;
+  std::map<std::string, wire::Vitals> vitals;
   for (const auto& [key, json] : members.members) {
     if (key.starts_with(coordination::shards_prefix)) {
-      const auto shard = coordination::parse_shard_member(json);
+      const auto shard = wire::parse_shard_member(json);
       if (!shard) continue;
-      status.shards.push_back({shard->name, coordination::state_of(*shard), shard->pid, {}});
+      status.shards.push_back({shard->name, wire::state_of(*shard), shard->pid, {}});
       add_replicas(status.partitions, *shard);
     } else if (key.starts_with(coordination::proxies_prefix)) {
-      const auto proxy = coordination::parse_proxy_member(json);
+      const auto proxy = wire::parse_proxy_member(json);
       if (proxy) status.proxies.push_back({proxy->name, proxy->state, proxy->pid, {}});
     } else if (key.starts_with(coordination::vitals_prefix)) {
-      auto parsed = coordination::parse_vitals(json);
+      auto parsed = wire::parse_vitals(json);
       if (parsed) vitals.emplace(parsed->name, std::move(*parsed));
     } else {
       add_record(status.partitions, key, json);

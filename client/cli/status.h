@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/coordination/member.h"
 #include "core/coordination/partition_status.h"
+#include "core/wire/member.h"
 #include "core/wire/native_broker.h"
 
 namespace canopy::client::cli {
@@ -15,8 +15,8 @@ namespace canopy::client::cli {
 struct Process {
   std::string name{};
   std::string state{};
-  std::int64_t pid = 0;                          // 0: not known
-  std::optional<coordination::Vitals> vitals{};  // absent: not reported yet
+  std::int64_t pid = 0;                  // 0: not known
+  std::optional<wire::Vitals> vitals{};  // absent: not reported yet
 };
 
 struct ClusterStatus {

@@ -19,7 +19,7 @@ base::Error clash_error(const std::string& text, const Place& place, const std::
   return place.error(text + " clashes with " + other_text + " of " + where);
 }
 
-std::string show_ports(const std::string& text, const Address& address, int count) {
+std::string show_ports(const std::string& text, const base::Address& address, int count) {
   if (count == 1 || !address.port) return text;
   return text + " (ports " + std::to_string(*address.port) + " to " +
          std::to_string(*address.port + count - 1) + ")";
@@ -71,11 +71,11 @@ base::Status Claims::key(const std::string& key, const std::string& owner, const
   return claim(keys_, {key, "the key of " + owner, place});
 }
 
-base::Status Claims::address(const std::string& text, const Address& address, int count,
+base::Status Claims::address(const std::string& text, const base::Address& address, int count,
                              const Place& place) {
   const std::string shown = show_ports(text, address, count);
   for (const Listener& other : listeners_) {
-    if (clash(address, count, other.address, other.count)) {
+    if (base::clash(address, count, other.address, other.count)) {
       return clash_error(shown, place, other.text, other.place);
     }
   }

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/endpoint.h"
 #include "core/base/result.h"
-#include "core/config/endpoint.h"
 
 namespace canopy::config {
 
@@ -33,7 +33,7 @@ class Claims {
   // `text` is as written, such as "*"; the subtree is as parsed, such as "".
   base::Status subtree(const std::string& subtree, const std::string& text, const Place& place);
   // `count` consecutive ports from `address` on.
-  base::Status address(const std::string& text, const Address& address, int count,
+  base::Status address(const std::string& text, const base::Address& address, int count,
                        const Place& place);
   // A client's name, and a public key: the cluster's or that of `owner`, a client.
   base::Status client(const std::string& name, const Place& place);
@@ -63,7 +63,7 @@ class Claims {
     Place place;
   };
   struct Listener {
-    Address address;
+    base::Address address;
     int count = 1;
     std::string text;
     Place place;

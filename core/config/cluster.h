@@ -171,9 +171,4 @@ base::Result<Cluster> parse_cluster(const std::string& text, const std::string& 
                                     ReadTo purpose = ReadTo::start);
 base::Result<Cluster> read_cluster(const std::string& path, ReadTo purpose = ReadTo::start);
 
-using base::advertised;
-using base::advertised_http;
-using base::next_port;
-using base::on_this_machine;
-
 }  // namespace canopy::config

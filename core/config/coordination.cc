@@ -1,5 +1,5 @@
 // The settings of coordination: where the directory is kept, and its timeouts.
-#include "core/config/endpoint.h"
+#include "core/base/endpoint.h"
 #include "core/config/reader.h"
 #include "core/config/tables.h"
 #include "core/keys/key_file.h"
@@ -21,10 +21,10 @@ base::Status check_url(const std::string& text) {
     return refused("is not http://HOST:PORT or https://HOST:PORT");
   }
   const auto address =
-      parse_http_address(text.substr(plain ? http_scheme.size() : https_scheme.size()));
+      base::parse_http_address(text.substr(plain ? http_scheme.size() : https_scheme.size()));
   if (!address) return refused("is not http://HOST:PORT or https://HOST:PORT");
   if (!address->port) return refused("needs a port of 1 to 65535");
-  if (is_any_host(address->host)) return refused("is no address to connect to");
+  if (base::is_any_host(address->host)) return refused("is no address to connect to");
   return {};
 }
 

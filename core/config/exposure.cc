@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/config/endpoint.h"
+#include "core/base/endpoint.h"
 
 namespace canopy::config {
 namespace {
@@ -14,7 +14,7 @@ bool is_loopback(const std::string& host) {
 }  // namespace
 
 bool beyond_this_machine(const Endpoint& endpoint) {
-  const auto address = parse_endpoint(endpoint);
+  const auto address = base::parse_endpoint(endpoint);
   return address && !address->ipc && !is_loopback(address->host);
 }
 
@@ -27,7 +27,7 @@ std::vector<std::string> exposure(bool secured, const std::vector<Endpoint>& end
                     " is open to every machine that reaches it, and not encrypted: see security in "
                     "the configuration");
   }
-  const auto address = parse_http_address(http);
+  const auto address = base::parse_http_address(http);
   if (secured && address && !is_loopback(address->host)) {
     lines.push_back("http " + http +
                     " shows metrics and addresses to every machine that reaches it");

@@ -135,7 +135,7 @@ base::Status override_setting(Cluster& cluster, const std::string& key, const st
 
 // Without `advertise`, a broker bound to every interface has its processes on the same machine.
 Endpoint Broker::directory() const {
-  return advertise.empty() ? on_this_machine(listen) : advertised(listen, advertise);
+  return advertise.empty() ? base::on_this_machine(listen) : base::advertised(listen, advertise);
 }
 
 const Shard* Cluster::find_shard(const std::string& wanted) const {

@@ -65,11 +65,12 @@ Setting<Section> name(const std::string& help,
 
 template <typename Section>
 Setting<Section> http() {
-  return claiming(
-      text("http", &Section::http, check_http_address, "HOST:PORT of /metrics, /livez, /readyz"),
-      [](const Section& section, const Place& place, Claims& claims) {
-        return claims.address(section.http, *parse_http_address(section.http), 1, place);
-      });
+  return claiming(text("http", &Section::http, base::check_http_address,
+                       "HOST:PORT of /metrics, /livez, /readyz"),
+                  [](const Section& section, const Place& place, Claims& claims) {
+                    return claims.address(section.http, *base::parse_http_address(section.http), 1,
+                                          place);
+                  });
 }
 
 template <typename Section>
@@ -78,43 +79,44 @@ Setting<Section> endpoint(const std::string& key, Endpoint Section::*member,
   return claiming(text(key, member, check, help),
                   [member](const Section& section, const Place& place, Claims& claims) {
                     const Endpoint& value = section.*member;
-                    return claims.address(value, *parse_endpoint(value), 1, place);
+                    return claims.address(value, *base::parse_endpoint(value), 1, place);
                   });
 }
 
 Setting<Proxy> dialect(const std::string& key, std::optional<Endpoint> Proxy::*member) {
   return claiming(
-      text(key, member, check_triple_endpoint, "first of the three ports of the dialect"),
+      text(key, member, base::check_triple_endpoint, "first of the three ports of the dialect"),
       [member](const Proxy& proxy, const Place& place, Claims& claims) -> base::Status {
         const std::optional<Endpoint>& value = proxy.*member;
         if (!value) return {};
-        return claims.address(*value, *parse_endpoint(*value), 3, place);
+        return claims.address(*value, *base::parse_endpoint(*value), 3, place);
       });
 }
 
 Setting<Proxy> native() {
-  return claiming(text("native", &Proxy::native, check_endpoint,
+  return claiming(text("native", &Proxy::native, base::check_endpoint,
                        "where clients of the native protocol connect"),
                   [](const Proxy& proxy, const Place& place, Claims& claims) -> base::Status {
                     if (!proxy.native) return {};
-                    return claims.address(*proxy.native, *parse_endpoint(*proxy.native), 1, place);
+                    return claims.address(*proxy.native, *base::parse_endpoint(*proxy.native), 1,
+                                          place);
                   });
 }
 
 template <typename Section>
 Setting<Section> advertise() {
-  return text("advertise", &Section::advertise, check_advertise,
+  return text("advertise", &Section::advertise, base::check_advertise,
               "host that others connect to, when it is not the one bound");
 }
 
 // Processes of other machines read it here, so it must be an address that they can connect to.
 Setting<Broker> listen() {
-  auto setting =
-      endpoint("listen", &Broker::listen, check_fixed_endpoint, "where processes find each other");
+  auto setting = endpoint("listen", &Broker::listen, base::check_fixed_endpoint,
+                          "where processes find each other");
   return claiming(setting,
                   [claim = setting.claim](const Broker& broker, const Place& place,
                                           Claims& claims) -> base::Status {
-                    const bool any = is_any_host(parse_endpoint(broker.listen)->host);
+                    const bool any = base::is_any_host(base::parse_endpoint(broker.listen)->host);
                     if (any && broker.advertise.empty() && !broker.supervise) {
                       return place.error(
                           base::quoted(broker.listen) +
@@ -127,7 +129,7 @@ Setting<Broker> listen() {
 
 // The others read it here, so the broker alone must not know it.
 base::Status check_broker_advertise(const std::string& text) {
-  if (text != auto_advertise) return check_advertise(text);
+  if (text != auto_advertise) return base::check_advertise(text);
   return base::Error{"'auto' cannot be known by the processes that look for the broker"};
 }
 
@@ -204,8 +206,8 @@ const Table<Shard>& shard_table() {
   static const Table<Shard> table = {
       required(name<Shard>("name of the shard")),
       own_partitions(),
-      endpoint("requests", &Shard::requests, check_endpoint, "where proxies send requests"),
-      endpoint("updates", &Shard::updates, check_endpoint, "where proxies subscribe"),
+      endpoint("requests", &Shard::requests, base::check_endpoint, "where proxies send requests"),
+      endpoint("updates", &Shard::updates, base::check_endpoint, "where proxies subscribe"),
       advertise<Shard>(),
       http<Shard>(),
       nofile<Shard>(),

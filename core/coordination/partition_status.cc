@@ -7,7 +7,7 @@ namespace canopy::coordination {
 std::string PartitionStatus::leader() const {
   const auto leads = [this](const ReplicaStatus& replica) {
     return record && replica.shard == record->leader.shard &&
-           PartitionState{.state = replica.state}.serves();
+           wire::PartitionState{.state = replica.state}.serves();
   };
   const auto found = std::ranges::find_if(replicas, leads);
   return found == replicas.end() ? std::string() : found->shard;
@@ -27,8 +27,8 @@ std::string PartitionStatus::trouble() const {
          std::to_string(replicas.size()) + " replicas";
 }
 
-void add_replicas(PartitionStatuses& statuses, const ShardMember& shard) {
-  for (const PartitionState& partition : shard.partitions) {
+void add_replicas(PartitionStatuses& statuses, const wire::ShardMember& shard) {
+  for (const wire::PartitionState& partition : shard.partitions) {
     statuses[partition.subtree].replicas.push_back({shard.name, partition.state});
   }
 }

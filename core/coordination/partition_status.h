@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "core/cluster/partition_record.h"
-#include "core/coordination/member.h"
+#include "core/wire/member.h"
 
 namespace canopy::coordination {
 
 struct ReplicaStatus {
   std::string shard{};
-  std::string state{};  // as in PartitionState; "down" where the shard is absent
+  std::string state{};  // as in wire::PartitionState; "down" where the shard is absent
 };
 
 struct PartitionStatus {
@@ -33,6 +33,6 @@ struct PartitionStatus {
 using PartitionStatuses = std::map<std::string, PartitionStatus>;  // by subtree; "" is the root
 
 // Adds the replicas of a shard that is present, or of one that is absent.
-void add_replicas(PartitionStatuses& statuses, const ShardMember& shard);
+void add_replicas(PartitionStatuses& statuses, const wire::ShardMember& shard);
 
 }  // namespace canopy::coordination

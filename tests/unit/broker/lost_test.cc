@@ -8,8 +8,8 @@
 namespace canopy::broker {
 namespace {
 
-using coordination::ProxyMember;
 using nlohmann::json;
+using wire::ProxyMember;
 
 struct Lost : ::testing::Test {
   void announce(const std::string& name, const std::string& http) {

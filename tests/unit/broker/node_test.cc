@@ -17,12 +17,12 @@
 namespace canopy::broker {
 namespace {
 
-using coordination::ProxyMember;
-using coordination::ShardMember;
 using nlohmann::json;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
+using wire::ProxyMember;
+using wire::ShardMember;
 
 class NodeTest : public ::testing::Test {
  protected:
@@ -64,7 +64,7 @@ class NodeTest : public ::testing::Test {
   }
 
   static std::string root_record() {
-    return coordination::to_json(cluster::PartitionRecord{
+    return wire::to_json(cluster::PartitionRecord{
         .epoch = 1, .lineage = 1, .leader = {"rest", "x"}, .in_sync = {{"rest", "x"}}});
   }
 

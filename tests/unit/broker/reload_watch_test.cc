@@ -16,7 +16,7 @@ class ReloadWatchTest : public testing::Test {
   void say(const std::string& name, const base::FileRead& read, std::uint64_t uptime_ms = 60'000) {
     EXPECT_TRUE(vitals_.apply(
         {"vitals/" + name,
-         to_json(coordination::Vitals{.name = name, .uptime_ms = uptime_ms, .file = read}), 1},
+         to_json(wire::Vitals{.name = name, .uptime_ms = uptime_ms, .file = read}), 1},
         now_));
   }
   auto outcome() const { return watch_.outcome(vitals_, now_); }

@@ -11,10 +11,10 @@
 namespace canopy::broker {
 namespace {
 
-using coordination::ProxyMember;
-using coordination::ShardMember;
 using nlohmann::json;
 using ::testing::HasSubstr;
+using wire::ProxyMember;
+using wire::ShardMember;
 
 class TopologyTest : public ::testing::Test {
  protected:
@@ -44,14 +44,13 @@ class TopologyTest : public ::testing::Test {
                          .partitions = {{"/results/", "serving", 3}}});
     announce(
         ShardMember{.name = "rest", .pid = 12, .http = "h:1", .partitions = {{"", "serving", 1}}});
-    announce(ProxyMember{
-        .name = "p1",
-        .pid = 13,
-        .http = "0.0.0.0:8561",
-        .state = "ready",
-        .clients = 7,
-        .max_clients = 300,
-        .kvsimple = coordination::Triple{"tcp://h:5556", "tcp://h:5557", "tcp://h:5558"}});
+    announce(ProxyMember{.name = "p1",
+                         .pid = 13,
+                         .http = "0.0.0.0:8561",
+                         .state = "ready",
+                         .clients = 7,
+                         .max_clients = 300,
+                         .kvsimple = wire::Triple{"tcp://h:5556", "tcp://h:5557", "tcp://h:5558"}});
     announce(ProxyMember{.name = "p2", .pid = 14, .http = "h:2", .state = "full"});
     lead("partitions//results/", 3, {"results"});
     lead("partitions/*", 1, {"rest"});
@@ -61,7 +60,7 @@ class TopologyTest : public ::testing::Test {
     cluster::PartitionRecord record{.epoch = epoch, .lineage = 1, .leader = {in_sync[0], "x"}};
     for (const std::string& shard : in_sync) record.in_sync.push_back({shard, "x"});
     std::ranges::sort(record.in_sync);
-    const auto status = members_.apply({key, coordination::to_json(record), 1});
+    const auto status = members_.apply({key, wire::to_json(record), 1});
     EXPECT_TRUE(status) << status.error();
   }
   json topology() { return json::parse(topology_json(cluster_, members_, self_)); }

@@ -5,8 +5,8 @@
 namespace canopy::broker {
 namespace {
 
-using coordination::Vitals;
 using std::chrono::seconds;
+using wire::Vitals;
 
 class VitalsTest : public ::testing::Test {
  protected:

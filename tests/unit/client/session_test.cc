@@ -220,9 +220,9 @@ TEST(Directory, ChoosesByRoom) {
 
 TEST(Directory, OnlyReadyNativeProxies) {
   const auto member = [](const std::string& name, const std::string& state, bool native) {
-    coordination::ProxyMember made{.name = name, .state = state, .clients = 10, .max_clients = 300};
+    wire::ProxyMember made{.name = name, .state = state, .clients = 10, .max_clients = 300};
     if (native) made.native = "tcp://h:1";
-    return std::pair("proxies/" + name, coordination::to_json(made));
+    return std::pair("proxies/" + name, wire::to_json(made));
   };
   const auto found = candidates({.request = 1,
                                  .members = {member("a", "ready", true),

@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "client/session.h"
-#include "core/coordination/member.h"
+#include "core/wire/member.h"
 #include "tests/unit/client/model_proxy.h"
 
 namespace canopy::client::model {
@@ -151,12 +151,11 @@ class World : public Network, public Events {
     native::Members members{.request = directory.request};
     for (auto& each : proxies_) {
       const Target target = each->target();
-      members.members.emplace_back(
-          "proxies/" + target.name,
-          coordination::to_json({.name = target.name,
-                                 .state = each->alive ? "ready" : "draining",
-                                 .max_clients = 100,
-                                 .native = target.endpoint}));
+      members.members.emplace_back("proxies/" + target.name,
+                                   wire::to_json({.name = target.name,
+                                                  .state = each->alive ? "ready" : "draining",
+                                                  .max_clients = 100,
+                                                  .native = target.endpoint}));
     }
     from_broker.push_back(native::encode(members));
   }

@@ -17,7 +17,7 @@ class Gathering final : public Frontend {
   explicit Gathering(base::Duration& cpu) : cpu_(cpu) {}
 
   std::vector<Opening> openings() override { return {}; }
-  void announce(coordination::ProxyMember&, const std::vector<config::Endpoint>&) const override {}
+  void announce(wire::ProxyMember&, const std::vector<config::Endpoint>&) const override {}
   void apply(const Stamped& stamped) override {
     if (takes) pending.push(stamped);
   }

@@ -15,7 +15,7 @@ TEST_F(NativeFrontendTest, OpensOneListenerAndAnnouncesIt) {
   ASSERT_EQ(openings.size(), 1u);
   EXPECT_EQ(openings[0].type, zmtp::SocketType::router);
   EXPECT_EQ(openings[0].label, "client");
-  coordination::ProxyMember member;
+  wire::ProxyMember member;
   bench.frontend.announce(member, {"tcp://127.0.0.1:7000"});
   EXPECT_EQ(member.native, "tcp://127.0.0.1:7000");
 }

@@ -3,13 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/coordination/member.h"
+#include "core/wire/member.h"
 
 namespace canopy::client::cli {
 namespace {
 
-using coordination::ProxyMember;
 using testing::ElementsAre;
+using wire::ProxyMember;
 
 std::pair<std::string, std::string> proxy(const std::string& name, const std::string& state,
                                           const std::string& native) {

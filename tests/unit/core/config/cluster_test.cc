@@ -290,15 +290,15 @@ TEST(Cluster, NamesAFileThatCannotBeRead) {
 }
 
 TEST(Endpoint, NextPort) {
-  EXPECT_EQ(next_port("tcp://127.0.0.1:5556", 2), "tcp://127.0.0.1:5558");
-  EXPECT_EQ(next_port("tcp://[::1]:5556", 1), "tcp://[::1]:5557");
+  EXPECT_EQ(base::next_port("tcp://127.0.0.1:5556", 2), "tcp://127.0.0.1:5558");
+  EXPECT_EQ(base::next_port("tcp://[::1]:5556", 1), "tcp://[::1]:5557");
 }
 
 TEST(Endpoint, AdvertisedReplacesTheHostAlone) {
-  EXPECT_EQ(advertised("tcp://0.0.0.0:5556", "db.example.com"), "tcp://db.example.com:5556");
-  EXPECT_EQ(advertised("tcp://[::]:5556", "[fd00::1]"), "tcp://[fd00::1]:5556");
-  EXPECT_EQ(advertised("tcp://127.0.0.1:5556", ""), "tcp://127.0.0.1:5556");
-  EXPECT_EQ(advertised("ipc:///run/x", "db.example.com"), "ipc:///run/x");
+  EXPECT_EQ(base::advertised("tcp://0.0.0.0:5556", "db.example.com"), "tcp://db.example.com:5556");
+  EXPECT_EQ(base::advertised("tcp://[::]:5556", "[fd00::1]"), "tcp://[fd00::1]:5556");
+  EXPECT_EQ(base::advertised("tcp://127.0.0.1:5556", ""), "tcp://127.0.0.1:5556");
+  EXPECT_EQ(base::advertised("ipc:///run/x", "db.example.com"), "ipc:///run/x");
 }
 
 // Nobody can connect to 0.0.0.0.
@@ -306,8 +306,9 @@ TEST(Endpoint, EveryInterfaceIsAnnouncedAsAnAddressOfThisMachine) {
   const std::string host = base::announced_host();
   EXPECT_NE(host, "0.0.0.0");
   for (const char* any : {"0.0.0.0", "*", "[::]"}) {
-    EXPECT_EQ(advertised("tcp://" + std::string(any) + ":5556", ""), "tcp://" + host + ":5556");
-    EXPECT_EQ(advertised_http(std::string(any) + ":8551", ""), host + ":8551");
+    EXPECT_EQ(base::advertised("tcp://" + std::string(any) + ":5556", ""),
+              "tcp://" + host + ":5556");
+    EXPECT_EQ(base::advertised_http(std::string(any) + ":8551", ""), host + ":8551");
   }
 }
 

@@ -89,9 +89,9 @@ TEST(OwnEntry, ASupervisorKnowsWhomItStarts) {
 }
 
 TEST(OwnEntry, HttpIsAnnouncedWhereItIsReached) {
-  EXPECT_EQ(advertised_http("0.0.0.0:8551", "10.0.0.5"), "10.0.0.5:8551");
-  EXPECT_EQ(advertised_http("[::]:8551", "h"), "h:8551");
-  EXPECT_EQ(advertised_http("127.0.0.1:8551", "10.0.0.5"), "127.0.0.1:8551");
+  EXPECT_EQ(base::advertised_http("0.0.0.0:8551", "10.0.0.5"), "10.0.0.5:8551");
+  EXPECT_EQ(base::advertised_http("[::]:8551", "h"), "h:8551");
+  EXPECT_EQ(base::advertised_http("127.0.0.1:8551", "10.0.0.5"), "127.0.0.1:8551");
 }
 
 }  // namespace
