@@ -70,10 +70,10 @@ void Node::set_record(const std::string& partition, const cluster::PartitionReco
                       std::function<void(const std::string& why)> done) {
   const std::string key = coordination::partition_key(partition);
   if (etcd_ == nullptr) {
-    const auto kept = directory_->keep(key, wire::to_json(record));
+    const auto kept = directory_->keep(key, coordination::to_json(record));
     return done(kept ? std::string() : kept.error());
   }
-  etcd_->compare_and_set(key, wire::to_json(record), versions_[key],
+  etcd_->compare_and_set(key, coordination::to_json(record), versions_[key],
                          [done = std::move(done)](bool taken) {
                            done(taken ? "" : "the partition has just changed: ask again");
                          });

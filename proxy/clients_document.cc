@@ -26,7 +26,7 @@ std::string to_json(const std::string& proxy, Clients clients, std::size_t max_b
   std::ranges::stable_sort(clients, std::greater(), &wire::native::ClientInfo::queued_bytes);
   std::string text = "[";
   for (const auto& client : clients) {
-    const std::string object = wire::to_json(proxy, client);
+    const std::string object = coordination::to_json(proxy, client);
     if (text.size() + object.size() > max_bytes) break;
     text += (text.size() > 1 ? "," : "") + object;
   }

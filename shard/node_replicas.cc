@@ -186,7 +186,7 @@ void Node::host(Replica& replica, const std::string& identity,
 
 void Node::propose(Hosted& from, const cluster::Replica::Proposal& proposal) {
   coordinator_->compare_and_set(coordination::partition_key(from.subtree()),
-                                wire::to_json(proposal.record), proposal.expected,
+                                coordination::to_json(proposal.record), proposal.expected,
                                 [this, subtree = from.subtree()](bool taken) {
                                   if (Replica* replica = find(subtree)) {
                                     replica->hosted->proposed(taken, loop_.now());

@@ -100,7 +100,7 @@ std::string to_table(const std::vector<ListedClient>& clients) {
 std::string to_json(const std::vector<ListedClient>& clients) {
   std::string text;
   for (const auto& [proxy, client] : clients) {
-    text += (text.empty() ? "" : ",") + wire::to_json(proxy, client);
+    text += (text.empty() ? "" : ",") + coordination::to_json(proxy, client);
   }
   return "[" + text + "]\n";
 }

@@ -64,7 +64,7 @@ class NodeTest : public ::testing::Test {
   }
 
   static std::string root_record() {
-    return wire::to_json(cluster::PartitionRecord{
+    return coordination::to_json(cluster::PartitionRecord{
         .epoch = 1, .lineage = 1, .leader = {"rest", "x"}, .in_sync = {{"rest", "x"}}});
   }
 

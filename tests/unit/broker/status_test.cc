@@ -74,7 +74,7 @@ TEST_F(StatusTest, ShowsTheVitalsOfProcesses) {
   announce(ProxyMember{.name = "p1", .state = "ready", .clients = 7, .max_clients = 300});
   const cluster::PartitionRecord record{
       .epoch = 1, .lineage = 1, .leader = {"rest", "x"}, .in_sync = {{"rest", "x"}}};
-  EXPECT_TRUE(members_.apply({"partitions/*", wire::to_json(record), 1}));
+  EXPECT_TRUE(members_.apply({"partitions/*", coordination::to_json(record), 1}));
   hear(
       {.name = "rest", .clients = 2, .revisions = {{"*", revision}}, .uptime_ms = 1, .updates = 9});
   hear({.name = "p1", .fds = 61, .max_fds = 1024, .uptime_ms = 1000, .deliveries = 100});

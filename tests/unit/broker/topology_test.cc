@@ -60,7 +60,7 @@ class TopologyTest : public ::testing::Test {
     cluster::PartitionRecord record{.epoch = epoch, .lineage = 1, .leader = {in_sync[0], "x"}};
     for (const std::string& shard : in_sync) record.in_sync.push_back({shard, "x"});
     std::ranges::sort(record.in_sync);
-    const auto status = members_.apply({key, wire::to_json(record), 1});
+    const auto status = members_.apply({key, coordination::to_json(record), 1});
     EXPECT_TRUE(status) << status.error();
   }
   json topology() { return json::parse(topology_json(cluster_, members_, self_)); }

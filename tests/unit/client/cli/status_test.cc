@@ -28,7 +28,7 @@ std::pair<std::string, std::string> record(const std::string& subtree,
                                            const std::vector<std::string>& in_sync) {
   cluster::PartitionRecord record{.epoch = 7, .lineage = 1, .leader = {in_sync[0], "x"}};
   for (const std::string& shard : in_sync) record.in_sync.push_back({shard, "x"});
-  return {coordination::partition_key(subtree), wire::to_json(record)};
+  return {coordination::partition_key(subtree), coordination::to_json(record)};
 }
 
 ClusterStatus status(std::vector<std::pair<std::string, std::string>> members) {
@@ -166,7 +166,7 @@ TEST(Status, TheRecordsOfAllPartitionsFitIntoOneAnswer) {
   for (std::size_t i = 0; i < base::max_partitions; ++i) {
     const std::string number = std::to_string(10'000 + i);
     const std::string subtree = "/" + std::string(base::max_key_bytes - 7, 'p') + number + "/";
-    members.members.emplace_back(coordination::partition_key(subtree), wire::to_json(record));
+    members.members.emplace_back(coordination::partition_key(subtree), coordination::to_json(record));
   }
   const std::string frame = encode(members);
   EXPECT_LE(frame.size(), base::max_link_frame_bytes);
