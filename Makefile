@@ -15,7 +15,7 @@ PROGRAMS := canopy-broker canopy-shard canopy-proxy canopy-cli canopy-loadtest c
 SOURCES := $(wildcard core broker shard proxy client loadtest)
 CXX_FILES = $(shell find $(SOURCES) tests -name '*.h' -o -name '*.cc')
 
-.PHONY: help build run test deb source-package docs image loadtest bench micro check format asan tsan coverage compilers soak faults fuzz clean build-all configure
+.PHONY: help build run test deb source-package docs image loadtest bench micro check format asan tsan coverage library compilers soak faults fuzz clean build-all configure
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -93,6 +93,9 @@ coverage: ## counts the lines that the unit tests reach: build/coverage/index.ht
 	@ctest --test-dir build/coverage -L unit -j $(JOBS) --output-on-failure >build/coverage/tests.log || { cat build/coverage/tests.log; exit 1; }
 	@gcovr --root . $(addprefix --filter ,$(SOURCES)) -j $(JOBS) --print-summary --html-details build/coverage/index.html \
 	  build/coverage | tail -4
+
+library: ## builds the C++ library in containers of Debian 12 and 13 that have its dependencies alone (ARGS=trixie)
+	@tests/package/library.sh $(or $(ARGS),bookworm trixie)
 
 compilers: ## builds the programs without assertions, and with clang
 	@deploy/setup.sh --build --fuzz

@@ -22,7 +22,7 @@ endif()
 # Makes the target canopy_msgpack: the headers of msgpack-cxx, whose CMake package changed its name with version 6.
 function(canopy_find_msgpack)
   add_library(canopy_msgpack INTERFACE)
-  find_package(msgpack-cxx 6 CONFIG QUIET)
+  find_package(msgpack-cxx CONFIG QUIET) # at least 6
   if(TARGET msgpack-cxx)
     target_link_libraries(canopy_msgpack INTERFACE msgpack-cxx)
     return()

@@ -2,7 +2,8 @@
 # Pulls the base image of the Dockerfiles. Where no registry can be reached, makes it from Debian's packages, which takes
 # minutes.
 #
-#   deploy/base-image.sh [PACKAGE...]      debian:bookworm-slim; BASE=… for another name, MIRROR=… for another mirror
+#   deploy/base-image.sh [PACKAGE...]      debian:bookworm-slim; BASE=… for another name, RELEASE=trixie for Debian 13,
+#                                          MIRROR=… for another mirror
 #
 # With packages named, the script does not pull: it makes an image that has them.
 #
@@ -37,6 +38,6 @@ tree=$(mktemp --suffix=.tar)
 trap 'rm -f "$tree"' EXIT
 "${root[@]}" mmdebstrap --quiet --variant=minbase --aptopt='APT::Install-Recommends "false"' "${options[@]}" \
   --dpkgopt='path-include=/usr/share/doc/*/copyright' --dpkgopt='path-include=/usr/share/locale/locale.alias' \
-  bookworm "$tree" "${mirror[@]}"
+  "${RELEASE:-bookworm}" "$tree" "${mirror[@]}"
 docker import --change 'CMD ["bash"]' "$tree" "$base" >/dev/null
 echo "base-image: made $base, $(docker image inspect --format '{{.Size}}' "$base" | numfmt --to=iec)"

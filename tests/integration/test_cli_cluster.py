@@ -120,7 +120,7 @@ def test_a_drained_proxy_leaves_and_its_clients_go_on(start_cluster, watch):
     assert reported["proxies"]["p2"]["state"] == "ready"
     assert run(cluster, "status").returncode == OK
     assert cluster.readyz("broker") == (200, '{"ready":true}')
-    assert cluster.member("p1")["state"] == "drained"
+    eventually(lambda: cluster.member("p1")["state"] == "drained", "the topology shows it")
     assert cluster.metrics("broker").sum("canopy_members", role="proxy", state="drained") == 1
     assert cluster.metrics("broker").sum("canopy_members", role="proxy", state="down") == 0
     assert fail(cluster, REFUSED, "drain", "p1").endswith("p1"), "it is gone"

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from tests.harness import cluster as clusters, ec2
-from tests.harness.debian import BUILD
 from tests.harness.waiting import seconds
 
 STATE = ["State1", "State2", "State3"]

@@ -15,9 +15,6 @@ from tests.harness.waiting import eventually, remains, seconds
 
 BUILD = clusters.BIN.parent
 PACKAGE = clusters.REPOSITORY / "tests/package"
-# All that the library needs to be built, and a program that uses it.
-DEPENDENCIES = ["g++", "cmake", "make", "pkg-config", "libsodium-dev", "libmsgpack-cxx-dev", "liblz4-dev", "nlohmann-json3-dev"]
-LIBRARY_BASE = "canopy-test-library"  # kept: it takes longest to make
 
 
 def cache(name):
@@ -143,16 +140,6 @@ def test_found_by_cmake_and_pkg_config_shared_and_static(prefix, tmp_path):
         assert done.returncode == 0, f"{consumer}: {done.stderr}"
         needed = containers.run("readelf", "--dynamic", consumer)
         assert ("libcanopy.so" in needed) == consumer.parent.name.endswith("-shared"), consumer
-
-
-def test_built_where_only_its_dependencies_are_installed(tmp_path):
-    containers.require()
-    base = {**os.environ, "BASE": LIBRARY_BASE}
-    containers.run(clusters.REPOSITORY / "deploy/base-image.sh", *DEPENDENCIES, env=base, timeout=600)
-    containers.run("docker", "run", "--rm", "--network", "none", "--user", f"{os.getuid()}:{os.getgid()}",
-                   "--volume", f"{clusters.REPOSITORY}:/canopy:ro", "--volume", f"{tmp_path}:/out",
-                   LIBRARY_BASE, "/canopy/tests/package/alone.sh", "/out", timeout=900)  # fmt: skip
-    assert len(list(tmp_path.glob("consumers/*/consumer"))) == 4
 
 
 def test_nothing_is_lost_or_reported_twice_when_processes_fail(programs, cluster):
