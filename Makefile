@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 JOBS ?= $(shell nproc)
-# Tests of whole programs wait for most of their time.
+# Tests mostly wait.
 TEST_JOBS ?= $(shell echo $$((3 * $(JOBS))))
 ARGS ?=
 STATE_DIR ?= ./canopy-state
@@ -28,8 +28,8 @@ run: build ## runs the cluster of deploy/local.yaml until Ctrl-C (STATE_DIR=…,
 
 test: build-all ## runs the unit tests, then the integration tests (ARGS='-k proxy')
 	@deploy/setup.sh --test
-	@ctest --test-dir build --output-on-failure -j $(JOBS)
-	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m pytest tests/integration tests/faults -n $(TEST_JOBS) -q -rs $(ARGS)
+	@ctest --test-dir build --output-on-failure -j $(TEST_JOBS)
+	@CANOPY_BIN=$(CURDIR)/build/bin $(PYTHON) -m pytest tests/integration tests/faults -n $(TEST_JOBS) --dist loadgroup -q -rs $(ARGS)
 
 deb: configure ## makes the Debian packages build/*.deb
 	@cmake --build build -j $(JOBS) --target $(PROGRAMS) canopy_manual canopy_completion

@@ -6,7 +6,7 @@
 # --unit leaves out the integration tests; --network also all unit tests but those of codecs, ZMTP and sockets, which
 # read the bytes of strangers.
 #
-# Every process, also those which tests start and stop, writes what its sanitizer finds into a report; any report fails
+# Every process, also processes which tests start and stop, writes what its sanitizer finds into a report; any report fails
 # the run.
 set -euo pipefail
 cd "$(dirname "$0")/.."

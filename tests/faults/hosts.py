@@ -83,6 +83,10 @@ class Network:
 
 
 def remove(pid):
+    # The kernel removes what a namespace holds some time after the namespace: the next network of this process would
+    # find its interface in use.
+    with contextlib.suppress(Unsupported):
+        run("ip", "link", "delete", f"canopy{pid}")
     for namespace in re.findall(rf"^canopy-{pid}-\w+", run("ip", "netns", "list"), re.M):
         run("ip", "netns", "delete", namespace)
 

@@ -13,6 +13,7 @@ from tests.harness import cluster as clusters
 from tests.harness.debian import BUILD, UNITS, Manager, call, make_packages, tool
 from tests.harness.waiting import eventually, seconds
 
+pytestmark = pytest.mark.xdist_group("debian")  # one worker: what its fixtures make takes long
 TOOLS = ("dh", "dpkg", "dpkg-buildpackage", "dpkg-deb")
 NAMES = ("canopy-server", "canopy-tools", "libcanopy-dev", "libcanopy0")
 SHARDS = ["canopy-shard@results.service", "canopy-shard@rest.service"]

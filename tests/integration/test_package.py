@@ -13,6 +13,7 @@ from tests.harness.clusterfile import partition, proxy, shard
 from tests.harness.keyring import SERVER, Keyring
 from tests.harness.waiting import eventually, remains, seconds
 
+pytestmark = pytest.mark.xdist_group("package")  # one worker: what its fixtures make takes long
 BUILD = clusters.BIN.parent
 PACKAGE = clusters.REPOSITORY / "tests/package"
 

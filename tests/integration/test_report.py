@@ -10,6 +10,7 @@ from tests.harness.clusterfile import proxy, shard
 from tests.harness.waiting import seconds
 
 
+pytestmark = pytest.mark.xdist_group("report")  # one worker: what its fixtures make takes long
 def report(cluster, path, *options):
     done = subprocess.run(
         [
