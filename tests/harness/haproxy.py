@@ -49,17 +49,17 @@ class Balancer:
             self.process = subprocess.Popen(
                 [find(), "-db", "-f", file], stdout=log, stderr=log, preexec_fn=die_with_parent
             )
-        eventually(self._listens, "HAProxy listens")
+        for endpoint in self._behind.values():  # one connection each: the proxy counts them as failed handshakes
+            eventually(lambda: self._listens(endpoint), f"HAProxy listens at {endpoint}")
 
     def through(self, endpoints):
         if isinstance(endpoints, str):
             return self._behind[endpoints]
         return tuple(self._behind[each] for each in endpoints)
 
-    def _listens(self):
+    def _listens(self, endpoint):
         assert self.process.poll() is None, self.log.read_text()
-        for endpoint in self._behind.values():
-            socket.create_connection(("127.0.0.1", port_of(endpoint)), timeout=1).close()
+        socket.create_connection(("127.0.0.1", port_of(endpoint)), timeout=1).close()
         return True
 
     def stop(self):
