@@ -1,5 +1,5 @@
-// Whether the proxy still serves a connection. Pure; not thread-safe. docs/reference/protocol.md specifies
-// pings.
+// Whether the proxy still serves a connection. Pure; not thread-safe. docs/reference/protocol.md
+// specifies pings.
 //
 // Batches alone do not show it: a proxy may send them and read nothing. A ping is due when no frame
 // came for a second, or when no reply came for a second although a request is unanswered.

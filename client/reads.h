@@ -1,5 +1,5 @@
-// The reads of one client that are not answered yet. Pure; not thread-safe. docs/reference/protocol.md
-// specifies get and list.
+// The reads of one client that are not answered yet. Pure; not thread-safe.
+// docs/reference/protocol.md specifies get and list.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // One watched subtree: the revision of each key that was reported, and how it is kept exact. Pure;
-// not thread-safe; `events` outlives it. docs/reference/protocol.md, "Watching", specifies the states.
+// not thread-safe; `events` outlives it. docs/reference/protocol.md, "Watching", specifies the
+// states.
 //
 //   idle ──ask()──▶ behind ──caught_up──▶ live
 //    ▲               │  ▲                  │

@@ -1,5 +1,5 @@
-// The writes of one client that are not answered yet. Pure; not thread-safe. docs/reference/protocol.md,
-// "Writing", specifies numbers and repeats.
+// The writes of one client that are not answered yet. Pure; not thread-safe.
+// docs/reference/protocol.md, "Writing", specifies numbers and repeats.
 //
 // A request keeps its number from its first sending until it ends: the shard applies it once,
 // however often and through however many proxies the client sends it. A request waits while an

@@ -213,7 +213,7 @@ std::string figure(double value) {
     return fmt::format("{:.{}f}", value, size < 0.1 ? 3 : size < 1 ? 2 : 1);
   }
   std::string digits = fmt::format("{:.0f}", size);
-  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
+  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, 1, ',');
   return (value < 0 && digits != "0" ? "-" : "") + digits;
 }
 

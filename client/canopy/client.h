@@ -6,7 +6,8 @@
 // timeout.
 //
 // Thread-safe. Callbacks run on threads of the library (types.h says which) and may use the client.
-// A client must not be destroyed in one of its callbacks. docs/reference/protocol.md specifies the protocol.
+// A client must not be destroyed in one of its callbacks. docs/reference/protocol.md specifies the
+// protocol.
 #pragma once
 
 #include <canopy/export.h>

@@ -166,7 +166,8 @@ TEST(Status, TheRecordsOfAllPartitionsFitIntoOneAnswer) {
   for (std::size_t i = 0; i < base::max_partitions; ++i) {
     const std::string number = std::to_string(10'000 + i);
     const std::string subtree = "/" + std::string(base::max_key_bytes - 7, 'p') + number + "/";
-    members.members.emplace_back(coordination::partition_key(subtree), coordination::to_json(record));
+    members.members.emplace_back(coordination::partition_key(subtree),
+                                 coordination::to_json(record));
   }
   const std::string frame = encode(members);
   EXPECT_LE(frame.size(), base::max_link_frame_bytes);
