@@ -54,15 +54,15 @@ void WorkerPool::send(const nlohmann::json& message) {
 base::Status WorkerPool::wait(std::int64_t timeout_us, const std::function<bool()>& done) {
   const std::int64_t deadline = measure::now_us() + timeout_us;
   while (!done()) {
-    const std::int64_t left = deadline - measure::now_us();
-    if (left <= 0) return {};
+    const std::int64_t remaining = deadline - measure::now_us();
+    if (remaining <= 0) return {};
     std::vector<pollfd> items;
     for (const auto& worker : workers_) {
       // A worker that has reported may exit.
       items.push_back({worker.report ? -1 : worker.channel.fd(), POLLIN, 0});
     }
     poll(items.data(), items.size(),
-         static_cast<int>(std::clamp<std::int64_t>((left + 999) / 1000, 1, 250)));
+         static_cast<int>(std::clamp<std::int64_t>((remaining + 999) / 1000, 1, 250)));
     if (interrupted()) return base::Error{"interrupted"};
     for (auto& worker : workers_) {
       if (auto alive = read(worker); !alive) return alive;
