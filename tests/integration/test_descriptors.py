@@ -85,7 +85,7 @@ def test_at_max_clients_the_others_wait_outside(start_cluster, clones, dialect):
     for client in list(clones.clients):
         clones.leave(client)
     clones.run(lambda: state() == "ready" and ready(), "empty again, it says ready", 20)
-    clones.run(lambda: cluster.member("p1")["clients"] == 0, "and counts nobody", 5)
+    clones.run(lambda: cluster.member("p1")["clients"] == 0, "and it counts no client", 5)
 
 
 def test_many_clients_at_a_full_listener(start_cluster, clones):

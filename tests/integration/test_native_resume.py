@@ -114,7 +114,7 @@ def resumed(watchers):
 
 
 def test_a_killed_proxy_is_left_by_catch_up(make_cluster, clients_of, clones):
-    """kill -9 of a proxy that nobody starts again: all of its clients resume at the other proxy."""
+    """kill -9 of a proxy that is not started again: all of its clients resume at the other proxy."""
     cluster = make_cluster(supervise=False)
     members = clients_of(cluster)
     with members.writing():
